@@ -1,0 +1,89 @@
+"""Every error that fsbench raises on purpose.
+
+    FsbenchError                    one sentence, a hint that names the remedy, exit code 2
+    ├── UsageError                  what was typed cannot be understood
+    │   ├── UnknownName             no plug-in, metric or data set of that name (carries the nearest names)
+    │   └── BadParameter            a plug-in does not take that parameter or that value
+    ├── DataError                   a data set cannot be used as it is
+    │   ├── MissingData             the files are not where they should be
+    │   └── BadImage                a file is not an image that can be read
+    ├── WeightsError                a pretrained file is missing, damaged or of another network
+    ├── CheckpointError             a saved model is damaged or of another architecture
+    ├── ResultError                 a result file cannot be read
+    ├── OutputError                 the output directory cannot be used, or the disk is full
+    ├── DeviceError                 the device asked for is not there
+    └── PluginError                 a plug-in broke its contract
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FsbenchError(Exception):
+    """An error with one sentence for the reader and a hint that names the remedy."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UsageError(FsbenchError):
+    """What was typed cannot be understood."""
+
+
+class UnknownName(UsageError):
+    """No such name; the message suggests the nearest ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], listing: str = "") -> None:
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
+        super().__init__(f"unknown {kind} {name!r}", hint + (f"  ({listing})" if listing else ""))
+
+
+class BadParameter(UsageError):
+    """A plug-in does not take that parameter or that value."""
+
+
+class DataError(FsbenchError):
+    """A data set cannot be used as it is."""
+
+
+class MissingData(DataError):
+    """The files are not where they should be."""
+
+
+class BadImage(DataError):
+    """A file is not an image that can be read."""
+
+
+class WeightsError(FsbenchError):
+    """A pretrained file is missing, damaged or of another network."""
+
+
+class CheckpointError(FsbenchError):
+    """A saved model is damaged or of another architecture."""
+
+
+class ResultError(FsbenchError):
+    """A result file cannot be read."""
+
+
+class OutputError(FsbenchError):
+    """The output directory cannot be used, or the disk is full."""
+
+
+class DeviceError(FsbenchError):
+    """The device asked for is not there."""
+
+
+class PluginError(FsbenchError):
+    """A plug-in broke its contract."""

@@ -1,0 +1,1 @@
+"""From a frame to a crop and back: detection, landmarks, alignment."""

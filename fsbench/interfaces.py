@@ -1,0 +1,271 @@
+"""What a plug-in has to look like. No base class is needed: these are Protocols, and `fsbench.contracts` tests them.
+
+Images in memory are float32 RGB tensors `(N, 3, H, W)` in [0, 1], everywhere. A *crop* is an aligned face image of
+the data set's size; landmarks are pixels of the crop, x to the right and y down, pixel centres at .5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from fsbench.images import ImageSet
+    from fsbench.store import Store
+
+Split = Literal["train", "test", "clips", "gallery"]
+SPLITS: tuple[Split, ...] = ("train", "test", "clips", "gallery")
+
+
+class Progress(Protocol):
+    """Told how far a long piece of work is; `figures` are shown beside the bar (losses, rates)."""
+
+    def __call__(self, done: float, total: float, figures: Mapping[str, float] = ...) -> None: ...
+
+
+def silent(done: float, total: float, figures: Mapping[str, float] | None = None) -> None:
+    """A Progress that shows nothing."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run offers its plug-ins; one whose constructor names a parameter `context` is given it."""
+
+    device: torch.device
+    store: Store
+    data_root: Path
+    path: str = ""                                      # what followed `@` or `:` in the specification
+    stage: Callable[[str], Progress] = lambda title: silent  # opens a progress bar with that title
+    log: Callable[[str], None] = lambda message: None
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Aligned crops and what is known about each; entry i of every field belongs to crop i.
+
+    `rows` has the columns `id` (unique, usable as a relative path), `identity`, `session`, `clip` ("" for a still) and
+    `frame` (int), and any number of float columns with facts about the image (`yaw`, `pitch` in degrees, ...).
+    """
+
+    crops: ImageSet                                     # (N, 3, S, S)
+    rows: pd.DataFrame
+    landmarks: np.ndarray                               # (N, 5, 2) float32: eyes, nose tip, mouth corners, image-left first
+    masks: ImageSet | None = None                       # (N, 1, S, S) face region, where it is known
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def identities(self) -> list[str]:
+        """Names in order of first appearance."""
+        return [str(name) for name in self.rows["identity"].unique()]
+
+    def select(self, keep: np.ndarray | Sequence[int]) -> Faces:
+        """Return the entries that a boolean mask or a list of indices names, in that order."""
+        keep = np.asarray(keep)
+        index = np.flatnonzero(keep) if keep.dtype == bool else keep.astype(np.int64)
+        return Faces(self.crops.select(index), self.rows.iloc[index].reset_index(drop=True), self.landmarks[index],
+                     self.masks.select(index) if self.masks is not None else None)
+
+    def of(self, identity: str) -> Faces:
+        """Return the entries of one identity."""
+        return self.select((self.rows["identity"] == identity).to_numpy())
+
+
+@dataclass(frozen=True)
+class Source:
+    """The person whose identity an output should show."""
+
+    identity: str
+    images: Tensor                                      # (K, 3, S, S) training crops, spread over sessions
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The exact answer to a set of pairs."""
+
+    exact: ImageSet                                     # (N, 3, S, S)
+    mask: ImageSet                                      # (N, 1, S, S) where target or exact output shows the face
+
+
+# ------------------------------------------------------------------------------------------------------- data sets
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a data set says about itself; `notes` and `warnings` are printed and stored with every result."""
+
+    name: str
+    revision: str                                       # changes whenever an image, a split or a crop could change
+    size: int                                           # pixels, height and width of a crop
+    description: str
+    licence: str
+    splits: tuple[Split, ...]
+    synthetic: bool = False
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Dataset(Protocol):
+    """Aligned face images of several identities, split by session."""
+
+    @property
+    def info(self) -> DatasetInfo: ...
+
+    def faces(self, split: Split) -> Faces:
+        """Return one split; raises DataError where the data set does not have it."""
+        ...
+
+    def truth(self, source: str, targets: Faces) -> Truth | None:
+        """Return the exact swaps of identity `source` into entries of this data set, or None where they are not known."""
+        ...
+
+
+# -------------------------------------------------------------------------------------------------------- swappers
+
+class Swapper(Protocol):
+    """Puts the source's face into target images."""
+
+    def swap(self, source: Source, target: Tensor) -> Tensor:
+        """(N, 3, H, W) targets -> (N, 3, H, W) outputs; output i shows the source's face in target i's scene."""
+        ...
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """A baseline that is shown the exact answer: the ceiling of a table."""
+
+    def reveal(self, truth: Tensor) -> Tensor:
+        """(N, 3, H, W) exact swaps -> (N, 3, H, W) outputs."""
+        ...
+
+
+class Refiner(Protocol):
+    """Improves the outputs of a swapper."""
+
+    def refine(self, output: Tensor, target: Tensor, source: Source) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: exactly one of `steps` and `seconds` is given. A step budget gives the same model again."""
+
+    steps: int | None = None
+    seconds: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a training run did, stored with the result."""
+
+    steps: int
+    seconds: float                                      # over all sessions, where it was interrupted and resumed
+    settings: Mapping[str, Any] = field(default_factory=dict)   # size, batch, parameters, ... as JSON values
+    coaches: tuple[str, ...] = ()                       # families of recognisers in the loss; such a judge is flagged
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A swapper that learns its identities from the training sessions."""
+
+    budgets: Mapping[str, int]                          # steps of the named budgets smoke, short and full
+
+    def fit(self, data: Faces, budget: Budget, progress: Progress, checkpoint: Path) -> Training:
+        """Train on `data`; write `checkpoint` atomically now and then, and go on from it where it is there."""
+        ...
+
+    def save(self, path: Path) -> None:
+        """Write what `load` needs as one safetensors file."""
+        ...
+
+    def load(self, path: Path) -> None:
+        """Raises CheckpointError for a damaged file and for one of another architecture."""
+        ...
+
+
+# ------------------------------------------------------------------------------------------------------- embedders
+
+@dataclass(frozen=True)
+class EmbedderInfo:
+    """What a network says about itself."""
+
+    family: str                                         # networks trained together: a judge of a coach's family is flagged
+    dim: int
+    weights: tuple[str, ...]                            # catalogue names of the files it needs
+    description: str
+    version: int = 1                                    # raised whenever alignment or preprocessing changes
+
+
+class Embedder(Protocol):
+    """A face network, with its own alignment and preprocessing inside."""
+
+    info: EmbedderInfo
+
+    def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+        """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels -> (N, dim) features, not normalised."""
+        ...
+
+
+# --------------------------------------------------------------------------------------------------------- metrics
+
+@dataclass(frozen=True)
+class Judgement:
+    """What one recogniser makes of the outputs; vectors have unit length, a row of NaN means that no face was found."""
+
+    judge: str
+    output: Tensor                                      # (N, D)
+    target: Tensor                                      # (N, D)
+    references: Tensor                                  # (R, D) held-out images of all identities, and the gallery
+    reference_rows: pd.DataFrame                        # columns of Faces.rows, and `split`
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Outputs of one swapper for one source identity, with all that a metric may ask for."""
+
+    source: Source
+    rows: pd.DataFrame                                  # of the targets, as in Faces.rows
+    output: Tensor                                      # (N, 3, S, S)
+    target: Tensor                                      # (N, 3, S, S)
+    judgement: Judgement | None = None
+    exact: Tensor | None = None                         # (N, 3, S, S)
+    mask: Tensor | None = None                          # (N, 1, S, S)
+
+
+Need = Literal["judge", "truth"]
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """Facts about a metric that reports and gates rely on."""
+
+    unit: str                                           # "" for a pure number
+    direction: Literal["higher", "lower"]               # which is better
+    bounds: tuple[float, float]
+    needs: tuple[Need, ...]
+    no_face: str                                        # what happens to an output in which no face is found
+    reference: str                                      # paper and section, or where the definition comes from
+    min_samples: int = 1
+    digits: int = 3                                     # decimals that make sense to print
+
+
+class Metric(Protocol):
+    """One number per model. Rows are the only state, so batching, resuming and intervals are written once, elsewhere."""
+
+    info: MetricInfo
+
+    def measure(self, batch: Batch) -> Tensor:
+        """One row per output, (N,) or (N, K); a NaN row cannot be scored and is counted."""
+        ...
+
+    def summarise(self, rows: np.ndarray) -> float:
+        """(M, K) scored rows in any order -> the value, in `info.unit`."""
+        ...

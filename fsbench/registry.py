@@ -1,0 +1,210 @@
+"""Names to plug-ins.
+
+A plug-in is a class (or any callable) registered under the name that people type:
+
+    @fsbench.swappers.register("my_swapper")
+    class MySwapper: ...
+
+Built-in modules are listed below; other packages name a module under the entry-point group `fsbench.plugins`, and
+importing that module registers what it has. One that fails to import is kept as `Broken` and harms nobody else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from fsbench.errors import BadParameter, PluginError, UnknownName, UsageError
+
+ENTRY_POINTS = "fsbench.plugins"
+BUILT_IN = (
+    "fsbench.datasets.folder",
+    "fsbench.datasets.synthetic",
+    "fsbench.datasets.trump_cage",
+    "fsbench.embedders.dlib_resnet",
+    "fsbench.metrics.gt_psnr",
+    "fsbench.metrics.gt_ssim",
+    "fsbench.metrics.id_leakage",
+    "fsbench.metrics.id_nearer_source",
+    "fsbench.metrics.id_retrieval",
+    "fsbench.metrics.id_similarity",
+)
+
+T = TypeVar("T")
+Factory = Callable[..., T]
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A plug-in as typed: `name`, `name(parameter=value)`, `name@path`, `name:path`."""
+
+    name: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
+
+    def __str__(self) -> str:
+        params = ",".join(f"{key}={value}" for key, value in sorted(self.params.items()))
+        return self.name + (f"({params})" if params else "") + (f"@{self.path}" if self.path else "")
+
+
+def parse_spec(text: str) -> Spec:
+    """Read one specification; raises UsageError.
+
+    >>> parse_spec("gan_mask(size=lite, norm=group)@model.safetensors").params["norm"]
+    'group'
+    """
+    match = re.fullmatch(r"\s*(?P<name>\w+)\s*(?:\((?P<params>[^()]*)\))?\s*(?:[@:](?P<path>.+))?", text, re.DOTALL)
+    if match is None:
+        raise UsageError(f"cannot read {text.strip()!r}", "write name, name(parameter=value,...) or name@path")
+    params: dict[str, str] = {}
+    for item in filter(None, (part.strip() for part in (match["params"] or "").split(","))):
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not (key.isidentifier() and equals and value):
+            raise UsageError(f"cannot read parameter {item!r} in {text.strip()!r}", "write parameter=value")
+        if key in params:
+            raise UsageError(f"parameter {key!r} is given twice in {text.strip()!r}")
+        params[key] = value
+    return Spec(match["name"], params, (match["path"] or "").strip())
+
+
+def split_list(text: str, separator: str = ",") -> list[str]:
+    """Split at separators outside parentheses.
+
+    >>> split_list("a(x=1,y=2),b")
+    ['a(x=1,y=2)', 'b']
+    """
+    depth, parts = 0, [""]
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == separator and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts if part.strip()]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plug-in module that could not be imported."""
+
+    origin: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Entry(Generic[T]):
+    """A registered plug-in."""
+
+    name: str
+    factory: Factory[T]
+
+    @property
+    def summary(self) -> str:
+        """First sentence of its docstring."""
+        return (inspect.getdoc(self.factory) or "").split("\n\n")[0].replace("\n", " ")
+
+    @property
+    def origin(self) -> str:
+        """Module that it lives in."""
+        return self.factory.__module__
+
+    @property
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """Parameters that a user may set, by name."""
+        found = inspect.signature(self.factory).parameters
+        return {name: p for name, p in found.items() if p.kind is p.KEYWORD_ONLY and name != "context"}
+
+    def build(self, spec: Spec, context: Any) -> T:
+        """Make an instance; raises BadParameter for a parameter it does not have or a value it does not take."""
+        hints = typing.get_type_hints(self.factory.__init__ if isinstance(self.factory, type) else self.factory)
+        values: dict[str, Any] = {}
+        for key, text in spec.params.items():
+            if key not in self.parameters:
+                wrong = UnknownName(f"parameter of {self.name}", key, self.parameters)
+                raise BadParameter(wrong.message, wrong.hint)
+            try:
+                values[key] = TypeAdapter(hints.get(key, str)).validate_python(text)
+            except ValidationError as error:
+                reason = error.errors()[0]["msg"]
+                raise BadParameter(f"{self.name}({key}={text}): {reason[0].lower()}{reason[1:]}",
+                                   f"its default is {self.parameters[key].default!r}") from error
+        if "context" in inspect.signature(self.factory).parameters:
+            values["context"] = context
+        return self.factory(**values)
+
+
+class Registry(Generic[T]):
+    """Plug-ins of one kind."""
+
+    def __init__(self, kind: str, listing: str) -> None:
+        self.kind = kind
+        self.listing = listing                          # the command that lists them
+        self._entries: dict[str, Entry[T]] = {}
+
+    def register(self, name: str) -> Callable[[Factory[T]], Factory[T]]:
+        """Decorate a class or function to register it under `name`; raises PluginError for a name that is taken."""
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise PluginError(f"{self.kind} name {name!r} is not snake_case")
+
+        def add(factory: Factory[T]) -> Factory[T]:
+            taken = self._entries.get(name)
+            if taken is not None and taken.origin != factory.__module__:
+                raise PluginError(f"{self.kind} {name!r} of {factory.__module__} is registered by {taken.origin} already")
+            self._entries[name] = Entry(name, factory)
+            return factory
+
+        return add
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        load_plugins()
+        return sorted(self._entries)
+
+    def get(self, name: str) -> Entry[T]:
+        """Look a name up; raises UnknownName with a suggestion."""
+        load_plugins()
+        if name not in self._entries:
+            raise UnknownName(self.kind, name, self._entries, f"see: {self.listing}")
+        return self._entries[name]
+
+    def build(self, spec: str | Spec, context: Any) -> T:
+        """Make an instance from a specification."""
+        spec = parse_spec(spec) if isinstance(spec, str) else spec
+        return self.get(spec.name).build(spec, context)
+
+
+if typing.TYPE_CHECKING:
+    from fsbench.interfaces import Dataset, Embedder, Metric, Refiner, Swapper
+
+swappers: Registry[Swapper] = Registry("model", "fsbench list models")
+refiners: Registry[Refiner] = Registry("refiner", "fsbench list models")
+metrics: Registry[Metric] = Registry("metric", "fsbench list metrics")
+datasets: Registry[Dataset] = Registry("data set", "fsbench list datasets")
+embedders: Registry[Embedder] = Registry("embedder", "fsbench list embedders")
+
+_loaded: dict[str, Broken | None] = {}
+
+
+def load_plugins() -> list[Broken]:
+    """Import every plug-in module once; returns those that could not be imported."""
+    found = [EntryPoint(name, name, ENTRY_POINTS) for name in BUILT_IN]
+    found += sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
+    for point in found:
+        if point.value in _loaded:
+            continue
+        _loaded[point.value] = None                     # set first: a plug-in that asks for names while it is imported must not recurse
+        try:
+            importlib.import_module(point.module)
+        except Exception as error:  # noqa: BLE001 - anything may go wrong in somebody else's module, and must stay theirs
+            if point.value in BUILT_IN:
+                raise
+            _loaded[point.value] = Broken(point.value, f"{type(error).__name__}: {error}")
+    return [broken for broken in _loaded.values() if broken is not None]

@@ -1,0 +1,102 @@
+"""Content-addressed cache and atomic writes: a file is either whole or not there.
+
+Keys are hashes of everything that decides the content (`fingerprint`), so nothing is ever invalidated: another recipe
+has another name. A process killed at any moment leaves only `*.partial` files, which nobody reads.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from fsbench.errors import OutputError
+
+Arrays = dict[str, np.ndarray]
+
+
+def fingerprint(recipe: Any) -> str:
+    """Return 20 hex digits of the SHA-256 of `recipe` as canonical JSON; raises TypeError for what JSON cannot hold."""
+    text = json.dumps(recipe, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; on success it is flushed to disk and renamed, on failure removed.
+
+    Raises OutputError when the disk is full or the folder cannot be written.
+    """
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutputError(f"no space left on the disk that holds {path.parent}",
+                              "free some space, or point --out and FSBENCH_CACHE elsewhere; finished work is kept") from error
+        if error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EPERM):
+            raise OutputError(f"cannot write {path}: {error.strerror}", "choose another --out or FSBENCH_CACHE") from error
+        raise
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+class Store:
+    """Arrays on disk under `root/kind/key`, computed at most once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, kind: str, key: str) -> Path:
+        """Return the folder that belongs to a key, for what is not arrays (checkpoints, models)."""
+        return self.root / kind / key
+
+    def load(self, kind: str, key: str) -> Arrays | None:
+        """Return the arrays stored under a key, or None where there are none that can be read whole."""
+        path = self.root / kind / f"{key}.safetensors"
+        if not path.exists():
+            return None
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError):
+            path.unlink(missing_ok=True)  # damaged from outside: compute it again rather than trust it
+            return None
+
+    def save(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Store arrays under a key, atomically."""
+        with atomic_path(self.root / kind / f"{key}.safetensors") as partial:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial)
+
+    def arrays(self, kind: str, recipe: Any, compute: Callable[[], Mapping[str, np.ndarray]]) -> Arrays:
+        """Return what `compute` gives for this recipe, from disk where it was computed before."""
+        key = fingerprint(recipe)
+        found = self.load(kind, key)
+        if found is None:
+            found = dict(compute())
+            self.save(kind, key, found)
+        return found
