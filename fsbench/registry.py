@@ -16,7 +16,7 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
@@ -137,7 +137,7 @@ class Entry(Generic[T]):
                 raise BadParameter(f"{self.name}({key}={text}): {reason[0].lower()}{reason[1:]}",
                                    f"its default is {self.parameters[key].default!r}") from error
         if "context" in inspect.signature(self.factory).parameters:
-            values["context"] = context
+            values["context"] = replace(context, path=spec.path)
         return self.factory(**values)
 
 
@@ -204,7 +204,5 @@ def load_plugins() -> list[Broken]:
         try:
             importlib.import_module(point.module)
         except Exception as error:  # noqa: BLE001 - anything may go wrong in somebody else's module, and must stay theirs
-            if point.value in BUILT_IN:
-                raise
             _loaded[point.value] = Broken(point.value, f"{type(error).__name__}: {error}")
     return [broken for broken in _loaded.values() if broken is not None]

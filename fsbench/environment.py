@@ -1,0 +1,146 @@
+"""Where a run happens: folders, device, threads, versions. The only reader of environment variables.
+
+FSBENCH_CACHE   cache of rendered images, features and trained models (default: the platform's user cache folder)
+FSBENCH_DATA    folder that holds data sets which cannot be redistributed (default: the platform's user data folder)
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fsbench.errors import DeviceError, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from fsbench.interfaces import Context, Dataset, Progress
+
+PACKAGES = ("fsbench", "torch", "torchvision", "facenet-pytorch", "numpy", "scipy", "scikit-image", "pillow")
+
+
+def quiet_openmp() -> None:
+    """Make idle OpenMP threads sleep. Has to run before torch is imported; settings of the user's own win.
+
+    By default they spin between parallel sections. With a second process on the same cores, each section then waits
+    until the spinning threads have used up their time slices, which was measured to cost up to 50x.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+
+def available_cores() -> int:
+    """Number of cores that this process may use: affinity mask and container quota, not what the machine has."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
+
+
+def cache_root() -> Path:
+    """FSBENCH_CACHE, or the platform's user cache folder."""
+    import platformdirs
+
+    return Path(os.environ.get("FSBENCH_CACHE") or platformdirs.user_cache_dir("fsbench")).expanduser().absolute()
+
+
+def data_root() -> Path:
+    """FSBENCH_DATA, or the platform's user data folder."""
+    import platformdirs
+
+    return Path(os.environ.get("FSBENCH_DATA") or platformdirs.user_data_dir("fsbench")).expanduser().absolute()
+
+
+def find_device(name: str) -> torch.device:
+    """`auto` takes a GPU where there is one; raises DeviceError for a device that is not there."""
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"unknown device {name!r}", "use auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        raise DeviceError(f"--device {name}: torch {torch.__version__} finds {torch.cuda.device_count()} CUDA devices",
+                          "use --device cpu, or install a CUDA build of torch and a driver that it supports")
+    return device
+
+
+def make_context(
+    device: str = "auto",
+    data_root_path: Path | None = None,
+    stage: Callable[[str], Progress] | None = None,
+    log: Callable[[str], None] | None = None,
+) -> Context:
+    """Choose device, threads and folders for one process."""
+    import torch
+
+    from fsbench.interfaces import Context, silent
+    from fsbench.store import Store
+
+    torch.set_num_threads(available_cores())
+    return Context(
+        device=find_device(device),
+        store=Store(cache_root()),
+        data_root=data_root_path or data_root(),
+        stage=stage or (lambda title: silent),
+        log=log or (lambda message: None),
+    )
+
+
+def build_dataset(text: str, context: Context) -> Dataset:
+    """Make a data set from its specification: `synthetic(people=3)`, `folder:PATH`, `trump_cage`."""
+    from fsbench.registry import datasets
+
+    return datasets.build(text, context)
+
+
+def git_state() -> str:
+    """Commit of the source checkout and whether it is modified; "" for an installed package or where git is missing."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        said = [subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, timeout=10, check=True).stdout
+                for command in (("rev-parse", "HEAD"), ("status", "--porcelain"))]
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return said[0].strip() + (" (modified)" if said[1].strip() else "")
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Return machine, versions and code state, as JSON values."""
+    import torch
+
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = ""
+    return {
+        "python": platform.python_version(),
+        "platform": f"{sys.platform} {platform.machine()}",
+        "processor": _processor(),
+        "cores": available_cores(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
+        "packages": versions,
+        "git": git_state(),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
