@@ -1,0 +1,1 @@
+"""Intervals and comparisons. Nothing here knows images or networks."""

@@ -1,0 +1,202 @@
+"""What a run leaves behind, and its file format.
+
+    DIR/result.json          RunResult: every value with interval, counts and provenance; written last, so a run without
+                             it is not finished
+    DIR/samples.parquet      one row per output: model, source, the target's columns of `Faces.rows`, `output` (path below
+                             DIR) and one column per metric (`metric`, or `metric@judge`), null where not scorable
+    DIR/references.parquet   one row per reference image: the columns of `Faces.rows`, and `split`
+    DIR/features/JUDGE.safetensors   unit vectors: `references` (R, D), and per model (N, D) in the order of its samples;
+                             a row of NaN is an image in which no face was found
+    DIR/outputs/MODEL/SOURCE/ID.png, DIR/inputs/{target,exact/SOURCE}/ID.png, DIR/inputs/source/IDENTITY.png
+
+The number SCHEMA grows with every change of shape; `UPGRADES[n]` turns a file of schema n into one of schema n + 1.
+Files of a newer schema are refused. Null plus counts for what could not be scored: never NaN, never a sentinel.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from fsbench.errors import ResultError
+from fsbench.store import write_text
+
+SCHEMA = 1
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+FILE_NAME = "result.json"
+
+
+class Record(BaseModel):
+    """A part of a result; unknown fields are an error, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Value(Record):
+    """One metric of one model. `value` is null where too little could be scored; `reason` then says why."""
+
+    model: str
+    metric: str
+    judge: str | None = None
+    value: FiniteFloat | None
+    low: FiniteFloat | None = None                      # of the interval; null where there are fewer than two clusters a stratum
+    high: FiniteFloat | None = None
+    n_scored: int
+    n_total: int
+    n_clusters: int
+    reason: str = ""
+
+
+class MetricRecord(Record):
+    """Facts about a metric, copied from its MetricInfo and docstring, so that a report needs no plug-in."""
+
+    name: str
+    summary: str
+    unit: str
+    direction: Literal["higher", "lower"]
+    digits: int
+    no_face: str
+    reference: str
+
+
+class TrainingRecord(Record):
+    """How a model came to be."""
+
+    budget: str
+    steps: int
+    seconds: FiniteFloat
+    device: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+    coaches: tuple[str, ...] = ()
+
+
+class ModelRecord(Record):
+    """One row of the table."""
+
+    name: str                                           # as the table shows it and `--model` takes it
+    spec: str                                           # as typed
+    summary: str
+    kind: Literal["baseline", "ceiling", "trained", "loaded"]
+    training: TrainingRecord | None = None
+    weights_sha256: str = ""                            # of the trained or loaded file
+    swap_seconds: FiniteFloat | None = None             # per image, model only; null where outputs came from the cache
+    n_no_face: int = 0                                  # outputs in which the detector found no face
+    notes: tuple[str, ...] = ()
+
+
+class JudgeRecord(Record):
+    """A recogniser that scores were computed with."""
+
+    name: str
+    family: str
+    description: str
+    dim: int
+    version: int
+    weights: dict[str, str]                             # catalogue name -> sha256
+    licences: tuple[str, ...] = ()
+
+
+class IdentityRecord(Record):
+    """Counts of one identity in one split."""
+
+    split: str
+    identity: str
+    n_sessions: int
+    n_images: int
+
+
+class DatasetRecord(Record):
+    """The data that was used, by content."""
+
+    spec: str
+    name: str
+    description: str
+    revision: str
+    licence: str
+    size: int
+    synthetic: bool
+    content: dict[str, str]                             # split -> SHA-256 of its pixels
+    identities: tuple[IdentityRecord, ...]
+    notes: tuple[str, ...] = ()
+
+
+class ProtocolRecord(Record):
+    """Every choice that another harness could make differently."""
+
+    stage: str
+    pairing: str
+    n_pairs: int
+    references: str
+    gallery_identities: int
+    gallery_images: int
+    detector: str
+    interval: str
+    resamples: int
+    confidence: FiniteFloat
+
+
+class RunResult(Record):
+    """All that one `fsbench run` found."""
+
+    schema_number: int = Field(SCHEMA, alias="schema")
+    created: str                                        # ISO 8601, UTC
+    command: str
+    seed: int
+    seconds: FiniteFloat
+    environment: dict[str, Any]
+    dataset: DatasetRecord
+    protocol: ProtocolRecord
+    judges: tuple[JudgeRecord, ...]
+    metrics: tuple[MetricRecord, ...]
+    models: tuple[ModelRecord, ...]
+    values: tuple[Value, ...]
+    warnings: tuple[str, ...] = ()
+
+    def find(self, model: str | None = None, metric: str | None = None) -> list[Value]:
+        """Return the values of a model, of a metric, of both, or all."""
+        return [v for v in self.values if model in (None, v.model) and metric in (None, v.metric)]
+
+
+def column(metric: str, judge: str | None) -> str:
+    """Return the name of a metric's column in samples.parquet."""
+    return f"{metric}@{judge}" if judge else metric
+
+
+def save(result: RunResult, folder: Path) -> None:
+    """Write result.json atomically."""
+    write_text(folder / FILE_NAME, result.model_dump_json(by_alias=True, indent=1) + "\n")
+
+
+def load(folder: Path) -> RunResult:
+    """Read DIR/result.json, upgraded where it is old; raises ResultError."""
+    path = folder / FILE_NAME if folder.is_dir() else folder
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResultError(f"{folder} holds no finished run (no {FILE_NAME})",
+                          "name the --out directory of a run; an interrupted one is finished by: fsbench run ... --resume") from None
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{path} cannot be read: {error}", "the file is damaged; run again") from error
+    return parse(raw, str(path))
+
+
+def parse(raw: Any, origin: str) -> RunResult:
+    """Turn the JSON of any schema up to SCHEMA into a RunResult; raises ResultError."""
+    number = raw.get("schema") if isinstance(raw, dict) else None
+    if not isinstance(number, int):
+        raise ResultError(f"{origin} is not an fsbench result: it has no schema number")
+    if number > SCHEMA:
+        raise ResultError(f"{origin} was written by a newer fsbench (schema {number}, this one reads up to {SCHEMA})",
+                          "upgrade fsbench to read it")
+    for step in range(number, SCHEMA):
+        raw = {**UPGRADES[step](raw), "schema": step + 1}
+    try:
+        return RunResult.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ResultError(f"{origin} is not a valid result: {where}: {first['msg']}", "the file was edited or damaged; run again") from error

@@ -1,0 +1,41 @@
+"""Intervals for data that come in clusters: frames of one session are not independent, sessions are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import ndtr, stdtrit
+
+
+def cluster_bootstrap(
+    rows: np.ndarray,
+    clusters: np.ndarray,
+    strata: np.ndarray,
+    summarise: Callable[[np.ndarray], float],
+    *,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """Return an interval for `summarise(rows)`, or None where a stratum has fewer than two clusters.
+
+    `rows` (N, K) are drawn as whole clusters, with replacement, within each stratum: identities are fixed, sessions are
+    the sample. `clusters` and `strata` (N,) are labels; a cluster lies in one stratum. Percentile interval, with the
+    percentiles widened for few clusters as in Hesterberg, The American Statistician 69(4), 2015, section 4.2: without
+    that, ten clusters give an interval that is about 10 % too narrow. Deterministic in `seed`.
+    """
+    members = [[np.flatnonzero((strata == stratum) & (clusters == cluster)) for cluster in np.unique(clusters[strata == stratum])]
+               for stratum in np.unique(strata)]
+    if not members or min(map(len, members)) < 2:
+        return None
+    random = np.random.default_rng(seed)
+    drawn = np.empty(resamples)
+    for i in range(resamples):
+        picks = [group[j] for group in members for j in random.integers(0, len(group), len(group))]
+        drawn[i] = summarise(rows[np.concatenate(picks)])
+    fewest, freedom = min(map(len, members)), sum(map(len, members)) - len(members)
+    tail = float(ndtr(math.sqrt(fewest / (fewest - 1)) * stdtrit(freedom, (1 - confidence) / 2)))
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return float(low), float(high)
