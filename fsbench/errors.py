@@ -12,7 +12,8 @@
     ├── ResultError                 a result file cannot be read
     ├── OutputError                 the output directory cannot be used, or the disk is full
     ├── DeviceError                 the device asked for is not there
-    └── PluginError                 a plug-in broke its contract
+    ├── PluginError                 a plug-in broke its contract
+    └── NotScorable                 a metric means nothing on this data; stored as null with the reason
 """
 
 from __future__ import annotations
@@ -87,3 +88,7 @@ class DeviceError(FsbenchError):
 
 class PluginError(FsbenchError):
     """A plug-in broke its contract."""
+
+
+class NotScorable(FsbenchError):
+    """A metric means nothing on this data; the run goes on, and the result holds null with this reason."""

@@ -124,7 +124,8 @@ class Entry(Generic[T]):
 
     def build(self, spec: Spec, context: Any) -> T:
         """Make an instance; raises BadParameter for a parameter it does not have or a value it does not take."""
-        hints = typing.get_type_hints(self.factory.__init__ if isinstance(self.factory, type) else self.factory)
+        hints = typing.get_type_hints(inspect.getattr_static(self.factory, "__init__") if isinstance(self.factory, type)
+                                      else self.factory)
         values: dict[str, Any] = {}
         for key, text in spec.params.items():
             if key not in self.parameters:

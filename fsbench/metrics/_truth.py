@@ -1,0 +1,28 @@
+"""Pairs of output and exact swap, shared by the ground-truth metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fsbench.errors import NotScorable
+from fsbench.interfaces import Batch
+
+Score = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+
+
+def measure_inside_mask(batch: Batch, score: Score) -> Tensor:
+    """Apply `score(exact (H, W, 3), output (H, W, 3), mask (H, W) bool)` to every sample, (N,); NaN for an empty mask.
+
+    Raises NotScorable where the data set does not know the exact swaps.
+    """
+    if batch.exact is None or batch.mask is None:
+        raise NotScorable("the data set does not know the exact swaps")
+    rows = []
+    for exact, output, mask in zip(batch.exact.cpu(), batch.output.cpu(), batch.mask.cpu(), strict=True):
+        inside = mask[0].numpy() > 0.5
+        rows.append(score(exact.permute(1, 2, 0).numpy(), output.permute(1, 2, 0).numpy(), inside) if inside.any() else np.nan)
+    return torch.tensor(rows, dtype=torch.float64)

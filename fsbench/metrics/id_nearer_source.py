@@ -1,0 +1,29 @@
+"""How often the swap happened at all."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fsbench.interfaces import Batch, MetricInfo
+from fsbench.metrics._cosine import to_source, to_target
+from fsbench.registry import metrics
+
+
+@metrics.register("id_nearer_source")
+class IdNearerSource:
+    """Share of outputs whose face is nearer to the source than to the target, in percent; 50 is a coin's answer.
+
+    Nearer by the mean cosine to the held-out images of each, as in `id_leakage`.
+    """
+
+    info = MetricInfo(unit="%", direction="higher", bounds=(0.0, 100.0), needs=("judge",), no_face="counts as not nearer",
+                      reference="sign of id_leakage", digits=1)
+
+    def measure(self, batch: Batch) -> Tensor:
+        nearer = to_source(batch) > to_target(batch)    # False where NaN: an output without a face is no swap
+        return nearer.to(torch.float32)                 # (N,)
+
+    def summarise(self, rows: np.ndarray) -> float:
+        return float(100 * rows.mean())
