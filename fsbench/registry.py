@@ -1,8 +1,11 @@
 """Names to plug-ins.
 
-A plug-in is a class (or any callable) registered under the name that people type:
+A plug-in is a class (or any callable) registered under the name that people type, in the registry of its kind
+(`swappers`, `refiners`, `metrics`, `datasets`, `embedders`):
 
-    @fsbench.swappers.register("my_swapper")
+    from fsbench.registry import swappers
+
+    @swappers.register("my_swapper")
     class MySwapper: ...
 
 Built-in modules are listed below; other packages name a module under the entry-point group `fsbench.plugins`, and
@@ -19,8 +22,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
-
-from pydantic import TypeAdapter, ValidationError
 
 from fsbench.errors import BadParameter, PluginError, UnknownName, UsageError
 
@@ -124,6 +125,8 @@ class Entry(Generic[T]):
 
     def build(self, spec: Spec, context: Any) -> T:
         """Make an instance; raises BadParameter for a parameter it does not have or a value it does not take."""
+        from pydantic import TypeAdapter, ValidationError  # costs a tenth of a second, which `fsbench --help` does not have
+
         hints = typing.get_type_hints(inspect.getattr_static(self.factory, "__init__") if isinstance(self.factory, type)
                                       else self.factory)
         values: dict[str, Any] = {}

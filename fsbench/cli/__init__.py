@@ -1,0 +1,48 @@
+"""The command line: parse, call, print. Nothing heavy is imported before a command runs, so that --help answers at once."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from fsbench.cli import data, listing, report, run, show
+from fsbench.environment import quiet_openmp
+from fsbench.errors import FsbenchError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=True, rich_markup_mode="rich", pretty_exceptions_enable=False,
+    help="Train or load face-swap models, measure what they do, and write a report that anybody can re-run.\n\n"
+         "Try [bold]fsbench run[/bold]: it trains two models on synthetic people, in about ten minutes on two cores.",
+    epilog="Exit codes: 0 done, 2 something you can put right (one sentence says what and how).",
+)
+app.command("run")(run.run)
+app.command("show")(show.show)
+app.command("report")(report.report)
+app.command("list")(listing.list_plugins)
+app.add_typer(data.app, name="data", help="Look at data sets: what is in them, how it is split, what is wrong with it.")
+
+
+@app.callback(invoke_without_command=True)
+def version(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    """Answer --version."""
+    if version:
+        from fsbench import __version__
+
+        typer.echo(f"fsbench {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; an error that a user can put right is one sentence, a hint and exit code 2."""
+    quiet_openmp()
+    try:
+        app()
+    except FsbenchError as error:
+        typer.echo(f"fsbench: {error.message}", err=True)
+        if error.hint:
+            typer.echo(f"  {error.hint}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("fsbench: interrupted; finished work is kept, the same command with --resume goes on", err=True)
+        sys.exit(130)

@@ -1,0 +1,74 @@
+"""Progress bars on a terminal; a line now and then where the output is a file or a CI log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from fsbench import interfaces
+
+LINE_EVERY_SECONDS = 20.0
+
+
+class Stages:
+    """Shows one stage of work after the other."""
+
+    def __init__(self, console: Console, bars: Progress | None) -> None:
+        self.console = console
+        self.bars = bars
+
+    def log(self, message: str) -> None:
+        """Print a line above the bars."""
+        self.console.print(message, highlight=False, markup=False)
+
+    def stage(self, title: str) -> interfaces.Progress:
+        """Open a stage; its bar appears with the first call."""
+        return _Bar(self.bars, title) if self.bars is not None else _Lines(self.console, title)
+
+
+class _Bar:
+    def __init__(self, bars: Progress, title: str) -> None:
+        self.bars, self.title = bars, title
+        self.task: TaskID | None = None
+
+    def __call__(self, done: float, total: float, figures: Mapping[str, float] | None = None) -> None:
+        if self.task is None:
+            self.task = self.bars.add_task(self.title, total=total, figures="")
+        self.bars.update(self.task, completed=done, total=total, figures=_text(figures))
+
+
+class _Lines:
+    def __init__(self, console: Console, title: str) -> None:
+        self.console, self.title = console, title
+        self.begun = self.printed = time.monotonic()
+
+    def __call__(self, done: float, total: float, figures: Mapping[str, float] | None = None) -> None:
+        now = time.monotonic()
+        if done < total and now - self.printed < LINE_EVERY_SECONDS:
+            return
+        self.printed = now
+        share = 100 * done / total if total else 100.0
+        line = f"{self.title}: {share:.0f} %, {now - self.begun:.0f} s  {_text(figures)}"
+        self.console.print(line.rstrip(), highlight=False, markup=False)
+
+
+def _text(figures: Mapping[str, float] | None) -> str:
+    return "  ".join(f"{name} {value:.3g}" for name, value in (figures or {}).items())
+
+
+@contextmanager
+def stages(quiet: bool = False) -> Iterator[Stages]:
+    """Show progress on standard error for the length of a `with` block."""
+    console = Console(stderr=True, quiet=quiet, soft_wrap=True)
+    if quiet or not sys.stderr.isatty():
+        yield Stages(console, None)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.percentage:>3.0f} %"),
+               TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("[dim]{task.fields[figures]}"))
+    with Progress(*columns, console=console) as bars:
+        yield Stages(console, bars)

@@ -1,0 +1,15 @@
+"""`fsbench report`: the page of a run, written again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --out directory of a run.")]) -> None:
+    """Write report.html again from the files of a run; needs neither the models nor a GPU."""
+    from fsbench.report import write
+
+    typer.echo(f"report: {write(folder)}")

@@ -1,0 +1,88 @@
+"""`fsbench run`: the main job."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fsbench.config import Plan
+
+Text = str | None
+
+
+def run(
+    models: Annotated[Text, typer.Option(
+        "--models", "-m", help="Comma-separated: NAME, NAME(parameter=value), NAME@WEIGHTS, SWAPPER+REFINER. "
+                               "See: fsbench list models. Default: gan_mask,cyclegan.")] = None,
+    dataset: Annotated[Text, typer.Option(
+        "--dataset", "-d", help="NAME, NAME(parameter=value) or folder:PATH. See: fsbench list datasets. Default: synthetic.")] = None,
+    metrics: Annotated[Text, typer.Option(help="Comma-separated. See: fsbench list metrics. Default: all.")] = None,
+    judges: Annotated[Text, typer.Option(help="Recognisers that judge identity. See: fsbench list embedders. "
+                                              "Default: dlib_resnet.")] = None,
+    budget: Annotated[Text, typer.Option(
+        "--budget", "-b", help="How long to train each model: smoke (seconds, tests the plumbing), short (about three minutes on "
+                               "two cores), full (what the authors did; wants a GPU), 2000 (steps) or 180s (seconds). "
+                               "Default: short on a CPU, full on a GPU.")] = None,
+    suite: Annotated[Path | None, typer.Option(help="A TOML file that says all of the above; options typed here win.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="New directory for results. Default: reports/DATASET-DATE-TIME.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
+    baselines: Annotated[bool, typer.Option(help="Add copy_target, copy_source, alpha_paste and exact to the table.")] = True,
+    seed: Annotated[int | None, typer.Option(help="Seed of training and of intervals. Default: 0.")] = None,
+    device: Annotated[Text, typer.Option(help="auto, cpu, cuda or cuda:N. Default: auto.")] = None,
+    data_root: Annotated[Path | None, typer.Option(help="Where named data sets lie. Default: FSBENCH_DATA, or the user data "
+                                                        "folder.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
+) -> None:
+    """Train or load models, let each swap the same faces, measure the outputs, and write a report.
+
+    Examples:
+
+      fsbench run                                             two models on synthetic people
+
+      fsbench run --models gan_mask --dataset folder:photos   your photographs: photos/PERSON/SESSION/*.jpg
+
+      fsbench run --budget smoke --out /tmp/try               everything, in a minute
+
+    Work that is finished (rendered images, trained models, features) is kept in FSBENCH_CACHE and never done twice.
+    """
+    from fsbench.config import Plan, load_suite
+    from fsbench.registry import split_list
+
+    given = {
+        "models": tuple(split_list(models)) if models is not None else None,
+        "metrics": tuple(split_list(metrics)) if metrics is not None else None,
+        "judges": tuple(split_list(judges)) if judges is not None else None,
+        "dataset": dataset, "budget": budget, "seed": seed, "device": device, "baselines": None if baselines else False,
+    }
+    base = load_suite(suite) if suite else Plan()
+    plan = Plan(**{**base.model_dump(), **{key: value for key, value in given.items() if value is not None}})
+    _execute(plan, out or _default_out(plan.dataset), resume, data_root, quiet)
+
+
+def _execute(plan: Plan, out: Path, resume: bool, data_root: Path | None, quiet: bool) -> None:
+    from fsbench import harness
+    from fsbench.cli.progress import stages
+    from fsbench.cli.show import print_table
+    from fsbench.environment import make_context
+    from fsbench.report import write
+
+    with stages(quiet) as shown:
+        context = make_context(plan.device, data_root, shown.stage, shown.log)
+        command = shlex.join(["fsbench", *sys.argv[1:]])
+        result = harness.run(plan, out, context, command=command, resume=resume)
+        page = write(out)
+    if not quiet:
+        print_table(result)
+    typer.echo(f"report: {page}")
+
+
+def _default_out(dataset: str) -> Path:
+    from datetime import datetime
+
+    name = "".join(c if c.isalnum() else "-" for c in dataset.partition(":")[0].partition("(")[0])
+    return Path("reports") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"

@@ -1,0 +1,248 @@
+"""The tests that a plug-in's author runs on their own plug-in.
+
+    from fsbench import contracts
+
+    def test_my_swapper():
+        contracts.check_swapper(MySwapper())
+
+Each check raises AssertionError with one sentence that says which promise of `fsbench.interfaces` is broken. The images
+are made up, small and without faces: what a plug-in does is not judged here, only how it behaves.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from fsbench.errors import CheckpointError, NotScorable
+from fsbench.faces.align import TEMPLATE
+from fsbench.images import ImageSet
+from fsbench.interfaces import (
+    Batch,
+    Budget,
+    Dataset,
+    Embedder,
+    Faces,
+    Judgement,
+    Metric,
+    Oracle,
+    Refiner,
+    Source,
+    Swapper,
+    Trainable,
+    silent,
+)
+
+TOLERANCE = 1e-4
+
+
+def toy_faces(identities: int = 2, sessions: int = 3, images: int = 4, size: int = 64, seed: int = 0) -> Faces:
+    """Make up `identities * sessions * images` blurry crops with template landmarks; deterministic in `seed`."""
+    random = np.random.default_rng(seed)
+    rows, pixels = [], []
+    for person in range(identities):
+        for session in range(sessions):
+            for frame in range(images):
+                rows.append({"id": f"toy{person}/s{session}/{frame:04d}", "identity": f"toy{person}", "session": f"s{session}",
+                             "clip": "", "frame": frame, "yaw": float(random.uniform(-30, 30))})
+                coarse = torch.from_numpy(random.uniform(0, 1, (1, 3, 4, 4)).astype(np.float32) * 0.5 + 0.25 * person)
+                smooth = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False)
+                pixels.append(ImageSet.of(smooth.clamp(0, 1)).pixels[0])
+    landmarks = np.repeat((TEMPLATE * size)[None], len(rows), 0).astype(np.float32)
+    yy, xx = np.mgrid[0:size, 0:size] / size - 0.5
+    mask = np.where((xx / 0.3) ** 2 + (yy / 0.4) ** 2 < 1, 255, 0).astype(np.uint8)[None, :, :, None]
+    return Faces(ImageSet(np.stack(pixels)), pd.DataFrame(rows), landmarks, ImageSet(np.repeat(mask, len(rows), 0)))
+
+
+def toy_batch(n: int = 6, size: int = 64, seed: int = 0) -> Batch:
+    """Make up outputs with everything that a metric may ask for; one output has no face."""
+    faces = toy_faces(2, 3, math.ceil(n / 3), size, seed)
+    target, source = faces.of("toy1").select(range(n)), faces.of("toy0")
+    random = torch.Generator().manual_seed(seed)
+    output = (0.5 * target.crops[:] + 0.5 * torch.rand(target.crops[:].shape, generator=random)).clamp(0, 1)
+    vectors = torch.nn.functional.normalize(torch.randn(len(faces) + n, 16, generator=random), dim=1)
+    view = vectors[len(faces):].clone()
+    view[-1] = torch.nan
+    own = torch.from_numpy(np.flatnonzero(faces.rows["identity"] == "toy1")[:n])
+    judgement = Judgement("toy", view, vectors[own], vectors[: len(faces)], faces.rows.assign(split="test"))
+    assert target.masks is not None
+    return Batch(Source("toy0", source.crops[:4]), target.rows, output, target.crops[:], judgement,
+                 exact=source.crops[list(range(n))], mask=target.masks[:])
+
+
+def check_swapper(swapper: Swapper | Oracle) -> None:
+    """Shapes, range, determinism, untouched inputs, independence of batch size; for a Trainable also `check_training`."""
+    _check_docstring(swapper)
+    faces = toy_faces()
+    if isinstance(swapper, Trainable):
+        check_training(swapper, faces)
+    if isinstance(swapper, Oracle):
+        truth = faces.crops[:4]
+        assert torch.equal(swapper.reveal(truth), truth), "an oracle's answer is the truth it is shown"
+        return
+    source, target = Source("toy0", faces.of("toy0").crops[:3]), faces.of("toy1").crops[:5]
+    before = source.images.clone(), target.clone()
+    with torch.inference_mode():
+        output = swapper.swap(source, target)
+        again = swapper.swap(source, target)
+        alone = torch.cat([swapper.swap(source, target[i : i + 1]) for i in range(len(target))])
+    _check_images(output, target)
+    assert torch.equal(before[0], source.images), "swap() changed the source images it was given"
+    assert torch.equal(before[1], target), "swap() changed the target images it was given"
+    assert torch.equal(output, again), "swap() gave another answer the second time"
+    assert torch.allclose(output, alone, atol=TOLERANCE), "the output for an image depends on the other images of the batch"
+
+
+def check_training(swapper: Trainable, faces: Faces | None = None) -> None:
+    """Named budgets, a training of two steps, and a saved file that gives the same model; a damaged one is refused."""
+    assert set(swapper.budgets) >= {"smoke", "short", "full"}, "budgets must say how many steps smoke, short and full are"
+    faces = faces or toy_faces()
+    with tempfile.TemporaryDirectory() as folder:
+        weights, damaged = Path(folder) / "model.safetensors", Path(folder) / "damaged.safetensors"
+        told = swapper.fit(faces, Budget(steps=2, seed=1), silent, Path(folder) / "checkpoint.pt")
+        assert told.steps == 2, f"a budget of 2 steps was answered with {told.steps}"
+        assert told.seconds > 0, "Training.seconds must say how long it took"
+        swapper.save(weights)
+        source, target = Source("toy0", faces.of("toy0").crops[:3]), faces.of("toy1").crops[:3]
+        with torch.inference_mode():
+            trained = swapper.swap(source, target)  # type: ignore[attr-defined]
+            swapper.load(weights)
+            loaded = swapper.swap(source, target)  # type: ignore[attr-defined]
+        assert torch.allclose(trained, loaded, atol=TOLERANCE), "save() then load() gives another model"
+        damaged.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+        try:
+            swapper.load(damaged)
+        except CheckpointError:
+            pass
+        else:
+            raise AssertionError("load() took half a file: a damaged file must raise CheckpointError")
+
+
+def check_refiner(refiner: Refiner) -> None:
+    """Shapes, range, determinism and independence of batch size."""
+    _check_docstring(refiner)
+    batch = toy_batch()
+    with torch.inference_mode():
+        output = refiner.refine(batch.output, batch.target, batch.source)
+        again = refiner.refine(batch.output, batch.target, batch.source)
+        alone = torch.cat([refiner.refine(batch.output[i : i + 1], batch.target[i : i + 1], batch.source) for i in range(len(output))])
+    _check_images(output, batch.target)
+    assert torch.equal(output, again), "refine() gave another answer the second time"
+    assert torch.allclose(output, alone, atol=TOLERANCE), "the output for an image depends on the other images of the batch"
+
+
+def check_metric(metric: Metric) -> None:
+    """Facts complete; one row per output; value independent of batch size and order, finite and within its bounds."""
+    _check_docstring(metric)
+    info = metric.info
+    assert info.reference, "info.reference must say where the definition comes from"
+    assert info.no_face, "info.no_face must say what happens to an output without a face"
+    low, high = info.bounds
+    assert low < high, "info.bounds must be (lowest, highest)"
+    batch = toy_batch(8)
+    try:
+        rows = _rows(metric, [batch])
+    except NotScorable:
+        rows = _rows(metric, [_crowded(batch)])
+        batch = _crowded(batch)
+    alone = _rows(metric, [_cut(batch, i) for i in range(len(batch.rows))])
+    assert np.allclose(rows, alone, rtol=TOLERANCE, atol=1e-6, equal_nan=True), "rows depend on the batch size"
+    scored = rows[~np.isnan(rows).any(1)]
+    assert len(scored), "no output could be scored"
+    value = metric.summarise(scored)
+    shuffled = metric.summarise(scored[np.random.default_rng(0).permutation(len(scored))])
+    assert math.isfinite(value), f"summarise() gave {value}"
+    assert low - TOLERANCE <= value <= high + TOLERANCE, f"{value} lies outside info.bounds {info.bounds}"
+    assert math.isclose(value, shuffled, rel_tol=1e-9, abs_tol=1e-12), "the value depends on the order of the rows"
+
+
+def check_dataset(dataset: Dataset) -> None:
+    """Facts complete; splits consistent, with unique ids, landmarks inside the crops, and sessions that never cross splits."""
+    info = dataset.info
+    assert info.description and info.licence and info.revision, "info must have a description, a licence and a revision"
+    assert "test" in info.splits, "a data set needs a test split"
+    sessions: dict[str, set[tuple[str, str]]] = {}
+    for split in info.splits:
+        faces = dataset.faces(split)
+        rows = faces.rows
+        assert len(rows) == len(faces.crops) == len(faces.landmarks), f"{split}: rows, crops and landmarks differ in number"
+        assert {"id", "identity", "session", "clip", "frame"} <= set(rows), f"{split}: a required column of rows is missing"
+        assert rows["id"].is_unique, f"{split}: ids are not unique"
+        assert faces.crops.pixels.shape[1:] == (info.size, info.size, 3), f"{split}: crops are not {info.size} pixels"
+        assert np.isfinite(faces.landmarks).all(), f"{split}: landmarks are not finite"
+        sessions[split] = set(zip(rows["identity"], rows["session"], strict=True))
+    assert not sessions.get("train", set()) & sessions["test"], "a session stands in both train and test"
+    test = dataset.faces("test")
+    source = test.identities[0]
+    targets = test.select(np.flatnonzero(test.rows["identity"] != source)[:2])
+    truth = dataset.truth(source, targets)
+    if truth is not None:
+        assert len(truth.exact) == len(truth.mask) == len(targets), "truth() owes one exact swap and one mask per target"
+
+
+def check_embedder(embedder: Embedder) -> None:
+    """Feature size, determinism, independence of batch size, and NaN for an image without landmarks."""
+    _check_docstring(embedder)
+    faces = toy_faces(2, 1, 3, 96)
+    crops, landmarks = faces.crops[:], torch.from_numpy(faces.landmarks.copy())
+    with torch.inference_mode():
+        features = embedder.embed(crops, landmarks)
+        alone = torch.cat([embedder.embed(crops[i : i + 1], landmarks[i : i + 1]) for i in range(len(crops))])
+        landmarks[0] = torch.nan
+        without = embedder.embed(crops, landmarks)
+    assert features.shape == (len(crops), embedder.info.dim), f"features are {tuple(features.shape)}, info.dim is {embedder.info.dim}"
+    assert torch.isfinite(features).all(), "features are not finite"
+    assert torch.allclose(features, alone, rtol=1e-3, atol=1e-4), "the features of an image depend on the other images of the batch"
+    assert without[0].isnan().all(), "an image without landmarks must get a row of NaN"
+    assert torch.allclose(without[1:], features[1:], rtol=1e-3, atol=1e-4), "an image without landmarks changes the others' features"
+
+
+def _check_docstring(plugin: object) -> None:
+    said = inspect.getdoc(type(plugin)) or ""
+    assert said.split("\n\n")[0].strip().endswith((".", ";")), "the docstring's first paragraph must be a sentence: tables and reports print it"
+
+
+def _check_images(output: Tensor, target: Tensor) -> None:
+    assert isinstance(output, Tensor) and output.shape == target.shape, "an output has its target's shape"
+    assert output.dtype == torch.float32, f"outputs are {output.dtype}, not float32"
+    assert torch.isfinite(output).all(), "outputs are not finite"
+    assert -TOLERANCE <= float(output.min()) and float(output.max()) <= 1 + TOLERANCE, "outputs leave the range [0, 1]"
+
+
+def _rows(metric: Metric, batches: list[Batch]) -> np.ndarray:
+    parts = []
+    for batch in batches:
+        rows = metric.measure(batch)
+        assert rows.ndim in (1, 2) and len(rows) == len(batch.rows), "measure() owes one row per output"
+        parts.append(rows.double().numpy().reshape(len(rows), -1))
+    return np.concatenate(parts)
+
+
+def _cut(batch: Batch, i: int) -> Batch:
+    view = batch.judgement
+    assert view is not None and batch.exact is not None and batch.mask is not None
+    here = slice(i, i + 1)
+    return replace(batch, rows=batch.rows.iloc[here].reset_index(drop=True), output=batch.output[here], target=batch.target[here],
+                   judgement=replace(view, output=view.output[here], target=view.target[here]),
+                   exact=batch.exact[here], mask=batch.mask[here])
+
+
+def _crowded(batch: Batch) -> Batch:
+    """Add strangers to the gallery, for metrics that need more than two people."""
+    view = batch.judgement
+    assert view is not None
+    strangers = pd.DataFrame([{"id": f"x{i}", "identity": f"stranger{i}", "session": "s0", "clip": "", "frame": 0, "split": "gallery"}
+                              for i in range(10)])
+    vectors = torch.nn.functional.normalize(torch.randn(10, view.references.shape[1], generator=torch.Generator().manual_seed(9)), dim=1)
+    return replace(batch, judgement=replace(view, references=torch.cat([view.references, vectors]),
+                                            reference_rows=pd.concat([view.reference_rows, strangers], ignore_index=True)))
+
+

@@ -1,0 +1,205 @@
+"""The main job: pairs, models, outputs, features, values, files. Imported only when something runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from fsbench import environment, results
+from fsbench.config import Pipeline, Plan, parse_budget
+from fsbench.errors import NotScorable, PluginError, UsageError
+from fsbench.harness import records, scoring
+from fsbench.harness.folder import RunFolder
+from fsbench.harness.judging import Judge, embed, find_landmarks
+from fsbench.harness.obtain import Model, build, obtain
+from fsbench.harness.pairs import Group, Pairs, make_pairs
+from fsbench.images import ImageSet, to_bytes
+from fsbench.interfaces import Context, Dataset, Faces, Judgement, Metric, Oracle, Split
+from fsbench.registry import metrics
+
+SWAP_CHUNK = 32
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all models of a run are measured with."""
+
+    plan: Plan
+    context: Context
+    dataset: Dataset
+    pairs: Pairs
+    reference_rows: pd.DataFrame
+    scorers: Mapping[str, Metric]
+    judges: Mapping[str, Judge]
+    references: Mapping[str, Tensor]                    # judge -> (R, D); the first rows are the test split
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What one model did."""
+
+    model: Model
+    outputs: ImageSet                                   # (N, 3, S, S)
+    vectors: Mapping[str, Tensor]                       # judge -> (N, D)
+    rows: Mapping[str, np.ndarray]                      # column of samples.parquet -> (N,)
+    values: list[results.Value]
+    record: results.ModelRecord
+
+
+def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: bool = False) -> results.RunResult:
+    """Do what a plan says and leave the files of `fsbench.results` in `out`; raises FsbenchError.
+
+    Whatever can be wrong with the plan is found before the first image is made. All costly steps are cached by content:
+    after an interruption, or with another metric, only what is missing is computed.
+    """
+    started = time.monotonic()
+    oracles = check(plan, context)
+    folder = RunFolder(out)
+    dataset = environment.build_dataset(plan.dataset, context)
+    folder.claim(plan, resume)
+
+    test = dataset.faces("test")
+    gallery = dataset.faces("gallery") if "gallery" in dataset.info.splits else None
+    bench = prepare(plan, dataset, test, gallery, context)
+    folder.write_inputs(bench.pairs)
+    warnings = records.data_warnings(dataset, test, gallery)
+    used: dict[Split, Faces] = {"test": test} | ({"gallery": gallery} if gallery is not None else {})
+
+    def train_split() -> Faces:
+        if "train" not in used:                         # read only where a model is trained
+            used["train"] = dataset.faces("train")
+        return used["train"]
+
+    done, tables = [], []
+    for pipeline in plan.pipelines():
+        if pipeline.label in oracles and any(group.truth is None for group in bench.pairs.groups):
+            if pipeline.label in plan.models:
+                warnings.append(f"{pipeline.label} is left out: {dataset.info.name} does not know the exact swaps")
+            continue
+        one = evaluate(bench, obtain(pipeline, train_split, plan.budget, plan.seed, context))
+        paths = folder.write_outputs(one.model.label, bench.pairs, one.outputs)
+        folder.write_model(one.model)
+        tables.append(bench.pairs.rows.assign(model=one.model.label, output=paths, **one.rows))
+        warnings += records.model_warnings(one.record, len(bench.pairs), [judge.record() for judge in bench.judges.values()])
+        done.append(one)
+
+    folder.write_table("samples.parquet", pd.concat(tables, ignore_index=True))
+    folder.write_table("references.parquet", bench.reference_rows)
+    for name, references in bench.references.items():
+        folder.write_features(name, {"references": references.numpy()} | {one.model.label: one.vectors[name].numpy() for one in done})
+    result = results.RunResult(
+        schema=results.SCHEMA, created=datetime.now(UTC).isoformat(timespec="seconds"), command=command, seed=plan.seed,
+        seconds=time.monotonic() - started, environment=environment.describe(context.device),
+        dataset=records.dataset_record(plan.dataset, dataset, used),
+        protocol=records.protocol_record(bench.pairs, gallery, plan),
+        judges=tuple(judge.record() for judge in bench.judges.values()),
+        metrics=tuple(records.metric_record(name, metric) for name, metric in bench.scorers.items()),
+        models=tuple(one.record for one in done), values=tuple(value for one in done for value in one.values),
+        warnings=tuple(warnings),
+    )
+    results.save(result, out)
+    return result
+
+
+def check(plan: Plan, context: Context) -> set[str]:
+    """Raise UsageError for whatever in a plan does not exist or cannot be read; returns the models that need the truth."""
+    if plan.budget != "auto":
+        parse_budget(plan.budget)
+    if plan.resamples < 100:
+        raise UsageError(f"{plan.resamples} resamples do not make an interval", "use 100 or more; 1000 is the default")
+    for name in plan.metrics:
+        metrics.build(name, context)
+    return {pipeline.label for pipeline in plan.pipelines() if isinstance(build(pipeline, context)[1], Oracle)}
+
+
+def prepare(plan: Plan, dataset: Dataset, test: Faces, gallery: Faces | None, context: Context) -> Bench:
+    """Pair the images and let every judge look at the real ones."""
+    judges = {judge.name: judge for judge in (Judge.build(text, context) for text in plan.judges)}
+    references: dict[str, Tensor] = {}
+    sets = [("held-out images", test)] + ([("gallery", gallery)] if gallery is not None else [])
+    for name, judge in judges.items():
+        references[name] = torch.cat([
+            embed(judge, faces.crops, find_landmarks(faces.crops, title, context), title, context) for title, faces in sets
+        ])
+    scorers = {name: metrics.build(name, context) for name in plan.metrics or metrics.names()}
+    return Bench(plan, context, dataset, make_pairs(dataset, test), records.reference_rows(test, gallery), scorers, judges, references)
+
+
+def evaluate(bench: Bench, model: Model) -> Evaluated:
+    """Let a model swap all pairs, and measure what it made."""
+    outputs, seconds = swap_all(model, bench.pairs, bench.context)
+    landmarks = find_landmarks(outputs, model.label, bench.context)
+    index = torch.from_numpy(np.concatenate([group.index for group in bench.pairs.groups]))
+    judgements: dict[str | None, Judgement] = {}
+    for name, network in bench.judges.items():
+        vectors = embed(network, outputs, landmarks, model.label, bench.context)
+        references = bench.references[name]
+        judgements[name] = Judgement(name, vectors, references[index], references, bench.reference_rows)
+
+    rows: dict[str, np.ndarray] = {}
+    values: list[results.Value] = []
+    for metric, scorer in bench.scorers.items():
+        for judge in list(judgements) if "judge" in scorer.info.needs else [None]:
+            try:
+                measured = scoring.measure(scorer, metric, bench.pairs, outputs, judgements.get(judge))
+            except NotScorable as why:
+                values.append(scoring.unscorable(metric, model.label, judge, len(bench.pairs), why))
+                continue
+            values.append(scoring.value(scorer, metric, model.label, judge, bench.pairs, measured, bench.plan.resamples, bench.plan.seed))
+            if measured.shape[1] == 1:
+                rows[results.column(metric, judge)] = measured[:, 0]
+    record = records.model_record(model, seconds, int(np.isnan(landmarks).any((1, 2)).sum()))
+    vectors_of = {name: judgements[name].output for name in bench.judges}
+    return Evaluated(model, outputs, vectors_of, rows, values, record)
+
+
+def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, float | None]:
+    """Outputs of all pairs, 8-bit, and seconds per image; cached by everything that decides them.
+
+    The time is the one that was measured when the outputs were made.
+    """
+
+    def compute() -> dict[str, np.ndarray]:
+        progress, parts, seconds = context.stage(f"swapping: {model.label}"), [], 0.0
+        for group in pairs.groups:
+            for start in range(0, len(group.index), SWAP_CHUNK):
+                here = slice(start, start + SWAP_CHUNK)
+                target = group.targets.crops[here].to(context.device)
+                began = time.perf_counter()
+                output = swap(model, group, here, target)
+                records.synchronise(context.device)
+                seconds += time.perf_counter() - began
+                parts.append(to_bytes(output))
+                progress(sum(map(len, parts)), len(pairs), {})
+        return {"outputs": np.concatenate(parts), "seconds": np.array([seconds / len(pairs)])}
+
+    recipe = {"model": model.identity, "pairs": pairs.fingerprint()}
+    found = context.store.arrays("outputs", recipe, compute)
+    return ImageSet(found["outputs"]), float(found["seconds"][0])
+
+
+def swap(model: Model, group: Group, here: slice, target: Tensor) -> Tensor:
+    """Outputs for some targets of one source, through swapper and refiners; raises PluginError for what is no image."""
+    with torch.inference_mode():
+        if isinstance(model.swapper, Oracle):
+            if group.truth is None:
+                raise UsageError(f"{model.label} needs a data set that knows the exact swaps")
+            output = model.swapper.reveal(group.truth.exact[here].to(target.device))
+        else:
+            output = model.swapper.swap(group.source, target)
+        for refiner in model.refiners:
+            output = refiner.refine(output, target, group.source)
+    if not isinstance(output, Tensor) or output.shape != target.shape:
+        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise PluginError(f"{model.label} gave {shape} for targets of {tuple(target.shape)}", "an output has its target's shape")
+    if not bool(torch.isfinite(output).all()):
+        raise PluginError(f"{model.label} gave values that are not finite", "its training may have diverged: try another seed or budget")
+    return output

@@ -1,0 +1,82 @@
+"""The files of a run, written so that a killed process leaves nothing half-done that anybody would read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import save_file
+
+from fsbench.config import Plan
+from fsbench.errors import OutputError
+from fsbench.harness.obtain import Model, slug
+from fsbench.harness.pairs import Pairs
+from fsbench.images import ImageSet, write_png
+from fsbench.results import FILE_NAME
+from fsbench.store import atomic_path, copy_file, write_text
+
+PLAN_FILE = "plan.json"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One `--out` directory; `fsbench.results` says what stands in it."""
+
+    path: Path
+
+    def claim(self, plan: Plan, resume: bool) -> None:
+        """Make the folder this plan's; raises OutputError where it holds something else."""
+        said = json.dumps(plan.model_dump(), indent=1, sort_keys=True) + "\n"
+        plan_file = self.path / PLAN_FILE
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputError(f"--out {self.path} is a file", "name a new directory")
+        if plan_file.exists():
+            same = plan_file.read_text(encoding="utf-8") == said
+            if not (same and resume):
+                state = "a finished run" if (self.path / FILE_NAME).exists() else "an unfinished run"
+                remedy = "add --resume to go on with it, or name another --out" if same else "name another --out, or remove it"
+                raise OutputError(f"--out {self.path} holds {state}{'' if same else ' of another plan'}", remedy)
+        elif self.path.exists() and any(self.path.iterdir()):
+            raise OutputError(f"--out {self.path} is not empty and holds no run of fsbench", "name a new directory")
+        write_text(plan_file, said)
+
+    def write_inputs(self, pairs: Pairs) -> None:
+        """Write targets, source references and exact swaps."""
+        for group in pairs.groups:
+            self._write_images("inputs/target", group.targets.rows["id"], group.targets.crops)
+            self._write_images("inputs/source", pd.Series([group.source.identity]), ImageSet.of(group.source.images[:1]))
+            if group.truth is not None:
+                self._write_images(f"inputs/exact/{slug(group.source.identity)}", group.targets.rows["id"], group.truth.exact)
+
+    def write_outputs(self, label: str, pairs: Pairs, outputs: ImageSet) -> list[str]:
+        """Write a model's outputs; returns their paths below the folder, in the order of the pairs."""
+        paths, offset = [], 0
+        for group in pairs.groups:
+            here = outputs.select(np.arange(offset, offset + len(group.index)))
+            paths += self._write_images(f"outputs/{slug(label)}/{slug(group.source.identity)}", group.targets.rows["id"], here)
+            offset += len(group.index)
+        return paths
+
+    def _write_images(self, folder: str, names: pd.Series[str], images: ImageSet) -> list[str]:
+        paths = [f"{folder}/{name}.png" for name in names]
+        for path, pixels in zip(paths, images.pixels, strict=True):
+            write_png(self.path / path, pixels)
+        return paths
+
+    def write_model(self, model: Model) -> None:
+        """Copy trained weights to where `name@PATH` finds them."""
+        if model.weights is not None and model.kind == "trained":
+            copy_file(model.weights, self.path / "models" / f"{slug(model.label)}.safetensors")
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        """Write a parquet file."""
+        with atomic_path(self.path / name) as partial:
+            table.to_parquet(partial, index=False)
+
+    def write_features(self, judge: str, arrays: dict[str, np.ndarray]) -> None:
+        """Write the unit vectors of one judge."""
+        with atomic_path(self.path / "features" / f"{slug(judge)}.safetensors") as partial:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial)

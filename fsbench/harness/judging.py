@@ -1,0 +1,81 @@
+"""Faces found and features extracted, once per image set and network, whatever number of metrics asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fsbench.faces import detect
+from fsbench.harness.obtain import code_hash
+from fsbench.images import ImageSet
+from fsbench.interfaces import Context, Embedder
+from fsbench.registry import embedders, parse_spec
+from fsbench.results import JudgeRecord
+from fsbench.store import fingerprint
+from fsbench.weights import CATALOGUE
+
+CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A recogniser under the name that results use."""
+
+    name: str
+    embedder: Embedder
+    key: str                                            # hash of everything that decides its features, but the images
+
+    @classmethod
+    def build(cls, text: str, context: Context) -> Judge:
+        """Make a judge from its specification."""
+        spec = parse_spec(text)
+        entry = embedders.get(spec.name)
+        embedder = entry.build(spec, context)
+        weights = {name: CATALOGUE[name].sha256 for name in embedder.info.weights}
+        recipe = {"spec": str(spec), "version": embedder.info.version, "weights": weights, "code": code_hash(entry.factory)}
+        return cls(str(spec), embedder, fingerprint(recipe))
+
+    def record(self) -> JudgeRecord:
+        """Return what results say about it."""
+        info = self.embedder.info
+        return JudgeRecord(name=self.name, family=info.family, description=info.description, dim=info.dim, version=info.version,
+                           weights={name: CATALOGUE[name].sha256 for name in info.weights},
+                           licences=tuple(sorted({CATALOGUE[name].licence for name in info.weights})))
+
+
+def find_landmarks(crops: ImageSet, title: str, context: Context) -> np.ndarray:
+    """Five landmarks in the pixels of each crop, (N, 5, 2) float32; NaN where the detector finds no face. Cached by content."""
+
+    def compute() -> dict[str, np.ndarray]:
+        progress = context.stage(f"finding faces: {title}")
+        detector, found = detect.Detector(context.device), []
+        for start in range(0, len(crops), CHUNK):
+            found.append(detector.detect_crops(crops[start : start + CHUNK]))
+            progress(min(start + CHUNK, len(crops)), len(crops), {})
+        return {"landmarks": np.concatenate(found).astype(np.float32)}
+
+    recipe = {"images": crops.content_hash(), "detector": detect.VERSION, "device": context.device.type}
+    return context.store.arrays("landmarks", recipe, compute)["landmarks"]
+
+
+def embed(judge: Judge, crops: ImageSet, landmarks: np.ndarray, title: str, context: Context) -> Tensor:
+    """Unit vectors, (N, D) float32 on the CPU; NaN where there is no face. Cached by content."""
+
+    def compute() -> dict[str, np.ndarray]:
+        progress = context.stage(f"{judge.name}: {title}")
+        vectors = np.full((len(crops), judge.embedder.info.dim), np.nan, np.float32)
+        faces = np.flatnonzero(~np.isnan(landmarks).any((1, 2)))
+        with torch.inference_mode():
+            for start in range(0, len(faces), CHUNK):
+                chunk = faces[start : start + CHUNK]
+                features = judge.embedder.embed(crops[chunk].to(context.device), torch.from_numpy(landmarks[chunk]))
+                vectors[chunk] = torch.nn.functional.normalize(features.float(), dim=1).cpu().numpy()
+                progress(start + len(chunk), len(faces), {})
+        return {"vectors": vectors}
+
+    recipe = {"images": crops.content_hash(), "landmarks": fingerprint(np.nan_to_num(landmarks, nan=-1).tolist()), "judge": judge.key,
+              "device": context.device.type}
+    return torch.from_numpy(context.store.arrays("features", recipe, compute)["vectors"])

@@ -1,0 +1,92 @@
+"""Which source goes into which target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from fsbench.errors import DataError
+from fsbench.images import ImageSet
+from fsbench.interfaces import Dataset, Faces, Source, Truth
+
+ALL_PAIRS_LIMIT = 3
+N_REFERENCES = 8
+
+
+@dataclass(frozen=True)
+class Group:
+    """The pairs of one source identity: it goes into every image of `targets`."""
+
+    source: Source
+    index: np.ndarray                                   # rows of the test split
+    targets: Faces
+    truth: Truth | None
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All pairs of a run, in the order of samples.parquet: group by group."""
+
+    groups: tuple[Group, ...]
+    rule: str
+
+    def __len__(self) -> int:
+        return sum(len(group.index) for group in self.groups)
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """The targets' rows, with a column `source`, (N, ...)."""
+        return pd.concat([group.targets.rows.assign(source=group.source.identity) for group in self.groups], ignore_index=True)
+
+    def fingerprint(self) -> list[list[str]]:
+        """What decides an output, besides the model: the pixels of sources and targets."""
+        return [[group.source.identity, ImageSet.of(group.source.images).content_hash(), group.targets.crops.content_hash()]
+                for group in self.groups]
+
+
+def make_pairs(dataset: Dataset, test: Faces) -> Pairs:
+    """Pair every held-out image with the other identities; raises DataError where there is only one.
+
+    Up to three identities: every image with every other identity. More: every image with one other identity, in turn,
+    so that the cost grows with the images and every ordered pair of identities takes part.
+    """
+    names = test.identities
+    if len(names) < 2:
+        raise DataError(f"{dataset.info.name} has {len(names)} identity to swap, two are needed", "add a second identity")
+    owner = test.rows["identity"].to_numpy()
+    source_of = np.full((len(test), len(names)), False)
+    for position, name in enumerate(names):
+        own = np.flatnonzero(owner == name)
+        others = [k for k in range(len(names)) if k != position]
+        if len(names) <= ALL_PAIRS_LIMIT:
+            source_of[np.ix_(own, np.array(others))] = True
+        else:
+            source_of[own, [others[(position + i) % len(others)] for i in range(len(own))]] = True
+    groups = []
+    for column, name in enumerate(names):
+        index = np.flatnonzero(source_of[:, column])
+        if len(index):
+            targets = test.select(index)
+            groups.append(Group(_source(dataset, test, name), index, targets, dataset.truth(name, targets)))
+    rule = ("every held-out image with every other identity" if len(names) <= ALL_PAIRS_LIMIT
+            else "every held-out image with one other identity, in turn")
+    return Pairs(tuple(groups), rule)
+
+
+def _source(dataset: Dataset, test: Faces, identity: str) -> Source:
+    """Reference images come from training sessions, so that no swapper is shown what it is judged against."""
+    faces = (dataset.faces("train") if "train" in dataset.info.splits else test).of(identity)
+    chosen = np.unique(np.linspace(0, len(faces) - 1, N_REFERENCES).round().astype(int))
+    return Source(identity, faces.crops[chosen])
+
+
+def truth_images(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Exact swaps (N, 3, S, S) and masks (N, 1, S, S) of all pairs, or None where they are not known."""
+    truths = [group.truth for group in pairs.groups]
+    known = [truth for truth in truths if truth is not None]
+    if len(known) < len(truths):
+        return None
+    return torch.cat([truth.exact[:] for truth in known]), torch.cat([truth.mask[:] for truth in known])

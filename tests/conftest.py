@@ -1,0 +1,43 @@
+"""Fixtures for all tests: nothing is read from or written to the user's own folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fsbench.environment import make_context, quiet_openmp
+from fsbench.interfaces import Context
+
+quiet_openmp()
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _folders_of_their_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One cache for the whole session, so that what one test renders serves the next."""
+    monkeypatch.setenv("FSBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.setenv("FSBENCH_DATA", str(tmp_path_factory.getbasetemp() / "data"))
+
+
+@pytest.fixture
+def context(_folders_of_their_own: None) -> Context:
+    """The context of a run on the CPU, with the session's cache."""
+    return make_context("cpu")
+
+
+@pytest.fixture
+def fresh_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """The context of a run whose cache is empty."""
+    monkeypatch.setenv("FSBENCH_CACHE", str(tmp_path / "cache"))
+    return make_context("cpu")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Iterator[Path]:
+    """Photographs and weights that cannot be redistributed; tests that need them skip where they are missing."""
+    path = ROOT.parent / "shared"
+    if not (path / "data").is_dir():
+        pytest.skip(f"needs {path.name}/data beside the project: photographs and weights that cannot be redistributed")
+    yield path

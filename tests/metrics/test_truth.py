@@ -1,0 +1,58 @@
+"""PSNR by closed form, SSIM by invariants (the formula is scikit-image's)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fsbench import contracts
+from fsbench.errors import NotScorable
+from fsbench.metrics.gt_psnr import GtPsnr
+from fsbench.metrics.gt_ssim import GtSsim
+
+BATCH = contracts.toy_batch(6)
+
+
+def against_itself(shift: float = 0.0):  # noqa: ANN201
+    assert BATCH.exact is not None
+    return replace(BATCH, exact=BATCH.exact.double() * 0.5 + 0.25, output=BATCH.exact.double() * 0.5 + 0.25 + shift)
+
+
+@pytest.mark.parametrize("shift", [0.1, 0.01, -0.05])
+def test_psnr_of_a_constant_error(shift: float) -> None:
+    assert GtPsnr().measure(against_itself(shift)).tolist() == pytest.approx([-20 * math.log10(abs(shift))] * 6)
+
+
+def test_the_same_image_gets_the_cap_and_not_infinity() -> None:
+    assert GtPsnr().measure(against_itself()).tolist() == pytest.approx([10 * math.log10(12 * 255**2)] * 6)
+    assert GtSsim().measure(against_itself()).tolist() == pytest.approx([1.0] * 6)
+
+
+@pytest.mark.parametrize("metric", [GtPsnr(), GtSsim()])
+def test_what_lies_outside_the_mask_does_not_count(metric: GtPsnr | GtSsim) -> None:
+    batch = against_itself(0.03)
+    assert batch.mask is not None
+    far = torch.nn.functional.max_pool2d(batch.mask, 15, 1, 7) < 0.5       # beyond the reach of the window
+    spoilt = replace(batch, output=torch.where(far, torch.zeros_like(batch.output), batch.output))
+    assert torch.allclose(metric.measure(batch), metric.measure(spoilt))
+
+
+@pytest.mark.parametrize("metric", [GtPsnr(), GtSsim()])
+def test_more_noise_scores_lower(metric: GtPsnr | GtSsim) -> None:
+    noise = torch.randn(BATCH.output.shape, generator=torch.Generator().manual_seed(0))
+    base = against_itself()
+    means = [metric.summarise(metric.measure(replace(base, output=base.output + s * noise)).numpy()[:, None])
+             for s in (0.01, 0.02, 0.05, 0.1, 0.2)]
+    assert np.all(np.diff(means) < 0)
+
+
+def test_an_empty_mask_is_not_scored_and_no_truth_is_said() -> None:
+    assert BATCH.mask is not None
+    empty = replace(BATCH, mask=torch.zeros_like(BATCH.mask))
+    assert GtPsnr().measure(empty).isnan().all()
+    with pytest.raises(NotScorable, match="exact swaps"):
+        GtPsnr().measure(replace(BATCH, exact=None))

@@ -1,0 +1,57 @@
+"""What a third party writes: it uses public names of fsbench only, and fsbench does not know that it exists."""
+
+import numpy as np
+import torch
+from fsbench import contracts
+from fsbench.interfaces import Batch, Context, DatasetInfo, Faces, MetricInfo, Source, Split, Truth
+from fsbench.registry import datasets, metrics, refiners, swappers
+
+
+@swappers.register("mix")
+class Mix:
+    """Cross-fades the target with a reference image of the source."""
+
+    def __init__(self, *, amount: float = 0.5) -> None:
+        self.amount = amount
+
+    def swap(self, source: Source, target: torch.Tensor) -> torch.Tensor:
+        return self.amount * source.images[0].to(target.device) + (1 - self.amount) * target
+
+
+@refiners.register("darken")
+class Darken:
+    """Halves the brightness of an output."""
+
+    def refine(self, output: torch.Tensor, target: torch.Tensor, source: Source) -> torch.Tensor:
+        return output / 2
+
+
+@metrics.register("brightness")
+class Brightness:
+    """Mean value of the output's pixels; 1 is white."""
+
+    info = MetricInfo(unit="", direction="higher", bounds=(0.0, 1.0), needs=(), no_face="scored like any other", reference="none")
+
+    def measure(self, batch: Batch) -> torch.Tensor:
+        return batch.output.mean((1, 2, 3))
+
+    def summarise(self, rows: np.ndarray) -> float:
+        return float(rows.mean())
+
+
+@datasets.register("blobs")
+class Blobs:
+    """Made-up images without faces, for testing the plumbing."""
+
+    def __init__(self, *, people: int = 2, context: Context) -> None:
+        self.people = people
+        self.info = DatasetInfo(name="blobs", revision="1", size=48, description="made-up images", licence="CC0-1.0",
+                                splits=("train", "test"), synthetic=True)
+
+    def faces(self, split: Split) -> Faces:
+        everything = contracts.toy_faces(self.people, sessions=6, images=2, size=48)
+        held_out = everything.rows["session"] >= "s4"
+        return everything.select((held_out if split == "test" else ~held_out).to_numpy())
+
+    def truth(self, source: str, targets: Faces) -> Truth | None:
+        return None

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fsbench.config import BASELINES, Plan, load_suite, parse_budget, parse_pipeline
+from fsbench.errors import UsageError
+
+
+@pytest.mark.parametrize(("text", "meant"), [("smoke", "smoke"), ("2000", 2000), ("180s", 180.0), ("1.5s", 1.5)])
+def test_budgets(text: str, meant: object) -> None:
+    assert parse_budget(text) == meant
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "3m", "1.5", "shrot", "0s"])
+def test_unreadable_budgets(text: str) -> None:
+    with pytest.raises(UsageError, match="budget"):
+        parse_budget(text)
+
+
+def test_a_pipeline_is_a_swapper_and_refiners() -> None:
+    pipeline = parse_pipeline("gan_mask(size=lite)@runs/x/m.safetensors")
+    assert (pipeline.swapper.name, pipeline.swapper.path, pipeline.label) == ("gan_mask", "runs/x/m.safetensors",
+                                                                            "gan_mask(size=lite)@m.safetensors")
+    refined = parse_pipeline("gan_mask(size=lite)+prnet(mode=eyes)+blur")
+    assert [spec.name for spec in (refined.swapper, *refined.refiners)] == ["gan_mask", "prnet", "blur"]
+    assert refined.label == "gan_mask(size=lite)+prnet(mode=eyes)+blur"
+
+
+def test_baselines_stand_first_and_every_model_once() -> None:
+    labels = [p.label for p in Plan(models=("gan_mask", "copy_target", "gan_mask")).pipelines()]
+    assert labels == [*BASELINES, "gan_mask"]
+    assert [p.label for p in Plan(models=("a",), baselines=False).pipelines()] == ["a"]
+
+
+def test_a_suite_file_is_a_plan(tmp_path: Path) -> None:
+    path = tmp_path / "suite.toml"
+    path.write_text('models = ["gan_mask"]\nbudget = "smoke"\n')
+    assert load_suite(path) == Plan(models=("gan_mask",), budget="smoke")
+
+
+@pytest.mark.parametrize(("text", "said"), [("modles = []", "modles"), ("seed = 'x'", "seed"), ("= 3", "TOML")])
+def test_a_wrong_suite_file_names_the_field(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "suite.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=said):
+        load_suite(path)
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "benchmarks").glob("*.toml")), ids=lambda path: path.stem)
+def test_suites_that_come_with_fsbench_load(path: Path) -> None:
+    assert load_suite(path).models

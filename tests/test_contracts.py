@@ -1,0 +1,93 @@
+"""Every registered plug-in keeps its contract, and the checks catch plug-ins that do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fsbench import contracts, registry
+from fsbench.interfaces import Batch, Context, MetricInfo, Source
+from fsbench.metrics.id_similarity import IdSimilarity
+from fsbench.registry import Registry, load_plugins
+
+SHELVES: list[Registry] = [registry.swappers, registry.refiners, registry.metrics, registry.datasets, registry.embedders]
+
+
+def test_no_builtin_is_broken() -> None:
+    assert load_plugins() == []
+
+
+@pytest.mark.parametrize(("shelf", "name"), [(shelf, name) for shelf in SHELVES for name in shelf.names()])
+def test_every_plugin_says_what_it_is(shelf: Registry, name: str) -> None:
+    assert shelf.get(name).summary.endswith((".", ";")), "the first paragraph of the docstring is printed by fsbench list"
+
+
+@pytest.mark.parametrize("name", registry.swappers.names())
+def test_swappers(name: str, context: Context) -> None:
+    contracts.check_swapper(registry.swappers.build(name, context))
+
+
+@pytest.mark.parametrize("name", registry.metrics.names())
+def test_metrics(name: str, context: Context) -> None:
+    contracts.check_metric(registry.metrics.build(name, context))
+
+
+@pytest.mark.parametrize("name", registry.embedders.names())
+def test_embedders(name: str, context: Context) -> None:
+    contracts.check_embedder(registry.embedders.build(name, context))
+
+
+class Whole:
+    """Looks at the whole batch."""
+
+    def swap(self, source: Source, target: torch.Tensor) -> torch.Tensor:
+        return (target * 0 + target.mean()).clamp(0, 1)
+
+
+class Bright:
+    """Leaves the range."""
+
+    def swap(self, source: Source, target: torch.Tensor) -> torch.Tensor:
+        return target * 3
+
+
+class Spoiler:
+    """Writes into its input."""
+
+    def swap(self, source: Source, target: torch.Tensor) -> torch.Tensor:
+        return target.mul_(0.5).clone()
+
+
+@pytest.mark.parametrize(("swapper", "said"), [(Whole(), "other images of the batch"), (Bright(), "range"), (Spoiler(), "changed the target")])
+def test_a_bad_swapper_is_caught(swapper: object, said: str) -> None:
+    with pytest.raises(AssertionError, match=said):
+        contracts.check_swapper(swapper)
+
+
+class BatchMean(IdSimilarity):
+    """Depends on the batch."""
+
+    def measure(self, batch: Batch) -> torch.Tensor:
+        return batch.output.mean().expand(len(batch.rows))
+
+
+class LastRow(IdSimilarity):
+    """Depends on the order."""
+
+    def summarise(self, rows: np.ndarray) -> float:
+        return float(rows[-1, 0])
+
+
+class Unbounded(IdSimilarity):
+    """Leaves its bounds."""
+
+    info: MetricInfo = replace(IdSimilarity.info, bounds=(2.0, 3.0))
+
+
+@pytest.mark.parametrize(("metric", "said"), [(BatchMean(), "batch size"), (LastRow(), "order"), (Unbounded(), "bounds")])
+def test_a_bad_metric_is_caught(metric: object, said: str) -> None:
+    with pytest.raises(AssertionError, match=said):
+        contracts.check_metric(metric)

@@ -1,0 +1,76 @@
+"""Imports go only downward, and the light layers stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAYERS = [                                              # top to bottom; a module may import from its own layer and below
+    {"cli"},
+    {"contracts", "harness", "report"},
+    {"metrics", "embedders", "datasets", "training"},
+    {"faces", "weights"},
+    {"environment"},
+    {"config", "stats", "results"},
+    {"images"},
+    {"interfaces"},
+    {"registry"},
+    {"store"},
+    {"errors"},
+]
+APART = {"report": {"harness", "contracts"}, "harness": {"report", "contracts"}, "metrics": {"datasets", "embedders"},
+         "datasets": {"metrics", "embedders"}, "embedders": {"metrics", "datasets"}}
+
+
+def layer(part: str) -> int:
+    return next(i for i, names in enumerate(LAYERS) if part in names)
+
+
+def imports(path: Path) -> set[str]:
+    """Parts of fsbench that a file imports when it is imported; what stands under TYPE_CHECKING does not run."""
+    found = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "fsbench":
+            below = node.module.split(".")[1:2]
+            found.update(below or [alias.name for alias in node.names])
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(path.read_text(encoding="utf-8")))
+    return found - {"__version__"}
+
+
+FILES = [path for path in sorted((ROOT / "fsbench").rglob("*.py")) if path != ROOT / "fsbench/__init__.py"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_only_downward(path: Path) -> None:
+    own = path.relative_to(ROOT / "fsbench").parts[0].removesuffix(".py")
+    for part in imports(path) - {own}:
+        assert layer(part) >= layer(own), f"{own} imports {part}, which stands above it"
+        assert part not in APART.get(own, set()), f"{own} and {part} must not know each other"
+
+
+def test_plugins_use_public_names_only() -> None:
+    public = {"registry", "interfaces", "images", "errors", "training", "contracts", "faces"}
+    for path in sorted((ROOT / "reference_models").rglob("*.py")):
+        assert imports(path) <= public, f"{path.relative_to(ROOT)} imports {imports(path) - public}"
+
+
+@pytest.mark.parametrize(("module", "absent"), [
+    ("fsbench", {"torch", "pandas", "PIL", "matplotlib"}),
+    ("fsbench.cli", {"torch", "pandas", "PIL", "matplotlib", "pydantic"}),
+    ("fsbench.report", {"torch"}),
+])
+def test_light_modules_stay_light(module: str, absent: set[str]) -> None:
+    code = f"import sys, {module}; print(' '.join(sorted({absent!r} & set(sys.modules))))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == ""

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from fsbench import results
+from fsbench.errors import ResultError
+
+OLD = Path(__file__).parent / "old_results"
+
+
+@pytest.mark.parametrize("path", sorted(OLD.glob("schema_*.json")), ids=lambda path: path.stem)
+def test_files_of_every_schema_still_load(path: Path) -> None:
+    result = results.load(path)
+    assert result.schema_number == results.SCHEMA
+    assert result.find("copy_target", "id_similarity")[0].value == pytest.approx(0.8312)
+
+
+def test_there_is_a_fixture_for_every_schema() -> None:
+    assert {path.stem for path in OLD.glob("*.json")} == {f"schema_{n}" for n in range(1, results.SCHEMA + 1)}
+    assert set(results.UPGRADES) == set(range(1, results.SCHEMA))
+
+
+def fixture() -> dict:
+    return json.loads((OLD / "schema_1.json").read_text())
+
+
+def test_a_result_survives_the_disk(tmp_path: Path) -> None:
+    result = results.parse(fixture(), "fixture")
+    results.save(result, tmp_path)
+    assert results.load(tmp_path) == result
+    assert "NaN" not in (tmp_path / "result.json").read_text()
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    ({"schema": results.SCHEMA + 1}, "newer"), ({"schema": None}, "schema number"), ({"values": 3}, "values"), ({"extra": 1}, "extra"),
+])
+def test_other_files_are_refused_in_one_sentence(change: dict, said: str) -> None:
+    with pytest.raises(ResultError, match=said):
+        results.parse({**fixture(), **change}, "fixture")
+
+
+def test_no_run_and_a_truncated_file(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match="no finished run"):
+        results.load(tmp_path)
+    (tmp_path / "result.json").write_text((OLD / "schema_1.json").read_text()[:300])
+    with pytest.raises(ResultError, match="cannot be read"):
+        results.load(tmp_path)
+
+
+def test_a_value_is_a_finite_number_or_null() -> None:
+    counts = {"model": "m", "metric": "k", "n_scored": 1, "n_total": 2, "n_clusters": 1}
+    assert results.Value(value=None, **counts).value is None
+    for wrong in (float("nan"), float("inf")):
+        with pytest.raises(ValidationError):
+            results.Value(value=wrong, **counts)
