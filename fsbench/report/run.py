@@ -1,0 +1,117 @@
+"""Reads the files of a run. What is missing or does not fit becomes a sentence in `gaps`, never a crash."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from fsbench import results
+from fsbench.results import MetricRecord, ModelRecord, RunResult, Value
+
+HEADLINE = "id_similarity"
+NOTHING_SWAPPED = "copy_target"
+CONTESTANTS = ("trained", "loaded")
+REFERENCES = "references"
+
+Features = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric under one judge, or without one."""
+
+    metric: MetricRecord
+    judge: str | None
+
+    @property
+    def key(self) -> str:
+        """Name of its column in samples.parquet."""
+        return results.column(self.metric.name, self.judge)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The files of a run directory."""
+
+    folder: Path
+    result: RunResult
+    samples: pd.DataFrame                               # empty where there is no file
+    references: pd.DataFrame | None
+    features: Mapping[str, Features]                    # judge -> unit vectors: references (R, D), and by model (N, D)
+    gaps: tuple[str, ...]
+
+    @property
+    def contestants(self) -> list[ModelRecord]:
+        """Models that are compared, as opposed to ceilings and baselines."""
+        return [model for model in self.result.models if model.kind in CONTESTANTS]
+
+    @property
+    def columns(self) -> list[Column]:
+        """Metrics by judge in the order of the result, but the headline metric first."""
+        ordered = sorted(self.result.metrics, key=lambda metric: metric.name != HEADLINE)
+        return [Column(metric, judge) for metric in ordered
+                for judge in dict.fromkeys(value.judge for value in self.result.values if value.metric == metric.name)]
+
+    def value(self, model: str, column: Column) -> Value | None:
+        """Return the value of a cell of the table, or None where there is no such cell."""
+        found = (v for v in self.result.find(model, column.metric.name) if v.judge == column.judge)
+        return next(found, None)
+
+    def of(self, model: str) -> pd.DataFrame:
+        """Return the samples of one model, in the order of its features."""
+        if self.samples.empty:
+            return self.samples
+        return self.samples[self.samples["model"] == model].reset_index(drop=True)
+
+
+def read(folder: Path) -> Run:
+    """Read a run directory; raises ResultError where result.json is missing or damaged."""
+    result = results.load(folder)
+    gaps: list[str] = []
+    samples = _table(folder / "samples.parquet", ("model", "source", "id", "identity", "session", "output"), gaps)
+    references = _table(folder / "references.parquet", ("identity", "session", "split"), gaps)
+    run = Run(folder, result, pd.DataFrame() if samples is None else samples, references, {}, ())
+    features = {judge.name: _features(run, judge.name, gaps) for judge in result.judges}
+    return Run(folder, result, run.samples, references, {name: arrays for name, arrays in features.items() if arrays}, tuple(gaps))
+
+
+def _table(path: Path, needed: tuple[str, ...], gaps: list[str]) -> pd.DataFrame | None:
+    try:
+        table = pd.read_parquet(path)
+    except FileNotFoundError:
+        gaps.append(f"{path.name} is not there.")
+        return None
+    except (OSError, ValueError) as error:              # pyarrow's own errors are ValueErrors
+        gaps.append(f"{path.name} cannot be read: {error}.")
+        return None
+    missing = [name for name in needed if name not in table]
+    if missing:
+        gaps.append(f"{path.name} has no column {', '.join(missing)}.")
+        return None
+    return table
+
+
+def _features(run: Run, judge: str, gaps: list[str]) -> Features:
+    """Vectors whose number fits the tables; a model's may be missing, the references' may not."""
+    name = f"features/{judge}.safetensors"
+    try:
+        arrays = load_file(run.folder / name)
+    except FileNotFoundError:
+        gaps.append(f"{name} is not there.")
+        return {}
+    except (OSError, SafetensorError) as error:
+        gaps.append(f"{name} cannot be read: {error}.")
+        return {}
+    n_references = 0 if run.references is None else len(run.references)
+    sizes = {REFERENCES: n_references} | {model.name: len(run.of(model.name)) for model in run.result.models}
+    for key, size in sizes.items():
+        if size and (key not in arrays or len(arrays[key]) != size):
+            gaps.append(f"{name} has {len(arrays[key]) if key in arrays else 'no'} vectors for {key}, and the tables have {size} rows.")
+    fitting = {key: arrays[key].astype(np.float32) for key, size in sizes.items() if size and key in arrays and len(arrays[key]) == size}
+    return fitting if REFERENCES in fitting else {}

@@ -1,0 +1,167 @@
+"""The summary table: a row per model, a column per metric and judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fsbench.report.run import NOTHING_SWAPPED, Column, Run
+from fsbench.results import ModelRecord, Value
+
+TRIVIAL = (NOTHING_SWAPPED, "copy_source")
+GROUPS = {"Contestants": ("trained", "loaded"), "Ceiling": ("ceiling",), "Baselines": ("baseline",)}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A value as printed; `text` is empty where nothing was scored, and `reason` then says why."""
+
+    text: str = ""
+    interval: str = ""
+    counts: str = ""
+    reason: str = ""
+    sort: float | None = None
+    best: bool = False
+    coached: bool = False
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column's header."""
+
+    column: Column
+    arrow: str
+    trivial_winner: str                                 # a baseline that does no work and yet has the best value
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model and its cells."""
+
+    model: ModelRecord
+    facts: tuple[str, ...]
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The table, its rows in groups that are never mixed."""
+
+    heads: tuple[Head, ...]
+    groups: tuple[tuple[str, tuple[Row, ...]], ...]
+
+    @property
+    def coached(self) -> bool:
+        """Whether any cell was computed with a judge that its model may have been trained to please."""
+        return any(cell.coached for _, rows in self.groups for row in rows for cell in row.cells)
+
+
+def number(value: float, digits: int) -> str:
+    """Print with a fixed number of decimals and a true minus sign; what rounds to zero has no sign.
+
+    >>> number(-0.5, 2), number(-0.0001, 2)
+    ('−0.50', '0.00')
+    """
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def interval(value: Value, digits: int) -> str:
+    """Print an interval, or nothing where there is none."""
+    if value.low is None or value.high is None:
+        return ""
+    return f"[{number(value.low, digits)}, {number(value.high, digits)}]"
+
+
+def duration(seconds: float) -> str:
+    """Print a length of time in the unit that suits it.
+
+    >>> duration(0.0042), duration(75), duration(189), duration(7400)
+    ('4.2 ms', '75 s', '3.2 min', '2.1 h')
+    """
+    if seconds < 1:
+        return f"{1000 * seconds:.2g} ms"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def is_better(value: float, other: float, column: Column) -> bool:
+    """Whether a value is better in the metric's direction."""
+    return value > other if column.metric.direction == "higher" else value < other
+
+
+def compare(a: Value, b: Value, column: Column) -> str:
+    """Say what the intervals carry: "better than", "worse than", "not distinguishable from", or "" without intervals."""
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        return ""
+    if a.low <= b.high and b.low <= a.high:
+        return "not distinguishable from"
+    return "better than" if is_better(a.low, b.low, column) else "worse than"
+
+
+def ranked(run: Run, models: Sequence[ModelRecord], column: Column) -> list[tuple[ModelRecord, Value]]:
+    """Models that have a value, the best first; ties in the order of the result."""
+    found = [(model, value) for model in models if (value := run.value(model.name, column)) is not None and value.value is not None]
+    sign = -1 if column.metric.direction == "higher" else 1
+    return sorted(found, key=lambda pair: sign * (pair[1].value or 0.0))
+
+
+def training_facts(model: ModelRecord) -> tuple[str, ...]:
+    """What stands beside a model's name: size, steps, time."""
+    facts = [] if model.kind != "loaded" else ["loaded from a file"]
+    if model.training is not None:
+        size = model.training.settings.get("size")
+        facts += [f"size {size}"] if isinstance(size, str) else []
+        facts += [f"{model.training.steps:,} steps", duration(model.training.seconds), f"on {model.training.device}"]
+    if model.n_no_face:
+        facts.append(f"no face in {model.n_no_face} outputs")
+    return tuple(facts)
+
+
+def summary(run: Run) -> Summary:
+    """Build the table; contestants are ordered by the first column, the best first."""
+    columns = run.columns
+    order = [model.name for column in columns[:1] for model, _ in ranked(run, run.result.models, column)]
+    models = sorted(run.result.models, key=lambda model: order.index(model.name) if model.name in order else len(order))
+    winners = [_clear_winner(run, column) for column in columns]
+    groups = []
+    for title, kinds in GROUPS.items():
+        rows = tuple(Row(model, training_facts(model), tuple(_cell(run, model, column, winner == model.name)
+                                                             for column, winner in zip(columns, winners, strict=True)))
+                     for model in models if model.kind in kinds)
+        if rows:
+            groups.append((title, rows))
+    heads = tuple(Head(column, "↑" if column.metric.direction == "higher" else "↓", _trivial_winner(run, column)) for column in columns)
+    return Summary(heads, tuple(groups))
+
+
+def _cell(run: Run, model: ModelRecord, column: Column, best: bool) -> Cell:
+    value = run.value(model.name, column)
+    if value is None:
+        return Cell(reason="not measured")
+    counts = f"{value.n_scored} of {value.n_total} scored" if value.n_scored < value.n_total else ""
+    if value.value is None:
+        return Cell(reason=value.reason or "no reason given", counts=counts)
+    digits = column.metric.digits
+    return Cell(number(value.value, digits), interval(value, digits), counts, sort=value.value, best=best,
+                coached=_coached(run, model, column.judge))
+
+
+def _coached(run: Run, model: ModelRecord, judge: str | None) -> bool:
+    families = {record.family for record in run.result.judges if record.name == judge}
+    return model.training is not None and not families.isdisjoint(model.training.coaches)
+
+
+def _clear_winner(run: Run, column: Column) -> str:
+    """Name of the best contestant where its interval overlaps with no other contestant's, else ""."""
+    entries = ranked(run, run.contestants, column)
+    if len(entries) < 2 or any(compare(entries[0][1], value, column) != "better than" for _, value in entries[1:]):
+        return ""
+    return entries[0][0].name
+
+
+def _trivial_winner(run: Run, column: Column) -> str:
+    """Name of a baseline that does no work and has a better value than every contestant, else ""."""
+    entries = ranked(run, [model for model in run.result.models if model.kind in GROUPS["Contestants"] or model.name in TRIVIAL], column)
+    has_contestant = any(model.name not in TRIVIAL for model, _ in entries)
+    return entries[0][0].name if has_contestant and entries[0][0].name in TRIVIAL else ""
