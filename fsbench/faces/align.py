@@ -6,22 +6,53 @@ chin stay visible, and every recogniser can cut its own, tighter chip out of the
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
-_ARCFACE = np.array([(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)]) / 112
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from fsbench.images import to_bytes, to_float
+
+_ARCFACE = np.array([(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366),
+                     (41.5493, 92.3655), (70.7299, 92.2041)]) / 112
 TEMPLATE = (0.5 + 0.72 * (_ARCFACE - 0.5)).astype(np.float32)
 """(5, 2) eyes, nose tip, mouth corners, image-left first, as fractions of the crop's side."""
 
 
 def similarity(points: np.ndarray, goal: np.ndarray) -> np.ndarray:
-    """Least-squares rotation, scale and shift that take `points` (K, 2) to `goal` (K, 2), as a (2, 3) float64 matrix.
+    """Least-squares rotation, scale and shift that take `points` (..., K, 2) to `goal`, as (..., 2, 3) float64.
 
-    Umeyama, PAMI 13(4), 1991, without reflection.
+    Umeyama, PAMI 13(4), 1991, without reflection; in the plane, with points as complex numbers, it is one division.
     """
     points, goal = np.asarray(points, np.float64), np.asarray(goal, np.float64)
-    p, g = points - points.mean(0), goal - goal.mean(0)
-    u, s, vt = np.linalg.svd(g.T @ p)
-    flip = np.array([1.0, np.sign(np.linalg.det(u @ vt))])
-    rotation = u @ np.diag(flip) @ vt
-    scale = (s * flip).sum() / (p**2).sum()
-    return np.hstack([scale * rotation, (goal.mean(0) - scale * rotation @ points.mean(0))[:, None]])
+    p, g = points - points.mean(-2, keepdims=True), goal - goal.mean(-2, keepdims=True)
+    spread = (p**2).sum((-2, -1))
+    cosine = (p * g).sum((-2, -1)) / spread
+    sine = (p[..., 0] * g[..., 1] - p[..., 1] * g[..., 0]).sum(-1) / spread
+    turn = np.stack([np.stack([cosine, -sine], -1), np.stack([sine, cosine], -1)], -2)
+    shift = goal.mean(-2) - (turn @ points.mean(-2)[..., None])[..., 0]
+    return np.concatenate([turn, shift[..., None]], -1)
+
+
+def align(image: np.ndarray, landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cut the crop: (H, W, 3) uint8 and (5, 2) landmarks -> (size, size, 3) uint8 and the landmarks in its pixels.
+
+    Bicubic, over whole-number block averages where the image has more pixels than the crop, so that nothing aliases.
+    Beyond the image its border pixels are repeated.
+    """
+    to_crop = similarity(landmarks, TEMPLATE * size)
+    scale = float(np.hypot(*to_crop[:, 0]))              # pixels of the crop in one of the image
+    block = max(1, math.floor(1 / scale))
+    blocks = to_float(np.asarray(Image.fromarray(image).reduce(block)))[None]
+
+    finer = 1 if scale * block >= 1 else 2               # blocks may still be finer than the crop
+    place = (np.arange(size * finer) + 0.5) / finer
+    points = np.stack(np.meshgrid(place, place), -1) - to_crop[:, 2]
+    points = points @ np.linalg.inv(to_crop[:, :2]).T    # (size, size, 2) x, y in pixels of the image
+    points = 2 * points / (blocks.shape[3] * block, blocks.shape[2] * block) - 1
+    grid = torch.from_numpy(points)[None].to(blocks)
+    crop = F.grid_sample(blocks, grid, mode="bicubic", padding_mode="border", align_corners=False)
+    crop = F.avg_pool2d(crop, finer)
+    return to_bytes(crop)[0], (landmarks @ to_crop[:, :2].T + to_crop[:, 2]).astype(np.float32)

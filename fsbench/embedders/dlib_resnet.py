@@ -1,0 +1,78 @@
+"""The default judge: dlib's face ResNet, with dlib's own alignment, batched and on any device."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fsbench.embedders._dlib_landmarks import ShapePredictor, cut_chips, read_shape_predictor
+from fsbench.embedders._dlib_network import CHIP, FaceResNet, read_network
+from fsbench.faces.align import TEMPLATE, similarity
+from fsbench.images import to_bytes
+from fsbench.interfaces import Context, EmbedderInfo
+from fsbench.registry import embedders
+from fsbench.weights import find
+
+_BATCH = 32
+_BOX_CENTRE = (0.478, 0.582)
+_BOX_SIDE = 0.571
+"""Where dlib's HOG detector puts its box, as fractions of a crop: medians over 275 photographs of LFW."""
+
+
+@embedders.register("dlib_resnet")
+class DlibResnet:
+    """dlib's 128-d face recogniser (CC0); Euclidean distance below 0.6 is one person, LFW accuracy 98.9 %.
+
+    The landmarks that come with a crop say only where dlib's predictor starts; it then finds its own five points, from
+    which the 150 pixel chip is cut. A crop without landmarks (NaN) has a row of NaN.
+    """
+
+    info = EmbedderInfo(
+        family="dlib",
+        dim=128,
+        weights=("dlib_resnet", "dlib_landmarks5"),
+        description="dlib face ResNet v1, dlib's 5-point alignment",
+    )
+
+    def __init__(self, *, context: Context) -> None:
+        self._device = context.device
+        self._folder = context.store.root / "weights"
+
+    @functools.cached_property
+    def _network(self) -> FaceResNet:
+        return read_network(find("dlib_resnet", self._folder)).to(self._device)
+
+    @functools.cached_property
+    def _predictor(self) -> ShapePredictor:
+        return read_shape_predictor(find("dlib_landmarks5", self._folder))
+
+    @torch.inference_mode()
+    def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+        """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels -> (N, 128) features, not normalised."""
+        features = torch.full((len(crops), self.info.dim), torch.nan, device=self._device)
+        known = torch.isfinite(landmarks).all(2).all(1).nonzero()[:, 0]
+        for start in range(0, len(known), _BATCH):
+            index = known[start:start + _BATCH]
+            chips = self._chips(crops[index.to(crops.device)], landmarks[index])
+            features[index.to(self._device)] = self._network(chips)
+        return features
+
+    def _chips(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+        """Align as dlib does; (N, 3, 150, 150)."""
+        pixels = to_bytes(crops)
+        grey = (pixels.astype(np.uint16).sum(-1) // 3).astype(np.uint8)
+        points = self._predictor(grey, _boxes(landmarks.cpu().numpy()))
+        points = np.floor(points + 0.5)                  # dlib's landmarks are whole pixels
+        return cut_chips(crops.to(self._device), points, CHIP)
+
+
+def _boxes(landmarks: np.ndarray) -> np.ndarray:
+    """(N, 5, 2) landmarks -> (N, 4) the square boxes that dlib's face detector would give, in dlib's coordinates."""
+    matrix = similarity(np.broadcast_to(TEMPLATE, landmarks.shape), landmarks)  # (N, 2, 3) crop of unit size -> pixels
+    centre = matrix @ (*_BOX_CENTRE, 1) - 0.5            # dlib's pixel centres are whole numbers
+    side = _BOX_SIDE * np.hypot(*matrix[:, :, 0].T)
+    half = (side[:, None] - 1) / 2
+    return np.round(np.hstack([centre - half, centre + half]))
