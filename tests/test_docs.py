@@ -1,0 +1,57 @@
+"""What the documents say is true: the code in them runs, and every command and plug-in is told."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import FunctionType
+
+import pytest
+from typer.main import get_command
+
+from fsbench import registry
+from fsbench.cli import app
+from fsbench.interfaces import Context
+
+ROOT = Path(__file__).parents[1]
+SNIPPETS = re.findall(r"^```python\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_the_plugins_in_contributing_keep_their_contracts(number: int, context: Context) -> None:
+    before = {shelf: dict(shelf._entries) for shelf in (registry.swappers, registry.metrics, registry.datasets)}
+    names: dict[str, object] = {"__name__": f"contributing_{number}"}
+    try:
+        exec(compile(SNIPPETS[number], "CONTRIBUTING.md", "exec"), names)
+        tests = [value for name, value in names.items() if name.startswith("test_") and isinstance(value, FunctionType)]
+        assert len(tests) == 1
+        tests[0](**({"context": context} if "context" in tests[0].__annotations__ else {}))
+    finally:
+        for shelf, entries in before.items():
+            shelf._entries.clear()
+            shelf._entries.update(entries)
+
+
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", sorted(get_command(app).commands))  # type: ignore[attr-defined]
+def test_every_command_is_in_the_readme(name: str) -> None:
+    assert f"fsbench {name}" in README
+
+
+@pytest.mark.parametrize("name", [name for shelf in (registry.swappers, registry.metrics, registry.datasets, registry.embedders)
+                                  for name in shelf.names()])
+def test_every_plugin_is_in_the_readme(name: str) -> None:
+    assert f"`{name}" in README
+
+
+def test_every_option_has_help() -> None:
+    def walk(command: object, path: str) -> None:
+        for parameter in getattr(command, "params", []):
+            assert getattr(parameter, "help", "") or parameter.name in ("help", "install_completion", "show_completion"), \
+                f"{path} {parameter.name} has no help"
+        for name, below in getattr(command, "commands", {}).items():
+            walk(below, f"{path} {name}")
+
+    walk(get_command(app), "fsbench")
