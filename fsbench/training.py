@@ -1,0 +1,183 @@
+"""A training loop that keeps a budget, shows progress, survives interruption, and averages weights.
+
+A model brings a `Learner`: its networks, its optimisers, and what one step does. `train` owns the rest: how far the
+schedule is, the random generator, the running average of the weights, and a checkpoint from which an interrupted run
+goes on to exactly the same weights. `save_model` and `load_model` keep finished models as safetensors files.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from fsbench.errors import CheckpointError, FsbenchError
+from fsbench.interfaces import Budget, Progress
+from fsbench.store import atomic_path
+
+SAVE_EVERY = 20.0   # seconds between checkpoints; more where writing one takes long
+SHOW_EVERY = 0.5    # seconds between progress calls, each of which waits for the device
+
+
+class Learner(Protocol):
+    """What `train` needs of a model. All state lives in `networks` (pools and counters as buffers) and `optimisers`."""
+
+    networks: nn.Module
+    optimisers: Mapping[str, torch.optim.Optimizer]
+
+    def step(self, fraction: float, generator: torch.Generator) -> Mapping[str, Tensor]:
+        """Update the weights once and return the losses to show.
+
+        `fraction`, in [0, 1), is how much of the budget is used: schedules depend on nothing else. All randomness
+        comes from `generator`, which lives on the device.
+        """
+        ...
+
+
+@dataclass
+class Trained:
+    """How long a training run was, over all sessions."""
+
+    steps: int
+    seconds: float
+
+
+def train(
+    learner: Learner,
+    budget: Budget,
+    *,
+    recipe: Mapping[str, Any],
+    device: torch.device,
+    progress: Progress,
+    checkpoint: Path,
+    decay: float = 0.999,
+) -> Trained:
+    """Train until the budget is used, and leave the averaged weights in `learner.networks`.
+
+    `recipe` holds as JSON values everything that decides the result (architecture, parameters, hash of the data); the
+    budget is added to it. Where `checkpoint` is there, training goes on from it. A run of a step budget that was
+    interrupted at any moment gives the same weights as one that was not, bit for bit, on one machine and thread count.
+    `decay` is that of the exponential moving average of the weights, which starts short and grows with the steps.
+    Raises CheckpointError for a checkpoint that is damaged or was made by another recipe.
+    """
+    recipe = {**recipe, "budget": [budget.steps, budget.seconds, budget.seed]}
+    state = _State(learner, torch.Generator(device).manual_seed(budget.seed))
+    if checkpoint.exists():
+        state.load(checkpoint, recipe, device)
+    total = float(budget.steps if budget.steps is not None else budget.seconds or 0)
+    begin, spent_before = time.monotonic(), state.seconds
+    shown, shown_steps, save_at = begin, state.steps, begin + SAVE_EVERY
+
+    def used() -> float:
+        return float(state.steps) if budget.steps is not None else state.seconds
+
+    while used() < total:
+        losses = learner.step(used() / total, state.generator)
+        state.steps += 1
+        state.average(decay)
+        now = time.monotonic()
+        state.seconds = spent_before + now - begin
+        if now - shown >= SHOW_EVERY or used() >= total:
+            figures = {name: float(value) for name, value in losses.items()}
+            _check_finite(figures, state.steps)
+            rate = (state.steps - shown_steps) / max(now - shown, 1e-9)
+            progress(min(used(), total), total, {**figures, "steps/s": rate})
+            shown, shown_steps = now, state.steps
+        if now >= save_at or used() >= total:
+            state.save(checkpoint, recipe)
+            written = time.monotonic()
+            save_at = written + max(SAVE_EVERY, 20 * (written - now))   # writing takes at most a twentieth of the time
+    state.use_averages()
+    return Trained(state.steps, round(state.seconds, 3))
+
+
+class _State:
+    """All that a checkpoint holds."""
+
+    def __init__(self, learner: Learner, generator: torch.Generator) -> None:
+        self.learner = learner
+        self.generator = generator
+        self.steps = 0
+        self.seconds = 0.0
+        self.weights = dict(learner.networks.named_parameters())
+        self.averages = {name: weight.detach().clone() for name, weight in self.weights.items()}
+
+    def average(self, decay: float) -> None:
+        now = min(decay, (1 + self.steps) / (10 + self.steps))
+        weights = [weight.detach() for weight in self.weights.values()]
+        torch._foreach_lerp_(list(self.averages.values()), weights, 1 - now)
+
+    def use_averages(self) -> None:
+        with torch.no_grad():
+            for name, weight in self.weights.items():
+                weight.copy_(self.averages[name])
+
+    def save(self, path: Path, recipe: Mapping[str, Any]) -> None:
+        content = {
+            "recipe": json.dumps(recipe, sort_keys=True),
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "generator": self.generator.get_state(),
+            "networks": self.learner.networks.state_dict(),
+            "averages": self.averages,
+            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.learner.optimisers.items()},
+        }
+        with atomic_path(path) as partial, partial.open("wb") as file:  # opened here: a full disk is then an OSError
+            torch.save(content, file)
+
+    def load(self, path: Path, recipe: Mapping[str, Any], device: torch.device) -> None:
+        again = f"delete {path} to train from the start"
+        try:
+            content = torch.load(path, map_location=device, weights_only=True)
+            made_by = json.loads(content["recipe"])
+            if made_by == json.loads(json.dumps(recipe)):
+                self.learner.networks.load_state_dict(content["networks"])
+                for name, optimiser in self.learner.optimisers.items():
+                    optimiser.load_state_dict(content["optimisers"][name])
+                self.averages = content["averages"]
+                self.generator.set_state(content["generator"].cpu())
+                self.steps, self.seconds = content["steps"], content["seconds"]
+        except Exception as error:  # a damaged pickle may raise anything
+            raise CheckpointError(f"the checkpoint {path} is damaged or no checkpoint", again) from error
+        wrong = [f"{key} is {made_by.get(key)!r}, not {recipe.get(key)!r}"
+                 for key in sorted({*made_by, *recipe}) if made_by.get(key) != json.loads(json.dumps(recipe.get(key)))]
+        if wrong:
+            raise CheckpointError(f"the checkpoint {path} was made by another recipe: {'; '.join(wrong)}", again)
+
+
+def _check_finite(figures: Mapping[str, float], step: int) -> None:
+    for name, value in figures.items():
+        if not abs(value) < float("inf"):
+            raise FsbenchError(f"training diverged: loss {name!r} is {value} after {step} steps", "try another seed")
+
+
+def save_model(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write tensors and facts (JSON values; among them `architecture`) as one safetensors file, atomically."""
+    packed = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    content = safetensors.torch.save(packed, {name: json.dumps(value) for name, value in facts.items()})
+    with atomic_path(path) as partial:
+        partial.write_bytes(content)
+
+
+def load_model(path: Path, architecture: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return what `save_model` wrote; raises CheckpointError for a missing or damaged file or another architecture."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            facts = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no model file {path}", "check the path after @") from error
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged or no safetensors file", "train again, or name another") from error
+    if facts.get("architecture") != architecture:
+        found = facts.get("architecture", "something else")
+        raise CheckpointError(f"{path} holds {found}, not {architecture}", f"take a file that {architecture} saved")
+    return tensors, facts

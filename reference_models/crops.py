@@ -1,0 +1,89 @@
+"""The part of a crop that a network sees, how it is cut out, and how an answer is put back.
+
+Crops show hair and chin (`fsbench.faces.align.TEMPLATE`); the networks see a square inside, the *region*, that holds
+the face from the hairline to the chin. All geometry is in units of the region: it spans [-1, 1] in x and y.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fsbench.faces.align import TEMPLATE
+
+REGION = 0.66               # side of the region, as a fraction of the crop's
+CENTRE = (0.5, 0.565)       # x, y of its centre, as fractions of the crop's side
+FEATHER = 0.12              # the answer fades out over this much of the region's half side
+
+
+def region_grid(size: int, device: torch.device) -> Tensor:
+    """Return (size, size, 2) x, y of the region's pixel centres, in the region's units."""
+    line = (torch.arange(size, device=device, dtype=torch.float32) + 0.5) / size * 2 - 1
+    return torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
+
+
+def sample(images: Tensor, grid: Tensor) -> Tensor:
+    """Read crops (N, C, S, S) at points (N, h, w, 2) of the region -> (N, C, h, w), bilinear; edges are repeated."""
+    centre = torch.tensor(CENTRE, device=grid.device) * 2 - 1
+    return F.grid_sample(images, grid * REGION + centre, padding_mode="border", align_corners=False)
+
+
+def shrink(images: Tensor, size: int) -> Tensor:
+    """Make crops (N, C, S, S) small enough to be read bilinearly at `size` pixels a region without aliasing."""
+    side = round(1.4 * size / REGION)
+    if images.shape[-1] <= side:
+        return images
+    return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+
+
+def cut(crops: Tensor, size: int) -> Tensor:
+    """(N, C, S, S) crops -> (N, C, size, size) regions."""
+    grid = region_grid(size, crops.device).expand(len(crops), -1, -1, -1)
+    return sample(shrink(crops, size), grid)
+
+
+def paste(answer: Tensor, alpha: Tensor, crops: Tensor) -> Tensor:
+    """Put regions back: alpha * answer + (1 - alpha) * crops, feathered so that the region's border cannot be seen.
+
+    (N, 3, h, w) answers, (N, 1, h, w) alphas, (N, 3, S, S) crops -> (N, 3, S, S). Outside the region nothing changes.
+    """
+    size = crops.shape[-1]
+    centre = torch.tensor(CENTRE, device=crops.device) * 2 - 1
+    grid = (region_grid(size, crops.device) - centre) / REGION           # where the crop's pixels are in the region
+    inside = ((1 - grid.abs().amax(-1)) / FEATHER).clamp(0, 1)          # (S, S)
+    inside = inside * inside * (3 - 2 * inside)
+    where = grid.expand(len(crops), -1, -1, -1)
+    enlarged = F.grid_sample(answer, where, mode="bicubic", padding_mode="border", align_corners=False).clamp(0, 1)
+    weight = F.grid_sample(alpha, where, padding_mode="border", align_corners=False) * inside
+    return weight * enlarged + (1 - weight) * crops
+
+
+def oval(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """Soft face masks for crops whose true masks are not known: (N, 5, 2) pixels -> (N, S, S, 1) uint8.
+
+    An ellipse about the point between eyes and mouth, sized by the template, because turning away shortens the
+    distance between the eyes but hardly makes the face narrower.
+    """
+    height = float(TEMPLATE[3:, 1].mean() - TEMPLATE[:2, 1].mean()) * size       # eyes to mouth
+    middle = (landmarks[:, :2].mean(1) + landmarks[:, 3:].mean(1)) / 2            # (N, 2)
+    at = np.arange(size, dtype=np.float32) + 0.5
+    x = (at[None, None, :] - middle[:, 0, None, None]) / (0.95 * height)
+    y = (at[None, :, None] - middle[:, 1, None, None]) / (1.15 * height)
+    soft = np.clip((1 - np.hypot(x, y)) / 0.12 + 0.5, 0, 1)                       # (N, S, S)
+    return (soft[..., None] * 255).round().astype(np.uint8)
+
+
+def eye_boxes(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """Soft boxes around both eyes, (N, 5, 2) pixels -> (N, S, S, 1) uint8.
+
+    Half sizes are a fifteenth (height) and an eighth (width) of the region's side, as faceswap-GAN v2.2 drew them from
+    MTCNN's landmarks.
+    """
+    side = REGION * size
+    at = np.arange(size, dtype=np.float32) + 0.5
+    dx = np.abs(at[None, None, None, :] - landmarks[:, :2, 0, None, None]) - side / 8       # (N, 2, 1, S)
+    dy = np.abs(at[None, None, :, None] - landmarks[:, :2, 1, None, None]) - side / 15      # (N, 2, S, 1)
+    soft = np.clip(0.5 - np.maximum(dx, dy) / (side / 16), 0, 1).max(1)
+    return (soft[..., None] * 255).round().astype(np.uint8)
