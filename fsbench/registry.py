@@ -174,9 +174,10 @@ class Registry(Generic[T]):
 
     def get(self, name: str) -> Entry[T]:
         """Look a name up; raises UnknownName with a suggestion."""
-        load_plugins()
+        broken = load_plugins()
         if name not in self._entries:
-            raise UnknownName(self.kind, name, self._entries, f"see: {self.listing}")
+            missing = "".join(f"; {one.origin} could not be imported: {one.error}" for one in broken)
+            raise UnknownName(self.kind, name, self._entries, f"see: {self.listing}{missing}")
         return self._entries[name]
 
     def build(self, spec: str | Spec, context: Any) -> T:

@@ -40,13 +40,13 @@ def run(
 ) -> None:
     """Train or load models, let each swap the same faces, measure the outputs, and write a report.
 
-    Examples:
+    Two models on synthetic people; your own photographs (PERSON/SESSION/*.jpg); everything in a minute:
 
-      fsbench run                                             two models on synthetic people
+      fsbench run
 
-      fsbench run --models gan_mask --dataset folder:photos   your photographs: photos/PERSON/SESSION/*.jpg
+      fsbench run --models gan_mask --dataset folder:photos
 
-      fsbench run --budget smoke --out /tmp/try               everything, in a minute
+      fsbench run --budget smoke
 
     Work that is finished (rendered images, trained models, features) is kept in FSBENCH_CACHE and never done twice.
     """
@@ -72,6 +72,7 @@ def _execute(plan: Plan, out: Path, resume: bool, data_root: Path | None, quiet:
     from fsbench.report import write
 
     with stages(quiet) as shown:
+        shown.log(f"results go to {out}")
         context = make_context(plan.device, data_root, shown.stage, shown.log)
         command = shlex.join(["fsbench", *sys.argv[1:]])
         result = harness.run(plan, out, context, command=command, resume=resume)

@@ -20,9 +20,7 @@ def show(
 ) -> None:
     """Print the values of a run with their intervals.
 
-    Examples:
-
-      fsbench show reports/synthetic-20260101-120000
+    For example:
 
       fsbench show DIR --model gan_mask --metric id_similarity --json
     """
@@ -48,35 +46,46 @@ def _object(value: Value) -> dict[str, object]:
 
 
 def print_table(result: RunResult, model: str | None = None, metric: str | None = None) -> None:
-    """Print one row per model and one column per metric and judge."""
+    """Print one row per model and one column per metric and judge, in as many tables as the terminal's width asks for."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
-    console = Console(soft_wrap=False)
+    console = Console()
     values = result.find(model, metric)
-    columns = list(dict.fromkeys((value.metric, value.judge) for value in values))
     facts = {record.name: record for record in result.metrics}
-    several = len(result.judges) > 1
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("model")
-    for name, judge in columns:
-        fact = facts[name]
-        heading = f"{name} {'↑' if fact.direction == 'higher' else '↓'}{' ' + fact.unit if fact.unit else ''}"
-        table.add_column(heading + (f"\n{judge}" if several and judge else ""), justify="right")
-    cells = {(value.model, value.metric, value.judge): value for value in values}
-    for record in result.models:
-        if model in (None, record.name):
-            row = [cells.get((record.name, *column)) for column in columns]
-            table.add_row(record.name, *(cell(value, facts[value.metric].digits) if value else "" for value in row))
-    console.print(table)
+    cells = {(value.model, value.metric, value.judge): cell(value, facts[value.metric].digits) for value in values}
+    columns = []
+    for name, judge in dict.fromkeys((value.metric, value.judge) for value in values):
+        heading = f"{name} {'↑' if facts[name].direction == 'higher' else '↓'} {facts[name].unit}".rstrip()
+        heading += f"\n{judge}" if len(result.judges) > 1 and judge else ""
+        texts = [cells.get((record.name, name, judge), "") for record in result.models]
+        columns.append((heading, texts, max(map(len, [*heading.split("\n"), *texts])) + 2))
+    shown = [i for i, record in enumerate(result.models) if model in (None, record.name)]
+    first = max(len(record.name) for record in result.models) + 2
+    while columns:
+        room, count = console.width - first, 0
+        while count < len(columns) and (count == 0 or columns[count][2] <= room):
+            room -= columns[count][2]
+            count += 1
+        now, columns = columns[:count], columns[count:]
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("model", no_wrap=True)
+        for heading, _, _ in now:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for i in shown:
+            table.add_row(*map(Text, (result.models[i].name, *(texts[i] for _, texts, _ in now))))
+        console.print(table)
+        console.print()
     for warning in result.warnings:
-        console.print(f"[yellow]![/yellow] {warning}", highlight=False)
+        console.print(f"[yellow]![/yellow] {escape(warning)}", highlight=False)
 
 
 def cell(value: Value, digits: int) -> str:
     """Write a value with its interval, and its counts where not all could be scored."""
     if value.value is None:
         return "not scored"
-    interval = "" if value.low is None or value.high is None else f"\n{value.low:.{digits}f} to {value.high:.{digits}f}"
-    counts = "" if value.n_scored == value.n_total else f"\n{value.n_scored} of {value.n_total}"
+    interval = "" if value.low is None or value.high is None else f" [{value.low:.{digits}f}, {value.high:.{digits}f}]"
+    counts = "" if value.n_scored == value.n_total else f" {value.n_scored}/{value.n_total}"
     return f"{value.value:.{digits}f}{interval}{counts}"
