@@ -25,6 +25,9 @@ from fsbench.store import atomic_path
 MAX_PIXELS = 120_000_000
 """A larger image is refused unread: it is an accident or a decompression bomb, and would fill the memory."""
 
+SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".tif", ".tiff", ".webp"))
+"""Lower-case suffixes of the files that are taken for images."""
+
 # What Pillow's decoders were seen to raise for files that are not what they say.
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
                struct.error, zlib.error)

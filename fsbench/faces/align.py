@@ -15,6 +15,9 @@ from PIL import Image
 
 from fsbench.images import to_bytes, to_float
 
+VERSION = "similarity 1"
+"""Changes whenever a crop could change; part of the key of whatever is cached."""
+
 _ARCFACE = np.array([(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366),
                      (41.5493, 92.3655), (70.7299, 92.2041)]) / 112
 TEMPLATE = (0.5 + 0.72 * (_ARCFACE - 0.5)).astype(np.float32)

@@ -1,0 +1,30 @@
+"""Whether a data set shows its identities evenly."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import pandas as pd
+
+DOMINANT = 0.5
+"""Share of an identity's images above which one session decides what is learnt and measured."""
+
+UNEQUAL = 4
+"""Ratio of the largest and the smallest number of images of an identity."""
+
+
+def warnings(rows: pd.DataFrame, without_sessions: Collection[str] = ()) -> list[str]:
+    """Return what is wrong, one sentence each; `rows` has the columns `identity` and `session`.
+
+    Identities whose sessions were made up by the split are not blamed for them.
+    """
+    found = []
+    for identity, images in rows.groupby("identity", sort=True):
+        counts = images["session"].value_counts()
+        if identity not in without_sessions and len(images) and counts.iloc[0] > DOMINANT * len(images):
+            found.append(f"{identity}: session {counts.index[0]!r} holds {counts.iloc[0]} of {len(images)} images; "
+                         f"what is measured is mostly that session")
+    counts = rows["identity"].value_counts()
+    if len(counts) > 1 and counts.iloc[0] > UNEQUAL * counts.iloc[-1]:
+        found.append(f"{counts.index[0]} has {counts.iloc[0]} images and {counts.index[-1]} only {counts.iloc[-1]}")
+    return found

@@ -1,0 +1,136 @@
+"""Photographs in folders: which files there are, and the aligned face that each one shows."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fsbench.errors import BadImage
+from fsbench.faces import align, detect
+from fsbench.images import SUFFIXES, read_image
+from fsbench.interfaces import Context
+from fsbench.store import Arrays, file_sha256
+
+USED, NO_FACE, UNREADABLE, NOT_IMAGE = "used", "no face", "unreadable", "not an image"
+_STATES = (USED, NO_FACE, UNREADABLE)
+VERSIONS = (detect.VERSION, align.VERSION)
+
+_CHUNK = 32                                             # files cached together: what a killed process loses at most
+_LINK_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One file below the folder of an identity."""
+
+    path: Path
+    file: str                                           # its name in messages: path below the data set's folder
+    identity: str
+    session: str                                        # name of the sub-folder, "" where there is none
+
+    @property
+    def is_image(self) -> bool:
+        """By its name; whether it can be read is another matter."""
+        return self.path.suffix.lower() in SUFFIXES
+
+    def sha256(self) -> str:
+        """Return the hash of its content, "" where it cannot be read; `cut_faces` then finds it unreadable."""
+        try:
+            return file_sha256(self.path)
+        except OSError:
+            return ""
+
+
+def identity_folders(root: Path) -> dict[str, Path]:
+    """Return the folder of each identity, by name; a link to a folder is as good as a folder."""
+    found = {path.name: _linked_folder(path) for path in sorted(root.iterdir()) if not path.name.startswith(".")}
+    return {name: folder for name, folder in found.items() if folder is not None}
+
+
+def _linked_folder(path: Path) -> Path | None:
+    """Return the folder that `path` is or leads to.
+
+    Where links cannot be made, git writes a link as a text file that holds its destination; that counts, too.
+    """
+    if path.is_dir():
+        return path
+    if not path.is_file() or path.suffix or path.stat().st_size > _LINK_BYTES:
+        return None
+    destination = path.parent / path.read_bytes().decode(errors="replace").strip()
+    return destination if destination.is_dir() and destination != path.parent else None
+
+
+def list_photos(identity: str, folder: Path) -> list[Photo]:
+    """Return all files of one identity by session and name, without hidden ones.
+
+    What lies deeper in a session belongs to that session.
+    """
+    found = []
+    for place, below, names in os.walk(folder):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        inside = Path(place).relative_to(folder)
+        session = inside.parts[0] if inside.parts else ""
+        found += [Photo(Path(place, name), (Path(identity) / inside / name).as_posix(), identity, session)
+                  for name in sorted(names) if not name.startswith(".")]
+    return found
+
+
+@dataclass(frozen=True)
+class Cuts:
+    """What became of each photograph; entry i of every field belongs to photograph i."""
+
+    state: np.ndarray                                   # (N,) of str
+    shape: np.ndarray                                   # (N, 2) height and width of the photograph, 0 where unreadable
+    crops: np.ndarray                                   # (N, S, S, 3) uint8, black where there is no face
+    landmarks: np.ndarray                               # (N, 5, 2) float32 in the crop, NaN where there is no face
+
+
+def cut_faces(photos: Sequence[Photo], hashes: Sequence[str], size: int, title: str, context: Context) -> Cuts:
+    """Find and align the face of each photograph; cached by content, chunk by chunk.
+
+    Always on the CPU: a crop must not depend on whether a machine has a GPU.
+    """
+    progress = context.stage(title)
+    cutter = _Cutter(size)
+    chunks = []
+    for start in range(0, len(photos), _CHUNK):
+        part = photos[start:start + _CHUNK]
+        recipe = {"photos": hashes[start:start + _CHUNK], "size": size, "versions": VERSIONS}
+        chunks.append(context.store.arrays("faces", recipe, functools.partial(cutter.cut, part)))
+        progress(start + len(part), len(photos), {})
+    merged = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+    return Cuts(np.array(_STATES)[merged["state"]], merged["shape"], merged["crops"], merged["landmarks"])
+
+
+class _Cutter:
+    """Loads the detector when the first photograph is not cached."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.detector: detect.Detector | None = None
+
+    def cut(self, photos: Sequence[Photo]) -> Arrays:
+        self.detector = self.detector or detect.Detector(torch.device("cpu"))
+        n = len(photos)
+        state, shape = np.zeros(n, np.int64), np.zeros((n, 2), np.int64)
+        crops = np.zeros((n, self.size, self.size, 3), np.uint8)
+        landmarks = np.full((n, 5, 2), np.nan, np.float32)
+        for i, photo in enumerate(photos):
+            try:
+                image = read_image(photo.path)
+            except BadImage:
+                state[i] = _STATES.index(UNREADABLE)
+                continue
+            shape[i] = image.shape[:2]
+            found = self.detector.detect_photo(image)
+            if found.probability[0] > 0:
+                crops[i], landmarks[i] = align.align(image, found.landmarks[0], self.size)
+            else:
+                state[i] = _STATES.index(NO_FACE)
+        return {"state": state, "shape": shape, "crops": crops, "landmarks": landmarks}

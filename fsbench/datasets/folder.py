@@ -1,0 +1,200 @@
+"""Photographs of any people: a folder per identity, sub-folders are sessions."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fsbench.datasets import _balance
+from fsbench.datasets._photos import NO_FACE, UNREADABLE, USED, VERSIONS, Cuts, cut_faces, identity_folders, list_photos
+from fsbench.errors import BadParameter, DataError, MissingData, UsageError
+from fsbench.images import ImageSet
+from fsbench.interfaces import Context, DatasetInfo, Faces, Split, Truth
+from fsbench.registry import datasets
+from fsbench.store import fingerprint
+
+BLOCKS = 24
+"""Pseudo-sessions of an identity without sessions, at most; each has two images or more."""
+
+NEEDED = {"train": 4, "test": 2}
+"""Images with a face that each split of an identity needs, at least."""
+
+LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, or as IDENTITY/*.jpg where sessions are not known"
+
+_SPLITTING = "held out are the last sessions of each identity, by name, until they hold {test:.0%} of its images"
+_BLOCKING = ("{names}: no sessions are known, so the images, by file name, were cut into up to {blocks} consecutive "
+             "blocks that stand for sessions; images of one shoot may be in both splits, which flatters every model")
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a set of photographs is called."""
+
+    name: str
+    description: str
+    licence: str
+
+
+class PhotoFolder:
+    """Aligned faces out of folders: what `folder` and named sets of that form share."""
+
+    def __init__(self, root: Path, label: Label, context: Context, size: int, test: float) -> None:
+        if not 32 <= size <= 1024:
+            raise BadParameter(f"{label.name}(size={size}): a crop has 32 to 1024 pixels", "the default is 128")
+        if not 0.05 <= test <= 0.75:
+            raise BadParameter(f"{label.name}(test={test}): the held-out share is 0.05 to 0.75", "the default is 0.25")
+        self._root, self._label, self._context, self._size, self._test = root, label, context, size, test
+        photos = [photo for item in _identities(root).items() for photo in list_photos(*item)]
+        self._images = [photo for photo in photos if photo.is_image]
+        self.ignored = [photo.file for photo in photos if not photo.is_image]
+        if not self._images:
+            raise DataError(f"there are no images in {root}", LAYOUT)
+
+    @functools.cached_property
+    def info(self) -> DatasetInfo:
+        """What the data set is, with notes on the split and warnings about what was left out."""
+        files = [photo.file for photo in self._images]
+        used = self.files[self.files["state"] == USED]
+        blocked = [str(name) for name in used.loc[used["blocked"], "identity"].unique()]
+        notes = [_SPLITTING.format(test=self._test)]
+        if blocked:
+            notes.append(_BLOCKING.format(names=_some(blocked), blocks=BLOCKS))
+        return DatasetInfo(
+            name=self._label.name,
+            revision=fingerprint([files, self._hashes, self._size, self._test, VERSIONS]),
+            size=self._size,
+            description=self._label.description,
+            licence=self._label.licence,
+            splits=("train", "test"),
+            notes=tuple(notes),
+            warnings=(*self._left_out(), *_balance.warnings(used, blocked)),
+        )
+
+    def faces(self, split: Split) -> Faces:
+        """Return `train` or `test`; raises DataError for the splits that photographs do not have."""
+        if split not in self.info.splits:
+            raise DataError(f"{self._label.name} has no split {split!r}", f"it has {' and '.join(self.info.splits)}")
+        kept = self.files[self.files["split"] == split]
+        rows = kept[["id", "identity", "session"]].assign(clip="", frame=0).reset_index(drop=True)
+        image = kept["image"].to_numpy()
+        return Faces(ImageSet(self._cuts.crops[image]), rows, self._cuts.landmarks[image])
+
+    def truth(self, source: str, targets: Faces) -> Truth | None:
+        """Return None: nobody knows the exact answer for photographs."""
+        return None
+
+    @functools.cached_property
+    def files(self) -> pd.DataFrame:
+        """Every image file and what became of it; `state` is one of "used", "no face" and "unreadable".
+
+        Columns `file`, `identity`, `session`, `state`, `height`, `width`, `split` ("" where it is not used), `id`,
+        `blocked` (its session is made up) and `image` (its place in the cache).
+        """
+        files = pd.DataFrame({
+            "file": [photo.file for photo in self._images],
+            "identity": [photo.identity for photo in self._images],
+            "session": [photo.session for photo in self._images],
+            "state": self._cuts.state,
+            "height": self._cuts.shape[:, 0],
+            "width": self._cuts.shape[:, 1],
+            "split": "",
+            "id": "",
+            "blocked": False,
+            "image": np.arange(len(self._images)),
+        })
+        if not (files["state"] == USED).any():
+            raise DataError(f"no face was found in any of the {len(files)} images in {self._root}",
+                            "use photographs in which a face is upright and at least 20 pixels wide")
+        files = pd.concat([_split(own, self._test) for _, own in files.groupby("identity", sort=False)])
+        _check_enough(files)
+        return files
+
+    def _left_out(self) -> list[str]:
+        said = [f"{len(names)} of {len(self.files)} images left out, {reason}: {_some(names)}"
+                for state, reason in ((NO_FACE, "no face found"), (UNREADABLE, "unreadable"))
+                if (names := self.files.loc[self.files["state"] == state, "file"].tolist())]
+        if self.ignored:
+            said.append(f"{len(self.ignored)} files are not images: {_some(self.ignored)}")
+        return said
+
+    @functools.cached_property
+    def _hashes(self) -> list[str]:
+        return [photo.sha256() for photo in self._images]
+
+    @functools.cached_property
+    def _cuts(self) -> Cuts:
+        return cut_faces(self._images, self._hashes, self._size, f"finding faces: {self._root.name}", self._context)
+
+
+def _identities(root: Path) -> dict[str, Path]:
+    """Return the folders of the identities; raises DataError where there are fewer than two."""
+    if not root.is_dir():
+        raise MissingData(f"there is no folder {root}", LAYOUT)
+    folders = identity_folders(root)
+    if len(folders) < 2:
+        found = f"only one, {next(iter(folders))}" if folders else "none"
+        raise DataError(f"{root} should have a folder for each of two or more identities, and has {found}", LAYOUT)
+    return folders
+
+
+def _split(own: pd.DataFrame, test: float) -> pd.DataFrame:
+    """Give the images of one identity session, split and id."""
+    own = own.copy()
+    used = (own["state"] == USED).to_numpy()
+    if own.loc[used, "session"].nunique() < 2:
+        n = int(used.sum())
+        n_blocks = max(1, min(BLOCKS, n // 2))
+        own["blocked"] = True
+        own.loc[used, "session"] = [f"block_{i * n_blocks // n + 1:02d}" for i in range(n)]
+    own.loc[own["session"] == "", "session"] = "unsorted"
+    held_out = _held_out(own.loc[used, "session"], test)
+    own.loc[used, "split"] = np.where(own.loc[used, "session"].isin(held_out), "test", "train")
+    stems = own["identity"] + "/" + own["session"] + "/" + own["file"].map(lambda file: Path(file).stem)
+    again = stems.groupby(stems).cumcount()              # a.jpg and a.png of one session
+    own["id"] = stems.where(again == 0, stems + "~" + (again + 1).astype(str))
+    return own
+
+
+def _held_out(sessions: pd.Series[str], test: float) -> list[str]:
+    """Return the last sessions that together hold the share `test`; two at least where there are four or more."""
+    counts = sessions.value_counts().sort_index()
+    names = list(counts.index)
+    taken = len(names) - 1
+    while taken > 1 and (counts.iloc[taken:].sum() < test * len(sessions) or (taken == len(names) - 1 and taken > 2)):
+        taken -= 1
+    return names[max(taken, 1):]
+
+
+def _check_enough(files: pd.DataFrame) -> None:
+    counts = pd.crosstab(files["identity"], files["split"]).reindex(columns=list(NEEDED), fill_value=0)
+    short = counts[(counts < pd.Series(NEEDED)).any(axis=1)]
+    if len(short):
+        said = _some([f"{name} ({row['train']} train, {row['test']} test)" for name, row in short.iterrows()])
+        raise DataError(f"too few images with a face for the split: {said}",
+                        f"each identity needs {NEEDED['train']} images in its training sessions and {NEEDED['test']} "
+                        "in its held-out sessions: add images, or remove the folder")
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first few names and how many follow."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+@datasets.register("folder")
+class Folder(PhotoFolder):
+    """Photographs of any people, `folder:PATH`: a folder per identity, sub-folders are sessions.
+
+    Faces are found by MTCNN and aligned by five landmarks. `test` is the share of each identity that is held out.
+    """
+
+    def __init__(self, *, context: Context, size: int = 128, test: float = 0.25) -> None:
+        if not context.path:
+            raise UsageError("the data set `folder` needs a path", "write --dataset folder:PATH")
+        root = Path(context.path).expanduser().absolute()
+        label = Label("folder", f"photographs of {root.name}", "unknown: the user's own files")
+        super().__init__(root, label, context, size, test)
