@@ -1,0 +1,121 @@
+"""The data set that fsbench carries with it: people drawn by seed, with the exact answer to every swap."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from fsbench import registry
+from fsbench.datasets.synthetic.asset import asset_sha256
+from fsbench.datasets.synthetic.plan import Chunk, Item, Plan
+from fsbench.datasets.synthetic.render import VERSION
+from fsbench.datasets.synthetic.work import KIND, TAGS, draw_missing
+from fsbench.errors import BadParameter, DataError
+from fsbench.images import ImageSet
+from fsbench.interfaces import SPLITS, Context, DatasetInfo, Faces, Split, Truth
+from fsbench.store import Arrays, fingerprint
+
+_RANGES = {"people": (2, 500), "sessions": (2, 99), "images": (1, 1000), "gallery": (0, 500), "size": (32, 1024),
+           "seed": (0, 2000)}
+
+
+@registry.datasets.register("synthetic")
+class Synthetic:
+    """Parametric people drawn by seed, with the exact swap, face mask and landmarks of every image.
+
+    `people` identities to swap among, each with `sessions` sessions, of which 10 in 22 are held out for the test split;
+    `images` stills in a training session and a quarter of that in a test session; `gallery` further people; `size` pixels.
+    `swap` says what an exact swap replaces: the face alone, or the head with its hair's scalp, ears and skull. `jitter` is
+    the alignment error of an imagined detector as a share of the crop. Drawn once and kept in the store; raises BadParameter.
+    """
+
+    def __init__(self, *, people: int = 2, sessions: int = 22, images: int = 20, gallery: int = 50, size: int = 128,
+                 seed: int = 0, jitter: float = 0.01, swap: Literal["face", "head"] = "face", context: Context) -> None:
+        given = {"people": people, "sessions": sessions, "images": images, "gallery": gallery, "size": size, "seed": seed}
+        for name, (low, high) in _RANGES.items():
+            if not low <= given[name] <= high:
+                raise BadParameter(f"synthetic({name}={given[name]}) is out of range", f"{name} is {low} to {high}")
+        if not 0 <= jitter <= 0.1:
+            raise BadParameter(f"synthetic(jitter={jitter}) is out of range", "jitter is 0 to 0.1, a share of the crop")
+        if swap not in ("face", "head"):
+            raise BadParameter(f"synthetic(swap={swap}) is unknown", "swap is face or head")
+        self._plan = Plan(people, sessions, images, gallery, size, seed, jitter, swap)
+        self._context = context
+        self._splits: dict[Split, Faces] = {}
+
+    @property
+    def info(self) -> DatasetInfo:
+        """Facts about the data set; the revision covers the head model, the renderer and all parameters."""
+        recipe = {"plan": vars(self._plan), "asset": asset_sha256(), "renderer": VERSION}
+        return DatasetInfo(
+            name="synthetic", revision=fingerprint(recipe), size=self._plan.size,
+            description=f"{self._plan.people} parametric people to swap among and {self._plan.gallery} others, drawn by seed",
+            licence="no real person is shown; head model CC0-1.0 (MakeHuman, MPFB2, Face Units)",
+            splits=SPLITS if self._plan.gallery else ("train", "test", "clips"), synthetic=True,
+            notes=(f"exact swaps replace the {self._plan.swap}; light, hair, background and clothes stay the target's",))
+
+    def faces(self, split: Split) -> Faces:
+        """Return one split, drawing what the store does not have."""
+        if split not in self.info.splits:
+            raise DataError(f"synthetic has no split {split!r}", f"its splits are {', '.join(self.info.splits)}")
+        if split not in self._splits:
+            chunks = self._plan.chunks(split)
+            self._splits[split] = _assemble(chunks, self._arrays(chunks, f"drawing synthetic people ({split})"))
+        return self._splits[split]
+
+    def truth(self, source: str, targets: Faces) -> Truth:
+        """Return the exact swaps of identity `source` into entries of this data set; raises DataError for any other entry."""
+        people = {Item(k, 0, 0).identity: k for k in range(self._plan.people + self._plan.gallery)}
+        if source not in people:
+            raise DataError(f"synthetic has no identity {source!r}", f"it has {min(people)} to {max(people)}")
+        places = {item.id: (chunk, k) for split in self.info.splits for chunk in self._plan.chunks(split)
+                  for k, item in enumerate(chunk.items)}
+        ids = [str(row) for row in targets.rows["id"]]
+        foreign = [row for row in ids if row not in places]
+        if foreign:
+            raise DataError(f"{foreign[0]} is not an image of this data set", "ask for the truth of entries of its own splits")
+        plain = list(dict.fromkeys(places[row][0] for row in ids))
+        exact = [self._plan.exact(chunk, people[source]) for chunk in plain]
+        arrays = dict(zip(plain, self._arrays(exact, "drawing exact swaps"), strict=True))
+        own = dict(zip(plain, self._arrays(plain, "drawing synthetic people"), strict=True))
+        images = np.stack([arrays[chunk]["image"][k] for chunk, k in map(places.__getitem__, ids)])
+        masks = np.stack([np.maximum(arrays[chunk]["mask"][k], own[chunk]["mask"][k])
+                          for chunk, k in map(places.__getitem__, ids)])
+        return Truth(ImageSet(images), ImageSet(masks))
+
+    def _arrays(self, chunks: list[Chunk], title: str) -> list[Arrays]:
+        store, total, drawn = self._context.store, sum(len(chunk.items) for chunk in chunks), 0
+        keys = [fingerprint(chunk.recipe) for chunk in chunks]
+        stored = [store.load(KIND, key) for key in keys]
+        missing = [chunk for chunk, arrays in zip(chunks, stored, strict=True) if arrays is None]
+        if missing:
+            progress = self._context.stage(title)
+            drawn = total - sum(len(chunk.items) for chunk in missing)
+
+            def done(n: int) -> None:
+                nonlocal drawn
+                drawn += n
+                progress(drawn, total, {})
+
+            progress(drawn, total, {})
+            draw_missing(missing, store, self._context.device, done)
+            stored = [store.load(KIND, key) if arrays is None else arrays for key, arrays in zip(keys, stored, strict=True)]
+        whole = [arrays for arrays in stored if arrays is not None]
+        if len(whole) < len(chunks):
+            raise DataError("drawn images vanished from the cache folder", "run again, and let nobody empty it meanwhile")
+        return whole
+
+
+def _assemble(chunks: list[Chunk], arrays: list[Arrays]) -> Faces:
+    items = [item for chunk in chunks for item in chunk.items]
+    rows = pd.DataFrame({"id": [item.id for item in items], "identity": [item.identity for item in items],
+                         "session": [f"s{item.session:02d}" for item in items],
+                         "clip": ["" if item.clip < 0 else f"c{item.clip:02d}" for item in items],
+                         "frame": [item.frame for item in items]})
+    joined = {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
+    tags = pd.DataFrame(joined["tags"].astype(np.float64), columns=list(TAGS))
+    points = pd.DataFrame(joined["landmarks"].reshape(len(items), -1).astype(np.float64))
+    del points
+    return Faces(ImageSet(joined["image"]), pd.concat([rows, tags], axis=1), joined["five"], ImageSet(joined["mask"]))

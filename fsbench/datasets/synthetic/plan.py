@@ -1,0 +1,131 @@
+"""Which images there are: splits, sessions and chunks, by name alone; nothing is drawn here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+from fsbench.datasets.synthetic.asset import asset_sha256
+from fsbench.datasets.synthetic.people import Person, person_seed
+from fsbench.datasets.synthetic.render import VERSION, Drawing, Renderer
+from fsbench.datasets.synthetic.scenes import Session, Shot, sample_clip, sample_session, sample_shot
+from fsbench.interfaces import Split
+
+CHUNK = 20
+CLIP_FRAMES = 48
+_GALLERY_SESSIONS, _GALLERY_IMAGES, _CLIPS = 2, 2, 2
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image by its place in the data set."""
+
+    person: int
+    session: int
+    frame: int
+    clip: int = -1                                      # number of the clip, -1 for a still
+
+    @property
+    def identity(self) -> str:
+        return f"p{self.person:03d}"
+
+    @property
+    def id(self) -> str:
+        return f"{self.identity}/s{self.session:02d}/{self.frame:04d}"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Images that are drawn and stored together; everything that decides their pixels, as JSON values."""
+
+    items: tuple[Item, ...]
+    seed: int
+    size: int
+    jitter: float
+    source: int = -1                                    # the person swapped in, -1 for the plain images
+    swap: Literal["face", "head"] = "face"
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What the cache key is made of."""
+        return {"chunk": self.as_json(), "asset": asset_sha256(), "renderer": VERSION}
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Chunk:
+        return cls(**{**data, "items": tuple(Item(**item) for item in data["items"])})
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The parameters of a data set."""
+
+    people: int
+    sessions: int
+    images: int                                         # stills in a training session; a quarter of it in a test session
+    gallery: int                                        # further people
+    size: int
+    seed: int
+    jitter: float
+    swap: Literal["face", "head"]
+
+    @property
+    def n_test(self) -> int:
+        """Held-out sessions of each person."""
+        return max(1, round(self.sessions * 10 / 22))
+
+    def chunks(self, split: Split) -> list[Chunk]:
+        """Return the chunks of a split, in order."""
+        groups = {"train": self._train, "test": self._test, "clips": self._clips, "gallery": self._gallery}[split]()
+        return [Chunk(tuple(group[k:k + CHUNK]), self.seed, self.size, self.jitter)
+                for group in groups for k in range(0, len(group), CHUNK)]
+
+    def exact(self, chunk: Chunk, source: int) -> Chunk:
+        """Return the chunk of exact swaps of a person into the images of `chunk`."""
+        return replace(chunk, source=source, swap=self.swap)
+
+    def _stills(self, person: int, sessions: range, images: int) -> Iterator[list[Item]]:
+        for session in sessions:
+            yield [Item(person, session, frame) for frame in range(images)]
+
+    def _train(self) -> list[list[Item]]:
+        return [group for person in range(self.people)
+                for group in self._stills(person, range(self.sessions - self.n_test), self.images)]
+
+    def _test(self) -> list[list[Item]]:
+        return [group for person in range(self.people)
+                for group in self._stills(person, range(self.sessions - self.n_test, self.sessions), max(1, self.images // 4))]
+
+    def _clips(self) -> list[list[Item]]:
+        return [[Item(person, self.sessions + clip, frame, clip) for frame in range(CLIP_FRAMES)]
+                for person in range(self.people) for clip in range(_CLIPS)]
+
+    def _gallery(self) -> list[list[Item]]:
+        items = [item for person in range(self.people, self.people + self.gallery)
+                 for group in self._stills(person, range(_GALLERY_SESSIONS), _GALLERY_IMAGES) for item in group]
+        return [items] if items else []
+
+
+@lru_cache(maxsize=8)
+def _clip(seed: int, session: int) -> list[Shot]:
+    return sample_clip(seed, (session,), CLIP_FRAMES)
+
+
+def scene(renderer: Renderer, item: Item, seed: int) -> tuple[Person, Session, Shot]:
+    """Return the person, session and shot that an item names."""
+    number = person_seed(item.person, seed)
+    person = renderer.person(number)
+    session = sample_session(person, 1000 * seed + item.session)
+    shot = sample_shot(number, (session.seed, item.frame)) if item.clip < 0 else _clip(number, session.seed)[item.frame]
+    return person, session, shot
+
+
+def draw(renderer: Renderer, item: Item, chunk: Chunk) -> tuple[Drawing, Session, Shot]:
+    """Draw one item of a chunk."""
+    person, session, shot = scene(renderer, item, chunk.seed)
+    face = renderer.person(person_seed(chunk.source, chunk.seed)) if chunk.source >= 0 else None
+    return renderer.draw(session, shot, person, face, swap=chunk.swap), session, shot
