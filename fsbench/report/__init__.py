@@ -7,9 +7,12 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from fsbench.report import cosines, galleries, plots
+from fsbench.report import galleries, plots
+from fsbench.report.heatmaps import heatmaps
+from fsbench.report.histograms import histogram
+from fsbench.report.people import view
 from fsbench.report.run import Run, read
-from fsbench.report.tables import duration, number, summary
+from fsbench.report.tables import duration, summary
 from fsbench.report.verdict import verdict
 from fsbench.store import write_text
 
@@ -29,13 +32,15 @@ def write(folder: Path) -> Path:
 
 def html(run: Run) -> str:
     """Return the page of a run."""
-    environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(duration=duration, number=number, when=_when)
+    environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(duration=duration, when=_when)
     table = summary(run)
     order = [row.model for _, rows in table.groups for row in rows]
     album = galleries.Album(run)
-    columns = run.columns
-    tags = plots.tags(run)
+    headline = run.columns[0] if run.columns else None
+    colours = plots.colours(run)
+    views = [view(run, judge, order) for judge in run.features]
     return environment.get_template("page.html.j2").render(
         style=(_HERE / "style.css").read_text(encoding="utf-8"),
         script=(_HERE / "page.js").read_text(encoding="utf-8"),
@@ -44,13 +49,13 @@ def html(run: Run) -> str:
         protocol=run.result.protocol.model_dump(),
         verdict=verdict(run),
         table=table,
-        dots=[(column, figure) for column in columns if (figure := plots.dots(run, column, order)) is not None],
-        comparisons=galleries.comparisons(run, album),
+        headline=headline,
+        colours=colours,
+        dots=[(head, figure) for head in table.heads if (figure := plots.dots(run, head.column, order))],
+        comparisons=galleries.comparisons(run, album, order),
         galleries=galleries.galleries(run, album),
-        views=cosines.views(run),
-        slices=[(tag, figure) for tag in tags if columns and (figure := plots.slices(run, columns[0], tag)) is not None],
-        headline=columns[0] if columns else None,
-        colours=plots.colours(run),
+        judges=[(seen.judge, histogram(seen, colours), heatmaps(seen)) for seen in views],
+        slices=list(filter(None, (plots.slices(run, headline, tag) for tag in plots.tags(run)))) if headline else [],
     )
 
 

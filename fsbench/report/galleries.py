@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,9 @@ from fsbench.report.tables import number
 from fsbench.results import ModelRecord
 
 THUMBNAIL = 128                                         # pixels, the longer edge
-SPREAD, SPREAD_BASELINE, EXTREMES = 4, 2, 4             # rows per direction, the same for baselines, worst and best
+SPREAD, SPREAD_BASELINE = 4, 2                          # rows per direction of a contestant and of a baseline
+EXTREMES = 4                                            # worst and best rows
+COMPARED = 3                                            # rows per direction in the table of all models
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Strip:
     """One sample: source, target, output and, where known, the exact swap."""
 
     pictures: tuple[Picture, ...]
-    caption: str
+    session: str
     score: str
 
 
@@ -58,17 +62,22 @@ class Album:
         """Return one picture; `path` is below the run's folder."""
         return Picture(role, self.thumbnail(self.run.folder / path), alt)
 
-    def inputs(self, row: pd.Series) -> tuple[Picture, Picture, Picture | None]:
-        """Source, target and exact swap of a sample, which lie where its output's path says: outputs/MODEL/SOURCE/ID.png."""
-        _, _, source, *image = PurePosixPath(str(row["output"])).parts
-        exact = Path("inputs", "exact", source, *image)
-        return (self.picture("source", Path("inputs", "source", f"{source}.png"), f"source: {row['source']}"),
-                self.picture("target", Path("inputs", "target", *image), f"target: {row['identity']}, {row['session']}"),
-                self.picture("exact", exact, f"exact swap of {row['source']} into {row['identity']}") if self.has_exact else None)
+    def inputs(self, row: pd.Series[Any]) -> tuple[Picture, ...]:
+        """Source, target and, where known, exact swap of a sample; the path of its output says where they lie."""
+        _, _, source, *image = PurePosixPath(str(row["output"])).parts      # outputs/MODEL/SOURCE/ID.png
+        pair = f"{row['source']} into {row['identity']}"
+        pictures = [
+            self.picture("source", Path("inputs", "source", f"{source}.png"), f"source: {row['source']}"),
+            self.picture("target", Path("inputs", "target", *image), f"target: {row['identity']}, {row['session']}"),
+        ]
+        if self.has_exact:
+            pictures.append(self.picture("exact", Path("inputs", "exact", source, *image), f"exact swap of {pair}"))
+        return tuple(pictures)
 
-    def output(self, row: pd.Series) -> Picture:
+    def output(self, row: pd.Series[Any], role: str = "output") -> Picture:
         """The output of a sample."""
-        return self.picture("output", Path(str(row["output"])), f"output of {row['model']}: {row['source']} into {row['identity']}")
+        alt = f"output of {row['model']}: {row['source']} into {row['identity']}"
+        return self.picture(role, Path(str(row["output"])), alt)
 
 
 def _thumbnail(path: Path) -> str:
@@ -96,7 +105,8 @@ def spread(sessions: np.ndarray, count: int) -> list[int]:
     if len(members) > count:
         members = [members[i] for i in np.linspace(0, len(members) - 1, count).round().astype(int)]
     rounds = -(-count // len(members))
-    picks = [int(group[(len(group) - 1) * (2 * turn + 1) // (2 * rounds)]) for turn in range(rounds) for group in members]
+    fractions = [(2 * turn + 1) / (2 * rounds) for turn in range(rounds)]
+    picks = [int(group[int((len(group) - 1) * fraction)]) for fraction in fractions for group in members]
     return sorted(dict.fromkeys(picks[:count]))
 
 
@@ -108,32 +118,37 @@ def galleries(run: Run, album: Album) -> list[Gallery]:
 
 def _gallery(run: Run, album: Album, model: ModelRecord) -> Gallery:
     rows = run.of(model.name)
-    groups: list[tuple[str, tuple[Strip, ...]]] = []
     if rows.empty:
         return Gallery(model, ())
     column = next((c for c in run.columns if c.key in rows), None)
-    count = SPREAD if model.kind in CONTESTANTS else SPREAD_BASELINE
+    contestant = model.kind in CONTESTANTS
+    groups = []
     for source, part in rows.groupby("source", sort=False):
-        chosen = part.iloc[spread(part["session"].astype(str).to_numpy(dtype=object), count)]
+        chosen = part.iloc[_spread_over_sessions(part, SPREAD if contestant else SPREAD_BASELINE)]
         groups.append((f"{source} into other people, evenly over sessions", _strips(album, chosen, column)))
-    if column is not None and model.kind in CONTESTANTS:
-        ordered = rows.dropna(subset=[column.key]).sort_values(column.key, kind="stable", ascending=column.metric.direction == "higher")
+    if column is not None and contestant:
+        rising = column.metric.direction == "higher"
+        ordered = rows.dropna(subset=[column.key]).sort_values(column.key, kind="stable", ascending=rising)
         n = min(EXTREMES, len(ordered) // 2)
-        groups += [(f"Worst {n} by {column.metric.name}", _strips(album, ordered.head(n), column)),
-                   (f"Best {n} by {column.metric.name}", _strips(album, ordered.tail(n)[::-1], column))] if n else []
+        for word, extreme in (("Worst", ordered.head(n)), ("Best", ordered.tail(n)[::-1])) if n else ():
+            groups.append((f"{word} {n} by {column.metric.name}", _strips(album, extreme, column)))
     return Gallery(model, tuple(groups))
+
+
+def _spread_over_sessions(rows: pd.DataFrame, count: int) -> list[int]:
+    return spread(rows["session"].astype(str).to_numpy(dtype=object), count)
 
 
 def _strips(album: Album, rows: pd.DataFrame, column: Column | None) -> tuple[Strip, ...]:
     strips = []
     for _, row in rows.iterrows():
-        source, target, exact = album.inputs(row)
-        pictures = (source, target, album.output(row), *((exact,) if exact else ()))
-        strips.append(Strip(pictures, f"{row['session']}", _score(row, column)))
+        source, target, *exact = album.inputs(row)
+        strips.append(Strip((source, target, album.output(row), *exact), str(row["session"]), _score(row, column)))
     return tuple(strips)
 
 
-def _score(row: pd.Series, column: Column | None) -> str:
+def _score(row: pd.Series[Any], column: Column | None) -> str:
+    """Print one sample's row of the headline metric."""
     if column is None:
         return ""
     value = row.get(column.key)
@@ -148,21 +163,19 @@ class Comparison:
     outputs: tuple[tuple[Picture, str], ...]            # one per model, with its score
 
 
-def comparisons(run: Run, album: Album, per_direction: int = 3) -> list[Comparison]:
-    """Return a few pairs side by side, taken from the first model's samples and found again in the others'."""
-    tables = {model.name: run.of(model.name) for model in run.result.models}
-    present = [name for name, table in tables.items() if not table.empty]
-    if not present:
+def comparisons(run: Run, album: Album, models: Sequence[ModelRecord]) -> list[Comparison]:
+    """Return a few pairs side by side, chosen among the first model's samples and found again in the others'."""
+    tables = {model.name: table for model in models if not (table := run.of(model.name)).empty}
+    if not tables:
         return []
-    first = tables[present[0]]
+    first = next(iter(tables.values()))
     column = next((c for c in run.columns if c.key in first), None)
     found = []
     for _, part in first.groupby("source", sort=False):
-        for _, row in part.iloc[spread(part["session"].astype(str).to_numpy(dtype=object), per_direction)].iterrows():
-            source, target, exact = album.inputs(row)
+        for _, row in part.iloc[_spread_over_sessions(part, COMPARED)].iterrows():
             answers = []
-            for name in present:
-                same = tables[name][(tables[name]["source"] == row["source"]) & (tables[name]["id"] == row["id"])]
-                answers += [(Picture(name, (shown := album.output(answer)).uri, shown.alt), _score(answer, column)) for _, answer in same.head(1).iterrows()]
-            found.append(Comparison((source, target, *((exact,) if exact else ())), tuple(answers)))
+            for name, table in tables.items():
+                same = table[(table["source"] == row["source"]) & (table["id"] == row["id"])]
+                answers += [(album.output(one, name), _score(one, column)) for _, one in same.head(1).iterrows()]
+            found.append(Comparison(album.inputs(row), tuple(answers)))
     return found

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import html
 import io
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fsbench.report.run import NOTHING_SWAPPED, Column, Run
-from fsbench.results import ModelRecord, Value
+from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
+from fsbench.results import ModelRecord
 from fsbench.store import fingerprint
 
-INK = "#010203"                                         # stands for the colour of the page's text until the SVG is written
+INK = "#010203"                                         # becomes the colour of the page's text
 GREY = "#8b919a"
-ACCENTS = ("#3b82c4", "#d97f2b", "#3d9a5f", "#9a68c4", "#cf4d4d", "#2a9d9d", "#b8862b", "#c95f9e", "#6f8f2f", "#5b6fd0", "#a0674b", "#4f9fb8")
-WIDTH = 4.6                                             # inches of a figure that stays readable on a phone
-STYLE = {
-    "svg.fonttype": "none", "svg.hashsalt": "fsbench", "text.parse_math": False, "font.size": 9, "axes.titlesize": 9,
+ACCENTS = ("#3b82c4", "#d97f2b", "#3d9a5f", "#9a68c4", "#cf4d4d", "#2a9d9d",
+           "#b8862b", "#c95f9e", "#6f8f2f", "#5b6fd0", "#a0674b", "#4f9fb8")
+WIDTH = 4.0                                             # inches of a figure that stays readable on a phone
+N_BINS = 6
+STYLE: Any = {
+    "svg.fonttype": "none", "svg.hashsalt": "fsbench", "text.parse_math": False, "font.size": 9,
     "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": GREY,
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7, "xtick.major.width": 0.7,
     "ytick.major.width": 0.7, "figure.constrained_layout.use": True,
@@ -38,14 +40,14 @@ def render(draw: Callable[[Axes], None], size: tuple[float, float], alt: str) ->
         warnings.filterwarnings("ignore", message="Glyph")      # the reader's browser draws the text and has more fonts
         figure = Figure(figsize=size)
         draw(figure.subplots())
-        figure.savefig(buffer, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(buffer, format="svg", transparent=True, metadata=no_metadata)
     text = buffer.getvalue()
-    text = text[text.index("<svg"):].strip()
-    prefix = "f" + fingerprint(text)[:8] + "-"                  # ids are unique in one SVG, not in a page that holds many
-    text = re.sub(r"<[^>]+>", lambda tag: re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{prefix}", tag[0]), text)
-    opening = f'<svg role="img" aria-label="{html.escape(alt)}" style="max-width:{round(96 * size[0])}px" '
-    text = re.sub(r'<svg (height|width)="[^"]*" ', opening, re.sub(r' (?:height|width)="[\d.]+pt"', "", text, count=2), count=1)
-    return Markup(text.replace(INK, "currentColor"))
+    prefix = f"f{fingerprint(text)[:8]}-"                       # ids are unique in an SVG, not on a page of many
+    text = re.sub(r"<[^>]+>", lambda tag: re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{prefix}", tag[0]), text)
+    _, box, body = re.split(r'<svg[^>]*viewBox="([^"]*)"[^>]*>', text, maxsplit=1)
+    opening = f'<svg role="img" aria-label="{escape(alt)}" viewBox="{box}" style="max-width: {96 * size[0]:.0f}px">'
+    return Markup(opening + body.strip().replace(INK, "currentColor"))
 
 
 def colours(run: Run) -> dict[str, str]:
@@ -55,69 +57,70 @@ def colours(run: Run) -> dict[str, str]:
 
 
 def short(name: str, limit: int = 26) -> str:
-    """A name that fits beside an axis."""
-    return name if len(name) <= limit else name[: limit - 1] + "…"
+    """A name that fits beside an axis: what tells long names apart is often at their end."""
+    tail = limit // 2 - 1
+    return name if len(name) <= limit else f"{name[: limit - tail - 1]}…{name[-tail:]}"
+
+
+def reference_line(model: ModelRecord) -> str:
+    """Line style of the models that all others are held against; "" for the others."""
+    return "--" if model.kind == "ceiling" else ":" if model.name == NOTHING_SWAPPED else ""
 
 
 def dots(run: Run, column: Column, order: Sequence[ModelRecord]) -> Markup | None:
     """Values and intervals of one metric, models from top to bottom; None where nothing was scored."""
-    entries = [(model, value) for model in order if (value := run.value(model.name, column)) is not None and value.value is not None]
-    if not entries:
-        return None
+    entries = run.scored(order, column)
     colour = colours(run)
 
     def draw(axes: Axes) -> None:
-        for model, value in entries:
-            if model.kind == "ceiling" or model.name == NOTHING_SWAPPED:
-                axes.axvline(value.value or 0.0, color=GREY, linewidth=0.8, linestyle="--" if model.kind == "ceiling" else ":", zorder=0)
-        for y, (model, value) in enumerate(entries):
-            _dot(axes, y, value, colour[model.name], filled=model in run.contestants)
-        axes.set_yticks(range(len(entries)), [short(model.name) for model, _ in entries])
+        for entry in entries:
+            if style := reference_line(entry.model):
+                axes.axvline(entry.value, color=GREY, linewidth=0.9, linestyle=style, zorder=0)
+        for y, entry in enumerate(entries):
+            _dot(axes, y, entry, colour[entry.model.name], filled=entry.model in run.contestants)
+        axes.set_yticks(range(len(entries)), [short(entry.model.name) for entry in entries])
         axes.set_ylim(len(entries) - 0.5, -0.5)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel(f"{column.metric.name}{f' ({column.metric.unit})' if column.metric.unit else ''}, "
-                        f"{column.metric.direction} is better{f' · {column.judge}' if column.judge else ''}")
         axes.margins(x=0.06)
 
-    return render(draw, (WIDTH, 0.75 + 0.27 * len(entries)), f"Values and intervals of {column.key} by model")
+    if not entries:
+        return None
+    return render(draw, (WIDTH, 0.5 + 0.27 * len(entries)), f"Values and intervals of {column.key} by model")
 
 
-def _dot(axes: Axes, y: int, value: Value, colour: str, filled: bool) -> None:
-    if value.low is not None and value.high is not None:
-        axes.plot([value.low, value.high], [y, y], color=colour, linewidth=3.5, alpha=0.45, solid_capstyle="round")
-    axes.plot([value.value], [y], "o", color=colour, markersize=6.5, markerfacecolor=colour if filled else "none", markeredgewidth=1.4)
+def _dot(axes: Axes, y: int, entry: Scored, colour: str, filled: bool) -> None:
+    if entry.record.low is not None and entry.record.high is not None:
+        interval = [entry.record.low, entry.record.high]
+        axes.plot(interval, [y, y], color=colour, linewidth=3.5, alpha=0.45, solid_capstyle="round")
+    axes.plot([entry.value], [y], "o", color=colour, markersize=6.5, markerfacecolor=colour if filled else "none")
 
 
 def tags(run: Run) -> list[str]:
     """Float columns with facts about the target images, yaw first."""
     known = {column.key for column in run.columns}
-    found = [str(name) for name in run.samples.columns
-             if name not in known and pd.api.types.is_float_dtype(run.samples[name]) and run.samples[name].nunique() > 1]
+    floats = [str(name) for name in run.samples.columns if pd.api.types.is_float_dtype(run.samples[name])]
+    found = [name for name in floats if name not in known and run.samples[name].nunique() > 1]
     return sorted(found, key=lambda name: name != "yaw")
 
 
-def slices(run: Run, column: Column, tag: str, n_bins: int = 6) -> Markup | None:
-    """One metric against one fact about the target: a dot per output, lines through the means of equally filled bins."""
+def slices(run: Run, column: Column, tag: str) -> Markup | None:
+    """One metric against one fact about the target: a dot per output, a line through the means of equal bins."""
     if column.key not in run.samples or not run.samples[column.key].notna().any():
         return None
     colour = colours(run)
-    edges = np.unique(np.nanquantile(run.samples[tag].to_numpy(), np.linspace(0, 1, n_bins + 1)))
+    edges = np.unique(np.nanquantile(run.samples[tag], np.linspace(0, 1, N_BINS + 1)))[1:-1]
 
     def draw(axes: Axes) -> None:
-        for model in sorted(run.result.models, key=lambda model: model in run.contestants):
+        for model in run.result.models:
             rows = run.of(model.name)[[tag, column.key]].dropna()
-            if rows.empty:
-                continue
-            contestant = model in run.contestants
-            if contestant:
-                axes.scatter(rows[tag], rows[column.key], s=5, color=colour[model.name], alpha=0.35, linewidths=0, rasterized=True)
-            bins = rows.groupby(np.clip(np.searchsorted(edges, rows[tag], side="right"), 1, max(len(edges) - 1, 1)))
-            means = bins.mean()
-            axes.plot(means[tag], means[column.key], "-" if contestant else ":", color=colour[model.name], linewidth=2 if contestant else 1.2)
-            if not contestant:
-                axes.annotate(short(model.name), (means[tag].iloc[-1], means[column.key].iloc[-1]), fontsize=7, color=GREY,
-                              xytext=(3, 0), textcoords="offset points", va="center", annotation_clip=False)
+            means = rows.groupby(np.searchsorted(edges, rows[tag])).mean()
+            if model in run.contestants:
+                cloud = {"s": 5, "alpha": 0.35, "linewidths": 0, "rasterized": True}
+                axes.scatter(rows[tag], rows[column.key], color=colour[model.name], **cloud)
+                axes.plot(means[tag], means[column.key], color=colour[model.name], linewidth=2)
+            elif style := reference_line(model):
+                axes.plot(means[tag], means[column.key], color=GREY, linewidth=1.1, linestyle=style)
         axes.set_xlabel(f"{tag} of the target")
         axes.set_ylabel(column.metric.name)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,15 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """A model that has a value."""
+
+    model: ModelRecord
+    record: Value
+    value: float
+
+
+@dataclass(frozen=True)
 class Run:
     """The files of a run directory."""
 
@@ -59,9 +68,14 @@ class Run:
                 for judge in dict.fromkeys(value.judge for value in self.result.values if value.metric == metric.name)]
 
     def value(self, model: str, column: Column) -> Value | None:
-        """Return the value of a cell of the table, or None where there is no such cell."""
-        found = (v for v in self.result.find(model, column.metric.name) if v.judge == column.judge)
+        """Return what stands in a cell of the table, or None where there is no such cell."""
+        found = (value for value in self.result.find(model, column.metric.name) if value.judge == column.judge)
         return next(found, None)
+
+    def scored(self, models: Iterable[ModelRecord], column: Column) -> list[Scored]:
+        """Return the models that have a value, in their order."""
+        found = ((model, self.value(model.name, column)) for model in models)
+        return [Scored(model, record, record.value) for model, record in found if record and record.value is not None]
 
     def of(self, model: str) -> pd.DataFrame:
         """Return the samples of one model, in the order of its features."""
@@ -77,8 +91,8 @@ def read(folder: Path) -> Run:
     samples = _table(folder / "samples.parquet", ("model", "source", "id", "identity", "session", "output"), gaps)
     references = _table(folder / "references.parquet", ("identity", "session", "split"), gaps)
     run = Run(folder, result, pd.DataFrame() if samples is None else samples, references, {}, ())
-    features = {judge.name: _features(run, judge.name, gaps) for judge in result.judges}
-    return Run(folder, result, run.samples, references, {name: arrays for name, arrays in features.items() if arrays}, tuple(gaps))
+    found = {judge.name: _features(run, judge.name, gaps) for judge in result.judges}
+    return replace(run, features={judge: arrays for judge, arrays in found.items() if arrays}, gaps=tuple(gaps))
 
 
 def _table(path: Path, needed: tuple[str, ...], gaps: list[str]) -> pd.DataFrame | None:
@@ -108,10 +122,10 @@ def _features(run: Run, judge: str, gaps: list[str]) -> Features:
     except (OSError, SafetensorError) as error:
         gaps.append(f"{name} cannot be read: {error}.")
         return {}
-    n_references = 0 if run.references is None else len(run.references)
-    sizes = {REFERENCES: n_references} | {model.name: len(run.of(model.name)) for model in run.result.models}
+    sizes = {REFERENCES: 0 if run.references is None else len(run.references)}
+    sizes |= {model.name: len(run.of(model.name)) for model in run.result.models}
     for key, size in sizes.items():
-        if size and (key not in arrays or len(arrays[key]) != size):
-            gaps.append(f"{name} has {len(arrays[key]) if key in arrays else 'no'} vectors for {key}, and the tables have {size} rows.")
-    fitting = {key: arrays[key].astype(np.float32) for key, size in sizes.items() if size and key in arrays and len(arrays[key]) == size}
+        if size and len(arrays.get(key, ())) != size:
+            gaps.append(f"{name} has {len(arrays.get(key, ()))} vectors for {key}, but the table has {size} rows.")
+    fitting = {key: arrays[key] for key, size in sizes.items() if size and len(arrays.get(key, ())) == size}
     return fitting if REFERENCES in fitting else {}

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fsbench.report.run import NOTHING_SWAPPED, Column, Run
+from fsbench.report.run import CONTESTANTS, NOTHING_SWAPPED, Column, Run, Scored
 from fsbench.results import ModelRecord, Value
 
 TRIVIAL = (NOTHING_SWAPPED, "copy_source")
-GROUPS = {"Contestants": ("trained", "loaded"), "Ceiling": ("ceiling",), "Baselines": ("baseline",)}
+ARROWS = {"higher": "↑", "lower": "↓"}
+BETTER, WORSE, UNCLEAR = "better than", "worse than", "not distinguishable from"
+GROUPS = {"Contestants": CONTESTANTS, "Ceiling": ("ceiling",), "Baselines": ("baseline",)}
 
 
 @dataclass(frozen=True)
@@ -91,19 +93,19 @@ def is_better(value: float, other: float, column: Column) -> bool:
 
 
 def compare(a: Value, b: Value, column: Column) -> str:
-    """Say what the intervals carry: "better than", "worse than", "not distinguishable from", or "" without intervals."""
+    """Say what the intervals carry: ARROWS = {"higher": "↑", "lower": "↓"}
+BETTER, WORSE, UNCLEAR, or "" where one has none."""
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return ""
     if a.low <= b.high and b.low <= a.high:
-        return "not distinguishable from"
-    return "better than" if is_better(a.low, b.low, column) else "worse than"
+        return UNCLEAR
+    return BETTER if is_better(a.low, b.low, column) else WORSE
 
 
-def ranked(run: Run, models: Sequence[ModelRecord], column: Column) -> list[tuple[ModelRecord, Value]]:
+def ranked(run: Run, models: Iterable[ModelRecord], column: Column) -> list[Scored]:
     """Models that have a value, the best first; ties in the order of the result."""
-    found = [(model, value) for model in models if (value := run.value(model.name, column)) is not None and value.value is not None]
     sign = -1 if column.metric.direction == "higher" else 1
-    return sorted(found, key=lambda pair: sign * (pair[1].value or 0.0))
+    return sorted(run.scored(models, column), key=lambda entry: sign * entry.value)
 
 
 def training_facts(model: ModelRecord) -> tuple[str, ...]:
@@ -114,28 +116,27 @@ def training_facts(model: ModelRecord) -> tuple[str, ...]:
         facts += [f"size {size}"] if isinstance(size, str) else []
         facts += [f"{model.training.steps:,} steps", duration(model.training.seconds), f"on {model.training.device}"]
     if model.n_no_face:
-        facts.append(f"no face in {model.n_no_face} outputs")
+        facts.append(f"no face in {model.n_no_face} output{'s' if model.n_no_face > 1 else ''}")
     return tuple(facts)
 
 
 def summary(run: Run) -> Summary:
-    """Build the table; contestants are ordered by the first column, the best first."""
+    """Build the table; models are ordered by the first column, the best first."""
     columns = run.columns
-    order = [model.name for column in columns[:1] for model, _ in ranked(run, run.result.models, column)]
+    order = [entry.model.name for column in columns[:1] for entry in ranked(run, run.result.models, column)]
     models = sorted(run.result.models, key=lambda model: order.index(model.name) if model.name in order else len(order))
     winners = [_clear_winner(run, column) for column in columns]
-    groups = []
-    for title, kinds in GROUPS.items():
-        rows = tuple(Row(model, training_facts(model), tuple(_cell(run, model, column, winner == model.name)
-                                                             for column, winner in zip(columns, winners, strict=True)))
-                     for model in models if model.kind in kinds)
-        if rows:
-            groups.append((title, rows))
-    heads = tuple(Head(column, "↑" if column.metric.direction == "higher" else "↓", _trivial_winner(run, column)) for column in columns)
-    return Summary(heads, tuple(groups))
+
+    def row(model: ModelRecord) -> Row:
+        cells = (_cell(run, model, *pair) for pair in zip(columns, winners, strict=True))
+        return Row(model, training_facts(model), tuple(cells))
+
+    groups = ((title, tuple(row(model) for model in models if model.kind in kinds)) for title, kinds in GROUPS.items())
+    heads = tuple(Head(column, ARROWS[column.metric.direction], _trivial_winner(run, column)) for column in columns)
+    return Summary(heads, tuple((title, rows) for title, rows in groups if rows))
 
 
-def _cell(run: Run, model: ModelRecord, column: Column, best: bool) -> Cell:
+def _cell(run: Run, model: ModelRecord, column: Column, winner: str) -> Cell:
     value = run.value(model.name, column)
     if value is None:
         return Cell(reason="not measured")
@@ -143,8 +144,8 @@ def _cell(run: Run, model: ModelRecord, column: Column, best: bool) -> Cell:
     if value.value is None:
         return Cell(reason=value.reason or "no reason given", counts=counts)
     digits = column.metric.digits
-    return Cell(number(value.value, digits), interval(value, digits), counts, sort=value.value, best=best,
-                coached=_coached(run, model, column.judge))
+    return Cell(number(value.value, digits), interval(value, digits), counts, sort=value.value,
+                best=model.name == winner, coached=_coached(run, model, column.judge))
 
 
 def _coached(run: Run, model: ModelRecord, judge: str | None) -> bool:
@@ -155,13 +156,14 @@ def _coached(run: Run, model: ModelRecord, judge: str | None) -> bool:
 def _clear_winner(run: Run, column: Column) -> str:
     """Name of the best contestant where its interval overlaps with no other contestant's, else ""."""
     entries = ranked(run, run.contestants, column)
-    if len(entries) < 2 or any(compare(entries[0][1], value, column) != "better than" for _, value in entries[1:]):
-        return ""
-    return entries[0][0].name
+    relations = {compare(entries[0].record, other.record, column) for other in entries[1:]}
+    return entries[0].model.name if relations == {BETTER} else ""
 
 
 def _trivial_winner(run: Run, column: Column) -> str:
     """Name of a baseline that does no work and has a better value than every contestant, else ""."""
-    entries = ranked(run, [model for model in run.result.models if model.kind in GROUPS["Contestants"] or model.name in TRIVIAL], column)
-    has_contestant = any(model.name not in TRIVIAL for model, _ in entries)
-    return entries[0][0].name if has_contestant and entries[0][0].name in TRIVIAL else ""
+    contestants = ranked(run, run.contestants, column)
+    trivial = ranked(run, (model for model in run.result.models if model.name in TRIVIAL), column)
+    if contestants and trivial and is_better(trivial[0].value, contestants[0].value, column):
+        return trivial[0].model.name
+    return ""

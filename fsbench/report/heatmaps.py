@@ -1,0 +1,168 @@
+"""Cosines as pictures: real images with real images, and each model's outputs with real images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+
+from fsbench.report.people import People, View, cosine, finite, other_scene
+from fsbench.report.plots import GREY, render, short
+from fsbench.report.tables import number
+
+CELLS_LIMIT = 160                                       # rows or columns; larger matrices are averaged in blocks
+LINES_LIMIT, NAMES_LIMIT = 40, 14                       # sessions along an axis that are drawn, and that are named
+COLOURS = colormaps["viridis"].with_extremes(bad=GREY)  # grey where no face was found
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A table of cosines; the mean is over `counted` ones only."""
+
+    title: str
+    cosines: np.ndarray                                 # (N, M), NaN where no face was found
+    counted: np.ndarray                                 # (N, M) bool
+    labels: tuple[np.ndarray, np.ndarray]               # of rows (N,) and columns (M,); runs of equals are one session
+    axes: tuple[str, str]                               # what rows and columns are
+
+    @property
+    def mean(self) -> str:
+        """Printed mean of the counted cosines."""
+        values = self.cosines[self.counted & np.isfinite(self.cosines)]
+        return number(float(values.mean()), 3) if values.size else "none"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A heatmap and what stands above it."""
+
+    title: str
+    mean: str
+    figure: Markup
+
+
+@dataclass(frozen=True)
+class Heatmaps:
+    """All heatmaps of one judge on one colour scale."""
+
+    scale: Markup
+    groups: tuple[tuple[str, tuple[Panel, ...]], ...]   # real images, then each model
+
+
+def heatmaps(view: View) -> Heatmaps:
+    """Draw every image for two people, and means by identity for more."""
+    names = list(dict.fromkeys(view.swapped.column("identity")))
+    if len(names) <= 2:
+        groups = [("Real images", _real_pair(view.swapped, names))]
+        groups += [(model, _model_pair(made, view.swapped)) for model, made in view.outputs]
+    else:
+        groups = [("Real images", [_by_identity("identity", view.swapped, view.swapped, names)])]
+        groups += [(model, [_by_identity("source", made, view.swapped, names)]) for model, made in view.outputs]
+    low, high = 20 * np.quantile(finite([matrix.cosines for _, group in groups for matrix in group]), [0.01, 0.99])
+    norm = Normalize(np.floor(low) / 20, max(np.ceil(high), np.floor(low) + 1) / 20)
+    panels = ((title, tuple(_panel(matrix, norm, f"{title}: {matrix.title}, {view.judge}") for matrix in group))
+              for title, group in groups if group)
+    return Heatmaps(_scale(norm, view.judge), tuple(panels))
+
+
+def _real_pair(swapped: People, names: Sequence[str]) -> list[Matrix]:
+    matrices = []
+    for a, b in [*((name, name) for name in names), *combinations(names, 2)]:
+        rows, columns = swapped.of(a), swapped.of(b)
+        counted = other_scene(rows, columns)
+        if not counted.any():                           # one session only: all pairs but an image with itself
+            counted = ~np.eye(len(rows), dtype=bool)
+        matrices.append(_between(f"{short(a)} × {short(b)}", rows, columns, counted, f"images of {short(a)}"))
+    return matrices
+
+
+def _model_pair(made: People, swapped: People) -> list[Matrix]:
+    """Outputs of each direction, with the source's images and with the target's."""
+    matrices = []
+    for source, target in dict.fromkeys(zip(made.column("source"), made.column("identity"), strict=True)):
+        part = made.take((made.column("source") == source) & (made.column("identity") == target))
+        for role, name in (("source", source), ("target", target)):
+            person = swapped.of(name)
+            if len(person):
+                title = f"{short(source)} into {short(target)} × the {role}, {short(name)}"
+                matrices.append(_between(title, part, person, other_scene(part, person), "outputs"))
+    return matrices
+
+
+def _between(title: str, rows: People, columns: People, counted: np.ndarray, what: str) -> Matrix:
+    labels = rows.column("session"), columns.column("session")
+    person = columns.column("identity")[0]
+    return Matrix(title, cosine(rows, columns), counted, labels, (what, f"images of {short(person)}"))
+
+
+def _by_identity(role: str, rows: People, columns: People, names: Sequence[str]) -> Matrix:
+    """Means over groups of images, without pairs of one session; the mean of the diagonal is the one that matters."""
+    values, usable = cosine(rows, columns), other_scene(rows, columns)
+    usable &= np.isfinite(values)
+    means = np.full((len(names), len(names)), np.nan)
+    for i, name in enumerate(names):
+        for j, other in enumerate(names):
+            block = np.ix_(rows.column(role) == name, columns.column("identity") == other)
+            if usable[block].any():
+                means[i, j] = values[block][usable[block]].mean()
+    labels = np.array([short(name, 14) for name in names], dtype=object)
+    title = "outputs by source × identities, diagonal" if role == "source" else "identities × identities, diagonal"
+    return Matrix(title, means, np.eye(len(names), dtype=bool), (labels, labels), (role, "identity"))
+
+
+def _panel(matrix: Matrix, norm: Normalize, alt: str) -> Panel:
+    cells = _block_mean(_block_mean(matrix.cosines).T).T
+
+    def draw(axes: Axes) -> None:
+        n_rows, n_columns = matrix.cosines.shape
+        extent = (0, n_columns, n_rows, 0)
+        axes.imshow(cells, cmap=COLOURS, norm=norm, interpolation="none", aspect="auto", extent=extent)
+        axes.set_ylabel(matrix.axes[0], fontsize=8)
+        axes.set_xlabel(matrix.axes[1], fontsize=8)
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0, labelsize=6.5, pad=2)
+        axes.tick_params(axis="x", rotation=90)
+        _sessions(matrix.labels[0], axes.axhline, axes.set_yticks)
+        _sessions(matrix.labels[1], axes.axvline, axes.set_xticks)
+
+    return Panel(matrix.title, matrix.mean, render(draw, (2.5, 2.5), alt))
+
+
+def _sessions(labels: np.ndarray, line: Callable[..., Any], ticks: Callable[..., Any]) -> None:
+    """Draw the boundaries between runs of equal labels, and name the runs, where there is room."""
+    starts = np.flatnonzero(np.append(True, labels[1:] != labels[:-1]))
+    middles = (starts + np.append(starts[1:], len(labels))) / 2
+    if len(starts) <= LINES_LIMIT:
+        for start in starts[1:]:
+            line(start, color="white", linewidth=0.5, alpha=0.7)
+    named = len(starts) <= NAMES_LIMIT
+    ticks(middles if named else [], [short(str(labels[start]), 10) for start in starts] if named else [])
+
+
+def _block_mean(matrix: np.ndarray) -> np.ndarray:
+    """Average neighbouring rows so that at most CELLS_LIMIT are left; NaN only where a whole block is."""
+    if len(matrix) <= CELLS_LIMIT:
+        return matrix
+    starts = np.linspace(0, len(matrix), CELLS_LIMIT, endpoint=False).astype(int)
+    known = np.isfinite(matrix)
+    total = np.add.reduceat(np.where(known, matrix, 0), starts, axis=0)
+    count = np.add.reduceat(known.astype(int), starts, axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _scale(norm: Normalize, judge: str) -> Markup:
+    def draw(axes: Axes) -> None:
+        figure = axes.get_figure(root=True)
+        assert figure is not None
+        bar = figure.colorbar(ScalarMappable(norm, COLOURS), cax=axes, orientation="horizontal", extend="both")
+        bar.set_label(f"cosine, {judge}")
+
+    return render(draw, (3.4, 0.6), f"Colour scale of the heatmaps of {judge}")

@@ -1,0 +1,70 @@
+"""What a cosine means: how real images of one person and of two lie, and where each model's outputs lie beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from fsbench.report.people import People, View, cosine, finite, other_scene, same
+from fsbench.report.plots import GREY, WIDTH, render, short
+
+IMAGES_LIMIT = 2000                                     # images of a kind that pairs are taken from
+N_BINS = 60
+
+Curves = dict[str, np.ndarray]                          # what the pairs are -> their cosines
+
+
+def histogram(view: View, colours: Mapping[str, str]) -> Markup:
+    """Draw a line of histograms for real images and one for each model, over the same cosines."""
+    lines = {"real images": _real(view)} | {model: _outputs(made, view) for model, made in view.outputs}
+    low, high = np.quantile(finite([values for curves in lines.values() for values in curves.values()]), [0.001, 0.999])
+    edges = np.linspace(low, max(high, low + 0.01), N_BINS + 1)
+
+    def draw(axes: Axes) -> None:
+        for y, (title, curves) in enumerate(lines.items()):
+            for kind, values in curves.items():
+                _ridge(axes, edges, values, y, kind, colours.get(title, GREY))
+        axes.set_yticks(range(len(lines)), [short(title) for title in lines])
+        axes.set_ylim(len(lines) - 0.9, -1.0)
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(f"cosine, {view.judge}")
+
+    alt = f"Histograms of the cosines of real images and of each model's outputs, {view.judge}"
+    return render(draw, (1.4 * WIDTH, 0.8 + 0.5 * len(lines)), alt)
+
+
+def _real(view: View) -> Curves:
+    rows = pd.concat([view.swapped.rows, view.strangers.rows])
+    everyone = People(np.concatenate([view.swapped.vectors, view.strangers.vectors]), rows).thinned(IMAGES_LIMIT)
+    values, one_person = cosine(everyone, everyone), same(everyone, everyone, "identity")
+    once = np.triu(other_scene(everyone, everyone), 1)
+    return {"impostor": values[once & ~one_person], "genuine": values[once & one_person]}
+
+
+def _outputs(made: People, view: View) -> Curves:
+    made = made.thinned(IMAGES_LIMIT)
+    values, usable = cosine(made, view.swapped), other_scene(made, view.swapped)
+    return {
+        "strangers": cosine(made, view.strangers.thinned(IMAGES_LIMIT)).ravel(),
+        "target": values[usable & same(made, view.swapped, "identity")],
+        "source": values[same(made, view.swapped, "source", "identity")],
+    }
+
+
+def _ridge(axes: Axes, edges: np.ndarray, values: np.ndarray, y: float, kind: str, colour: str) -> None:
+    """One histogram that stands on the line `y` and is 0.85 high."""
+    counts, _ = np.histogram(values[np.isfinite(values)], edges)
+    if not counts.any():
+        return
+    x, heights = np.repeat(edges, 2)[1:-1], y - 0.85 * np.repeat(counts / counts.max(), 2)
+    if kind in ("source", "genuine"):
+        axes.fill_between(x, heights, y, color=colour, alpha=0.55, linewidth=0)
+    elif kind == "target":
+        axes.plot(x, heights, color=colour, linewidth=1.1)
+    else:
+        axes.plot(x, heights, color=GREY, linewidth=0.9, linestyle=":")
