@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fsbench.datasets import _balance
+from fsbench.datasets import balance
 from fsbench.datasets._photos import NO_FACE, UNREADABLE, USED, VERSIONS, Cuts, cut_faces, identity_folders, list_photos
 from fsbench.errors import BadParameter, DataError, MissingData, UsageError
 from fsbench.images import ImageSet
@@ -72,7 +72,7 @@ class PhotoFolder:
             licence=self._label.licence,
             splits=("train", "test"),
             notes=tuple(notes),
-            warnings=(*self._left_out(), *_balance.warnings(used, blocked)),
+            warnings=(*self._left_out(), *balance.warnings(used)),
         )
 
     def faces(self, split: Split) -> Faces:

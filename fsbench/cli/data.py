@@ -1,0 +1,127 @@
+"""`fsbench data`: what a data set holds, how it is split, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fsbench.cli import listing
+
+if TYPE_CHECKING:
+    from fsbench.interfaces import Context, Dataset
+
+app = typer.Typer(no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(
+    metavar="NAME", help="NAME, NAME(parameter=value) or folder:PATH. See: fsbench data list.")]
+DataRoot = Annotated[Path | None, typer.Option(
+    help="Where named data sets lie. Default: FSBENCH_DATA, or the user data folder.")]
+Json = Annotated[bool, typer.Option("--json", help="One object.")]
+
+
+@app.command("list")
+def list_datasets(as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False) -> None:
+    """List data sets with their parameters; the same as fsbench list datasets."""
+    listing.list_plugins(listing.Kind.datasets, as_json)
+
+
+@app.command()
+def info(name: Name, data_root: DataRoot = None, as_json: Json = False) -> None:
+    """Show identities, sessions, images and the split.
+
+    For example:
+
+      fsbench data info synthetic
+
+      fsbench data info folder:photos --json
+    """
+    _report(name, data_root, as_json, look_closer=False)
+
+
+@app.command()
+def check(name: Name, data_root: DataRoot = None, as_json: Json = False) -> None:
+    """Show every session, image sizes, what was left out and why, and in how many crops the detector finds a face.
+
+    For example:
+
+      fsbench data check folder:photos
+    """
+    _report(name, data_root, as_json, look_closer=True)
+
+
+def _report(name: str, data_root: Path | None, as_json: bool, look_closer: bool) -> None:
+    from fsbench.cli.progress import stages
+    from fsbench.environment import build_dataset, make_context
+
+    with stages() as shown:
+        context = make_context("auto", data_root, shown.stage, shown.log)
+        said = _examine(build_dataset(name, context), context, look_closer)
+    if as_json:
+        typer.echo(json.dumps(said, indent=1))
+    else:
+        _print(said)
+
+
+def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str, Any]:
+    """Return what there is to say as JSON values."""
+    import numpy as np
+    import pandas as pd
+
+    from fsbench.datasets import balance
+    from fsbench.datasets.folder import PhotoFolder
+    from fsbench.harness.judging import find_landmarks
+
+    about, parts = dataset.info, []
+    for split in about.splits:
+        faces = dataset.faces(split)
+        parts.append(faces.rows[["identity", "session"]].assign(split=split))
+        if look_closer:
+            parts[-1]["found"] = ~np.isnan(find_landmarks(faces.crops, split, context)).any((1, 2))
+    rows = pd.concat(parts)
+    columns = {"images": ("session", "size")}
+    if look_closer:
+        groups = rows.groupby(["identity", "session", "split"])
+        columns["faces_found"] = ("found", "sum")
+    else:
+        groups = rows.groupby(["identity", "split"])
+        columns["sessions"] = ("session", "nunique")
+    uneven = balance.warnings(rows[rows["split"].isin(["train", "test"])])
+    said = {
+        "name": about.name, "description": about.description, "licence": about.licence, "revision": about.revision,
+        "crop_size": about.size,
+        "notes": list(about.notes), "warnings": list(dict.fromkeys([*about.warnings, *uneven])),
+        "counts": json.loads(groups.agg(**columns).reset_index().to_json(orient="records")),
+    }
+    if look_closer and isinstance(dataset, PhotoFolder):
+        sides = dataset.files.loc[dataset.files["width"] > 0, ["width", "height"]]
+        said["files"] = {**dataset.files["state"].value_counts().to_dict(), "not an image": len(dataset.ignored)}
+        said["photo_size"] = {"smallest": sides.min().tolist(), "median": sides.median().tolist(),
+                              "largest": sides.max().tolist()}
+    return said
+
+
+def _print(said: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(Text(f"{said['name']}: {said['description']}", style="bold"))
+    console.print(Text(f"licence {said['licence']}; revision {said['revision']}; crops of {said['crop_size']} pixels"))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, value in said["counts"][0].items():
+        table.add_column(heading.replace("_", " "), justify="right" if isinstance(value, int) else "left")
+    for row in said["counts"]:
+        table.add_row(*(Text(str(value)) for value in row.values()))
+    console.print(table)
+    if "files" in said:
+        console.print(Text("files: " + ", ".join(f"{n} {state}" for state, n in said["files"].items())))
+        sizes = ", ".join(f"{name} {width:g} x {height:g}" for name, (width, height) in said["photo_size"].items())
+        console.print(Text(f"photographs: {sizes} pixels"))
+    for note in said["notes"]:
+        console.print(Text(f"note: {note}"))
+    for warning in said["warnings"]:
+        console.print(Text(f"warning: {warning}", style="yellow"))
