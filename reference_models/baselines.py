@@ -1,1 +1,59 @@
-"""baselines."""
+"""Swappers that learn nothing: the floor, the ceiling, and what simple pasting reaches. They stand in every table."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from fsbench.faces.align import TEMPLATE
+from fsbench.images import to_float
+from fsbench.interfaces import Source
+from fsbench.registry import swappers
+from reference_models.crops import cut, match_colour, oval
+
+THUMBNAIL = 16      # pixels a side; enough to tell pose and light
+
+
+@swappers.register("copy_target")
+class CopyTarget:
+    """Leaves the target as it is: keeps everything but changes no identity."""
+
+    def swap(self, source: Source, target: Tensor) -> Tensor:
+        return target.clone()
+
+
+@swappers.register("copy_source")
+class CopySource:
+    """Answers with the source's reference image that resembles the target most: full identity, nothing of the scene."""
+
+    def swap(self, source: Source, target: Tensor) -> Tensor:
+        return nearest(source, target)
+
+
+@swappers.register("alpha_paste")
+class AlphaPaste:
+    """Pastes the face of the most similar reference image, with a soft edge and the target's mean skin colour."""
+
+    def swap(self, source: Source, target: Tensor) -> Tensor:
+        size = target.shape[-1]
+        mask = to_float(oval(TEMPLATE[None] * size, size)).to(target.device)    # (1, 1, H, W): crops are aligned
+        face = match_colour(nearest(source, target), target, mask.expand(len(target), -1, -1, -1), spread=False)
+        return mask * face + (1 - mask) * target
+
+
+@swappers.register("exact")
+class Exact:
+    """Answers with the exact swap, where the data set knows it: the ceiling of every table."""
+
+    def reveal(self, truth: Tensor) -> Tensor:
+        return truth
+
+
+def nearest(source: Source, target: Tensor) -> Tensor:
+    """(N, 3, H, W) -> for each the reference image nearest in pose and light: least squares between small faces."""
+    references = source.images.to(target.device)
+    if references.shape[-2:] != target.shape[-2:]:
+        references = F.interpolate(references, target.shape[-2:], mode="bilinear", antialias=True)
+    small = [F.adaptive_avg_pool2d(cut(images, 4 * THUMBNAIL), THUMBNAIL).flatten(1) for images in (references, target)]
+    apart = (small[1][:, None] - small[0]).square().mean(-1)                    # (N, K)
+    return references[apart.argmin(1)]

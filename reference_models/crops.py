@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fsbench.faces.align import TEMPLATE
+from fsbench.images import ImageSet
 
 REGION = 0.66               # side of the region, as a fraction of the crop's
 CENTRE = (0.5, 0.565)       # x, y of its centre, as fractions of the crop's side
@@ -36,6 +37,12 @@ def shrink(images: Tensor, size: int) -> Tensor:
     if images.shape[-1] <= side:
         return images
     return F.interpolate(images, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+
+
+def pack(images: ImageSet, resolution: int, device: torch.device) -> Tensor:
+    """Training images as (N, C, S, S) uint8 on the device, no larger than `shrink` makes them."""
+    pixels = torch.from_numpy(images.pixels).permute(0, 3, 1, 2)
+    return torch.cat([(shrink(part / 255, resolution) * 255).round().byte() for part in pixels.split(64)]).to(device)
 
 
 def cut(crops: Tensor, size: int) -> Tensor:
@@ -87,3 +94,19 @@ def eye_boxes(landmarks: np.ndarray, size: int) -> np.ndarray:
     dy = np.abs(at[None, None, :, None] - landmarks[:, :2, 1, None, None]) - side / 15      # (N, 2, S, 1)
     soft = np.clip(0.5 - np.maximum(dx, dy) / (side / 16), 0, 1).max(1)
     return (soft[..., None] * 255).round().astype(np.uint8)
+
+
+def match_colour(images: Tensor, like: Tensor, weight: Tensor, spread: bool = True) -> Tensor:
+    """Give images the mean and, with `spread`, the deviation that others have, per channel.
+
+    (N, 3, H, W) both; statistics are weighted by (N, 1, H, W). Huang and Belongie 2017, on pixels.
+    """
+    share = weight / weight.sum((2, 3), keepdim=True).clamp(min=1e-3)
+
+    def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+        mean = (share * x).sum((2, 3), keepdim=True)
+        return mean, (share * (x - mean).square()).sum((2, 3), keepdim=True).sqrt()
+
+    (mean, deviation), (goal_mean, goal_deviation) = statistics(images), statistics(like)
+    gain = (goal_deviation + 1e-3) / (deviation + 1e-3) if spread else 1.0
+    return ((images - mean) * gain + goal_mean).clamp(0, 1)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Generator, Tensor, nn
 
+from reference_models.augment import Batch, colour_statistics, draw_batch
 from reference_models.gan_mask import losses
-from reference_models.gan_mask.augment import Batch, colour_statistics, draw_batch
 from reference_models.gan_mask.networks import RESOLUTION, Answer, Discriminator, Norm, Size, Swapnet, initialise
 from reference_models.gan_mask.recipe import Recipe, Stage, cosine_rate, stage_at
 
@@ -17,7 +18,8 @@ class GanMaskLearner:
     """A Learner: trains the generator, and a critic per identity where the recipe has an adversarial loss."""
 
     def __init__(
-        self, size: Size, norm: Norm, recipe: Recipe, crops: Sequence[Tensor], features: losses.Features | None, seed: int,
+        self, size: Size, norm: Norm, recipe: Recipe, crops: Sequence[Tensor],
+        features: losses.Features | None, seed: int,
     ) -> None:
         """`crops`: for each identity (N, 5, S, S) uint8 on the device: red, green, blue, face mask, eye mask."""
         self.recipe = recipe
@@ -35,11 +37,13 @@ class GanMaskLearner:
             self.optimisers["critics"] = self._optimiser(self.critics, recipe.critic_rate)
 
     def _optimiser(self, networks: nn.Module, rate: float) -> torch.optim.Adam:
-        kernels = [layer.weight for layer in networks.modules() if isinstance(layer, nn.Conv2d)]
-        known = {id(weight) for weight in kernels}
-        others = [weight for weight in networks.parameters() if id(weight) not in known]
-        return torch.optim.Adam([{"params": kernels, "weight_decay": self.recipe.weight_decay}, {"params": others}],
-                                lr=rate, betas=self.recipe.betas, fused=True)
+        kernels = {layer.weight for layer in networks.modules() if isinstance(layer, nn.Conv2d)}
+        decayed = [weight for weight in networks.parameters() if weight in kernels]
+        others = [weight for weight in networks.parameters() if weight not in kernels]
+        groups: list[dict[str, Any]] = [
+            {"params": decayed, "weight_decay": self.recipe.weight_decay}, {"params": others},
+        ]
+        return torch.optim.Adam(groups, lr=rate, betas=self.recipe.betas, fused=True)
 
     def stage(self, fraction: float) -> Stage:
         """Return what the schedule says now."""

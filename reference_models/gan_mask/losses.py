@@ -51,12 +51,14 @@ def draw_mixup(generator: torch.Generator, device: torch.device, concentration: 
 def mixup_critic(critic: nn.Module, real: Tensor, fake: Tensor, distorted: Tensor, share: Tensor) -> Tensor:
     """Least squares: the critic shall tell the share of the real image in a mixture of real and fake."""
     mixture = share * real + (1 - share) * fake
-    return (critic(_pair(mixture, distorted)) - share).square().mean()
+    score: Tensor = critic(_pair(mixture, distorted))
+    return (score - share).square().mean()
 
 
 def fool(critic: nn.Module, fake: Tensor, distorted: Tensor) -> Tensor:
     """Least squares: the critic shall take the fake for real."""
-    return (critic(_pair(fake, distorted)) - 1).square().mean()
+    score: Tensor = critic(_pair(fake, distorted))
+    return (score - 1).square().mean()
 
 
 def _pair(image: Tensor, distorted: Tensor) -> Tensor:

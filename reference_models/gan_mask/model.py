@@ -13,10 +13,11 @@ from torch import Tensor
 
 from fsbench import __version__
 from fsbench.errors import CheckpointError, UsageError, WeightsError
+from fsbench.images import ImageSet
 from fsbench.interfaces import Budget, Context, EmbedderInfo, Faces, Progress, Source, Training
 from fsbench.registry import embedders, swappers
-from fsbench.training import load_model, save_model, train
-from reference_models.crops import cut, eye_boxes, oval, paste, shrink
+from fsbench.training import load_model, one_thread, save_model, train
+from reference_models.crops import cut, eye_boxes, match_colour, oval, pack, paste
 from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.networks import RESOLUTION, Norm, Size, Swapnet
 from reference_models.gan_mask.recipe import RECIPES
@@ -40,8 +41,8 @@ class Coach(Protocol):
 class GanMask:
     """faceswap-GAN v2.2 at 64 pixels: a shared encoder, a decoder with alpha mask per identity.
 
-    `size` standard is the published network, tiny one that two CPU cores train in minutes; auto takes standard on a
-    GPU. `norm` auto is instance, and none for tiny. `perceptual` names the recogniser of the perceptual loss; auto takes
+    `size` standard is the published network, tiny one that two CPU cores train in minutes; auto takes standard on
+    a GPU. `norm` auto is instance, and none for tiny. `perceptual` names the perceptual loss's recogniser; auto takes
     VGGFace2-ResNet50 where its weights are present, off does without. `colour` adain moves mean and deviation of the
     answer's colours to the target's. Source: shaoanlu/faceswap-GAN v2.2.
     """
@@ -79,14 +80,15 @@ class GanMask:
             raise UsageError("gan_mask needs at least two identities", "add images of a second person")
         coach, notes = self._coach()
         recipe, device = RECIPES[self.size], self.context.device
-        packed = [pack(data.of(name), device) for name in data.identities]
+        packed = [pack(channels(data.of(name)), RESOLUTION, device) for name in data.identities]
         learner = GanMaskLearner(self.size, self.norm, recipe, packed, coach, budget.seed)
         settings = {"architecture": ARCHITECTURE, "size": self.size, "norm": self.norm, "resolution": RESOLUTION,
                     "device": device.type, "perceptual": coach.info.family if coach else "off", **asdict(recipe)}
         inputs = {"identities": data.identities, "crops": data.crops.content_hash(),
                   "masks": data.masks.content_hash() if data.masks is not None else "oval from landmarks"}
-        done = train(learner, budget, recipe={**settings, **inputs}, device=device, progress=progress,
-                     checkpoint=checkpoint, decay=recipe.decay)
+        with one_thread(recipe.half_precision and device.type == "cpu"):
+            done = train(learner, budget, recipe={**settings, **inputs}, device=device, progress=progress,
+                         checkpoint=checkpoint, decay=recipe.decay)
         self.network = learner.generator.eval()
         exchanged = learner.stage(1.0).exchanged        # the decoders ended with the other's face
         self.identities = data.identities[::-1] if exchanged else data.identities
@@ -131,11 +133,7 @@ class GanMask:
 
     def load(self, path: Path) -> None:
         """Take size and norm from the file; raises CheckpointError where a parameter contradicts them."""
-        tensors, facts = load_model(path, ARCHITECTURE)
-        for name, asked in self.asked.items():
-            if asked not in ("auto", facts.get(name)):
-                raise CheckpointError(f"{path} was trained with {name}={facts.get(name)}, not {asked}",
-                                      f"leave {name} out, the file knows it")
+        tensors, facts = load_model(path, ARCHITECTURE, self.asked)
         try:
             network = Swapnet(facts["size"], facts["norm"], len(facts["identities"]))
             network.load_state_dict(tensors)
@@ -157,7 +155,8 @@ class GanMask:
         """Answer with the source's decoder; raises UsageError for an identity that it was not trained on."""
         network = self._trained()
         if source.identity not in self.identities:
-            raise UsageError(f"gan_mask was not trained on {source.identity!r}", f"it knows {', '.join(self.identities)}")
+            raise UsageError(f"gan_mask was not trained on {source.identity!r}",
+                             f"it knows {', '.join(self.identities)}")
         decoder = self.identities.index(source.identity)
         return torch.cat([self._swap(network, decoder, part.to(self.context.device)) for part in target.split(32)]).to(
             target.device)
@@ -170,22 +169,8 @@ class GanMask:
         return paste(image, alpha, target)
 
 
-def pack(data: Faces, device: torch.device) -> Tensor:
-    """Crops, face masks and eye masks of one identity on the device: (N, 5, S, S) uint8."""
+def channels(data: Faces) -> ImageSet:
+    """Crops, face masks and eye masks of one identity as images of five channels."""
     size = data.crops.pixels.shape[1]
     faces = data.masks.pixels if data.masks is not None else oval(data.landmarks, size)
-    pixels = np.concatenate([data.crops.pixels, faces, eye_boxes(data.landmarks, size)], -1)
-    packed = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-    return torch.cat([(shrink(part / 255, RESOLUTION) * 255).round().byte() for part in packed.split(64)]).to(device)
-
-
-def match_colour(image: Tensor, like: Tensor, weight: Tensor) -> Tensor:
-    """Give images the mean and deviation that others have, per channel, both weighted by (N, 1, H, W)."""
-    share = weight / weight.sum((2, 3), keepdim=True).clamp(min=1e-3)
-
-    def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
-        mean = (share * x).sum((2, 3), keepdim=True)
-        return mean, (share * (x - mean).square()).sum((2, 3), keepdim=True).sqrt()
-
-    (mean, deviation), (goal, spread) = statistics(image), statistics(like)
-    return ((image - mean) / (deviation + 1e-3) * spread + goal).clamp(0, 1)
+    return ImageSet(np.concatenate([data.crops.pixels, faces, eye_boxes(data.landmarks, size)], -1))

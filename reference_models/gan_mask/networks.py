@@ -42,7 +42,7 @@ class SameConv(nn.Conv2d):
 # ------------------------------------------------------------------------------------------------------ normalisation
 
 class InstanceNorm(nn.Module):
-    """Mean and deviation over channels and pixels of each sample, one scale and one shift (keras-contrib, axis=None)."""
+    """Mean and deviation over channels and pixels of each sample; one scale, one shift (keras-contrib, axis=None)."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,12 +59,12 @@ class HybridNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.half = channels // 2
-        self.mix = nn.Conv2d(self.half, self.half, 1)
+        self.n_mixed = channels // 2
+        self.mix = nn.Conv2d(self.n_mixed, self.n_mixed, 1)
         self.norm = InstanceNorm()
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.mix(x[:, :self.half]), self.norm(x[:, self.half:])], 1)
+        return torch.cat([self.mix(x[:, :self.n_mixed]), self.norm(x[:, self.n_mixed:])], 1)
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
@@ -96,7 +96,8 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
-        query, key, value = (layer(x).view(n, 1, -1, h * w).transpose(2, 3) for layer in (self.query, self.key, self.value))
+        layers = (self.query, self.key, self.value)
+        query, key, value = (layer(x).view(n, 1, -1, h * w).transpose(2, 3) for layer in layers)  # (N, 1, HW, C or C/8)
         pad = (0, c - c // 8)                           # the fused kernels want one width; zeros change no product
         mixed = F.scaled_dot_product_attention(F.pad(query, pad), F.pad(key, pad), value, scale=1.0)  # (N, 1, HW, C)
         return x + self.gamma * mixed.transpose(2, 3).reshape(n, c, h, w)
@@ -146,7 +147,8 @@ class Encoder(nn.Sequential):
             down(c[1], c[2], norm), SelfAttention(c[2]),  # 16
             down(c[2], c[3], norm), SelfAttention(c[3]),  # 8
             down(c[3], c[4], norm),                     # 4
-            nn.Flatten(), nn.Linear(16 * c[4], 1024), nn.Linear(1024, 16 * bottleneck), nn.Unflatten(1, (bottleneck, 4, 4)),
+            nn.Flatten(), nn.Linear(16 * c[4], 1024),
+            nn.Linear(1024, 16 * bottleneck), nn.Unflatten(1, (bottleneck, 4, 4)),
             up,                                         # 8
         )
 
@@ -230,10 +232,11 @@ class Swapnet(nn.Module):
 
 
 def initialise(networks: nn.Module, generator: Generator) -> None:
-    """Draw all weights: He normal for convolutions, Glorot for attention and dense layers, ICNR before pixel shuffles."""
-    attention = {layer for block in networks.modules() if isinstance(block, SelfAttention) for layer in block.children()}
-    shuffled = {block[0] for block in networks.modules()
-                if isinstance(block, nn.Sequential) and isinstance(block[-1], nn.PixelShuffle)}
+    """Draw all weights: He normal for convolutions, Glorot for attention and dense layers, ICNR before shuffles."""
+    blocks = list(networks.modules())
+    attention = {layer for block in blocks if isinstance(block, SelfAttention) for layer in block.children()}
+    shuffled = {first for block in blocks if isinstance(block, nn.Sequential)
+                for first, *_, last in [list(block)] if isinstance(last, nn.PixelShuffle)}
     for layer in networks.modules():
         if not isinstance(layer, nn.Conv2d | nn.Linear):
             continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from reference_models.gan_mask.augment import Augmentation
+from reference_models.augment import Augmentation
 from reference_models.gan_mask.networks import Size
 
 

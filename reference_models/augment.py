@@ -83,7 +83,7 @@ def draw_grids(
     rest = jitter - similarity_part(jitter, knots(device))
     grid = region_grid(size, device)                                            # (h, w, 2)
     moved = grid + similarity_part(jitter, knots(device), grid)                 # (B, h, w, 2)
-    flow = F.interpolate(rest.permute(0, 3, 1, 2), (size, size), mode="bilinear", align_corners=True).permute(0, 2, 3, 1)
+    flow = F.interpolate(rest.permute(0, 3, 1, 2), (size, size), mode="bilinear", align_corners=True)
 
     def place(points: Tensor) -> Tensor:
         x, y = points.unbind(-1)
@@ -91,7 +91,7 @@ def draw_grids(
         turned = torch.stack([angle.cos() * x - angle.sin() * y, angle.sin() * x + angle.cos() * y], -1)
         return turned * scale[..., None] + shift
 
-    return place(moved), place(moved + flow)
+    return place(moved), place(moved + flow.permute(0, 2, 3, 1))
 
 
 def knots(device: torch.device) -> Tensor:

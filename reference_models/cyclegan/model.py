@@ -1,0 +1,110 @@
+"""cyclegan as a plug-in: parameters, training, saving, swapping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from fsbench import __version__
+from fsbench.errors import CheckpointError, UsageError
+from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Training
+from fsbench.registry import swappers
+from fsbench.training import load_model, one_thread, save_model, train
+from reference_models.crops import cut, pack, paste
+from reference_models.cyclegan.learner import CycleGanLearner
+from reference_models.cyclegan.networks import ARCHITECTURES, ResnetGenerator, Size
+
+ARCHITECTURE = "cyclegan"
+
+
+@swappers.register("cyclegan")
+class CycleGan:
+    """CycleGAN between two identities: ResNet generators, patch discriminators, cycle and identity losses.
+
+    `size` standard sees 128 pixels (6 blocks), large 256 (9 blocks), tiny 64 (3 narrow blocks); auto takes standard on
+    a GPU, tiny on a CPU. With `mask`, generators also answer an alpha mask that composes their image with their input.
+    Source: Zhu et al. 2017, arXiv:1703.10593.
+    """
+
+    def __init__(
+        self, *, size: Literal["auto", "standard", "large", "tiny"] = "auto", mask: bool = False, context: Context,
+    ) -> None:
+        self.context = context
+        self.asked = {"size": size, "mask": mask or "auto"}
+        self.size: Size = size if size != "auto" else "standard" if context.device.type == "cuda" else "tiny"
+        self.mask = mask
+        self.identities: list[str] = []                 # in the order of the generators
+        self.generators: nn.ModuleList | None = None
+
+    @property
+    def budgets(self) -> Mapping[str, int]:
+        """Steps of the named budgets; short is about 150 s of two CPU cores for tiny."""
+        if self.size == "tiny":
+            return {"smoke": 6, "short": 700, "full": 20_000}
+        return {"smoke": 2, "short": 60, "full": 100_000}
+
+    def fit(self, data: Faces, budget: Budget, progress: Progress, checkpoint: Path) -> Training:
+        """Train a generator for each direction; raises UsageError unless `data` has exactly two identities."""
+        if len(data.identities) != 2:
+            raise UsageError(f"cyclegan swaps between exactly two identities, and the data has {len(data.identities)}",
+                             "take a data set of two, or gan_mask for more")
+        device, shape = self.context.device, ARCHITECTURES[self.size]
+        half_precision = device.type == "cpu"
+        packed = [pack(data.of(name).crops, shape.resolution, device) for name in data.identities]
+        learner = CycleGanLearner(shape, self.mask, packed, budget.seed, half_precision)
+        settings = {"architecture": ARCHITECTURE, "size": self.size, "mask": self.mask, **asdict(shape),
+                    "device": device.type, "half_precision": half_precision}
+        inputs = {"identities": data.identities, "crops": data.crops.content_hash()}
+        with one_thread(half_precision):
+            done = train(learner, budget, recipe={**settings, **inputs}, device=device, progress=progress,
+                         checkpoint=checkpoint)
+        self.generators = learner.generators.eval()
+        self.identities = data.identities
+        n_parameters = sum(weight.numel() for weight in self.generators.parameters())
+        return Training(done.steps, done.seconds, {**settings, "n_parameters": n_parameters})
+
+    def save(self, path: Path) -> None:
+        """Write both generators, their size and identities."""
+        save_model(path, self._trained().state_dict(), {
+            "architecture": ARCHITECTURE, "size": self.size, "mask": self.mask, "identities": self.identities,
+            "fsbench": __version__,
+        })
+
+    def load(self, path: Path) -> None:
+        """Take size and mask from the file; raises CheckpointError where a parameter contradicts them."""
+        tensors, facts = load_model(path, ARCHITECTURE, self.asked)
+        try:
+            shape = ARCHITECTURES[facts["size"]]
+            generators = nn.ModuleList(ResnetGenerator(shape.channels, shape.n_blocks, facts["mask"]) for _ in range(2))
+            generators.load_state_dict(tensors)
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} is damaged: its tensors do not fit its description",
+                                  "train again, or name another file") from error
+        self.generators = generators.to(self.context.device).eval()
+        self.size, self.mask, self.identities = facts["size"], facts["mask"], facts["identities"]
+
+    def _trained(self) -> nn.ModuleList:
+        if self.generators is None:
+            raise UsageError("cyclegan is not trained yet", "fit it, or load a file: cyclegan@PATH")
+        return self.generators
+
+    @torch.inference_mode()
+    def swap(self, source: Source, target: Tensor) -> Tensor:
+        """Answer with the generator towards the source; raises UsageError for an identity that it does not know."""
+        generators = self._trained()
+        if source.identity not in self.identities:
+            raise UsageError(f"cyclegan was not trained on {source.identity!r}",
+                             f"it knows {', '.join(self.identities)}")
+        generator = generators[self.identities.index(source.identity)]
+        return torch.cat([self._swap(generator, part.to(self.context.device)) for part in target.split(32)]).to(
+            target.device)
+
+    def _swap(self, generator: nn.Module, target: Tensor) -> Tensor:
+        region = cut(target, ARCHITECTURES[self.size].resolution)
+        answer = generator(region * 2 - 1)
+        return paste(answer.image / 2 + 0.5, answer.alpha, target)
