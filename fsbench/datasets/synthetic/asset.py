@@ -111,6 +111,14 @@ class Asset:
         return [self.faces[self.parts == part].unique() for part in range(len(PARTS))]
 
     @cached_property
+    def ear(self) -> Tensor:
+        """(V,) 1 on the ears."""
+        chart = torch.full((len(self.vertices), 2), -1.0, device=self.device)
+        chart[self.faces[self.in_chart]] = self.mask_chart[self.chart_faces[self.in_chart]]
+        found = torch.nn.functional.grid_sample(self.masks[:, 2:3], (chart * 2 - 1)[None, None], align_corners=False)
+        return (found[0, 0, 0] > 0.3).float()
+
+    @cached_property
     def eye_centres(self) -> Tensor:
         """(2, 3) canonical centres of the eyeballs, subject's left first."""
         return torch.stack([self.canonical[self.part_vertices[part]].mean(0) for part in (LEFT_EYE, RIGHT_EYE)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -11,7 +12,8 @@ from fsbench import registry
 from fsbench.datasets.synthetic.asset import asset_sha256
 from fsbench.datasets.synthetic.plan import Chunk, Item, Plan
 from fsbench.datasets.synthetic.render import VERSION
-from fsbench.datasets.synthetic.work import KIND, TAGS, draw_missing
+from fsbench.datasets.synthetic.truth import GroundTruth
+from fsbench.datasets.synthetic.work import KIND, TAGS, describe_item, draw_missing
 from fsbench.errors import BadParameter, DataError
 from fsbench.images import ImageSet
 from fsbench.interfaces import SPLITS, Context, DatasetInfo, Faces, Split, Truth
@@ -65,25 +67,47 @@ class Synthetic:
             self._splits[split] = _assemble(chunks, self._arrays(chunks, f"drawing synthetic people ({split})"))
         return self._splits[split]
 
+    def landmarks68(self, split: Split) -> np.ndarray:
+        """Return the 68 landmarks of a split in crop pixels, (N, 68, 2) float32, those turned away included."""
+        chunks = self._plan.chunks(split)
+        return np.concatenate([arrays["landmarks"] for arrays in self._arrays(chunks, f"drawing synthetic people ({split})")])
+
     def truth(self, source: str, targets: Faces) -> Truth:
         """Return the exact swaps of identity `source` into entries of this data set; raises DataError for any other entry."""
-        people = {Item(k, 0, 0).identity: k for k in range(self._plan.people + self._plan.gallery)}
-        if source not in people:
-            raise DataError(f"synthetic has no identity {source!r}", f"it has {min(people)} to {max(people)}")
-        places = {item.id: (chunk, k) for split in self.info.splits for chunk in self._plan.chunks(split)
-                  for k, item in enumerate(chunk.items)}
-        ids = [str(row) for row in targets.rows["id"]]
-        foreign = [row for row in ids if row not in places]
-        if foreign:
-            raise DataError(f"{foreign[0]} is not an image of this data set", "ask for the truth of entries of its own splits")
-        plain = list(dict.fromkeys(places[row][0] for row in ids))
-        exact = [self._plan.exact(chunk, people[source]) for chunk in plain]
-        arrays = dict(zip(plain, self._arrays(exact, "drawing exact swaps"), strict=True))
+        person = self._person(source)
+        places = [self._place(str(row)) for row in targets.rows["id"]]
+        plain = list(dict.fromkeys(chunk for chunk, _ in places))
+        exact = [self._plan.exact(chunk, person) for chunk in plain]
+        drawn = dict(zip(plain, self._arrays(exact, f"drawing exact swaps of {source}"), strict=True))
         own = dict(zip(plain, self._arrays(plain, "drawing synthetic people"), strict=True))
-        images = np.stack([arrays[chunk]["image"][k] for chunk, k in map(places.__getitem__, ids)])
-        masks = np.stack([np.maximum(arrays[chunk]["mask"][k], own[chunk]["mask"][k])
-                          for chunk, k in map(places.__getitem__, ids)])
-        return Truth(ImageSet(images), ImageSet(masks))
+        return Truth(ImageSet(np.stack([drawn[chunk]["image"][k] for chunk, k in places])),
+                     ImageSet(np.stack([np.maximum(drawn[chunk]["mask"][k], own[chunk]["mask"][k]) for chunk, k in places])))
+
+    def describe(self, row: str, source: str | None = None) -> GroundTruth:
+        """Draw one image again, by its row id, with all that is known about it; with a source, its exact swap.
+
+        Raises DataError for an id or an identity that this data set does not have.
+        """
+        chunk, k = self._place(row)
+        if source is not None:
+            chunk = self._plan.exact(chunk, self._person(source))
+        return describe_item(chunk, k, self._context.device)
+
+    def _person(self, identity: str) -> int:
+        people = {Item(k, 0, 0).identity: k for k in range(self._plan.people + self._plan.gallery)}
+        if identity not in people:
+            raise DataError(f"synthetic has no identity {identity!r}", f"it has {min(people)} to {max(people)}")
+        return people[identity]
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[Chunk, int]]:
+        return {item.id: (chunk, k) for split in self.info.splits for chunk in self._plan.chunks(split)
+                for k, item in enumerate(chunk.items)}
+
+    def _place(self, row: str) -> tuple[Chunk, int]:
+        if row not in self._places:
+            raise DataError(f"{row} is not an image of this data set", "ids look like p000/s12/0003; see the rows of its splits")
+        return self._places[row]
 
     def _arrays(self, chunks: list[Chunk], title: str) -> list[Arrays]:
         store, total, drawn = self._context.store, sum(len(chunk.items) for chunk in chunks), 0
@@ -116,6 +140,4 @@ def _assemble(chunks: list[Chunk], arrays: list[Arrays]) -> Faces:
                          "frame": [item.frame for item in items]})
     joined = {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
     tags = pd.DataFrame(joined["tags"].astype(np.float64), columns=list(TAGS))
-    points = pd.DataFrame(joined["landmarks"].reshape(len(items), -1).astype(np.float64))
-    del points
     return Faces(ImageSet(joined["image"]), pd.concat([rows, tags], axis=1), joined["five"], ImageSet(joined["mask"]))

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fsbench.datasets.synthetic.asset import Asset, Texels
+from fsbench.datasets.synthetic.asset import BODY, Asset, Texels
 from fsbench.datasets.synthetic.scenes import Hair
 from fsbench.datasets.synthetic.texture import noise, ramp
 
 SCALP_CENTRE = (0.0, 0.25, -0.75)
 _LAYERS = {"short": 7, "buzz": 2, "swept": 8, "fringe": 9, "long": 6, "curly": 9, "bald": 0}
+_COMB = {"fringe": 1.5, "swept": 1.0, "curly": 0.1}      # how far the outer layers follow the strands, in volumes
 _MAP = 1024                                             # pixels of the strand picture
 _REACH = 3.3                                            # radians that its half side covers
 
@@ -35,31 +36,34 @@ def hair_cover(position: Tensor, hair: Hair) -> Tensor:
     return (inside / 0.10 + 0.5).clamp(0, 1) * (y > -0.95)
 
 
-@lru_cache(maxsize=4)
-def strands(device: torch.device, curly: bool) -> Tensor:
+@lru_cache(maxsize=6)
+def strands(device: torch.device, kind: str) -> Tensor:
     """(H * W, 2) picture in the pole's chart: how high each strand stands and its shade, both 0 to 1, evenly spread."""
-    side = (torch.arange(_MAP, dtype=torch.float32) + 0.5) / _MAP * 2 - 1
-    y, x = torch.meshgrid(side * _REACH, side * _REACH, indexing="ij")
+    side = ((torch.arange(_MAP, dtype=torch.float32) + 0.5) / _MAP * 2 - 1) * _REACH
+    y, x = torch.meshgrid(side, side, indexing="ij")
+    points = torch.stack([x, y, torch.zeros_like(x)], -1)
     radius, angle = torch.hypot(x, y), torch.atan2(y, x)
     ring = torch.stack([torch.cos(angle), torch.sin(angle)], -1)
     pictures = []
     for seed in (3, 7):
-        if curly:
-            points = torch.stack([x, y, torch.zeros_like(x)], -1)
+        if kind == "curly":
             value = noise(points, 9, seed) + 0.8 * noise(points, 20, seed + 1)
+        elif kind == "buzz":
+            value = 0.4 * noise(points, 6, seed) + noise(points, 40, seed + 1)
         else:
-            wavy = (radius + 0.08 * noise(torch.stack([x, y, 0 * x], -1), 2.5, seed + 9))[..., None]
-            value = sum(weight * noise(torch.cat([ring * around, wavy * along], -1), 1.0, seed + k) for k, (around, along, weight)
-                        in enumerate(((5, 1.2, 0.5), (14, 1.6, 0.7), (34, 2.2, 0.8), (60, 3.0, 0.6))))
-        rank = value.flatten().argsort().argsort().float() / value.numel()
-        pictures.append(rank)
+            wavy = (radius + 0.08 * noise(points, 2.5, seed + 9))[..., None]
+            value = torch.zeros_like(x)
+            for k, (around, along, weight) in enumerate(((5, 1.2, 0.4), (14, 1.6, 0.6), (34, 2.2, 0.9), (60, 3.0, 0.8))):
+                value += weight * noise(torch.cat([ring * around, wavy * along], -1), 1.0, seed + k)
+        pictures.append(value.flatten().argsort().argsort().float() / value.numel())
     return torch.stack(pictures, 1).to(device)
 
 
 def look_up(chart: Tensor, hair: Hair) -> Tensor:
     """(P, 2) chart positions -> (P, 2) height and shade of the strand there."""
-    cell = ((chart / _REACH + 1) / 2 * _MAP).long().clamp(0, _MAP - 1)
-    return strands(chart.device, hair.style == "curly")[cell[:, 1] * _MAP + cell[:, 0]]
+    cell = ((chart / _REACH + 1) * (_MAP / 2)).long().clamp(0, _MAP - 1)
+    kind = hair.style if hair.style in ("curly", "buzz") else "straight"
+    return strands(chart.device, kind)[cell[:, 1] * _MAP + cell[:, 0]]
 
 
 def pole_chart(position: Tensor, hair: Hair) -> tuple[Tensor, Tensor]:
@@ -82,9 +86,9 @@ def paint_hair(texels: Texels, hair: Hair) -> tuple[Tensor, Tensor]:
     chart, _ = pole_chart(texels.position, hair)
     height, shade = look_up(chart, hair).unbind(1)
     inside = hair_cover(texels.position, hair) * (1 - texels.masks[2])
-    cover = ramp(0.15, 0.95, inside + 0.35 * (height - 0.5) * (inside > 0) * (inside < 1))
+    cover = ramp(0.1, 0.95, inside + 0.3 * (height - 0.5) * (inside > 0) * (inside < 1))
     if hair.style == "buzz":
-        cover = cover * (0.72 + 0.2 * height)
+        return cover * (0.82 + 0.1 * height), strand_colour(hair, 0.3 + 0.4 * shade)
     return cover, strand_colour(hair, shade) * 0.7
 
 
@@ -94,52 +98,104 @@ def strand_colour(hair: Hair, shade: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Shells:
-    """Layers of one piece of scalp, the lowest first, as an add-on to the head's mesh."""
+class Strands:
+    """Hair as an addition to a head's mesh: surfaces in which a chart and a threshold cut single strands.
 
-    faces: Tensor                                       # (T, 3) into `root` repeated layer by layer
-    root: Tensor                                        # (R,) scalp vertices
-    chart: Tensor                                       # (L * R, 2)
+    A shell vertex hangs on a scalp vertex; a curtain vertex is a point on a unit cylinder around the head.
+    """
+
+    faces: Tensor                                       # (T, 3) into the H hair vertices
+    chart: Tensor                                       # (H, 2)
+    threshold: Tensor                                   # (H,) a strand lower than this has ended
+    occlusion: Tensor                                   # (H,)
+    root: Tensor                                        # (R,) scalp vertices of one shell
     lift: Tensor                                        # (L * R, 1) decimetres along the normal
-    shift: Tensor                                       # (L * R, 3) canonical decimetres along the strands
-    threshold: Tensor                                   # (L * R,) a strand lower than this has ended
+    shift: Tensor                                       # (L * R, 3) decimetres along the strands
+    curtain: Tensor                                     # (C, 3) across, height in decimetres, forward
+    shadow: Tensor                                      # (T,) triangles that cast the shadow of all
 
 
-def make_shells(asset: Asset, hair: Hair) -> Shells | None:
-    """Return the shells of a hair style, or None where there are none."""
+def make_strands(asset: Asset, hair: Hair) -> Strands | None:
+    """Return the hair of a style, or None for a bald head."""
     layers = _LAYERS[hair.style]
     if layers == 0:
         return None
     canonical = asset.canonical
-    ears = (canonical[:, 0].abs() > 0.74) & (canonical[:, 1] < 0.2) & (canonical[:, 2] > -1.0)
-    inside = torch.where(ears, 0.0, hair_cover(canonical, hair))
-    body = (asset.parts == 0) & asset.in_chart
-    faces = asset.faces[body & (inside[asset.faces] > 0.02).any(1) & ~ears[asset.faces].any(1)]
+    inside = hair_cover(canonical, hair) * (1 - asset.ear)
+    bare = asset.ear > 0.1
+    body = (asset.parts == BODY) & asset.in_chart
+    faces = asset.faces[body & (inside[asset.faces] > 0.02).any(1) & ~bare[asset.faces].any(1)]
     root = faces.unique()
     local = torch.full((len(canonical),), -1, dtype=torch.int64, device=faces.device)
     local[root] = torch.arange(len(root), device=faces.device)
-    position, inside = canonical[root], inside[root]
+    position, inside, occlusion = canonical[root], inside[root], asset.occlusion[root].clamp(min=0.6)
     chart, along = pole_chart(position, hair)
     locks = 1 + 0.35 * noise(position, 2.2, hair.seed) + 0.25 * noise(position, 5.0, hair.seed + 1)
-    top = 0.6 + 0.4 * ramp(0.1, 0.9, position[:, 1])
-    volume = hair.volume * locks * top * ramp(0.0, 1.0, inside).clamp(min=0.12)
-    comb = {"fringe": 1.5, "swept": 1.0, "curly": 0.1}.get(hair.style, 0.7)
-    parts = []
-    for layer in range(1, layers + 1):
-        share = layer / layers
-        down = position.new_tensor([0.0, -0.5 if hair.style == "fringe" else -0.15, 0.0])
-        shift = (along * comb + down) * (volume * share**2)[:, None]
-        edge = 0.55 * (1 - ramp(0.05, 0.7, inside))     # at the hairline only the tallest strands reach out
-        parts.append((chart, volume * share, shift, share * 0.92 + edge * (1 - share * 0.92)))
-    charts, lifts, shifts, thresholds = zip(*parts, strict=True)
-    stacked = torch.cat([local[faces] + k * len(root) for k in range(layers)])
-    return Shells(stacked, root, torch.cat(charts), torch.cat(lifts)[:, None], torch.cat(shifts), torch.cat(thresholds))
+    volume = hair.volume * locks * (0.6 + 0.4 * ramp(0.1, 0.9, position[:, 1])) * ramp(0.0, 1.0, inside).clamp(min=0.12)
+    drop = position.new_tensor([0.0, -0.5 if hair.style == "fringe" else -0.15, 0.0])
+    ended = 0.55 * (1 - ramp(0.05, 0.7, inside))        # at the hairline only the tallest strands reach out
+    shares = [(layer + 1) / layers for layer in range(layers)]
+    lift = torch.cat([volume * share for share in shares])[:, None]
+    shift = torch.cat([(along * _COMB.get(hair.style, 0.7) + drop) * (volume * share**2)[:, None] for share in shares])
+    threshold = torch.cat([0.92 * share + ended * (1 - 0.92 * share) for share in shares])
+    shell = local[faces]
+    shells = torch.cat([shell + layer * len(root) for layer in range(layers)])
+    casts = torch.arange(len(shells), device=shells.device) // len(shell) == layers // 2
+    dark = torch.cat([(0.35 + 0.6 * share) * occlusion for share in shares])
+    curtain, hung, hung_chart, hung_threshold, hung_dark = _curtain(hair, asset.device)
+    return Strands(torch.cat([shells, hung + len(lift)]), torch.cat([chart.repeat(layers, 1), hung_chart]),
+                   torch.cat([threshold, hung_threshold]), torch.cat([dark, hung_dark]), root, lift, shift, curtain,
+                   torch.cat([casts, torch.ones(len(hung), dtype=torch.bool, device=shells.device)]))
 
 
-def shell_vertices(shells: Shells, vertices: Tensor, normals: Tensor) -> Tensor:
-    """Grow the shells out of a head's vertices (V, 3): (L * R, 3)."""
-    layers = len(shells.chart) // len(shells.root)
-    return vertices[shells.root].repeat(layers, 1) + normals[shells.root].repeat(layers, 1) * shells.lift + shells.shift
+def _curtain(hair: Hair, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Long hair: three cylinders of strands, open over the face. Points, triangles, chart, threshold, occlusion."""
+    if hair.style != "long":
+        none = torch.zeros(0, device=device)
+        return none.view(0, 3), none.view(0, 3).long(), none.view(0, 2), none, none
+    columns, rows, layers = 80, 16, 3
+    rng = np.random.default_rng([hair.seed, 12])
+    opening, length = rng.uniform(0.85, 1.1), rng.uniform(1.3, 2.6)
+    angle = np.linspace(opening, 2 * np.pi - opening, columns)[None, None]
+    t = np.linspace(0, 1, rows)[None, :, None]
+    layer = np.arange(layers)[:, None, None] / (layers - 1)
+    lock = np.interp(angle, np.linspace(0, 2 * np.pi, 15), rng.normal(size=15)) * 0.05
+    radius = 1 + 0.06 * layer + (0.10 + lock) * np.sin(np.pi * np.clip(t * 1.3, 0, 1)) - 0.10 * (1 - t) ** 2 - 0.08 * t**3
+    tips = length * (1 + 0.06 * np.cos(angle * 2)) * (1 - 0.05 * layer)
+    points = np.stack(np.broadcast_arrays(radius * np.sin(angle), 0.62 - (0.62 + tips) * t, radius * np.cos(angle)), -1)
+    chart_radius = 0.9 + 1.6 * t + 0.1 * layer
+    chart = np.stack(np.broadcast_arrays(chart_radius * np.cos(angle + layer), chart_radius * np.sin(angle + layer)), -1)
+    edge = np.minimum(angle - opening, 2 * np.pi - opening - angle)
+    threshold = np.maximum(np.clip((t - 0.86) / 0.14, 0, 1), np.clip(1 - edge / 0.16, 0, 1)) * 0.95 + 0.25 * layer
+    dark = np.broadcast_to(0.5 + 0.2 * layer, threshold.shape)
+    i, j, k = np.meshgrid(np.arange(layers), np.arange(rows - 1), np.arange(columns - 1), indexing="ij")
+    a = ((i * rows + j) * columns + k).ravel()
+    b, c, d = a + 1, a + columns, a + columns + 1
+    outside = np.concatenate([np.stack([a, c, b], 1), np.stack([b, c, d], 1)])
+    both = np.concatenate([outside, outside[:, ::-1]])
+
+    def tensor(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array.reshape(-1, array.shape[-1]), np.float32)).to(device)
+
+    return (tensor(points), torch.from_numpy(np.ascontiguousarray(both)).to(device), tensor(chart),
+            tensor(threshold[..., None])[:, 0], tensor(dark[..., None])[:, 0])
 
 
-_ = np
+def place_strands(strands: Strands, rest: Tensor, normals: Tensor, canonical: Tensor, hair: Hair) -> tuple[Tensor, Tensor, Tensor]:
+    """Grow hair on a head at rest (V, 3): its vertices, their normals, and the directions of the strands, (H, 3) each."""
+    layers = len(strands.lift) // len(strands.root)
+    normal = normals[strands.root].repeat(layers, 1)
+    points = rest[strands.root].repeat(layers, 1) + normal * strands.lift + strands.shift
+    along = pole_chart(canonical[strands.root], hair)[1].repeat(layers, 1)
+    if len(strands.curtain) == 0:
+        return points, normal, along
+    scalp = rest[strands.root]
+    wide = scalp[:, 0].abs().amax() + 0.10
+    back = scalp[:, 2].amin() - 0.08
+    deep = (0.22 - back) / 2
+    across, height, forward = strands.curtain.unbind(1)
+    hung = torch.stack([across * wide, height, forward * deep + (0.22 + back) / 2], 1)
+    outward = torch.nn.functional.normalize(torch.stack([across, 0.15 * torch.ones_like(across), forward], 1), dim=1)
+    down = torch.zeros_like(hung)
+    down[:, 1] = -1
+    return torch.cat([points, hung]), torch.cat([normal, outward]), torch.cat([along, down])

@@ -50,10 +50,7 @@ class Chunk:
     @property
     def recipe(self) -> dict[str, Any]:
         """What the cache key is made of."""
-        return {"chunk": self.as_json(), "asset": asset_sha256(), "renderer": VERSION}
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {"chunk": asdict(self), "asset": asset_sha256(), "renderer": VERSION}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Chunk:

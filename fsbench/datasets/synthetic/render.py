@@ -55,7 +55,7 @@ class _Mesh:
     faces: Tensor                                       # (T, 3)
     part: Tensor                                        # (T,)
     n_head: int                                         # triangles of the head's own mesh, which come first
-    shells: hairdo.Shells | None
+    strands: hairdo.Strands | None
     strand: Tensor                                      # (V, 3) direction of hair, posed
     blocks: Tensor                                      # triangles after the head's that cast a shadow
 
@@ -70,15 +70,13 @@ class Renderer:
         position = {int(base): k for k, base in enumerate(self.asset.base_ids)}
         self.landmark_vertices = torch.tensor([position[vertex] for vertex in LANDMARKS_68], device=device)
         self.face_share = face_weight(self.asset.canonical)[:, None]
-        body_faces = self.asset.faces[(self.asset.parts < LASHES)]
         self.seen = (self.asset.parts < LASHES).nonzero()[:, 0]
         self.lashes = self.asset.faces[(self.asset.parts == LASHES + 1) | (self.asset.parts == LASHES + 3)]
         self.blockers = self.asset.faces[(self.asset.parts == BODY)]
-        del body_faces
         self._neutral = lru_cache(16)(lambda person: self.asset.neutral(person.shape))
         self._skin = lru_cache(8)(lambda person: paint_skin(self.asset, person, self.map_height))
         self._map = lru_cache(2)(self._paint)
-        self._shells = lru_cache(4)(lambda hair: hairdo.make_shells(self.asset, hair))
+        self._strands = lru_cache(4)(lambda hair: hairdo.make_strands(self.asset, hair))
         self._background = lru_cache(4)(lambda seed: torch.from_numpy(paint_background(seed)).to(device).permute(2, 0, 1)[None])
 
     def person(self, seed: int) -> Person:
@@ -106,20 +104,16 @@ class Renderer:
         tables = [(posed, normal, asset.canonical, asset.occlusion, normal * 0)]
         faces, parts = [asset.faces[self.seen]], [asset.parts[self.seen]]
         count = len(posed)
-        shells = self._shells(session.hair)
-        if shells is not None:
-            layers = len(shells.chart) // len(shells.root)
-            grown = hairdo.shell_vertices(shells, rest, asset.normals(rest))
-            w = weight[shells.root].repeat(layers, 1)
-            depth = torch.arange(1, layers + 1, device=self.device).repeat_interleave(len(shells.root)) / layers
-            _, along = hairdo.pole_chart(asset.canonical[shells.root], session.hair)
-            tables.append((pose.apply(grown, w), normal[shells.root].repeat(layers, 1),
-                           asset.canonical[shells.root].repeat(layers, 1),
-                           (0.35 + 0.6 * depth) * asset.occlusion[shells.root].repeat(layers).clamp(min=0.6),
-                           pose.turn(along, weight[shells.root]).repeat(layers, 1)))
-            faces.append(shells.faces + count)
-            parts.append(torch.full((len(shells.faces),), HAIR_PART, device=self.device))
-            count += len(shells.chart)
+        strands = self._strands(session.hair)
+        if strands is not None:
+            points, outward, along = hairdo.place_strands(strands, rest, asset.normals(rest), asset.canonical, session.hair)
+            w = torch.ones_like(points[:, :1])          # long hair hangs from the head, and follows it less below
+            w[: len(strands.lift)] = weight[strands.root].repeat(len(strands.lift) // len(strands.root), 1)
+            w[len(strands.lift):] -= ramp(-0.6, -2.4, points[len(strands.lift):, 1:2]) * 0.7
+            tables.append((pose.apply(points, w), pose.turn(outward, w), points * 0, strands.occlusion, pose.turn(along, w)))
+            faces.append(strands.faces + count)
+            parts.append(torch.full((len(strands.faces),), HAIR_PART, device=self.device))
+            count += len(points)
         prop = self._prop(rest, session, shot)
         if prop is not None:
             points, triangles = torch.from_numpy(prop.vertices).to(self.device), torch.from_numpy(prop.faces).to(self.device)
@@ -133,11 +127,9 @@ class Renderer:
         position, normal, canonical, occlusion, strand = (torch.cat(column) for column in zip(*tables, strict=True))
         part = torch.cat(parts)
         blocks = torch.ones_like(part[len(self.seen):], dtype=torch.bool)
-        if shells is not None:                          # one layer in the middle casts the shadow of all
-            count = len(shells.faces) // layers
-            blocks[: len(shells.faces)] = False
-            blocks[layers // 2 * count: (layers // 2 + 1) * count] = True
-        return _Mesh(position, normal, canonical, occlusion, torch.cat(faces), part, len(self.seen), shells, strand, blocks)
+        if strands is not None:
+            blocks[: len(strands.faces)] = strands.shadow
+        return _Mesh(position, normal, canonical, occlusion, torch.cat(faces), part, len(self.seen), strands, strand, blocks)
 
     def _prop(self, rest: Tensor, session: Session, shot: Shot) -> props.Prop | None:
         if not (session.glasses or shot.occluder):
@@ -219,21 +211,22 @@ class Renderer:
         near = torch.zeros(side * side, device=self.device)
         near[pixels] = (screen[corners, 2] * weights).sum(1)
         over = over[lash_near > near[over] - 2e-4]
-        full[over] *= 0.35
+        full[over] *= 0.6 if face.male else 0.35
         image = self._develop(full, side, session, shot)
-        return self._gather_truth(image, mesh, camera, side, pixels, part, position, surface, canonical)
+        inside = (part == BODY) & self.asset.inside[self.seen[triangle.clamp(max=mesh.n_head - 1)]]
+        return self._gather_truth(image, mesh, camera, side, pixels, part, position, surface, canonical, inside)
 
     def _visible(self, mesh: _Mesh, screen: Tensor, side: int, session: Session) -> Tensor:
-        shells = mesh.shells
-        if shells is None:
+        strands = mesh.strands
+        if strands is None:
             return rasterise(screen, mesh.faces, side)
-        last_head, last_hair = mesh.n_head, mesh.n_head + len(shells.faces)
+        last_head, last_hair = mesh.n_head, mesh.n_head + len(strands.faces)
+        table = torch.cat([strands.chart, strands.threshold[:, None]], 1)
 
         def opaque(triangle: Tensor, weights: Tensor) -> Tensor:
             seen = torch.ones_like(triangle, dtype=torch.bool)
             index = ((triangle >= last_head) & (triangle < last_hair)).nonzero()[:, 0]
-            corner = shells.faces[triangle[index] - last_head]
-            found = gather(torch.cat([shells.chart, shells.threshold[:, None]], 1), corner, weights[index])
+            found = gather(table, strands.faces[triangle[index] - last_head], weights[index])
             seen[index] = hairdo.look_up(found[:, :2], session.hair)[:, 0] > found[:, 2]
             return seen
 
@@ -279,9 +272,9 @@ class Renderer:
                                        albedo.new_tensor(face.iris), face.seed)
             occlusion[index] = occlusion[index].clamp(min=0.3)
         index = (part == HAIR_PART).nonzero()[:, 0]
-        if len(index) and mesh.shells is not None:
-            corner = mesh.shells.faces[triangle[index] - mesh.n_head]
-            chart = gather(mesh.shells.chart, corner, weights[index])
+        if len(index) and mesh.strands is not None:
+            corner = mesh.strands.faces[triangle[index] - mesh.n_head]
+            chart = gather(mesh.strands.chart, corner, weights[index])
             height, shade = hairdo.look_up(chart, session.hair).unbind(1)
             albedo[index] = hairdo.strand_colour(session.hair, 0.6 * shade + 0.4 * height)
             hair[index] = 1
@@ -321,7 +314,7 @@ class Renderer:
         step = torch.arange(side, device=self.device) + 0.5
         pixels = torch.stack([step.repeat(side), step.repeat_interleave(side)], 1)
         where = camera.to_frame(pixels) / REACH
-        found = grid_sample(self._background(session.seed), where[None, None], align_corners=False, padding_mode="reflection")
+        found = grid_sample(self._background(session.background), where[None, None], align_corners=False, padding_mode="reflection")
         return found[0, :, 0].T.contiguous()
 
     def _develop(self, radiant: Tensor, side: int, session: Session, shot: Shot) -> Tensor:
@@ -332,11 +325,10 @@ class Renderer:
         return (shown + torch.from_numpy(grain).to(self.device) * session.noise).clamp(0, 1)
 
     def _gather_truth(self, image: Tensor, mesh: _Mesh, camera: Camera, side: int, pixels: Tensor, part: Tensor,
-                      position: Tensor, surface: Surface, canonical: Tensor) -> Drawing:
+                      position: Tensor, surface: Surface, canonical: Tensor, inside: Tensor) -> Drawing:
         s = self.supersample
         own = part < LASHES
-        x, y, z = canonical.unbind(1)
-        face = own & (y > -1.12) & (y < 0.62) & (x.abs() < 0.72) & (z > -0.45)
+        face = own & ((face_weight(canonical) > 0.1) | (part != BODY) | inside)
 
         def spread(values: Tensor, empty: float) -> Tensor:
             full = torch.full((side * side, values.shape[1]), empty, device=self.device)

@@ -68,6 +68,7 @@ class Session:
     """Images taken together."""
 
     seed: int
+    background: int                                     # seed of the place
     light: Light
     exposure: float
     field_of_view: float                                # degrees
@@ -102,7 +103,7 @@ def sample_session(person: Person, seed: int, *, plain: bool = False) -> Session
     """Return a session of a person; `plain` has neither glasses nor another hair style."""
     rng = np.random.default_rng([person.seed, seed, 2])
     warmth, tint = rng.normal() * 0.10, rng.normal(size=3) * 0.05
-    key, ambient = rng.uniform(0.9, 2.2), rng.uniform(0.55, 1.0)
+    key, ambient = rng.uniform(0.8, 2.6), rng.uniform(0.4, 0.95)
     light = Light(
         azimuth=float(rng.uniform(-70, 70)), elevation=float(rng.uniform(5, 55)),
         key=_colour(key * np.array([1 + warmth, 1, 1 - warmth])),
@@ -121,9 +122,9 @@ def sample_session(person: Person, seed: int, *, plain: bool = False) -> Session
                 int(rng.integers(1 << 30)))
     cloth = rng.random() ** 1.6 * 0.5 + 0.02
     return Session(
-        seed=seed, light=light, exposure=float(exposure), field_of_view=float(rng.uniform(14, 32)),
+        seed=seed, background=int(rng.integers(1 << 30)), light=light, exposure=float(exposure), field_of_view=float(rng.uniform(14, 32)),
         scale=float(rng.uniform(0.60, 0.78)), offset=(float(rng.normal() * 0.03), float(rng.normal() * 0.03)), hair=hair,
-        cloth=_colour(np.clip(cloth * (1 + rng.normal(size=3) * 0.45), 0.01, 0.7)), neckline=float(rng.normal() * 0.12),
+        cloth=_colour(np.clip(cloth * (1 + rng.normal(size=3) * 0.45), 0.01, 0.7)), neckline=float(rng.normal() * 0.10 - 0.3),
         glasses=str(rng.choice(["round", "square", "thin"])) if not plain and rng.random() < 0.12 else "",
         noise=float(rng.uniform(0.002, 0.010)))
 

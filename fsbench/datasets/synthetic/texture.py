@@ -81,7 +81,7 @@ def paint_skin(asset: Asset, person: Person, height: int) -> Tensor:
     dark = _colour(p, person.hair_colour) * (0.62 - 0.2 * person.grey) + 0.004
     albedo = albedo + (dark - albedo) * beard[:, None]
     brows = _brows(person, p)
-    albedo = albedo + (_colour(p, person.hair_colour) * (0.7 - 0.3 * person.grey) + 0.004 - albedo) * brows[:, None]
+    albedo = albedo + (_colour(p, person.hair_colour) * (0.55 - 0.2 * person.grey) + 0.004 - albedo) * brows[:, None]
     forehead = blob(x, y, (0, 0.4), (0.35, 0.2)) * front
     gloss = (1 + 0.5 * nose_tip + 0.35 * forehead + lips * (0.4 + 0.9 * person.lipstick)) * (1 - 0.7 * brows) * (1 - 0.6 * beard)
     gloss = gloss * (1 + 0.25 * fine)
@@ -160,5 +160,5 @@ def _brows(person: Person, p: Tensor) -> Tensor:
     slant = torch.stack([x.abs() * 1.0 + 0.9 * (y - centre), (y - centre) * 0.45 - 0.2 * x.abs(), z], 1)
     hairs = noise(slant, 60.0, seed + 51) * 0.6 + noise(slant, 110.0, seed + 52) * 0.4
     off = (y - centre).abs() / half.clamp(min=1e-3)
-    cover = ramp(1.5, 0.35, off + 0.35 * hairs) * ramp(-0.08, 0.16, along + 0.06 * hairs) * ramp(1.06, 0.82, along + 0.05 * hairs)
+    cover = ramp(1.25, 0.25, off + 0.4 * hairs) * ramp(-0.08, 0.16, along + 0.06 * hairs) * ramp(1.06, 0.82, along + 0.05 * hairs)
     return (cover * brows.density * ramp(-0.2, 0.0, z)).clamp(0, 0.93)

@@ -1,8 +1,8 @@
-"""Draws chunks into the store: here, or in worker processes that take one chunk at a time.
+"""Draws chunks into the store: here, and in helping processes that take one chunk at a time.
 
-Workers are plain `python -m fsbench.datasets.synthetic.work` processes that read requests from their input: unlike a
-process pool they neither import the main program again nor fork its threads, and they end when their parent does. Every
-process draws with one thread, so the bytes do not depend on how many there are.
+Helpers are plain Python processes that read requests from their input: unlike a process pool they neither import the
+main program again nor fork its threads, and they end when their parent does. Every process draws with one thread, so
+the bytes do not depend on how many there are.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import os
 import queue
 import subprocess
 import sys
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,11 +25,13 @@ import torch
 
 from fsbench.datasets.synthetic.plan import Chunk, draw
 from fsbench.datasets.synthetic.render import Renderer
+from fsbench.datasets.synthetic.truth import GroundTruth, ground_truth
 from fsbench.errors import FsbenchError, OutputError
 from fsbench.images import to_bytes
 from fsbench.store import Arrays, Store, fingerprint
 
 KIND = "synthetic"
+_WORTH_A_WORKER = 60                                    # images that one process draws while another starts
 TAGS = ("yaw", "pitch", "roll", "gaze_x", "gaze_y", "light", "light_elevation", "mouth_open", "smile", "blink", "glasses", "occluded")
 
 
@@ -68,58 +72,71 @@ def draw_chunk(chunk: Chunk, device: torch.device) -> Arrays:
             "landmarks": np.stack(landmarks), "tags": np.array(tags, np.float32)}
 
 
+def describe_item(chunk: Chunk, k: int, device: torch.device) -> GroundTruth:
+    """Draw item k of a chunk with all that is known about it."""
+    renderer = _renderer(device, chunk.size, chunk.jitter)
+    with one_thread():
+        return ground_truth(renderer.asset, *draw(renderer, chunk.items[k], chunk))
+
+
 def draw_missing(chunks: Sequence[Chunk], store: Store, device: torch.device, done: Callable[[int], None],
                  workers: int | None = None) -> None:
-    """Draw those chunks that the store does not have; `done` is told how many images were drawn since it was last called."""
-    missing = [chunk for chunk in chunks if store.load(KIND, fingerprint(chunk.recipe)) is None]
+    """Draw those chunks that the store does not have; `done` is told how many images each of them has.
+
+    This process draws too; on the CPU others help it, one a core, where the work is worth starting them.
+    """
+    missing = deque(chunk for chunk in chunks if store.load(KIND, fingerprint(chunk.recipe)) is None)
+    n_images = sum(len(chunk.items) for chunk in missing)
     if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(workers, len(missing)) if device.type == "cpu" else 1
-    if workers > 1:
-        _draw_with_workers(missing, store, done, workers)
-        return
-    for chunk in missing:
+        workers = min(torch.get_num_threads(), 1 + n_images // _WORTH_A_WORKER)
+    helpers = min(workers, len(missing)) - 1 if device.type == "cpu" else 0
+    finished: queue.SimpleQueue[int | FsbenchError] = queue.SimpleQueue()
+    threads = [threading.Thread(target=_feed, args=(missing, store, finished), daemon=True) for _ in range(helpers)]
+    for thread in threads:
+        thread.start()
+    while missing:
+        try:
+            chunk = missing.popleft()
+        except IndexError:                              # a helper took the last one
+            break
         store.save(KIND, fingerprint(chunk.recipe), draw_chunk(chunk, device))
         done(len(chunk.items))
+        _report(finished, done)
+    for thread in threads:
+        thread.join()
+    _report(finished, done)
 
 
-def _draw_with_workers(chunks: Sequence[Chunk], store: Store, done: Callable[[int], None], n_workers: int) -> None:
-    command = [sys.executable, "-m", __spec__.name, str(store.root)]
-    idle: queue.SimpleQueue[subprocess.Popen[str]] = queue.SimpleQueue()
-    started = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(n_workers)]
-    for process in started:
-        idle.put(process)
+def _report(finished: queue.SimpleQueue[int | FsbenchError], done: Callable[[int], None]) -> None:
+    while not finished.empty():
+        result = finished.get()
+        if isinstance(result, FsbenchError):
+            raise result
+        done(result)
 
-    def hand_out(chunk: Chunk) -> int:
-        process = idle.get()
-        try:
-            assert process.stdin is not None and process.stdout is not None
-            process.stdin.write(json.dumps(chunk.as_json()) + "\n")
-            process.stdin.flush()
-            answer = process.stdout.readline()
-        except BrokenPipeError:
-            answer = ""
-        finally:
-            idle.put(process)
-        if answer.strip() != "done":
-            raise OutputError(answer.strip() or "a process that draws synthetic people was ended from outside",
-                              "run the command again: finished chunks are kept; where memory is short, close other programs")
-        return len(chunk.items)
 
-    try:
-        with ThreadPoolExecutor(n_workers) as pool:
-            jobs = [pool.submit(hand_out, chunk) for chunk in chunks]
+def _feed(missing: deque[Chunk], store: Store, finished: queue.SimpleQueue[int | FsbenchError]) -> None:
+    """Hand chunks to one helping process until none is left."""
+    command = [sys.executable, "-c", f"from {__name__} import main; main()", str(store.root)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as helper:
+        assert helper.stdin is not None and helper.stdout is not None
+        while missing:
             try:
-                for job in as_completed(jobs):
-                    done(job.result())
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                for process in started:
-                    process.kill()
-                raise
-    finally:
-        for process in started:
-            process.communicate()                       # closes its input, which ends it
+                chunk = missing.popleft()
+            except IndexError:
+                break
+            try:
+                helper.stdin.write(json.dumps(asdict(chunk)) + "\n")
+                helper.stdin.flush()
+                answer = helper.stdout.readline().strip()
+            except BrokenPipeError:
+                answer = ""
+            if answer != "done":
+                finished.put(OutputError(answer or "a process that draws synthetic people was ended from outside",
+                                         "run the command again: finished chunks are kept"))
+                break
+            finished.put(len(chunk.items))
 
 
 def main() -> None:
