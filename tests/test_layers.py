@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [                                              # top to bottom; a module may import from its own layer and below
+    {"__main__"},
     {"cli"},
     {"contracts", "harness", "report"},
     {"metrics", "embedders", "datasets", "training"},

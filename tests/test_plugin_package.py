@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent / "plugin_package"
-MAIN = [sys.executable, "-c", "from fsbench.cli import main; main()"]
+MAIN = [sys.executable, "-m", "fsbench"]
 
 
 @pytest.fixture(scope="module")

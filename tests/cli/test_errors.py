@@ -1,0 +1,54 @@
+"""Bad input gets one clear sentence, a hint and exit code 2, never a traceback, and nothing is lost."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Fsbench = Callable[..., subprocess.CompletedProcess[str]]
+
+WRONG = [
+    (["run", "--models", "gan_msak"], "unknown model 'gan_msak'", "did you mean gan_mask?"),
+    (["run", "--models", "gan_mask(sise=tiny)"], "parameter of gan_mask", "did you mean size?"),
+    (["run", "--models", "gan_mask(size=huge)"], "gan_mask(size=huge)", "default is 'auto'"),
+    (["run", "--models", "gan_mask+blurr"], "unknown refiner 'blurr'", ""),
+    (["run", "--models", "gan_mask(size"], "cannot read", "name(parameter=value"),
+    (["run", "--models", "copy_target@weights.safetensors"], "no weights", "copy_target alone"),
+    (["run", "--models", "gan_mask@nowhere.safetensors"], "no file nowhere.safetensors", "models/gan_mask.safetensors"),
+    (["run", "--metrics", "id_similarty"], "unknown metric", "did you mean id_similarity"),
+    (["run", "--judges", "dlib"], "unknown embedder", "did you mean dlib_resnet?"),
+    (["run", "--dataset", "sinthetic"], "unknown data set", "did you mean synthetic?"),
+    (["run", "--dataset", "synthetic(people=1)"], "people", ""),
+    (["run", "--dataset", "folder:/no/such/folder"], "/no/such/folder", ""),
+    (["run", "--dataset", "trump_cage"], "trump_cage", "--dataset synthetic"),
+    (["run", "--budget", "3 minutes"], "cannot read --budget", "180s"),
+    (["run", "--suite", "nowhere.toml"], "no suite file", "benchmarks/"),
+    (["run", "--device", "cuda:7"], "cuda", "--device cpu"),
+    (["run", "--device", "tpu9"], "device", "auto, cpu, cuda"),
+    (["show", "/no/such/run"], "no finished run", "--resume"),
+    (["report", "/no/such/run"], "no finished run", ""),
+    (["data", "info", "trump_cage"], "trump_cage", "--dataset synthetic"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "sentence", "hint"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+def test_wrong_input(arguments: list[str], sentence: str, hint: str, fsbench: Fsbench, tmp_path: Path) -> None:
+    extra = ["--out", str(tmp_path / "out")] if arguments[0] == "run" else []
+    done = fsbench(*arguments, *extra)
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 2, done.stderr
+    assert sentence in said
+    assert hint in said
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists(), "nothing is left behind by a run that never began"
+
+
+def test_an_output_directory_that_holds_something_else(fsbench: Fsbench, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    done = fsbench("run", "--budget", "smoke", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "is not empty" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
