@@ -7,13 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from fsbench.report import galleries, plots
-from fsbench.report.heatmaps import heatmaps
-from fsbench.report.histograms import histogram
-from fsbench.report.people import view
+from fsbench.report import galleries, heatmaps, histograms, people, plots, tables, verdict
 from fsbench.report.run import Run, read
-from fsbench.report.tables import duration, summary
-from fsbench.report.verdict import verdict
 from fsbench.store import write_text
 
 FILE_NAME = "report.html"
@@ -34,27 +29,27 @@ def html(run: Run) -> str:
     """Return the page of a run."""
     environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(duration=duration, when=_when)
-    table = summary(run)
+    environment.filters.update(duration=tables.duration, when=_when)
+    table = tables.summary(run)
     order = [row.model for _, rows in table.groups for row in rows]
     album = galleries.Album(run)
     headline = run.columns[0] if run.columns else None
     colours = plots.colours(run)
-    views = [view(run, judge, order) for judge in run.features]
+    views = [people.view(run, judge, order) for judge in run.features]
     return environment.get_template("page.html.j2").render(
         style=(_HERE / "style.css").read_text(encoding="utf-8"),
         script=(_HERE / "page.js").read_text(encoding="utf-8"),
         run=run,
         result=run.result,
         protocol=run.result.protocol.model_dump(),
-        verdict=verdict(run),
+        verdict=verdict.sentences(run),
         table=table,
         headline=headline,
         colours=colours,
         dots=[(head, figure) for head in table.heads if (figure := plots.dots(run, head.column, order))],
         comparisons=galleries.comparisons(run, album, order),
         galleries=galleries.galleries(run, album),
-        judges=[(seen.judge, histogram(seen, colours), heatmaps(seen)) for seen in views],
+        judges=[(seen.judge, histograms.draw(seen, colours), heatmaps.draw_all(seen)) for seen in views],
         slices=list(filter(None, (plots.slices(run, headline, tag) for tag in plots.tags(run)))) if headline else [],
     )
 

@@ -21,6 +21,7 @@ from fsbench.results import ModelRecord
 THUMBNAIL = 128                                         # pixels, the longer edge
 SPREAD, SPREAD_BASELINE = 4, 2                          # rows per direction of a contestant and of a baseline
 EXTREMES = 4                                            # worst and best rows
+SOURCES = 4                                             # source people that are shown, where there are more
 COMPARED = 3                                            # rows per direction in the table of all models
 
 
@@ -123,7 +124,7 @@ def _gallery(run: Run, album: Album, model: ModelRecord) -> Gallery:
     column = next((c for c in run.columns if c.key in rows), None)
     contestant = model.kind in CONTESTANTS
     groups = []
-    for source, part in rows.groupby("source", sort=False):
+    for source, part in _by_source(rows):
         chosen = part.iloc[_spread_over_sessions(part, SPREAD if contestant else SPREAD_BASELINE)]
         groups.append((f"{source} into other people, evenly over sessions", _strips(album, chosen, column)))
     if column is not None and contestant:
@@ -133,6 +134,13 @@ def _gallery(run: Run, album: Album, model: ModelRecord) -> Gallery:
         for word, extreme in (("Worst", ordered.head(n)), ("Best", ordered.tail(n)[::-1])) if n else ():
             groups.append((f"{word} {n} by {column.metric.name}", _strips(album, extreme, column)))
     return Gallery(model, tuple(groups))
+
+
+def _by_source(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Samples of at most SOURCES source people, evenly chosen."""
+    names = rows["source"].unique()
+    chosen = names[np.linspace(0, len(names) - 1, min(len(names), SOURCES)).round().astype(int)]
+    return [(str(name), rows[rows["source"] == name]) for name in chosen]
 
 
 def _spread_over_sessions(rows: pd.DataFrame, count: int) -> list[int]:
@@ -171,7 +179,7 @@ def comparisons(run: Run, album: Album, models: Sequence[ModelRecord]) -> list[C
     first = next(iter(tables.values()))
     column = next((c for c in run.columns if c.key in first), None)
     found = []
-    for _, part in first.groupby("source", sort=False):
+    for _, part in _by_source(first):
         for _, row in part.iloc[_spread_over_sessions(part, COMPARED)].iterrows():
             answers = []
             for name, table in tables.items():

@@ -57,7 +57,7 @@ class Heatmaps:
     groups: tuple[tuple[str, tuple[Panel, ...]], ...]   # real images, then each model
 
 
-def heatmaps(view: View) -> Heatmaps:
+def draw_all(view: View) -> Heatmaps:
     """Draw every image for two people, and means by identity for more."""
     names = list(dict.fromkeys(view.swapped.column("identity")))
     if len(names) <= 2:

@@ -18,13 +18,13 @@ N_BINS = 60
 Curves = dict[str, np.ndarray]                          # what the pairs are -> their cosines
 
 
-def histogram(view: View, colours: Mapping[str, str]) -> Markup:
+def draw(view: View, colours: Mapping[str, str]) -> Markup:
     """Draw a line of histograms for real images and one for each model, over the same cosines."""
     lines = {"real images": _real(view)} | {model: _outputs(made, view) for model, made in view.outputs}
     low, high = np.quantile(finite([values for curves in lines.values() for values in curves.values()]), [0.001, 0.999])
     edges = np.linspace(low, max(high, low + 0.01), N_BINS + 1)
 
-    def draw(axes: Axes) -> None:
+    def ridges(axes: Axes) -> None:
         for y, (title, curves) in enumerate(lines.items()):
             for kind, values in curves.items():
                 _ridge(axes, edges, values, y, kind, colours.get(title, GREY))
@@ -35,7 +35,7 @@ def histogram(view: View, colours: Mapping[str, str]) -> Markup:
         axes.set_xlabel(f"cosine, {view.judge}")
 
     alt = f"Histograms of the cosines of real images and of each model's outputs, {view.judge}"
-    return render(draw, (1.4 * WIDTH, 0.8 + 0.5 * len(lines)), alt)
+    return render(ridges, (1.4 * WIDTH, 0.8 + 0.5 * len(lines)), alt)
 
 
 def _real(view: View) -> Curves:

@@ -45,6 +45,7 @@ def render(draw: Callable[[Axes], None], size: tuple[float, float], alt: str) ->
     text = buffer.getvalue()
     prefix = f"f{fingerprint(text)[:8]}-"                       # ids are unique in an SVG, not on a page of many
     text = re.sub(r"<[^>]+>", lambda tag: re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{prefix}", tag[0]), text)
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)    # would hold for the whole page
     _, box, body = re.split(r'<svg[^>]*viewBox="([^"]*)"[^>]*>', text, maxsplit=1)
     opening = f'<svg role="img" aria-label="{escape(alt)}" viewBox="{box}" style="max-width: {96 * size[0]:.0f}px">'
     return Markup(opening + body.strip().replace(INK, "currentColor"))
@@ -116,9 +117,9 @@ def slices(run: Run, column: Column, tag: str) -> Markup | None:
             rows = run.of(model.name)[[tag, column.key]].dropna()
             means = rows.groupby(np.searchsorted(edges, rows[tag])).mean()
             if model in run.contestants:
-                cloud = {"s": 5, "alpha": 0.35, "linewidths": 0, "rasterized": True}
-                axes.scatter(rows[tag], rows[column.key], color=colour[model.name], **cloud)
-                axes.plot(means[tag], means[column.key], color=colour[model.name], linewidth=2)
+                accent = colour[model.name]
+                axes.plot(rows[tag], rows[column.key], ".", color=accent, markersize=3, alpha=0.4, rasterized=True)
+                axes.plot(means[tag], means[column.key], color=accent, linewidth=2)
             elif style := reference_line(model):
                 axes.plot(means[tag], means[column.key], color=GREY, linewidth=1.1, linestyle=style)
         axes.set_xlabel(f"{tag} of the target")

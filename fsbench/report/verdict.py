@@ -10,7 +10,7 @@ NEARER = "id_nearer_source"
 NAMED = 3                                               # contestants that are named before the rest is counted
 
 
-def verdict(run: Run) -> list[str]:
+def sentences(run: Run) -> list[str]:
     """Return a few sentences, the most important first."""
     if not run.contestants:
         return ["No model was trained or loaded in this run: it holds baselines only."]

@@ -1,0 +1,281 @@
+"""A small run directory made by code: drawn faces, and vectors that behave like a recogniser's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image, ImageDraw
+from safetensors.numpy import save_file
+
+from fsbench import report, results
+from fsbench.results import (
+    DatasetRecord,
+    IdentityRecord,
+    JudgeRecord,
+    MetricRecord,
+    ModelRecord,
+    ProtocolRecord,
+    RunResult,
+    TrainingRecord,
+    Value,
+)
+
+ODD_NAME = "<b>cycle</b>(mask=true)"
+MODELS = {"copy_target": 0.0, "exact": 0.95, "gan_mask": 0.85, ODD_NAME: 0.2}  # how much of the source each shows
+KINDS = {"exact": "ceiling", "copy_target": "baseline", "copy_source": "baseline", "alpha_paste": "baseline"}
+JUDGE, STRANGERS, DIM, SIZE = "toy_judge", 10, 16, 32
+METRICS = [
+    MetricRecord(
+        name=name,
+        summary=f"Summary of {name}.",
+        unit=unit,
+        direction=direction,
+        digits=digits,
+        no_face=f"no face, {name}",
+        reference=f"reference of {name}",
+    )
+    for name, unit, direction, digits in [
+        ("pose_error", "degrees", "lower", 2),
+        ("id_similarity", "", "higher", 3),
+        ("id_nearer_source", "%", "higher", 1),
+    ]
+]
+
+MakeRun = Callable[..., Path]
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """Write a run directory: make_run(models=..., identities=..., sessions=..., per_session=..., unscored=...)."""
+    return lambda **changes: write_run(tmp_path / "run", **changes)
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default run, to be read only."""
+    return write_run(tmp_path_factory.mktemp("report") / "run")
+
+
+@pytest.fixture(scope="session")
+def page(run_folder: Path) -> str:
+    """The default run's page."""
+    return report.write(run_folder).read_text(encoding="utf-8")
+
+
+def write_run(
+    folder: Path,
+    models: Mapping[str, float] = MODELS,
+    identities: Sequence[str] = ("Ada", "Bo"),
+    sessions: int = 3,
+    per_session: int = 4,
+    unscored: str = "",
+    one_direction: bool = False,
+) -> Path:
+    """Of each model the first output has no face, and of the references the second; `unscored` has no value at all."""
+    random = np.random.default_rng(0)
+    people = [*identities, *(f"stranger {i}" for i in range(STRANGERS))]
+    centre = {name: random.normal(size=DIM) + 2 for name in people}
+    references = pd.DataFrame(
+        [
+            (name, f"s{session}", "test")
+            for name in identities
+            for session in range(sessions)
+            for _ in range(per_session)
+        ]
+        + [(name, "s0", "gallery") for name in people[len(identities) :]],
+        columns=["identity", "session", "split"],
+    )
+    vectors = {
+        "references": _unit(
+            np.stack([centre[name] for name in references["identity"]])
+            + 0.4 * random.normal(size=(len(references), DIM))
+        )
+    }
+    vectors["references"][1] = np.nan
+    tables = []
+    for model, share in models.items():
+        table = _targets(model, identities, sessions, per_session, identities[:1] if one_direction else identities)
+        mixed = [share * centre[row.source] + (1 - share) * centre[row.identity] for row in table.itertuples()]
+        vectors[model] = _unit(np.stack(mixed) + 0.3 * random.normal(size=(len(table), DIM)))
+        vectors[model][0] = np.nan
+        found = references["split"].eq("test") & np.isfinite(vectors["references"]).all(1)
+        mean = {name: _mean(vectors["references"][found & (references["identity"] == name)]) for name in identities}
+        to_source, to_target = (
+            (vectors[model] * np.stack([mean[name] for name in table[role]])).sum(1) for role in ("source", "identity")
+        )
+        table[f"id_similarity@{JUDGE}"] = to_source
+        table[f"id_nearer_source@{JUDGE}"] = 100.0 * (to_source > to_target)
+        table["pose_error"] = 3 * share + random.uniform(0, 1, len(table))
+        if model == unscored:
+            table.iloc[:, -3:] = np.nan
+        tables.append(table)
+        _draw_all(folder, table, identities, share)
+    samples = pd.concat(tables, ignore_index=True)
+    samples.to_parquet(folder / "samples.parquet")
+    references.to_parquet(folder / "references.parquet")
+    (folder / "features").mkdir(exist_ok=True)
+    save_file(
+        {key: array.astype(np.float32) for key, array in vectors.items()}, folder / "features" / f"{JUDGE}.safetensors"
+    )
+    results.save(_result(samples, list(models), identities), folder)
+    return folder
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def _mean(vectors: np.ndarray) -> np.ndarray:
+    return vectors.mean(0) if len(vectors) else np.full(DIM, np.nan)
+
+
+def _targets(
+    model: str, identities: Sequence[str], sessions: int, per_session: int, sources: Sequence[str]
+) -> pd.DataFrame:
+    """Every held-out image with every other identity."""
+    ids = [
+        (source, target, f"s{session}", f"{target}/s{session}_{i}")
+        for source in sources
+        for target in identities
+        if target != source
+        for session in range(sessions)
+        for i in range(per_session)
+    ]
+    table = pd.DataFrame(ids, columns=["source", "identity", "session", "id"])
+    slug = "".join(c if c.isalnum() else "_" for c in model)
+    return table.assign(
+        model=model,
+        clip="",
+        frame=0,
+        yaw=np.linspace(-30, 30, len(table)),
+        pitch=5.0,
+        output=[f"outputs/{slug}/{row.source}/{row.id}.png" for row in table.itertuples()],
+    )
+
+
+def _result(samples: pd.DataFrame, models: Sequence[str], identities: Sequence[str]) -> RunResult:
+    counts = [
+        IdentityRecord(split=split, identity=name, n_sessions=3, n_images=12)
+        for split in ("train", "test")
+        for name in identities
+    ]
+    counts += [
+        IdentityRecord(split="gallery", identity=f"stranger {i}", n_sessions=1, n_images=1) for i in range(STRANGERS)
+    ]
+    return RunResult(
+        created="2026-03-04T05:06:07+00:00",
+        command=f"fsbench run --models 'gan_mask,{ODD_NAME}' --dataset toy",
+        seed=7,
+        seconds=432.1,
+        environment={"device": "cpu", "git": "0123456789abcdef (modified)", "packages": {"fsbench": "0.1.0"}},
+        dataset=DatasetRecord(
+            spec="toy",
+            name="toy",
+            description="Faces drawn with circles.",
+            revision="toy-1",
+            licence="CC0-1.0",
+            size=SIZE,
+            synthetic=True,
+            content={"test": "bb" * 32},
+            identities=tuple(counts),
+            notes=("Drawn.",),
+        ),
+        protocol=ProtocolRecord(
+            stage="crop",
+            pairing="all",
+            n_pairs=len(samples) // len(models),
+            references="held-out images",
+            gallery_identities=12,
+            gallery_images=34,
+            detector="none",
+            interval="cluster bootstrap over sessions",
+            resamples=1000,
+            confidence=0.95,
+        ),
+        judges=(
+            JudgeRecord(
+                name=JUDGE,
+                family="toy",
+                description="Drawn at random.",
+                dim=DIM,
+                version=1,
+                weights={"toy.dat": "cc" * 32},
+            ),
+        ),
+        metrics=tuple(METRICS),
+        models=tuple(_model(name) for name in models),
+        values=tuple(_value(samples, model, metric) for model in models for metric in METRICS),
+        warnings=("One session holds 60 % of Ada's images.",),
+    )
+
+
+def _model(name: str) -> ModelRecord:
+    if name in KINDS:
+        return ModelRecord(name=name, spec=name, summary="Does what its name says.", kind=KINDS[name])
+    training = TrainingRecord(
+        budget="short",
+        steps=4000,
+        seconds=181.0,
+        device="cpu",
+        settings={"size": "tiny", "batch": 16},
+        coaches=("toy",) if name == ODD_NAME else (),
+    )
+    return ModelRecord(
+        name=name,
+        spec=name,
+        summary="Learns two people.",
+        kind="trained",
+        training=training,
+        weights_sha256="dd" * 32,
+        swap_seconds=0.0042,
+        n_no_face=1,
+        notes=("Perceptual loss is off.",),
+    )
+
+
+def _value(samples: pd.DataFrame, model: str, metric: MetricRecord) -> Value:
+    judge = JUDGE if metric.name.startswith("id_") else None
+    rows = samples.loc[samples["model"] == model, results.column(metric.name, judge)]
+    known = {"value": None, "reason": "no face was found in any output"}
+    if rows.notna().any():
+        known = {"value": rows.mean(), "low": rows.mean() - rows.sem(), "high": rows.mean() + rows.sem()}
+    return Value(
+        model=model,
+        metric=metric.name,
+        judge=judge,
+        n_scored=int(rows.notna().sum()),
+        n_total=len(rows),
+        n_clusters=6,
+        **known,
+    )
+
+
+def _draw_all(folder: Path, table: pd.DataFrame, identities: Sequence[str], share: float) -> None:
+    for row in table.itertuples():
+        roles = {
+            folder / row.output: share,
+            folder / f"inputs/target/{row.id}.png": 0.0,
+            folder / f"inputs/exact/{row.source}/{row.id}.png": 1.0,
+        }
+        for path, part in roles.items():
+            _draw(
+                path,
+                part * identities.index(row.source) + (1 - part) * identities.index(row.identity),
+                int(row.session[1:]),
+            )
+        _draw(folder / f"inputs/source/{row.source}.png", identities.index(row.source), 0)
+
+
+def _draw(path: Path, who: float, session: int) -> None:
+    """A face: its shade is the identity, the ground is the session."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.new("RGB", (SIZE, SIZE), (40, 40 + 30 * session, 90))
+    pen = ImageDraw.Draw(image)
+    pen.ellipse((6, 3, 26, 29), fill=(240 - int(60 * who), 190, 120 + int(60 * who)))
+    for x in (12, 20):
+        pen.ellipse((x - 2, 13, x + 2, 16), fill=(30, 30, 40))
+    image.save(path)

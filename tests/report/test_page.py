@@ -1,0 +1,302 @@
+"""The whole page: what stands on it, that it stands alone, and that it depends on the run's files only."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from fsbench import report, results
+from fsbench.errors import ResultError
+from fsbench.report.tables import interval, number
+
+ODD_NAME = "<b>cycle</b>(mask=true)"
+MODELS = {"copy_target", "exact", "gan_mask", ODD_NAME}
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+@dataclass
+class Element:
+    """A node of the parsed page."""
+
+    tag: str
+    attributes: dict[str, str | None] = field(default_factory=dict)
+    children: list[Element | str] = field(default_factory=list)
+
+    def walk(self):
+        yield self
+        for child in self.children:
+            if isinstance(child, Element):
+                yield from child.walk()
+
+    def all(self, tag: str, **attributes: str) -> list[Element]:
+        return [
+            e
+            for e in self.walk()
+            if e.tag == tag and all(e.attributes.get(k.rstrip("_")) == v for k, v in attributes.items())
+        ]
+
+    @property
+    def text(self) -> str:
+        words = "".join(child if isinstance(child, str) else f" {child.text} " for child in self.children)
+        return re.sub(r"\s+", " ", words).strip()
+
+
+class Parser(HTMLParser):
+    """Builds the tree and fails on a tag that closes what is not open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = [Element("document")]
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, dict(attrs))
+        assert len(element.attributes) == len(attrs), f"an attribute of <{tag}> is given twice"
+        self.open[-1].children.append(element)
+        if tag not in VOID:
+            self.open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open[-1].children.append(Element(tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop().tag == tag, f"</{tag}> closes another element"
+
+    def handle_data(self, data: str) -> None:
+        self.open[-1].children.append(data)
+
+
+def parse(html: str) -> Element:
+    parser = Parser()
+    parser.feed(html)
+    parser.close()
+    assert len(parser.open) == 1, f"<{parser.open[-1].tag}> is never closed"
+    return parser.open[0]
+
+
+def write(folder: Path) -> Element:
+    return parse(report.write(folder).read_text(encoding="utf-8"))
+
+
+def summary_rows(tree: Element) -> dict[str, list[Element]]:
+    """Cells of the summary table by model."""
+    table = tree.all("table", class_="summary")[0]
+    return {row.all("span", class_="name")[0].text: row.all("td") for row in table.all("tr") if row.all("td")}
+
+
+def test_sections_stand_in_order(page: str) -> None:
+    tree = parse(page)
+    sections = [e.attributes["id"] for e in tree.all("main")[0].all("section")]
+    assert sections == ["summary", "intervals", "galleries", "identity", "slices", "provenance", "metrics"]
+    links = [e.attributes["href"] for e in tree.all("nav")[0].all("a")]
+    assert links == [f"#{name}" for name in sections]
+
+
+def test_ids_are_unique_and_links_lead_somewhere(page: str) -> None:
+    tree = parse(page)
+    ids = [e.attributes["id"] for e in tree.walk() if "id" in e.attributes]
+    assert len(ids) == len(set(ids))
+    targets = {
+        str(e.attributes[name])[1:]
+        for e in tree.walk()
+        for name in ("href", "xlink:href")
+        if str(e.attributes.get(name, "")).startswith("#")
+    }
+    targets |= set(re.findall(r"url\(#([^)]*)\)", page))
+    assert targets
+    assert targets <= set(ids)
+
+
+def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
+    for element in parse(page).walk():
+        assert element.tag not in {"link", "iframe", "object", "embed"}
+        for name in ("src", "href", "xlink:href", "srcset", "action", "data"):
+            assert str(element.attributes.get(name, "#")).startswith(("#", "data:image/"))
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+
+
+def test_every_value_stands_in_the_table_with_its_interval(page: str, run_folder: Path) -> None:
+    result, rows = results.load(run_folder), summary_rows(parse(page))
+    assert set(rows) == MODELS
+    order = ["id_similarity", "pose_error", "id_nearer_source"]  # the headline first, then as in the result
+    digits = {metric.name: metric.digits for metric in result.metrics}
+    assert len(result.values) == 12
+    for value in result.values:
+        cell = rows[value.model][order.index(value.metric)]
+        assert number(value.value, digits[value.metric]) in cell.text
+        assert interval(value, digits[value.metric]) in cell.text
+        assert ("23 of 24 scored" in cell.text) == (value.metric == "id_similarity")
+
+
+def test_contestants_stand_apart_from_ceiling_and_baselines(page: str) -> None:
+    bodies = parse(page).all("table", class_="summary")[0].all("tbody")
+    names = {body.attributes["class"]: [e.text for e in body.all("span", class_="name")] for body in bodies}
+    assert names == {"contestants": ["gan_mask", ODD_NAME], "ceiling": ["exact"], "baselines": ["copy_target"]}
+
+
+def test_marks(page: str) -> None:
+    tree = parse(page)
+    rows = summary_rows(tree)
+    assert [cell.attributes.get("class") for cell in rows["gan_mask"]] == ["best", None, "best"]
+    assert [("‡" in cell.text) for cell in rows[ODD_NAME]] == [True, False, True]  # its coach is of the judge's family
+    heads = [head.text for head in tree.all("table", class_="summary")[0].all("thead")[0].all("th")]
+    assert [("†" in head) for head in heads] == [False, False, True, False]  # copy_target keeps the pose best
+    assert "pose_error (copy_target)" in tree.all("p", id="trivial")[0].text
+
+
+def test_names_are_escaped(page: str) -> None:
+    assert "<b>cycle" not in page
+    command = parse(page).all("pre", class_="command")[0]
+    assert command.text == f"fsbench run --models 'gan_mask,{ODD_NAME}' --dataset toy"
+
+
+def test_provenance(page: str) -> None:
+    text = parse(page).all("section", id="provenance")[0].text
+    for fact in (
+        "Seed 7",
+        "toy-1",
+        "bb" * 32,
+        "cc" * 32,
+        "dd" * 32,
+        "CC0-1.0",
+        "cluster bootstrap over sessions",
+        "4,000 steps in 3.0 min",
+        "tiny",
+        "10 strangers",
+        "Perceptual loss is off.",
+        "0123456789abcdef (modified)",
+    ):
+        assert fact in text
+
+
+def test_warnings_stand_before_the_table(page: str) -> None:
+    header = parse(page).all("header")[0]
+    assert [e.text for e in header.all("section", class_="warnings")[0].all("li")] == [
+        "One session holds 60 % of Ada's images."
+    ]
+
+
+def test_each_metric_has_a_card(page: str) -> None:
+    for card, name in zip(parse(page).all("article"), ["pose_error", "id_similarity", "id_nearer_source"], strict=True):
+        for fact in (f"Summary of {name}.", f"no face, {name}", f"reference of {name}"):
+            assert fact in card.text
+
+
+def test_pictures_have_descriptions_and_roles(page: str) -> None:
+    gallery = parse(page).all("details")[0]
+    assert gallery.all("h3")[0].text == "gan_mask"
+    assert [h.text for h in gallery.all("h4")] == [
+        "Ada into other people, evenly over sessions",
+        "Bo into other people, evenly over sessions",
+        "Worst 4 by id_similarity",
+        "Best 4 by id_similarity",
+    ]
+    strip = gallery.all("div", class_="pictures")[0]
+    assert [e.text for e in strip.all("span", class_="role")] == ["source", "target", "s0", "output", "exact"]
+    assert all(image.attributes["alt"] for image in parse(page).all("img"))
+
+
+def test_a_page_depends_on_the_files_only_and_needs_no_torch(make_run, tmp_path: Path) -> None:
+    folder = make_run()
+    once = report.write(folder).read_bytes()
+    code = (
+        "import sys, pathlib, fsbench.report\n"
+        "fsbench.report.write(pathlib.Path(sys.argv[1]))\n"
+        "assert 'torch' not in sys.modules"
+    )
+    moved = folder.rename(tmp_path / "elsewhere")
+    subprocess.run(
+        [sys.executable, "-c", code, str(moved)],
+        check=True,
+        env={"PYTHONHASHSEED": "3", "MPLCONFIGDIR": str(tmp_path / "mpl")},
+    )
+    assert (moved / "report.html").read_bytes() == once
+
+
+def test_what_was_not_scored_says_why(make_run) -> None:
+    tree = write(make_run(unscored="gan_mask"))
+    for cell in summary_rows(tree)["gan_mask"]:
+        assert cell.text == "not scored no face was found in any output 0 of 24 scored"
+    assert (
+        "gan_mask has no id_similarity: no face was found in any output."
+        in tree.all("section", class_="verdict")[0].text
+    )
+    assert not re.search(r"\bnan\b", tree.all("main")[0].text, re.IGNORECASE)
+
+
+REMOVED = {
+    "features/toy_judge.safetensors": "features/toy_judge.safetensors is not there.",
+    "references.parquet": "references.parquet is not there.",
+    "samples.parquet": "samples.parquet is not there.",
+}
+
+
+@pytest.mark.parametrize("name", REMOVED)
+def test_a_missing_file_is_a_sentence(make_run, name: str) -> None:
+    folder = make_run()
+    (folder / name).unlink()
+    tree = write(folder)
+    assert REMOVED[name] in tree.all("section", class_="warnings")[0].text
+    assert len(summary_rows(tree)) == len(MODELS)
+    assert "No heatmaps" in tree.all("section", id="identity")[0].text or name == "samples.parquet"
+
+
+@pytest.mark.parametrize("name", REMOVED)
+def test_a_damaged_file_is_a_sentence(make_run, name: str) -> None:
+    folder = make_run()
+    (folder / name).write_bytes((folder / name).read_bytes()[:50])
+    assert f"{name} cannot be read" in write(folder).all("section", class_="warnings")[0].text
+
+
+def test_features_of_another_run_are_not_drawn(make_run, tmp_path: Path) -> None:
+    folder = make_run(per_session=2)
+    features = (folder / "features" / "toy_judge.safetensors").read_bytes()
+    folder.rename(tmp_path / "small")
+    folder = make_run()
+    (folder / "features" / "toy_judge.safetensors").write_bytes(features)
+    tree = write(folder)
+    assert "has 22 vectors for references, but the table has 34 rows" in tree.all("section", class_="warnings")[0].text
+    assert "No heatmaps" in tree.all("section", id="identity")[0].text
+
+
+def test_a_missing_picture_is_a_placeholder(make_run) -> None:
+    folder = make_run()
+    for path in (folder / "outputs" / "gan_mask").rglob("*.png"):
+        path.unlink()
+    tree = write(folder)
+    missing = tree.all("span", class_="missing")
+    assert {str(e.attributes["aria-label"]) for e in missing} == {
+        f"output of gan_mask: {a} into {b}" for a, b in (("Ada", "Bo"), ("Bo", "Ada"))
+    }
+
+
+def test_without_result_there_is_no_page(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match="no finished run"):
+        report.write(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"models": {"gan_mask": 0.8}},
+        {"models": {"copy_target": 0.0}},
+        {"one_direction": True},
+        {"identities": ("Ünal", "王", "Zoë $1$"), "sessions": 2, "per_session": 2},
+        {"models": {f"gan_mask(size={i})": i / 12 for i in range(12)}, "sessions": 1, "per_session": 2},
+        {"sessions": 1, "per_session": 1},
+    ],
+    ids=["one model", "baselines only", "one direction", "three people", "twelve models", "one image"],
+)
+def test_other_shapes_of_a_run(make_run, changes: dict[str, object]) -> None:
+    folder = make_run(**changes)
+    tree = write(folder)
+    assert set(summary_rows(tree)) == set(changes.get("models", MODELS))
+    for name in changes.get("identities", ("Ada",)):
+        assert name in tree.all("section", id="identity")[0].text
