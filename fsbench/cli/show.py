@@ -56,8 +56,12 @@ def print_table(result: RunResult, model: str | None = None, metric: str | None 
     values = result.find(model, metric)
     facts = {record.name: record for record in result.metrics}
     cells = {(value.model, value.metric, value.judge): cell(value, facts[value.metric].digits) for value in values}
-    columns = []
+    columns, unscored = [], {}
     for name, judge in dict.fromkeys((value.metric, value.judge) for value in values):
+        mine = [value for value in values if (value.metric, value.judge) == (name, judge)]
+        if all(value.value is None for value in mine):
+            unscored[name] = mine[0].reason
+            continue
         heading = f"{name} {'↑' if facts[name].direction == 'higher' else '↓'} {facts[name].unit}".rstrip()
         heading += f"\n{judge}" if len(result.judges) > 1 and judge else ""
         texts = [cells.get((record.name, name, judge), "") for record in result.models]
@@ -78,6 +82,8 @@ def print_table(result: RunResult, model: str | None = None, metric: str | None 
             table.add_row(*map(Text, (result.models[i].name, *(texts[i] for _, texts, _ in now))))
         console.print(table)
         console.print()
+    for name, reason in unscored.items():
+        console.print(f"{name} could not be scored: {escape(reason)}", highlight=False)
     for warning in result.warnings:
         console.print(f"[yellow]![/yellow] {escape(warning)}", highlight=False)
 

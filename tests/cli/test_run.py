@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 
 Fsbench = Callable[..., subprocess.CompletedProcess[str]]
 MAIN = [sys.executable, "-m", "fsbench"]
-SMALL = "synthetic(sessions=7,size=96,strangers=8)"
+SMALL = "synthetic(sessions=7,images=6,size=96,gallery=8)"
 MODELS = "copy_target,exact,gan_mask,cyclegan"
 
 
