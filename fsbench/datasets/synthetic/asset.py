@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fsbench.datasets.synthetic.raster import gather, rasterise, weights_at
+from fsbench.datasets.synthetic.raster import gather, pick, rasterise, weights_at
 from fsbench.store import file_sha256
 
 PARTS = ("body", "helper-l-eye", "helper-r-eye", "helper-upper-teeth", "helper-lower-teeth", "helper-tongue",
@@ -144,7 +144,7 @@ class Asset:
 
     def normals(self, vertices: Tensor) -> Tensor:
         """Return vertex normals (V, 3): `vertex_normals` with a gather, which repeats exactly on any device."""
-        a, b, c = vertices[self.faces].unbind(1)
+        a, b, c = (pick(vertices, corner) for corner in self.faces.unbind(1))
         flat = torch.cat([torch.linalg.cross(b - a, c - a), vertices.new_zeros(1, 3)])
         total = torch.nn.functional.embedding_bag(self._incident, flat, mode="sum")
         return torch.nn.functional.normalize(total, dim=1)

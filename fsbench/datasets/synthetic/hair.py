@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fsbench.datasets.synthetic.asset import BODY, Asset, Texels
+from fsbench.datasets.synthetic.raster import pick
 from fsbench.datasets.synthetic.scenes import Hair
 from fsbench.datasets.synthetic.texture import noise, ramp
 
@@ -63,7 +64,7 @@ def look_up(chart: Tensor, hair: Hair) -> Tensor:
     """(P, 2) chart positions -> (P, 2) height and shade of the strand there."""
     cell = ((chart / _REACH + 1) * (_MAP / 2)).long().clamp(0, _MAP - 1)
     kind = hair.style if hair.style in ("curly", "buzz") else "straight"
-    return strands(chart.device, kind)[cell[:, 1] * _MAP + cell[:, 0]]
+    return pick(strands(chart.device, kind), cell[:, 1] * _MAP + cell[:, 0])
 
 
 def pole_chart(position: Tensor, hair: Hair) -> tuple[Tensor, Tensor]:

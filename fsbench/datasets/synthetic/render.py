@@ -17,7 +17,7 @@ from fsbench.datasets.synthetic.asset import BODY, LASHES, LEFT_EYE, LOWER_TEETH
 from fsbench.datasets.synthetic.background import REACH, paint_background
 from fsbench.datasets.synthetic.geometry import LANDMARKS_68, Camera, Pose, crop_camera, five_points, frame_camera
 from fsbench.datasets.synthetic.people import Person, sample_person
-from fsbench.datasets.synthetic.raster import gather, rasterise, weights_at
+from fsbench.datasets.synthetic.raster import gather, pick, rasterise, weights_at
 from fsbench.datasets.synthetic.scenes import Session, Shot, gaze_actions
 from fsbench.datasets.synthetic.shade import Surface, direction, paint_eyes, radiance, shadow
 from fsbench.datasets.synthetic.texture import GLOSS, HAIR, RELIEF, face_weight, noise, paint_skin, ramp
@@ -189,10 +189,10 @@ class Renderer:
         screen = fine.project(mesh.position)
         nearest = self._visible(mesh, screen, side, session)
         pixels = (nearest >= 0).nonzero()[:, 0]
-        triangle = nearest[pixels]
-        corners = mesh.faces[triangle]
+        triangle = pick(nearest, pixels)
+        corners = pick(mesh.faces, triangle)
         weights = weights_at(screen, corners, pixels, side)
-        part = mesh.part[triangle]
+        part = pick(mesh.part, triangle)
         table = torch.cat([mesh.position, mesh.normal, mesh.canonical, mesh.occlusion[:, None], mesh.strand], 1)
         at = gather(table, corners, weights)
         position, normal, canonical, occlusion, strand = at.split([3, 3, 3, 1, 3], 1)
@@ -213,7 +213,7 @@ class Renderer:
         over = over[lash_near > near[over] - 2e-4]
         full[over] *= 0.6 if face.male else 0.35
         image = self._develop(full, side, session, shot)
-        inside = (part == BODY) & self.asset.inside[self.seen[triangle.clamp(max=mesh.n_head - 1)]]
+        inside = (part == BODY) & pick(self.asset.inside, pick(self.seen, triangle.clamp(max=mesh.n_head - 1)))
         return self._gather_truth(image, mesh, camera, side, pixels, part, position, surface, canonical, inside)
 
     def _visible(self, mesh: _Mesh, screen: Tensor, side: int, session: Session) -> Tensor:
@@ -226,7 +226,8 @@ class Renderer:
         def opaque(triangle: Tensor, weights: Tensor) -> Tensor:
             seen = torch.ones_like(triangle, dtype=torch.bool)
             index = ((triangle >= last_head) & (triangle < last_hair)).nonzero()[:, 0]
-            found = gather(table, strands.faces[triangle[index] - last_head], weights[index])
+            corners = pick(strands.faces, pick(triangle, index) - last_head)
+            found = gather(table, corners, pick(weights, index))
             seen[index] = hairdo.look_up(found[:, :2], session.hair)[:, 0] > found[:, 2]
             return seen
 
@@ -241,10 +242,10 @@ class Renderer:
         albedo = torch.zeros_like(position)
         skin = torch.zeros_like(occlusion)
         head = (part == BODY).nonzero()[:, 0]
-        own = self.seen[triangle[head]]
-        charted = asset.in_chart[own]
+        own = pick(self.seen, pick(triangle, head))
+        charted = pick(asset.in_chart, own)
         onmap = head[charted]
-        where = gather(asset.chart, asset.chart_faces[own[charted]], weights[onmap])
+        where = gather(asset.chart, pick(asset.chart_faces, own[charted]), pick(weights, onmap))
         found = grid_sample(maps[None], (where * 2 - 1)[None, None], align_corners=False, padding_mode="border")[0, :, 0]
         albedo[onmap], gloss[onmap], relief[onmap], hair[onmap] = found[:3].T, found[GLOSS], found[RELIEF], found[HAIR]
         skin[onmap] = 1
@@ -302,8 +303,8 @@ class Renderer:
         height = torch.zeros(side * side, device=self.device)
         height[pixels] = relief
         grid = height.view(side, side)
-        across = (torch.roll(grid, -1, 1) - torch.roll(grid, 1, 1)).view(-1)[pixels]
-        down = (torch.roll(grid, -1, 0) - torch.roll(grid, 1, 0)).view(-1)[pixels]
+        across = pick((torch.roll(grid, -1, 1) - torch.roll(grid, 1, 1)).view(-1), pixels)
+        down = pick((torch.roll(grid, -1, 0) - torch.roll(grid, 1, 0)).view(-1), pixels)
         turn = normal.new_tensor(camera.plane[:, :2] / np.sqrt(abs(np.linalg.det(camera.plane[:, :2]))))
         slope = torch.stack([across, down], 1) @ turn / (2 * camera.pixel)
         return normalize(normal - torch.stack([slope[:, 0], -slope[:, 1], torch.zeros_like(relief)], 1) * 0.8, dim=1)

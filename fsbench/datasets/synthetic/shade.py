@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, normalize
 
-from fsbench.datasets.synthetic.raster import rasterise
+from fsbench.datasets.synthetic.raster import pick, rasterise
 from fsbench.datasets.synthetic.scenes import Light
 from fsbench.datasets.synthetic.texture import noise, ramp
 
@@ -51,7 +51,7 @@ def shadow(points: Tensor, faces: Tensor, centre: Tensor, towards: Tensor, at: T
     local = (points - centre) @ frame
     screen = torch.cat([(local[:, :2] / 2 + 0.5) * _SHADOW_SIDE, local[:, 2:]], 1)
     nearest = rasterise(screen, faces, _SHADOW_SIDE)
-    height = torch.where(nearest >= 0, local[faces[nearest.clamp(min=0)], 2].mean(1), -2.0)
+    height = torch.where(nearest >= 0, pick(local[:, 2][faces].mean(1), nearest.clamp(min=0)), -2.0)
     sharpness = _SHADOW_SHARPNESS * _SHADOW_REACH
     blurred = avg_pool2d(torch.exp(sharpness * height).view(1, 1, _SHADOW_SIDE, _SHADOW_SIDE), 5, 1, 2,
                          count_include_pad=False)
