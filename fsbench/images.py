@@ -76,7 +76,7 @@ def _too_large(path: Path) -> BadImage:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):                       # 16-bit levels, or the same in 32 bits
-        levels = np.asarray(image).clip(0, 65535)
+        levels = np.asarray(image).astype(np.int64).clip(0, 65535)
         image = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
     elif image.mode == "F":
         raise ValueError("its pixels are floating-point numbers of unknown range")

@@ -97,7 +97,7 @@ def read_integers(path: Path) -> np.ndarray:
         starts.append(at)
         at += 1 + (data[at] & 0x0F)
     raw = np.frombuffer(data + bytes(8), np.uint8)
-    start = np.array(starts)
+    start = np.array(starts, np.int64)
     control = raw[start]
     n_bytes = control & 0x0F
     if at != len(data) or (control & 0x70).any() or n_bytes.max(initial=0) > 7:
