@@ -20,16 +20,15 @@ class Stage:
     exchanged: bool = False         # the decoders have changed places
 
 
-_EARLY = 150 / 40_000               # each switch is 150 of 40,000 steps before the round number
-STAGES = (
-    Stage(0.0, False, None, 1.0),
-    Stage(0.2 - _EARLY, True, None, 1.0),
-    Stage(0.3 - _EARLY, True, 0.5, 1.0),
-    Stage(0.4 - _EARLY, True, 0.2, 1.0),
-    Stage(0.5 - _EARLY, True, 0.4, 1.0),
-    Stage(2 / 3 - _EARLY, True, None, 0.3),
-    Stage(0.8 - _EARLY, True, 0.1, 0.3, exchanged=True),
-    Stage(0.9 - _EARLY, True, None, 0.1, exchanged=True),
+STAGES = (                          # each switch is 150 of 40,000 steps before a round number
+    Stage(0, False, None, 1.0),
+    Stage(7_850 / 40_000, True, None, 1.0),
+    Stage(11_850 / 40_000, True, 0.5, 1.0),
+    Stage(15_850 / 40_000, True, 0.2, 1.0),
+    Stage(19_850 / 40_000, True, 0.4, 1.0),
+    Stage(26_517 / 40_000, True, None, 0.3),
+    Stage(31_850 / 40_000, True, 0.1, 0.3, exchanged=True),
+    Stage(35_850 / 40_000, True, None, 0.1, exchanged=True),
 )
 
 
