@@ -33,7 +33,6 @@ def html(run: Run) -> str:
     table = tables.summary(run)
     order = [row.model for _, rows in table.groups for row in rows]
     album = galleries.Album(run)
-    headline = run.columns[0] if run.columns else None
     colours = plots.colours(run)
     views = [people.view(run, judge, order) for judge in run.features]
     return environment.get_template("page.html.j2").render(
@@ -44,13 +43,12 @@ def html(run: Run) -> str:
         protocol=run.result.protocol.model_dump(),
         verdict=verdict.sentences(run),
         table=table,
-        headline=headline,
         colours=colours,
         dots=[(head, figure) for head in table.heads if (figure := plots.dots(run, head.column, order))],
         comparisons=galleries.comparisons(run, album, order),
         galleries=galleries.galleries(run, album),
         judges=[(seen.judge, histograms.draw(seen, colours), heatmaps.draw_all(seen)) for seen in views],
-        slices=list(filter(None, (plots.slices(run, headline, tag) for tag in plots.tags(run)))) if headline else [],
+        slices=[plots.slices(run, run.headline, tag) for tag in plots.tags(run)] if run.headline else [],
     )
 
 

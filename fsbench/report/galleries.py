@@ -64,15 +64,15 @@ class Album:
         return Picture(role, self.thumbnail(self.run.folder / path), alt)
 
     def inputs(self, row: pd.Series[Any]) -> tuple[Picture, ...]:
-        """Source, target and, where known, exact swap of a sample; the path of its output says where they lie."""
-        _, _, source, *image = PurePosixPath(str(row["output"])).parts      # outputs/MODEL/SOURCE/ID.png
+        """Source, target and, where known, exact swap of a sample; the path of its output says where the latter lie."""
+        _, _, folder, *image = PurePosixPath(str(row["output"])).parts      # outputs/MODEL/SOURCE/ID.png
         pair = f"{row['source']} into {row['identity']}"
         pictures = [
-            self.picture("source", Path("inputs", "source", f"{source}.png"), f"source: {row['source']}"),
+            self.picture("source", Path("inputs", "source", f"{row['source']}.png"), f"source: {row['source']}"),
             self.picture("target", Path("inputs", "target", *image), f"target: {row['identity']}, {row['session']}"),
         ]
         if self.has_exact:
-            pictures.append(self.picture("exact", Path("inputs", "exact", source, *image), f"exact swap of {pair}"))
+            pictures.append(self.picture("exact", Path("inputs", "exact", folder, *image), f"exact swap of {pair}"))
         return tuple(pictures)
 
     def output(self, row: pd.Series[Any], role: str = "output") -> Picture:
@@ -121,7 +121,7 @@ def _gallery(run: Run, album: Album, model: ModelRecord) -> Gallery:
     rows = run.of(model.name)
     if rows.empty:
         return Gallery(model, ())
-    column = next((c for c in run.columns if c.key in rows), None)
+    column = run.headline
     contestant = model.kind in CONTESTANTS
     groups = []
     for source, part in _by_source(rows):
@@ -177,13 +177,12 @@ def comparisons(run: Run, album: Album, models: Sequence[ModelRecord]) -> list[C
     if not tables:
         return []
     first = next(iter(tables.values()))
-    column = next((c for c in run.columns if c.key in first), None)
     found = []
     for _, part in _by_source(first):
         for _, row in part.iloc[_spread_over_sessions(part, COMPARED)].iterrows():
             answers = []
             for name, table in tables.items():
                 same = table[(table["source"] == row["source"]) & (table["id"] == row["id"])]
-                answers += [(album.output(one, name), _score(one, column)) for _, one in same.head(1).iterrows()]
+                answers += [(album.output(one, name), _score(one, run.headline)) for _, one in same.head(1).iterrows()]
             found.append(Comparison(album.inputs(row), tuple(answers)))
     return found

@@ -105,10 +105,8 @@ def tags(run: Run) -> list[str]:
     return sorted(found, key=lambda name: name != "yaw")
 
 
-def slices(run: Run, column: Column, tag: str) -> Markup | None:
+def slices(run: Run, column: Column, tag: str) -> Markup:
     """One metric against one fact about the target: a dot per output, a line through the means of equal bins."""
-    if column.key not in run.samples or not run.samples[column.key].notna().any():
-        return None
     colour = colours(run)
     edges = np.unique(np.nanquantile(run.samples[tag], np.linspace(0, 1, N_BINS + 1)))[1:-1]
 

@@ -67,6 +67,12 @@ class Run:
         return [Column(metric, judge) for metric in ordered
                 for judge in dict.fromkeys(value.judge for value in self.result.values if value.metric == metric.name)]
 
+    @property
+    def headline(self) -> Column | None:
+        """The first column with a score for any output: pictures are ranked and sliced by it."""
+        scored = {str(name) for name in self.samples if self.samples[name].notna().any()}
+        return next((column for column in self.columns if column.key in scored), None)
+
     def value(self, model: str, column: Column) -> Value | None:
         """Return what stands in a cell of the table, or None where there is no such cell."""
         found = (value for value in self.result.find(model, column.metric.name) if value.judge == column.judge)
@@ -128,4 +134,7 @@ def _features(run: Run, judge: str, gaps: list[str]) -> Features:
         if size and len(arrays.get(key, ())) != size:
             gaps.append(f"{name} has {len(arrays.get(key, ()))} vectors for {key}, but the table has {size} rows.")
     fitting = {key: arrays[key] for key, size in sizes.items() if size and len(arrays.get(key, ())) == size}
+    if REFERENCES in fitting and not np.isfinite(fitting[REFERENCES]).any():
+        gaps.append(f"{judge} was given no face in any real image.")
+        return {}
     return fitting if REFERENCES in fitting else {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fsbench.report.run import CONTESTANTS, NOTHING_SWAPPED, Column, Run, Scored
@@ -51,6 +51,7 @@ class Summary:
 
     heads: tuple[Head, ...]
     groups: tuple[tuple[str, tuple[Row, ...]], ...]
+    unscored: Mapping[str, tuple[str, ...]]             # reason -> columns left out because no model has a value
 
     @property
     def coached(self) -> bool:
@@ -122,7 +123,8 @@ def training_facts(model: ModelRecord) -> tuple[str, ...]:
 
 def summary(run: Run) -> Summary:
     """Build the table; models are ordered by the first column, the best first."""
-    columns = run.columns
+    unscored = _unscored(run)
+    columns = [column for column in run.columns if all(column.key not in keys for keys in unscored.values())]
     order = [entry.model.name for column in columns[:1] for entry in ranked(run, run.result.models, column)]
     models = sorted(run.result.models, key=lambda model: order.index(model.name) if model.name in order else len(order))
     winners = [_clear_winner(run, column) for column in columns]
@@ -133,7 +135,18 @@ def summary(run: Run) -> Summary:
 
     groups = ((title, tuple(row(model) for model in models if model.kind in kinds)) for title, kinds in GROUPS.items())
     heads = tuple(Head(column, ARROWS[column.metric.direction], _trivial_winner(run, column)) for column in columns)
-    return Summary(heads, tuple((title, rows) for title, rows in groups if rows))
+    return Summary(heads, tuple((title, rows) for title, rows in groups if rows), unscored)
+
+
+def _unscored(run: Run) -> dict[str, tuple[str, ...]]:
+    """Columns that hold the same reason for every model; none where that would leave no column."""
+    found: dict[str, tuple[str, ...]] = {}
+    for column in run.columns:
+        records = [run.value(model.name, column) for model in run.result.models]
+        reasons = {record.reason if record and record.value is None else "" for record in records}
+        if len(reasons) == 1 and (reason := reasons.pop()):
+            found[reason] = (*found.get(reason, ()), column.key)
+    return found if sum(map(len, found.values())) < len(run.columns) else {}
 
 
 def _cell(run: Run, model: ModelRecord, column: Column, winner: str) -> Cell:

@@ -230,6 +230,22 @@ def test_what_was_not_scored_says_why(make_run) -> None:
     assert not re.search(r"\bnan\b", tree.all("main")[0].text, re.IGNORECASE)
 
 
+def test_a_column_that_nobody_has_is_a_footnote(make_run) -> None:
+    folder = make_run()
+    result = results.load(folder)
+    reason = "the data set has no poses"
+    values = [
+        v.model_copy(update={"value": None, "low": None, "high": None, "n_scored": 0, "reason": reason})
+        if v.metric == "pose_error"
+        else v
+        for v in result.values
+    ]
+    results.save(result.model_copy(update={"values": tuple(values)}), folder)
+    summary = write(folder).all("section", id="summary")[0]
+    assert "pose_error" not in summary.all("table")[0].text
+    assert "Not scored: pose_error: the data set has no poses." in summary.text
+
+
 REMOVED = {
     "features/toy_judge.safetensors": "features/toy_judge.safetensors is not there.",
     "references.parquet": "references.parquet is not there.",

@@ -74,7 +74,7 @@ def test_numbers_and_durations() -> None:
 
 
 def test_heatmap_means_are_the_metric(run_folder: Path) -> None:
-    """The mean over outputs and the source's images is id_similarity of that direction, here without hidden sessions."""
+    """The mean over outputs and the source's images is id_similarity of that direction."""
     run = read(run_folder)
     drawn = dict(heatmaps.draw_all(people.view(run, JUDGE, run.result.models)).groups)
     rows = run.of("gan_mask")
