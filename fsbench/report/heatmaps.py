@@ -13,6 +13,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.ticker import MaxNLocator
 
 from fsbench.report.people import People, View, cosine, finite, other_scene
 from fsbench.report.plots import GREY, render, short
@@ -92,7 +93,7 @@ def _model_pair(made: People, swapped: People) -> list[Matrix]:
         for role, name in (("source", source), ("target", target)):
             person = swapped.of(name)
             if len(person):
-                title = f"{short(source)} into {short(target)} × the {role}, {short(name)}"
+                title = f"{short(source)} into {short(target)} × {role} {short(name)}"
                 matrices.append(_between(title, part, person, other_scene(part, person), "outputs"))
     return matrices
 
@@ -163,6 +164,7 @@ def _scale(norm: Normalize, judge: str) -> Markup:
         figure = axes.get_figure(root=True)
         assert figure is not None
         bar = figure.colorbar(ScalarMappable(norm, COLOURS), cax=axes, orientation="horizontal", extend="both")
+        bar.locator = MaxNLocator(5)
         bar.set_label(f"cosine, {judge}")
 
     return render(draw, (3.4, 0.6), f"Colour scale of the heatmaps of {judge}")

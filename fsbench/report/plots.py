@@ -84,6 +84,7 @@ def dots(run: Run, column: Column, order: Sequence[ModelRecord]) -> Markup | Non
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         axes.margins(x=0.06)
+        axes.locator_params(axis="x", nbins=5)
 
     if not entries:
         return None
@@ -108,19 +109,26 @@ def tags(run: Run) -> list[str]:
 def slices(run: Run, column: Column, tag: str) -> Markup:
     """One metric against one fact about the target: a dot per output, a line through the means of equal bins."""
     colour = colours(run)
-    edges = np.unique(np.nanquantile(run.samples[tag], np.linspace(0, 1, N_BINS + 1)))[1:-1]
+    edges = _bin_edges(run.samples[tag].dropna().to_numpy())
 
     def draw(axes: Axes) -> None:
         for model in run.result.models:
             rows = run.of(model.name)[[tag, column.key]].dropna()
-            means = rows.groupby(np.searchsorted(edges, rows[tag])).mean()
+            means = rows.groupby(np.searchsorted(edges, rows[tag], side="right")).mean()
             if model in run.contestants:
                 accent = colour[model.name]
                 axes.plot(rows[tag], rows[column.key], ".", color=accent, markersize=3, alpha=0.4, rasterized=True)
                 axes.plot(means[tag], means[column.key], color=accent, linewidth=2)
             elif style := reference_line(model):
                 axes.plot(means[tag], means[column.key], color=GREY, linewidth=1.1, linestyle=style)
+        axes.locator_params(nbins=6)
         axes.set_xlabel(f"{tag} of the target")
         axes.set_ylabel(column.metric.name)
 
     return render(draw, (WIDTH, 2.9), f"{column.key} against {tag} of the target, by model")
+
+
+def _bin_edges(values: np.ndarray) -> np.ndarray:
+    """Starts of bins: a bin per value where there are few, else bins that hold equally many."""
+    distinct = np.unique(values)
+    return distinct if len(distinct) <= N_BINS else np.unique(np.quantile(values, np.linspace(0, 1, N_BINS + 1)[1:-1]))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsbench.report import galleries, heatmaps, histograms, people
+from fsbench.report import galleries, heatmaps, histograms, people, plots
 from fsbench.report.people import People, View
 from fsbench.report.plots import render, short
 from fsbench.report.run import Column, read
@@ -163,6 +163,13 @@ def test_figures_take_the_colour_of_the_page_and_escape_text() -> None:
     assert 'aria-label="a &#34;quoted&#34; &lt;name&gt;"' in figure
     assert "currentColor" in figure
     assert "<script>" not in figure
+
+
+def test_bins_hold_equally_many_or_one_value_each() -> None:
+    values = np.arange(60.0)
+    counts = np.bincount(np.searchsorted(plots._bin_edges(values), values, side="right"))
+    assert counts.tolist() == [10] * 6
+    assert plots._bin_edges(np.array([0.0, 1.0, 0.0])).tolist() == [0, 1]
 
 
 def test_long_names_keep_both_ends() -> None:
