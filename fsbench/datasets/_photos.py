@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from fsbench.errors import BadImage
+from fsbench.errors import BadImage, DataError, MissingData
 from fsbench.faces import align, detect
 from fsbench.images import SUFFIXES, read_image
 from fsbench.interfaces import Context
@@ -23,6 +23,7 @@ VERSIONS = (detect.VERSION, align.VERSION)
 
 _CHUNK = 32                                             # files cached together: what a killed process loses at most
 _LINK_BYTES = 1024
+_LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, or as IDENTITY/*.jpg where sessions are not known"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,19 @@ class Photo:
             return ""
 
 
-def identity_folders(root: Path) -> dict[str, Path]:
+def list_photos(root: Path) -> list[Photo]:
+    """Return the files of all identities; raises DataError where fewer than two have images."""
+    if not root.is_dir():
+        raise MissingData(f"there is no folder {root}", _LAYOUT)
+    photos = [photo for item in _identity_folders(root).items() for photo in _photos_of(*item)]
+    identities = sorted({photo.identity for photo in photos if photo.is_image})
+    if len(identities) < 2:
+        found = f"only {identities[0]} has" if identities else "none has"
+        raise DataError(f"{root} should hold a folder of images for each of two or more identities; {found}", _LAYOUT)
+    return photos
+
+
+def _identity_folders(root: Path) -> dict[str, Path]:
     """Return the folder of each identity, by name; a link to a folder is as good as a folder."""
     found = {path.name: _linked_folder(path) for path in sorted(root.iterdir()) if not path.name.startswith(".")}
     return {name: folder for name, folder in found.items() if folder is not None}
@@ -66,7 +79,7 @@ def _linked_folder(path: Path) -> Path | None:
     return destination if destination.is_dir() and destination != path.parent else None
 
 
-def list_photos(identity: str, folder: Path) -> list[Photo]:
+def _photos_of(identity: str, folder: Path) -> list[Photo]:
     """Return all files of one identity by session and name, without hidden ones.
 
     What lies deeper in a session belongs to that session.

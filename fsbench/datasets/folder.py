@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from fsbench.datasets import balance
-from fsbench.datasets._photos import NO_FACE, UNREADABLE, USED, VERSIONS, Cuts, cut_faces, identity_folders, list_photos
-from fsbench.errors import BadParameter, DataError, MissingData, UsageError
+from fsbench.datasets._photos import NO_FACE, UNREADABLE, USED, VERSIONS, Cuts, cut_faces, list_photos
+from fsbench.errors import BadParameter, DataError, UsageError
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split, Truth
 from fsbench.registry import datasets
@@ -23,8 +23,6 @@ BLOCKS = 24
 
 NEEDED = {"train": 4, "test": 2}
 """Images with a face that each split of an identity needs, at least."""
-
-LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, or as IDENTITY/*.jpg where sessions are not known"
 
 _SPLITTING = "held out are the last sessions of each identity, by name, until they hold {test:.0%} of its images"
 _BLOCKING = ("{names}: no sessions are known, so the images, by file name, were cut into up to {blocks} consecutive "
@@ -49,11 +47,9 @@ class PhotoFolder:
         if not 0.05 <= test <= 0.75:
             raise BadParameter(f"{label.name}(test={test}): the held-out share is 0.05 to 0.75", "the default is 0.25")
         self._root, self._label, self._context, self._size, self._test = root, label, context, size, test
-        photos = [photo for item in _identities(root).items() for photo in list_photos(*item)]
+        photos = list_photos(root)
         self._images = [photo for photo in photos if photo.is_image]
         self.ignored = [photo.file for photo in photos if not photo.is_image]
-        if not self._images:
-            raise DataError(f"there are no images in {root}", LAYOUT)
 
     @functools.cached_property
     def info(self) -> DatasetInfo:
@@ -119,7 +115,7 @@ class PhotoFolder:
                 for state, reason in ((NO_FACE, "no face found"), (UNREADABLE, "unreadable"))
                 if (names := self.files.loc[self.files["state"] == state, "file"].tolist())]
         if self.ignored:
-            said.append(f"{len(self.ignored)} files are not images: {_some(self.ignored)}")
+            said.append(f"{len(self.ignored)} files are not images of a known kind: {_some(self.ignored)}")
         return said
 
     @functools.cached_property
@@ -129,17 +125,6 @@ class PhotoFolder:
     @functools.cached_property
     def _cuts(self) -> Cuts:
         return cut_faces(self._images, self._hashes, self._size, f"finding faces: {self._root.name}", self._context)
-
-
-def _identities(root: Path) -> dict[str, Path]:
-    """Return the folders of the identities; raises DataError where there are fewer than two."""
-    if not root.is_dir():
-        raise MissingData(f"there is no folder {root}", LAYOUT)
-    folders = identity_folders(root)
-    if len(folders) < 2:
-        found = f"only one, {next(iter(folders))}" if folders else "none"
-        raise DataError(f"{root} should have a folder for each of two or more identities, and has {found}", LAYOUT)
-    return folders
 
 
 def _split(own: pd.DataFrame, test: float) -> pd.DataFrame:

@@ -1,0 +1,266 @@
+"""Most tests replace the detector: drawings show no face, and photographs cannot be committed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fsbench.datasets import _photos, balance
+from fsbench.datasets.folder import BLOCKS, Folder
+from fsbench.errors import BadParameter, DataError, MissingData, UsageError
+from fsbench.faces.align import TEMPLATE
+from fsbench.faces.detect import Detections
+from fsbench.images import write_png
+from fsbench.interfaces import Context
+
+SIZE = 64
+
+
+class FakeDetector:
+    """Finds a face in the middle of every image that is not black."""
+
+    calls = 0
+
+    def __init__(self, device: object) -> None:
+        pass
+
+    def detect_photo(self, image: np.ndarray) -> Detections:
+        FakeDetector.calls += 1
+        seen = image.max() > 0
+        landmarks = np.where(seen, TEMPLATE * image.shape[0], np.nan).astype(np.float32)
+        return Detections(np.zeros((1, 4), np.float32), landmarks[None], np.array([float(seen)], np.float32))
+
+
+@pytest.fixture(autouse=True)
+def _fake_detector(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    if "shared" not in request.fixturenames:
+        monkeypatch.setattr(_photos.detect, "Detector", FakeDetector)
+
+
+def photograph(path: Path, seed: int, level: int = 1) -> None:
+    """A small picture, the same for a seed; black where `level` is 0."""
+    write_png(path, np.random.default_rng(seed).integers(0, 256, (70, 80, 3), np.uint8) * np.uint8(level))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder of the data set."""
+    (tmp_path / "people").mkdir()
+    return tmp_path / "people"
+
+
+def people(root: Path, **images: int) -> Path:
+    """Identities without sessions."""
+    for k, (name, count) in enumerate(images.items()):
+        for i in range(count):
+            photograph(root / name / f"{i:03d}.png", 1000 * k + i)
+    return root
+
+
+def load(root: Path, context: Context, **parameters: float) -> Folder:
+    return Folder(context=replace(context, path=str(root)), **{"size": SIZE, **parameters})
+
+
+def test_sessions_are_split_whole(root: Path, fresh_context: Context) -> None:
+    for name in ("ann", "bob"):
+        for session in ("2019", "2020", "2021", "2022"):
+            for i in range(5):
+                photograph(root / name / session / f"{i}.png", len(name + session) + i)
+    data = load(root, fresh_context)
+    train, test = data.faces("train"), data.faces("test")
+    assert sorted(train.rows["session"].unique()) == ["2019", "2020"]
+    assert sorted(test.rows["session"].unique()) == ["2021", "2022"]
+    assert train.identities == test.identities == ["ann", "bob"]
+    assert train.rows["id"].iloc[0] == "ann/2019/0"
+    assert not any("sessions are known" in note for note in data.info.notes)
+    assert data.info.warnings == ()
+    assert train.crops[:].shape == (20, 3, SIZE, SIZE)
+    assert np.isfinite(train.landmarks).all()
+
+
+def test_without_sessions_blocks_stand_for_them_and_the_user_is_told(root: Path, fresh_context: Context) -> None:
+    data = load(people(root, ann=10, bob=100), fresh_context)
+    rows = pd.concat([data.faces("train").rows.assign(split=0), data.faces("test").rows.assign(split=1)])
+    bob = rows[rows["identity"] == "bob"].sort_values("id")
+    assert bob["session"].nunique() == BLOCKS
+    assert bob.groupby("session").size().min() >= 2
+    assert bob["split"].is_monotonic_increasing          # the last blocks are held out
+    assert bob.sort_values("id")["id"].str.rsplit("/", n=1).str[1].is_monotonic_increasing
+    assert 25 <= bob["split"].sum() <= 30
+    assert rows[rows["identity"] == "ann"]["split"].sum() == 4
+    assert any(note.startswith("ann, bob: no sessions are known") for note in data.info.notes)
+
+
+def test_rows_are_what_the_interface_promises(root: Path, fresh_context: Context) -> None:
+    people(root, ann=8, bob=8)
+    photograph(root / "ann" / "000.bmp.png", 7)
+    (root / "ann" / "000.bmp.png").rename(root / "ann" / "000.webp")  # the same stem twice
+    data = load(root, fresh_context)
+    rows = pd.concat([data.faces(split).rows for split in data.info.splits])
+    assert set(rows.columns) == {"id", "identity", "session", "clip", "frame"}
+    assert rows["id"].is_unique
+    assert len(rows) == 17
+    assert data.truth("ann", data.faces("test")) is None
+    with pytest.raises(DataError, match="gallery"):
+        data.faces("gallery")
+
+
+def test_what_is_left_out_is_counted_and_named(root: Path, fresh_context: Context) -> None:
+    people(root, ann=12, bob=12)
+    photograph(root / "ann" / "black.png", 0, level=0)
+    (root / "bob" / "empty.jpg").write_bytes(b"")
+    (root / "bob" / "broken.png").write_bytes((root / "bob" / "000.png").read_bytes()[:200])
+    (root / "bob" / "notes.txt").write_text("hello")
+    (root / "bob" / ".hidden.png").write_bytes(b"")
+    data = load(root, fresh_context)
+    no_face, unreadable, others = data.info.warnings
+    assert no_face == "1 of 27 images left out, no face found: ann/black.png"
+    assert unreadable == "2 of 27 images left out, unreadable: bob/broken.png, bob/empty.jpg"
+    assert others == "1 files are not images of a known kind: bob/notes.txt"
+    assert data.files["state"].value_counts().to_dict() == {"used": 24, "no face": 1, "unreadable": 2}
+    assert len(data.faces("train")) + len(data.faces("test")) == 24
+
+
+def test_many_names_are_shortened(root: Path, fresh_context: Context) -> None:
+    people(root, ann=12, bob=12)
+    for i in range(9):
+        photograph(root / "ann" / f"black{i}.png", 0, level=0)
+    warning = load(root, fresh_context).info.warnings[0]
+    assert warning.endswith("ann/black0.png, ann/black1.png, ann/black2.png and 6 more")
+
+
+def test_imbalance_is_warned_of(root: Path, fresh_context: Context) -> None:
+    for session, count in (("a", 12), ("b", 4), ("c", 4)):
+        for i in range(count):
+            photograph(root / "ann" / session / f"{i}.png", i)
+    people(root, bob=90)
+    dominant, unequal = load(root, fresh_context).info.warnings
+    assert dominant.startswith("ann: session a holds 12 of 20 images")
+    assert unequal == "bob has 90 images, ann only 20"
+
+
+def test_even_rows_give_no_warning() -> None:
+    rows = pd.DataFrame({"identity": ["a"] * 4 + ["b"] * 4, "session": list("ssttssuu")})
+    assert balance.warnings(rows) == []
+
+
+def test_faces_are_found_once_and_again_only_where_content_changed(root: Path, fresh_context: Context) -> None:
+    people(root, ann=40, bob=40)
+    FakeDetector.calls = 0
+    first = load(root, fresh_context)
+    crops = first.faces("test").crops.pixels
+    assert FakeDetector.calls == 80
+    again = load(root, fresh_context)
+    assert again.info == first.info
+    assert np.array_equal(again.faces("test").crops.pixels, crops)
+    assert FakeDetector.calls == 80
+    photograph(root / "bob" / "039.png", 5)
+    changed = load(root, fresh_context)
+    assert changed.info.revision != first.info.revision
+    assert 80 < FakeDetector.calls <= 80 + _photos._CHUNK
+
+
+@pytest.mark.parametrize("parameters", [{"size": 96}, {"test": 0.5}])
+def test_parameters_are_part_of_the_revision(
+    root: Path, fresh_context: Context, parameters: dict[str, float],
+) -> None:
+    people(root, ann=12, bob=12)
+    assert load(root, fresh_context, **parameters).info.revision != load(root, fresh_context).info.revision
+
+
+@pytest.mark.parametrize(("images", "message"), [
+    ({}, "two or more identities; none has"), ({"ann": 0, "bob": 0}, "none has"),
+    ({"ann": 9}, "only ann has"), ({"ann": 9, "bob": 0}, "only ann has"),
+    ({"ann": 9, "bob": 3}, r"too few images .* bob \(\d train, \d test\)"), ({"ann": 9, "bob": 1}, "too few images"),
+])
+def test_a_folder_that_cannot_be_used_says_why(
+    root: Path, fresh_context: Context, images: dict[str, int], message: str,
+) -> None:
+    for name in images:
+        (root / name).mkdir()
+    people(root, **images)
+    with pytest.raises(DataError, match=message) as caught:
+        load(root, fresh_context).faces("train")
+    assert caught.value.hint
+
+
+def test_no_face_at_all_is_an_error(root: Path, fresh_context: Context) -> None:
+    for name in ("ann", "bob"):
+        for i in range(8):
+            photograph(root / name / f"{i}.png", i, level=0)
+    with pytest.raises(DataError, match="no face was found in any of the 16 images"):
+        load(root, fresh_context).faces("train")
+
+
+def test_what_was_typed_wrongly(root: Path, fresh_context: Context) -> None:
+    with pytest.raises(MissingData, match="there is no folder"):
+        load(root / "nowhere", fresh_context)
+    with pytest.raises(UsageError, match="needs a path"):
+        Folder(context=fresh_context)
+    for parameters in ({"size": 8}, {"test": 0.9}):
+        with pytest.raises(BadParameter):
+            load(people(root, ann=9, bob=9), fresh_context, **parameters)
+
+
+def test_links_to_folders(root: Path, fresh_context: Context) -> None:
+    people(root / "all", ann=12, bob=12, eve=12)
+    pair = root / "pair"
+    pair.mkdir()
+    (pair / "ann").symlink_to("../all/ann")
+    (pair / "bob").write_text("../all/bob")              # what git makes of a link where there are none
+    (pair / "README").write_text("two of three people")
+    data = load(pair, fresh_context)
+    assert data.faces("train").identities == ["ann", "bob"]
+    assert data.files["file"].iloc[-1] == "bob/011.png"
+
+
+KILLED = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+import test_folder
+from fsbench.datasets import _photos
+from fsbench.environment import make_context
+
+class Dying(test_folder.FakeDetector):
+    def detect_photo(self, image):
+        if test_folder.FakeDetector.calls == 70:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().detect_photo(image)
+
+_photos.detect.Detector = Dying
+test_folder.load(Path(sys.argv[2]), make_context("cpu")).faces("train")
+"""
+
+
+def test_a_kill_loses_one_chunk_at_most(root: Path, fresh_context: Context) -> None:
+    people(root, ann=50, bob=50)
+    died = subprocess.run([sys.executable, "-c", KILLED, str(Path(__file__).parent), str(root)],
+                          env={**os.environ}, timeout=120)
+    assert died.returncode == -signal.SIGKILL
+    FakeDetector.calls = 0
+    data = load(root, fresh_context)
+    assert len(data.faces("train")) + len(data.faces("test")) == 100
+    assert FakeDetector.calls == 100 - 70 // _photos._CHUNK * _photos._CHUNK
+
+
+def test_real_photographs(root: Path, fresh_context: Context, shared: Path) -> None:
+    for name in ("Colin_Powell", "George_W_Bush"):
+        (root / name).mkdir()
+        for path in sorted((shared / "data/lfw" / name).glob("*.jpg"))[:8]:
+            (root / name / path.name).write_bytes(path.read_bytes())
+    data = load(root, fresh_context, size=128)
+    faces = data.faces("train")
+    assert data.info.warnings == ()
+    assert np.abs(faces.landmarks - TEMPLATE * 128).max() < 12
+    assert np.abs(faces.landmarks.mean(0) - TEMPLATE * 128).max() < 2
