@@ -64,7 +64,7 @@ def test_packed_images_are_bytes_of_the_same_content() -> None:
 
 
 def test_the_oval_covers_the_face_and_moves_with_it() -> None:
-    landmarks = np.stack([TEMPLATE, TEMPLATE + [0.125, 0]]) * 128
+    landmarks = np.stack([TEMPLATE, TEMPLATE + np.array([0.125, 0])]) * 128
     masks = oval(landmarks.astype(np.float32), 128)[..., 0]
     for mask, points in zip(masks, landmarks, strict=True):
         assert all(mask[int(y), int(x)] == 255 for x, y in points)

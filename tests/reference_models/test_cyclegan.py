@@ -1,0 +1,206 @@
+"""cyclegan: the published networks, pool and losses, training, files."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Generator, nn
+
+from fsbench import training
+from fsbench.contracts import toy_faces
+from fsbench.errors import CheckpointError, UsageError
+from fsbench.interfaces import Budget, Context, Source, silent
+from fsbench.training import save_model
+from reference_models.crops import pack
+from reference_models.cyclegan.learner import CycleGanLearner
+from reference_models.cyclegan.model import CycleGan
+from reference_models.cyclegan.networks import (
+    ARCHITECTURES,
+    Answer,
+    ImagePool,
+    PatchDiscriminator,
+    ResnetGenerator,
+    initialise,
+)
+
+CPU = torch.device("cpu")
+FACES = toy_faces(2, 2, 4, 64, 0)
+SMALL = dataclasses.replace(ARCHITECTURES["tiny"], channels=4, critic_channels=4, n_blocks=1, batch=2)
+
+
+def rng(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+def count(network: nn.Module) -> int:
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def learner(mask: bool = False) -> CycleGanLearner:
+    crops = [pack(FACES.of(name).crops, 64, CPU) for name in FACES.identities]
+    return CycleGanLearner(SMALL, mask, crops, seed=0, half_precision=False)
+
+
+def test_networks_have_the_published_number_of_parameters() -> None:
+    """11.378 and 2.765 million are what the authors' code prints for nine blocks and the 70 x 70 discriminator."""
+    assert count(ResnetGenerator(64, 9, mask=False)) == 11_378_179
+    assert count(ResnetGenerator(64, 6, mask=False)) == 7_837_699
+    assert count(PatchDiscriminator(64, 3)) == 2_764_737
+
+
+@pytest.mark.parametrize(("n_layers", "patch"), [(3, 70), (2, 34)])
+def test_a_score_depends_on_its_patch_alone(n_layers: int, patch: int) -> None:
+    critic = PatchDiscriminator(4, n_layers)
+    convolutions = [layer for layer in critic if isinstance(layer, nn.Conv2d)]
+    sees = 1
+    for layer in reversed(convolutions):
+        sees = (sees - 1) * layer.stride[0] + layer.kernel_size[0]
+    assert sees == patch
+    assert critic(torch.zeros(1, 3, 64, 64)).shape[1] == 1
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_answers_have_the_right_shape_and_range(mask: bool) -> None:
+    network = ResnetGenerator(4, 1, mask)
+    initialise(network, rng())
+    image, alpha = network(torch.rand(2, 3, 64, 64) * 2 - 1)
+    assert image.shape == (2, 3, 64, 64)
+    assert image.abs().max() <= 1
+    assert alpha.shape == (2, 1, 64, 64)
+    assert bool((alpha == 1).all()) is not mask
+
+
+def test_the_mask_composes_the_image_with_the_input() -> None:
+    answer = Answer(torch.ones(1, 3, 2, 2), torch.full((1, 1, 2, 2), 0.25))
+    assert torch.equal(answer.over(torch.zeros(1, 3, 2, 2)), torch.full((1, 3, 2, 2), 0.25))
+
+
+def test_the_pool_fills_first_and_then_gives_half_from_before() -> None:
+    pool, generator, n_old = ImagePool(2, capacity=6), rng(), 0
+    for step in range(3):
+        fakes = torch.full((2, 3, 2, 2), float(step))
+        assert torch.equal(pool.exchange(fakes, generator), fakes)
+    for step in range(3, 503):
+        given = pool.exchange(torch.full((2, 3, 2, 2), float(step)), generator)[:, 0, 0, 0]
+        n_old += int((given < step).sum())
+        assert len(pool.images[:, 0, 0, 0].unique()) >= 3
+    assert n_old / 1000 == pytest.approx(0.5, abs=0.05)
+    assert pool.images.min() > 400                      # old ones leave
+
+
+def test_losses_of_perfect_generators_are_those_of_the_critic_alone() -> None:
+    """Generators that leave their input alone have no cycle and no identity loss, but the critic is not fooled."""
+    model = learner()
+    model.generators = nn.ModuleList(_Same() for _ in range(2))
+    real = [torch.rand(2, 3, 64, 64, generator=rng(i)) for i in range(2)]
+    fakes, losses = model._generator_losses(real)
+    assert torch.equal(fakes[0], real[1])
+    assert losses["cycle"] == losses["identity"] == 0
+    wanted = sum((model.critics[i](real[1 - i]) - 1).square().mean() for i in range(2))
+    assert torch.allclose(losses["fool"], wanted)
+
+
+class _Same(nn.Module):
+    def forward(self, region: torch.Tensor) -> Answer:
+        return Answer(region, torch.ones_like(region[:, :1]))
+
+
+def test_weights_are_the_published_ones() -> None:
+    model = learner()
+    model.generators = nn.ModuleList(_Grey() for _ in range(2))
+    real = [torch.full((1, 3, 64, 64), 0.5) for _ in range(2)]
+    _, losses = model._generator_losses(real)
+    assert losses["cycle"] == pytest.approx(2 * 10 * 0.5)
+    assert losses["identity"] == pytest.approx(2 * 5 * 0.5)
+
+
+class _Grey(_Same):
+    def forward(self, region: torch.Tensor) -> Answer:
+        return super().forward(region * 0)
+
+
+@pytest.mark.parametrize(("fraction", "rate"), [(0, 2e-4), (0.5, 2e-4), (0.75, 1e-4), (0.95, 2e-5)])
+def test_the_rate_falls_over_the_second_half(fraction: float, rate: float) -> None:
+    model = learner()
+    model.step(fraction, rng())
+    assert [group["lr"] for o in model.optimisers.values() for group in o.param_groups] == pytest.approx([rate] * 2)
+
+
+def test_each_optimiser_changes_only_its_networks() -> None:
+    model = learner(mask=True)
+    before = {name: weight.clone() for name, weight in model.networks.named_parameters()}
+    losses = model.step(0, rng())
+    assert set(losses) == {"fool", "cycle", "identity", "mask", "critic"}
+    unchanged = [name for name, weight in model.networks.named_parameters() if torch.equal(weight, before[name])]
+    assert unchanged == []
+    assert all(weight.requires_grad for weight in model.networks.parameters())
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_an_interrupted_training_ends_at_the_same_bits(
+    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch, mask: bool,
+) -> None:
+    monkeypatch.setattr(training, "SAVE_EVERY", -math.inf)
+    monkeypatch.setattr(training, "SAVE_SHARE", math.inf)
+    monkeypatch.setitem(ARCHITECTURES, "tiny", SMALL)
+    whole, first, second = (CycleGan(mask=mask, context=context) for _ in range(3))
+    whole.fit(FACES, Budget(steps=30), silent, tmp_path / "whole.pt")   # beyond 25 steps the pool is in use
+    step, n_done = CycleGanLearner.step, iter(range(99))
+
+    def fragile(self: CycleGanLearner, fraction: float, generator: Generator) -> object:
+        if next(n_done) == 27:
+            raise KeyboardInterrupt
+        return step(self, fraction, generator)
+
+    monkeypatch.setattr(CycleGanLearner, "step", fragile)
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(FACES, Budget(steps=30), silent, tmp_path / "c.pt")
+    monkeypatch.setattr(CycleGanLearner, "step", step)
+    second.fit(FACES, Budget(steps=30), silent, tmp_path / "c.pt")
+    wanted, found = whole._trained().state_dict(), second._trained().state_dict()
+    assert [name for name in wanted if not torch.equal(wanted[name], found[name])] == []
+
+
+def test_a_smoke_budget_takes_seconds(tmp_path: Path, context: Context) -> None:
+    model = CycleGan(context=context)
+    begin = time.process_time()
+    model.fit(FACES, Budget(steps=model.budgets["smoke"]), silent, tmp_path / "c.pt")
+    assert time.process_time() - begin < 8
+
+
+def test_more_than_two_identities_are_refused(tmp_path: Path, context: Context) -> None:
+    with pytest.raises(UsageError, match="exactly two identities, and the data has 3") as caught:
+        CycleGan(context=context).fit(toy_faces(3, 1, 2, 64, 0), Budget(steps=1), silent, tmp_path / "c.pt")
+    assert "gan_mask" in caught.value.hint
+
+
+def test_a_file_knows_size_mask_and_identities(
+    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(ARCHITECTURES, "tiny", SMALL)
+    path, target = tmp_path / "m.safetensors", FACES.of("toy1").crops[:3]
+    model, other = CycleGan(mask=True, context=context), CycleGan(context=context)
+    done = model.fit(FACES, Budget(steps=2), silent, tmp_path / "c.pt")
+    assert done.settings["n_parameters"] == count(model._trained())
+    model.save(path)
+    other.load(path)
+    assert other.mask
+    source = Source("toy0", target[:1])
+    output = other.swap(source, target)
+    assert torch.equal(output, model.swap(source, target))
+    assert torch.equal(output[..., :8], target[..., :8])
+    with pytest.raises(CheckpointError, match="size=tiny, not large"):
+        CycleGan(size="large", context=context).load(path)
+    with pytest.raises(UsageError, match="not trained on 'nobody'"):
+        other.swap(Source("nobody", target), target)
+    save_model(path, {"a": torch.zeros(1)},
+               {"architecture": "cyclegan", "size": "tiny", "mask": False, "identities": ["a", "b"]})
+    with pytest.raises(CheckpointError, match="do not fit"):
+        CycleGan(context=context).load(path)
+    with pytest.raises(UsageError, match="not trained yet"):
+        CycleGan(context=context).swap(source, target)
