@@ -46,7 +46,7 @@ def html(run: Run) -> str:
         colours=colours,
         dots=[(head, figure) for head in table.heads if (figure := plots.dots(run, head.column, order))],
         comparisons=galleries.comparisons(run, album, order),
-        galleries=galleries.galleries(run, album),
+        galleries=galleries.galleries(run, album, order),
         judges=[(seen.judge, histograms.draw(seen, colours), heatmaps.draw_all(seen)) for seen in views],
         slices=[plots.slices(run, run.headline, tag) for tag in plots.tags(run)] if run.headline else [],
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from fsbench.report.run import CONTESTANTS, Column, Run
 from fsbench.report.tables import number
@@ -86,7 +86,7 @@ def _thumbnail(path: Path) -> str:
     try:
         with Image.open(path) as image:
             small = image.convert("RGB")
-    except (OSError, UnidentifiedImageError):
+    except OSError:                                     # Pillow's own error for what is no image is one, too
         return ""
     small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
@@ -111,9 +111,8 @@ def spread(sessions: np.ndarray, count: int) -> list[int]:
     return sorted(dict.fromkeys(picks[:count]))
 
 
-def galleries(run: Run, album: Album) -> list[Gallery]:
-    """Return the pictures of each model, contestants first."""
-    models = sorted(run.result.models, key=lambda model: model.kind not in CONTESTANTS)
+def galleries(run: Run, album: Album, models: Sequence[ModelRecord]) -> list[Gallery]:
+    """Return the pictures of each model that has samples."""
     return [gallery for model in models if (gallery := _gallery(run, album, model)).groups]
 
 

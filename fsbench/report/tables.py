@@ -78,7 +78,7 @@ def interval(value: Value, digits: int) -> str:
 def duration(seconds: float) -> str:
     """Print a length of time in the unit that suits it.
 
-    >>> duration(0.0042), duration(75), duration(189), duration(7400)
+    >>> duration(0.0042), duration(75), duration(192), duration(7400)
     ('4.2 ms', '75 s', '3.2 min', '2.1 h')
     """
     if seconds < 1:
@@ -94,8 +94,7 @@ def is_better(value: float, other: float, column: Column) -> bool:
 
 
 def compare(a: Value, b: Value, column: Column) -> str:
-    """Say what the intervals carry: ARROWS = {"higher": "↑", "lower": "↓"}
-BETTER, WORSE, UNCLEAR, or "" where one has none."""
+    """Say what two intervals carry: BETTER, WORSE, UNCLEAR, or "" where there is no interval."""
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return ""
     if a.low <= b.high and b.low <= a.high:
