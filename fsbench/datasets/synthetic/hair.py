@@ -161,7 +161,7 @@ def _curtain(hair: Hair, device: torch.device) -> tuple[Tensor, Tensor, Tensor, 
     t = np.linspace(0, 1, rows)[None, :, None]
     layer = np.arange(layers)[:, None, None] / (layers - 1)
     lock = np.interp(angle, np.linspace(0, 2 * np.pi, 15), rng.normal(size=15)) * 0.05
-    radius = 1 + 0.06 * layer + (0.10 + lock) * np.sin(np.pi * np.clip(t * 1.3, 0, 1)) - 0.10 * (1 - t) ** 2 - 0.08 * t**3
+    radius = 1 + 0.06 * layer + (0.10 + lock) * np.sin(np.pi * np.clip(t * 1.3, 0, 1)) - 0.45 * np.clip(1 - t / 0.35, 0, 1) ** 2 - 0.08 * t**3
     tips = length * (1 + 0.06 * np.cos(angle * 2)) * (1 - 0.05 * layer)
     points = np.stack(np.broadcast_arrays(radius * np.sin(angle), 0.62 - (0.62 + tips) * t, radius * np.cos(angle)), -1)
     chart_radius = 0.9 + 1.6 * t + 0.1 * layer

@@ -14,8 +14,8 @@ SEEDS: tuple[int, ...] = tuple(range(60))
 
 _OPPOSITES = (("incr", "decr"), ("up", "down"), ("out", "in"), ("forward", "backward"), ("convex", "concave"),
               ("uncompress", "compress"))
-_AMPLITUDE = {"head": 0.22, "asym": 0.15, "neck": 0.15, "ears": 0.25, "eyes": 0.24, "mouth": 0.28, "nose": 0.33,
-              "chin": 0.32, "cheek": 0.32, "forehead": 0.2, "eyebrows": 0.3}
+_AMPLITUDE = {"head": 0.22, "asym": 0.15, "neck": 0.15, "ears": 0.25, "eyes": 0.28, "mouth": 0.32, "nose": 0.38,
+              "chin": 0.36, "cheek": 0.36, "forehead": 0.2, "eyebrows": 0.34}
 _SKIN = np.array([(.74, .535, .45), (.68, .46, .365), (.58, .37, .275), (.52, .31, .21), (.36, .20, .13),
                   (.21, .115, .075), (.12, .065, .045)]) ** 1.35
 _IRIS = ((.10, .05, .025), (.16, .09, .04), (.12, .13, .06), (.16, .26, .33), (.22, .28, .30), (.18, .24, .14))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 _ID_BITS = 20                                           # a key holds nearness above and the triangle below
 _NEAR_LEVELS = 2**30
+_SLIVER = 1e-6                                          # square pixels; thinner triangles have no usable weights
 _OVERLAP = 2e-3                                         # pixels that spans reach too far, so that no seam opens between them
 
 Opaque = Callable[[Tensor, Tensor], Tensor]
@@ -36,7 +37,7 @@ def rasterise(screen: Tensor, faces: Tensor, size: int, *, cull: bool = True, op
     x, y, near = (pick(values, corner).view(3, -1) for values in screen.unbind(1))  # (3, T) each
     area = (x[1] - x[0]) * (y[2] - y[0]) - (y[1] - y[0]) * (x[2] - x[0])
     (left, right), (top, bottom) = _pixel_range(x, size), _pixel_range(y, size)
-    visible = ((area < -1e-9) if cull else (area.abs() > 1e-9)) & (right >= left) & (bottom >= top)
+    visible = ((area < -_SLIVER) if cull else (area.abs() > _SLIVER)) & (right >= left) & (bottom >= top)
     ids = visible.nonzero()[:, 0]
     buffer = torch.full((size * size,), -1, dtype=torch.int64, device=screen.device)
     if len(ids) == 0:
@@ -103,11 +104,10 @@ def weights_at(screen: Tensor, corners: Tensor, pixels: Tensor, size: int, *, pe
     area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
     w0 = ((b[:, 0] - x) * (c[:, 1] - y) - (b[:, 1] - y) * (c[:, 0] - x)) / area
     w1 = ((c[:, 0] - x) * (a[:, 1] - y) - (c[:, 1] - y) * (a[:, 0] - x)) / area
-    w = torch.stack([w0, w1, 1 - w0 - w1], 1)
+    w = torch.stack([w0, w1, 1 - w0 - w1], 1).clamp(min=0)  # spans overlap, so a pixel may lie a hair outside
     if perspective:                                     # attributes are affine in space, not on the screen
         w = w * torch.stack([a[:, 2], b[:, 2], c[:, 2]], 1)
-        w = w / w.sum(1, keepdim=True)
-    return w
+    return w / w.sum(1, keepdim=True)
 
 
 def gather(table: Tensor, corners: Tensor, weights: Tensor) -> Tensor:

@@ -112,7 +112,7 @@ def sample_session(person: Person, seed: int, *, plain: bool = False) -> Session
         fill=float(rng.uniform(0.15, 0.6)), rim=float(0.6 * rng.random() ** 2))
     brightness = 0.62 * key * math.cos(math.radians(light.azimuth)) ** 0.5 + 0.8 * ambient
     reflectance = float(np.mean(person.skin))
-    exposure = 1.25 / brightness / (reflectance / 0.25) ** 0.45 * rng.uniform(0.85, 1.15)
+    exposure = 1.25 / brightness / (reflectance / 0.25) ** 0.38 * rng.uniform(0.85, 1.15)
     style = person.style
     if not plain and style not in ("bald", "buzz") and rng.random() < 0.15:
         style = str(rng.choice(["short", "swept", "fringe"]))

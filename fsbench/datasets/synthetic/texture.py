@@ -16,7 +16,7 @@ from torch import Tensor
 from fsbench.datasets.synthetic.asset import Asset, Texels
 from fsbench.datasets.synthetic.people import Person
 
-GLOSS, RELIEF, HAIR = 3, 4, 5
+GLOSS, RELIEF, COVER = 3, 4, 5
 _PERIOD = 32
 
 
