@@ -17,7 +17,7 @@ from fsbench.images import SUFFIXES, read_image
 from fsbench.interfaces import Context
 from fsbench.store import Arrays, file_sha256
 
-USED, NO_FACE, UNREADABLE, NOT_IMAGE = "used", "no face", "unreadable", "not an image"
+USED, NO_FACE, UNREADABLE = "used", "no face", "unreadable"
 _STATES = (USED, NO_FACE, UNREADABLE)
 VERSIONS = (detect.VERSION, align.VERSION)
 
@@ -34,6 +34,11 @@ class Photo:
     file: str                                           # its name in messages: path below the data set's folder
     identity: str
     session: str                                        # name of the sub-folder, "" where there is none
+
+    @property
+    def shoot(self) -> tuple[str, str]:
+        """Identity and session."""
+        return self.identity, self.session
 
     @property
     def is_image(self) -> bool:
@@ -105,18 +110,21 @@ class Cuts:
 
 
 def cut_faces(photos: Sequence[Photo], hashes: Sequence[str], size: int, title: str, context: Context) -> Cuts:
-    """Find and align the face of each photograph; cached by content, chunk by chunk.
+    """Find and align the face of each photograph; cached by content, session by session in chunks.
 
     Always on the CPU: a crop must not depend on whether a machine has a GPU.
     """
     progress = context.stage(title)
     cutter = _Cutter(size)
-    chunks = []
-    for start in range(0, len(photos), _CHUNK):
-        part = photos[start:start + _CHUNK]
-        recipe = {"photos": hashes[start:start + _CHUNK], "size": size, "versions": VERSIONS}
-        chunks.append(context.store.arrays("faces", recipe, functools.partial(cutter.cut, part)))
-        progress(start + len(part), len(photos), {})
+    chunks, start = [], 0
+    while start < len(photos):
+        end = start + 1
+        while end < min(start + _CHUNK, len(photos)) and photos[end].shoot == photos[start].shoot:
+            end += 1
+        recipe = {"photos": hashes[start:end], "size": size, "versions": VERSIONS}
+        chunks.append(context.store.arrays("faces", recipe, functools.partial(cutter.cut, photos[start:end])))
+        progress(end, len(photos), {})
+        start = end
     merged = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     return Cuts(np.array(_STATES)[merged["state"]], merged["shape"], merged["crops"], merged["landmarks"])
 

@@ -149,10 +149,9 @@ def _held_out(sessions: pd.Series[str], test: float) -> list[str]:
     """Return the last sessions that together hold the share `test`; two at least where there are four or more."""
     counts = sessions.value_counts().sort_index()
     names = list(counts.index)
-    taken = len(names) - 1
-    while taken > 1 and (counts.iloc[taken:].sum() < test * len(sessions) or (taken == len(names) - 1 and taken > 2)):
-        taken -= 1
-    return names[max(taken, 1):]
+    least = 2 if len(names) > 3 else 1
+    enough = (n for n in range(least, len(names)) if counts.iloc[-n:].sum() >= test * len(sessions))
+    return names[-next(enough, len(names) - 1):]
 
 
 def _check_enough(files: pd.DataFrame) -> None:

@@ -43,7 +43,8 @@ class DlibResnet:
 
     @functools.cached_property
     def _network(self) -> FaceResNet:
-        return read_network(find("dlib_resnet", self._folder)).to(self._device)
+        network = read_network(find("dlib_resnet", self._folder)).to(self._device)
+        return network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
 
     @functools.cached_property
     def _predictor(self) -> ShapePredictor:

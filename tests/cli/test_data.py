@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fsbench.cli import data
+from fsbench.errors import MissingData, UnknownName
+
+
+def answer(*arguments: str) -> str:
+    """Run a command; an error is raised as it is."""
+    result = CliRunner().invoke(data.app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def photographs(tmp_path: Path, shared: Path) -> Path:
+    for person in ("George_W_Bush", "Colin_Powell"):
+        for i, path in enumerate(sorted((shared / "data/lfw" / person).glob("*.jpg"))[:9]):
+            copy = tmp_path / "photographs" / person / ("a" if i < 6 else f"b{i % 2}") / path.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    (tmp_path / "photographs" / "Colin_Powell" / "a" / "broken.jpg").write_bytes(b"")
+    (tmp_path / "photographs" / "Colin_Powell" / "notes.txt").write_text("")
+    return tmp_path / "photographs"
+
+
+def test_data_sets_are_listed() -> None:
+    names = [row["name"] for row in json.loads(answer("list", "--json"))]
+    assert {"folder", "synthetic", "trump_cage"} <= set(names)
+    assert "trump_cage" in answer("list")
+
+
+def test_info_counts_identities(photographs: Path) -> None:
+    said = json.loads(answer("info", f"folder(size=64):{photographs}", "--json"))
+    assert said["crop_size"] == 64
+    assert said["counts"] == [
+        {"identity": name, "split": split, "images": images, "sessions": sessions}
+        for name in ("Colin_Powell", "George_W_Bush") for split, images, sessions in (("test", 3, 2), ("train", 6, 1))
+    ]
+    assert "George_W_Bush" in answer("info", f"folder(size=64):{photographs}")
+
+
+def test_check_looks_closer(photographs: Path) -> None:
+    said = json.loads(answer("check", f"folder:{photographs}", "--json"))
+    assert [row["session"] for row in said["counts"]] == ["a", "b0", "b1"] * 2
+    assert all(row["faces_found"] == row["images"] for row in said["counts"])
+    assert said["files"] == {"used": 18, "unreadable": 1, "not an image": 1}
+    assert said["photo_size"]["largest"] == [250, 250]
+    assert sum("session a holds 6 of 9 images" in warning for warning in said["warnings"]) == 2
+    text = answer("check", f"folder:{photographs}")
+    assert "1 of 19 images left out, unreadable: Colin_Powell/a/broken.jpg" in text
+    assert "files: 18 used, 1 unreadable, 1 not an image" in text
+
+
+def test_what_is_missing_or_misspelt(tmp_path: Path) -> None:
+    with pytest.raises(MissingData, match="cannot be redistributed"):
+        answer("info", "trump_cage", "--data-root", str(tmp_path))
+    with pytest.raises(UnknownName, match="unknown data set") as caught:
+        answer("check", "sinthetic")
+    assert "synthetic" in caught.value.hint
