@@ -1,4 +1,4 @@
-"""What an image costs on one thread: finding the face, dlib's landmarks and chip, the network, and all that is around it.
+"""What an image costs on one thread: finding the face, dlib's landmarks and chip, the network, and the rest.
 
     uv run pytest benchmarks/test_speed_embed.py --benchmark-enable
 """
