@@ -6,7 +6,8 @@ import sys
 
 import typer
 
-from fsbench.cli import data, listing, report, run, show
+from fsbench.cli import data as data
+from fsbench.cli import listing, report, run, show
 from fsbench.environment import quiet_openmp
 from fsbench.errors import FsbenchError
 

@@ -69,13 +69,13 @@ def _execute(plan: Plan, out: Path, resume: bool, data_root: Path | None, quiet:
     from fsbench.cli.progress import stages
     from fsbench.cli.show import print_table
     from fsbench.environment import make_context
-    from fsbench.report import write
 
     with stages(quiet) as shown:
-        shown.log(f"results go to {out}")
         context = make_context(plan.device, data_root, shown.stage, shown.log)
         command = shlex.join(["fsbench", *sys.argv[1:]])
         result = harness.run(plan, out, context, command=command, resume=resume)
+        from fsbench.report import write  # matplotlib: not before it is needed
+
         page = write(out)
     if not quiet:
         print_table(result)

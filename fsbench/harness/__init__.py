@@ -63,15 +63,19 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
     started = time.monotonic()
     oracles = check(plan, context)
     folder = RunFolder(out)
+    folder.check(plan, resume)
     dataset = environment.build_dataset(plan.dataset, context)
-    folder.claim(plan, resume)
 
     test = dataset.faces("test")
     gallery = dataset.faces("gallery") if "gallery" in dataset.info.splits else None
     bench = prepare(plan, dataset, test, gallery, context)
+    folder.begin(plan)
+    context.log(f"results go to {out}")
     folder.write_inputs(bench.pairs)
     warnings = records.data_warnings(dataset, test, gallery)
-    used: dict[Split, Faces] = {"test": test} | ({"gallery": gallery} if gallery is not None else {})
+    used: dict[Split, Faces] = {"test": test}
+    if gallery is not None:
+        used["gallery"] = gallery
 
     def train_split() -> Faces:
         if "train" not in used:                         # read only where a model is trained

@@ -27,21 +27,23 @@ class RunFolder:
 
     path: Path
 
-    def claim(self, plan: Plan, resume: bool) -> None:
-        """Make the folder this plan's; raises OutputError where it holds something else."""
-        said = json.dumps(plan.model_dump(), indent=1, sort_keys=True) + "\n"
+    def check(self, plan: Plan, resume: bool) -> None:
+        """Raise OutputError where the folder holds something that this plan may not write over."""
         plan_file = self.path / PLAN_FILE
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"--out {self.path} is a file", "name a new directory")
         if plan_file.exists():
-            same = plan_file.read_text(encoding="utf-8") == said
+            same = plan_file.read_text(encoding="utf-8") == _text(plan)
             if not (same and resume):
                 state = "a finished run" if (self.path / FILE_NAME).exists() else "an unfinished run"
                 remedy = "add --resume to go on with it, or name another --out" if same else "name another --out, or remove it"
                 raise OutputError(f"--out {self.path} holds {state}{'' if same else ' of another plan'}", remedy)
         elif self.path.exists() and any(self.path.iterdir()):
             raise OutputError(f"--out {self.path} is not empty and holds no run of fsbench", "name a new directory")
-        write_text(plan_file, said)
+
+    def begin(self, plan: Plan) -> None:
+        """Make the folder this plan's."""
+        write_text(self.path / PLAN_FILE, _text(plan))
 
     def write_inputs(self, pairs: Pairs) -> None:
         """Write targets, source references and exact swaps."""
@@ -80,3 +82,7 @@ class RunFolder:
         """Write the unit vectors of one judge."""
         with atomic_path(self.path / "features" / f"{slug(judge)}.safetensors") as partial:
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial)
+
+
+def _text(plan: Plan) -> str:
+    return json.dumps(plan.model_dump(), indent=1, sort_keys=True) + "\n"

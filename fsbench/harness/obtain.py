@@ -60,12 +60,25 @@ def steps_or_seconds(budget: str, model: Trainable, device: str, seed: int) -> t
 
 
 def build(pipeline: Pipeline, context: Context) -> tuple[Entry[Swapper], Swapper | Oracle, tuple[Refiner, ...]]:
-    """Make the parts of a pipeline; raises UsageError for names and parameters that do not exist."""
+    """Make the parts of a pipeline, with weights where a path names them.
+
+    Raises UsageError for names and parameters that do not exist, CheckpointError for a file that is missing or unfit.
+    """
     entry = swappers.get(pipeline.swapper.name)
     swapper = entry.build(pipeline.swapper, context)
-    if pipeline.swapper.path and not isinstance(swapper, Trainable):
-        raise UsageError(f"{entry.name} has no weights to load from {pipeline.swapper.path}", f"write {entry.name} alone")
+    if pipeline.swapper.path:
+        if not isinstance(swapper, Trainable):
+            raise UsageError(f"{entry.name} has no weights to load from {pipeline.swapper.path}", f"write {entry.name} alone")
+        weights = weights_path(pipeline)
+        if not weights.is_file():
+            raise CheckpointError(f"no file {weights}", f"name a file that a run wrote: {entry.name}@DIR/models/{entry.name}.safetensors")
+        swapper.load(weights)
     return entry, swapper, tuple(refiners.build(spec, context) for spec in pipeline.refiners)
+
+
+def weights_path(pipeline: Pipeline) -> Path:
+    """The file that a specification names after `@`."""
+    return Path(pipeline.swapper.path).expanduser()
 
 
 def obtain(pipeline: Pipeline, train: Callable[[], Faces], budget: str, seed: int, context: Context) -> Model:
@@ -77,11 +90,7 @@ def obtain(pipeline: Pipeline, train: Callable[[], Faces], budget: str, seed: in
     }
     made: dict[str, Any] = {"kind": "ceiling" if isinstance(swapper, Oracle) else "baseline"}
     if isinstance(swapper, Trainable) and pipeline.swapper.path:
-        weights = Path(pipeline.swapper.path).expanduser()
-        if not weights.is_file():
-            raise CheckpointError(f"no file {weights}", f"name a file that a run wrote: {entry.name}@DIR/models/{entry.name}.safetensors")
-        swapper.load(weights)
-        made = {"kind": "loaded", "weights": weights}
+        made = {"kind": "loaded", "weights": weights_path(pipeline)}
     elif isinstance(swapper, Trainable):
         name, amount = steps_or_seconds(budget, swapper, context.device.type, seed)
         faces = train()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from skimage.metrics import mean_squared_error
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
@@ -18,6 +17,8 @@ ROUNDING = 1 / (12 * 255**2)
 
 def psnr(exact: np.ndarray, output: np.ndarray, inside: np.ndarray) -> float:
     """Decibels over the pixels inside the mask, images in [0, 1]."""
+    from skimage.metrics import mean_squared_error  # slow to import, and not every command measures
+
     return -10 * math.log10(max(mean_squared_error(exact[inside], output[inside]), ROUNDING))
 
 

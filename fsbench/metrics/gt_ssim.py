@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
@@ -13,8 +12,12 @@ from fsbench.registry import metrics
 
 def ssim(exact: np.ndarray, output: np.ndarray, inside: np.ndarray) -> float:
     """Mean of the structural similarity map over the pixels inside the mask, images in [0, 1]."""
-    _, similarity = structural_similarity(exact, output, channel_axis=2, data_range=1.0, gaussian_weights=True, sigma=1.5,
-                                          use_sample_covariance=False, full=True)
+    from skimage.metrics import structural_similarity  # slow to import, and not every command measures
+
+    _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
+        exact, output, channel_axis=2, data_range=1.0, gaussian_weights=True, sigma=1.5,
+        use_sample_covariance=False, full=True,
+    )
     return float(similarity[inside].mean())
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.special import ndtr, stdtrit
 
 
 def cluster_bootstrap(
@@ -35,6 +34,8 @@ def cluster_bootstrap(
     for i in range(resamples):
         picks = [group[j] for group in members for j in random.integers(0, len(group), len(group))]
         drawn[i] = summarise(rows[np.concatenate(picks)])
+    from scipy.special import ndtr, stdtrit  # slow to import, and not every command needs an interval
+
     fewest, freedom = min(map(len, members)), sum(map(len, members)) - len(members)
     tail = float(ndtr(math.sqrt(fewest / (fewest - 1)) * stdtrit(freedom, (1 - confidence) / 2)))
     low, high = np.quantile(drawn, [tail, 1 - tail])
