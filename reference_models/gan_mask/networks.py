@@ -95,12 +95,12 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        n, c, h, w = x.shape
-        layers = (self.query, self.key, self.value)
-        query, key, value = (layer(x).view(n, 1, -1, h * w).transpose(2, 3) for layer in layers)  # (N, 1, HW, C or C/8)
-        pad = (0, c - c // 8)                           # the fused kernels want one width; zeros change no product
-        mixed = F.scaled_dot_product_attention(F.pad(query, pad), F.pad(key, pad), value, scale=1.0)  # (N, 1, HW, C)
-        return x + self.gamma * mixed.transpose(2, 3).reshape(n, c, h, w)
+        # The fused kernels want one width and channels last in memory; zeros change no product.
+        pad = (0, 0, 0, x.shape[1] - x.shape[1] // 8)
+        query, key = (F.pad(layer(x).flatten(2), pad) for layer in (self.query, self.key))
+        rows = (part.transpose(1, 2).unsqueeze(1).contiguous() for part in (query, key, self.value(x).flatten(2)))
+        mixed = F.scaled_dot_product_attention(*rows, scale=1.0)        # (N, 1, HW, C)
+        return x + self.gamma * mixed.squeeze(1).transpose(1, 2).view_as(x)
 
 
 class ResBlock(nn.Module):

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Generator, Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fsbench import registry, training
 from fsbench.contracts import toy_faces
@@ -112,6 +113,11 @@ def test_attention_is_the_published_formula_and_begins_as_the_identity() -> None
     shares = (query.transpose(1, 2) @ key).softmax(-1)                                          # no scaling
     wanted = x + 0.7 * (shares @ value.transpose(1, 2)).transpose(1, 2).view_as(x)
     assert torch.allclose(layer(x), wanted, atol=1e-5)
+
+
+def test_attention_is_fused() -> None:
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):       # raises where a fused kernel cannot take these inputs
+        SelfAttention(64)(torch.zeros(2, 64, 16, 16))
 
 
 def test_icnr_begins_without_a_checkerboard() -> None:
