@@ -69,8 +69,8 @@ def draw_all(view: View) -> Heatmaps:
         groups += [(model, [_by_identity("source", made, view.swapped, names)]) for model, made in view.outputs]
     low, high = 20 * np.quantile(finite([matrix.cosines for _, group in groups for matrix in group]), [0.01, 0.99])
     norm = Normalize(np.floor(low) / 20, max(np.ceil(high), np.floor(low) + 1) / 20)
-    panels = ((title, tuple(_panel(matrix, norm, f"{title}: {matrix.title}, {view.judge}") for matrix in group))
-              for title, group in groups if group)
+    panels = ((title, tuple(_panel(matrix, norm, f"{title}: {matrix.title}, {view.judge}") for matrix in group
+                            if np.isfinite(matrix.cosines).any())) for title, group in groups)
     return Heatmaps(_scale(norm, view.judge), tuple(panels))
 
 

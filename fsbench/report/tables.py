@@ -54,6 +54,15 @@ class Summary:
     unscored: Mapping[str, tuple[str, ...]]             # reason -> columns left out because no model has a value
 
     @property
+    def trivial(self) -> dict[str, list[str]]:
+        """Metrics by the baseline that does no work and yet beats every contestant."""
+        found: dict[str, list[str]] = {}
+        for head in self.heads:
+            if head.trivial_winner:
+                found.setdefault(head.trivial_winner, []).append(head.column.key)
+        return found
+
+    @property
     def coached(self) -> bool:
         """Whether any cell was computed with a judge that its model may have been trained to please."""
         return any(cell.coached for _, rows in self.groups for row in rows for cell in row.cells)
