@@ -53,8 +53,14 @@ def html(run: Run) -> str:
 
 
 def _when(created: str) -> str:
-    """Print an ISO 8601 time for people; what is not one stays as it is."""
+    """Print an ISO 8601 time for people; what is not one stays as it is.
+
+    >>> _when("2026-03-04T05:06:07"), _when("2026-03-04T05:06:07+05:00"), _when("yesterday")
+    ('4 March 2026, 05:06 UTC', '4 March 2026, 00:06 UTC', 'yesterday')
+    """
     try:
-        return datetime.fromisoformat(created).astimezone(UTC).strftime("%d %B %Y, %H:%M UTC").lstrip("0")
+        moment = datetime.fromisoformat(created)
     except ValueError:
         return created
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment    # without a zone it is UTC, as the format says
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
