@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from fsbench.errors import OutputError
 
@@ -67,6 +67,13 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as one safetensors file, atomically."""
+    content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    with atomic_path(path) as partial:
+        partial.write_bytes(content)                    # not save_file: a full disk would not be an OSError there
+
+
 def copy_file(source: Path, path: Path) -> None:
     """Copy a file atomically."""
     with atomic_path(path) as partial:
@@ -96,8 +103,7 @@ class Store:
 
     def save(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Store arrays under a key, atomically."""
-        with atomic_path(self.root / kind / f"{key}.safetensors") as partial:
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial)
+        write_arrays(self.root / kind / f"{key}.safetensors", arrays)
 
     def arrays(self, kind: str, recipe: Any, compute: Callable[[], Mapping[str, np.ndarray]]) -> Arrays:
         """Return what `compute` gives for this recipe, from disk where it was computed before."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import save_file
 
 from fsbench.config import Plan
 from fsbench.errors import OutputError
@@ -16,7 +15,7 @@ from fsbench.harness.obtain import Model, slug
 from fsbench.harness.pairs import Pairs
 from fsbench.images import ImageSet, write_png
 from fsbench.results import FILE_NAME
-from fsbench.store import atomic_path, copy_file, write_text
+from fsbench.store import atomic_path, copy_file, write_arrays, write_text
 
 PLAN_FILE = "plan.json"
 
@@ -80,8 +79,7 @@ class RunFolder:
 
     def write_features(self, judge: str, arrays: dict[str, np.ndarray]) -> None:
         """Write the unit vectors of one judge."""
-        with atomic_path(self.path / "features" / f"{slug(judge)}.safetensors") as partial:
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, partial)
+        write_arrays(self.path / "features" / f"{slug(judge)}.safetensors", arrays)
 
 
 def _text(plan: Plan) -> str:
