@@ -1,0 +1,210 @@
+"""The data set: rows, splits, parameters, cache, processes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fsbench.datasets.synthetic import Synthetic, work
+from fsbench.datasets.synthetic.people import SEEDS
+from fsbench.datasets.synthetic.plan import Plan
+from fsbench.datasets.synthetic.work import KIND, draw_chunk, draw_missing
+from fsbench.errors import BadParameter, DataError, OutputError
+from fsbench.interfaces import Context, Dataset, Faces
+from fsbench.store import Store, fingerprint
+
+SMALL: dict[str, Any] = {"sessions": 3, "images": 4, "gallery": 3, "size": 48}
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def small(context: Context) -> Synthetic:
+    return Synthetic(**SMALL, context=context)
+
+
+def test_is_a_data_set(small: Synthetic) -> None:
+    dataset: Dataset = small
+    info = dataset.info
+    assert info.name == "synthetic"
+    assert info.synthetic
+    assert info.size == 48
+    assert info.splits == ("train", "test", "clips", "gallery")
+
+
+def test_default_sizes_are_what_the_documentation_says() -> None:
+    plan = Plan(people=2, sessions=22, images=20, gallery=50, size=128, seed=0, jitter=0.01, swap="face")
+    count = {split: sum(len(chunk.items) for chunk in plan.chunks(split)) for split in ("train", "test", "clips", "gallery")}
+    assert count == {"train": 2 * 12 * 20, "test": 2 * 10 * 5, "clips": 2 * 2 * 48, "gallery": 50 * 2 * 2}
+
+
+def test_faces_agree_with_each_other(small: Synthetic) -> None:
+    faces = small.faces("train")
+    assert len(faces) == len(faces.crops) == len(faces.landmarks) == 2 * 2 * 4
+    assert faces.masks is not None
+    assert faces.crops.pixels.shape == (16, 48, 48, 3)
+    assert faces.masks.pixels.shape == (16, 48, 48, 1)
+    assert faces.landmarks.shape == (16, 5, 2)
+    assert faces.identities == ["p000", "p001"]
+    assert faces.rows["id"].is_unique
+    assert faces.rows["id"][5] == "p000/s01/0001"
+    assert set(faces.rows.columns[:5]) == {"id", "identity", "session", "clip", "frame"}
+    assert all(faces.rows[tag].dtype == np.float64 and faces.rows[tag].notna().all() for tag in work.TAGS)
+
+
+def test_landmarks_fall_near_the_template(small: Synthetic) -> None:
+    from fsbench.faces.align import TEMPLATE
+
+    faces = small.faces("train")
+    assert np.abs(faces.landmarks.mean(0) / 48 - TEMPLATE).max() < 0.03
+    assert small.landmarks68("train").shape == (16, 68, 2)
+
+
+def test_sessions_are_in_one_split_only(small: Synthetic) -> None:
+    sessions = {split: set(zip(*(small.faces(split).rows[column] for column in ("identity", "session")), strict=True))
+                for split in ("train", "test", "gallery")}
+    sessions["clips"] = {(item.identity, f"s{item.session:02d}")
+                         for chunk in small._plan.chunks("clips") for item in chunk.items}
+    named = list(sessions.values())
+    assert all(named[a].isdisjoint(named[b]) for a in range(4) for b in range(a))
+
+
+def test_gallery_shows_other_people(small: Synthetic) -> None:
+    gallery, train = small.faces("gallery"), small.faces("train")
+    assert gallery.identities == ["p002", "p003", "p004"]
+    assert set(gallery.identities).isdisjoint(train.identities)
+
+
+def test_clips_are_smooth(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fsbench.datasets.synthetic.plan.CLIP_FRAMES", 4)
+    clips = Synthetic(**{**SMALL, "jitter": 0.0}, context=context).faces("clips")
+    assert list(clips.rows["frame"][:4]) == [0, 1, 2, 3]
+    assert list(clips.rows["clip"].unique()) == ["c00", "c01"]
+    steps = np.abs(np.diff(clips.crops.pixels[:4].astype(float), axis=0)).mean((1, 2, 3))
+    apart = np.abs(clips.crops.pixels[0].astype(float) - clips.crops.pixels[4]).mean()
+    assert steps.max() < apart / 2
+
+
+# ------------------------------------------------------------------------------------------------------------ truth
+
+def test_swap_with_oneself_is_the_target(small: Synthetic) -> None:
+    targets = small.faces("test").of("p001")
+    truth = small.truth("p001", targets)
+    np.testing.assert_array_equal(truth.exact.pixels, targets.crops.pixels)
+
+
+def test_truth_changes_the_face_and_little_else(small: Synthetic) -> None:
+    targets = small.faces("test").of("p000")
+    truth = small.truth("p001", targets)
+    change = np.abs(truth.exact.pixels.astype(float) - targets.crops.pixels).mean(-1)
+    mask = truth.mask.pixels[..., 0] / 255
+    assert (change * mask).sum() / mask.sum() > 12
+    outside = mask == 0
+    assert (change[outside] > 8).mean() < 0.1           # cast shadows, and the rim of the chin
+
+
+def test_truth_follows_the_order_of_the_targets(small: Synthetic) -> None:
+    targets = small.faces("test").of("p000")
+    order = np.arange(len(targets))[::-1]
+    straight, turned = small.truth("p001", targets), small.truth("p001", targets.select(order))
+    np.testing.assert_array_equal(straight.exact.pixels[order], turned.exact.pixels)
+
+
+def test_truth_of_unknown_names_is_refused(small: Synthetic) -> None:
+    targets = small.faces("test")
+    with pytest.raises(DataError, match="no identity 'p999'"):
+        small.truth("p999", targets)
+    foreign = Faces(targets.crops, targets.rows.assign(id="elsewhere"), targets.landmarks, targets.masks)
+    with pytest.raises(DataError, match="elsewhere is not an image"):
+        small.truth("p001", foreign)
+
+
+# ------------------------------------------------------------------------------------------------------- parameters
+
+@pytest.mark.parametrize(("name", "value"), [("people", 1), ("sessions", 1), ("images", 0), ("gallery", -1), ("size", 31),
+                                             ("size", 1025), ("seed", -1), ("jitter", 0.2), ("swap", "neck")])
+def test_bad_parameters(name: str, value: Any, context: Context) -> None:
+    with pytest.raises(BadParameter, match=name):
+        Synthetic(**{name: value}, context=context)
+
+
+def test_unknown_split(small: Synthetic) -> None:
+    with pytest.raises(DataError, match="train, test"):
+        small.faces("validation")  # type: ignore[arg-type]
+
+
+def test_revision_covers_parameters_and_renderer(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Synthetic(context=context).info.revision
+    assert plain == Synthetic(context=context).info.revision
+    assert plain != Synthetic(seed=1, context=context).info.revision
+    monkeypatch.setattr("fsbench.datasets.synthetic.dataset.VERSION", 0)
+    assert plain != Synthetic(context=context).info.revision
+
+
+def test_seeds_give_other_people(context: Context) -> None:
+    one = Synthetic(**SMALL, context=context).faces("gallery").crops.pixels
+    other = Synthetic(**SMALL, seed=1, context=context).faces("gallery").crops.pixels
+    assert np.abs(one.astype(float) - other).mean() > 10
+
+
+def test_chosen_seeds_are_unique_and_enough() -> None:
+    assert len(set(SEEDS)) == len(SEEDS) >= 52          # a pair and a gallery of fifty
+
+
+# ------------------------------------------------------------------------------------------------------------ cache
+
+@pytest.fixture
+def plan() -> Plan:
+    return Plan(people=2, sessions=3, images=2, gallery=0, size=32, seed=0, jitter=0.01, swap="face")
+
+
+def stored(store: Store) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((store.root / KIND).iterdir())}
+
+
+def test_same_bytes_twice_and_with_helpers(plan: Plan, tmp_path: Path) -> None:
+    stores = [Store(tmp_path / name) for name in ("once", "again", "helped")]
+    for store, workers in zip(stores, (1, 1, 2), strict=True):
+        told: list[int] = []
+        draw_missing(plan.chunks("train"), store, CPU, told.append, workers)
+        assert sum(told) == 2 * 2 * 2
+    once, again, helped = map(stored, stores)
+    assert once == again == helped
+
+
+def test_only_what_is_missing_is_drawn(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, chunks, drawn = Store(tmp_path), plan.chunks("train"), []
+    draw_missing(chunks, store, CPU, lambda n: None, 1)
+    before = stored(store)
+    (tmp_path / KIND / f"{fingerprint(chunks[2].recipe)}.safetensors").unlink()
+    monkeypatch.setattr(work, "draw_chunk", lambda chunk, device: drawn.append(chunk) or draw_chunk(chunk, device))
+    draw_missing(chunks, store, CPU, lambda n: None, 1)
+    assert drawn == [chunks[2]]
+    assert stored(store) == before
+
+
+def test_interrupted_drawing_keeps_finished_chunks(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, chunks = Store(tmp_path), plan.chunks("train")
+
+    def stop(n: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        draw_missing(chunks, store, CPU, stop, 1)
+    assert len(stored(store)) == 1
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_a_dead_helper_is_reported(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(work.sys, "executable", "/bin/true")
+    with pytest.raises(OutputError, match="ended from outside"):
+        draw_missing(plan.chunks("train"), Store(tmp_path), CPU, lambda n: None, 2)
+
+
+def test_chunks_survive_json(plan: Plan) -> None:
+    for chunk in (*plan.chunks("test"), plan.exact(plan.chunks("test")[0], 1)):
+        assert type(chunk).from_json(dataclasses.asdict(chunk)) == chunk
