@@ -1,7 +1,7 @@
 """The only place that knows files, 8-bit pixels and resize filters.
 
-In memory an image is float32 RGB `(N, 3, H, W)` in [0, 1]. An `ImageSet` holds
-many as 8-bit and gives them out as such.
+In memory an image is float32 RGB `(N, 3, H, W)` in [0, 1]. An `ImageSet` holds many as 8-bit pixels and gives them out
+in that form.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def read_image(path: Path) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB, upright, the first frame where there are several.
 
     Transparent parts become white, 16-bit levels are divided by 257, CMYK is converted without a colour profile.
-    Raises BadImage for a file that is missing, empty, truncated, not an image or larger than MAX_PIXELS.
+    Raises BadImage for a file that is missing, empty, truncated, not an image or larger than MAX_PIXELS; the size is
+    read from the header, before anything is decoded.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")                  # of odd metadata, and of sizes that are checked here
