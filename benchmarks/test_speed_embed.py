@@ -21,7 +21,7 @@ from fsbench.faces.detect import Detector
 from fsbench.images import to_bytes, to_float
 
 IMAGES = 32
-ALLOWED = 1.5                                           # times the bare network; measured: 1.3
+ALLOWED = 1.75                                          # times the bare network; measured: 1.3 on an idle machine
 
 
 @pytest.fixture(autouse=True)
