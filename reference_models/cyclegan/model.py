@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from fsbench import __version__
 from fsbench.errors import CheckpointError, UsageError
+from fsbench.faces.align import TEMPLATE
+from fsbench.images import to_float
 from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Training
 from fsbench.registry import swappers
 from fsbench.training import load_model, one_thread, save_model, train
-from reference_models.crops import cut, pack, paste
+from reference_models.crops import cut, oval, pack, paste
 from reference_models.cyclegan.learner import CycleGanLearner
 from reference_models.cyclegan.networks import ARCHITECTURES, ResnetGenerator, Size
 
@@ -27,8 +29,8 @@ class CycleGan:
     """CycleGAN between two identities: ResNet generators, patch discriminators, cycle and identity losses.
 
     `size` standard sees 128 pixels (6 blocks), large 256 (9 blocks), tiny 64 (3 narrow blocks); auto takes standard on
-    a GPU, tiny on a CPU. With `mask`, generators also answer an alpha mask that composes their image with their input.
-    Source: Zhu et al. 2017, arXiv:1703.10593.
+    a GPU, tiny on a CPU. Images are pasted as an oval; with `mask`, the generators also answer an alpha mask that
+    composes image and input, in training and in the output. Source: Zhu et al. 2017, arXiv:1703.10593.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class CycleGan:
     def budgets(self) -> Mapping[str, int]:
         """Steps of the named budgets; short is about 150 s of two CPU cores for tiny."""
         if self.size == "tiny":
-            return {"smoke": 6, "short": 700, "full": 20_000}
+            return {"smoke": 6, "short": 550, "full": 20_000}
         return {"smoke": 2, "short": 60, "full": 100_000}
 
     def fit(self, data: Faces, budget: Budget, progress: Progress, checkpoint: Path) -> Training:
@@ -105,6 +107,9 @@ class CycleGan:
             target.device)
 
     def _swap(self, generator: nn.Module, target: Tensor) -> Tensor:
-        region = cut(target, ARCHITECTURES[self.size].resolution)
-        answer = generator(region * 2 - 1)
-        return paste(answer.image / 2 + 0.5, answer.alpha, target)
+        size = ARCHITECTURES[self.size].resolution
+        image, alpha = generator(cut(target, size) * 2 - 1)
+        if not self.mask:                               # the whole region would end in a visible square
+            face = to_float(oval(TEMPLATE[None] * size, size)).to(image.device)     # (1, 1, S, S) of a crop
+            alpha = cut(face, size).expand(len(target), -1, -1, -1)
+        return paste(image / 2 + 0.5, alpha, target)

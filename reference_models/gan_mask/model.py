@@ -69,7 +69,7 @@ class GanMask:
     def budgets(self) -> Mapping[str, int]:
         """Steps of the named budgets; short is about 150 s of two CPU cores for tiny."""
         if self.size == "tiny":
-            return {"smoke": 8, "short": 1800, "full": 12_000}
+            return {"smoke": 8, "short": 2600, "full": 12_000}
         return {"smoke": 2, "short": 60 if self.size == "standard" else 120, "full": 40_000}
 
     # ------------------------------------------------------------------------------------------------------ training

@@ -203,9 +203,9 @@ class TinyDecoder(nn.Module):
     def __init__(self, norm: Norm) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            up_shuffle(128, 64, norm),                  # 8
-            up_shuffle(64, 32, norm),                   # 16
-            up_shuffle(32, 24, norm),                   # 32
+            up_shuffle(128, 96, norm),                  # 8
+            up_shuffle(96, 48, norm),                   # 16
+            up_shuffle(48, 24, norm),                   # 32
             SameConv(24, 16, 3, bias=True), nn.PixelShuffle(2),     # 64
         )
 

@@ -64,7 +64,7 @@ def test_lite_and_tiny_are_as_small_as_they_say() -> None:
     lite, tiny = Swapnet("lite", "instance", 2), Swapnet("tiny", "none", 2)
     assert count(lite.encoder) == pytest.approx(14.9e6, rel=5e-3)
     assert count(lite.decoders[0]) == pytest.approx(0.42e6, rel=2e-2)
-    assert count(tiny) < 2.5e6
+    assert count(tiny) < 3e6
 
 
 @pytest.mark.parametrize(("size", "norm"), [
