@@ -8,6 +8,9 @@
     DIR/features/JUDGE.safetensors   unit vectors: `references` (R, D), and per model (N, D) in the order of its samples;
                              a row of NaN is an image in which no face was found
     DIR/outputs/MODEL/SOURCE/ID.png, DIR/inputs/{target,exact/SOURCE}/ID.png, DIR/inputs/source/IDENTITY.png
+    DIR/models/MODEL.safetensors     trained weights
+
+Names that are not plain stand in paths as `slug` writes them.
 
 The number SCHEMA grows with every change of shape; `UPGRADES[n]` turns a file of schema n into one of schema n + 1.
 Files of a newer schema are refused. Null plus counts for what could not be scored: never NaN, never a sentinel.
@@ -23,7 +26,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
 from fsbench.errors import ResultError
-from fsbench.store import write_text
+from fsbench.store import fingerprint, write_text
 
 SCHEMA = 1
 UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -164,6 +167,16 @@ class RunResult(Record):
 def column(metric: str, judge: str | None) -> str:
     """Return the name of a metric's column in samples.parquet."""
     return f"{metric}@{judge}" if judge else metric
+
+
+def slug(label: str) -> str:
+    """A label as a file name; different labels get different names.
+
+    >>> slug("gan_mask"), slug("gan_mask(size=lite)")[:18]
+    ('gan_mask', 'gan_mask_size_lite')
+    """
+    plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in label).strip("_.")
+    return plain if plain == label else f"{plain}-{fingerprint(label)[:6]}"
 
 
 def save(result: RunResult, folder: Path) -> None:

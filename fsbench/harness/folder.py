@@ -11,10 +11,10 @@ import pandas as pd
 
 from fsbench.config import Plan
 from fsbench.errors import OutputError
-from fsbench.harness.obtain import Model, slug
+from fsbench.harness.obtain import Model
 from fsbench.harness.pairs import Pairs
 from fsbench.images import ImageSet, write_png
-from fsbench.results import FILE_NAME
+from fsbench.results import FILE_NAME, slug
 from fsbench.store import atomic_path, copy_file, write_arrays, write_text
 
 PLAN_FILE = "plan.json"

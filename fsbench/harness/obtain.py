@@ -124,13 +124,3 @@ def _finished(record: Path, weights: Path) -> Training | None:
         return Training(**said) if said.pop("sha256") == file_sha256(weights) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None                                     # not there, or damaged from outside: train again
-
-
-def slug(label: str) -> str:
-    """A label as a file name; different labels get different names.
-
-    >>> slug("gan_mask"), slug("gan_mask(size=lite)")[:18]
-    ('gan_mask', 'gan_mask_size_lite')
-    """
-    plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in label).strip("_.")
-    return plain if plain == label else f"{plain}-{fingerprint(label)[:6]}"

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from fsbench import results
-from fsbench.results import MetricRecord, ModelRecord, RunResult, Value
+from fsbench.results import MetricRecord, ModelRecord, RunResult, Value, slug
 
 HEADLINE = "id_similarity"
 NOTHING_SWAPPED = "copy_target"
@@ -119,7 +119,7 @@ def _table(path: Path, needed: tuple[str, ...], gaps: list[str]) -> pd.DataFrame
 
 def _features(run: Run, judge: str, gaps: list[str]) -> Features:
     """Vectors whose number fits the tables; a model's may be missing, the references' may not."""
-    name = f"features/{judge}.safetensors"
+    name = f"features/{slug(judge)}.safetensors"
     try:
         arrays = load_file(run.folder / name)
     except FileNotFoundError:

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 
 Fsbench = Callable[..., subprocess.CompletedProcess[str]]
 MAIN = [sys.executable, "-m", "fsbench"]
-SMALL = "synthetic(sessions=7,images=6,size=96,gallery=8)"
+SMALL = "synthetic(sessions=7,images=8,size=96,gallery=8)"
 MODELS = "copy_target,exact,gan_mask,cyclegan"
 
 
@@ -48,9 +48,13 @@ def test_the_ceiling_is_above_the_floor(out: Path) -> None:
 
 
 def test_every_value_has_counts_and_an_interval_around_it(out: Path) -> None:
-    for value in values(out).values():
-        assert 0 < value["n_scored"] <= value["n_total"]
-        assert value["low"] <= value["value"] <= value["high"], value
+    for (model, _), value in values(out).items():
+        assert 0 <= value["n_scored"] <= value["n_total"] == 6 * 2
+        if model in ("copy_target", "copy_source", "alpha_paste", "exact"):
+            assert value["n_scored"] > 0
+            assert value["low"] <= value["value"] <= value["high"], value
+        elif value["value"] is None:                    # what a model makes after a few steps may have no face
+            assert value["reason"]
 
 
 def test_the_result_says_how_the_models_came_to_be(out: Path) -> None:
@@ -70,8 +74,11 @@ def test_the_files_of_a_run_agree(out: Path) -> None:
     assert len(features["references"]) == len(references)
     for model, rows in samples.groupby("model"):
         assert len(features[model]) == len(rows)
-        mean = values(out)[model, "id_similarity"]["value"]
-        assert rows["id_similarity@dlib_resnet"].mean() == pytest.approx(mean, abs=1e-6)
+        scored = rows["id_similarity@dlib_resnet"].dropna()
+        value = values(out)[model, "id_similarity"]
+        assert len(scored) == value["n_scored"]
+        if len(scored):
+            assert scored.mean() == pytest.approx(value["value"], abs=1e-6)
     for path in samples["output"]:
         with Image.open(out / path) as image:
             assert image.size == (96, 96)
