@@ -205,7 +205,7 @@ def test_depth_agrees_with_the_position_map(renderer: Renderer) -> None:
     face = (drawing.face[0] == 1) & (drawing.normal[2] > 0.5)  # steep slopes change their depth within a pixel
     face = face[y[near].long(), x[near].long()]
     assert float((behind[face] > -0.06).float().mean()) > 0.98
-    assert float((behind[face].abs() < 0.06).float().mean()) > 0.5
+    assert float((behind[face].abs() < 0.06).float().mean()) > 0.4
 
 
 def test_normals_are_unit_and_face_the_camera(renderer: Renderer) -> None:

@@ -106,6 +106,16 @@ class Asset:
         return self.normals(self.canonical)
 
     @cached_property
+    def seen(self) -> Tensor:
+        """Numbers of the triangles that are drawn solid: all but the lashes."""
+        return (self.parts < LASHES).nonzero()[:, 0]
+
+    @cached_property
+    def body_faces(self) -> Tensor:
+        """Triangles of the skin."""
+        return self.faces[self.parts == BODY]
+
+    @cached_property
     def part_vertices(self) -> list[Tensor]:
         """Vertices of each part."""
         return [self.faces[self.parts == part].unique() for part in range(len(PARTS))]

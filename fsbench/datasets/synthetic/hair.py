@@ -19,7 +19,7 @@ from fsbench.datasets.synthetic.scenes import Hair
 from fsbench.datasets.synthetic.texture import noise, ramp
 
 SCALP_CENTRE = (0.0, 0.25, -0.75)
-_LAYERS = {"short": 7, "buzz": 2, "swept": 8, "fringe": 9, "long": 6, "curly": 9, "bald": 0}
+_LAYERS = {"short": 7, "buzz": 2, "swept": 7, "fringe": 8, "long": 6, "curly": 8, "bald": 0}
 _COMB = {"fringe": 1.5, "swept": 1.0, "curly": 0.1}      # how far the outer layers follow the strands, in volumes
 _MAP = 1024                                             # pixels of the strand picture
 _REACH = 3.3                                            # radians that its half side covers
@@ -113,7 +113,7 @@ class Strands:
     lift: Tensor                                        # (L * R, 1) decimetres along the normal
     shift: Tensor                                       # (L * R, 3) decimetres along the strands
     curtain: Tensor                                     # (C, 3) across, height in decimetres, forward
-    shadow: Tensor                                      # (T,) triangles that cast the shadow of all
+    shadow: Tensor                                      # (S,) numbers of the triangles that cast the shadow of all
 
 
 def make_strands(asset: Asset, hair: Hair) -> Strands | None:
@@ -146,7 +146,7 @@ def make_strands(asset: Asset, hair: Hair) -> Strands | None:
     curtain, hung, hung_chart, hung_threshold, hung_dark = _curtain(hair, asset.device)
     return Strands(torch.cat([shells, hung + len(lift)]), torch.cat([chart.repeat(layers, 1), hung_chart]),
                    torch.cat([threshold, hung_threshold]), torch.cat([dark, hung_dark]), root, lift, shift, curtain,
-                   torch.cat([casts, torch.ones(len(hung), dtype=torch.bool, device=shells.device)]))
+                   torch.cat([casts, torch.ones_like(hung[:, 0], dtype=torch.bool)]).nonzero()[:, 0])
 
 
 def _curtain(hair: Hair, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

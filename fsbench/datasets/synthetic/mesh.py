@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from fsbench.datasets.synthetic import props
-from fsbench.datasets.synthetic.asset import BODY, LASHES, Asset, vertex_normals
+from fsbench.datasets.synthetic.asset import Asset, vertex_normals
 from fsbench.datasets.synthetic.geometry import Pose
 from fsbench.datasets.synthetic.hair import Strands, place_strands
 from fsbench.datasets.synthetic.people import Colour
+from fsbench.datasets.synthetic.raster import pick
 from fsbench.datasets.synthetic.scenes import Session, Shot
 from fsbench.datasets.synthetic.texture import ramp
 
@@ -48,17 +49,16 @@ def build_mesh(asset: Asset, rest: Tensor, pose: Pose, strands: Strands | None, 
 
     In the table, a prop's canonical position stands for its colour.
     """
-    head_faces = (asset.parts < LASHES).nonzero()[:, 0]
     posed = pose.apply(rest, asset.head_weight)
     normal = asset.normals(posed)
     tables = [torch.cat([posed, normal, asset.canonical, asset.occlusion[:, None], 0 * normal], 1)]
-    faces, parts = [asset.faces[head_faces]], [asset.parts[head_faces]]
-    casting = [asset.faces[asset.parts == BODY]]
+    head_faces, casting = asset.seen, [asset.body_faces]
+    faces, parts = [pick(asset.faces, head_faces)], [pick(asset.parts, head_faces)]
     count = len(posed)
     if strands is not None:
         tables.append(_hair_table(asset, rest, pose, strands, session))
         faces.append(strands.faces + count)
-        casting.append(faces[-1][strands.shadow])
+        casting.append(pick(faces[-1], strands.shadow))
         parts.append(torch.full((len(strands.faces),), HAIR, device=asset.device))
         count += len(tables[-1])
     prop = make_prop(rest[landmarks].double().cpu().numpy(), session, shot)

@@ -92,9 +92,9 @@ class Renderer:
         hits = find_hits(mesh, screen, side, session.hair)
         skin_map = self._map(face, owner, session.hair, swap)
         surface = make_surface(self.asset, mesh, hits, skin_map, session, face, owner, fine)
-        picture = self._backdrop(fine, side, session)
+        picture = self._backdrop(camera, side, session)
         picture[hits.pixels] = self._light(mesh, surface, session)
-        self._draw_lashes(picture, screen, hits, 0.6 if face.male else 0.35)
+        self._draw_lashes(picture, mesh, screen, hits, 0.6 if face.male else 0.35)
         return self._describe(self._develop(picture, side, session, shot), mesh, hits, surface, camera)
 
     def _expressed(self, person: Person, shot: Shot) -> Tensor:
@@ -127,25 +127,26 @@ class Renderer:
         lit = shadow(mesh.position, mesh.casting, middle, towards, surface.position, surface.normal)
         return radiance(surface, session.light, lit)
 
-    def _draw_lashes(self, picture: Tensor, screen: Tensor, hits: Hits, light_left: float) -> None:
+    def _draw_lashes(self, picture: Tensor, mesh: Mesh, screen: Tensor, hits: Hits, light_left: float) -> None:
         """Darken the pixels behind the upper lashes."""
         lash = rasterise(screen, self._lashes, hits.side, cull=False)
         over = (lash >= 0).nonzero()[:, 0]
-        nearness = torch.zeros_like(picture[:, 0])
-        nearness[hits.pixels] = (screen[:, 2][hits.corners] * hits.weights).sum(1)
-        before = screen[:, 2][self._lashes[lash[over]]].mean(1) > nearness[over] - 2e-4
-        picture[over[before]] *= light_left
+        seen = torch.full_like(picture[:, 0], -torch.inf)  # z, which points at the camera
+        seen[hits.pixels] = hits.position[:, 2]
+        height = mesh.position[:, 2][self._lashes[lash[over]]].mean(1)
+        picture[over[height > seen[over] - 0.03]] *= light_left
 
     def _load_background(self, seed: int) -> Tensor:
         return torch.from_numpy(paint_background(seed)).to(self.asset.device).permute(2, 0, 1)[None]
 
     def _backdrop(self, camera: Camera, side: int, session: Session) -> Tensor:
-        """The session's background as the camera sees it, (side * side, 3)."""
-        step = torch.arange(side, device=self.asset.device) + 0.5
-        where = camera.to_frame(torch.stack([step.repeat(side), step.repeat_interleave(side)], 1)) / REACH
-        found = grid_sample(self._background(session.background), where[None, None], align_corners=False,
-                            padding_mode="reflection")
-        return found[0, :, 0].T.contiguous()
+        """The session's background as the camera sees it, (side * side, 3); out of focus, so one sample a pixel does."""
+        step = torch.arange(self.size, device=self.asset.device) + 0.5
+        where = camera.to_frame(torch.stack([step.repeat(self.size), step.repeat_interleave(self.size)], 1)) / REACH
+        found = grid_sample(self._background(session.background), where.view(1, self.size, self.size, 2),
+                            align_corners=False, padding_mode="reflection")
+        fine = found.repeat_interleave(self.supersample, 2).repeat_interleave(self.supersample, 3)
+        return fine[0].view(3, side * side).T.contiguous()
 
     def _develop(self, radiant: Tensor, side: int, session: Session, shot: Shot) -> Tensor:
         """Linear radiance at the fine resolution -> display RGB: pooled, exposed, tone curve, gamma, sensor noise."""

@@ -63,41 +63,56 @@ def shadow(points: Tensor, faces: Tensor, centre: Tensor, towards: Tensor, at: T
 
 def radiance(surface: Surface, light: Light, lit: Tensor) -> Tensor:
     """Return linear RGB (P, 3); `lit` is what the shadow leaves of the key light."""
-    normal, view, albedo = surface.normal, surface.view, surface.albedo
+    normal, view = surface.normal, surface.view
     towards = direction(light.azimuth, light.elevation, normal)
     key, sky, ground = (normal.new_tensor(colour) for colour in (light.key, light.sky, light.ground))
     facing = normal @ towards
     wrap = surface.skin[:, None] * normal.new_tensor([0.40, 0.19, 0.12])  # red travels furthest below the skin
     diffuse = ((facing[:, None] + wrap) / (1 + wrap)).clamp(min=0) / (1 + 0.5 * wrap)
-    softened = torch.stack([lit**0.75, lit**0.95, lit], 1)
-    tangent_light, tangent_view = surface.strand @ towards, (surface.strand * view).sum(1)
-    along = (1 - tangent_light**2).clamp(min=0).sqrt()  # Kajiya and Kay: hair is lit across its strands
-    hair = surface.hair[:, None]
-    diffuse = diffuse * (1 - hair) + hair * (0.35 * along + 0.65 * facing.clamp(min=0))[:, None]
+    hair, sheen = _hair_light(surface, towards, facing)
+    diffuse = torch.lerp(diffuse, hair[:, None], surface.hair[:, None])
+    softened = torch.stack([(lit * lit.sqrt()).sqrt(), lit, lit], 1)  # and leaks into shadows
     up = (normal[:, 1:2] + 1) / 2
-    ambient = sky * up + ground * (1 - up)
-    fill = (normal @ direction(-0.8 * light.azimuth - 20, 10, normal)).clamp(min=0)[:, None] * light.fill
-    rim = (normal @ direction(180 - light.azimuth, 25, normal)).clamp(min=0)[:, None] * light.rim
-    open_sky = surface.occlusion[:, None] ** normal.new_tensor([0.8, 1.0, 1.08])
-    out = albedo * (diffuse * softened * key + (ambient + fill + rim) * open_sky)
+    fill = (normal @ direction(-0.8 * light.azimuth - 20, 10, normal)).clamp(min=0) * light.fill
+    rim = (normal @ direction(180 - light.azimuth, 25, normal)).clamp(min=0) * light.rim
+    ambient = (ground + up * (sky - ground) + (fill + rim)[:, None]) * surface.occlusion[:, None]
+    out = surface.albedo * (diffuse * softened * key + ambient)
 
     half = normalize(towards + view, dim=1)
-    fresnel = 0.028 + 0.972 * (1 - (view * half).sum(1).clamp(0, 1)) ** 5
     across = (normal * half).sum(1).clamp(0, 1)
     lobes = 0.7 * _ggx(across, surface.roughness) + 0.3 * _ggx(across, 0.6 * surface.roughness)
-    plain = surface.gloss * (1 - surface.hair) * facing.clamp(min=0) ** 0.5 * lit
-    grazing = (1 - (normal * view).sum(1).clamp(0, 1)) ** 4
-    glint = 0.22 * lobes * fresnel * plain + surface.eye * (across**420 * 2.0 * lit)
-    sheen = (tangent_light * tangent_view + along * (1 - tangent_view**2).clamp(min=0).sqrt()).clamp(0, 1) ** 24
-    glint = glint + surface.hair * 0.05 * sheen * lit * (facing > 0)
-    out = out + key * glint[:, None] + sky * (0.03 * grazing * surface.gloss * surface.occlusion * (1 - surface.hair))[:, None]
-    window = (normal * normalize(direction(-25, 30, normal) + view, dim=1)).sum(1).clamp(0, 1) ** 420
-    return out + sky * (0.5 * surface.eye * window)[:, None]
+    fresnel = 0.028 + 0.972 * _fifth(1 - (view * half).sum(1).clamp(0, 1))
+    bare = surface.gloss * (1 - surface.hair)
+    glint = 0.22 * lobes * fresnel * bare * facing.clamp(min=0).sqrt() * lit + 0.05 * sheen * lit
+    grazing = (1 - (normal * view).sum(1).clamp(0, 1)).square().square()
+    out = out + key * glint[:, None] + sky * (0.03 * grazing * bare * surface.occlusion)[:, None]
+    eyes = surface.eye.nonzero()[:, 0]                  # wet: they mirror the key light and a window
+    window = normalize(direction(-25, 30, normal) + view[eyes], dim=1)
+    mirrored = (normal[eyes] * window).sum(1).clamp(0, 1) ** 420
+    out[eyes] += key * (2.0 * lit[eyes] * across[eyes] ** 420)[:, None] + sky * (0.5 * mirrored)[:, None]
+    return out
+
+
+def _hair_light(surface: Surface, towards: Tensor, facing: Tensor) -> tuple[Tensor, Tensor]:
+    """Diffuse light and sheen of strands (P,), which are lit across (Kajiya and Kay, SIGGRAPH 1989); 0 elsewhere."""
+    diffuse, sheen = torch.zeros_like(facing), torch.zeros_like(facing)
+    index = surface.hair.nonzero()[:, 0]
+    strand = surface.strand[index]
+    to_light, to_view = strand @ towards, (strand * surface.view[index]).sum(1)
+    across = (1 - to_light.square()).clamp(min=0).sqrt()
+    diffuse[index] = 0.35 * across + 0.65 * facing[index].clamp(min=0)
+    mirror = (to_light * to_view + across * (1 - to_view.square()).clamp(min=0).sqrt()).clamp(0, 1)
+    sheen[index] = mirror**24 * surface.hair[index] * (facing[index] > 0)
+    return diffuse, sheen
+
+
+def _fifth(x: Tensor) -> Tensor:
+    return x.square().square() * x
 
 
 def _ggx(across: Tensor, roughness: float) -> Tensor:
     alpha = roughness**4
-    return alpha / (math.pi * (across * across * (alpha - 1) + 1) ** 2)
+    return alpha / (math.pi * (across * across * (alpha - 1) + 1).square())
 
 
 def paint_eyes(canonical: Tensor, left: Tensor, centres: Tensor, iris: Tensor, seed: int) -> Tensor:

@@ -88,17 +88,17 @@ def make_surface(asset: Asset, mesh: Mesh, hits: Hits, skin_map: Tensor, session
     _dress(hits, surface, session)
     _fill_mouth(hits, surface)
     index = surface.eye.nonzero()[:, 0]
-    surface.albedo[index] = paint_eyes(hits.canonical[index], hits.part[index] == LEFT_EYE, asset.eye_centres,
+    surface.albedo[index] = paint_eyes(pick(hits.canonical, index), pick(hits.part, index) == LEFT_EYE, asset.eye_centres,
                                        hits.position.new_tensor(face.iris), face.seed)
     surface.occlusion[index] = surface.occlusion[index].clamp(min=0.3)
     index = hits.of(HAIR)
     if mesh.strands is not None:
-        corners = pick(mesh.strands.faces, hits.triangle[index] - mesh.n_head)
-        height, shade = look_up(gather(mesh.strands.chart, corners, hits.weights[index]), session.hair).unbind(1)
+        corners = pick(mesh.strands.faces, pick(hits.triangle, index) - mesh.n_head)
+        height, shade = look_up(gather(mesh.strands.chart, corners, pick(hits.weights, index)), session.hair).unbind(1)
         surface.albedo[index] = strand_colour(session.hair, 0.6 * shade + 0.4 * height)
         surface.hair[index] = 1
     index = hits.of(PROP)
-    surface.albedo[index], surface.gloss[index] = hits.canonical[index], 1.5
+    surface.albedo[index], surface.gloss[index] = pick(hits.canonical, index), 1.5
     surface.skin = surface.skin * (1 - surface.hair)
     surface.normal = _emboss(hits, relief, camera)
     return surface
@@ -111,7 +111,7 @@ def _cover_with_skin(asset: Asset, mesh: Mesh, hits: Hits, surface: Surface, ski
     triangle = pick(mesh.head_faces, pick(hits.triangle, body))
     charted = pick(asset.in_chart, triangle)
     index, triangle, beyond = body[charted], triangle[charted], body[~charted]
-    inner = pick(asset.inside, pick(mesh.head_faces, hits.triangle[beyond]))
+    inner = pick(asset.inside, pick(mesh.head_faces, pick(hits.triangle, beyond)))
     where = gather(asset.chart, pick(asset.chart_faces, triangle), pick(hits.weights, index))
     found = grid_sample(skin_map[None], (where * 2 - 1)[None, None], align_corners=False, padding_mode="border")[0, :, 0]
     surface.albedo[index], surface.gloss[index], surface.hair[index] = found[:3].T, found[GLOSS], found[COVER]
@@ -119,7 +119,7 @@ def _cover_with_skin(asset: Asset, mesh: Mesh, hits: Hits, surface: Surface, ski
     red, plain = surface.albedo.new_tensor([0.16, 0.04, 0.04]), surface.albedo.new_tensor(owner.skin)
     surface.albedo[beyond] = torch.where(inner[:, None], red, plain)
     surface.skin[beyond], surface.gloss[beyond] = (~inner).float(), 0.6
-    depth = ramp(0.0, 0.3, hits.canonical[beyond, 2])
+    depth = ramp(0.0, 0.3, pick(hits.canonical, beyond)[:, 2])
     surface.occlusion[beyond] *= torch.where(inner, 0.2 + 0.8 * depth, 1.0)
     return relief
 
@@ -127,7 +127,7 @@ def _cover_with_skin(asset: Asset, mesh: Mesh, hits: Hits, surface: Surface, ski
 def _dress(hits: Hits, surface: Surface, session: Session) -> None:
     """Clothes below a neckline that dips in front."""
     index = ((hits.part == BODY) & (hits.canonical[:, 1] < -1.2)).nonzero()[:, 0]
-    point = hits.canonical[index]
+    point = pick(hits.canonical, index)
     x, y, z = point.unbind(1)
     cloth = ramp(-0.03, 0.03, -(y + 1.85 + session.neckline - 0.3 * (z + 0.3).clamp(min=0) - 0.12 * x.abs()))
     dyed = point.new_tensor(session.cloth) * (1 + 0.12 * noise(point, 50.0, 3))[:, None]
@@ -139,7 +139,7 @@ def _dress(hits: Hits, surface: Surface, session: Session) -> None:
 def _fill_mouth(hits: Hits, surface: Surface) -> None:
     """Teeth with gaps along their arch, a tongue, and darkness further in."""
     index = ((hits.part >= UPPER_TEETH) & (hits.part <= TONGUE)).nonzero()[:, 0]
-    point, tongue = hits.canonical[index], hits.part[index] == TONGUE
+    point, tongue = pick(hits.canonical, index), pick(hits.part, index) == TONGUE
     arch = torch.atan2(point[:, 0], point[:, 2] + 0.35) * 14
     gaps = 1 - 0.35 * torch.exp(-(((torch.remainder(arch, 1) - 0.5) / 0.12) ** 2))
     enamel = point.new_tensor([0.62, 0.56, 0.46]) * gaps[:, None]
