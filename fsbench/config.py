@@ -29,10 +29,10 @@ class Plan(BaseModel):
 
     dataset: str = "synthetic"
     models: tuple[str, ...] = ("gan_mask", "cyclegan")
-    baselines: bool = True                              # add copy_target, copy_source, alpha_paste and exact
-    metrics: tuple[str, ...] = ()                       # empty: all
+    baselines: bool = True  # add copy_target, copy_source, alpha_paste and exact
+    metrics: tuple[str, ...] = ()  # empty: all
     judges: tuple[str, ...] = ("dlib_resnet",)
-    budget: str = "auto"                                # auto is short on a CPU, full on a GPU
+    budget: str = "auto"  # auto is short on a CPU, full on a GPU
     seed: int = 0
     device: str = "auto"
     resamples: int = 1000
@@ -54,7 +54,10 @@ class Pipeline(BaseModel):
     @property
     def label(self) -> str:
         """Name in tables: parameters as typed, of a path its last part."""
-        parts = [Spec(spec.name, spec.params, Path(spec.path).name if spec.path else "") for spec in (self.swapper, *self.refiners)]
+        parts = [
+            Spec(spec.name, spec.params, Path(spec.path).name if spec.path else "")
+            for spec in (self.swapper, *self.refiners)
+        ]
         return "+".join(map(str, parts))
 
 
@@ -89,5 +92,7 @@ def parse_budget(text: str) -> str | int | float:
         return text
     match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)s", text)
     if match is None or float(match[1] or match[2]) <= 0:
-        raise UsageError(f"cannot read --budget {text!r}", "use smoke, short, full, a number of steps (2000) or seconds (180s)")
+        raise UsageError(
+            f"cannot read --budget {text!r}", "use smoke, short, full, a number of steps (2000) or seconds (180s)"
+        )
     return int(match[1]) if match[1] else float(match[2])

@@ -51,8 +51,16 @@ def toy_faces(identities: int = 2, sessions: int = 3, images: int = 4, size: int
     for person in range(identities):
         for session in range(sessions):
             for frame in range(images):
-                rows.append({"id": f"toy{person}/s{session}/{frame:04d}", "identity": f"toy{person}", "session": f"s{session}",
-                             "clip": "", "frame": frame, "yaw": float(random.uniform(-30, 30))})
+                rows.append(
+                    {
+                        "id": f"toy{person}/s{session}/{frame:04d}",
+                        "identity": f"toy{person}",
+                        "session": f"s{session}",
+                        "clip": "",
+                        "frame": frame,
+                        "yaw": float(random.uniform(-30, 30)),
+                    }
+                )
                 coarse = torch.from_numpy(random.uniform(0, 1, (1, 3, 4, 4)).astype(np.float32) * 0.5 + 0.25 * person)
                 smooth = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False)
                 pixels.append(ImageSet.of(smooth.clamp(0, 1)).pixels[0])
@@ -69,17 +77,24 @@ def toy_batch(n: int = 6, size: int = 64, seed: int = 0) -> Batch:
     random = torch.Generator().manual_seed(seed)
     output = (0.5 * target.crops[:] + 0.5 * torch.rand(target.crops[:].shape, generator=random)).clamp(0, 1)
     vectors = torch.nn.functional.normalize(torch.randn(len(faces) + n, 16, generator=random), dim=1)
-    view = vectors[len(faces):].clone()
+    view = vectors[len(faces) :].clone()
     view[-1] = torch.nan
     own = torch.from_numpy(np.flatnonzero(faces.rows["identity"] == "toy1")[:n])
     judgement = Judgement("toy", view, vectors[own], vectors[: len(faces)], faces.rows.assign(split="test"))
     assert target.masks is not None
-    return Batch(Source("toy0", source.crops[:4]), target.rows, output, target.crops[:], judgement,
-                 exact=source.crops[list(range(n))], mask=target.masks[:])
+    return Batch(
+        Source("toy0", source.crops[:4]),
+        target.rows,
+        output,
+        target.crops[:],
+        judgement,
+        exact=source.crops[list(range(n))],
+        mask=target.masks[:],
+    )
 
 
 def check_swapper(swapper: Swapper | Oracle) -> None:
-    """Shapes, range, determinism, untouched inputs, independence of batch size; for a Trainable also `check_training`."""
+    """Shapes, range, determinism, untouched inputs, independence of batch size; a Trainable also passes `check_training`."""
     _check_docstring(swapper)
     faces = toy_faces()
     if isinstance(swapper, Trainable):
@@ -98,12 +113,16 @@ def check_swapper(swapper: Swapper | Oracle) -> None:
     assert torch.equal(before[0], source.images), "swap() changed the source images it was given"
     assert torch.equal(before[1], target), "swap() changed the target images it was given"
     assert torch.equal(output, again), "swap() gave another answer the second time"
-    assert torch.allclose(output, alone, atol=TOLERANCE), "the output for an image depends on the other images of the batch"
+    assert torch.allclose(output, alone, atol=TOLERANCE), (
+        "the output for an image depends on the other images of the batch"
+    )
 
 
 def check_training(swapper: Trainable, faces: Faces | None = None) -> None:
     """Named budgets, a training of two steps, and a saved file that gives the same model; a damaged one is refused."""
-    assert set(swapper.budgets) >= {"smoke", "short", "full"}, "budgets must say how many steps smoke, short and full are"
+    assert set(swapper.budgets) >= {"smoke", "short", "full"}, (
+        "budgets must say how many steps smoke, short and full are"
+    )
     faces = faces or toy_faces()
     with tempfile.TemporaryDirectory() as folder:
         weights, damaged = Path(folder) / "model.safetensors", Path(folder) / "damaged.safetensors"
@@ -133,10 +152,14 @@ def check_refiner(refiner: Refiner) -> None:
     with torch.inference_mode():
         output = refiner.refine(batch.output, batch.target, batch.source)
         again = refiner.refine(batch.output, batch.target, batch.source)
-        alone = torch.cat([refiner.refine(batch.output[i : i + 1], batch.target[i : i + 1], batch.source) for i in range(len(output))])
+        alone = torch.cat(
+            [refiner.refine(batch.output[i : i + 1], batch.target[i : i + 1], batch.source) for i in range(len(output))]
+        )
     _check_images(output, batch.target)
     assert torch.equal(output, again), "refine() gave another answer the second time"
-    assert torch.allclose(output, alone, atol=TOLERANCE), "the output for an image depends on the other images of the batch"
+    assert torch.allclose(output, alone, atol=TOLERANCE), (
+        "the output for an image depends on the other images of the batch"
+    )
 
 
 def check_metric(metric: Metric) -> None:
@@ -165,7 +188,7 @@ def check_metric(metric: Metric) -> None:
 
 
 def check_dataset(dataset: Dataset) -> None:
-    """Facts complete; splits consistent, with unique ids, landmarks inside the crops, and sessions that never cross splits."""
+    """Facts complete; splits consistent, with unique ids, finite landmarks, and sessions that never cross splits."""
     info = dataset.info
     assert info.description and info.licence and info.revision, "info must have a description, a licence and a revision"
     assert "test" in info.splits, "a data set needs a test split"
@@ -173,8 +196,12 @@ def check_dataset(dataset: Dataset) -> None:
     for split in info.splits:
         faces = dataset.faces(split)
         rows = faces.rows
-        assert len(rows) == len(faces.crops) == len(faces.landmarks), f"{split}: rows, crops and landmarks differ in number"
-        assert {"id", "identity", "session", "clip", "frame"} <= set(rows), f"{split}: a required column of rows is missing"
+        assert len(rows) == len(faces.crops) == len(faces.landmarks), (
+            f"{split}: rows, crops and landmarks differ in number"
+        )
+        assert {"id", "identity", "session", "clip", "frame"} <= set(rows), (
+            f"{split}: a required column of rows is missing"
+        )
         assert rows["id"].is_unique, f"{split}: ids are not unique"
         assert faces.crops.pixels.shape[1:] == (info.size, info.size, 3), f"{split}: crops are not {info.size} pixels"
         assert np.isfinite(faces.landmarks).all(), f"{split}: landmarks are not finite"
@@ -185,7 +212,9 @@ def check_dataset(dataset: Dataset) -> None:
     targets = test.select(np.flatnonzero(test.rows["identity"] != source)[:2])
     truth = dataset.truth(source, targets)
     if truth is not None:
-        assert len(truth.exact) == len(truth.mask) == len(targets), "truth() owes one exact swap and one mask per target"
+        assert len(truth.exact) == len(truth.mask) == len(targets), (
+            "truth() owes one exact swap and one mask per target"
+        )
 
 
 def check_embedder(embedder: Embedder) -> None:
@@ -198,23 +227,31 @@ def check_embedder(embedder: Embedder) -> None:
         alone = torch.cat([embedder.embed(crops[i : i + 1], landmarks[i : i + 1]) for i in range(len(crops))])
         landmarks[0] = torch.nan
         without = embedder.embed(crops, landmarks)
-    assert features.shape == (len(crops), embedder.info.dim), f"features are {tuple(features.shape)}, info.dim is {embedder.info.dim}"
+    assert features.shape == (len(crops), embedder.info.dim), (
+        f"features are {tuple(features.shape)}, info.dim is {embedder.info.dim}"
+    )
     assert torch.isfinite(features).all(), "features are not finite"
-    assert torch.allclose(features, alone, rtol=1e-3, atol=1e-4), "the features of an image depend on the other images of the batch"
+    assert torch.allclose(features, alone, rtol=1e-3, atol=1e-4), (
+        "the features of an image depend on the other images of the batch"
+    )
     assert without[0].isnan().all(), "an image without landmarks must get a row of NaN"
-    assert torch.allclose(without[1:], features[1:], rtol=1e-3, atol=1e-4), "an image without landmarks changes the others' features"
+    assert torch.allclose(without[1:], features[1:], rtol=1e-3, atol=1e-4), (
+        "an image without landmarks changes the others' features"
+    )
 
 
 def _check_docstring(plugin: object) -> None:
     said = inspect.getdoc(type(plugin)) or ""
-    assert said.split("\n\n")[0].strip().endswith((".", ";")), "the docstring's first paragraph must be a sentence: tables and reports print it"
+    assert said.split("\n\n")[0].strip().endswith((".", ";")), (
+        "the docstring's first paragraph must be a sentence: tables and reports print it"
+    )
 
 
 def _check_images(output: Tensor, target: Tensor) -> None:
     assert isinstance(output, Tensor) and output.shape == target.shape, "an output has its target's shape"
     assert output.dtype == torch.float32, f"outputs are {output.dtype}, not float32"
     assert torch.isfinite(output).all(), "outputs are not finite"
-    assert -TOLERANCE <= float(output.min()) and float(output.max()) <= 1 + TOLERANCE, "outputs leave the range [0, 1]"
+    assert float(output.min()) >= -TOLERANCE and float(output.max()) <= 1 + TOLERANCE, "outputs leave the range [0, 1]"
 
 
 def _rows(metric: Metric, batches: list[Batch]) -> np.ndarray:
@@ -230,19 +267,35 @@ def _cut(batch: Batch, i: int) -> Batch:
     view = batch.judgement
     assert view is not None and batch.exact is not None and batch.mask is not None
     here = slice(i, i + 1)
-    return replace(batch, rows=batch.rows.iloc[here].reset_index(drop=True), output=batch.output[here], target=batch.target[here],
-                   judgement=replace(view, output=view.output[here], target=view.target[here]),
-                   exact=batch.exact[here], mask=batch.mask[here])
+    return replace(
+        batch,
+        rows=batch.rows.iloc[here].reset_index(drop=True),
+        output=batch.output[here],
+        target=batch.target[here],
+        judgement=replace(view, output=view.output[here], target=view.target[here]),
+        exact=batch.exact[here],
+        mask=batch.mask[here],
+    )
 
 
 def _crowded(batch: Batch) -> Batch:
     """Add strangers to the gallery, for metrics that need more than two people."""
     view = batch.judgement
     assert view is not None
-    strangers = pd.DataFrame([{"id": f"x{i}", "identity": f"stranger{i}", "session": "s0", "clip": "", "frame": 0, "split": "gallery"}
-                              for i in range(10)])
-    vectors = torch.nn.functional.normalize(torch.randn(10, view.references.shape[1], generator=torch.Generator().manual_seed(9)), dim=1)
-    return replace(batch, judgement=replace(view, references=torch.cat([view.references, vectors]),
-                                            reference_rows=pd.concat([view.reference_rows, strangers], ignore_index=True)))
-
-
+    strangers = pd.DataFrame(
+        [
+            {"id": f"x{i}", "identity": f"stranger{i}", "session": "s0", "clip": "", "frame": 0, "split": "gallery"}
+            for i in range(10)
+        ]
+    )
+    vectors = torch.nn.functional.normalize(
+        torch.randn(10, view.references.shape[1], generator=torch.Generator().manual_seed(9)), dim=1
+    )
+    return replace(
+        batch,
+        judgement=replace(
+            view,
+            references=torch.cat([view.references, vectors]),
+            reference_rows=pd.concat([view.reference_rows, strangers], ignore_index=True),
+        ),
+    )

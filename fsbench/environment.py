@@ -70,8 +70,10 @@ def find_device(name: str) -> torch.device:
     except RuntimeError as error:
         raise UsageError(f"unknown device {name!r}", "use auto, cpu, cuda or cuda:N") from error
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
-        raise DeviceError(f"--device {name}: torch {torch.__version__} finds {torch.cuda.device_count()} CUDA devices",
-                          "use --device cpu, or install a CUDA build of torch and a driver that it supports")
+        raise DeviceError(
+            f"--device {name}: torch {torch.__version__} finds {torch.cuda.device_count()} CUDA devices",
+            "use --device cpu, or install a CUDA build of torch and a driver that it supports",
+        )
     return device
 
 
@@ -110,8 +112,12 @@ def git_state() -> str:
     if not (root / ".git").exists():
         return ""
     try:
-        said = [subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, timeout=10, check=True).stdout
-                for command in (("rev-parse", "HEAD"), ("status", "--porcelain"))]
+        said = [
+            subprocess.run(
+                ["git", "-C", str(root), *command], capture_output=True, text=True, timeout=10, check=True
+            ).stdout
+            for command in (("rev-parse", "HEAD"), ("status", "--porcelain"))
+        ]
     except (OSError, subprocess.SubprocessError):
         return ""
     return said[0].strip() + (" (modified)" if said[1].strip() else "")
@@ -143,4 +149,6 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )

@@ -41,7 +41,7 @@ class Context:
     device: torch.device
     store: Store
     data_root: Path
-    path: str = ""                                      # what followed `@` or `:` in the specification
+    path: str = ""  # what followed `@` or `:` in the specification
     stage: Callable[[str], Progress] = lambda title: silent  # opens a progress bar with that title
     log: Callable[[str], None] = lambda message: None
 
@@ -54,10 +54,10 @@ class Faces:
     `frame` (int), and any number of float columns with facts about the image (`yaw`, `pitch` in degrees, ...).
     """
 
-    crops: ImageSet                                     # (N, 3, S, S)
+    crops: ImageSet  # (N, 3, S, S)
     rows: pd.DataFrame
-    landmarks: np.ndarray                               # (N, 5, 2) float32: eyes, nose tip, mouth corners, image-left first
-    masks: ImageSet | None = None                       # (N, 1, S, S) face region, where it is known
+    landmarks: np.ndarray  # (N, 5, 2) float32: eyes, nose tip, mouth corners, image-left first
+    masks: ImageSet | None = None  # (N, 1, S, S) face region, where it is known
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -71,8 +71,12 @@ class Faces:
         """Return the entries that a boolean mask or a list of indices names, in that order."""
         keep = np.asarray(keep)
         index = np.flatnonzero(keep) if keep.dtype == bool else keep.astype(np.int64)
-        return Faces(self.crops.select(index), self.rows.iloc[index].reset_index(drop=True), self.landmarks[index],
-                     self.masks.select(index) if self.masks is not None else None)
+        return Faces(
+            self.crops.select(index),
+            self.rows.iloc[index].reset_index(drop=True),
+            self.landmarks[index],
+            self.masks.select(index) if self.masks is not None else None,
+        )
 
     def of(self, identity: str) -> Faces:
         """Return the entries of one identity."""
@@ -84,26 +88,27 @@ class Source:
     """The person whose identity an output should show."""
 
     identity: str
-    images: Tensor                                      # (K, 3, S, S) training crops, spread over sessions
+    images: Tensor  # (K, 3, S, S) training crops, spread over sessions
 
 
 @dataclass(frozen=True)
 class Truth:
     """The exact answer to a set of pairs."""
 
-    exact: ImageSet                                     # (N, 3, S, S)
-    mask: ImageSet                                      # (N, 1, S, S) where target or exact output shows the face
+    exact: ImageSet  # (N, 3, S, S)
+    mask: ImageSet  # (N, 1, S, S) where target or exact output shows the face
 
 
 # ------------------------------------------------------------------------------------------------------- data sets
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
     """What a data set says about itself; `notes` and `warnings` are printed and stored with every result."""
 
     name: str
-    revision: str                                       # changes whenever an image, a split or a crop could change
-    size: int                                           # pixels, height and width of a crop
+    revision: str  # changes whenever an image, a split or a crop could change
+    size: int  # pixels, height and width of a crop
     description: str
     licence: str
     splits: tuple[Split, ...]
@@ -123,11 +128,12 @@ class Dataset(Protocol):
         ...
 
     def truth(self, source: str, targets: Faces) -> Truth | None:
-        """Return the exact swaps of identity `source` into entries of this data set, or None where they are not known."""
+        """Return the exact swaps of identity `source` into entries of this data set, None where they are not known."""
         ...
 
 
 # -------------------------------------------------------------------------------------------------------- swappers
+
 
 class Swapper(Protocol):
     """Puts the source's face into target images."""
@@ -166,9 +172,9 @@ class Training:
     """What a training run did, stored with the result."""
 
     steps: int
-    seconds: float                                      # over all sessions, where it was interrupted and resumed
-    settings: Mapping[str, Any] = field(default_factory=dict)   # size, batch, parameters, ... as JSON values
-    coaches: tuple[str, ...] = ()                       # families of recognisers in the loss; such a judge is flagged
+    seconds: float  # over all sessions, where it was interrupted and resumed
+    settings: Mapping[str, Any] = field(default_factory=dict)  # size, batch, parameters, ... as JSON values
+    coaches: tuple[str, ...] = ()  # families of recognisers in the loss; such a judge is flagged
     notes: tuple[str, ...] = ()
 
 
@@ -176,7 +182,7 @@ class Training:
 class Trainable(Protocol):
     """A swapper that learns its identities from the training sessions."""
 
-    budgets: Mapping[str, int]                          # steps of the named budgets smoke, short and full
+    budgets: Mapping[str, int]  # steps of the named budgets smoke, short and full
 
     def fit(self, data: Faces, budget: Budget, progress: Progress, checkpoint: Path) -> Training:
         """Train on `data`; write `checkpoint` atomically now and then, and go on from it where it is there."""
@@ -193,15 +199,16 @@ class Trainable(Protocol):
 
 # ------------------------------------------------------------------------------------------------------- embedders
 
+
 @dataclass(frozen=True)
 class EmbedderInfo:
     """What a network says about itself."""
 
-    family: str                                         # networks trained together: a judge of a coach's family is flagged
+    family: str  # networks trained together: a judge of a coach's family is flagged
     dim: int
-    weights: tuple[str, ...]                            # catalogue names of the files it needs
+    weights: tuple[str, ...]  # catalogue names of the files it needs
     description: str
-    version: int = 1                                    # raised whenever alignment or preprocessing changes
+    version: int = 1  # raised whenever alignment or preprocessing changes
 
 
 class Embedder(Protocol):
@@ -216,15 +223,16 @@ class Embedder(Protocol):
 
 # --------------------------------------------------------------------------------------------------------- metrics
 
+
 @dataclass(frozen=True)
 class Judgement:
     """What one recogniser makes of the outputs; vectors have unit length, a row of NaN means that no face was found."""
 
     judge: str
-    output: Tensor                                      # (N, D)
-    target: Tensor                                      # (N, D)
-    references: Tensor                                  # (R, D) held-out images of all identities, and the gallery
-    reference_rows: pd.DataFrame                        # columns of Faces.rows, and `split`
+    output: Tensor  # (N, D)
+    target: Tensor  # (N, D)
+    references: Tensor  # (R, D) held-out images of all identities, and the gallery
+    reference_rows: pd.DataFrame  # columns of Faces.rows, and `split`
 
 
 @dataclass(frozen=True)
@@ -232,12 +240,12 @@ class Batch:
     """Outputs of one swapper for one source identity, with all that a metric may ask for."""
 
     source: Source
-    rows: pd.DataFrame                                  # of the targets, as in Faces.rows
-    output: Tensor                                      # (N, 3, S, S)
-    target: Tensor                                      # (N, 3, S, S)
+    rows: pd.DataFrame  # of the targets, as in Faces.rows
+    output: Tensor  # (N, 3, S, S)
+    target: Tensor  # (N, 3, S, S)
     judgement: Judgement | None = None
-    exact: Tensor | None = None                         # (N, 3, S, S)
-    mask: Tensor | None = None                          # (N, 1, S, S)
+    exact: Tensor | None = None  # (N, 3, S, S)
+    mask: Tensor | None = None  # (N, 1, S, S)
 
 
 Need = Literal["judge", "truth"]
@@ -247,18 +255,18 @@ Need = Literal["judge", "truth"]
 class MetricInfo:
     """Facts about a metric that reports and gates rely on."""
 
-    unit: str                                           # "" for a pure number
-    direction: Literal["higher", "lower"]               # which is better
+    unit: str  # "" for a pure number
+    direction: Literal["higher", "lower"]  # which is better
     bounds: tuple[float, float]
     needs: tuple[Need, ...]
-    no_face: str                                        # what happens to an output in which no face is found
-    reference: str                                      # paper and section, or where the definition comes from
+    no_face: str  # what happens to an output in which no face is found
+    reference: str  # paper and section, or where the definition comes from
     min_samples: int = 1
-    digits: int = 3                                     # decimals that make sense to print
+    digits: int = 3  # decimals that make sense to print
 
 
 class Metric(Protocol):
-    """One number per model. Rows are the only state, so batching, resuming and intervals are written once, elsewhere."""
+    """One number per model. Rows are the only state: batching, resuming and intervals are written once, elsewhere."""
 
     info: MetricInfo
 

@@ -125,10 +125,14 @@ class Entry(Generic[T]):
 
     def build(self, spec: Spec, context: Any) -> T:
         """Make an instance; raises BadParameter for a parameter it does not have or a value it does not take."""
-        from pydantic import TypeAdapter, ValidationError  # costs a tenth of a second, which `fsbench --help` does not have
+        from pydantic import (
+            TypeAdapter,
+            ValidationError,
+        )  # costs a tenth of a second, which `fsbench --help` does not have
 
-        hints = typing.get_type_hints(inspect.getattr_static(self.factory, "__init__") if isinstance(self.factory, type)
-                                      else self.factory)
+        hints = typing.get_type_hints(
+            inspect.getattr_static(self.factory, "__init__") if isinstance(self.factory, type) else self.factory
+        )
         values: dict[str, Any] = {}
         for key, text in spec.params.items():
             if key not in self.parameters:
@@ -138,8 +142,10 @@ class Entry(Generic[T]):
                 values[key] = TypeAdapter(hints.get(key, str)).validate_python(text)
             except ValidationError as error:
                 reason = error.errors()[0]["msg"]
-                raise BadParameter(f"{self.name}({key}={text}): {reason[0].lower()}{reason[1:]}",
-                                   f"its default is {self.parameters[key].default!r}") from error
+                raise BadParameter(
+                    f"{self.name}({key}={text}): {reason[0].lower()}{reason[1:]}",
+                    f"its default is {self.parameters[key].default!r}",
+                ) from error
         if "context" in inspect.signature(self.factory).parameters:
             values["context"] = replace(context, path=spec.path)
         return self.factory(**values)
@@ -150,7 +156,7 @@ class Registry(Generic[T]):
 
     def __init__(self, kind: str, listing: str) -> None:
         self.kind = kind
-        self.listing = listing                          # the command that lists them
+        self.listing = listing  # the command that lists them
         self._entries: dict[str, Entry[T]] = {}
 
     def register(self, name: str) -> Callable[[Factory[T]], Factory[T]]:
@@ -161,7 +167,9 @@ class Registry(Generic[T]):
         def add(factory: Factory[T]) -> Factory[T]:
             taken = self._entries.get(name)
             if taken is not None and taken.origin != factory.__module__:
-                raise PluginError(f"{self.kind} {name!r} of {factory.__module__} is registered by {taken.origin} already")
+                raise PluginError(
+                    f"{self.kind} {name!r} of {factory.__module__} is registered by {taken.origin} already"
+                )
             self._entries[name] = Entry(name, factory)
             return factory
 
@@ -205,9 +213,9 @@ def load_plugins() -> list[Broken]:
     for point in found:
         if point.value in _loaded:
             continue
-        _loaded[point.value] = None                     # set first: a plug-in that asks for names while it is imported must not recurse
+        _loaded[point.value] = None  # set first: a plug-in that asks for names while it is imported must not recurse
         try:
             importlib.import_module(point.module)
-        except Exception as error:  # noqa: BLE001 - anything may go wrong in somebody else's module, and must stay theirs
+        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a plug-in must stay its own
             _loaded[point.value] = Broken(point.value, f"{type(error).__name__}: {error}")
     return [broken for broken in _loaded.values() if broken is not None]

@@ -2,11 +2,11 @@
 
     DIR/result.json          RunResult: every value with interval, counts and provenance; written last, so a run without
                              it is not finished
-    DIR/samples.parquet      one row per output: model, source, the target's columns of `Faces.rows`, `output` (path below
-                             DIR) and one column per metric (`metric`, or `metric@judge`), null where not scorable
+    DIR/samples.parquet      one row per output: model, source, the target's columns of `Faces.rows`, `output` (path
+                             below DIR) and one column per metric (`metric`, `metric@judge`), null where not scorable
     DIR/references.parquet   one row per reference image: the columns of `Faces.rows`, and `split`
-    DIR/features/JUDGE.safetensors   unit vectors: `references` (R, D), and per model (N, D) in the order of its samples;
-                             a row of NaN is an image in which no face was found
+    DIR/features/JUDGE.safetensors   unit vectors: `references` (R, D), and per model (N, D) in the order of its
+                             samples; a row of NaN is an image in which no face was found
     DIR/outputs/MODEL/SOURCE/ID.png, DIR/inputs/{target,exact/SOURCE}/ID.png, DIR/inputs/source/IDENTITY.png
     DIR/models/MODEL.safetensors     trained weights
 
@@ -46,7 +46,7 @@ class Value(Record):
     metric: str
     judge: str | None = None
     value: FiniteFloat | None
-    low: FiniteFloat | None = None                      # of the interval; null where there are fewer than two clusters a stratum
+    low: FiniteFloat | None = None  # of the interval; null where there are fewer than two clusters a stratum
     high: FiniteFloat | None = None
     n_scored: int
     n_total: int
@@ -80,14 +80,14 @@ class TrainingRecord(Record):
 class ModelRecord(Record):
     """One row of the table."""
 
-    name: str                                           # as the table shows it and `--model` takes it
-    spec: str                                           # as typed
+    name: str  # as the table shows it and `--model` takes it
+    spec: str  # as typed
     summary: str
     kind: Literal["baseline", "ceiling", "trained", "loaded"]
     training: TrainingRecord | None = None
-    weights_sha256: str = ""                            # of the trained or loaded file
-    swap_seconds: FiniteFloat | None = None             # per image, model only; null where outputs came from the cache
-    n_no_face: int = 0                                  # outputs in which the detector found no face
+    weights_sha256: str = ""  # of the trained or loaded file
+    swap_seconds: FiniteFloat | None = None  # per image, model only; null where outputs came from the cache
+    n_no_face: int = 0  # outputs in which the detector found no face
     notes: tuple[str, ...] = ()
 
 
@@ -99,7 +99,7 @@ class JudgeRecord(Record):
     description: str
     dim: int
     version: int
-    weights: dict[str, str]                             # catalogue name -> sha256
+    weights: dict[str, str]  # catalogue name -> sha256
     licences: tuple[str, ...] = ()
 
 
@@ -122,7 +122,7 @@ class DatasetRecord(Record):
     licence: str
     size: int
     synthetic: bool
-    content: dict[str, str]                             # split -> SHA-256 of its pixels
+    content: dict[str, str]  # split -> SHA-256 of its pixels
     identities: tuple[IdentityRecord, ...]
     notes: tuple[str, ...] = ()
 
@@ -146,7 +146,7 @@ class RunResult(Record):
     """All that one `fsbench run` found."""
 
     schema_number: int = Field(SCHEMA, alias="schema")
-    created: str                                        # ISO 8601, UTC
+    created: str  # ISO 8601, UTC
     command: str
     seed: int
     seconds: FiniteFloat
@@ -190,8 +190,10 @@ def load(folder: Path) -> RunResult:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ResultError(f"{folder} holds no finished run (no {FILE_NAME})",
-                          "name the --out directory of a run; an interrupted one is finished by: fsbench run ... --resume") from None
+        raise ResultError(
+            f"{folder} holds no finished run (no {FILE_NAME})",
+            "name the --out directory of a run; an interrupted one is finished by: fsbench run ... --resume",
+        ) from None
     except (OSError, ValueError) as error:
         raise ResultError(f"{path} cannot be read: {error}", "the file is damaged; run again") from error
     return parse(raw, str(path))
@@ -203,8 +205,10 @@ def parse(raw: Any, origin: str) -> RunResult:
     if not isinstance(number, int):
         raise ResultError(f"{origin} is not an fsbench result: it has no schema number")
     if number > SCHEMA:
-        raise ResultError(f"{origin} was written by a newer fsbench (schema {number}, this one reads up to {SCHEMA})",
-                          "upgrade fsbench to read it")
+        raise ResultError(
+            f"{origin} was written by a newer fsbench (schema {number}, this one reads up to {SCHEMA})",
+            "upgrade fsbench to read it",
+        )
     for step in range(number, SCHEMA):
         raw = {**UPGRADES[step](raw), "schema": step + 1}
     try:
@@ -212,4 +216,6 @@ def parse(raw: Any, origin: str) -> RunResult:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ResultError(f"{origin} is not a valid result: {where}: {first['msg']}", "the file was edited or damaged; run again") from error
+        raise ResultError(
+            f"{origin} is not a valid result: {where}: {first['msg']}", "the file was edited or damaged; run again"
+        ) from error

@@ -52,10 +52,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
         partial.replace(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutputError(f"no space left on the disk that holds {path.parent}",
-                              "free some space, or point --out and FSBENCH_CACHE elsewhere; finished work is kept") from error
+            raise OutputError(
+                f"no space left on the disk that holds {path.parent}",
+                "free some space, or point --out and FSBENCH_CACHE elsewhere; finished work is kept",
+            ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EPERM):
-            raise OutputError(f"cannot write {path}: {error.strerror}", "choose another --out or FSBENCH_CACHE") from error
+            raise OutputError(
+                f"cannot write {path}: {error.strerror}", "choose another --out or FSBENCH_CACHE"
+            ) from error
         raise
     finally:
         partial.unlink(missing_ok=True)
@@ -71,7 +75,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays as one safetensors file, atomically."""
     content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     with atomic_path(path) as partial:
-        partial.write_bytes(content)                    # not save_file: a full disk would not be an OSError there
+        partial.write_bytes(content)  # not save_file: a full disk would not be an OSError there
 
 
 def copy_file(source: Path, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,9 +34,9 @@ def fresh_context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
 
 
 @pytest.fixture(scope="session")
-def shared() -> Iterator[Path]:
+def shared() -> Path:
     """Photographs and weights that cannot be redistributed; tests that need them skip where they are missing."""
     path = ROOT.parent / "shared"
     if not (path / "data").is_dir():
         pytest.skip(f"needs {path.name}/data beside the project: photographs and weights that cannot be redistributed")
-    yield path
+    return path

@@ -21,8 +21,11 @@ def test_unreadable_budgets(text: str) -> None:
 
 def test_a_pipeline_is_a_swapper_and_refiners() -> None:
     pipeline = parse_pipeline("gan_mask(size=lite)@runs/x/m.safetensors")
-    assert (pipeline.swapper.name, pipeline.swapper.path, pipeline.label) == ("gan_mask", "runs/x/m.safetensors",
-                                                                            "gan_mask(size=lite)@m.safetensors")
+    assert (pipeline.swapper.name, pipeline.swapper.path, pipeline.label) == (
+        "gan_mask",
+        "runs/x/m.safetensors",
+        "gan_mask(size=lite)@m.safetensors",
+    )
     refined = parse_pipeline("gan_mask(size=lite)+prnet(mode=eyes)+blur")
     assert [spec.name for spec in (refined.swapper, *refined.refiners)] == ["gan_mask", "prnet", "blur"]
     assert refined.label == "gan_mask(size=lite)+prnet(mode=eyes)+blur"
@@ -48,6 +51,8 @@ def test_a_wrong_suite_file_names_the_field(tmp_path: Path, text: str, said: str
         load_suite(path)
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[1] / "benchmarks").glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[1] / "benchmarks").glob("*.toml")), ids=lambda path: path.stem
+)
 def test_suites_that_come_with_fsbench_load(path: Path) -> None:
     assert load_suite(path).models

@@ -13,7 +13,13 @@ from fsbench.interfaces import Batch, Context, MetricInfo, Source
 from fsbench.metrics.id_similarity import IdSimilarity
 from fsbench.registry import Registry, load_plugins
 
-SHELVES: list[Registry] = [registry.swappers, registry.refiners, registry.metrics, registry.datasets, registry.embedders]
+SHELVES: list[Registry] = [
+    registry.swappers,
+    registry.refiners,
+    registry.metrics,
+    registry.datasets,
+    registry.embedders,
+]
 
 
 def test_no_builtin_is_broken() -> None:
@@ -22,7 +28,9 @@ def test_no_builtin_is_broken() -> None:
 
 @pytest.mark.parametrize(("shelf", "name"), [(shelf, name) for shelf in SHELVES for name in shelf.names()])
 def test_every_plugin_says_what_it_is(shelf: Registry, name: str) -> None:
-    assert shelf.get(name).summary.endswith((".", ";")), "the first paragraph of the docstring is printed by fsbench list"
+    assert shelf.get(name).summary.endswith((".", ";")), (
+        "the first paragraph of the docstring is printed by fsbench list"
+    )
 
 
 @pytest.mark.parametrize("name", registry.swappers.names())
@@ -61,7 +69,10 @@ class Spoiler:
         return target.mul_(0.5).clone()
 
 
-@pytest.mark.parametrize(("swapper", "said"), [(Whole(), "other images of the batch"), (Bright(), "range"), (Spoiler(), "changed the target")])
+@pytest.mark.parametrize(
+    ("swapper", "said"),
+    [(Whole(), "other images of the batch"), (Bright(), "range"), (Spoiler(), "changed the target")],
+)
 def test_a_bad_swapper_is_caught(swapper: object, said: str) -> None:
     with pytest.raises(AssertionError, match=said):
         contracts.check_swapper(swapper)
@@ -87,7 +98,9 @@ class Unbounded(IdSimilarity):
     info: MetricInfo = replace(IdSimilarity.info, bounds=(2.0, 3.0))
 
 
-@pytest.mark.parametrize(("metric", "said"), [(BatchMean(), "batch size"), (LastRow(), "order"), (Unbounded(), "bounds")])
+@pytest.mark.parametrize(
+    ("metric", "said"), [(BatchMean(), "batch size"), (LastRow(), "order"), (Unbounded(), "bounds")]
+)
 def test_a_bad_metric_is_caught(metric: object, said: str) -> None:
     with pytest.raises(AssertionError, match=said):
         contracts.check_metric(metric)

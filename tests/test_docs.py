@@ -40,8 +40,14 @@ def test_every_command_is_in_the_readme(name: str) -> None:
     assert f"fsbench {name}" in README
 
 
-@pytest.mark.parametrize("name", [name for shelf in (registry.swappers, registry.metrics, registry.datasets, registry.embedders)
-                                  for name in shelf.names()])
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for shelf in (registry.swappers, registry.metrics, registry.datasets, registry.embedders)
+        for name in shelf.names()
+    ],
+)
 def test_every_plugin_is_in_the_readme(name: str) -> None:
     assert f"`{name}" in README
 
@@ -49,8 +55,11 @@ def test_every_plugin_is_in_the_readme(name: str) -> None:
 def test_every_option_has_help() -> None:
     def walk(command: object, path: str) -> None:
         for parameter in getattr(command, "params", []):
-            assert getattr(parameter, "help", "") or parameter.name in ("help", "install_completion", "show_completion"), \
-                f"{path} {parameter.name} has no help"
+            assert getattr(parameter, "help", "") or parameter.name in (
+                "help",
+                "install_completion",
+                "show_completion",
+            ), f"{path} {parameter.name} has no help"
         for name, below in getattr(command, "commands", {}).items():
             walk(below, f"{path} {name}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LAYERS = [                                              # top to bottom; a module may import from its own layer and below
+LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"__main__"},
     {"cli"},
     {"contracts", "harness", "report"},
@@ -24,8 +24,13 @@ LAYERS = [                                              # top to bottom; a modul
     {"store"},
     {"errors"},
 ]
-APART = {"report": {"harness", "contracts"}, "harness": {"report", "contracts"}, "metrics": {"datasets", "embedders"},
-         "datasets": {"metrics", "embedders"}, "embedders": {"metrics", "datasets"}}
+APART = {
+    "report": {"harness", "contracts"},
+    "harness": {"report", "contracts"},
+    "metrics": {"datasets", "embedders"},
+    "datasets": {"metrics", "embedders"},
+    "embedders": {"metrics", "datasets"},
+}
 
 
 def layer(part: str) -> int:
@@ -66,11 +71,14 @@ def test_plugins_use_public_names_only() -> None:
         assert imports(path) <= public, f"{path.relative_to(ROOT)} imports {imports(path) - public}"
 
 
-@pytest.mark.parametrize(("module", "absent"), [
-    ("fsbench", {"torch", "pandas", "PIL", "matplotlib"}),
-    ("fsbench.cli", {"torch", "pandas", "PIL", "matplotlib", "pydantic"}),
-    ("fsbench.report", {"torch"}),
-])
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("fsbench", {"torch", "pandas", "PIL", "matplotlib"}),
+        ("fsbench.cli", {"torch", "pandas", "PIL", "matplotlib", "pydantic"}),
+        ("fsbench.report", {"torch"}),
+    ],
+)
 def test_light_modules_stay_light(module: str, absent: set[str]) -> None:
     code = f"import sys, {module}; print(' '.join(sorted({absent!r} & set(sys.modules))))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -22,7 +22,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "fsbench_example.py").write_text((PACKAGE / "fsbench_example.py").read_text())
     (folder / "fsbench_broken.py").write_text("raise RuntimeError('no licence key')")
     project = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
-    for name, points in ((project["name"], project["entry-points"]["fsbench.plugins"]), ("broken", {"broken": "fsbench_broken"})):
+    for name, points in (
+        (project["name"], project["entry-points"]["fsbench.plugins"]),
+        ("broken", {"broken": "fsbench_broken"}),
+    ):
         info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
@@ -33,7 +36,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def fsbench(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(site)}
-    return subprocess.run([*MAIN, *arguments], capture_output=True, text=True, env=environment, timeout=300, check=False)
+    return subprocess.run(
+        [*MAIN, *arguments], capture_output=True, text=True, env=environment, timeout=300, check=False
+    )
 
 
 def test_its_plugins_are_listed_and_a_broken_package_harms_nobody(site: Path) -> None:
@@ -47,8 +52,18 @@ def test_its_plugins_are_listed_and_a_broken_package_harms_nobody(site: Path) ->
 
 def test_its_plugins_run(site: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = fsbench(site, "run", "--models", "mix,mix(amount=1)+darken", "--dataset", "blobs", "--metrics", "brightness,id_similarity",
-                   "--out", str(out))
+    done = fsbench(
+        site,
+        "run",
+        "--models",
+        "mix,mix(amount=1)+darken",
+        "--dataset",
+        "blobs",
+        "--metrics",
+        "brightness,id_similarity",
+        "--out",
+        str(out),
+    )
     assert done.returncode == 0, done.stderr
     values = {(v["model"], v["metric"]): v for v in json.loads(fsbench(site, "show", str(out), "--json").stdout)}
     bright = {model: values[model, "brightness"]["value"] for model in ("copy_source", "mix", "mix(amount=1)+darken")}
@@ -59,7 +74,9 @@ def test_its_plugins_run(site: Path, tmp_path: Path) -> None:
 
 
 def test_its_plugins_keep_their_contracts(site: Path) -> None:
-    code = ("from fsbench import contracts; import fsbench_example as e; contracts.check_swapper(e.Mix());"
-            "contracts.check_refiner(e.Darken()); contracts.check_metric(e.Brightness());"
-            "contracts.check_dataset(e.Blobs(context=None))")
+    code = (
+        "from fsbench import contracts; import fsbench_example as e; contracts.check_swapper(e.Mix());"
+        "contracts.check_refiner(e.Darken()); contracts.check_metric(e.Brightness());"
+        "contracts.check_dataset(e.Blobs(context=None))"
+    )
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(site)}, check=True, timeout=300)

@@ -35,9 +35,15 @@ def test_a_result_survives_the_disk(tmp_path: Path) -> None:
     assert "NaN" not in (tmp_path / "result.json").read_text()
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    ({"schema": results.SCHEMA + 1}, "newer"), ({"schema": None}, "schema number"), ({"values": 3}, "values"), ({"extra": 1}, "extra"),
-])
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schema": results.SCHEMA + 1}, "newer"),
+        ({"schema": None}, "schema number"),
+        ({"values": 3}, "values"),
+        ({"extra": 1}, "extra"),
+    ],
+)
 def test_other_files_are_refused_in_one_sentence(change: dict, said: str) -> None:
     with pytest.raises(ResultError, match=said):
         results.parse({**fixture(), **change}, "fixture")

@@ -1,4 +1,4 @@
-"""The command line: parse, call, print. Nothing heavy is imported before a command runs, so that --help answers at once."""
+"""The command line: parse, call, print. Nothing heavy is imported before a command runs: --help answers at once."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from fsbench.environment import quiet_openmp
 from fsbench.errors import FsbenchError
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=True, rich_markup_mode="rich", pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
     help="Train or load face-swap models, measure what they do, and write a report that anybody can re-run.\n\n"
-         "Try [bold]fsbench run[/bold]: it trains two models on synthetic people, in about ten minutes on two cores.",
+    "Try [bold]fsbench run[/bold]: it trains two models on synthetic people, in about ten minutes on two cores.",
     epilog="Exit codes: 0 done, 2 something you can put right (one sentence says what and how).",
 )
 app.command("run")(run.run)

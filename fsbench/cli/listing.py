@@ -42,22 +42,38 @@ def list_plugins(
 def _plugins(kind: Kind) -> list[dict[str, str]]:
     from fsbench import registry
 
-    shelves = {Kind.models: (registry.swappers, registry.refiners), Kind.metrics: (registry.metrics,),
-               Kind.datasets: (registry.datasets,), Kind.embedders: (registry.embedders,)}[kind]
+    shelves = {
+        Kind.models: (registry.swappers, registry.refiners),
+        Kind.metrics: (registry.metrics,),
+        Kind.datasets: (registry.datasets,),
+        Kind.embedders: (registry.embedders,),
+    }[kind]
     rows = []
     for shelf in shelves:
         for name in shelf.names():
             entry = shelf.get(name)
             parameters = ", ".join(f"{key}={value.default}" for key, value in entry.parameters.items())
             said = f"{'' if shelf is not registry.refiners else 'refiner: '}{entry.summary}"
-            rows.append({"name": name, "what it is": said, "parameters": parameters, "from": entry.origin.partition(".")[0]})
-    rows += [{"name": broken.origin, "what it is": f"BROKEN: {broken.error}", "parameters": "", "from": broken.origin}
-             for broken in registry.load_plugins()]
+            rows.append(
+                {"name": name, "what it is": said, "parameters": parameters, "from": entry.origin.partition(".")[0]}
+            )
+    rows += [
+        {"name": broken.origin, "what it is": f"BROKEN: {broken.error}", "parameters": "", "from": broken.origin}
+        for broken in registry.load_plugins()
+    ]
     return rows
 
 
 def _weights() -> list[dict[str, str]]:
     from fsbench.weights import CATALOGUE
 
-    return [{"name": name, "file": entry.file, "size": f"{entry.size / 1e6:.1f} MB", "licence": entry.licence,
-             "sha256": entry.sha256[:16]} for name, entry in CATALOGUE.items()]
+    return [
+        {
+            "name": name,
+            "file": entry.file,
+            "size": f"{entry.size / 1e6:.1f} MB",
+            "licence": entry.licence,
+            "sha256": entry.sha256[:16],
+        }
+        for name, entry in CATALOGUE.items()
+    ]

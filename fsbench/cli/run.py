@@ -16,26 +16,52 @@ Text = str | None
 
 
 def run(
-    models: Annotated[Text, typer.Option(
-        "--models", "-m", help="Comma-separated: NAME, NAME(parameter=value), NAME@WEIGHTS, SWAPPER+REFINER. "
-                               "See: fsbench list models. Default: gan_mask,cyclegan.")] = None,
-    dataset: Annotated[Text, typer.Option(
-        "--dataset", "-d", help="NAME, NAME(parameter=value) or folder:PATH. See: fsbench list datasets. Default: synthetic.")] = None,
+    models: Annotated[
+        Text,
+        typer.Option(
+            "--models",
+            "-m",
+            help="Comma-separated: NAME, NAME(parameter=value), NAME@WEIGHTS, SWAPPER+REFINER. "
+            "See: fsbench list models. Default: gan_mask,cyclegan.",
+        ),
+    ] = None,
+    dataset: Annotated[
+        Text,
+        typer.Option(
+            "--dataset",
+            "-d",
+            help="NAME, NAME(parameter=value) or folder:PATH. See: fsbench list datasets. Default: synthetic.",
+        ),
+    ] = None,
     metrics: Annotated[Text, typer.Option(help="Comma-separated. See: fsbench list metrics. Default: all.")] = None,
-    judges: Annotated[Text, typer.Option(help="Recognisers that judge identity. See: fsbench list embedders. "
-                                              "Default: dlib_resnet.")] = None,
-    budget: Annotated[Text, typer.Option(
-        "--budget", "-b", help="How long to train each model: smoke (seconds, tests the plumbing), short (about three minutes on "
-                               "two cores), full (what the authors did; wants a GPU), 2000 (steps) or 180s (seconds). "
-                               "Default: short on a CPU, full on a GPU.")] = None,
-    suite: Annotated[Path | None, typer.Option(help="A TOML file that says all of the above; options typed here win.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="New directory for results. Default: reports/DATASET-DATE-TIME.")] = None,
+    judges: Annotated[
+        Text, typer.Option(help="Recognisers that judge identity. See: fsbench list embedders. Default: dlib_resnet.")
+    ] = None,
+    budget: Annotated[
+        Text,
+        typer.Option(
+            "--budget",
+            "-b",
+            help="How long to train each model: smoke (seconds, tests the plumbing), short (about three minutes on "
+            "two cores), full (what the authors did; wants a GPU), 2000 (steps) or 180s (seconds). "
+            "Default: short on a CPU, full on a GPU.",
+        ),
+    ] = None,
+    suite: Annotated[
+        Path | None, typer.Option(help="A TOML file that says all of the above; options typed here win.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="New directory for results. Default: reports/DATASET-DATE-TIME.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
-    baselines: Annotated[bool, typer.Option(help="Add copy_target, copy_source, alpha_paste and exact to the table.")] = True,
+    baselines: Annotated[
+        bool, typer.Option(help="Add copy_target, copy_source, alpha_paste and exact to the table.")
+    ] = True,
     seed: Annotated[int | None, typer.Option(help="Seed of training and of intervals. Default: 0.")] = None,
     device: Annotated[Text, typer.Option(help="auto, cpu, cuda or cuda:N. Default: auto.")] = None,
-    data_root: Annotated[Path | None, typer.Option(help="Where named data sets lie. Default: FSBENCH_DATA, or the user data "
-                                                        "folder.")] = None,
+    data_root: Annotated[
+        Path | None, typer.Option(help="Where named data sets lie. Default: FSBENCH_DATA, or the user data folder.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
 ) -> None:
     """Train or load models, let each swap the same faces, measure the outputs, and write a report.
@@ -57,7 +83,11 @@ def run(
         "models": tuple(split_list(models)) if models is not None else None,
         "metrics": tuple(split_list(metrics)) if metrics is not None else None,
         "judges": tuple(split_list(judges)) if judges is not None else None,
-        "dataset": dataset, "budget": budget, "seed": seed, "device": device, "baselines": None if baselines else False,
+        "dataset": dataset,
+        "budget": budget,
+        "seed": seed,
+        "device": device,
+        "baselines": None if baselines else False,
     }
     base = load_suite(suite) if suite else Plan()
     plan = Plan(**{**base.model_dump(), **{key: value for key, value in given.items() if value is not None}})

@@ -16,7 +16,9 @@ def show(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --out directory of a run.")],
     model: Annotated[str | None, typer.Option(help="One model only.")] = None,
     metric: Annotated[str | None, typer.Option(help="One metric only.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A list of values, or one object where --model and --metric leave one.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A list of values, or one object where --model and --metric leave one.")
+    ] = False,
 ) -> None:
     """Print the values of a run with their intervals.
 
@@ -28,8 +30,10 @@ def show(
     from fsbench.errors import UnknownName
 
     result = results.load(folder)
-    for kind, name, known in (("model in this run:", model, [m.name for m in result.models]),
-                              ("metric in this run:", metric, [m.name for m in result.metrics])):
+    for kind, name, known in (
+        ("model in this run:", model, [m.name for m in result.models]),
+        ("metric in this run:", metric, [m.name for m in result.metrics]),
+    ):
         if name is not None and name not in known:
             raise UnknownName(kind, name, known)
     values = result.find(model, metric)
@@ -46,7 +50,7 @@ def _object(value: Value) -> dict[str, object]:
 
 
 def print_table(result: RunResult, model: str | None = None, metric: str | None = None) -> None:
-    """Print one row per model and one column per metric and judge, in as many tables as the terminal's width asks for."""
+    """Print one row per model and one column per metric and judge, in as many tables as the terminal asks for."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fsbench import environment, results
-from fsbench.config import Pipeline, Plan, parse_budget
+from fsbench.config import Plan, parse_budget
 from fsbench.errors import NotScorable, PluginError, UsageError
 from fsbench.harness import records, scoring
 from fsbench.harness.folder import RunFolder
@@ -39,7 +39,7 @@ class Bench:
     reference_rows: pd.DataFrame
     scorers: Mapping[str, Metric]
     judges: Mapping[str, Judge]
-    references: Mapping[str, Tensor]                    # judge -> (R, D); the first rows are the test split
+    references: Mapping[str, Tensor]  # judge -> (R, D); the first rows are the test split
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Evaluated:
     """What one model did."""
 
     model: Model
-    outputs: ImageSet                                   # (N, 3, S, S)
-    vectors: Mapping[str, Tensor]                       # judge -> (N, D)
-    rows: Mapping[str, np.ndarray]                      # column of samples.parquet -> (N,)
+    outputs: ImageSet  # (N, 3, S, S)
+    vectors: Mapping[str, Tensor]  # judge -> (N, D)
+    rows: Mapping[str, np.ndarray]  # column of samples.parquet -> (N,)
     values: list[results.Value]
     record: results.ModelRecord
 
@@ -78,7 +78,7 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
         used["gallery"] = gallery
 
     def train_split() -> Faces:
-        if "train" not in used:                         # read only where a model is trained
+        if "train" not in used:  # read only where a model is trained
             used["train"] = dataset.faces("train")
         return used["train"]
 
@@ -92,21 +92,30 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
         paths = folder.write_outputs(one.model.label, bench.pairs, one.outputs)
         folder.write_model(one.model)
         tables.append(bench.pairs.rows.assign(model=one.model.label, output=paths, **one.rows))
-        warnings += records.model_warnings(one.record, len(bench.pairs), [judge.record() for judge in bench.judges.values()])
+        warnings += records.model_warnings(
+            one.record, len(bench.pairs), [judge.record() for judge in bench.judges.values()]
+        )
         done.append(one)
 
     folder.write_table("samples.parquet", pd.concat(tables, ignore_index=True))
     folder.write_table("references.parquet", bench.reference_rows)
     for name, references in bench.references.items():
-        folder.write_features(name, {"references": references.numpy()} | {one.model.label: one.vectors[name].numpy() for one in done})
+        folder.write_features(
+            name, {"references": references.numpy()} | {one.model.label: one.vectors[name].numpy() for one in done}
+        )
     result = results.RunResult(
-        schema=results.SCHEMA, created=datetime.now(UTC).isoformat(timespec="seconds"), command=command, seed=plan.seed,
-        seconds=time.monotonic() - started, environment=environment.describe(context.device),
+        schema=results.SCHEMA,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command,
+        seed=plan.seed,
+        seconds=time.monotonic() - started,
+        environment=environment.describe(context.device),
         dataset=records.dataset_record(plan.dataset, dataset, used),
         protocol=records.protocol_record(bench.pairs, gallery, plan),
         judges=tuple(judge.record() for judge in bench.judges.values()),
         metrics=tuple(records.metric_record(name, metric) for name, metric in bench.scorers.items()),
-        models=tuple(one.record for one in done), values=tuple(value for one in done for value in one.values),
+        models=tuple(one.record for one in done),
+        values=tuple(value for one in done for value in one.values),
         warnings=tuple(warnings),
     )
     results.save(result, out)
@@ -114,7 +123,7 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
 
 
 def check(plan: Plan, context: Context) -> set[str]:
-    """Raise UsageError for whatever in a plan does not exist or cannot be read; returns the models that need the truth."""
+    """Raise UsageError for whatever in a plan does not exist or cannot be read; returns models that need the truth."""
     if plan.budget != "auto":
         parse_budget(plan.budget)
     if plan.resamples < 100:
@@ -130,11 +139,23 @@ def prepare(plan: Plan, dataset: Dataset, test: Faces, gallery: Faces | None, co
     references: dict[str, Tensor] = {}
     sets = [("held-out images", test)] + ([("gallery", gallery)] if gallery is not None else [])
     for name, judge in judges.items():
-        references[name] = torch.cat([
-            embed(judge, faces.crops, find_landmarks(faces.crops, title, context), title, context) for title, faces in sets
-        ])
+        references[name] = torch.cat(
+            [
+                embed(judge, faces.crops, find_landmarks(faces.crops, title, context), title, context)
+                for title, faces in sets
+            ]
+        )
     scorers = {name: metrics.build(name, context) for name in plan.metrics or metrics.names()}
-    return Bench(plan, context, dataset, make_pairs(dataset, test), records.reference_rows(test, gallery), scorers, judges, references)
+    return Bench(
+        plan,
+        context,
+        dataset,
+        make_pairs(dataset, test),
+        records.reference_rows(test, gallery),
+        scorers,
+        judges,
+        references,
+    )
 
 
 def evaluate(bench: Bench, model: Model) -> Evaluated:
@@ -157,7 +178,11 @@ def evaluate(bench: Bench, model: Model) -> Evaluated:
             except NotScorable as why:
                 values.append(scoring.unscorable(metric, model.label, judge, len(bench.pairs), why))
                 continue
-            values.append(scoring.value(scorer, metric, model.label, judge, bench.pairs, measured, bench.plan.resamples, bench.plan.seed))
+            values.append(
+                scoring.value(
+                    scorer, metric, model.label, judge, bench.pairs, measured, bench.plan.resamples, bench.plan.seed
+                )
+            )
             if measured.shape[1] == 1:
                 rows[results.column(metric, judge)] = measured[:, 0]
     record = records.model_record(model, seconds, int(np.isnan(landmarks).any((1, 2)).sum()))
@@ -203,7 +228,12 @@ def swap(model: Model, group: Group, here: slice, target: Tensor) -> Tensor:
             output = refiner.refine(output, target, group.source)
     if not isinstance(output, Tensor) or output.shape != target.shape:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise PluginError(f"{model.label} gave {shape} for targets of {tuple(target.shape)}", "an output has its target's shape")
+        raise PluginError(
+            f"{model.label} gave {shape} for targets of {tuple(target.shape)}", "an output has its target's shape"
+        )
     if not bool(torch.isfinite(output).all()):
-        raise PluginError(f"{model.label} gave values that are not finite", "its training may have diverged: try another seed or budget")
+        raise PluginError(
+            f"{model.label} gave values that are not finite",
+            "its training may have diverged: try another seed or budget",
+        )
     return output

@@ -35,7 +35,11 @@ class RunFolder:
             same = plan_file.read_text(encoding="utf-8") == _text(plan)
             if not (same and resume):
                 state = "a finished run" if (self.path / FILE_NAME).exists() else "an unfinished run"
-                remedy = "add --resume to go on with it, or name another --out" if same else "name another --out, or remove it"
+                remedy = (
+                    "add --resume to go on with it, or name another --out"
+                    if same
+                    else "name another --out, or remove it"
+                )
                 raise OutputError(f"--out {self.path} holds {state}{'' if same else ' of another plan'}", remedy)
         elif self.path.exists() and any(self.path.iterdir()):
             raise OutputError(f"--out {self.path} is not empty and holds no run of fsbench", "name a new directory")
@@ -48,16 +52,22 @@ class RunFolder:
         """Write targets, source references and exact swaps."""
         for group in pairs.groups:
             self._write_images("inputs/target", group.targets.rows["id"], group.targets.crops)
-            self._write_images("inputs/source", pd.Series([group.source.identity]), ImageSet.of(group.source.images[:1]))
+            self._write_images(
+                "inputs/source", pd.Series([group.source.identity]), ImageSet.of(group.source.images[:1])
+            )
             if group.truth is not None:
-                self._write_images(f"inputs/exact/{slug(group.source.identity)}", group.targets.rows["id"], group.truth.exact)
+                self._write_images(
+                    f"inputs/exact/{slug(group.source.identity)}", group.targets.rows["id"], group.truth.exact
+                )
 
     def write_outputs(self, label: str, pairs: Pairs, outputs: ImageSet) -> list[str]:
         """Write a model's outputs; returns their paths below the folder, in the order of the pairs."""
         paths, offset = [], 0
         for group in pairs.groups:
             here = outputs.select(np.arange(offset, offset + len(group.index)))
-            paths += self._write_images(f"outputs/{slug(label)}/{slug(group.source.identity)}", group.targets.rows["id"], here)
+            paths += self._write_images(
+                f"outputs/{slug(label)}/{slug(group.source.identity)}", group.targets.rows["id"], here
+            )
             offset += len(group.index)
         return paths
 

@@ -26,7 +26,7 @@ class Judge:
 
     name: str
     embedder: Embedder
-    key: str                                            # hash of everything that decides its features, but the images
+    key: str  # hash of everything that decides its features, but the images
 
     @classmethod
     def build(cls, text: str, context: Context) -> Judge:
@@ -35,19 +35,30 @@ class Judge:
         entry = embedders.get(spec.name)
         embedder = entry.build(spec, context)
         weights = {name: CATALOGUE[name].sha256 for name in embedder.info.weights}
-        recipe = {"spec": str(spec), "version": embedder.info.version, "weights": weights, "code": code_hash(entry.factory)}
+        recipe = {
+            "spec": str(spec),
+            "version": embedder.info.version,
+            "weights": weights,
+            "code": code_hash(entry.factory),
+        }
         return cls(str(spec), embedder, fingerprint(recipe))
 
     def record(self) -> JudgeRecord:
         """Return what results say about it."""
         info = self.embedder.info
-        return JudgeRecord(name=self.name, family=info.family, description=info.description, dim=info.dim, version=info.version,
-                           weights={name: CATALOGUE[name].sha256 for name in info.weights},
-                           licences=tuple(sorted({CATALOGUE[name].licence for name in info.weights})))
+        return JudgeRecord(
+            name=self.name,
+            family=info.family,
+            description=info.description,
+            dim=info.dim,
+            version=info.version,
+            weights={name: CATALOGUE[name].sha256 for name in info.weights},
+            licences=tuple(sorted({CATALOGUE[name].licence for name in info.weights})),
+        )
 
 
 def find_landmarks(crops: ImageSet, title: str, context: Context) -> np.ndarray:
-    """Five landmarks in the pixels of each crop, (N, 5, 2) float32; NaN where the detector finds no face. Cached by content."""
+    """Five landmarks in the pixels of each crop, (N, 5, 2) float32; NaN where no face is found. Cached by content."""
 
     def compute() -> dict[str, np.ndarray]:
         progress = context.stage(f"finding faces: {title}")
@@ -76,6 +87,10 @@ def embed(judge: Judge, crops: ImageSet, landmarks: np.ndarray, title: str, cont
                 progress(start + len(chunk), len(faces), {})
         return {"vectors": vectors}
 
-    recipe = {"images": crops.content_hash(), "landmarks": fingerprint(np.nan_to_num(landmarks, nan=-1).tolist()), "judge": judge.key,
-              "device": context.device.type}
+    recipe = {
+        "images": crops.content_hash(),
+        "landmarks": fingerprint(np.nan_to_num(landmarks, nan=-1).tolist()),
+        "judge": judge.key,
+        "device": context.device.type,
+    }
     return torch.from_numpy(context.store.arrays("features", recipe, compute)["vectors"])

@@ -28,7 +28,7 @@ class Model:
     summary: str
     swapper: Swapper | Oracle
     refiners: tuple[Refiner, ...]
-    identity: str                                       # hash of everything that decides its outputs
+    identity: str  # hash of everything that decides its outputs
     kind: str
     training: TrainingRecord | None = None
     weights: Path | None = None
@@ -53,8 +53,10 @@ def steps_or_seconds(budget: str, model: Trainable, device: str, seed: int) -> t
     amount = parse_budget(name)
     if isinstance(amount, str):
         if amount not in model.budgets:
-            raise UsageError(f"{type(model).__name__} does not say what --budget {amount} is",
-                             f"it knows {', '.join(model.budgets)}; a number of steps or seconds (180s) always works")
+            raise UsageError(
+                f"{type(model).__name__} does not say what --budget {amount} is",
+                f"it knows {', '.join(model.budgets)}; a number of steps or seconds (180s) always works",
+            )
         return name, Budget(steps=model.budgets[amount], seed=seed)
     return name, Budget(steps=amount, seed=seed) if isinstance(amount, int) else Budget(seconds=amount, seed=seed)
 
@@ -68,10 +70,14 @@ def build(pipeline: Pipeline, context: Context) -> tuple[Entry[Swapper], Swapper
     swapper = entry.build(pipeline.swapper, context)
     if pipeline.swapper.path:
         if not isinstance(swapper, Trainable):
-            raise UsageError(f"{entry.name} has no weights to load from {pipeline.swapper.path}", f"write {entry.name} alone")
+            raise UsageError(
+                f"{entry.name} has no weights to load from {pipeline.swapper.path}", f"write {entry.name} alone"
+            )
         weights = weights_path(pipeline)
         if not weights.is_file():
-            raise CheckpointError(f"no file {weights}", f"name a file that a run wrote: {entry.name}@DIR/models/{entry.name}.safetensors")
+            raise CheckpointError(
+                f"no file {weights}", f"name a file that a run wrote: {entry.name}@DIR/models/{entry.name}.safetensors"
+            )
         swapper.load(weights)
     return entry, swapper, tuple(refiners.build(spec, context) for spec in pipeline.refiners)
 
@@ -85,7 +91,9 @@ def obtain(pipeline: Pipeline, train: Callable[[], Faces], budget: str, seed: in
     """Build a pipeline's models, and load or train where there are weights. A finished training is never repeated."""
     entry, swapper, stages = build(pipeline, context)
     recipe: dict[str, Any] = {
-        "pipeline": pipeline.label, "version": fsbench.__version__, "device": context.device.type,
+        "pipeline": pipeline.label,
+        "version": fsbench.__version__,
+        "device": context.device.type,
         "code": [code_hash(entry.factory), *(code_hash(refiners.get(spec.name).factory) for spec in pipeline.refiners)],
     }
     made: dict[str, Any] = {"kind": "ceiling" if isinstance(swapper, Oracle) else "baseline"}
@@ -101,7 +109,9 @@ def obtain(pipeline: Pipeline, train: Callable[[], Faces], budget: str, seed: in
     return Model(pipeline.label, str(pipeline.swapper), entry.summary, swapper, stages, fingerprint(recipe), **made)
 
 
-def _train(swapper: Trainable, faces: Faces, name: str, budget: Budget, key: str, label: str, context: Context) -> dict[str, Any]:
+def _train(
+    swapper: Trainable, faces: Faces, name: str, budget: Budget, key: str, label: str, context: Context
+) -> dict[str, Any]:
     folder = context.store.folder("models", key)
     weights, record = folder / "model.safetensors", folder / "training.json"
     done = _finished(record, weights)
@@ -111,10 +121,18 @@ def _train(swapper: Trainable, faces: Faces, name: str, budget: Budget, key: str
     else:
         done = swapper.fit(faces, budget, context.stage(f"training {label}"), folder / "checkpoint.pt")
         swapper.save(weights)
-        write_text(record, json.dumps({"sha256": file_sha256(weights), **asdict(done)}))    # last: says that the rest is whole
+        write_text(
+            record, json.dumps({"sha256": file_sha256(weights), **asdict(done)})
+        )  # last: says that the rest is whole
         (folder / "checkpoint.pt").unlink(missing_ok=True)
-    training = TrainingRecord(budget=name, steps=done.steps, seconds=done.seconds, device=str(context.device),
-                              settings=dict(done.settings), coaches=tuple(done.coaches))
+    training = TrainingRecord(
+        budget=name,
+        steps=done.steps,
+        seconds=done.seconds,
+        device=str(context.device),
+        settings=dict(done.settings),
+        coaches=tuple(done.coaches),
+    )
     return {"training": training, "weights": weights, "notes": tuple(done.notes)}
 
 
@@ -123,4 +141,4 @@ def _finished(record: Path, weights: Path) -> Training | None:
         said = json.loads(record.read_text())
         return Training(**said) if said.pop("sha256") == file_sha256(weights) else None
     except (OSError, ValueError, KeyError, TypeError):
-        return None                                     # not there, or damaged from outside: train again
+        return None  # not there, or damaged from outside: train again

@@ -21,7 +21,7 @@ class Group:
     """The pairs of one source identity: it goes into every image of `targets`."""
 
     source: Source
-    index: np.ndarray                                   # rows of the test split
+    index: np.ndarray  # rows of the test split
     targets: Faces
     truth: Truth | None
 
@@ -39,12 +39,16 @@ class Pairs:
     @property
     def rows(self) -> pd.DataFrame:
         """The targets' rows, with a column `source`, (N, ...)."""
-        return pd.concat([group.targets.rows.assign(source=group.source.identity) for group in self.groups], ignore_index=True)
+        return pd.concat(
+            [group.targets.rows.assign(source=group.source.identity) for group in self.groups], ignore_index=True
+        )
 
     def fingerprint(self) -> list[list[str]]:
         """What decides an output, besides the model: the pixels of sources and targets."""
-        return [[group.source.identity, ImageSet.of(group.source.images).content_hash(), group.targets.crops.content_hash()]
-                for group in self.groups]
+        return [
+            [group.source.identity, ImageSet.of(group.source.images).content_hash(), group.targets.crops.content_hash()]
+            for group in self.groups
+        ]
 
 
 def make_pairs(dataset: Dataset, test: Faces) -> Pairs:
@@ -55,7 +59,9 @@ def make_pairs(dataset: Dataset, test: Faces) -> Pairs:
     """
     names = test.identities
     if len(names) < 2:
-        raise DataError(f"{dataset.info.name} has {len(names)} identity to swap, two are needed", "add a second identity")
+        raise DataError(
+            f"{dataset.info.name} has {len(names)} identity to swap, two are needed", "add a second identity"
+        )
     owner = test.rows["identity"].to_numpy()
     source_of = np.full((len(test), len(names)), False)
     for position, name in enumerate(names):
@@ -71,8 +77,11 @@ def make_pairs(dataset: Dataset, test: Faces) -> Pairs:
         if len(index):
             targets = test.select(index)
             groups.append(Group(_source(dataset, test, name), index, targets, dataset.truth(name, targets)))
-    rule = ("every held-out image with every other identity" if len(names) <= ALL_PAIRS_LIMIT
-            else "every held-out image with one other identity, in turn")
+    rule = (
+        "every held-out image with every other identity"
+        if len(names) <= ALL_PAIRS_LIMIT
+        else "every held-out image with one other identity, in turn"
+    )
     return Pairs(tuple(groups), rule)
 
 

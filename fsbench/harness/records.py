@@ -24,14 +24,23 @@ def dataset_record(spec: str, dataset: Dataset, splits: dict[Split, Faces]) -> r
     """Describe the splits that were used, by content."""
     info = dataset.info
     counts = [
-        results.IdentityRecord(split=split, identity=name, n_sessions=int(mine["session"].nunique()), n_images=len(mine))
+        results.IdentityRecord(
+            split=split, identity=name, n_sessions=int(mine["session"].nunique()), n_images=len(mine)
+        )
         for split, faces in splits.items()
         for name, mine in faces.rows.groupby("identity", sort=False)
     ]
     return results.DatasetRecord(
-        spec=spec, name=info.name, description=info.description, revision=info.revision, licence=info.licence, size=info.size,
-        synthetic=info.synthetic, content={split: faces.crops.content_hash() for split, faces in splits.items()},
-        identities=tuple(counts), notes=info.notes,
+        spec=spec,
+        name=info.name,
+        description=info.description,
+        revision=info.revision,
+        licence=info.licence,
+        size=info.size,
+        synthetic=info.synthetic,
+        content={split: faces.crops.content_hash() for split, faces in splits.items()},
+        identities=tuple(counts),
+        notes=info.notes,
     )
 
 
@@ -55,15 +64,28 @@ def metric_record(name: str, metric: Metric) -> results.MetricRecord:
     """Copy a metric's facts, so that a report needs no plug-in."""
     info = metric.info
     summary = (inspect.getdoc(type(metric)) or name).split("\n\n")[0].replace("\n", " ")
-    return results.MetricRecord(name=name, summary=summary, unit=info.unit, direction=info.direction, digits=info.digits,
-                                no_face=info.no_face, reference=info.reference)
+    return results.MetricRecord(
+        name=name,
+        summary=summary,
+        unit=info.unit,
+        direction=info.direction,
+        digits=info.digits,
+        no_face=info.no_face,
+        reference=info.reference,
+    )
 
 
 def model_record(model: Model, seconds: float | None, n_no_face: int) -> results.ModelRecord:
     """Describe one row of the table."""
     return results.ModelRecord(
-        name=model.label, spec=model.spec, summary=model.summary, kind=model.kind, training=model.training,
-        weights_sha256=file_sha256(model.weights) if model.weights else "", swap_seconds=seconds, n_no_face=n_no_face,
+        name=model.label,
+        spec=model.spec,
+        summary=model.summary,
+        kind=model.kind,
+        training=model.training,
+        weights_sha256=file_sha256(model.weights) if model.weights else "",
+        swap_seconds=seconds,
+        n_no_face=n_no_face,
         notes=model.notes,
     )
 
@@ -73,10 +95,16 @@ def data_warnings(dataset: Dataset, test: Faces, gallery: Faces | None) -> list[
     said = list(dataset.info.warnings)
     if gallery is None or len(gallery.identities) < FEW_STRANGERS:
         strangers = 0 if gallery is None else len(gallery.identities)
-        said.append(f"the gallery has {strangers} strangers beside the {len(test.identities)} identities that are swapped: "
-                    "identity retrieval says little")
+        said.append(
+            f"the gallery has {strangers} strangers beside the {len(test.identities)} identities that are swapped: "
+            "identity retrieval says little"
+        )
     sessions: pd.Series[int] = test.rows.groupby("identity", sort=False)["session"].nunique()
-    said += [f"{name} has {count} held-out sessions: its intervals are rough" for name, count in sessions.items() if count < FEW_SESSIONS]
+    said += [
+        f"{name} has {count} held-out sessions: its intervals are rough"
+        for name, count in sessions.items()
+        if count < FEW_SESSIONS
+    ]
     return said
 
 
@@ -86,11 +114,15 @@ def model_warnings(record: results.ModelRecord, n_pairs: int, judges: list[resul
     if record.n_no_face:
         said.append(f"{record.name}: no face was found in {record.n_no_face} of {n_pairs} outputs")
     if record.training is not None and record.training.budget == "smoke":
-        said.append(f"{record.name} was trained for {record.training.steps} steps only (--budget smoke): its figures test the "
-                    "plumbing, not the model")
+        said.append(
+            f"{record.name} was trained for {record.training.steps} steps only (--budget smoke): its figures test the "
+            "plumbing, not the model"
+        )
     for judge in judges:
         if record.training is not None and judge.family in record.training.coaches:
-            said.append(f"{record.name} was trained against {judge.family}: judge {judge.name} is its coach, and flatters it")
+            said.append(
+                f"{record.name} was trained against {judge.family}: judge {judge.name} is its coach, and flatters it"
+            )
     return said
 
 

@@ -39,36 +39,55 @@ def batches(pairs: Pairs, outputs: ImageSet, judgement: Judgement | None) -> Ite
 
 
 def _cut(judgement: Judgement, rows: slice) -> Judgement:
-    return Judgement(judgement.judge, judgement.output[rows], judgement.target[rows], judgement.references, judgement.reference_rows)
+    return Judgement(
+        judgement.judge, judgement.output[rows], judgement.target[rows], judgement.references, judgement.reference_rows
+    )
 
 
 def measure(metric: Metric, name: str, pairs: Pairs, outputs: ImageSet, judgement: Judgement | None) -> np.ndarray:
-    """Rows of one metric for all outputs of a model, (N, K) float64; raises NotScorable, and PluginError for a wrong shape."""
+    """Rows of one metric for all outputs of a model, (N, K) float64; raises NotScorable, PluginError for a wrong shape."""
     rows = []
     for batch in batches(pairs, outputs, judgement):
         measured: Tensor = metric.measure(batch)
         if measured.ndim not in (1, 2) or len(measured) != len(batch.rows):
-            raise PluginError(f"metric {name} gave {tuple(measured.shape)} for {len(batch.rows)} outputs", "it owes one row per output")
+            raise PluginError(
+                f"metric {name} gave {tuple(measured.shape)} for {len(batch.rows)} outputs",
+                "it owes one row per output",
+            )
         rows.append(measured.detach().double().cpu().numpy().reshape(len(measured), -1))
     return np.concatenate(rows)
 
 
-def value(metric: Metric, name: str, model: str, judge: str | None, pairs: Pairs, rows: np.ndarray, resamples: int, seed: int) -> Value:
+def value(
+    metric: Metric, name: str, model: str, judge: str | None, pairs: Pairs, rows: np.ndarray, resamples: int, seed: int
+) -> Value:
     """Summarise the rows that could be scored, with an interval over sessions; too few give null and a reason."""
     scored = ~np.isnan(rows).any(1)
     labels: pd.DataFrame = pairs.rows[scored]
     sessions = (labels["identity"] + "/" + labels["session"]).to_numpy(str)
     directions = (labels["source"] + "/" + labels["identity"]).to_numpy(str)
-    counts = {"model": model, "metric": name, "judge": judge, "n_scored": int(scored.sum()), "n_total": len(rows),
-              "n_clusters": len(np.unique(np.char.add(directions, sessions))) if scored.any() else 0}
+    counts = {
+        "model": model,
+        "metric": name,
+        "judge": judge,
+        "n_scored": int(scored.sum()),
+        "n_total": len(rows),
+        "n_clusters": len(np.unique(np.char.add(directions, sessions))) if scored.any() else 0,
+    }
     if scored.sum() < metric.info.min_samples:
-        return Value(value=None, reason=f"{scored.sum()} outputs could be scored, {metric.info.min_samples} are needed", **counts)
+        return Value(
+            value=None, reason=f"{scored.sum()} outputs could be scored, {metric.info.min_samples} are needed", **counts
+        )
     kept = rows[scored]
-    interval = cluster_bootstrap(kept, sessions, directions, metric.summarise, resamples=resamples, confidence=CONFIDENCE, seed=seed)
+    interval = cluster_bootstrap(
+        kept, sessions, directions, metric.summarise, resamples=resamples, confidence=CONFIDENCE, seed=seed
+    )
     low, high = interval or (None, None)
     return Value(value=metric.summarise(kept), low=low, high=high, **counts)
 
 
 def unscorable(name: str, model: str, judge: str | None, total: int, why: NotScorable) -> Value:
     """Return null with the reason."""
-    return Value(model=model, metric=name, judge=judge, value=None, n_scored=0, n_total=total, n_clusters=0, reason=why.message)
+    return Value(
+        model=model, metric=name, judge=judge, value=None, n_scored=0, n_total=total, n_clusters=0, reason=why.message
+    )

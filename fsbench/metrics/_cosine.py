@@ -32,8 +32,10 @@ def mean_cosine(batch: Batch, identities: list[str]) -> Tensor:
     owner, session = rows["identity"].to_numpy(), rows["session"].to_numpy()
     centres: dict[tuple[str, str], Tensor] = {}
     means = []
-    for vector, identity, target, scene in zip(view.output, identities, batch.rows["identity"], batch.rows["session"], strict=True):
-        own = scene if identity == target else ""       # nobody else has images of that session
+    for vector, identity, target, scene in zip(
+        view.output, identities, batch.rows["identity"], batch.rows["session"], strict=True
+    ):
+        own = scene if identity == target else ""  # nobody else has images of that session
         if (identity, own) not in centres:
             chosen = usable & (owner == identity) & (session != own)
             if not chosen.any():

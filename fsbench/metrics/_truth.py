@@ -24,5 +24,7 @@ def measure_inside_mask(batch: Batch, score: Score) -> Tensor:
     rows = []
     for exact, output, mask in zip(batch.exact.cpu(), batch.output.cpu(), batch.mask.cpu(), strict=True):
         inside = mask[0].numpy() > 0.5
-        rows.append(score(exact.permute(1, 2, 0).numpy(), output.permute(1, 2, 0).numpy(), inside) if inside.any() else np.nan)
+        rows.append(
+            score(exact.permute(1, 2, 0).numpy(), output.permute(1, 2, 0).numpy(), inside) if inside.any() else np.nan
+        )
     return torch.tensor(rows, dtype=torch.float64)

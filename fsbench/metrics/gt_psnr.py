@@ -30,11 +30,18 @@ class GtPsnr:
     images that agree get that and not infinity. Mean over images of the per-image ratio.
     """
 
-    info = MetricInfo(unit="dB", direction="higher", bounds=(0.0, -10 * math.log10(ROUNDING)), needs=("truth",),
-                      no_face="scored like any other", reference="scikit-image mean_squared_error, data range 1", digits=2)
+    info = MetricInfo(
+        unit="dB",
+        direction="higher",
+        bounds=(0.0, -10 * math.log10(ROUNDING)),
+        needs=("truth",),
+        no_face="scored like any other",
+        reference="scikit-image mean_squared_error, data range 1",
+        digits=2,
+    )
 
     def measure(self, batch: Batch) -> Tensor:
-        return measure_inside_mask(batch, psnr)         # (N,)
+        return measure_inside_mask(batch, psnr)  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

@@ -15,8 +15,14 @@ def ssim(exact: np.ndarray, output: np.ndarray, inside: np.ndarray) -> float:
     from skimage.metrics import structural_similarity  # slow to import, and not every command measures
 
     _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
-        exact, output, channel_axis=2, data_range=1.0, gaussian_weights=True, sigma=1.5,
-        use_sample_covariance=False, full=True,
+        exact,
+        output,
+        channel_axis=2,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
     )
     return float(similarity[inside].mean())
 
@@ -29,11 +35,17 @@ class GtSsim:
     swap shows the face, and windows at its border see a little beyond it.
     """
 
-    info = MetricInfo(unit="", direction="higher", bounds=(-1.0, 1.0), needs=("truth",), no_face="scored like any other",
-                      reference="Wang et al., IEEE TIP 13(4), 2004; scikit-image structural_similarity")
+    info = MetricInfo(
+        unit="",
+        direction="higher",
+        bounds=(-1.0, 1.0),
+        needs=("truth",),
+        no_face="scored like any other",
+        reference="Wang et al., IEEE TIP 13(4), 2004; scikit-image structural_similarity",
+    )
 
     def measure(self, batch: Batch) -> Tensor:
-        return measure_inside_mask(batch, ssim)         # (N,)
+        return measure_inside_mask(batch, ssim)  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

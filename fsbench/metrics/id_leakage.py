@@ -18,12 +18,18 @@ class IdLeakage:
     cosines, so this difference, unlike the distance to the target alone, does not reward it.
     """
 
-    info = MetricInfo(unit="", direction="higher", bounds=(-2.0, 2.0), needs=("judge",), no_face="not scored, and counted",
-                      reference="source similarity minus target similarity, as in the identity-leakage ablations of "
-                                "Shiohara et al., BlendFace, ICCV 2023")
+    info = MetricInfo(
+        unit="",
+        direction="higher",
+        bounds=(-2.0, 2.0),
+        needs=("judge",),
+        no_face="not scored, and counted",
+        reference="source similarity minus target similarity, as in the identity-leakage ablations of "
+        "Shiohara et al., BlendFace, ICCV 2023",
+    )
 
     def measure(self, batch: Batch) -> Tensor:
-        return to_source(batch) - to_target(batch)      # (N,)
+        return to_source(batch) - to_target(batch)  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

@@ -18,12 +18,19 @@ class IdNearerSource:
     Nearer by the mean cosine to the held-out images of each, as in `id_leakage`.
     """
 
-    info = MetricInfo(unit="%", direction="higher", bounds=(0.0, 100.0), needs=("judge",), no_face="counts as not nearer",
-                      reference="sign of id_leakage", digits=1)
+    info = MetricInfo(
+        unit="%",
+        direction="higher",
+        bounds=(0.0, 100.0),
+        needs=("judge",),
+        no_face="counts as not nearer",
+        reference="sign of id_leakage",
+        digits=1,
+    )
 
     def measure(self, batch: Batch) -> Tensor:
-        nearer = to_source(batch) > to_target(batch)    # False where NaN: an output without a face is no swap
-        return nearer.to(torch.float32)                 # (N,)
+        nearer = to_source(batch) > to_target(batch)  # False where NaN: an output without a face is no swap
+        return nearer.to(torch.float32)  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(100 * rows.mean())

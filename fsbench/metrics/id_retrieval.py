@@ -27,38 +27,59 @@ class _Retrieval:
         if not (found.cpu().numpy() & (owner == batch.source.identity)).any():
             raise NotScorable(f"the gallery has no held-out image of {batch.source.identity} with a face")
         source = int(np.flatnonzero(people == batch.source.identity)[0])
-        cosine = view.output @ torch.where(found[:, None], view.references, 0).T                 # (N, R)
-        hidden = (owner[None, :] == batch.rows["identity"].to_numpy()[:, None]) & (session[None, :] == batch.rows["session"].to_numpy()[:, None])
+        cosine = view.output @ torch.where(found[:, None], view.references, 0).T  # (N, R)
+        hidden = (owner[None, :] == batch.rows["identity"].to_numpy()[:, None]) & (
+            session[None, :] == batch.rows["session"].to_numpy()[:, None]
+        )
         cosine = cosine.masked_fill(torch.from_numpy(hidden).to(cosine.device) | ~found, -torch.inf)
         nearest = torch.full((len(cosine), len(people)), -torch.inf, dtype=cosine.dtype, device=cosine.device)
-        nearest = nearest.scatter_reduce(1, torch.from_numpy(index).to(cosine.device).expand(len(cosine), -1), cosine, "amax")   # (N, P)
+        nearest = nearest.scatter_reduce(
+            1, torch.from_numpy(index).to(cosine.device).expand(len(cosine), -1), cosine, "amax"
+        )  # (N, P)
         rank = (nearest > nearest[:, source : source + 1]).sum(1)
-        return ((rank < self.k) & ~view.output.isnan().any(1)).to(torch.float32)                 # (N,)
+        return ((rank < self.k) & ~view.output.isnan().any(1)).to(torch.float32)  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(100 * rows.mean())
 
 
-_REFERENCE = "nearest source face by cosine: Li et al., FaceShifter, CVPR 2020, section 4.1; the gallery's size is in the protocol"
+_REFERENCE = "nearest source face by cosine: Li et al., FaceShifter, CVPR 2020, section 4.1; gallery size: see protocol"
 
 
 @metrics.register("id_retrieval")
 class IdRetrieval(_Retrieval):
     """Share of outputs whose nearest face in the gallery is the source's, in percent.
 
-    The gallery holds the held-out images of all people that are swapped and the data set's strangers; the target image's
-    own session is left out. A person is as near as their nearest image. Means little with few people in the gallery.
+    The gallery holds the held-out images of all people that are swapped and the data set's strangers; the target
+    image's own session is left out. A person is as near as their nearest image. Means little with few people in the gallery.
     """
 
     k = 1
-    info = MetricInfo(unit="%", direction="higher", bounds=(0.0, 100.0), needs=("judge",), no_face="counts as a miss",
-                      reference=_REFERENCE, digits=1)
+    info = MetricInfo(
+        unit="%",
+        direction="higher",
+        bounds=(0.0, 100.0),
+        needs=("judge",),
+        no_face="counts as a miss",
+        reference=_REFERENCE,
+        digits=1,
+    )
 
 
 @metrics.register("id_retrieval_top5")
 class IdRetrievalTop5(_Retrieval):
-    """Share of outputs with the source among the five nearest people of the gallery, in percent; else as `id_retrieval`."""
+    """Share of outputs with the source among the five nearest people of the gallery, in percent.
+
+    Else as `id_retrieval`.
+    """
 
     k = 5
-    info = MetricInfo(unit="%", direction="higher", bounds=(0.0, 100.0), needs=("judge",), no_face="counts as a miss",
-                      reference=_REFERENCE, digits=1)
+    info = MetricInfo(
+        unit="%",
+        direction="higher",
+        bounds=(0.0, 100.0),
+        needs=("judge",),
+        no_face="counts as a miss",
+        reference=_REFERENCE,
+        digits=1,
+    )

@@ -18,11 +18,17 @@ class IdSimilarity:
     number is to be read beside those of `copy_target` (nothing swapped) and `exact` (the ceiling), never across judges.
     """
 
-    info = MetricInfo(unit="", direction="higher", bounds=(-1.0, 1.0), needs=("judge",), no_face="not scored, and counted",
-                      reference="experiment 13 of the faceswap-GAN notes; Deng et al., ArcFace, CVPR 2019, for cosine scores")
+    info = MetricInfo(
+        unit="",
+        direction="higher",
+        bounds=(-1.0, 1.0),
+        needs=("judge",),
+        no_face="not scored, and counted",
+        reference="experiment 13 of the faceswap-GAN notes; Deng et al., ArcFace, CVPR 2019, for cosine scores",
+    )
 
     def measure(self, batch: Batch) -> Tensor:
-        return to_source(batch)                         # (N,)
+        return to_source(batch)  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

@@ -25,8 +25,13 @@ def cluster_bootstrap(
     percentiles widened for few clusters as in Hesterberg, The American Statistician 69(4), 2015, section 4.2: without
     that, ten clusters give an interval that is about 10 % too narrow. Deterministic in `seed`.
     """
-    members = [[np.flatnonzero((strata == stratum) & (clusters == cluster)) for cluster in np.unique(clusters[strata == stratum])]
-               for stratum in np.unique(strata)]
+    members = [
+        [
+            np.flatnonzero((strata == stratum) & (clusters == cluster))
+            for cluster in np.unique(clusters[strata == stratum])
+        ]
+        for stratum in np.unique(strata)
+    ]
     if not members or min(map(len, members)) < 2:
         return None
     random = np.random.default_rng(seed)

@@ -18,10 +18,16 @@ def fsbench(tmp_path_factory: pytest.TempPathFactory) -> Fsbench:
     cache = tmp_path_factory.getbasetemp() / "cache"
 
     def call(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-        everything = {**os.environ, "FSBENCH_CACHE": str(cache), "FSBENCH_DATA": str(cache.parent / "data"), "COLUMNS": "120",
-                      **environment}
-        return subprocess.run([*MAIN, *map(str, arguments)], capture_output=True, text=True, env=everything, timeout=900,
-                              check=False)
+        everything = {
+            **os.environ,
+            "FSBENCH_CACHE": str(cache),
+            "FSBENCH_DATA": str(cache.parent / "data"),
+            "COLUMNS": "120",
+            **environment,
+        }
+        return subprocess.run(
+            [*MAIN, *map(str, arguments)], capture_output=True, text=True, env=everything, timeout=900, check=False
+        )
 
     return call
 

@@ -33,7 +33,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "sentence", "hint"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, list) else "")
+@pytest.mark.parametrize(
+    ("arguments", "sentence", "hint"), WRONG, ids=lambda value: " ".join(value) if isinstance(value, list) else ""
+)
 def test_wrong_input(arguments: list[str], sentence: str, hint: str, invoke: Invoke, tmp_path: Path) -> None:
     extra = ["--out", str(tmp_path / "out")] if arguments[0] == "run" else []
     code, _, errors = invoke(*arguments, *extra)

@@ -53,7 +53,7 @@ def test_every_value_has_counts_and_an_interval_around_it(out: Path) -> None:
         if model in ("copy_target", "copy_source", "alpha_paste", "exact"):
             assert value["n_scored"] > 0
             assert value["low"] <= value["value"] <= value["high"], value
-        elif value["value"] is None:                    # what a model makes after a few steps may have no face
+        elif value["value"] is None:  # what a model makes after a few steps may have no face
             assert value["reason"]
 
 
@@ -113,11 +113,14 @@ def test_a_run_is_not_overwritten(fsbench: Fsbench, out: Path) -> None:
 
 def test_a_trained_model_is_loaded_again(fsbench: Fsbench, out: Path, tmp_path: Path) -> None:
     weights = out / "models" / "gan_mask.safetensors"
-    done = fsbench("run", "--models", f"gan_mask@{weights}", "--dataset", SMALL, "--no-baselines", "--out", tmp_path / "out")
+    done = fsbench(
+        "run", "--models", f"gan_mask@{weights}", "--dataset", SMALL, "--no-baselines", "--out", tmp_path / "out"
+    )
     assert done.returncode == 0, done.stderr
     loaded = values(tmp_path / "out")
     assert loaded["gan_mask@gan_mask.safetensors", "id_similarity"]["value"] == pytest.approx(
-        values(out)["gan_mask", "id_similarity"]["value"], abs=1e-4)
+        values(out)["gan_mask", "id_similarity"]["value"], abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("spoil", ["truncated", "other"])
@@ -138,19 +141,39 @@ def test_the_report_is_written_again_without_torch(fsbench: Fsbench, out: Path, 
     shutil.copytree(out, copy)
     page = (copy / "report.html").read_bytes()
     (copy / "report.html").unlink()
-    code = ("import sys; from fsbench.report import write; from pathlib import Path; write(Path(sys.argv[1]));"
-            "assert 'torch' not in sys.modules")
+    code = (
+        "import sys; from fsbench.report import write; from pathlib import Path; write(Path(sys.argv[1]));"
+        "assert 'torch' not in sys.modules"
+    )
     subprocess.run([sys.executable, "-c", code, str(copy)], check=True, timeout=300)
     assert (copy / "report.html").read_bytes() == page
 
 
-def test_killed_at_any_time_the_next_run_ends_with_the_same_numbers(out: Path, fsbench: Fsbench, tmp_path: Path) -> None:
-    arguments = ["run", "--models", MODELS, "--dataset", SMALL, "--budget", "smoke", "--out", str(tmp_path / "out"), "--resume"]
+def test_killed_at_any_time_the_next_run_ends_with_the_same_numbers(
+    out: Path, fsbench: Fsbench, tmp_path: Path
+) -> None:
+    arguments = [
+        "run",
+        "--models",
+        MODELS,
+        "--dataset",
+        SMALL,
+        "--budget",
+        "smoke",
+        "--out",
+        str(tmp_path / "out"),
+        "--resume",
+    ]
     environment = {**os.environ, "FSBENCH_CACHE": str(tmp_path / "cache")}
     moments = random.Random(0)
     for _ in range(4):
-        process = subprocess.Popen([*MAIN, *arguments], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                                   start_new_session=True)
+        process = subprocess.Popen(
+            [*MAIN, *arguments],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         time.sleep(moments.uniform(3, 14))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()

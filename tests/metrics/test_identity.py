@@ -31,8 +31,13 @@ def batch(outputs: torch.Tensor, references: list[tuple[str, str, str, float]]) 
     return Batch(Source("ann", nothing), targets, nothing, nothing, view)
 
 
-PEOPLE = [("test", "ann", "s0", 0.0), ("test", "ann", "s1", 60.0), ("test", "bob", "t0", 90.0), ("test", "bob", "t1", 180.0),
-          ("gallery", "cat", "g0", 270.0)]
+PEOPLE = [
+    ("test", "ann", "s0", 0.0),
+    ("test", "ann", "s1", 60.0),
+    ("test", "bob", "t0", 90.0),
+    ("test", "bob", "t1", 180.0),
+    ("gallery", "cat", "g0", 270.0),
+]
 
 
 def test_similarity_is_the_mean_cosine_to_the_sources_images() -> None:
@@ -42,7 +47,7 @@ def test_similarity_is_the_mean_cosine_to_the_sources_images() -> None:
 
 
 def test_leakage_leaves_the_targets_own_session_out() -> None:
-    rows = IdLeakage().measure(batch(at(90.0), PEOPLE))         # cosine to bob is that to t1 alone: cos 90 = 0
+    rows = IdLeakage().measure(batch(at(90.0), PEOPLE))  # cosine to bob is that to t1 alone: cos 90 = 0
     assert rows.tolist() == pytest.approx([math.cos(math.radians(30)) / 2])
 
 
@@ -57,11 +62,13 @@ def test_nearer_source_is_the_sign_of_leakage_and_counts_lost_faces_as_failures(
 def test_retrieval_asks_for_the_nearest_person() -> None:
     outputs = torch.cat([at(20, 175, 89, 269), torch.full((1, 2), torch.nan, dtype=torch.float64)])
     rows = IdRetrieval().measure(batch(outputs, PEOPLE))
-    assert rows.tolist() == [1, 0, 1, 0, 0]                     # at 89 degrees bob's own session is hidden, ann's 60 is next
+    assert rows.tolist() == [1, 0, 1, 0, 0]  # at 89 degrees bob's own session is hidden, ann's 60 is next
 
 
 def test_a_tie_is_not_a_hit_lost() -> None:
-    assert IdRetrieval().measure(batch(at(120.0), PEOPLE)).tolist() == [1]   # 60 degrees from ann's 60 and from bob's 180
+    assert IdRetrieval().measure(batch(at(120.0), PEOPLE)).tolist() == [
+        1
+    ]  # 60 degrees from ann's 60 and from bob's 180
 
 
 def test_top5_needs_more_than_five_people() -> None:

@@ -17,7 +17,7 @@ from fsbench.metrics.gt_ssim import GtSsim
 BATCH = contracts.toy_batch(6)
 
 
-def against_itself(shift: float = 0.0):  # noqa: ANN201
+def against_itself(shift: float = 0.0):
     assert BATCH.exact is not None
     return replace(BATCH, exact=BATCH.exact.double() * 0.5 + 0.25, output=BATCH.exact.double() * 0.5 + 0.25 + shift)
 

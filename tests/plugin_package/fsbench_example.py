@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+
 from fsbench import contracts
 from fsbench.interfaces import Batch, Context, DatasetInfo, Faces, MetricInfo, Source, Split, Truth
 from fsbench.registry import datasets, metrics, refiners, swappers
@@ -30,7 +31,9 @@ class Darken:
 class Brightness:
     """Mean value of the output's pixels; 1 is white."""
 
-    info = MetricInfo(unit="", direction="higher", bounds=(0.0, 1.0), needs=(), no_face="scored like any other", reference="none")
+    info = MetricInfo(
+        unit="", direction="higher", bounds=(0.0, 1.0), needs=(), no_face="scored like any other", reference="none"
+    )
 
     def measure(self, batch: Batch) -> torch.Tensor:
         return batch.output.mean((1, 2, 3))
@@ -45,8 +48,15 @@ class Blobs:
 
     def __init__(self, *, people: int = 2, context: Context) -> None:
         self.people = people
-        self.info = DatasetInfo(name="blobs", revision="1", size=48, description="made-up images", licence="CC0-1.0",
-                                splits=("train", "test"), synthetic=True)
+        self.info = DatasetInfo(
+            name="blobs",
+            revision="1",
+            size=48,
+            description="made-up images",
+            licence="CC0-1.0",
+            splits=("train", "test"),
+            synthetic=True,
+        )
 
     def faces(self, split: Split) -> Faces:
         everything = contracts.toy_faces(self.people, sessions=6, images=2, size=48)

@@ -50,7 +50,9 @@ def test_coverage_is_what_it_says(between: float, n_clusters: int) -> None:
     random, hits, worlds = np.random.default_rng(5), 0, 300
     clusters = np.repeat(np.arange(n_clusters), 5)
     for world in range(worlds):
-        rows = np.sqrt(between) * random.normal(size=n_clusters)[clusters] + np.sqrt(1 - between) * random.normal(size=len(clusters))
+        rows = np.sqrt(between) * random.normal(size=n_clusters)[clusters] + np.sqrt(1 - between) * random.normal(
+            size=len(clusters)
+        )
         low, high = interval(rows, clusters, resamples=300, seed=world)
         hits += low <= 0 <= high
     assert 0.91 <= hits / worlds <= 0.985
