@@ -15,7 +15,7 @@ from fsbench.datasets.synthetic.people import SEEDS
 from fsbench.datasets.synthetic.plan import Plan
 from fsbench.datasets.synthetic.work import KIND, draw_chunk, draw_missing
 from fsbench.errors import BadParameter, DataError, OutputError
-from fsbench.interfaces import Context, Dataset, Faces
+from fsbench.interfaces import SPLITS, Context, Dataset, Faces
 from fsbench.store import Store, fingerprint
 
 SMALL: dict[str, Any] = {"sessions": 3, "images": 4, "gallery": 3, "size": 48}
@@ -38,7 +38,7 @@ def test_is_a_data_set(small: Synthetic) -> None:
 
 def test_default_sizes_are_what_the_documentation_says() -> None:
     plan = Plan(people=2, sessions=22, images=20, gallery=50, size=128, seed=0, jitter=0.01, swap="face")
-    count = {split: sum(len(chunk.items) for chunk in plan.chunks(split)) for split in ("train", "test", "clips", "gallery")}
+    count = {split: sum(len(chunk.items) for chunk in plan.chunks(split)) for split in SPLITS}
     assert count == {"train": 2 * 12 * 20, "test": 2 * 10 * 5, "clips": 2 * 2 * 48, "gallery": 50 * 2 * 2}
 
 
@@ -125,8 +125,9 @@ def test_truth_of_unknown_names_is_refused(small: Synthetic) -> None:
 
 # ------------------------------------------------------------------------------------------------------- parameters
 
-@pytest.mark.parametrize(("name", "value"), [("people", 1), ("sessions", 1), ("images", 0), ("gallery", -1), ("size", 31),
-                                             ("size", 1025), ("seed", -1), ("jitter", 0.2), ("swap", "neck")])
+@pytest.mark.parametrize(("name", "value"), [
+    ("people", 1), ("sessions", 1), ("images", 0), ("gallery", -1), ("size", 31), ("size", 1025), ("seed", -1),
+    ("jitter", 0.2), ("swap", "neck")])
 def test_bad_parameters(name: str, value: Any, context: Context) -> None:
     with pytest.raises(BadParameter, match=name):
         Synthetic(**{name: value}, context=context)

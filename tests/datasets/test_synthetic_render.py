@@ -119,7 +119,8 @@ def test_asset_is_what_the_script_makes(asset: Asset) -> None:
 
 
 def test_vertex_normals_agree(asset: Asset) -> None:
-    torch.testing.assert_close(asset.normals(asset.canonical), vertex_normals(asset.canonical, asset.faces), atol=1e-5, rtol=0)
+    expected = vertex_normals(asset.canonical, asset.faces)
+    torch.testing.assert_close(asset.normals(asset.canonical), expected, atol=1e-5, rtol=0)
 
 
 def test_head_is_the_size_of_a_head(asset: Asset) -> None:
@@ -163,8 +164,9 @@ def test_crop_shows_what_the_frame_shows() -> None:
 
 
 def test_swap_keeps_the_targets_crop(renderer: Renderer) -> None:
+    plane = still(renderer, 4)[0].camera.plane
     for swap in ("face", "head"):
-        np.testing.assert_array_equal(still(renderer, 4, source=7, swap=swap)[0].camera.plane, still(renderer, 4)[0].camera.plane)
+        np.testing.assert_array_equal(still(renderer, 4, source=7, swap=swap)[0].camera.plane, plane)
 
 
 def test_face_swap_leaves_hair_and_background(renderer: Renderer) -> None:
@@ -183,7 +185,8 @@ def test_mask_holds_the_inner_landmarks(renderer: Renderer) -> None:
 
 def test_eyes_are_dark_in_their_middle_and_light_beside_it(renderer: Renderer) -> None:
     """Rendered features lie where the landmarks say: pupils against the white of the eye."""
-    drawing = still(Renderer(CPU, 256), 4, yaw=0.0, pitch=0.0, gaze=(0.0, 0.0), actions={"eyeWideLeft": 0.8, "eyeWideRight": 0.8})[0]
+    wide = {"eyeWideLeft": 0.8, "eyeWideRight": 0.8}
+    drawing = still(Renderer(CPU, 256), 4, yaw=0.0, pitch=0.0, gaze=(0.0, 0.0), actions=wide)[0]
     grey = drawing.albedo.mean(0)
     for eye in (range(36, 42), range(42, 48)):
         points = drawing.landmarks[list(eye)]

@@ -62,6 +62,7 @@ class Asset:
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
+        self._texels: dict[int, Texels] = {}
         with as_file(files(__package__) / "heads.npz") as path, np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         self.names: list[str] = arrays["names"].tolist()
@@ -118,7 +119,7 @@ class Asset:
     @cached_property
     def part_vertices(self) -> list[Tensor]:
         """Vertices of each part."""
-        return [self.faces[self.parts == part].unique() for part in range(len(PARTS))]
+        return [torch.unique(self.faces[self.parts == part]) for part in range(len(PARTS))]
 
     @cached_property
     def ear(self) -> Tensor:
@@ -159,9 +160,13 @@ class Asset:
         total = torch.nn.functional.embedding_bag(self._incident, flat, mode="sum")
         return torch.nn.functional.normalize(total, dim=1)
 
-    @lru_cache(maxsize=4)  # noqa: B019 - an asset lives as long as its process
     def texels(self, height: int) -> Texels:
         """Return where the texels of a skin map of that height, and twice the width, lie on the head."""
+        if height not in self._texels:
+            self._texels[height] = self._find_texels(height)
+        return self._texels[height]
+
+    def _find_texels(self, height: int) -> Texels:
         width = 2 * height
         size = width                                    # rasterised in a square of which the upper half is used
         screen = torch.cat([self.chart * torch.tensor([width, height], device=self.device),

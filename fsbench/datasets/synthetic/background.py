@@ -73,7 +73,8 @@ def _shelves(rng: np.random.Generator) -> Picture:
         while x < REACH:
             wide = rng.uniform(0.04, 0.12)
             if rng.random() < 0.88:
-                _fill(picture, x, x + wide, row + pitch * rng.uniform(0.1, 0.35), row + pitch * 0.94, _tone(rng, 0.03, 0.45, 0.45))
+                top = row + pitch * rng.uniform(0.1, 0.35)
+                _fill(picture, x, x + wide, top, row + pitch * 0.94, _tone(rng, 0.03, 0.45, 0.45))
             x += wide
     return picture
 
@@ -83,7 +84,8 @@ def _street(rng: np.random.Generator) -> Picture:
     picture = np.broadcast_to(_tone(rng, 0.7, 1.2, 0.08) * [0.9, 1.0, 1.15], (SIDE, SIDE, 3)).copy()
     x = -REACH
     while x < REACH:
-        wide, top, wall, pane = rng.uniform(0.4, 1.1), rng.uniform(-1.5, -0.4), _tone(rng, 0.1, 0.45, 0.2), _tone(rng, 0.04, 0.8, 0.2)
+        wide, top = rng.uniform(0.4, 1.1), rng.uniform(-1.5, -0.4)
+        wall, pane = _tone(rng, 0.1, 0.45, 0.2), _tone(rng, 0.04, 0.8, 0.2)
         _fill(picture, x, x + wide, top, 1.5, wall)
         step = rng.uniform(0.14, 0.25)
         for window in np.arange(x + 0.05, x + wide - step * 0.6, step):
@@ -104,12 +106,14 @@ def _park(rng: np.random.Generator) -> Picture:
     leaves = sum(gaussian_filter(rng.normal(size=(SIDE, SIDE)), s) * s for s in (1.5, 4, 10))
     skyline = rng.uniform(-1.4, -0.2) + 0.25 * np.sin(x * rng.uniform(1, 3) + rng.uniform(0, 6))
     green = _tone(rng, 0.08, 0.22, 0.1) * [0.8, 1.15, 0.45]
-    picture = np.where((y + 0.3 * leaves > skyline)[..., None], green * (1 + 0.7 * leaves[..., None]).clip(0.2), picture)
+    foliage = green * (1 + 0.7 * leaves[..., None]).clip(0.2)
+    picture = np.where((y + 0.3 * leaves > skyline)[..., None], foliage, picture)
     for _ in range(rng.integers(0, 4)):
         left = rng.uniform(-1.5, 1.4)
         _fill(picture, left, left + rng.uniform(0.06, 0.16), -1.2, 1.0, _tone(rng, 0.04, 0.12, 0.1))
     meadow = y > rng.uniform(0.3, 1.0)
-    return np.where(meadow[..., None], _tone(rng, 0.15, 0.4, 0.1) * [0.85, 1.1, 0.5] * (1 + 0.15 * leaves[..., None]), picture)
+    grass = _tone(rng, 0.15, 0.4, 0.1) * [0.85, 1.1, 0.5] * (1 + 0.15 * leaves[..., None])
+    return np.where(meadow[..., None], grass, picture)
 
 
 _PLACES: tuple[Callable[[np.random.Generator], Picture], ...] = (_studio, _room, _room, _shelves, _street, _park)
@@ -123,4 +127,5 @@ def paint_background(seed: int) -> Picture:
     for _ in range(2):                                  # two boxes: bright points become discs rather than stars
         picture = uniform_filter(picture, (2 * round(blur) + 1, 2 * round(blur) + 1, 0), mode="nearest")
     grain = gaussian_filter(rng.normal(size=(SIDE, SIDE)), 12) * 2.0
-    return np.clip(picture * (0.9 * rng.uniform(0.6, 1.1)) * (1 + grain[..., None]), 0.003, 3).astype(np.float32)
+    picture = np.clip(picture * (0.9 * rng.uniform(0.6, 1.1)) * (1 + grain[..., None]), 0.003, 3)
+    return np.asarray(picture, np.float32)

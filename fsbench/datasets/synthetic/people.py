@@ -16,9 +16,9 @@ SEEDS: tuple[int, ...] = (
     193, 201, 209, 218, 219, 220, 222, 226, 227, 232, 240, 258, 268, 270, 277, 278, 298, 308)
 """The people of data set 0, chosen once among the seeds 0 to 319 with dlib's recogniser (2 sessions x 2 images each).
 
-A seed is kept when its own images lie within .46 of each other on average, and on average .55 or more from those of each
-seed kept before. The pair to swap by default comes first: its images lie .83 apart, both spread .28 to .31. Over the 70
-people kept, AUC is .999 and the equal error rate 1.2 % (over all 320: .993 and 4.2 %).
+A seed is kept when its own images lie within .46 of each other on average, and on average .55 or more from those of
+each seed kept before. The pair to swap by default comes first: its images lie .83 apart, both spread .28 to .31. Over
+the 70 people kept, AUC is .999 and the equal error rate 1.2 % (over all 320: .993 and 4.2 %).
 """
 
 _OPPOSITES = (("incr", "decr"), ("up", "down"), ("out", "in"), ("forward", "backward"), ("convex", "concave"),

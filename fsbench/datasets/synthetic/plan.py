@@ -63,7 +63,7 @@ class Plan:
 
     people: int
     sessions: int
-    images: int                                         # stills in a training session; a quarter of it in a test session
+    images: int                                         # stills in a training session; a quarter in a test session
     gallery: int                                        # further people
     size: int
     seed: int
@@ -94,8 +94,8 @@ class Plan:
                 for group in self._stills(person, range(self.sessions - self.n_test), self.images)]
 
     def _test(self) -> list[list[Item]]:
-        return [group for person in range(self.people)
-                for group in self._stills(person, range(self.sessions - self.n_test, self.sessions), max(1, self.images // 4))]
+        sessions, images = range(self.sessions - self.n_test, self.sessions), max(1, self.images // 4)
+        return [group for person in range(self.people) for group in self._stills(person, sessions, images)]
 
     def _clips(self) -> list[list[Item]]:
         return [[Item(person, self.sessions + clip, frame, clip) for frame in range(CLIP_FRAMES)]

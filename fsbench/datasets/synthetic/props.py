@@ -32,10 +32,7 @@ def join(props: list[Prop]) -> Prop:
 def tube(path: Points, radius: Points, colour: Colour, *, closed: bool = False, sides: int = 8) -> Prop:
     """Sweep a circle of the given radii (N,) along a path (N, 3)."""
     path, count = np.asarray(path, np.float64), len(path)
-    if closed:
-        along = np.roll(path, -1, 0) - np.roll(path, 1, 0)
-    else:
-        along = np.gradient(path, axis=0)
+    along = np.roll(path, -1, 0) - np.roll(path, 1, 0) if closed else np.gradient(path, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     helper = np.where(np.abs(along[:, 2:]) < 0.8, [[0.0, 0.0, 1.0]], [[0.0, 1.0, 0.0]])
     right = np.cross(along, helper)
@@ -48,7 +45,7 @@ def tube(path: Points, radius: Points, colour: Colour, *, closed: bool = False, 
     a, b = i * sides + j, i * sides + (j + 1) % sides
     c, d = (i + 1) % count * sides + j, (i + 1) % count * sides + (j + 1) % sides
     faces = np.concatenate([np.stack([a, b, c], -1).reshape(-1, 3), np.stack([b, d, c], -1).reshape(-1, 3)])
-    return Prop(vertices.astype(np.float32), faces, np.broadcast_to(np.float32(colour), (len(vertices), 3)).copy())
+    return Prop(vertices.astype(np.float32), faces, np.tile(np.array(colour, np.float32), (len(vertices), 1)))
 
 
 def capsule(start: Points, end: Points, radius: float, colour: Colour, *, taper: float = 1.0, sides: int = 10) -> Prop:
@@ -64,7 +61,7 @@ def capsule(start: Points, end: Points, radius: float, colour: Colour, *, taper:
 
 
 def spectacles(kind: str, eyes: Points, bridge: Points, half_width: float, colour: Colour) -> Prop:
-    """Rims before the eyes (2, 3), a bridge over the nose, and temples back to the ears, `half_width` from the middle."""
+    """Rims before the eyes (2, 3), a bridge over the nose, and temples to the ears, `half_width` from the middle."""
     angle = np.arange(28) * 2 * math.pi / 28
     wide, high, power = {"round": (0.245, 0.225, 2.0), "square": (0.265, 0.19, 4.0), "thin": (0.26, 0.165, 2.6)}[kind]
     radius = {"round": 0.016, "square": 0.026, "thin": 0.011}[kind]
@@ -81,7 +78,8 @@ def spectacles(kind: str, eyes: Points, bridge: Points, half_width: float, colou
         hinge = np.array([side * (half_width + 0.02), 0.05, outer[2] - 0.10])
         parts += [tube(rim, np.array(radius), colour, closed=True),
                   tube(np.stack([outer, hinge, (hinge + ear) / 2, ear]), np.array(radius * 1.1), colour)]
-    left, right = (np.array([math.copysign(abs(eye[0]) * 1.05 - wide * 0.93, eye[0]), eye[1] + 0.04, front]) for eye in eyes)
+    left, right = (np.array([math.copysign(abs(eye[0]) * 1.05 - wide * 0.93, eye[0]), eye[1] + 0.04, front])
+                   for eye in eyes)
     middle = (left + right) / 2 + [0, 0.035, 0.03]
     return join([*parts, tube(np.stack([left, middle, right]), np.array(radius), colour)])
 
@@ -92,7 +90,7 @@ def microphone(mouth: Points, rng: np.random.Generator) -> Prop:
     ball = mouth + np.array([side * 0.6, -0.28, rng.uniform(0.28, 0.42)])
     away = np.array([side * 0.9, -1.6, 0.35])
     grey = float(rng.uniform(0.02, 0.12))
-    return join([capsule(ball, ball + [0.0, 0.02, 0.0], 0.21, (grey, grey, grey), sides=16),
+    return join([capsule(ball, ball + np.array([0.0, 0.02, 0.0]), 0.21, (grey, grey, grey), sides=16),
                  capsule(ball + 0.1 * away, ball + away, 0.10, (0.02, 0.02, 0.022), taper=1.1)])
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 _ID_BITS = 20                                           # a key holds nearness above and the triangle below
 _NEAR_LEVELS = 2**30
 _SLIVER = 1e-6                                          # square pixels; thinner triangles have no usable weights
-_OVERLAP = 2e-3                                         # pixels that spans reach too far, so that no seam opens between them
+_OVERLAP = 2e-3                                         # pixels that spans reach too far: no seam may open
 
 Opaque = Callable[[Tensor, Tensor], Tensor]
 """(M,) triangles and (M, 3) screen-space weights of fragments -> (M,) bool, False where one sees through."""
@@ -76,7 +76,8 @@ def _expand(first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     return owner, pick(begin, owner) + torch.arange(len(owner), device=first.device)
 
 
-def _edge_functions(x: Tensor, y: Tensor, area: Tensor, owner: Tensor, line: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+def _edge_functions(x: Tensor, y: Tensor, area: Tensor, owner: Tensor,
+                    line: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """Of the three corners, the weight at the first pixel of each row, and its growth from pixel to pixel."""
     starts, slopes = [], []
     for a, b in ((1, 2), (2, 0), (0, 1)):               # the edge opposite each corner

@@ -52,7 +52,8 @@ class Renderer:
         """`size` pixels a side, `jitter` the alignment error as a share of it."""
         self.asset = load_asset(device)
         self.size, self.supersample, self.jitter = size, supersample, jitter
-        self._map_height = next(height for height in (256, 512, 1024, 2048) if size * supersample <= 1.25 * height or height == 2048)
+        fine = size * supersample
+        self._map_height = 256 if fine <= 320 else 512 if fine <= 640 else 1024
         number = {int(base): k for k, base in enumerate(self.asset.base_ids)}
         self._landmarks = torch.tensor([number[vertex] for vertex in LANDMARKS_68], device=device)
         self._face_share = face_weight(self.asset.canonical)[:, None]
@@ -140,7 +141,7 @@ class Renderer:
         return torch.from_numpy(paint_background(seed)).to(self.asset.device).permute(2, 0, 1)[None]
 
     def _backdrop(self, camera: Camera, side: int, session: Session) -> Tensor:
-        """The session's background as the camera sees it, (side * side, 3); out of focus, so one sample a pixel does."""
+        """The session's background as the camera sees it, (side * side, 3); blurred, so one sample a pixel does."""
         step = torch.arange(self.size, device=self.asset.device) + 0.5
         where = camera.to_frame(torch.stack([step.repeat(self.size), step.repeat_interleave(self.size)], 1)) / REACH
         found = grid_sample(self._background(session.background), where.view(1, self.size, self.size, 2),
@@ -161,9 +162,9 @@ class Renderer:
         share = image.new_zeros(1, 1, hits.side, hits.side)
         share.view(-1)[hits.pixels] = face * (1 - surface.hair)
         step = self.supersample                         # buffers hold the middle sample of a pixel: they do not average
-        row, column = torch.div(hits.pixels, hits.side, rounding_mode="floor"), hits.pixels % hits.side
+        row, column = hits.pixels // hits.side, hits.pixels % hits.side
         middle = ((row % step == step // 2) & (column % step == step // 2)).nonzero()[:, 0]
-        pixel = pick(torch.div(row, step, rounding_mode="floor") * self.size + torch.div(column, step, rounding_mode="floor"), middle)
+        pixel = pick(row // step * self.size + column // step, middle)
 
         def buffer(values: Tensor, empty: float) -> Tensor:
             full = values.new_full((self.size**2, values.shape[1]), empty)

@@ -17,8 +17,8 @@ from fsbench.datasets.synthetic.people import Colour, Person
 
 FPS = 25
 _STYLE_VOLUME = {"short": 0.10, "buzz": 0.03, "swept": 0.14, "fringe": 0.16, "long": 0.10, "curly": 0.20, "bald": 0.0}
-_STYLE_POLE = {"short": (0.25, 0.95, -0.35), "buzz": (0, 1, -.5), "swept": (0.2, 0.62, 0.75), "fringe": (0.1, 0.9, -0.5),
-               "long": (0.05, 0.95, 0.1), "curly": (0, 1, -0.3), "bald": (0, 1, 0)}
+_STYLE_POLE = {"short": (0.25, 0.95, -0.35), "buzz": (0, 1, -0.5), "swept": (0.2, 0.62, 0.75),
+               "fringe": (0.1, 0.9, -0.5), "long": (0.05, 0.95, 0.1), "curly": (0, 1, -0.3), "bald": (0, 1, 0)}
 
 _EXPRESSIONS: dict[str, dict[str, float]] = {
     "neutral": {},
@@ -122,9 +122,11 @@ def sample_session(person: Person, seed: int, *, plain: bool = False) -> Session
                 int(rng.integers(1 << 30)))
     cloth = rng.random() ** 1.6 * 0.5 + 0.02
     return Session(
-        seed=seed, background=int(rng.integers(1 << 30)), light=light, exposure=float(exposure), field_of_view=float(rng.uniform(14, 32)),
-        scale=float(rng.uniform(0.60, 0.78)), offset=(float(rng.normal() * 0.03), float(rng.normal() * 0.03)), hair=hair,
-        cloth=_colour(np.clip(cloth * (1 + rng.normal(size=3) * 0.45), 0.01, 0.7)), neckline=float(rng.normal() * 0.10 - 0.3),
+        seed=seed, background=int(rng.integers(1 << 30)), light=light, exposure=float(exposure), hair=hair,
+        field_of_view=float(rng.uniform(14, 32)), scale=float(rng.uniform(0.60, 0.78)),
+        offset=(float(rng.normal() * 0.03), float(rng.normal() * 0.03)),
+        cloth=_colour(np.clip(cloth * (1 + rng.normal(size=3) * 0.45), 0.01, 0.7)),
+        neckline=float(rng.normal() * 0.10 - 0.3),
         glasses=str(rng.choice(["round", "square", "thin"])) if not plain and rng.random() < 0.12 else "",
         noise=float(rng.uniform(0.002, 0.010)))
 
@@ -146,7 +148,7 @@ def sample_shot(seed: int, stream: tuple[int, ...], *, yaw: float = 40, pitch: f
 
 def _shares() -> np.ndarray:
     shares = np.array([0.25 if name in ("neutral", "blink") else 1.0 for name in _EXPRESSIONS])
-    return shares / shares.sum()
+    return np.asarray(shares / shares.sum())
 
 
 def expression(name: str) -> dict[str, float]:

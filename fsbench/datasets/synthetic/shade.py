@@ -14,7 +14,7 @@ from fsbench.datasets.synthetic.scenes import Light
 from fsbench.datasets.synthetic.texture import noise, ramp
 
 _SHADOW_SIDE = 192
-_SHADOW_REACH = 1.9                                     # decimetres from the head's centre to the border of the shadow map
+_SHADOW_REACH = 1.9                                     # decimetres from the head's centre to the map's border
 _SHADOW_SHARPNESS = 14.0                                # of the exponential shadow map, per decimetre
 
 
@@ -47,7 +47,8 @@ def shadow(points: Tensor, faces: Tensor, centre: Tensor, towards: Tensor, at: T
     An exponential shadow map (Annen et al., Graphics Interface 2008): exp(k depth) may be blurred, depth may not.
     """
     right = normalize(torch.linalg.cross(towards, towards.new_tensor([0.0, 1.0, 0.01])), dim=0)
-    frame = torch.stack([right, torch.linalg.cross(right, towards), towards], 1) / _SHADOW_REACH  # y down, as screens have it
+    down = torch.linalg.cross(right, towards)
+    frame = torch.stack([right, down, towards], 1) / _SHADOW_REACH
     local = (points - centre) @ frame
     screen = torch.cat([(local[:, :2] / 2 + 0.5) * _SHADOW_SIDE, local[:, 2:]], 1)
     nearest = rasterise(screen, faces, _SHADOW_SIDE)

@@ -14,7 +14,7 @@ from fsbench.datasets.synthetic.geometry import Camera
 from fsbench.datasets.synthetic.hair import look_up, strand_colour
 from fsbench.datasets.synthetic.mesh import HAIR, PROP, Mesh
 from fsbench.datasets.synthetic.people import Person
-from fsbench.datasets.synthetic.raster import gather, pick, rasterise, weights_at
+from fsbench.datasets.synthetic.raster import Opaque, gather, pick, rasterise, weights_at
 from fsbench.datasets.synthetic.scenes import Hair, Session
 from fsbench.datasets.synthetic.shade import Surface, paint_eyes
 from fsbench.datasets.synthetic.texture import COVER, GLOSS, RELIEF, noise, ramp
@@ -48,12 +48,13 @@ def find_hits(mesh: Mesh, screen: Tensor, side: int, hair: Hair) -> Hits:
     triangle = pick(nearest, pixels)
     corners = pick(mesh.faces, triangle)
     weights = weights_at(screen, corners, pixels, side)
-    position, normal, canonical, occlusion, strand = gather(mesh.table, corners, weights).split_with_sizes([3, 3, 3, 1, 3], 1)
+    found = gather(mesh.table, corners, weights)
+    position, normal, canonical, occlusion, strand = found.split_with_sizes([3, 3, 3, 1, 3], 1)
     return Hits(side, pixels, triangle, corners, weights, pick(mesh.part, triangle), position, normalize(normal, dim=1),
                 canonical, occlusion[:, 0], normalize(strand, dim=1))
 
 
-def _strands_test(mesh: Mesh, hair: Hair):  # type: ignore[no-untyped-def]
+def _strands_test(mesh: Mesh, hair: Hair) -> Opaque | None:
     strands = mesh.strands
     if strands is None:
         return None
@@ -81,14 +82,16 @@ def make_surface(asset: Asset, mesh: Mesh, hits: Hits, skin_map: Tensor, session
     zero = torch.zeros_like(hits.occlusion)
     surface = Surface(
         position=hits.position, normal=hits.normal,
-        view=normalize(hits.position.new_tensor(camera.eye) - hits.position, dim=1), albedo=torch.zeros_like(hits.position),
-        occlusion=hits.occlusion.clone(), gloss=zero.clone(), skin=zero.clone(), hair=zero.clone(), strand=hits.strand,
+        view=normalize(hits.position.new_tensor(camera.eye) - hits.position, dim=1),
+        albedo=torch.zeros_like(hits.position), occlusion=hits.occlusion.clone(), gloss=zero.clone(),
+        skin=zero.clone(), hair=zero.clone(), strand=hits.strand,
         eye=((hits.part == LEFT_EYE) | (hits.part == RIGHT_EYE)).float(), roughness=face.roughness)
     relief = _cover_with_skin(asset, mesh, hits, surface, skin_map, owner)
     _dress(hits, surface, session)
     _fill_mouth(hits, surface)
     index = surface.eye.nonzero()[:, 0]
-    surface.albedo[index] = paint_eyes(pick(hits.canonical, index), pick(hits.part, index) == LEFT_EYE, asset.eye_centres,
+    left = pick(hits.part, index) == LEFT_EYE
+    surface.albedo[index] = paint_eyes(pick(hits.canonical, index), left, asset.eye_centres,
                                        hits.position.new_tensor(face.iris), face.seed)
     surface.occlusion[index] = surface.occlusion[index].clamp(min=0.3)
     index = hits.of(HAIR)
@@ -105,7 +108,7 @@ def make_surface(asset: Asset, mesh: Mesh, hits: Hits, skin_map: Tensor, session
 
 
 def _cover_with_skin(asset: Asset, mesh: Mesh, hits: Hits, surface: Surface, skin_map: Tensor, owner: Person) -> Tensor:
-    """Look the skin up in its map; beyond the map is plain skin, or the inside of the mouth. Returns the relief (P,)."""
+    """Look the skin up in its map, beyond which is plain skin or the inside of the mouth; return the relief (P,)."""
     relief = torch.zeros_like(hits.occlusion)
     body = hits.of(BODY)
     triangle = pick(mesh.head_faces, pick(hits.triangle, body))
@@ -113,7 +116,8 @@ def _cover_with_skin(asset: Asset, mesh: Mesh, hits: Hits, surface: Surface, ski
     index, triangle, beyond = body[charted], triangle[charted], body[~charted]
     inner = pick(asset.inside, pick(mesh.head_faces, pick(hits.triangle, beyond)))
     where = gather(asset.chart, pick(asset.chart_faces, triangle), pick(hits.weights, index))
-    found = grid_sample(skin_map[None], (where * 2 - 1)[None, None], align_corners=False, padding_mode="border")[0, :, 0]
+    where = (where * 2 - 1)[None, None]
+    found = grid_sample(skin_map[None], where, align_corners=False, padding_mode="border")[0, :, 0]
     surface.albedo[index], surface.gloss[index], surface.hair[index] = found[:3].T, found[GLOSS], found[COVER]
     surface.skin[index], relief[index] = 1, found[RELIEF]
     red, plain = surface.albedo.new_tensor([0.16, 0.04, 0.04]), surface.albedo.new_tensor(owner.skin)
@@ -154,7 +158,8 @@ def _emboss(hits: Hits, relief: Tensor, camera: Camera) -> Tensor:
     height[hits.pixels] = relief
     grid = height.view(hits.side, hits.side)
     across, down = ((torch.roll(grid, -1, axis) - torch.roll(grid, 1, axis)).view(-1) for axis in (1, 0))
-    turn = relief.new_tensor(camera.plane[:, :2] / np.sqrt(abs(np.linalg.det(camera.plane[:, :2]))))  # crop to camera axes
+    plane = camera.plane[:, :2]
+    turn = relief.new_tensor(plane / np.sqrt(abs(np.linalg.det(plane))))  # from the crop's axes to the camera's
     slope = torch.stack([pick(across, hits.pixels), pick(down, hits.pixels)], 1) @ turn / (2 * camera.pixel)
     tilt = torch.stack([slope[:, 0], -slope[:, 1], torch.zeros_like(relief)], 1)
     return normalize(hits.normal - 0.8 * tilt, dim=1)

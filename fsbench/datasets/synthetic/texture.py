@@ -75,19 +75,19 @@ def paint_skin(asset: Asset, person: Person, height: int) -> Tensor:
     albedo = _complexion(person, texels, coarse, fine, pores, nose_tip)
     albedo = _spots(person, p, albedo, front)
     lips = ramp(0.25, 0.75, texels.masks[0])
-    lip = _colour(p, person.lip) * (1 - 0.6 * person.lipstick) + _colour(p, person.lipstick_colour) * 0.6 * person.lipstick
-    albedo = albedo + (lip * (1 + 0.10 * fine[:, None] - 0.15 * (coarse[:, None])) - albedo) * lips[:, None]
+    lipstick = 0.6 * person.lipstick
+    lip = _colour(p, person.lip) * (1 - lipstick) + _colour(p, person.lipstick_colour) * lipstick
+    albedo = albedo + (lip * (1 + 0.10 * fine - 0.15 * coarse)[:, None] - albedo) * lips[:, None]
     beard = _beard(person, p, lips, nose_tip)
     dark = _colour(p, person.hair_colour) * (0.62 - 0.2 * person.grey) + 0.004
     albedo = albedo + (dark - albedo) * beard[:, None]
     brows = _brows(person, p)
     albedo = albedo + (_colour(p, person.hair_colour) * (0.55 - 0.2 * person.grey) + 0.004 - albedo) * brows[:, None]
     forehead = blob(x, y, (0, 0.4), (0.35, 0.2)) * front
-    gloss = (1 + 0.5 * nose_tip + 0.35 * forehead + lips * (0.4 + 0.9 * person.lipstick)) * (1 - 0.7 * brows) * (1 - 0.6 * beard)
-    gloss = gloss * (1 + 0.25 * fine)
-    folds = torch.sin((y + 0.03 * coarse + 0.015 * x * x) * 70) * 0.5 * ramp(0.22, 0.35, y) * ramp(0.62, 0.5, y) * ramp(0.55, 0.3, x.abs()) * front
-    crow = torch.sin((y + 0.11 + (x.abs() - 0.5) * 0.5 * (y + 0.1) * 8) * 60) * blob(x.abs(), y, (0.60, -0.08), (0.10, 0.14))
-    relief = 0.0010 * fine + 0.0009 * pores + person.wrinkles * (0.0028 * folds + 0.0014 * crow) + 0.003 * beard * noise(p, 40.0, seed + 41)
+    gloss = 1 + 0.5 * nose_tip + 0.35 * forehead + lips * (0.4 + 0.9 * person.lipstick)
+    gloss = gloss * (1 - 0.7 * brows) * (1 - 0.6 * beard) * (1 + 0.25 * fine)
+    relief = (0.0010 * fine + 0.0009 * pores + person.wrinkles * _wrinkles(p, coarse, front)
+              + 0.003 * beard * noise(p, 40.0, seed + 41))
     channels = torch.stack([*albedo.clamp(0.003, 0.9).unbind(1), gloss, relief, torch.zeros_like(gloss)])
     return channels[:, texels.fill].reshape(len(channels), height, texels.width)
 
@@ -96,7 +96,17 @@ def _colour(like: Tensor, colour: tuple[float, float, float]) -> Tensor:
     return like.new_tensor(colour)[None]
 
 
-def _complexion(person: Person, texels: Texels, coarse: Tensor, fine: Tensor, pores: Tensor, nose_tip: Tensor) -> Tensor:
+def _wrinkles(p: Tensor, coarse: Tensor, front: Tensor) -> Tensor:
+    """Folds across the forehead and crow's feet, decimetres high."""
+    x, y, _ = p.unbind(1)
+    forehead = ramp(0.22, 0.35, y) * ramp(0.62, 0.5, y) * ramp(0.55, 0.3, x.abs()) * front
+    folds = torch.sin((y + 0.03 * coarse + 0.015 * x * x) * 70) * 0.5 * forehead
+    rays = torch.sin((y + 0.11 + (x.abs() - 0.5) * 0.5 * (y + 0.1) * 8) * 60)
+    return 0.0028 * folds + 0.0014 * rays * blob(x.abs(), y, (0.60, -0.08), (0.10, 0.14))
+
+
+def _complexion(person: Person, texels: Texels, coarse: Tensor, fine: Tensor, pores: Tensor,
+                nose_tip: Tensor) -> Tensor:
     """Skin tone with flushed cheeks, nose and ears, darker lids, rings under the eyes, and nasolabial folds."""
     p = texels.position
     x, y, z = p.unbind(1)
@@ -110,7 +120,8 @@ def _complexion(person: Person, texels: Texels, coarse: Tensor, fine: Tensor, po
     rings = blob(ax, y, (0.29, -0.14), (0.16, 0.07)) * front * person.eye_rings * 0.4
     albedo = albedo * (1 - rings[:, None] * p.new_tensor([0.8, 1.0, 0.85]))
     albedo = albedo * (1 - 0.2 * texels.masks[1])[:, None]
-    fold = torch.exp(-(((ax - 0.20 - 0.22 * (-0.42 - y).clamp(0, 0.3)) / 0.03) ** 2)) * ramp(-0.75, -0.6, y) * ramp(-0.38, -0.45, y) * front
+    fold = torch.exp(-(((ax - 0.20 - 0.22 * (-0.42 - y).clamp(0, 0.3)) / 0.03) ** 2))
+    fold = fold * ramp(-0.75, -0.6, y) * ramp(-0.38, -0.45, y) * front
     return albedo * (1 - fold * (0.05 + 0.13 * person.age))[:, None]
 
 
@@ -118,7 +129,8 @@ def _spots(person: Person, p: Tensor, albedo: Tensor, front: Tensor) -> Tensor:
     """Freckles across nose and cheeks, and single moles."""
     x, y, _ = p.unbind(1)
     if person.freckles > 0.05:
-        freckles = ramp(0.45, 0.75, noise(p, 24.0, person.seed + 31)) * ramp(0, 0.6, blob(x, y, (0, -0.2), (0.5, 0.3))) * front
+        where = ramp(0, 0.6, blob(x, y, (0, -0.2), (0.5, 0.3))) * front
+        freckles = ramp(0.45, 0.75, noise(p, 24.0, person.seed + 31)) * where
         albedo = albedo * (1 - freckles[:, None] * person.freckles * p.new_tensor([0.30, 0.45, 0.5]))
     rng = np.random.default_rng([person.seed, 5])
     for _ in range(person.n_moles):
@@ -138,7 +150,8 @@ def _beard(person: Person, p: Tensor, lips: Tensor, nose_tip: Tensor) -> Tensor:
     hairs = noise(p * p.new_tensor([1.0, 0.45, 1.0]), 70.0, seed + 41) * 0.6 + noise(p, 34.0, seed + 42) * 0.4
     patches = noise(p, 5.0, seed + 44)
     line = -0.50 - 0.10 * ramp(0.15, 0.32, ax) + 0.62 * (ax - 0.32).clamp(min=0)  # of the cheek, rising to the sideburn
-    jaw = ramp(0.06, -0.22, y - line + 0.05 * patches) * ramp(-1.55, -1.05, y) * ramp(-0.80, -0.45, z) * ramp(0.95, 0.80, ax)
+    jaw = ramp(0.06, -0.22, y - line + 0.05 * patches) * ramp(-1.55, -1.05, y)
+    jaw = jaw * ramp(-0.80, -0.45, z) * ramp(0.95, 0.80, ax)
     chin = ramp(0.36, 0.16, ax + 0.05 * patches) * ramp(-0.72, -0.85, y) * ramp(-1.4, -1.1, y) * ramp(-0.3, 0.0, z)
     lip_top = ramp(0.085, 0.02, (y + 0.52 + 0.09 * ax).abs()) * ramp(0.36, 0.22, ax) * ramp(0.05, 0.2, z)
     corners = ramp(0.07, 0.02, (ax - 0.29).abs()) * ramp(-0.5, -0.56, y) * ramp(-0.95, -0.8, y) * ramp(-0.1, 0.1, z)
@@ -154,11 +167,12 @@ def _brows(person: Person, p: Tensor) -> Tensor:
     brows, seed = person.brows, person.seed * 83
     x, y, z = p.unbind(1)
     along = (x.abs() - brows.inner) / (brows.outer - brows.inner)
-    centre = (brows.height + brows.arch * torch.sin(along.clamp(0, 1) * math.pi * 0.85) + brows.tilt * (along - 0.4) * 0.25
-              - 0.1 * (along - 0.75).clamp(min=0))
+    centre = (brows.height + brows.arch * torch.sin(along.clamp(0, 1) * math.pi * 0.85)
+              + brows.tilt * (along - 0.4) * 0.25 - 0.1 * (along - 0.75).clamp(min=0))
     half = brows.thickness * (1.1 - 0.7 * along.clamp(0, 1) ** 1.4) * ramp(-0.10, 0.18, along)
     slant = torch.stack([x.abs() * 1.0 + 0.9 * (y - centre), (y - centre) * 0.45 - 0.2 * x.abs(), z], 1)
     hairs = noise(slant, 60.0, seed + 51) * 0.6 + noise(slant, 110.0, seed + 52) * 0.4
     off = (y - centre).abs() / half.clamp(min=1e-3)
-    cover = ramp(1.25, 0.25, off + 0.4 * hairs) * ramp(-0.08, 0.16, along + 0.06 * hairs) * ramp(1.06, 0.82, along + 0.05 * hairs)
+    ends = ramp(-0.08, 0.16, along + 0.06 * hairs) * ramp(1.06, 0.82, along + 0.05 * hairs)
+    cover = ramp(1.25, 0.25, off + 0.4 * hairs) * ends
     return (cover * brows.density * ramp(-0.2, 0.0, z)).clamp(0, 0.93)

@@ -32,7 +32,7 @@ class GroundTruth:
 
 
 class PositionMap:
-    """Where each texel of the face's texture lies in an image: a fixed gather from the mesh (Feng et al., ECCV 2018)."""
+    """Where each texel of the face's texture lies in an image: a fixed gather (Feng et al., ECCV 2018)."""
 
     def __init__(self, asset: Asset) -> None:
         head, face = asset.mask_chart.new_tensor(HEAD_BOX), asset.mask_chart.new_tensor(_FACE_BOX)
@@ -59,4 +59,5 @@ class PositionMap:
 def ground_truth(asset: Asset, drawing: Drawing, session: Session, shot: Shot) -> GroundTruth:
     """Collect what is known about a drawing."""
     position, valid = PositionMap(asset)(drawing.vertices)
-    return GroundTruth(drawing, session, shot, (shot.yaw, shot.pitch, shot.roll), dict(shot.actions), shot.gaze, position, valid)
+    pose = (shot.yaw, shot.pitch, shot.roll)
+    return GroundTruth(drawing, session, shot, pose, dict(shot.actions), shot.gaze, position, valid)

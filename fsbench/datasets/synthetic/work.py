@@ -32,7 +32,8 @@ from fsbench.store import Arrays, Store, fingerprint
 
 KIND = "synthetic"
 _WORTH_A_WORKER = 60                                    # images that one process draws while another starts
-TAGS = ("yaw", "pitch", "roll", "gaze_x", "gaze_y", "light", "light_elevation", "mouth_open", "smile", "blink", "glasses", "occluded")
+TAGS = ("yaw", "pitch", "roll", "gaze_x", "gaze_y", "light", "light_elevation", "mouth_open", "smile", "blink",
+        "glasses", "occluded")
 
 
 @contextmanager
@@ -120,7 +121,8 @@ def _feed(missing: deque[Chunk], store: Store, finished: queue.SimpleQueue[int |
     command = [sys.executable, "-c", f"from {__name__} import main; main()", str(store.root)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as helper:
-        assert helper.stdin is not None and helper.stdout is not None
+        assert helper.stdin is not None
+        assert helper.stdout is not None
         while missing:
             try:
                 chunk = missing.popleft()
