@@ -94,7 +94,7 @@ def toy_batch(n: int = 6, size: int = 64, seed: int = 0) -> Batch:
 
 
 def check_swapper(swapper: Swapper | Oracle) -> None:
-    """Shapes, range, determinism, untouched inputs, independence of batch size; a Trainable also passes `check_training`."""
+    """Shapes, range, determinism, untouched inputs, independence of batch size; a Trainable: `check_training` too."""
     _check_docstring(swapper)
     faces = toy_faces()
     if isinstance(swapper, Trainable):

@@ -45,7 +45,7 @@ def _cut(judgement: Judgement, rows: slice) -> Judgement:
 
 
 def measure(metric: Metric, name: str, pairs: Pairs, outputs: ImageSet, judgement: Judgement | None) -> np.ndarray:
-    """Rows of one metric for all outputs of a model, (N, K) float64; raises NotScorable, PluginError for a wrong shape."""
+    """Rows of one metric for all outputs of a model, (N, K) float64; raises NotScorable, PluginError."""
     rows = []
     for batch in batches(pairs, outputs, judgement):
         measured: Tensor = metric.measure(batch)

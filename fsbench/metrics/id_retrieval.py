@@ -51,7 +51,8 @@ class IdRetrieval(_Retrieval):
     """Share of outputs whose nearest face in the gallery is the source's, in percent.
 
     The gallery holds the held-out images of all people that are swapped and the data set's strangers; the target
-    image's own session is left out. A person is as near as their nearest image. Means little with few people in the gallery.
+    image's own session is left out. A person is as near as their nearest image. With few people in the
+    gallery the number means little.
     """
 
     k = 1
