@@ -176,6 +176,13 @@ def test_face_swap_leaves_hair_and_background(renderer: Renderer) -> None:
     assert float(change[plain.face[0] > 0.9].mean()) > 0.03
 
 
+def test_head_swap_brings_its_hair(renderer: Renderer) -> None:
+    plain, exact = still(renderer, 6)[0], still(renderer, 6, source=0, swap="head")[0]
+    change = (plain.image - exact.image).abs().amax(0)
+    assert float(change[10:40].mean()) > 0.05           # long fair hair gives way to short dark hair
+    assert float(change[:, :4].mean()) < 0.02           # the background stays
+
+
 def test_mask_holds_the_inner_landmarks(renderer: Renderer) -> None:
     for seed in (1, 2, 3, 8):
         drawing = still(renderer, seed, yaw=0.0)[0]

@@ -29,7 +29,7 @@ class Synthetic:
 
     `people` identities to swap among, each with `sessions` sessions, of which 10 in 22 are held out for the test split;
     `images` stills in a training session and a quarter of that in a test session; `gallery` further people for
-    retrieval; `size` pixels a side. `swap` says what an exact swap replaces: the face alone, or the whole head but for
+    retrieval; `size` pixels a side. `swap` says what an exact swap replaces: the face alone, or the whole head with
     its hair. `jitter` is the alignment error of an imagined detector, as a share of the crop.
 
     Drawn once and kept in the store. Raises BadParameter.
@@ -59,7 +59,7 @@ class Synthetic:
             description=f"{self._plan.people} parametric people to swap among and {self._plan.gallery} others",
             licence="no real person is shown; head model CC0-1.0 (MakeHuman, MPFB2, Face Units)",
             splits=SPLITS if self._plan.gallery else ("train", "test", "clips"), synthetic=True,
-            notes=(f"exact swaps replace the {self._plan.swap}; light, hair, background, clothes stay the target's",))
+            notes=(f"exact swaps replace the {self._plan.swap}; light, background, clothes stay the target's",))
 
     def faces(self, split: Split) -> Faces:
         """Return one split, drawing what the store does not have."""

@@ -18,7 +18,7 @@ from fsbench.datasets.synthetic.hair import make_strands, paint_hair
 from fsbench.datasets.synthetic.mesh import Mesh, build_mesh
 from fsbench.datasets.synthetic.people import Person, sample_person
 from fsbench.datasets.synthetic.raster import pick, rasterise
-from fsbench.datasets.synthetic.scenes import Hair, Session, Shot, gaze_actions
+from fsbench.datasets.synthetic.scenes import Hair, Session, Shot, gaze_actions, with_hair_of
 from fsbench.datasets.synthetic.shade import Surface, direction, radiance, shadow
 from fsbench.datasets.synthetic.surface import Hits, find_hits, inside_mouth, make_surface
 from fsbench.datasets.synthetic.texture import COVER, GLOSS, RELIEF, face_weight, paint_skin
@@ -73,8 +73,8 @@ class Renderer:
              framing: Framing = "crop") -> Drawing:
         """Draw `owner` in a session; with another `face`, the exact swap of that person into the same image.
 
-        A face swap takes shape and skin inside the face region from `face`; a head swap takes the whole head's. Both
-        leave pose, expression, light, hair, clothes and crop as they are without a swap.
+        A face swap takes shape and skin inside the face region from `face`; a head swap takes the whole head and its
+        hair. Both leave pose, expression, light, clothes, glasses, background and crop as they are without a swap.
         """
         face = face or owner
         own = self._expressed(owner, shot)
@@ -82,6 +82,7 @@ class Renderer:
         if face is not owner:
             other = self._expressed(face, shot)
             rest = torch.lerp(own, other, self._face_share) if swap == "face" else other
+            session = session if swap == "face" else with_hair_of(face, session)
         pose = Pose.of(shot, rest)
         camera = frame_camera(session, self.size)
         if framing == "crop":

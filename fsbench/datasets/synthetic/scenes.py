@@ -116,10 +116,7 @@ def sample_session(person: Person, seed: int, *, plain: bool = False) -> Session
     style = person.style
     if not plain and style not in ("bald", "buzz") and rng.random() < 0.15:
         style = str(rng.choice(["short", "swept", "fringe"]))
-    pole = np.array(_STYLE_POLE[style]) + rng.normal(size=3) * 0.12
-    hair = Hair(style, _STYLE_VOLUME[style] * float(rng.uniform(0.75, 1.25)), _colour(pole / np.linalg.norm(pole)),
-                person.hairline + float(rng.normal() * 0.01), person.receding, person.hair_colour,
-                int(rng.integers(1 << 30)))
+    hair = _sample_hair(person, style, rng)
     cloth = rng.random() ** 1.6 * 0.5 + 0.02
     return Session(
         seed=seed, background=int(rng.integers(1 << 30)), light=light, exposure=float(exposure), hair=hair,
@@ -129,6 +126,19 @@ def sample_session(person: Person, seed: int, *, plain: bool = False) -> Session
         neckline=float(rng.normal() * 0.10 - 0.3),
         glasses=str(rng.choice(["round", "square", "thin"])) if not plain and rng.random() < 0.12 else "",
         noise=float(rng.uniform(0.002, 0.010)))
+
+
+def _sample_hair(person: Person, style: str, rng: np.random.Generator) -> Hair:
+    pole = np.array(_STYLE_POLE[style]) + rng.normal(size=3) * 0.12
+    return Hair(style, _STYLE_VOLUME[style] * float(rng.uniform(0.75, 1.25)), _colour(pole / np.linalg.norm(pole)),
+                person.hairline + float(rng.normal() * 0.01), person.receding, person.hair_colour,
+                int(rng.integers(1 << 30)))
+
+
+def with_hair_of(person: Person, session: Session) -> Session:
+    """Return the session with another person's hair: what a head swap shows."""
+    rng = np.random.default_rng([person.seed, session.seed, 13])
+    return replace(session, hair=_sample_hair(person, person.style, rng))
 
 
 def sample_shot(seed: int, stream: tuple[int, ...], *, yaw: float = 40, pitch: float = 18) -> Shot:
