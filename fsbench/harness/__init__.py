@@ -18,14 +18,12 @@ from fsbench.config import Plan, parse_budget
 from fsbench.errors import NotScorable, PluginError, UsageError
 from fsbench.harness import records, scoring
 from fsbench.harness.folder import RunFolder
-from fsbench.harness.judging import Judge, embed, find_landmarks
+from fsbench.harness.judging import BLOCK, Judge, embed, find_landmarks
 from fsbench.harness.obtain import Model, build, obtain
 from fsbench.harness.pairs import Group, Pairs, make_pairs
 from fsbench.images import ImageSet, to_bytes
-from fsbench.interfaces import Context, Dataset, Faces, Judgement, Metric, Oracle, Split
+from fsbench.interfaces import Context, Dataset, Faces, Judgement, Metric, Oracle, Source, Split, Truth
 from fsbench.registry import metrics
-
-SWAP_CHUNK = 32
 
 
 @dataclass(frozen=True)
@@ -190,47 +188,48 @@ def evaluate(bench: Bench, model: Model) -> Evaluated:
     return Evaluated(model, outputs, vectors_of, rows, values, record)
 
 
-def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, float | None]:
-    """Outputs of all pairs, 8-bit, and seconds per image; cached by everything that decides them.
+def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, float]:
+    """Outputs of all pairs, 8-bit, and seconds per image; cached in blocks by everything that decides them.
 
     The time is the one that was measured when the outputs were made.
     """
+    progress = context.stage(f"swapping: {model.label}")
+    parts: list[np.ndarray] = []
+    seconds = 0.0
+    for group in pairs.groups:
+        source = Source(group.source.identity, group.source.images.to(context.device))
+        for start in range(0, len(group.index), BLOCK):
+            block = group.cut(slice(start, start + BLOCK))
 
-    def compute() -> dict[str, np.ndarray]:
-        progress, parts, seconds = context.stage(f"swapping: {model.label}"), [], 0.0
-        for group in pairs.groups:
-            for start in range(0, len(group.index), SWAP_CHUNK):
-                here = slice(start, start + SWAP_CHUNK)
-                target = group.targets.crops[here].to(context.device)
+            def compute(source: Source = source, block: Group = block) -> dict[str, np.ndarray]:
+                target = block.targets.crops[:].to(context.device)
                 began = time.perf_counter()
-                output = swap(model, group, here, target)
+                output = swap(model, source, target, block.truth)
                 records.synchronise(context.device)
-                seconds += time.perf_counter() - began
-                parts.append(to_bytes(output))
-                progress(sum(map(len, parts)), len(pairs), {})
-        return {"outputs": np.concatenate(parts), "seconds": np.array([seconds / len(pairs)])}
+                spent = time.perf_counter() - began
+                progress(sum(map(len, parts)) + len(target), len(pairs), {})
+                return {"outputs": to_bytes(output), "seconds": np.array([spent])}
 
-    recipe = {"model": model.identity, "pairs": pairs.fingerprint()}
-    found = context.store.arrays("outputs", recipe, compute)
-    return ImageSet(found["outputs"]), float(found["seconds"][0])
+            found = context.store.arrays("outputs", {"model": model.identity, "pairs": block.fingerprint()}, compute)
+            parts.append(found["outputs"])
+            seconds += float(found["seconds"][0])
+    return ImageSet(np.concatenate(parts)), seconds / len(pairs)
 
 
-def swap(model: Model, group: Group, here: slice, target: Tensor) -> Tensor:
+def swap(model: Model, source: Source, target: Tensor, truth: Truth | None) -> Tensor:
     """Outputs for some targets of one source, through swapper and refiners; raises PluginError for what is no image."""
     with torch.inference_mode():
-        if isinstance(model.swapper, Oracle):
-            if group.truth is None:
-                raise UsageError(f"{model.label} needs a data set that knows the exact swaps")
-            output = model.swapper.reveal(group.truth.exact[here].to(target.device))
+        if not isinstance(model.swapper, Oracle):
+            output = model.swapper.swap(source, target)
+        elif truth is not None:
+            output = model.swapper.reveal(truth.exact[:].to(target.device))
         else:
-            output = model.swapper.swap(group.source, target)
+            raise UsageError(f"{model.label} needs a data set that knows the exact swaps", "try --dataset synthetic")
         for refiner in model.refiners:
-            output = refiner.refine(output, target, group.source)
+            output = refiner.refine(output, target, source)
     if not isinstance(output, Tensor) or output.shape != target.shape:
         shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise PluginError(
-            f"{model.label} gave {shape} for targets of {tuple(target.shape)}", "an output has its target's shape"
-        )
+        raise PluginError(f"{model.label} gave {shape} for {tuple(target.shape)}", "an output has its target's shape")
     if not bool(torch.isfinite(output).all()):
         raise PluginError(
             f"{model.label} gave values that are not finite",

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 
 from fsbench.errors import DataError
 from fsbench.images import ImageSet
@@ -25,6 +24,17 @@ class Group:
     targets: Faces
     truth: Truth | None
 
+    def cut(self, rows: slice) -> Group:
+        """Return some of the pairs."""
+        index = np.arange(len(self.index))[rows]
+        truth = Truth(self.truth.exact.select(index), self.truth.mask.select(index)) if self.truth else None
+        return Group(self.source, self.index[index], self.targets.select(index), truth)
+
+    def fingerprint(self) -> list[str]:
+        """What decides an output, besides the model: the name and pixels of the source, targets and exact swaps."""
+        pixels = [ImageSet.of(self.source.images), self.targets.crops, *([self.truth.exact] if self.truth else [])]
+        return [self.source.identity, *(images.content_hash() for images in pixels)]
+
 
 @dataclass(frozen=True)
 class Pairs:
@@ -42,13 +52,6 @@ class Pairs:
         return pd.concat(
             [group.targets.rows.assign(source=group.source.identity) for group in self.groups], ignore_index=True
         )
-
-    def fingerprint(self) -> list[list[str]]:
-        """What decides an output, besides the model: the pixels of sources and targets."""
-        return [
-            [group.source.identity, ImageSet.of(group.source.images).content_hash(), group.targets.crops.content_hash()]
-            for group in self.groups
-        ]
 
 
 def make_pairs(dataset: Dataset, test: Faces) -> Pairs:
@@ -90,12 +93,3 @@ def _source(dataset: Dataset, test: Faces, identity: str) -> Source:
     faces = (dataset.faces("train") if "train" in dataset.info.splits else test).of(identity)
     chosen = np.unique(np.linspace(0, len(faces) - 1, N_REFERENCES).round().astype(int))
     return Source(identity, faces.crops[chosen])
-
-
-def truth_images(pairs: Pairs) -> tuple[torch.Tensor, torch.Tensor] | None:
-    """Exact swaps (N, 3, S, S) and masks (N, 1, S, S) of all pairs, or None where they are not known."""
-    truths = [group.truth for group in pairs.groups]
-    known = [truth for truth in truths if truth is not None]
-    if len(known) < len(truths):
-        return None
-    return torch.cat([truth.exact[:] for truth in known]), torch.cat([truth.mask[:] for truth in known])

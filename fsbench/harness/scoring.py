@@ -24,18 +24,18 @@ def batches(pairs: Pairs, outputs: ImageSet, judgement: Judgement | None) -> Ite
     offset = 0
     for group in pairs.groups:
         for start in range(0, len(group.index), CHUNK):
-            here = slice(start, min(start + CHUNK, len(group.index)))
-            there = slice(offset + here.start, offset + here.stop)
+            block = group.cut(slice(start, start + CHUNK))
+            here = slice(offset, offset + len(block.index))
             yield Batch(
-                source=group.source,
-                rows=group.targets.rows.iloc[here].reset_index(drop=True),
-                output=outputs[there],
-                target=group.targets.crops[here],
-                judgement=None if judgement is None else _cut(judgement, there),
-                exact=group.truth.exact[here] if group.truth else None,
-                mask=group.truth.mask[here] if group.truth else None,
+                source=block.source,
+                rows=block.targets.rows,
+                output=outputs[here],
+                target=block.targets.crops[:],
+                judgement=None if judgement is None else _cut(judgement, here),
+                exact=block.truth.exact[:] if block.truth else None,
+                mask=block.truth.mask[:] if block.truth else None,
             )
-        offset += len(group.index)
+            offset = here.stop
 
 
 def _cut(judgement: Judgement, rows: slice) -> Judgement:
