@@ -20,7 +20,7 @@ from reference_models.cyclegan.networks import (
 )
 
 CYCLE, IDENTITY = 10.0, 5.0
-ALPHA, VARIATION = 0.1, 0.1     # masked form: mean and total variation of alpha, so that it pastes no more than it must
+LEAST, ALPHA, VARIATION = 0.4, 5.0, 0.1     # masked form: share of the region to paste at least; weights of the terms
 AUGMENTATION = Augmentation(rotation=0, zoom=0.06, shift=0.06, warp=0, spread=0, recolour=0)    # flip and random crop
 
 
@@ -76,7 +76,7 @@ class CycleGanLearner:
         fakes = [answer.over(real[1 - i]) for i, answer in enumerate(answers)]
         for i in (0, 1):
             back = self.generators[1 - i](fakes[i]).over(fakes[i])
-            same = self.generators[i](real[i]).over(real[i])
+            same = self.generators[i](real[i]).image    # not composed: alpha = 0 would be a perfect answer
             parts = {
                 "fool": (self.critics[i](fakes[i]) - 1).square().mean(),
                 "cycle": CYCLE * (back - real[1 - i]).abs().mean(),
@@ -97,6 +97,7 @@ class CycleGanLearner:
 
 
 def _mask_loss(answer: Answer) -> Tensor:
+    """Alpha shall be smooth, and not vanish: leaving the input alone satisfies the cycle, but swaps nothing."""
     alpha = answer.alpha
     variation = alpha.diff(dim=-1).abs().mean() + alpha.diff(dim=-2).abs().mean()
-    return ALPHA * alpha.mean() + VARIATION * variation
+    return ALPHA * (LEAST - alpha.mean((1, 2, 3))).clamp(min=0).mean() + VARIATION * variation

@@ -53,7 +53,7 @@ class GanMask:
         size: Literal["auto", "standard", "lite", "tiny"] = "auto",
         norm: Literal["auto", "instance", "group", "layer", "hybrid", "none"] = "auto",
         perceptual: str = "auto",
-        colour: Literal["none", "adain"] = "none",
+        colour: Literal["none", "adain"] = "adain",
         context: Context,
     ) -> None:
         self.context = context
@@ -67,10 +67,11 @@ class GanMask:
 
     @property
     def budgets(self) -> Mapping[str, int]:
-        """Steps of the named budgets; short is about 150 s of two CPU cores for tiny."""
+        """Steps of the named budgets; short is about 150 s, measured on CPUs and guessed for GPUs."""
         if self.size == "tiny":
             return {"smoke": 8, "short": 2600, "full": 12_000}
-        return {"smoke": 2, "short": 60 if self.size == "standard" else 120, "full": 40_000}
+        on_cpu = {"standard": 30, "lite": 60}[self.size]
+        return {"smoke": 2, "short": 3000 if self.context.device.type == "cuda" else on_cpu, "full": 40_000}
 
     # ------------------------------------------------------------------------------------------------------ training
 
@@ -86,7 +87,7 @@ class GanMask:
                     "device": device.type, "perceptual": coach.info.family if coach else "off", **asdict(recipe)}
         inputs = {"identities": data.identities, "crops": data.crops.content_hash(),
                   "masks": data.masks.content_hash() if data.masks is not None else "oval from landmarks"}
-        with one_thread(recipe.half_precision and device.type == "cpu"):
+        with one_thread(self.size == "tiny" and device.type == "cpu"):
             done = train(learner, budget, recipe={**settings, **inputs}, device=device, progress=progress,
                          checkpoint=checkpoint, decay=recipe.decay)
         self.network = learner.generator.eval()
@@ -158,8 +159,9 @@ class GanMask:
             raise UsageError(f"gan_mask was not trained on {source.identity!r}",
                              f"it knows {', '.join(self.identities)}")
         decoder = self.identities.index(source.identity)
-        return torch.cat([self._swap(network, decoder, part.to(self.context.device)) for part in target.split(32)]).to(
-            target.device)
+        parts = target.to(self.context.device).split(32)
+        with one_thread(self.size == "tiny"):           # a second thread is not worth waiting for
+            return torch.cat([self._swap(network, decoder, part) for part in parts]).to(target.device)
 
     def _swap(self, network: Swapnet, decoder: int, target: Tensor) -> Tensor:
         region = cut(target, RESOLUTION)

@@ -70,7 +70,7 @@ class Recipe:
 
 PUBLISHED = Recipe()
 TINY = Recipe(
-    batch=8, rate=4e-3, betas=(0.9, 0.99), weight_decay=0.0, adversarial=0.0, face=3.0, eyes=0.0, edges=0.5, alpha=0.0,
+    batch=8, rate=4e-3, betas=(0.9, 0.99), weight_decay=0.0, adversarial=0.0, face=3.0, eyes=4.0, edges=0.5, alpha=0.0,
     variation=0.0, face_alpha=1.0, published_stages=False, half_precision=True,
     augmentation=Augmentation(rotation=5.0, zoom=0.05, shift=0.05, warp=0.07, spread=0.0, recolour=0.5),
 )

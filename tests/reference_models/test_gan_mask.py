@@ -231,19 +231,19 @@ def test_the_cosine_warms_up_and_ends_at_nothing() -> None:
 SHRUNK = dataclasses.replace(PUBLISHED, batch=1)
 
 
-@pytest.mark.parametrize(("recipe", "stop"), [
-    (dataclasses.replace(TINY, batch=2), 2),
-    (dataclasses.replace(TINY, batch=2, adversarial=0.1), 3),
-    (SHRUNK, 2),
+@pytest.mark.parametrize(("recipe", "n_steps", "stop"), [
+    (dataclasses.replace(TINY, batch=2), 4, 2),
+    (dataclasses.replace(TINY, batch=2, adversarial=0.1), 3, 2),
+    (SHRUNK, 2, 1),
 ])
 def test_an_interrupted_training_ends_at_the_same_bits(
-    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch, recipe: Recipe, stop: int,
+    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch, recipe: Recipe, n_steps: int, stop: int,
 ) -> None:
     monkeypatch.setitem(RECIPES, "tiny", recipe)
     monkeypatch.setattr(training, "SAVE_EVERY", -math.inf)
     monkeypatch.setattr(training, "SAVE_SHARE", math.inf)
     whole, first, second = (GanMask(size="tiny", context=context) for _ in range(3))
-    whole.fit(FACES, Budget(steps=4), silent, tmp_path / "whole.pt")
+    whole.fit(FACES, Budget(steps=n_steps), silent, tmp_path / "whole.pt")
     step, n_done = GanMaskLearner.step, iter(range(99))
 
     def fragile(self: GanMaskLearner, fraction: float, generator: Generator) -> object:
@@ -253,19 +253,21 @@ def test_an_interrupted_training_ends_at_the_same_bits(
 
     monkeypatch.setattr(GanMaskLearner, "step", fragile)
     with pytest.raises(KeyboardInterrupt):
-        first.fit(FACES, Budget(steps=4), silent, tmp_path / "c.pt")
+        first.fit(FACES, Budget(steps=n_steps), silent, tmp_path / "c.pt")
     monkeypatch.setattr(GanMaskLearner, "step", step)
-    second.fit(FACES, Budget(steps=4), silent, tmp_path / "c.pt")
+    second.fit(FACES, Budget(steps=n_steps), silent, tmp_path / "c.pt")
     wanted, found = whole._trained().state_dict(), second._trained().state_dict()
     assert [name for name in wanted if not torch.equal(wanted[name], found[name])] == []
 
 
-def test_tiny_learns_two_flat_faces_in_a_few_steps(tmp_path: Path, context: Context) -> None:
+def test_tiny_learns_in_a_few_steps(tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "SHOW_EVERY", 0)
     model = GanMask(size="tiny", context=context)
     told: list[dict[str, float]] = []
-    model.fit(FACES, Budget(steps=30), lambda done, total, figures=None: told.append(dict(figures or {})),
+    model.fit(FACES, Budget(steps=60), lambda done, total, figures=None: told.append(dict(figures or {})),
               tmp_path / "c.pt")
-    assert told[-1]["pixels"] < 0.7 * told[0]["pixels"]
+    first, last = (sum(figures["pixels"] for figures in part) / 5 for part in (told[:5], told[-5:]))
+    assert last < 0.75 * first                          # measured: 0.6
 
 
 def test_training_says_what_it_did(tmp_path: Path, context: Context) -> None:
@@ -300,7 +302,7 @@ def test_a_coach_is_named_and_used(tmp_path: Path, context: Context, monkeypatch
     monkeypatch.setitem(registry.embedders._entries, "fake", registry.Entry("fake", FakeCoach))
     model = GanMask(size="tiny", perceptual="fake", context=context)
     told: list[dict[str, float]] = []
-    done = model.fit(FACES, Budget(steps=2), lambda done, total, figures=None: told.append(dict(figures or {})),
+    done = model.fit(FACES, Budget(steps=1), lambda done, total, figures=None: told.append(dict(figures or {})),
                      tmp_path / "c.pt")
     assert done.coaches == ("fake",)
     assert done.notes == ()
