@@ -85,5 +85,5 @@ def test_twice_as_fast_as_the_prototype(product: Draw, prototype: Draw,
     n = N_SHOTS * len(PEOPLE)
     record_property("prototype_ms", 1000 * before / n)
     record_property("product_ms", 1000 * now / n)
-    sys.stdout.write(f"\n{1000 * before / n:.0f} ms an image before, {1000 * now / n:.0f} ms now: {before / now:.1f}x\n")
+    sys.stdout.write(f"\n{1000 * before / n:.0f} ms before, {1000 * now / n:.0f} ms now: {before / now:.1f}x\n")
     assert before / now >= 2

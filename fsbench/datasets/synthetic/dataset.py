@@ -10,6 +10,7 @@ import pandas as pd
 
 from fsbench import registry
 from fsbench.datasets.synthetic.asset import asset_sha256
+from fsbench.datasets.synthetic.people import SEEDS
 from fsbench.datasets.synthetic.plan import Chunk, Item, Plan
 from fsbench.datasets.synthetic.render import VERSION
 from fsbench.datasets.synthetic.truth import GroundTruth
@@ -53,7 +54,7 @@ class Synthetic:
     @property
     def info(self) -> DatasetInfo:
         """Facts about the data set; the revision covers the head model, the renderer and all parameters."""
-        recipe = {"plan": vars(self._plan), "asset": asset_sha256(), "renderer": VERSION}
+        recipe = {"plan": vars(self._plan), "people": SEEDS, "asset": asset_sha256(), "renderer": VERSION}
         return DatasetInfo(
             name="synthetic", revision=fingerprint(recipe), size=self._plan.size,
             description=f"{self._plan.people} parametric people to swap among and {self._plan.gallery} others",

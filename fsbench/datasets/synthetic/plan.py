@@ -1,4 +1,4 @@
-"""Which images there are: splits, sessions and chunks, by name alone; nothing is drawn here."""
+"""Which images there are: splits, sessions and chunks, and what a renderer is to draw for each."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ class Chunk:
     @property
     def recipe(self) -> dict[str, Any]:
         """What the cache key is made of."""
-        return {"chunk": asdict(self), "asset": asset_sha256(), "renderer": VERSION}
+        people = {item.person for item in self.items} | ({self.source} if self.source >= 0 else set())
+        seeds = {person: person_seed(person, self.seed) for person in sorted(people)}
+        return {"chunk": asdict(self), "people": seeds, "asset": asset_sha256(), "renderer": VERSION}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Chunk:

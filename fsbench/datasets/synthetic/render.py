@@ -23,7 +23,7 @@ from fsbench.datasets.synthetic.shade import Surface, direction, radiance, shado
 from fsbench.datasets.synthetic.surface import Hits, find_hits, inside_mouth, make_surface
 from fsbench.datasets.synthetic.texture import COVER, GLOSS, RELIEF, face_weight, paint_skin
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same request would give other pixels."""
 Swap = Literal["face", "head"]
 Framing = Literal["crop", "frame"]

@@ -95,17 +95,24 @@ def draw_missing(chunks: Sequence[Chunk], store: Store, device: torch.device, do
     threads = [threading.Thread(target=_feed, args=(missing, store, finished), daemon=True) for _ in range(helpers)]
     for thread in threads:
         thread.start()
-    while missing:
-        try:
-            chunk = missing.popleft()
-        except IndexError:                              # a helper took the last one
-            break
-        store.save(KIND, fingerprint(chunk.recipe), draw_chunk(chunk, device))
-        done(len(chunk.items))
+    try:
+        while (chunk := _next(missing)) is not None:
+            store.save(KIND, fingerprint(chunk.recipe), draw_chunk(chunk, device))
+            done(len(chunk.items))
+            _report(finished, done)
+        for thread in threads:
+            thread.join()
         _report(finished, done)
-    for thread in threads:
-        thread.join()
-    _report(finished, done)
+    finally:
+        missing.clear()                                 # interrupted: helpers end with the chunk at hand
+
+
+def _next(chunks: deque[Chunk]) -> Chunk | None:
+    """Take a chunk that nobody else takes."""
+    try:
+        return chunks.popleft()
+    except IndexError:
+        return None
 
 
 def _report(finished: queue.SimpleQueue[int | FsbenchError], done: Callable[[int], None]) -> None:
@@ -123,11 +130,7 @@ def _feed(missing: deque[Chunk], store: Store, finished: queue.SimpleQueue[int |
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as helper:
         assert helper.stdin is not None
         assert helper.stdout is not None
-        while missing:
-            try:
-                chunk = missing.popleft()
-            except IndexError:
-                break
+        while (chunk := _next(missing)) is not None:
             try:
                 helper.stdin.write(json.dumps(asdict(chunk)) + "\n")
                 helper.stdin.flush()
