@@ -16,6 +16,7 @@ from fsbench.contracts import toy_faces
 from fsbench.training import Learner, one_thread
 from reference_models.crops import pack
 from reference_models.cyclegan.learner import CycleGanLearner
+from reference_models.cyclegan.model import channels as four_channels
 from reference_models.cyclegan.networks import ARCHITECTURES
 from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.model import channels
@@ -59,7 +60,7 @@ def test_step_of_gan_mask(benchmark: Any, size: Size, norm: Norm) -> None:
 @pytest.mark.parametrize("size", ["tiny", pytest.param("standard", marks=on_gpu)])
 def test_step_of_cyclegan(benchmark: Any, size: Any) -> None:
     shape = ARCHITECTURES[size]
-    crops = [pack(FACES.of(name).crops, shape.resolution, DEVICE) for name in FACES.identities]
+    crops = [pack(four_channels(FACES.of(name)), shape.resolution, DEVICE) for name in FACES.identities]
     benchmark(stepper(CycleGanLearner(shape, False, crops, seed=0, half_precision=DEVICE.type == "cpu")))
 
 

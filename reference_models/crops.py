@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fsbench.faces.align import TEMPLATE
 from fsbench.images import ImageSet
+from fsbench.interfaces import Faces
 
 REGION = 0.66               # side of the region, as a fraction of the crop's
 CENTRE = (0.5, 0.565)       # x, y of its centre, as fractions of the crop's side
@@ -65,6 +66,11 @@ def paste(answer: Tensor, alpha: Tensor, crops: Tensor) -> Tensor:
     enlarged = F.grid_sample(answer, where, mode="bicubic", padding_mode="border", align_corners=False).clamp(0, 1)
     weight = F.grid_sample(alpha, where, padding_mode="border", align_corners=False) * inside
     return weight * enlarged + (1 - weight) * crops
+
+
+def face_masks(data: Faces) -> np.ndarray:
+    """(N, S, S, 1) uint8: the true masks where they are known, else ovals."""
+    return data.masks.pixels if data.masks is not None else oval(data.landmarks, data.crops.pixels.shape[1])
 
 
 def oval(landmarks: np.ndarray, size: int) -> np.ndarray:

@@ -11,7 +11,6 @@ from torch import Generator, Tensor, nn
 from reference_models.augment import Augmentation, draw_grids
 from reference_models.crops import sample
 from reference_models.cyclegan.networks import (
-    Answer,
     Architecture,
     ImagePool,
     PatchDiscriminator,
@@ -20,7 +19,7 @@ from reference_models.cyclegan.networks import (
 )
 
 CYCLE, IDENTITY = 10.0, 5.0
-LEAST, ALPHA, VARIATION = 0.4, 5.0, 0.1     # masked form: share of the region to paste at least; weights of the terms
+ALPHA = 5.0                     # masked form: alpha shall be the face mask
 AUGMENTATION = Augmentation(rotation=0, zoom=0.06, shift=0.06, warp=0, spread=0, recolour=0)    # flip and random crop
 
 
@@ -30,7 +29,7 @@ class CycleGanLearner:
     def __init__(
         self, shape: Architecture, mask: bool, crops: Sequence[Tensor], seed: int, half_precision: bool,
     ) -> None:
-        """`crops`: for each of two identities (N, 3, S, S) uint8 on the device."""
+        """`crops`: for each of two identities (N, 4, S, S) uint8 on the device: red, green, blue, face mask."""
         self.shape, self.mask, self.crops, self.half_precision = shape, mask, crops, half_precision
         self.generators = nn.ModuleList(ResnetGenerator(shape.channels, shape.n_blocks, mask) for _ in crops)
         self.critics = nn.ModuleList(PatchDiscriminator(shape.critic_channels, shape.n_critic_layers) for _ in crops)
@@ -47,10 +46,11 @@ class CycleGanLearner:
         rate = 2e-4 * min(1.0, 2 * (1 - fraction))      # constant, then linear to 0 over the second half
         for group in itertools.chain.from_iterable(o.param_groups for o in self.optimisers.values()):
             group["lr"] = rate
-        real = [self._draw(crops, generator) for crops in self.crops]
+        drawn = [self._draw(crops, generator) for crops in self.crops]
+        real, faces = [part[:, :3] * 2 - 1 for part in drawn], [part[:, 3:] for part in drawn]
         self.critics.requires_grad_(False)
         with torch.autocast(real[0].device.type, torch.bfloat16, enabled=self.half_precision):
-            fakes, losses = self._generator_losses(real)
+            fakes, losses = self._generator_losses(real, faces)
         self._update("generators", torch.stack(list(losses.values())).sum())
         self.critics.requires_grad_(True)
         with torch.autocast(real[0].device.type, torch.bfloat16, enabled=self.half_precision):
@@ -62,14 +62,16 @@ class CycleGanLearner:
         n, device = self.shape.batch, crops.device
         chosen = torch.randint(len(crops), (n,), generator=generator, device=device)
         grid, _ = draw_grids(n, self.shape.resolution, AUGMENTATION, generator, device)
-        return sample(crops[chosen].float() / 255, grid) * 2 - 1
+        return sample(crops[chosen].float() / 255, grid)
 
     def _update(self, name: str, loss: Tensor) -> None:
         self.optimisers[name].zero_grad(set_to_none=True)
         loss.backward()
         self.optimisers[name].step()
 
-    def _generator_losses(self, real: Sequence[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
+    def _generator_losses(
+        self, real: Sequence[Tensor], faces: Sequence[Tensor],
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Return the fakes, fake i showing identity i, and the weighted losses of both directions."""
         total: dict[str, Tensor] = {}
         answers = [self.generators[i](real[1 - i]) for i in (0, 1)]
@@ -83,7 +85,7 @@ class CycleGanLearner:
                 "identity": IDENTITY * (same - real[i]).abs().mean(),
             }
             if self.mask:
-                parts["mask"] = _mask_loss(answers[i])
+                parts["mask"] = ALPHA * (answers[i].alpha - faces[1 - i]).abs().mean()
             for name, part in parts.items():
                 total[name] = total.get(name, torch.zeros_like(part)) + part
         return fakes, total
@@ -94,10 +96,3 @@ class CycleGanLearner:
             earlier = pool.exchange(no.detach(), generator)
             total.append(((critic(yes) - 1).square().mean() + critic(earlier).square().mean()) / 2)
         return torch.stack(total).sum()
-
-
-def _mask_loss(answer: Answer) -> Tensor:
-    """Alpha shall be smooth, and not vanish: leaving the input alone satisfies the cycle, but swaps nothing."""
-    alpha = answer.alpha
-    variation = alpha.diff(dim=-1).abs().mean() + alpha.diff(dim=-2).abs().mean()
-    return ALPHA * (LEAST - alpha.mean((1, 2, 3))).clamp(min=0).mean() + VARIATION * variation

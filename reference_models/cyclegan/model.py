@@ -7,17 +7,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from fsbench import __version__
 from fsbench.errors import CheckpointError, UsageError
 from fsbench.faces.align import TEMPLATE
-from fsbench.images import to_float
+from fsbench.images import ImageSet, to_float
 from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Training
 from fsbench.registry import swappers
 from fsbench.training import load_model, one_thread, save_model, train
-from reference_models.crops import cut, oval, pack, paste
+from reference_models.crops import cut, face_masks, oval, pack, paste
 from reference_models.cyclegan.learner import CycleGanLearner
 from reference_models.cyclegan.networks import ARCHITECTURES, ResnetGenerator, Size
 
@@ -29,8 +30,9 @@ class CycleGan:
     """CycleGAN between two identities: ResNet generators, patch discriminators, cycle and identity losses.
 
     `size` standard sees 128 pixels (6 blocks), large 256 (9 blocks), tiny 64 (3 narrow blocks); auto takes standard on
-    a GPU, tiny on a CPU. Images are pasted as an oval; with `mask`, the generators also answer an alpha mask that
-    composes image and input, in training and in the output. Source: Zhu et al. 2017, arXiv:1703.10593.
+    a GPU, tiny on a CPU. Images are pasted as an oval; with `mask`, the generators also answer an alpha mask, taught
+    with face masks, that composes image and input in training and in the output. Source: Zhu et al. 2017,
+    arXiv:1703.10593.
     """
 
     def __init__(
@@ -57,11 +59,12 @@ class CycleGan:
                              "take a data set of two, or gan_mask for more")
         device, shape = self.context.device, ARCHITECTURES[self.size]
         half_precision = device.type == "cpu"
-        packed = [pack(data.of(name).crops, shape.resolution, device) for name in data.identities]
+        packed = [pack(channels(data.of(name)), shape.resolution, device) for name in data.identities]
         learner = CycleGanLearner(shape, self.mask, packed, budget.seed, half_precision)
         settings = {"architecture": ARCHITECTURE, "size": self.size, "mask": self.mask, **asdict(shape),
                     "device": device.type, "half_precision": half_precision}
-        inputs = {"identities": data.identities, "crops": data.crops.content_hash()}
+        inputs = {"identities": data.identities, "crops": data.crops.content_hash(),
+                  "masks": data.masks.content_hash() if data.masks is not None else "oval from landmarks"}
         with one_thread(half_precision):
             done = train(learner, budget, recipe={**settings, **inputs}, device=device, progress=progress,
                          checkpoint=checkpoint)
@@ -114,3 +117,8 @@ class CycleGan:
             face = to_float(oval(TEMPLATE[None] * size, size)).to(image.device)     # (1, 1, S, S) of a crop
             alpha = cut(face, size).expand(len(target), -1, -1, -1)
         return paste(image / 2 + 0.5, alpha, target)
+
+
+def channels(data: Faces) -> ImageSet:
+    """Crops and face masks of one identity as images of four channels."""
+    return ImageSet(np.concatenate([data.crops.pixels, face_masks(data)], -1))

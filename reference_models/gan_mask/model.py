@@ -17,7 +17,7 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import Budget, Context, EmbedderInfo, Faces, Progress, Source, Training
 from fsbench.registry import embedders, swappers
 from fsbench.training import load_model, one_thread, save_model, train
-from reference_models.crops import cut, eye_boxes, match_colour, oval, pack, paste
+from reference_models.crops import cut, eye_boxes, face_masks, match_colour, pack, paste
 from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.networks import RESOLUTION, Norm, Size, Swapnet
 from reference_models.gan_mask.recipe import RECIPES
@@ -173,6 +173,5 @@ class GanMask:
 
 def channels(data: Faces) -> ImageSet:
     """Crops, face masks and eye masks of one identity as images of five channels."""
-    size = data.crops.pixels.shape[1]
-    faces = data.masks.pixels if data.masks is not None else oval(data.landmarks, size)
-    return ImageSet(np.concatenate([data.crops.pixels, faces, eye_boxes(data.landmarks, size)], -1))
+    eyes = eye_boxes(data.landmarks, data.crops.pixels.shape[1])
+    return ImageSet(np.concatenate([data.crops.pixels, face_masks(data), eyes], -1))

@@ -18,7 +18,7 @@ from fsbench.interfaces import Budget, Context, Source, silent
 from fsbench.training import save_model
 from reference_models.crops import pack
 from reference_models.cyclegan.learner import CycleGanLearner
-from reference_models.cyclegan.model import CycleGan
+from reference_models.cyclegan.model import CycleGan, channels
 from reference_models.cyclegan.networks import (
     ARCHITECTURES,
     Answer,
@@ -42,7 +42,7 @@ def count(network: nn.Module) -> int:
 
 
 def learner(mask: bool = False) -> CycleGanLearner:
-    crops = [pack(FACES.of(name).crops, 64, CPU) for name in FACES.identities]
+    crops = [pack(channels(FACES.of(name)), 64, CPU) for name in FACES.identities]
     return CycleGanLearner(SMALL, mask, crops, seed=0, half_precision=False)
 
 
@@ -98,11 +98,19 @@ def test_losses_of_perfect_generators_are_those_of_the_critic_alone() -> None:
     model = learner()
     model.generators = nn.ModuleList(_Same() for _ in range(2))
     real = [torch.rand(2, 3, 64, 64, generator=rng(i)) for i in range(2)]
-    fakes, losses = model._generator_losses(real)
+    fakes, losses = model._generator_losses(real, real)
     assert torch.equal(fakes[0], real[1])
     assert losses["cycle"] == losses["identity"] == 0
     wanted = sum((model.critics[i](real[1 - i]) - 1).square().mean() for i in range(2))
     assert torch.allclose(losses["fool"], wanted)
+
+
+def test_alpha_is_held_against_the_face_mask_of_its_input() -> None:
+    model = learner(mask=True)
+    model.generators = nn.ModuleList(_Same() for _ in range(2))     # their alpha is 1 everywhere
+    real = [torch.zeros(1, 3, 64, 64)] * 2
+    _, losses = model._generator_losses(real, [torch.full((1, 1, 64, 64), 0.25), torch.ones(1, 1, 64, 64)])
+    assert losses["mask"] == pytest.approx(5 * 0.75)
 
 
 class _Same(nn.Module):
@@ -114,7 +122,7 @@ def test_weights_are_the_published_ones() -> None:
     model = learner()
     model.generators = nn.ModuleList(_Grey() for _ in range(2))
     real = [torch.full((1, 3, 64, 64), 0.5) for _ in range(2)]
-    _, losses = model._generator_losses(real)
+    _, losses = model._generator_losses(real, real)
     assert losses["cycle"] == pytest.approx(2 * 10 * 0.5)
     assert losses["identity"] == pytest.approx(2 * 5 * 0.5)
 
