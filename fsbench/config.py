@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fsbench.errors import UnknownName, UsageError
 from fsbench.registry import Spec, parse_spec, split_list
@@ -33,14 +34,21 @@ class Plan(BaseModel):
     metrics: tuple[str, ...] = ()  # empty: all
     judges: tuple[str, ...] = ("dlib_resnet",)
     budget: str = "auto"  # auto is short on a CPU, full on a GPU
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
     device: str = "auto"
-    resamples: int = 1000
+    resamples: int = Field(1000, ge=100)
 
     def pipelines(self) -> tuple[Pipeline, ...]:
-        """Models to run, the baselines first, each once."""
+        """Models to run, the baselines first, each once; labels that would be the same show more of their paths."""
         texts = [*(BASELINES if self.baselines else ()), *self.models]
-        return tuple({pipeline.label: pipeline for pipeline in map(parse_pipeline, texts)}.values())
+        found = list({str(pipeline): pipeline for pipeline in map(parse_pipeline, texts)}.values())
+        for depth in range(2, 20):
+            labels = [pipeline.label for pipeline in found]
+            found = [
+                pipeline.model_copy(update={"depth": depth}) if labels.count(pipeline.label) > 1 else pipeline
+                for pipeline in found
+            ]
+        return tuple(found)
 
 
 class Pipeline(BaseModel):
@@ -50,22 +58,29 @@ class Pipeline(BaseModel):
 
     swapper: Spec
     refiners: tuple[Spec, ...] = ()
+    depth: int = 1  # parts of a path that the label shows
+
+    def __str__(self) -> str:
+        return "+".join(map(str, (self.swapper, *self.refiners)))
 
     @property
     def label(self) -> str:
-        """Name in tables: parameters as typed, of a path its last part."""
+        """Name in tables: parameters as typed, of a path its last parts."""
         parts = [
-            Spec(spec.name, spec.params, Path(spec.path).name if spec.path else "")
+            Spec(spec.name, spec.params, "/".join(Path(spec.path).parts[-self.depth :]))
             for spec in (self.swapper, *self.refiners)
         ]
         return "+".join(map(str, parts))
 
 
 def parse_pipeline(text: str) -> Pipeline:
-    """Read `swapper(parameter=value)@PATH+refiner`; raises UsageError."""
-    head, at, path = text.partition("@")
-    swapper, *refiners = split_list(head, "+") or [""]
-    return Pipeline(swapper=parse_spec(swapper + at + path), refiners=tuple(parse_spec(part) for part in refiners))
+    """Read `swapper(parameter=value)@PATH+refiner(parameter=value)`; raises UsageError."""
+    head, at, tail = text.partition("@")
+    path, refiners = tail, ""
+    if at and (match := re.fullmatch(r"(?P<path>.+?)(?P<refiners>(?:\+[a-z]\w*(?:\([^()]*\))?)*)", tail, re.DOTALL)):
+        path, refiners = match["path"], match["refiners"]
+    swapper, *stages = [*split_list(head, "+"), *split_list(refiners, "+")] or [""]
+    return Pipeline(swapper=parse_spec(swapper + at + path), refiners=tuple(map(parse_spec, stages)))
 
 
 def load_suite(path: Path) -> Plan:
@@ -79,11 +94,16 @@ def load_suite(path: Path) -> Plan:
     unknown = [key for key in raw if key not in Plan.model_fields]
     if unknown:
         raise UnknownName(f"field in {path.name}:", unknown[0], Plan.model_fields)
+    return make_plan(raw, str(path))
+
+
+def make_plan(fields: Mapping[str, object], origin: str) -> Plan:
+    """Make a plan from fields by name; raises UsageError with the field that is wrong."""
     try:
-        return Plan(**raw)
+        return Plan.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise UsageError(f"{origin}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def parse_budget(text: str) -> str | int | float:

@@ -6,6 +6,7 @@ the data set's size; landmarks are pixels of the crop, x to the right and y down
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +62,14 @@ class Faces:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def content_hash(self) -> str:
+        """SHA-256 over pixels, names, facts, landmarks and masks, 64 hex digits."""
+        digest = hashlib.sha256(self.crops.content_hash().encode())
+        digest.update(self.rows.to_csv(index=False).encode())
+        digest.update(np.ascontiguousarray(self.landmarks, np.float32).tobytes())
+        digest.update((self.masks.content_hash() if self.masks is not None else "").encode())
+        return digest.hexdigest()
 
     @property
     def identities(self) -> list[str]:
@@ -136,7 +145,10 @@ class Dataset(Protocol):
 
 
 class Swapper(Protocol):
-    """Puts the source's face into target images."""
+    """Puts the source's face into target images.
+
+    One that is no contestant but a yardstick has a true attribute `baseline`, and tables set it apart.
+    """
 
     def swap(self, source: Source, target: Tensor) -> Tensor:
         """(N, 3, H, W) targets -> (N, 3, H, W) outputs; output i shows the source's face in target i's scene."""

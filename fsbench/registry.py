@@ -130,9 +130,20 @@ class Entry(Generic[T]):
             ValidationError,
         )  # costs a tenth of a second, which `fsbench --help` does not have
 
-        hints = typing.get_type_hints(
-            inspect.getattr_static(self.factory, "__init__") if isinstance(self.factory, type) else self.factory
-        )
+        target = inspect.getattr_static(self.factory, "__init__") if isinstance(self.factory, type) else self.factory
+        try:
+            hints = typing.get_type_hints(target)
+        except NameError as error:
+            raise PluginError(
+                f"{self.name} of {self.origin}: {error}",
+                "annotations of a plug-in's constructor are read at run time: import their names outside TYPE_CHECKING",
+            ) from error
+        if (
+            spec.path
+            and "context" not in inspect.signature(self.factory).parameters
+            and not hasattr(self.factory, "load")
+        ):
+            raise BadParameter(f"{self.name} takes no path ({spec.path})", f"write {self.name} alone")
         values: dict[str, Any] = {}
         for key, text in spec.params.items():
             if key not in self.parameters:
@@ -166,7 +177,8 @@ class Registry(Generic[T]):
 
         def add(factory: Factory[T]) -> Factory[T]:
             taken = self._entries.get(name)
-            if taken is not None and taken.origin != factory.__module__:
+            here = (factory.__module__, getattr(factory, "__qualname__", ""))
+            if taken is not None and here != (taken.origin, getattr(taken.factory, "__qualname__", "")):
                 raise PluginError(
                     f"{self.kind} {name!r} of {factory.__module__} is registered by {taken.origin} already"
                 )

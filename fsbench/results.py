@@ -83,10 +83,10 @@ class ModelRecord(Record):
     name: str  # as the table shows it and `--model` takes it
     spec: str  # as typed
     summary: str
-    kind: Literal["baseline", "ceiling", "trained", "loaded"]
+    kind: Literal["baseline", "ceiling", "ready", "trained", "loaded"]  # ready: needs no training
     training: TrainingRecord | None = None
     weights_sha256: str = ""  # of the trained or loaded file
-    swap_seconds: FiniteFloat | None = None  # per image, model only; null where outputs came from the cache
+    swap_seconds: FiniteFloat | None = None  # per image, model only, when the outputs were made (they are cached)
     n_no_face: int = 0  # outputs in which the detector found no face
     notes: tuple[str, ...] = ()
 
@@ -204,6 +204,8 @@ def parse(raw: Any, origin: str) -> RunResult:
     number = raw.get("schema") if isinstance(raw, dict) else None
     if not isinstance(number, int):
         raise ResultError(f"{origin} is not an fsbench result: it has no schema number")
+    if number < 1:
+        raise ResultError(f"{origin} is not an fsbench result: there is no schema {number}")
     if number > SCHEMA:
         raise ResultError(
             f"{origin} was written by a newer fsbench (schema {number}, this one reads up to {SCHEMA})",

@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     Raises OutputError when the disk is full or the folder cannot be written.
     """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f"{fingerprint(path.name)[:12]}.{os.getpid()}.partial")  # never too long a name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -56,13 +56,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 f"no space left on the disk that holds {path.parent}",
                 "free some space, or point --out and FSBENCH_CACHE elsewhere; finished work is kept",
             ) from error
-        if error.errno in (errno.EACCES, errno.EROFS, errno.ENOTDIR, errno.EPERM):
-            raise OutputError(
-                f"cannot write {path}: {error.strerror}", "choose another --out or FSBENCH_CACHE"
-            ) from error
-        raise
+        raise OutputError(f"cannot write {path}: {error.strerror}", "choose another --out or FSBENCH_CACHE") from error
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder itself is unusable, the error above is the one to tell
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

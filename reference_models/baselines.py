@@ -18,6 +18,8 @@ THUMBNAIL = 16      # pixels a side; enough to tell pose and light
 class CopyTarget:
     """Leaves the target as it is: keeps everything but changes no identity."""
 
+    baseline = True
+
     def swap(self, source: Source, target: Tensor) -> Tensor:
         return target.clone()
 
@@ -26,6 +28,8 @@ class CopyTarget:
 class CopySource:
     """Answers with the source's reference image that resembles the target most: full identity, nothing of the scene."""
 
+    baseline = True
+
     def swap(self, source: Source, target: Tensor) -> Tensor:
         return nearest(source, target)
 
@@ -33,6 +37,8 @@ class CopySource:
 @swappers.register("alpha_paste")
 class AlphaPaste:
     """Pastes the face of the most similar reference image, with a soft edge and the target's mean skin colour."""
+
+    baseline = True
 
     def swap(self, source: Source, target: Tensor) -> Tensor:
         size = target.shape[-1]

@@ -31,6 +31,22 @@ def test_a_pipeline_is_a_swapper_and_refiners() -> None:
     assert refined.label == "gan_mask(size=lite)+prnet(mode=eyes)+blur"
 
 
+def test_a_path_may_be_followed_by_refiners() -> None:
+    pipeline = parse_pipeline("gan_mask(size=lite)@a+b/m.safetensors+prnet(mode=eyes)+blur")
+    assert (pipeline.swapper.path, [spec.name for spec in pipeline.refiners]) == (
+        "a+b/m.safetensors",
+        ["prnet", "blur"],
+    )
+
+
+def test_files_of_the_same_name_stay_apart() -> None:
+    plan = Plan(
+        models=("a@run1/models/a.safetensors", "a@run2/models/a.safetensors", "b@run1/b.safetensors"), baselines=False
+    )
+    labels = ["a@run1/models/a.safetensors", "a@run2/models/a.safetensors", "b@b.safetensors"]
+    assert [pipeline.label for pipeline in plan.pipelines()] == labels
+
+
 def test_baselines_stand_first_and_every_model_once() -> None:
     labels = [p.label for p in Plan(models=("gan_mask", "copy_target", "gan_mask")).pipelines()]
     assert labels == [*BASELINES, "gan_mask"]

@@ -78,5 +78,11 @@ def test_a_name_is_taken_once() -> None:
     other = type("Other", (), {"__module__": "elsewhere"})
     with pytest.raises(PluginError, match="already"):
         shelf.register("top")(other)
+    with pytest.raises(PluginError, match="already"):
+
+        @shelf.register("top")
+        class Another:
+            """Of the same module."""
+
     with pytest.raises(PluginError, match="snake_case"):
         shelf.register("Top Hat")

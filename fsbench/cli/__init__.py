@@ -48,5 +48,8 @@ def main() -> None:
             typer.echo(f"  {error.hint}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        typer.echo("fsbench: interrupted; finished work is kept, the same command with --resume goes on", err=True)
+        typer.echo(
+            "fsbench: interrupted; finished work is kept: run again, or go on in the same directory with --out DIR --resume",
+            err=True,
+        )
         sys.exit(130)

@@ -68,7 +68,13 @@ def stages(quiet: bool = False) -> Iterator[Stages]:
     if quiet or not sys.stderr.isatty():
         yield Stages(console, None)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TextColumn("{task.percentage:>3.0f} %"),
-               TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("[dim]{task.fields[figures]}"))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}", style="dim", markup=False),
+    )
     with Progress(*columns, console=console) as bars:
         yield Stages(console, bars)

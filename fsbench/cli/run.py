@@ -55,8 +55,12 @@ def run(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
     baselines: Annotated[
-        bool, typer.Option(help="Add copy_target, copy_source, alpha_paste and exact to the table.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            "--baselines/--no-baselines",
+            help="Add copy_target, copy_source, alpha_paste and exact to the table. Default: add them.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of training and of intervals. Default: 0.")] = None,
     device: Annotated[Text, typer.Option(help="auto, cpu, cuda or cuda:N. Default: auto.")] = None,
     data_root: Annotated[
@@ -76,7 +80,8 @@ def run(
 
     Work that is finished (rendered images, trained models, features) is kept in FSBENCH_CACHE and never done twice.
     """
-    from fsbench.config import Plan, load_suite
+    from fsbench.config import Plan, load_suite, make_plan
+    from fsbench.errors import UsageError
     from fsbench.registry import split_list
 
     given = {
@@ -87,10 +92,15 @@ def run(
         "budget": budget,
         "seed": seed,
         "device": device,
-        "baselines": None if baselines else False,
+        "baselines": baselines,
     }
+    if resume and out is None:
+        raise UsageError(
+            "--resume needs --out DIR, the directory of the run to go on with",
+            "without both, a new run starts, and finished work comes from the cache all the same",
+        )
     base = load_suite(suite) if suite else Plan()
-    plan = Plan(**{**base.model_dump(), **{key: value for key, value in given.items() if value is not None}})
+    plan = make_plan(base.model_dump() | {key: value for key, value in given.items() if value is not None}, "run")
     _execute(plan, out or _default_out(plan.dataset), resume, data_root, quiet)
 
 

@@ -19,10 +19,10 @@ from fsbench.errors import NotScorable, PluginError, UsageError
 from fsbench.harness import records, scoring
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.judging import BLOCK, Judge, embed, find_landmarks
-from fsbench.harness.obtain import Model, build, obtain
+from fsbench.harness.obtain import Model, build, obtain, steps_or_seconds
 from fsbench.harness.pairs import Group, Pairs, make_pairs
 from fsbench.images import ImageSet, to_bytes
-from fsbench.interfaces import Context, Dataset, Faces, Judgement, Metric, Oracle, Source, Split, Truth
+from fsbench.interfaces import Context, Dataset, Faces, Judgement, Metric, Oracle, Source, Split, Trainable, Truth
 from fsbench.registry import metrics
 
 
@@ -42,14 +42,12 @@ class Bench:
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What one model did."""
+    """What one model did, without its images."""
 
-    model: Model
-    outputs: ImageSet  # (N, 3, S, S)
-    vectors: Mapping[str, Tensor]  # judge -> (N, D)
-    rows: Mapping[str, np.ndarray]  # column of samples.parquet -> (N,)
-    values: list[results.Value]
     record: results.ModelRecord
+    values: list[results.Value]
+    samples: pd.DataFrame  # its part of samples.parquet
+    vectors: Mapping[str, Tensor]  # judge -> (N, D)
 
 
 def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: bool = False) -> results.RunResult:
@@ -80,27 +78,24 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
             used["train"] = dataset.faces("train")
         return used["train"]
 
-    done, tables = [], []
+    done = []
     for pipeline in plan.pipelines():
         if pipeline.label in oracles and any(group.truth is None for group in bench.pairs.groups):
             if pipeline.label in plan.models:
                 warnings.append(f"{pipeline.label} is left out: {dataset.info.name} does not know the exact swaps")
             continue
-        one = evaluate(bench, obtain(pipeline, train_split, plan.budget, plan.seed, context))
-        paths = folder.write_outputs(one.model.label, bench.pairs, one.outputs)
-        folder.write_model(one.model)
-        tables.append(bench.pairs.rows.assign(model=one.model.label, output=paths, **one.rows))
-        warnings += records.model_warnings(
-            one.record, len(bench.pairs), [judge.record() for judge in bench.judges.values()]
-        )
-        done.append(one)
+        model = obtain(build(pipeline, context), train_split, plan.budget, plan.seed, context)
+        done.append(evaluate(bench, model, folder))
+        judges = [judge.record() for judge in bench.judges.values()]
+        warnings += records.model_warnings(model, done[-1].record, len(bench.pairs), judges, used)
+    if not done:
+        raise UsageError("no model is left to run", f"{dataset.info.name} does not know the exact swaps: name a model")
 
-    folder.write_table("samples.parquet", pd.concat(tables, ignore_index=True))
+    folder.write_table("samples.parquet", pd.concat([one.samples for one in done], ignore_index=True))
     folder.write_table("references.parquet", bench.reference_rows)
     for name, references in bench.references.items():
-        folder.write_features(
-            name, {"references": references.numpy()} | {one.model.label: one.vectors[name].numpy() for one in done}
-        )
+        vectors = {one.record.name: one.vectors[name].numpy() for one in done}
+        folder.write_features(name, {"references": references.numpy()} | vectors)
     result = results.RunResult(
         schema=results.SCHEMA,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -124,11 +119,22 @@ def check(plan: Plan, context: Context) -> set[str]:
     """Raise UsageError for whatever in a plan does not exist or cannot be read; returns models that need the truth."""
     if plan.budget != "auto":
         parse_budget(plan.budget)
-    if plan.resamples < 100:
-        raise UsageError(f"{plan.resamples} resamples do not make an interval", "use 100 or more; 1000 is the default")
+    if not plan.pipelines():
+        raise UsageError("no model to run", "name one with --models; see: fsbench list models")
+    if not plan.judges:
+        raise UsageError("no judge to ask", "name one with --judges; see: fsbench list embedders")
     for name in plan.metrics:
         metrics.build(name, context)
-    return {pipeline.label for pipeline in plan.pipelines() if isinstance(build(pipeline, context)[1], Oracle)}
+    for text in plan.judges:
+        Judge.build(text, context)
+    oracles = set()
+    for pipeline in plan.pipelines():
+        built = build(pipeline, context)
+        if isinstance(built.swapper, Oracle):
+            oracles.add(pipeline.label)
+        elif isinstance(built.swapper, Trainable) and built.weights is None:
+            steps_or_seconds(plan.budget, built.swapper, context.device.type, plan.seed)
+    return oracles
 
 
 def prepare(plan: Plan, dataset: Dataset, test: Faces, gallery: Faces | None, context: Context) -> Bench:
@@ -156,8 +162,8 @@ def prepare(plan: Plan, dataset: Dataset, test: Faces, gallery: Faces | None, co
     )
 
 
-def evaluate(bench: Bench, model: Model) -> Evaluated:
-    """Let a model swap all pairs, and measure what it made."""
+def evaluate(bench: Bench, model: Model, folder: RunFolder) -> Evaluated:
+    """Let a model swap all pairs, measure what it made, and write its images and weights."""
     outputs, seconds = swap_all(model, bench.pairs, bench.context)
     landmarks = find_landmarks(outputs, model.label, bench.context)
     index = torch.from_numpy(np.concatenate([group.index for group in bench.pairs.groups]))
@@ -183,9 +189,14 @@ def evaluate(bench: Bench, model: Model) -> Evaluated:
             )
             if measured.shape[1] == 1:
                 rows[results.column(metric, judge)] = measured[:, 0]
-    record = records.model_record(model, seconds, int(np.isnan(landmarks).any((1, 2)).sum()))
-    vectors_of = {name: judgements[name].output for name in bench.judges}
-    return Evaluated(model, outputs, vectors_of, rows, values, record)
+    paths = folder.write_outputs(model.label, bench.pairs, outputs)
+    folder.write_model(model)
+    return Evaluated(
+        record=records.model_record(model, seconds, int(np.isnan(landmarks).any((1, 2)).sum())),
+        values=values,
+        samples=bench.pairs.rows.assign(model=model.label, output=paths, **rows),
+        vectors={name: judgements[name].output for name in bench.judges},
+    )
 
 
 def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, float]:
@@ -203,6 +214,7 @@ def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, fl
 
             def compute(source: Source = source, block: Group = block) -> dict[str, np.ndarray]:
                 target = block.targets.crops[:].to(context.device)
+                records.synchronise(context.device)
                 began = time.perf_counter()
                 output = swap(model, source, target, block.truth)
                 records.synchronise(context.device)

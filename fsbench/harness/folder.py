@@ -11,7 +11,7 @@ import pandas as pd
 
 from fsbench.config import Plan
 from fsbench.errors import OutputError
-from fsbench.harness.obtain import Model
+from fsbench.harness.obtain import Model, tell_beside
 from fsbench.harness.pairs import Pairs
 from fsbench.images import ImageSet, write_png
 from fsbench.results import FILE_NAME, slug
@@ -41,11 +41,13 @@ class RunFolder:
                     else "name another --out, or remove it"
                 )
                 raise OutputError(f"--out {self.path} holds {state}{'' if same else ' of another plan'}", remedy)
-        elif self.path.exists() and any(self.path.iterdir()):
+        elif self.path.exists() and any(path.suffix != ".partial" for path in self.path.iterdir()):
             raise OutputError(f"--out {self.path} is not empty and holds no run of fsbench", "name a new directory")
 
     def begin(self, plan: Plan) -> None:
-        """Make the folder this plan's."""
+        """Make the folder this plan's; it holds no finished run until the result is written."""
+        for path in (self.path / FILE_NAME, *self.path.glob("*.partial")):
+            path.unlink(missing_ok=True)
         write_text(self.path / PLAN_FILE, _text(plan))
 
     def write_inputs(self, pairs: Pairs) -> None:
@@ -80,7 +82,9 @@ class RunFolder:
     def write_model(self, model: Model) -> None:
         """Copy trained weights to where `name@PATH` finds them."""
         if model.weights is not None and model.kind == "trained":
-            copy_file(model.weights, self.path / "models" / f"{slug(model.label)}.safetensors")
+            copy = self.path / "models" / f"{slug(model.label)}.safetensors"
+            copy_file(model.weights, copy)
+            tell_beside(model, copy)
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a parquet file."""

@@ -35,7 +35,7 @@ class Judge:
         spec = parse_spec(text)
         entry = embedders.get(spec.name)
         embedder = entry.build(spec, context)
-        weights = {name: CATALOGUE[name].sha256 for name in embedder.info.weights}
+        weights = _hashes(embedder)
         recipe = {
             "spec": str(spec),
             "version": embedder.info.version,
@@ -53,9 +53,14 @@ class Judge:
             description=info.description,
             dim=info.dim,
             version=info.version,
-            weights={name: CATALOGUE[name].sha256 for name in info.weights},
-            licences=tuple(sorted({CATALOGUE[name].licence for name in info.weights})),
+            weights=_hashes(self.embedder),
+            licences=tuple(sorted({CATALOGUE[name].licence for name in info.weights if name in CATALOGUE})),
         )
+
+
+def _hashes(embedder: Embedder) -> dict[str, str]:
+    """SHA-256 of a network's files; "" for one that brings files of its own, which the catalogue does not know."""
+    return {name: CATALOGUE[name].sha256 if name in CATALOGUE else "" for name in embedder.info.weights}
 
 
 def find_landmarks(crops: ImageSet, title: str, context: Context) -> np.ndarray:

@@ -5,18 +5,33 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import fsbench
 from fsbench.config import Pipeline, parse_budget
-from fsbench.errors import CheckpointError, UsageError
+from fsbench.errors import CheckpointError, PluginError, UsageError
 from fsbench.interfaces import Budget, Context, Faces, Oracle, Refiner, Swapper, Trainable, Training
 from fsbench.registry import Entry, refiners, swappers
 from fsbench.results import TrainingRecord
 from fsbench.store import file_sha256, fingerprint, write_text
+
+TRAINABLE = ("budgets", "fit", "save", "load")
+SHARED_CODE = ("training.py", "images.py", "faces/*.py")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A pipeline whose parts are made, and whose weights are loaded where a path names them."""
+
+    pipeline: Pipeline
+    entry: Entry[Swapper]
+    swapper: Swapper | Oracle
+    refiners: tuple[Refiner, ...]
+    weights: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -29,22 +44,62 @@ class Model:
     swapper: Swapper | Oracle
     refiners: tuple[Refiner, ...]
     identity: str  # hash of everything that decides its outputs
-    kind: str
+    kind: Literal["baseline", "ceiling", "ready", "loaded", "trained"]
     training: TrainingRecord | None = None
     weights: Path | None = None
+    trained_on: str = ""  # content hash of the training split; "" where it is not known
     notes: tuple[str, ...] = ()
 
 
 def code_hash(factory: Callable[..., Any]) -> str:
-    """Hash of the Python files beside the plug-in's own, so that editing a plug-in never meets its old outputs."""
-    try:
-        folder = Path(inspect.getfile(factory)).parent
-    except TypeError:
-        return ""
+    """Hash of a plug-in's package and of what fsbench shares with it: edited code never meets its old outputs."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
+    for path in _code_files(factory):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _code_files(factory: Callable[..., Any]) -> Iterator[Path]:
+    own = Path(fsbench.__file__).parent
+    for pattern in SHARED_CODE:
+        yield from sorted(own.glob(pattern))
+    try:
+        file = Path(inspect.getfile(factory))
+    except TypeError:
+        return
+    package = sys.modules.get(factory.__module__.partition(".")[0])
+    folder = Path(package.__file__).parent if package is not None and package.__file__ else file.parent
+    if "." not in factory.__module__ and file.name != "__init__.py":
+        yield file  # a module of its own: what lies beside it is somebody else's
+    else:
+        yield from sorted((file.parent if folder == own else folder).rglob("*.py"))
+
+
+def build(pipeline: Pipeline, context: Context) -> Built:
+    """Make the parts of a pipeline, with weights where a path names them.
+
+    Raises UsageError for names and parameters that do not exist, CheckpointError for a file that is missing or unfit,
+    PluginError for a model that can be trained by half.
+    """
+    entry = swappers.get(pipeline.swapper.name)
+    swapper = entry.build(pipeline.swapper, context)
+    has = [name for name in TRAINABLE if hasattr(swapper, name)]
+    if "fit" in has and not isinstance(swapper, Trainable):
+        missing = ", ".join(name for name in TRAINABLE if name not in has)
+        raise PluginError(f"{entry.name} has fit, but no {missing}", "see fsbench.interfaces.Trainable")
+    weights = None
+    if pipeline.swapper.path:
+        if not isinstance(swapper, Trainable):
+            raise UsageError(
+                f"{entry.name} has no weights to load from {pipeline.swapper.path}", f"write {entry.name} alone"
+            )
+        weights = Path(pipeline.swapper.path).expanduser()
+        if not weights.is_file():
+            raise CheckpointError(
+                f"no file {weights}", f"name a file that a run wrote: {entry.name}@DIR/models/{entry.name}.safetensors"
+            )
+        swapper.load(weights)
+    return Built(pipeline, entry, swapper, tuple(refiners.build(one, context) for one in pipeline.refiners), weights)
 
 
 def steps_or_seconds(budget: str, model: Trainable, device: str, seed: int) -> tuple[str, Budget]:
@@ -61,52 +116,38 @@ def steps_or_seconds(budget: str, model: Trainable, device: str, seed: int) -> t
     return name, Budget(steps=amount, seed=seed) if isinstance(amount, int) else Budget(seconds=amount, seed=seed)
 
 
-def build(pipeline: Pipeline, context: Context) -> tuple[Entry[Swapper], Swapper | Oracle, tuple[Refiner, ...]]:
-    """Make the parts of a pipeline, with weights where a path names them.
-
-    Raises UsageError for names and parameters that do not exist, CheckpointError for a file that is missing or unfit.
-    """
-    entry = swappers.get(pipeline.swapper.name)
-    swapper = entry.build(pipeline.swapper, context)
-    if pipeline.swapper.path:
-        if not isinstance(swapper, Trainable):
-            raise UsageError(
-                f"{entry.name} has no weights to load from {pipeline.swapper.path}", f"write {entry.name} alone"
-            )
-        weights = weights_path(pipeline)
-        if not weights.is_file():
-            raise CheckpointError(
-                f"no file {weights}", f"name a file that a run wrote: {entry.name}@DIR/models/{entry.name}.safetensors"
-            )
-        swapper.load(weights)
-    return entry, swapper, tuple(refiners.build(spec, context) for spec in pipeline.refiners)
-
-
-def weights_path(pipeline: Pipeline) -> Path:
-    """The file that a specification names after `@`."""
-    return Path(pipeline.swapper.path).expanduser()
-
-
-def obtain(pipeline: Pipeline, train: Callable[[], Faces], budget: str, seed: int, context: Context) -> Model:
-    """Build a pipeline's models, and load or train where there are weights. A finished training is never repeated."""
-    entry, swapper, stages = build(pipeline, context)
+def obtain(built: Built, train: Callable[[], Faces], budget: str, seed: int, context: Context) -> Model:
+    """Train what needs training, or take a training that was finished before: it is never repeated."""
+    pipeline, swapper = built.pipeline, built.swapper
+    files = [Path(spec.path).expanduser() for spec in pipeline.refiners if spec.path]
     recipe: dict[str, Any] = {
-        "pipeline": pipeline.label,
+        "pipeline": str(pipeline),
         "version": fsbench.__version__,
         "device": context.device.type,
-        "code": [code_hash(entry.factory), *(code_hash(refiners.get(spec.name).factory) for spec in pipeline.refiners)],
+        "code": [
+            code_hash(built.entry.factory),
+            *(code_hash(refiners.get(spec.name).factory) for spec in pipeline.refiners),
+        ],
+        "files": [file_sha256(path) if path.is_file() else "" for path in files],
     }
-    made: dict[str, Any] = {"kind": "ceiling" if isinstance(swapper, Oracle) else "baseline"}
-    if isinstance(swapper, Trainable) and pipeline.swapper.path:
-        made = {"kind": "loaded", "weights": weights_path(pipeline)}
+    made: dict[str, Any] = {"kind": "ready"}
+    if isinstance(swapper, Oracle):
+        made["kind"] = "ceiling"
+    elif getattr(swapper, "baseline", False) and not pipeline.refiners:
+        made["kind"] = "baseline"
+    elif built.weights is not None:
+        made = {"kind": "loaded", "weights": built.weights, **_told_beside(built.weights)}
     elif isinstance(swapper, Trainable):
         name, amount = steps_or_seconds(budget, swapper, context.device.type, seed)
         faces = train()
-        recipe |= {"budget": asdict(amount), "data": faces.crops.content_hash()}
-        made = {"kind": "trained", **_train(swapper, faces, name, amount, fingerprint(recipe), pipeline.label, context)}
+        recipe |= {"budget": asdict(amount), "data": faces.content_hash()}
+        made = {"kind": "trained", "trained_on": recipe["data"]}
+        made |= _train(swapper, faces, name, amount, fingerprint(recipe), pipeline.label, context)
     if "weights" in made:
         recipe["weights"] = file_sha256(made["weights"])
-    return Model(pipeline.label, str(pipeline.swapper), entry.summary, swapper, stages, fingerprint(recipe), **made)
+    return Model(
+        pipeline.label, str(pipeline), built.entry.summary, swapper, built.refiners, fingerprint(recipe), **made
+    )
 
 
 def _train(
@@ -121,9 +162,8 @@ def _train(
     else:
         done = swapper.fit(faces, budget, context.stage(f"training {label}"), folder / "checkpoint.pt")
         swapper.save(weights)
-        write_text(
-            record, json.dumps({"sha256": file_sha256(weights), **asdict(done)})
-        )  # last: says that the rest is whole
+        # The record is written last: it says that the rest is whole.
+        write_text(record, json.dumps({"sha256": file_sha256(weights), **asdict(done)}))
         (folder / "checkpoint.pt").unlink(missing_ok=True)
     training = TrainingRecord(
         budget=name,
@@ -142,3 +182,21 @@ def _finished(record: Path, weights: Path) -> Training | None:
         return Training(**said) if said.pop("sha256") == file_sha256(weights) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None  # not there, or damaged from outside: train again
+
+
+def tell_beside(model: Model, weights: Path) -> None:
+    """Write beside a run's copy of trained weights how they came to be, for a later run that loads them."""
+    assert model.training is not None
+    said = {"sha256": file_sha256(weights), "trained_on": model.trained_on, "training": model.training.model_dump()}
+    write_text(weights.with_suffix(".json"), json.dumps(said, indent=1))
+
+
+def _told_beside(weights: Path) -> dict[str, Any]:
+    """How loaded weights came to be, as far as the file beside them says so."""
+    try:
+        said = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+        if said["sha256"] == file_sha256(weights):
+            return {"training": TrainingRecord(**said["training"]), "trained_on": str(said["trained_on"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # not there, or not ours: what it was trained on and against is then not known, and the result says so
+    return {}

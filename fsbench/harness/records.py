@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 
 import pandas as pd
 import torch
@@ -54,7 +55,7 @@ def protocol_record(pairs: Pairs, gallery: Faces | None, plan: Plan) -> results.
         gallery_identities=len(gallery.identities) if gallery is not None else 0,
         gallery_images=len(gallery) if gallery is not None else 0,
         detector=detect.DESCRIPTION,
-        interval="cluster bootstrap: target sessions resampled within each source-target direction",
+        interval="cluster bootstrap: target sessions resampled within each target identity",
         resamples=plan.resamples,
         confidence=CONFIDENCE,
     )
@@ -108,9 +109,24 @@ def data_warnings(dataset: Dataset, test: Faces, gallery: Faces | None) -> list[
     return said
 
 
-def model_warnings(record: results.ModelRecord, n_pairs: int, judges: list[results.JudgeRecord]) -> list[str]:
+def model_warnings(
+    model: Model,
+    record: results.ModelRecord,
+    n_pairs: int,
+    judges: list[results.JudgeRecord],
+    used: Mapping[Split, Faces],
+) -> list[str]:
     """Say what limits one row of the table."""
     said = []
+    if record.kind == "loaded" and record.training is None:
+        said.append(
+            f"{record.name}: how it was trained is not known (no .json beside its weights): it may have seen "
+            "held-out images, and a judge may have been its coach"
+        )
+    elif record.kind == "loaded" and "train" in used and model.trained_on != used["train"].content_hash():
+        said.append(
+            f"{record.name} was trained on other data than this training split, and may have seen held-out images"
+        )
     if record.n_no_face:
         said.append(f"{record.name}: no face was found in {record.n_no_face} of {n_pairs} outputs")
     if record.training is not None and record.training.budget == "smoke":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -65,25 +66,28 @@ def value(
     scored = ~np.isnan(rows).any(1)
     labels: pd.DataFrame = pairs.rows[scored]
     sessions = (labels["identity"] + "/" + labels["session"]).to_numpy(str)
-    directions = (labels["source"] + "/" + labels["identity"]).to_numpy(str)
+    people = labels["identity"].to_numpy(str)
     counts = {
         "model": model,
         "metric": name,
         "judge": judge,
         "n_scored": int(scored.sum()),
         "n_total": len(rows),
-        "n_clusters": len(np.unique(np.char.add(directions, sessions))) if scored.any() else 0,
+        "n_clusters": len(np.unique(sessions)),
     }
     if scored.sum() < metric.info.min_samples:
         return Value(
             value=None, reason=f"{scored.sum()} outputs could be scored, {metric.info.min_samples} are needed", **counts
         )
     kept = rows[scored]
+    found = metric.summarise(kept)
+    if not math.isfinite(found):
+        return Value(value=None, reason=f"the metric's summary is {found}", **counts)
     interval = cluster_bootstrap(
-        kept, sessions, directions, metric.summarise, resamples=resamples, confidence=CONFIDENCE, seed=seed
+        kept, sessions, people, metric.summarise, resamples=resamples, confidence=CONFIDENCE, seed=seed
     )
-    low, high = interval or (None, None)
-    return Value(value=metric.summarise(kept), low=low, high=high, **counts)
+    low, high = interval if interval is not None and np.isfinite(interval).all() else (None, None)
+    return Value(value=found, low=low, high=high, **counts)
 
 
 def unscorable(name: str, model: str, judge: str | None, total: int, why: NotScorable) -> Value:

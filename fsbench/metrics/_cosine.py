@@ -22,9 +22,9 @@ def judgement(batch: Batch) -> Judgement:
 
 
 def mean_cosine(batch: Batch, identities: list[str]) -> Tensor:
-    """Mean cosine of output i to the held-out images of `identities[i]`, (N,); NaN where the output has no face.
+    """Mean cosine of output i to the held-out images of `identities[i]`, (N,).
 
-    Raises NotScorable where a person has no held-out image with a face in another session.
+    NaN where the output has no face, and where that person has no held-out image with a face in another session.
     """
     view = judgement(batch)
     rows = view.reference_rows
@@ -38,9 +38,7 @@ def mean_cosine(batch: Batch, identities: list[str]) -> Tensor:
         own = scene if identity == target else ""  # nobody else has images of that session
         if (identity, own) not in centres:
             chosen = usable & (owner == identity) & (session != own)
-            if not chosen.any():
-                raise NotScorable(f"{identity} has no held-out image with a face in another session than the target's")
-            centres[identity, own] = view.references[torch.from_numpy(np.flatnonzero(chosen))].mean(0)
+            centres[identity, own] = view.references[torch.from_numpy(np.flatnonzero(chosen))].mean(0)  # NaN of none
         means.append(vector @ centres[identity, own])
     return torch.stack(means)
 

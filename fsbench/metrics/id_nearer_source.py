@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._cosine import to_source, to_target
+from fsbench.metrics._cosine import judgement, to_source, to_target
 from fsbench.registry import metrics
 
 
@@ -15,7 +15,8 @@ from fsbench.registry import metrics
 class IdNearerSource:
     """Share of outputs whose face is nearer to the source than to the target, in percent; 50 is a coin's answer.
 
-    Nearer by the mean cosine to the held-out images of each, as in `id_leakage`.
+    Nearer by the mean cosine to the held-out images of each, as in `id_leakage`. Not scored where the target person has
+    no held-out image in another session.
     """
 
     info = MetricInfo(
@@ -29,8 +30,9 @@ class IdNearerSource:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        nearer = to_source(batch) > to_target(batch)  # False where NaN: an output without a face is no swap
-        return nearer.to(torch.float32)  # (N,)
+        lead = to_source(batch) - to_target(batch)
+        lost = judgement(batch).output.isnan().any(1)
+        return torch.where(lost, 0.0, torch.where(lead.isnan(), torch.nan, (lead > 0).to(lead.dtype)))  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(100 * rows.mean())

@@ -16,7 +16,7 @@ from fsbench.results import MetricRecord, ModelRecord, RunResult, Value, slug
 
 HEADLINE = "id_similarity"
 NOTHING_SWAPPED = "copy_target"
-CONTESTANTS = ("trained", "loaded")
+CONTESTANTS = ("trained", "loaded", "ready")
 REFERENCES = "references"
 
 Features = Mapping[str, np.ndarray]

@@ -15,7 +15,7 @@ WRONG = [
     (["run", "--models", "gan_mask(size=huge)"], "gan_mask(size=huge)", "default is 'auto'"),
     (["run", "--models", "gan_mask+blurr"], "unknown refiner 'blurr'", ""),
     (["run", "--models", "gan_mask(size"], "cannot read", "name(parameter=value"),
-    (["run", "--models", "copy_target@weights.safetensors"], "no weights", "copy_target alone"),
+    (["run", "--models", "copy_target@weights.safetensors"], "takes no path", "copy_target alone"),
     (["run", "--models", "gan_mask@nowhere.safetensors"], "no file nowhere.safetensors", "models/gan_mask.safetensors"),
     (["run", "--metrics", "id_similarty"], "unknown metric", "did you mean id_similarity"),
     (["run", "--judges", "dlib"], "unknown embedder", "did you mean dlib_resnet?"),
@@ -24,6 +24,11 @@ WRONG = [
     (["run", "--dataset", "folder:/no/such/folder"], "/no/such/folder", ""),
     (["run", "--dataset", "trump_cage"], "trump_cage", "--dataset synthetic"),
     (["run", "--budget", "3 minutes"], "cannot read --budget", "180s"),
+    (["run", "--seed", "-1"], "seed", ""),
+    (["run", "--models", "", "--no-baselines"], "no model to run", "--models"),
+    (["run", "--judges", ""], "no judge", "--judges"),
+    (["run", "--metrics", "id_similarity@junk"], "takes no path", "id_similarity alone"),
+    (["run", "--device", "meta"], "does not run on device", "auto, cpu, cuda"),
     (["run", "--suite", "nowhere.toml"], "no suite file", "benchmarks/"),
     (["run", "--device", "cuda:7"], "cuda", "--device cpu"),
     (["run", "--device", "tpu9"], "device", "auto, cpu, cuda"),
@@ -52,3 +57,25 @@ def test_an_output_directory_that_holds_something_else(invoke: Invoke, tmp_path:
     assert code == 2
     assert "is not empty" in errors
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_resume_needs_a_directory(invoke: Invoke) -> None:
+    code, _, errors = invoke("run", "--resume")
+    assert code == 2
+    assert "--out DIR" in errors
+
+
+def test_a_cache_that_is_a_file(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cache").write_text("not a folder")
+    monkeypatch.setenv("FSBENCH_CACHE", str(tmp_path / "cache"))
+    code, _, errors = invoke(
+        "run",
+        "--models",
+        "copy_target",
+        "--dataset",
+        "synthetic(sessions=4,images=4,gallery=0,size=32)",
+        "--out",
+        tmp_path / "out",
+    )
+    assert code == 2
+    assert "cannot write" in errors

@@ -42,7 +42,7 @@ def outputs(values: np.ndarray) -> ImageSet:
     return ImageSet(np.broadcast_to(values[:, None, None, None], (len(values), 16, 16, 3)).astype(np.uint8).copy())
 
 
-def a_value(values: np.ndarray):  # noqa: ANN201
+def a_value(values: np.ndarray):
     rows = scoring.measure(Brightness(), "brightness", pairs(), outputs(values), None)
     return scoring.value(Brightness(), "brightness", "m", None, pairs(), rows, 200, 0)
 
@@ -60,7 +60,7 @@ def test_too_few_are_null_with_a_reason() -> None:
     assert "3 are needed" in value.reason
 
 
-def test_one_session_in_a_direction_has_a_value_and_no_interval() -> None:
+def test_one_session_of_an_identity_has_a_value_and_no_interval() -> None:
     value = a_value(np.r_[np.full(4, 102), np.full(8, 0), np.full(12, 102)])
     assert value.value == pytest.approx(0.4)
     assert (value.low, value.high) == (None, None)
@@ -88,5 +88,5 @@ def test_a_metric_owes_one_row_per_output() -> None:
         def measure(self, batch: Batch) -> torch.Tensor:
             return torch.zeros(1)
 
-    with pytest.raises(PluginError, match="one row|12 outputs"):
+    with pytest.raises(PluginError, match="12 outputs"):
         scoring.measure(Short(), "short", pairs(), outputs(np.arange(24.0)), None)

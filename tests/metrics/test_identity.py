@@ -85,8 +85,14 @@ def test_references_without_a_face_are_left_out() -> None:
     people.judgement.references[1] = torch.nan
     assert IdSimilarity().measure(people).tolist() == pytest.approx([1.0])
     people.judgement.references[0] = torch.nan
-    with pytest.raises(NotScorable, match="ann"):
-        IdSimilarity().measure(people)
+    assert IdSimilarity().measure(people).isnan().all()
+
+
+def test_a_target_person_with_one_held_out_session_is_not_scored() -> None:
+    alone = [row for row in PEOPLE if row[2] != "t1"]
+    assert IdLeakage().measure(batch(at(0.0), alone)).isnan().tolist() == [True]
+    assert IdNearerSource().measure(batch(at(0.0), alone)).isnan().tolist() == [True]
+    assert IdSimilarity().measure(batch(at(0.0), alone)).tolist() == pytest.approx([0.75])
 
 
 def test_blur_towards_the_mean_face_is_not_rewarded_by_leakage() -> None:

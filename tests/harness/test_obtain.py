@@ -1,0 +1,113 @@
+"""A training is never repeated, and never mistaken for another."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+import torch
+
+from fsbench import contracts
+from fsbench.config import parse_pipeline
+from fsbench.errors import CheckpointError, PluginError
+from fsbench.harness.obtain import Model, build, obtain, tell_beside
+from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Training
+from fsbench.registry import swappers
+from fsbench.store import copy_file
+
+
+class Learner:
+    """Remembers how often it was trained."""
+
+    fits = 0
+
+    def __init__(self) -> None:
+        self.budgets = {"smoke": 1, "short": 2, "full": 3}
+
+    def fit(self, data: Faces, budget: Budget, progress: Progress, checkpoint: Path) -> Training:
+        type(self).fits += 1
+        return Training(steps=budget.steps or 1, seconds=0.1, coaches=("arcface",))
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("weights")
+
+    def load(self, path: Path) -> None:
+        if path.read_text() != "weights":
+            raise CheckpointError(f"{path} is damaged")
+
+    def swap(self, source: Source, target: torch.Tensor) -> torch.Tensor:
+        return target
+
+
+@pytest.fixture
+def learner() -> Iterator[type[Learner]]:
+    before = dict(swappers._entries)
+    kind = type("Learner", (Learner,), {"fits": 0, "__doc__": "Learns nothing.", "__module__": __name__})
+    swappers.register("learner")(kind)
+    yield kind
+    swappers._entries.clear()
+    swappers._entries.update(before)
+
+
+def train(context: Context, faces: Faces, budget: str = "smoke", seed: int = 0, spec: str = "learner") -> Model:
+    return obtain(build(parse_pipeline(spec), context), lambda: faces, budget, seed, context)
+
+
+def test_a_finished_training_is_loaded(learner: type[Learner], fresh_context: Context) -> None:
+    faces = contracts.toy_faces()
+    first, second = train(fresh_context, faces), train(fresh_context, faces)
+    assert learner.fits == 1
+    assert (first.identity, first.training) == (second.identity, second.training)
+
+
+def test_whatever_decides_a_training_trains_again(learner: type[Learner], fresh_context: Context) -> None:
+    faces = contracts.toy_faces()
+    renamed = dataclasses.replace(faces, rows=faces.rows.replace("toy0", "cain"))
+    moved = dataclasses.replace(faces, landmarks=faces.landmarks + 1)
+    bare = dataclasses.replace(faces, masks=None)
+    others = contracts.toy_faces(seed=1)
+    models = [train(fresh_context, data) for data in (faces, renamed, moved, bare, others)]
+    models += [train(fresh_context, faces, budget="short"), train(fresh_context, faces, seed=1)]
+    assert learner.fits == len(models) == len({model.identity for model in models})
+
+
+def test_a_damaged_training_is_done_again(learner: type[Learner], fresh_context: Context) -> None:
+    faces = contracts.toy_faces()
+    weights = train(fresh_context, faces).weights
+    assert weights is not None
+    weights.write_text("weigh")
+    train(fresh_context, faces)
+    assert learner.fits == 2
+
+
+def test_a_loaded_model_tells_how_it_was_trained(
+    learner: type[Learner], fresh_context: Context, tmp_path: Path
+) -> None:
+    faces = contracts.toy_faces()
+    trained = train(fresh_context, faces)
+    assert trained.weights is not None
+    copy = tmp_path / "learner.safetensors"
+    copy_file(trained.weights, copy)
+    unknown = train(fresh_context, faces, spec=f"learner@{copy}")
+    assert (unknown.kind, unknown.training, unknown.trained_on) == ("loaded", None, "")
+    tell_beside(trained, copy)
+    known = train(fresh_context, faces, spec=f"learner@{copy}")
+    assert known.training is not None
+    assert known.training.coaches == ("arcface",)
+    assert known.trained_on == faces.content_hash()
+
+
+def test_a_model_that_can_be_trained_by_half_is_refused(learner: type[Learner], context: Context) -> None:
+    class Half:
+        """Forgets to save."""
+
+        budgets: ClassVar = {"smoke": 1, "short": 2, "full": 3}
+        fit, load, swap = Learner.fit, Learner.load, Learner.swap
+
+    swappers.register("half")(Half)
+    with pytest.raises(PluginError, match="no save"):
+        build(parse_pipeline("half"), context)
