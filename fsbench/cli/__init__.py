@@ -49,7 +49,7 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         typer.echo(
-            "fsbench: interrupted; finished work is kept: run again, or go on in the same place with --out DIR --resume",
+            "fsbench: interrupted; finished work is kept: run again, or go on in place with --out DIR --resume",
             err=True,
         )
         sys.exit(130)
