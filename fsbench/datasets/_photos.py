@@ -22,7 +22,7 @@ _STATES = (USED, NO_FACE, UNREADABLE)
 VERSIONS = (detect.VERSION, align.VERSION)
 
 _CHUNK = 32                                             # files cached together: what a killed process loses at most
-_LINK_BYTES = 1024
+_LINK_LENGTH = 255                                      # characters; longer texts are no destinations of links
 _LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, or as IDENTITY/*.jpg where sessions are not known"
 
 
@@ -66,9 +66,14 @@ def list_photos(root: Path) -> list[Photo]:
 
 
 def _identity_folders(root: Path) -> dict[str, Path]:
-    """Return the folder of each identity, by name; a link to a folder is as good as a folder."""
+    """Return the folder of each identity, by name; a link to a folder is as good as a folder.
+
+    A link to `root` or to a folder around it is no identity: it would show everybody.
+    """
+    whole = root.resolve()
     found = {path.name: _linked_folder(path) for path in sorted(root.iterdir()) if not path.name.startswith(".")}
-    return {name: folder for name, folder in found.items() if folder is not None}
+    return {name: folder for name, folder in found.items()
+            if folder is not None and not whole.is_relative_to(folder.resolve())}
 
 
 def _linked_folder(path: Path) -> Path | None:
@@ -76,21 +81,34 @@ def _linked_folder(path: Path) -> Path | None:
 
     Where links cannot be made, git writes a link as a text file that holds its destination; that counts, too.
     """
-    if path.is_dir():
-        return path
-    if not path.is_file() or path.suffix or path.stat().st_size > _LINK_BYTES:
+    try:
+        if path.is_dir():
+            return path
+        if path.suffix or not path.is_file() or path.stat().st_size > 4 * _LINK_LENGTH:
+            return None
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        if len(lines) != 1 or len(lines[0]) >= _LINK_LENGTH:
+            return None
+        destination = path.parent / lines[0].strip()
+        return destination if destination.is_dir() else None
+    except OSError:                                      # not to be read, or no name that this system knows
         return None
-    destination = path.parent / path.read_bytes().decode(errors="replace").strip()
-    return destination if destination.is_dir() and destination != path.parent else None
 
 
 def _photos_of(identity: str, folder: Path) -> list[Photo]:
     """Return all files of one identity by session and name, without hidden ones.
 
-    What lies deeper in a session belongs to that session.
+    What lies deeper in a session belongs to that session. Links are followed; a folder counts where it is met first,
+    and a folder around the identity's own never, for other people are in it.
     """
-    found = []
-    for place, below, names in os.walk(folder):
+    found: list[Photo] = []
+    home, seen = folder.resolve(), set()
+    for place, below, names in os.walk(folder, followlinks=True):
+        here = Path(place).resolve()
+        if here in seen or here in home.parents:
+            below.clear()
+            continue
+        seen.add(here)
         below[:] = sorted(name for name in below if not name.startswith("."))
         inside = Path(place).relative_to(folder)
         session = inside.parts[0] if inside.parts else ""

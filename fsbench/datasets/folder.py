@@ -24,9 +24,18 @@ BLOCKS = 24
 NEEDED = {"train": 4, "test": 2}
 """Images with a face that each split of an identity needs, at least."""
 
+SPLIT_VERSION = "last sessions 2"
+"""Changes whenever an image could change sides; part of the revision."""
+
+TWIN = "twin"
+"""State of an image that is not trained on because its bytes are held out, too."""
+
+_REASONS = {NO_FACE: "no face found", UNREADABLE: "unreadable", TWIN: "the same bytes are held out"}
 _SPLITTING = "held out are the last sessions of each identity, by name, until they hold {test:.0%} of its images"
 _BLOCKING = ("{names}: no sessions are known, so the images, by file name, were cut into up to {blocks} consecutive "
              "blocks that stand for sessions; images of one shoot may be in both splits, which flatters every model")
+_ONE_SESSION = ("{names}: only one session is held out, so id_leakage and id_nearer_source cannot be scored for "
+                "targets of that person: they compare with held-out images from outside the target's own session")
 
 
 @dataclass(frozen=True)
@@ -62,13 +71,13 @@ class PhotoFolder:
             notes.append(_BLOCKING.format(names=_some(blocked), blocks=BLOCKS))
         return DatasetInfo(
             name=self._label.name,
-            revision=fingerprint([files, self._hashes, self._size, self._test, VERSIONS]),
+            revision=fingerprint([files, self._hashes, self._size, self._test, VERSIONS, SPLIT_VERSION]),
             size=self._size,
             description=self._label.description,
             licence=self._label.licence,
             splits=("train", "test"),
             notes=tuple(notes),
-            warnings=(*self._left_out(), *balance.warnings(used)),
+            warnings=(*self._left_out(), *_one_session(used), *balance.warnings(used)),
         )
 
     def faces(self, split: Split) -> Faces:
@@ -86,7 +95,7 @@ class PhotoFolder:
 
     @functools.cached_property
     def files(self) -> pd.DataFrame:
-        """Every image file and what became of it; `state` is one of "used", "no face" and "unreadable".
+        """Every image file and what became of it; `state` is one of "used", "no face", "unreadable" and "twin".
 
         Columns `file`, `identity`, `session`, `state`, `height`, `width`, `split` ("" where it is not used), `id`,
         `blocked` (its session is made up) and `image` (its place in the cache).
@@ -107,12 +116,15 @@ class PhotoFolder:
             raise DataError(f"no face was found in any of the {len(files)} images in {self._root}",
                             "use photographs in which a face is upright and at least 20 pixels wide")
         files = pd.concat([_split(own, self._test) for _, own in files.groupby("identity", sort=False)])
+        hashes = np.array(self._hashes)[files["image"]]
+        twins = (files["split"] == "train") & np.isin(hashes, hashes[files["split"] == "test"])
+        files.loc[twins, ["state", "split"]] = TWIN, ""
         _check_enough(files)
         return files
 
     def _left_out(self) -> list[str]:
         said = [f"{len(names)} of {len(self.files)} images left out, {reason}: {_some(names)}"
-                for state, reason in ((NO_FACE, "no face found"), (UNREADABLE, "unreadable"))
+                for state, reason in _REASONS.items()
                 if (names := self.files.loc[self.files["state"] == state, "file"].tolist())]
         if self.ignored:
             said.append(f"{len(self.ignored)} files are not images of a known kind: {_some(self.ignored)}")
@@ -146,12 +158,22 @@ def _split(own: pd.DataFrame, test: float) -> pd.DataFrame:
 
 
 def _held_out(sessions: pd.Series[str], test: float) -> list[str]:
-    """Return the last sessions that together hold the share `test`; two at least where there are four or more."""
+    """Return the last sessions that together hold the share `test`.
+
+    They are two at least, so that each held-out image has references outside its own session; one where two would
+    leave too little to train on.
+    """
     counts = sessions.value_counts().sort_index()
     names = list(counts.index)
-    least = 2 if len(names) > 3 else 1
+    least = 2 if counts.iloc[:-2].sum() >= NEEDED["train"] else 1
     enough = (n for n in range(least, len(names)) if counts.iloc[-n:].sum() >= test * len(sessions))
     return names[-next(enough, len(names) - 1):]
+
+
+def _one_session(used: pd.DataFrame) -> list[str]:
+    counts = used[used["split"] == "test"].groupby("identity", sort=False)["session"].nunique()
+    alone = counts.index[counts == 1].tolist()
+    return [_ONE_SESSION.format(names=_some(alone))] if alone else []
 
 
 def _check_enough(files: pd.DataFrame) -> None:
@@ -159,7 +181,9 @@ def _check_enough(files: pd.DataFrame) -> None:
     short = counts[(counts < pd.Series(NEEDED)).any(axis=1)]
     if len(short):
         said = _some([f"{name} ({row['train']} train, {row['test']} test)" for name, row in short.iterrows()])
-        raise DataError(f"too few images with a face for the split: {said}",
+        twins = int((files["state"] == TWIN).sum())
+        copies = f"; {twins} more have the same bytes as a held-out image" if twins else ""
+        raise DataError(f"too few images with a face for the split: {said}{copies}",
                         f"each identity needs {NEEDED['train']} images in its training sessions and {NEEDED['test']} "
                         "in its held-out sessions: add images, or remove the folder")
 

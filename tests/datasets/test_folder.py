@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from fsbench.datasets import _photos, balance
-from fsbench.datasets.folder import BLOCKS, Folder
+from fsbench.datasets.folder import BLOCKS, TWIN, Folder
 from fsbench.errors import BadParameter, DataError, MissingData, UsageError
 from fsbench.faces.align import TEMPLATE
 from fsbench.faces.detect import Detections
@@ -73,7 +73,7 @@ def test_sessions_are_split_whole(root: Path, fresh_context: Context) -> None:
     for name in ("ann", "bob"):
         for session in ("2019", "2020", "2021", "2022"):
             for i in range(5):
-                photograph(root / name / session / f"{i}.png", len(name + session) + i)
+                photograph(root / name / session / f"{i}.png", 1000 * ord(name[0]) + 10 * int(session) + i)
     data = load(root, fresh_context)
     train, test = data.faces("train"), data.faces("test")
     assert sorted(train.rows["session"].unique()) == ["2019", "2020"]
@@ -101,7 +101,7 @@ def test_without_sessions_blocks_stand_for_them_and_the_user_is_told(root: Path,
 
 def test_rows_are_what_the_interface_promises(root: Path, fresh_context: Context) -> None:
     people(root, ann=8, bob=8)
-    photograph(root / "ann" / "000.bmp.png", 7)
+    photograph(root / "ann" / "000.bmp.png", 700)
     (root / "ann" / "000.bmp.png").rename(root / "ann" / "000.webp")  # the same stem twice
     data = load(root, fresh_context)
     rows = pd.concat([data.faces(split).rows for split in data.info.splits])
@@ -140,7 +140,7 @@ def test_many_names_are_shortened(root: Path, fresh_context: Context) -> None:
 def test_imbalance_is_warned_of(root: Path, fresh_context: Context) -> None:
     for session, count in (("a", 12), ("b", 4), ("c", 4)):
         for i in range(count):
-            photograph(root / "ann" / session / f"{i}.png", i)
+            photograph(root / "ann" / session / f"{i}.png", 100 * ord(session) + i)
     people(root, bob=90)
     dominant, unequal = load(root, fresh_context).info.warnings
     assert dominant.startswith("ann: session a holds 12 of 20 images")
@@ -220,6 +220,82 @@ def test_links_to_folders(root: Path, fresh_context: Context) -> None:
     data = load(pair, fresh_context)
     assert data.faces("train").identities == ["ann", "bob"]
     assert data.files["file"].iloc[-1] == "bob/011.png"
+
+
+@pytest.mark.parametrize("text", [
+    "x" * 600, "x" * 254, "long name/" * 60, "all rights reserved\n../all/ann\n", "..", ".", "../..", "", "a\0b",
+])
+def test_a_text_beside_the_identities_is_no_identity(root: Path, fresh_context: Context, text: str) -> None:
+    pair = people(root / "pair", ann=9, bob=9)
+    people(root / "all", ann=9)
+    (pair / "LICENSE").write_text(text)
+    assert load(pair, fresh_context).faces("train").identities == ["ann", "bob"]
+
+
+def test_a_link_around_the_identities_is_none(root: Path, fresh_context: Context) -> None:
+    people(root, ann=9, bob=9)
+    (root / "everybody").symlink_to(".")
+    (root / "above").symlink_to("..")
+    assert load(root, fresh_context).faces("train").identities == ["ann", "bob"]
+
+
+def test_linked_sessions_are_followed_and_loops_end(root: Path, fresh_context: Context) -> None:
+    pair = people(root / "pair", bob=9)
+    (pair / "ann").mkdir()
+    for shoot in range(3):
+        for i in range(4 + shoot):
+            photograph(root / "shoots" / f"shoot{shoot}" / f"{i}.png", 100 * shoot + 50 + i)
+        (pair / "ann" / f"session{shoot}").symlink_to(root / "shoots" / f"shoot{shoot}")
+    (root / "shoots" / "shoot1" / "loop").symlink_to(pair / "ann")
+    (pair / "ann" / "everybody").symlink_to("..")
+    files = load(pair, fresh_context).files
+    ann = files[files["identity"] == "ann"]
+    assert ann["session"].value_counts().to_dict() == {"session0": 4, "session1": 5, "session2": 6}
+    assert len(files) == 15 + 9
+
+
+def test_images_that_are_held_out_too_are_not_trained_on(root: Path, fresh_context: Context) -> None:
+    for k, name in enumerate(("ann", "bob")):
+        for i in range(24):
+            photograph(root / name / f"shoot{i // 6}" / f"{i:02d}.png", 100 * k + i)
+    for copy, of in (("ann/shoot0/00", "ann/shoot3/20"), ("ann/shoot0/01", "ann/shoot2/13"),
+                     ("ann/shoot1/06", "ann/shoot1/07"), ("bob/shoot0/05", "ann/shoot3/21")):
+        (root / f"{copy}.png").write_bytes((root / f"{of}.png").read_bytes())
+    data = load(root, fresh_context)
+    assert data.info.warnings == ("3 of 48 images left out, the same bytes are held out: "
+                                  "ann/shoot0/00.png, ann/shoot0/01.png, bob/shoot0/05.png",)
+    assert len(data.faces("train")) == 24 - 3
+    assert len(data.faces("test")) == 24
+    assert not set(data.files.loc[data.files["state"] == TWIN, "id"]) & set(data.faces("train").rows["id"])
+
+
+def test_too_few_because_of_copies_says_so(root: Path, fresh_context: Context) -> None:
+    people(root, ann=12, bob=12)
+    for i in range(5):
+        (root / "ann" / f"{i:03d}.png").write_bytes((root / "ann" / "011.png").read_bytes())
+    with pytest.raises(DataError, match=r"ann \(3 train, 4 test\); 5 more have the same bytes as a held-out image"):
+        load(root, fresh_context).faces("train")
+
+
+def test_two_of_three_sessions_are_held_out(root: Path, fresh_context: Context) -> None:
+    for k, name in enumerate(("ann", "bob")):
+        for i in range(15):
+            photograph(root / name / f"shoot{i // 5}" / f"{i}.png", 100 * k + i)
+    data = load(root, fresh_context)
+    assert sorted(data.faces("test").rows["session"].unique()) == ["shoot1", "shoot2"]
+    assert data.info.warnings == ()
+
+
+@pytest.mark.parametrize("shoots", [(5, 5), (3, 3, 5)])  # with two held out, the second would train on three
+def test_one_held_out_session_is_warned_of(root: Path, fresh_context: Context, shoots: tuple[int, ...]) -> None:
+    people(root, bob=12)
+    for i, shoot in enumerate(np.repeat(range(len(shoots)), shoots)):
+        photograph(root / "ann" / f"shoot{shoot}" / f"{i}.png", i + 500)
+    data = load(root, fresh_context)
+    test = data.faces("test").rows
+    assert test.groupby("identity")["session"].nunique().to_dict() == {"ann": 1, "bob": 2}
+    (warning,) = data.info.warnings
+    assert warning.startswith("ann: only one session is held out, so id_leakage and id_nearer_source cannot be scored")
 
 
 KILLED = """

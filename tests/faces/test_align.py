@@ -1,9 +1,16 @@
 from __future__ import annotations
 
+import math
+import tracemalloc
+
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
 
 from fsbench.faces.align import TEMPLATE, align, similarity
+from fsbench.images import to_bytes, to_float
 
 
 def turn(scale: float, degrees: float) -> np.ndarray:
@@ -67,3 +74,49 @@ def test_border_pixels_are_repeated_beyond_the_image() -> None:
     image = np.full((100, 100, 3), 90, np.uint8)
     crop, _ = align(image, TEMPLATE * 100 + (40, -30), 128)
     assert (crop == 90).all()
+
+
+def crop_of_the_whole(image: np.ndarray, landmarks: np.ndarray, size: int) -> np.ndarray:
+    """What `align` should give, sampled from the whole image, in double precision."""
+    to_crop = similarity(landmarks, TEMPLATE * size)
+    scale = math.hypot(*to_crop[:, 0])
+    block = max(1, math.floor(1 / scale))
+    blocks = to_float(np.asarray(Image.fromarray(image).reduce(block)))[None].double()
+    finer = 1 if scale * block >= 1 else 2
+    place = (np.arange(size * finer) + 0.5) / finer
+    points = (np.stack(np.meshgrid(place, place), -1) - to_crop[:, 2]) @ np.linalg.inv(to_crop[:, :2]).T
+    grid = 2 * points / (blocks.shape[3] * block, blocks.shape[2] * block) - 1
+    crop = F.grid_sample(blocks, torch.from_numpy(grid)[None], "bicubic", "border", align_corners=False)
+    return to_bytes(F.avg_pool2d(crop, finer))[0]
+
+
+@pytest.mark.parametrize("side", [30, 64, 100, 150, 290, 700])  # of the face; 1 to 10 pixels of the image in a block
+@pytest.mark.parametrize("centre", [
+    (0.5, 0.5), (0.02, 0.3), (0.99, 0.6), (0.4, 0.01), (0.7, 1), (0, 0), (1, 1), (-3, 0.5), (4, 4), (0.5, -2),
+])
+def test_only_the_part_around_the_face_is_read(side: int, centre: tuple[float, float]) -> None:
+    image = np.random.default_rng(side).integers(0, 256, (311, 407, 3), np.uint8)
+    points = (TEMPLATE - 0.5) @ turn(side, 33).T + np.array(centre) * (407, 311)
+    difference = align(image, points, 64)[0].astype(int) - crop_of_the_whole(image, points, 64)
+    assert np.abs(difference).max() <= 1
+    assert (difference != 0).mean() < 0.01
+
+
+@pytest.mark.parametrize("side", [100, 2000])
+def test_memory_does_not_grow_with_the_photograph(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = []
+
+    def recorded(pixels: np.ndarray) -> torch.Tensor:
+        shapes.append(pixels.shape)
+        return to_float(pixels)
+
+    monkeypatch.setattr("fsbench.faces.align.to_float", recorded)
+    image = np.zeros((6000, 4000, 3), np.uint8)
+    points = (TEMPLATE - 0.5) @ turn(side, 45).T + (2000, 3000)
+    tracemalloc.start()
+    align(image, points, 128)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    (shape,) = shapes
+    assert max(shape[:2]) <= 2 * 128 * math.sqrt(2) + 6
+    assert peak < 40e6                                   # the photograph has 72e6; a face of 2000 pixels, turned, 24e6
