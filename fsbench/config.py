@@ -94,7 +94,7 @@ def load_suite(path: Path) -> Plan:
     unknown = [key for key in raw if key not in Plan.model_fields]
     if unknown:
         raise UnknownName(f"field in {path.name}:", unknown[0], Plan.model_fields)
-    return make_plan(raw, str(path))
+    return make_plan(raw, f"{path}: ")
 
 
 def make_plan(fields: Mapping[str, object], origin: str) -> Plan:
@@ -103,16 +103,17 @@ def make_plan(fields: Mapping[str, object], origin: str) -> Plan:
         return Plan.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(f"{origin}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        where, reason = ".".join(map(str, first["loc"])), first["msg"]
+        raise UsageError(f"{origin}{where}: {reason[0].lower()}{reason[1:]}") from error
 
 
 def parse_budget(text: str) -> str | int | float:
-    """`smoke`, `short` or `full`; a number of steps (int); or seconds (float), written `90s`. Raises UsageError."""
+    """`smoke`, `short`, `full`; steps (int); or seconds (float), written `90s`, `3m`, `1.5h`. Raises UsageError."""
     if text in NAMED_BUDGETS:
         return text
-    match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)s", text)
+    match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)([smh])", text)
     if match is None or float(match[1] or match[2]) <= 0:
         raise UsageError(
-            f"cannot read --budget {text!r}", "use smoke, short, full, a number of steps (2000) or seconds (180s)"
+            f"cannot read --budget {text!r}", "use smoke, short, full, a number of steps (2000), or a time (180s, 3m)"
         )
-    return int(match[1]) if match[1] else float(match[2])
+    return int(match[1]) if match[1] else float(match[2]) * {"s": 1, "m": 60, "h": 3600}[match[3]]

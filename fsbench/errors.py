@@ -13,6 +13,7 @@
     ├── OutputError                 the output directory cannot be used, or the disk is full
     ├── DeviceError                 the device asked for is not there
     ├── PluginError                 a plug-in broke its contract
+    ├── Interrupted                 the user pressed Ctrl-C; exit code 130
     └── NotScorable                 a metric means nothing on this data; stored as null with the reason
 """
 
@@ -92,3 +93,9 @@ class PluginError(FsbenchError):
 
 class NotScorable(FsbenchError):
     """A metric means nothing on this data; the run goes on, and the result holds null with this reason."""
+
+
+class Interrupted(FsbenchError):
+    """The user pressed Ctrl-C; the hint is the command that goes on."""
+
+    exit_code = 130

@@ -62,7 +62,9 @@ def parse_spec(text: str) -> Spec:
     >>> parse_spec("gan_mask(size=lite, norm=group)@model.safetensors").params["norm"]
     'group'
     """
-    match = re.fullmatch(r"\s*(?P<name>\w+)\s*(?:\((?P<params>[^()]*)\))?\s*(?:[@:](?P<path>.+))?", text, re.DOTALL)
+    match = re.fullmatch(r"\s*(?P<name>\w+)\s*(?:\((?P<params>[^()]*)\))?\s*(?:[@:](?P<path>.*))?", text, re.DOTALL)
+    if match is not None and match["path"] is not None and not match["path"].strip():
+        raise UsageError(f"no path follows in {text.strip()!r}", f"write {text.strip()}PATH")
     if match is None:
         raise UsageError(f"cannot read {text.strip()!r}", "write name, name(parameter=value,...) or name@path")
     params: dict[str, str] = {}
@@ -123,6 +125,24 @@ class Entry(Generic[T]):
         found = inspect.signature(self.factory).parameters
         return {name: p for name, p in found.items() if p.kind is p.KEYWORD_ONLY and name != "context"}
 
+    def hints(self) -> dict[str, Any]:
+        """Types of its parameters; raises PluginError where they cannot be read."""
+        target = inspect.getattr_static(self.factory, "__init__") if isinstance(self.factory, type) else self.factory
+        try:
+            return typing.get_type_hints(target)
+        except NameError as error:
+            raise PluginError(
+                f"{self.name} of {self.origin}: {error}",
+                "annotations of a plug-in's constructor are read at run time: import their names outside TYPE_CHECKING",
+            ) from error
+
+    def choices(self, parameter: str) -> list[str]:
+        """Values that a parameter takes, its default first, where its type lists them; else its default alone."""
+        default = str(self.parameters[parameter].default)
+        hint = self.hints().get(parameter)
+        values = map(str, typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else []
+        return [default, *(value for value in values if value != default)]
+
     def build(self, spec: Spec, context: Any) -> T:
         """Make an instance; raises BadParameter for a parameter it does not have or a value it does not take."""
         from pydantic import (
@@ -130,14 +150,7 @@ class Entry(Generic[T]):
             ValidationError,
         )  # costs a tenth of a second, which `fsbench --help` does not have
 
-        target = inspect.getattr_static(self.factory, "__init__") if isinstance(self.factory, type) else self.factory
-        try:
-            hints = typing.get_type_hints(target)
-        except NameError as error:
-            raise PluginError(
-                f"{self.name} of {self.origin}: {error}",
-                "annotations of a plug-in's constructor are read at run time: import their names outside TYPE_CHECKING",
-            ) from error
+        hints = self.hints()
         if (
             spec.path
             and "context" not in inspect.signature(self.factory).parameters

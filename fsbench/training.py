@@ -84,6 +84,7 @@ def train(
     def used() -> float:
         return float(state.steps) if budget.steps is not None else state.seconds
 
+    progress(min(used(), total), total, {})  # an interrupted run is seen to go on where it was
     while used() < total:
         losses = learner.step(used() / total, state.generator)
         state.steps += 1

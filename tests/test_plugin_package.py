@@ -43,7 +43,7 @@ def fsbench(site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_its_plugins_are_listed_and_a_broken_package_harms_nobody(site: Path) -> None:
     listed = json.loads(fsbench(site, "list", "models", "--json").stdout)
-    said = {row["name"]: row["what it is"] for row in listed}
+    said = {row["name"]: row["description"] for row in listed}
     assert said["mix"].startswith("Cross-fades")
     assert said["darken"].startswith("refiner: Halves")
     assert "no licence key" in said["fsbench_broken"]

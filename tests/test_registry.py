@@ -18,33 +18,48 @@ def a_registry() -> Registry[object]:
     class Top:
         """Spins."""
 
-        def __init__(self, *, speed: float = 1.0, colour: Literal["red", "blue"] = "red", loud: bool = False,
-                     context: Context | None = None) -> None:
+        def __init__(
+            self,
+            *,
+            speed: float = 1.0,
+            colour: Literal["red", "blue"] = "red",
+            loud: bool = False,
+            context: Context | None = None,
+        ) -> None:
             self.speed, self.colour, self.loud, self.context = speed, colour, loud, context
 
     return shelf
 
 
-@pytest.mark.parametrize(("text", "spec"), [
-    ("gan_mask", Spec("gan_mask")),
-    (" gan_mask ( size = lite , norm=group ) ", Spec("gan_mask", {"size": "lite", "norm": "group"})),
-    ("gan_mask@runs/a.safetensors", Spec("gan_mask", {}, "runs/a.safetensors")),
-    ("folder:/photos/2024: best", Spec("folder", {}, "/photos/2024: best")),
-    ("folder(size=96):x", Spec("folder", {"size": "96"}, "x")),
-])
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("gan_mask", Spec("gan_mask")),
+        (" gan_mask ( size = lite , norm=group ) ", Spec("gan_mask", {"size": "lite", "norm": "group"})),
+        ("gan_mask@runs/a.safetensors", Spec("gan_mask", {}, "runs/a.safetensors")),
+        ("folder:/photos/2024: best", Spec("folder", {}, "/photos/2024: best")),
+        ("folder(size=96):x", Spec("folder", {"size": "96"}, "x")),
+    ],
+)
 def test_specifications_are_read(text: str, spec: Spec) -> None:
     assert parse_spec(text) == spec
 
 
-@pytest.mark.parametrize("text", ["", "a b", "a(", "a(x)", "a(x=)", "a(=1)", "a(x=1,x=2)", "a((x=1))", "@x"])
+@pytest.mark.parametrize(
+    "text", ["", "a b", "a(", "a(x)", "a(x=)", "a(=1)", "a(x=1,x=2)", "a((x=1))", "@x", "folder:", "a@ "]
+)
 def test_unreadable_specifications_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_spec(text)
 
 
-@given(st.from_regex(r"[a-z]\w{0,8}", fullmatch=True, alphabet=st.characters(codec="ascii")),
-       st.dictionaries(st.sampled_from(["alpha", "beta", "gamma"]), st.from_regex(r"[a-z0-9.]+", fullmatch=True,
-                                                                                alphabet=st.characters(codec="ascii"))))
+@given(
+    st.from_regex(r"[a-z]\w{0,8}", fullmatch=True, alphabet=st.characters(codec="ascii")),
+    st.dictionaries(
+        st.sampled_from(["alpha", "beta", "gamma"]),
+        st.from_regex(r"[a-z0-9.]+", fullmatch=True, alphabet=st.characters(codec="ascii")),
+    ),
+)
 def test_a_printed_specification_reads_back(name: str, params: dict[str, str]) -> None:
     spec = Spec(name, params)
     assert parse_spec(str(spec)) == spec
@@ -57,9 +72,15 @@ def test_parameters_get_the_types_that_the_plugin_declares(context: Context) -> 
     assert top.context.device.type == "cpu"
 
 
-@pytest.mark.parametrize(("text", "word"), [
-    ("top(sped=1)", "speed"), ("top(speed=fast)", "1.0"), ("top(colour=green)", "'red'"), ("top(context=1)", "known"),
-])
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("top(sped=1)", "speed"),
+        ("top(speed=fast)", "1.0"),
+        ("top(colour=green)", "'red'"),
+        ("top(context=1)", "known"),
+    ],
+)
 def test_wrong_parameters_name_the_remedy(text: str, word: str, context: Context) -> None:
     with pytest.raises(BadParameter) as caught:
         a_registry().build(text, context)

@@ -123,8 +123,8 @@ def test_progress_is_told_losses_rate_and_the_end(tmp_path: Path, monkeypatch: p
     told: list[tuple[float, float, dict[str, float]]] = []
     train(Toy(), Budget(steps=3), recipe={}, device=CPU, checkpoint=tmp_path / "c.pt",
           progress=lambda done, total, figures=None: told.append((done, total, dict(figures or {}))))
-    assert [(done, total) for done, total, _ in told] == [(1, 3), (2, 3), (3, 3)]
-    assert all(set(figures) == {"loss", "steps/s"} and figures["steps/s"] > 0 for *_, figures in told)
+    assert [(done, total) for done, total, _ in told] == [(0, 3), (1, 3), (2, 3), (3, 3)]
+    assert all(set(figures) == {"loss", "steps/s"} and figures["steps/s"] > 0 for *_, figures in told[1:])
 
 
 def test_a_checkpoint_of_another_recipe_is_refused_and_says_what_differs(tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Train or load face-swap models, measure what they do, and write a report that anybody can re-run.\n\n"
-    "Try [bold]fsbench run[/bold]: it trains two models on synthetic people, in about ten minutes on two cores.",
-    epilog="Exit codes: 0 done, 2 something you can put right (one sentence says what and how).",
+    "Try [bold]fsbench run[/bold]: it trains two models on synthetic people, in about seven minutes on two cores.",
+    epilog="Exit codes: 0 done, 2 something you can put right (one sentence says what and how), 130 interrupted, "
+    "1 a fault in fsbench or a plug-in (a traceback says where).",
 )
 app.command("run")(run.run)
 app.command("show")(show.show)
@@ -47,9 +48,3 @@ def main() -> None:
         if error.hint:
             typer.echo(f"  {error.hint}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo(
-            "fsbench: interrupted; finished work is kept: run again, or go on in place with --out DIR --resume",
-            err=True,
-        )
-        sys.exit(130)

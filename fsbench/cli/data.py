@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(
-    metavar="NAME", help="NAME, NAME(parameter=value) or folder:PATH. See: fsbench data list.")]
-DataRoot = Annotated[Path | None, typer.Option(
-    help="Where named data sets lie. Default: FSBENCH_DATA, or the user data folder.")]
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="NAME, NAME(parameter=value) or folder:PATH. See: fsbench data list.")
+]
+DataRoot = Annotated[
+    Path | None, typer.Option(help="Where named data sets lie. Default: FSBENCH_DATA, or the user data folder.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One object.")]
 
 
@@ -90,16 +92,23 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
         columns["sessions"] = ("session", "nunique")
     uneven = balance.warnings(rows[rows["split"].isin(["train", "test"])])
     said = {
-        "name": about.name, "description": about.description, "licence": about.licence, "revision": about.revision,
+        "name": about.name,
+        "description": about.description,
+        "licence": about.licence,
+        "revision": about.revision,
         "crop_size": about.size,
-        "notes": list(about.notes), "warnings": list(dict.fromkeys([*about.warnings, *uneven])),
+        "notes": list(about.notes),
+        "warnings": list(dict.fromkeys([*about.warnings, *uneven])),
         "counts": json.loads(groups.agg(**columns).reset_index().to_json(orient="records")),
     }
     if look_closer and isinstance(dataset, PhotoFolder):
         sides = dataset.files.loc[dataset.files["width"] > 0, ["width", "height"]]
         said["files"] = {**dataset.files["state"].value_counts().to_dict(), "not an image": len(dataset.ignored)}
-        said["photo_size"] = {"smallest": sides.min().tolist(), "median": sides.median().tolist(),
-                              "largest": sides.max().tolist()}
+        said["photo_size"] = {
+            "smallest": sides.min().tolist(),
+            "median": sides.median().tolist(),
+            "largest": sides.max().tolist(),
+        }
     return said
 
 

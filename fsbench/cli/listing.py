@@ -30,17 +30,26 @@ def list_plugins(
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in rows[0] if rows else ("nothing",):
         table.add_column(heading, no_wrap=heading == "name")
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
+        table.add_row(*(Text(_cell(value)) for value in row.values()))
     Console().print(table)
 
 
-def _plugins(kind: Kind) -> list[dict[str, str]]:
+def _cell(value: object) -> str:
+    """Print parameters as `name=default | choice | choice`."""
+    if isinstance(value, dict):
+        return "\n".join(f"{name}={' | '.join(choices)}" for name, choices in value.items())
+    return str(value)
+
+
+def _plugins(kind: Kind) -> list[dict[str, object]]:
     from fsbench import registry
+    from fsbench.errors import PluginError
 
     shelves = {
         Kind.models: (registry.swappers, registry.refiners),
@@ -48,23 +57,28 @@ def _plugins(kind: Kind) -> list[dict[str, str]]:
         Kind.datasets: (registry.datasets,),
         Kind.embedders: (registry.embedders,),
     }[kind]
-    rows = []
+    rows: list[dict[str, object]] = []
     for shelf in shelves:
         for name in shelf.names():
             entry = shelf.get(name)
-            parameters = ", ".join(f"{key}={value.default}" for key, value in entry.parameters.items())
-            said = f"{'' if shelf is not registry.refiners else 'refiner: '}{entry.summary}"
-            rows.append(
-                {"name": name, "what it is": said, "parameters": parameters, "from": entry.origin.partition(".")[0]}
-            )
-    rows += [
-        {"name": broken.origin, "what it is": f"BROKEN: {broken.error}", "parameters": "", "from": broken.origin}
-        for broken in registry.load_plugins()
-    ]
+            row: dict[str, object] = {
+                "name": name,
+                "description": entry.summary,
+                "parameters": {},
+                "package": entry.origin.split(".")[0],
+            }
+            try:
+                row["parameters"] = {key: entry.choices(key) for key in entry.parameters}
+            except PluginError as error:
+                row["description"] = f"BROKEN: {error.message}"
+            rows.append(row | ({"description": f"refiner: {entry.summary}"} if shelf is registry.refiners else {}))
+    for broken in registry.load_plugins():
+        said = f"BROKEN: {broken.error}"
+        rows.append({"name": broken.origin, "description": said, "parameters": {}, "package": broken.origin})
     return rows
 
 
-def _weights() -> list[dict[str, str]]:
+def _weights() -> list[dict[str, object]]:
     from fsbench.weights import CATALOGUE
 
     return [

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Column
 
 from fsbench import interfaces
 
@@ -68,13 +69,19 @@ def stages(quiet: bool = False) -> Iterator[Stages]:
     if quiet or not sys.stderr.isatty():
         yield Stages(console, None)
         return
+    whole = Column(no_wrap=True)
     columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=30),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}", style="dim", markup=False),
+        TextColumn("{task.description}", markup=False, table_column=whole),
+        BarColumn(bar_width=20, table_column=whole),
+        TextColumn("{task.percentage:>3.0f} %", table_column=whole),
+        TimeElapsedColumn(table_column=whole),
+        TimeRemainingColumn(table_column=whole),
+        TextColumn(  # what does not fit is cut off here, not the times
+            "{task.fields[figures]}",
+            style="dim",
+            markup=False,
+            table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+        ),
     )
-    with Progress(*columns, console=console) as bars:
+    with Progress(*columns, console=console, expand=True) as bars:
         yield Stages(console, bars)

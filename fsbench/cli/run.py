@@ -100,7 +100,7 @@ def run(
             "without both, a new run starts, and finished work comes from the cache all the same",
         )
     base = load_suite(suite) if suite else Plan()
-    plan = make_plan(base.model_dump() | {key: value for key, value in given.items() if value is not None}, "run")
+    plan = make_plan(base.model_dump() | {key: value for key, value in given.items() if value is not None}, "--")
     _execute(plan, out or _default_out(plan.dataset), resume, data_root, quiet)
 
 
@@ -109,14 +109,20 @@ def _execute(plan: Plan, out: Path, resume: bool, data_root: Path | None, quiet:
     from fsbench.cli.progress import stages
     from fsbench.cli.show import print_table
     from fsbench.environment import make_context
+    from fsbench.errors import Interrupted
 
-    with stages(quiet) as shown:
-        context = make_context(plan.device, data_root, shown.stage, shown.log)
-        command = shlex.join(["fsbench", *sys.argv[1:]])
-        result = harness.run(plan, out, context, command=command, resume=resume)
-        from fsbench.report import write  # matplotlib: not before it is needed
+    typed = ["fsbench", *sys.argv[1:]]
+    try:
+        with stages(quiet) as shown:
+            context = make_context(plan.device, data_root, shown.stage, shown.log)
+            result = harness.run(plan, out, context, command=shlex.join(typed), resume=resume)
+            from fsbench.report import write  # matplotlib: not before it is needed
 
-        page = write(out)
+            page = write(out)
+    except KeyboardInterrupt:
+        named = any(word == "-o" or word.startswith("--out") for word in typed)
+        more = [*([] if named else ["--out", str(out)]), *([] if resume else ["--resume"])]
+        raise Interrupted("interrupted; finished work is kept", f"go on with: {shlex.join(typed + more)}") from None
     if not quiet:
         print_table(result)
     typer.echo(f"report: {page}")

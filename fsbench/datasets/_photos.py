@@ -23,6 +23,7 @@ VERSIONS = (detect.VERSION, align.VERSION)
 
 _CHUNK = 32                                             # files cached together: what a killed process loses at most
 _LINK_LENGTH = 255                                      # characters; longer texts are no destinations of links
+_RUN = "plan.json"                                      # what `fsbench run` leaves in its folder
 _LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, or as IDENTITY/*.jpg where sessions are not known"
 
 
@@ -56,13 +57,23 @@ class Photo:
 def list_photos(root: Path) -> list[Photo]:
     """Return the files of all identities; raises DataError where fewer than two have images."""
     if not root.is_dir():
-        raise MissingData(f"there is no folder {root}", _LAYOUT)
+        raise MissingData(f"{root} is a file, not a folder" if root.exists() else f"there is no folder {root}", _LAYOUT)
+    if any((folder / _RUN).exists() for folder in (root, *root.iterdir())):
+        raise DataError(f"{root} holds a run of fsbench, not photographs", _LAYOUT)
     photos = [photo for item in _identity_folders(root).items() for photo in _photos_of(*item)]
     identities = sorted({photo.identity for photo in photos if photo.is_image})
     if len(identities) < 2:
         found = f"only {identities[0]} has" if identities else "none has"
         raise DataError(f"{root} should hold a folder of images for each of two or more identities; {found}", _LAYOUT)
     return photos
+
+
+def outside(root: Path) -> list[str]:
+    """Return what no identity can be made of: images beside the folders, folders without an image."""
+    loose = [path.name for path in sorted(root.iterdir()) if path.is_file() and path.suffix.lower() in SUFFIXES]
+    empty = [f"{name}/" for name, folder in _identity_folders(root).items()
+             if not any(photo.is_image for photo in _photos_of(name, folder))]
+    return loose + empty
 
 
 def _identity_folders(root: Path) -> dict[str, Path]:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fsbench.datasets import balance
-from fsbench.datasets._photos import NO_FACE, UNREADABLE, USED, VERSIONS, Cuts, cut_faces, list_photos
+from fsbench.datasets._photos import NO_FACE, UNREADABLE, USED, VERSIONS, Cuts, cut_faces, list_photos, outside
 from fsbench.errors import BadParameter, DataError, UsageError
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split, Truth
@@ -126,6 +126,8 @@ class PhotoFolder:
         said = [f"{len(names)} of {len(self.files)} images left out, {reason}: {_some(names)}"
                 for state, reason in _REASONS.items()
                 if (names := self.files.loc[self.files["state"] == state, "file"].tolist())]
+        if lost := outside(self._root):
+            said.append(f"not used, beside the folders of identities or without an image: {_some(lost)}")
         if self.ignored:
             said.append(f"{len(self.ignored)} files are not images of a known kind: {_some(self.ignored)}")
         return said
@@ -180,7 +182,8 @@ def _check_enough(files: pd.DataFrame) -> None:
     counts = pd.crosstab(files["identity"], files["split"]).reindex(columns=list(NEEDED), fill_value=0)
     short = counts[(counts < pd.Series(NEEDED)).any(axis=1)]
     if len(short):
-        said = _some([f"{name} ({row['train']} train, {row['test']} test)" for name, row in short.iterrows()])
+        said = _some([f"{name} has {row.sum()} ({row['train']} for training, {row['test']} held out)"
+                      for name, row in short.iterrows()])
         twins = int((files["state"] == TWIN).sum())
         copies = f"; {twins} more have the same bytes as a held-out image" if twins else ""
         raise DataError(f"too few images with a face for the split: {said}{copies}",

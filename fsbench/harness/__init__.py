@@ -84,8 +84,12 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
             if pipeline.label in plan.models:
                 warnings.append(f"{pipeline.label} is left out: {dataset.info.name} does not know the exact swaps")
             continue
-        model = obtain(build(pipeline, context), train_split, plan.budget, plan.seed, context)
-        done.append(evaluate(bench, model, folder))
+        try:
+            model = obtain(build(pipeline, context), train_split, plan.budget, plan.seed, context)
+            done.append(evaluate(bench, model, folder))
+        except Exception as error:
+            error.add_note(f"while running {pipeline.label}; what was finished before is kept")
+            raise
         judges = [judge.record() for judge in bench.judges.values()]
         warnings += records.model_warnings(model, done[-1].record, len(bench.pairs), judges, used)
     if not done:

@@ -103,7 +103,7 @@ class GanMask:
         if self.perceptual == "off":
             reason = "it was switched off"
         elif self.perceptual == "auto" and self.size == "tiny":
-            reason = "size tiny trains without, a recogniser would take most of the time"
+            reason = "size tiny does without it"
         elif self.perceptual == "auto" and AUTO_COACH not in embedders.names():
             reason = f"embedder {AUTO_COACH} is not installed"
         else:

@@ -183,6 +183,34 @@ def test_killed_at_any_time_the_next_run_ends_with_the_same_numbers(
     assert values(tmp_path / "out") == values(out)
 
 
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    arguments = [
+        "run",
+        "--models",
+        "gan_mask",
+        "--dataset",
+        SMALL,
+        "--budget",
+        "100000",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    environment = {**os.environ, "FSBENCH_CACHE": str(tmp_path / "cache")}
+    process = subprocess.Popen([*MAIN, *arguments], env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "perceptual loss off" in line:  # training begins
+            break
+    time.sleep(2)
+    process.send_signal(signal.SIGINT)
+    said = process.stderr.read()
+    process.stderr.close()
+    assert process.wait() == 130
+    assert "go on with: fsbench run" in said
+    assert said.rstrip().endswith("--resume")
+    assert "Traceback" not in said
+
+
 def test_help_answers_at_once(fsbench: Fsbench) -> None:
     def seconds() -> float:
         start = time.perf_counter()

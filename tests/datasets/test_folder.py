@@ -179,7 +179,7 @@ def test_parameters_are_part_of_the_revision(
 @pytest.mark.parametrize(("images", "message"), [
     ({}, "two or more identities; none has"), ({"ann": 0, "bob": 0}, "none has"),
     ({"ann": 9}, "only ann has"), ({"ann": 9, "bob": 0}, "only ann has"),
-    ({"ann": 9, "bob": 3}, r"too few images .* bob \(\d train, \d test\)"), ({"ann": 9, "bob": 1}, "too few images"),
+    ({"ann": 9, "bob": 3}, r"too few images .* bob has 3 \(\d for training, \d held out\)"), ({"ann": 9, "bob": 1}, "too few images"),
 ])
 def test_a_folder_that_cannot_be_used_says_why(
     root: Path, fresh_context: Context, images: dict[str, int], message: str,
@@ -273,7 +273,7 @@ def test_too_few_because_of_copies_says_so(root: Path, fresh_context: Context) -
     people(root, ann=12, bob=12)
     for i in range(5):
         (root / "ann" / f"{i:03d}.png").write_bytes((root / "ann" / "011.png").read_bytes())
-    with pytest.raises(DataError, match=r"ann \(3 train, 4 test\); 5 more have the same bytes as a held-out image"):
+    with pytest.raises(DataError, match=r"ann has 7 \(3 for training, 4 held out\); 5 more have the same bytes as a held-out image"):
         load(root, fresh_context).faces("train")
 
 
