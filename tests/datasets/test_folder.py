@@ -179,7 +179,8 @@ def test_parameters_are_part_of_the_revision(
 @pytest.mark.parametrize(("images", "message"), [
     ({}, "two or more identities; none has"), ({"ann": 0, "bob": 0}, "none has"),
     ({"ann": 9}, "only ann has"), ({"ann": 9, "bob": 0}, "only ann has"),
-    ({"ann": 9, "bob": 3}, r"too few images .* bob has 3 \(\d for training, \d held out\)"), ({"ann": 9, "bob": 1}, "too few images"),
+    ({"ann": 9, "bob": 3}, r"too few images .* bob has 3 \(\d for training, \d held out\)"),
+    ({"ann": 9, "bob": 1}, "too few images"),
 ])
 def test_a_folder_that_cannot_be_used_says_why(
     root: Path, fresh_context: Context, images: dict[str, int], message: str,
@@ -273,7 +274,7 @@ def test_too_few_because_of_copies_says_so(root: Path, fresh_context: Context) -
     people(root, ann=12, bob=12)
     for i in range(5):
         (root / "ann" / f"{i:03d}.png").write_bytes((root / "ann" / "011.png").read_bytes())
-    with pytest.raises(DataError, match=r"ann has 7 \(3 for training, 4 held out\); 5 more have the same bytes as a held-out image"):
+    with pytest.raises(DataError, match=r"ann has 7 \(3 for training, 4 held out\); 5 more have the same bytes"):
         load(root, fresh_context).faces("train")
 
 
@@ -284,6 +285,19 @@ def test_two_of_three_sessions_are_held_out(root: Path, fresh_context: Context) 
     data = load(root, fresh_context)
     assert sorted(data.faces("test").rows["session"].unique()) == ["shoot1", "shoot2"]
     assert data.info.warnings == ()
+
+
+def test_images_outside_the_identities_and_empty_folders_are_told(root: Path, fresh_context: Context) -> None:
+    photograph(people(root, ann=9, bob=9) / "loose.png", 77)
+    (root / "empty").mkdir()
+    assert any("loose.png, empty/" in warning for warning in load(root, fresh_context).info.warnings)
+
+
+def test_a_run_is_no_photographs(root: Path, fresh_context: Context) -> None:
+    people(root, ann=9, bob=9)
+    (root / "ann" / "plan.json").write_text("{}")
+    with pytest.raises(DataError, match="a run of fsbench"):
+        load(root, fresh_context)
 
 
 @pytest.mark.parametrize("shoots", [(5, 5), (3, 3, 5)])  # with two held out, the second would train on three
