@@ -196,16 +196,24 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
         str(tmp_path / "out"),
     ]
     environment = {**os.environ, "FSBENCH_CACHE": str(tmp_path / "cache")}
-    process = subprocess.Popen([*MAIN, *arguments], env=environment, stderr=subprocess.PIPE, text=True)
+    ignored = signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )
+    try:
+        process = subprocess.Popen([*MAIN, *arguments], env=environment, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, ignored)
     assert process.stderr is not None
-    for line in process.stderr:
-        if "perceptual loss off" in line:  # training begins
-            break
-    time.sleep(2)
-    process.send_signal(signal.SIGINT)
-    said = process.stderr.read()
-    process.stderr.close()
-    assert process.wait() == 130
+    try:
+        for line in process.stderr:
+            if "perceptual loss off" in line:  # training begins
+                break
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
     assert "go on with: fsbench run" in said
     assert said.rstrip().endswith("--resume")
     assert "Traceback" not in said
