@@ -15,7 +15,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -137,6 +137,8 @@ def _feed(missing: deque[Chunk], store: Store, finished: queue.SimpleQueue[int |
                 answer = helper.stdout.readline().strip()
             except BrokenPipeError:
                 answer = ""
+                with suppress(BrokenPipeError):         # closing sends what is left
+                    helper.stdin.close()
             if answer != "done":
                 finished.put(OutputError(answer or "a process that draws synthetic people was ended from outside",
                                          "run the command again: finished chunks are kept"))
