@@ -19,6 +19,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from fsbench.images import ImageSet
+    from fsbench.stats.calibration import Calibration
     from fsbench.store import Store
 
 Split = Literal["train", "test", "clips", "gallery"]
@@ -213,14 +214,26 @@ class Trainable(Protocol):
 
 
 @dataclass(frozen=True)
+class WeightsFile:
+    """A pretrained file as it lies on this machine."""
+
+    name: str  # in the catalogue; the file's name where it is the user's own
+    path: Path
+    sha256: str
+    licence: str
+    note: str = ""  # what a reader of the result should know: pinned at first use, not for commercial use, ...
+
+
+@dataclass(frozen=True)
 class EmbedderInfo:
     """What a network says about itself."""
 
     family: str  # networks trained together: a judge of a coach's family is flagged
     dim: int
-    weights: tuple[str, ...]  # catalogue names of the files it needs
+    weights: tuple[WeightsFile, ...]  # the files it was made from, found when it is constructed
     description: str
     version: int = 1  # raised whenever alignment or preprocessing changes
+    classes: tuple[str, ...] = ()  # names of the people that its classifier knows; empty without a classifier
 
 
 class Embedder(Protocol):
@@ -233,7 +246,24 @@ class Embedder(Protocol):
         ...
 
 
+class Classifier(Embedder, Protocol):
+    """An embedder that also tells which of the people in `info.classes` a face looks like."""
+
+    def classify(self, features: Tensor) -> Tensor:
+        """(N, dim) as `embed` gave them -> (N, len(info.classes)) logits."""
+        ...
+
+
 # --------------------------------------------------------------------------------------------------------- metrics
+
+
+@dataclass(frozen=True)
+class Lookalikes:
+    """The people that a judge takes each face for, the most similar first; -1 where no face was found."""
+
+    people: tuple[str, ...]  # (P,) the classes of its classifier; without one, the people of the gallery
+    output: Tensor  # (N, K) int64, indices into `people`
+    references: Tensor  # (R, K)
 
 
 @dataclass(frozen=True)
@@ -245,6 +275,8 @@ class Judgement:
     target: Tensor  # (N, D)
     references: Tensor  # (R, D) held-out images of all identities, and the gallery
     reference_rows: pd.DataFrame  # columns of Faces.rows, and `split`
+    lookalikes: Lookalikes | None = None  # None where the judge has no classifier and there is no gallery
+    calibration: Calibration | None = None  # None where the real images give no genuine or no impostor pair
 
 
 @dataclass(frozen=True)

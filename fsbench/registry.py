@@ -45,14 +45,14 @@ Factory = Callable[..., T]
 
 @dataclass(frozen=True)
 class Spec:
-    """A plug-in as typed: `name`, `name(parameter=value)`, `name@path`, `name:path`."""
+    """A plug-in as typed: `name`, `name(parameter=value)`, `name(value)`, `name@path`, `name:path`."""
 
     name: str
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)  # the one without a name is the plug-in's first parameter
     path: str = ""
 
     def __str__(self) -> str:
-        params = ",".join(f"{key}={value}" for key, value in sorted(self.params.items()))
+        params = ",".join(f"{key}={value}" if key else value for key, value in sorted(self.params.items()))
         return self.name + (f"({params})" if params else "") + (f"@{self.path}" if self.path else "")
 
 
@@ -61,6 +61,8 @@ def parse_spec(text: str) -> Spec:
 
     >>> parse_spec("gan_mask(size=lite, norm=group)@model.safetensors").params["norm"]
     'group'
+    >>> str(parse_spec("onnx(sface)")), parse_spec("onnx(sface)").params
+    ('onnx(sface)', {'': 'sface'})
     """
     match = re.fullmatch(r"\s*(?P<name>\w+)\s*(?:\((?P<params>[^()]*)\))?\s*(?:[@:](?P<path>.*))?", text, re.DOTALL)
     if match is not None and match["path"] is not None and not match["path"].strip():
@@ -70,7 +72,9 @@ def parse_spec(text: str) -> Spec:
     params: dict[str, str] = {}
     for item in filter(None, (part.strip() for part in (match["params"] or "").split(","))):
         key, equals, value = (part.strip() for part in item.partition("="))
-        if not (key.isidentifier() and equals and value):
+        if not equals and not params:
+            key, value = "", key
+        elif not (key.isidentifier() and equals and value):
             raise UsageError(f"cannot read parameter {item!r} in {text.strip()!r}", "write parameter=value")
         if key in params:
             raise UsageError(f"parameter {key!r} is given twice in {text.strip()!r}")
@@ -138,7 +142,9 @@ class Entry(Generic[T]):
 
     def choices(self, parameter: str) -> list[str]:
         """Values that a parameter takes, its default first, where its type lists them; else its default alone."""
-        default = str(self.parameters[parameter].default)
+        empty = inspect.Parameter.empty
+        default = parameter.upper() if self.parameters[parameter].default is empty else str(
+            self.parameters[parameter].default)
         hint = self.hints().get(parameter)
         values = map(str, typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else []
         return [default, *(value for value in values if value != default)]
@@ -158,7 +164,7 @@ class Entry(Generic[T]):
         ):
             raise BadParameter(f"{self.name} takes no path ({spec.path})", f"write {self.name} alone")
         values: dict[str, Any] = {}
-        for key, text in spec.params.items():
+        for key, text in self._named(spec.params).items():
             if key not in self.parameters:
                 wrong = UnknownName(f"parameter of {self.name}", key, self.parameters)
                 raise BadParameter(wrong.message, wrong.hint)
@@ -170,9 +176,24 @@ class Entry(Generic[T]):
                     f"{self.name}({key}={text}): {reason[0].lower()}{reason[1:]}",
                     f"its default is {self.parameters[key].default!r}",
                 ) from error
+        for key, parameter in self.parameters.items():
+            if parameter.default is parameter.empty and key not in values:
+                raise BadParameter(f"{self.name} needs to know {key}", f"write {self.name}({key.upper()})")
         if "context" in inspect.signature(self.factory).parameters:
             values["context"] = replace(context, path=spec.path)
         return self.factory(**values)
+
+
+    def _named(self, params: Mapping[str, str]) -> dict[str, str]:
+        """Give the value that was typed without a name the name of the first parameter."""
+        if "" not in params:
+            return dict(params)
+        if not self.parameters:
+            raise BadParameter(f"{self.name} has no parameters ({params['']})", f"write {self.name} alone")
+        first = next(iter(self.parameters))
+        if first in params:
+            raise BadParameter(f"{self.name} is given {first} twice: {params['']} and {params[first]}")
+        return {first: params[""], **{key: text for key, text in params.items() if key}}
 
 
 class Registry(Generic[T]):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fsbench.errors import WeightsError
+from fsbench.interfaces import WeightsFile
 from fsbench.store import file_sha256
 
 
@@ -73,7 +74,7 @@ CATALOGUE = {
 }
 
 
-def find(name: str, folder: Path) -> Path:
+def find(name: str, folder: Path) -> WeightsFile:
     """Return the verified file of a catalogue entry, out of `folder` or out of the package that carries it.
 
     Raises WeightsError where it is nowhere, and where a file of that name has other content.
@@ -89,7 +90,7 @@ def find(name: str, folder: Path) -> Path:
             if not _is_intact(path, path.stat().st_size, path.stat().st_mtime_ns, entry):
                 raise WeightsError(f"{path} is damaged, or not the file that fsbench knows as {name}",
                                    f"remove it, then: {remedy}")
-            return path
+            return WeightsFile(name, path, entry.sha256, entry.licence)
     raise WeightsError(f"the weights of {name} ({entry.file}) are not installed", remedy)
 
 

@@ -39,6 +39,7 @@ def a_registry() -> Registry[object]:
         ("gan_mask@runs/a.safetensors", Spec("gan_mask", {}, "runs/a.safetensors")),
         ("folder:/photos/2024: best", Spec("folder", {}, "/photos/2024: best")),
         ("folder(size=96):x", Spec("folder", {"size": "96"}, "x")),
+        ("onnx(a/b.onnx, size=96)", Spec("onnx", {"": "a/b.onnx", "size": "96"})),
     ],
 )
 def test_specifications_are_read(text: str, spec: Spec) -> None:
@@ -46,7 +47,7 @@ def test_specifications_are_read(text: str, spec: Spec) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a b", "a(", "a(x)", "a(x=)", "a(=1)", "a(x=1,x=2)", "a((x=1))", "@x", "folder:", "a@ "]
+    "text", ["", "a b", "a(", "a(x,y)", "a(x=1,y)", "a(x=)", "a(=1)", "a(x=1,x=2)", "a((x=1))", "@x", "folder:", "a@ "]
 )
 def test_unreadable_specifications_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
@@ -72,11 +73,34 @@ def test_parameters_get_the_types_that_the_plugin_declares(context: Context) -> 
     assert top.context.device.type == "cpu"
 
 
+def test_a_value_without_a_name_is_the_first_parameter(context: Context) -> None:
+    assert a_registry().build("top(2,colour=blue)", context).speed == 2.0
+    with pytest.raises(BadParameter, match="speed twice"):
+        a_registry().build("top(2,speed=3)", context)
+
+
+def test_a_parameter_without_a_default_is_asked_for(context: Context) -> None:
+    shelf = a_registry()
+
+    @shelf.register("hoop")
+    class Hoop:
+        """Rolls."""
+
+        def __init__(self, *, size: int) -> None:
+            self.size = size
+
+    assert shelf.build("hoop(3)", context).size == 3
+    assert shelf.get("hoop").choices("size") == ["SIZE"]
+    with pytest.raises(BadParameter, match="needs to know size"):
+        shelf.build("hoop", context)
+
+
 @pytest.mark.parametrize(
     ("text", "word"),
     [
         ("top(sped=1)", "speed"),
         ("top(speed=fast)", "1.0"),
+        ("top(fast)", "1.0"),
         ("top(colour=green)", "'red'"),
         ("top(context=1)", "known"),
     ],

@@ -21,21 +21,21 @@ def test_an_entry_says_everything(entry: weights.Weights) -> None:
 
 @pytest.mark.parametrize("name", weights.CATALOGUE)
 def test_files_come_with_the_package(name: str, tmp_path: Path) -> None:
-    path = weights.find(name, tmp_path)
+    path = weights.find(name, tmp_path).path
     assert path.stat().st_size == weights.CATALOGUE[name].size
 
 
 def test_a_file_put_into_the_folder_wins(tmp_path: Path) -> None:
     entry = weights.CATALOGUE["dlib_landmarks5"]
-    (tmp_path / entry.file).write_bytes(weights.find("dlib_landmarks5", tmp_path / "nowhere").read_bytes())
-    assert weights.find("dlib_landmarks5", tmp_path) == tmp_path / entry.file
+    (tmp_path / entry.file).write_bytes(weights.find("dlib_landmarks5", tmp_path / "nowhere").path.read_bytes())
+    assert weights.find("dlib_landmarks5", tmp_path).path == tmp_path / entry.file
 
 
 @pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"x", lambda data: b"x" + data[1:]],
                          ids=["truncated", "longer", "other"])
 def test_a_damaged_file_is_refused(change: Callable[[bytes], bytes], tmp_path: Path) -> None:
     entry = weights.CATALOGUE["dlib_landmarks5"]
-    data = weights.find("dlib_landmarks5", tmp_path / "nowhere").read_bytes()
+    data = weights.find("dlib_landmarks5", tmp_path / "nowhere").path.read_bytes()
     (tmp_path / entry.file).write_bytes(change(data))
     with pytest.raises(WeightsError, match="damaged") as caught:
         weights.find("dlib_landmarks5", tmp_path)

@@ -15,7 +15,6 @@ from fsbench.interfaces import Context, Embedder
 from fsbench.registry import embedders, parse_spec
 from fsbench.results import JudgeRecord
 from fsbench.store import fingerprint
-from fsbench.weights import CATALOGUE
 
 BLOCK = 64
 """Images that are looked at, and cached, together: what a killed process loses at most."""
@@ -54,13 +53,12 @@ class Judge:
             dim=info.dim,
             version=info.version,
             weights=_hashes(self.embedder),
-            licences=tuple(sorted({CATALOGUE[name].licence for name in info.weights if name in CATALOGUE})),
+            licences=tuple(sorted({file.licence for file in info.weights})),
         )
 
 
 def _hashes(embedder: Embedder) -> dict[str, str]:
-    """SHA-256 of a network's files; "" for one that brings files of its own, which the catalogue does not know."""
-    return {name: CATALOGUE[name].sha256 if name in CATALOGUE else "" for name in embedder.info.weights}
+    return {file.name: file.sha256 for file in embedder.info.weights}
 
 
 def find_landmarks(crops: ImageSet, title: str, context: Context) -> np.ndarray:

@@ -23,7 +23,7 @@ from fsbench.interfaces import Context
 from fsbench.weights import find
 
 dlib = pytest.importorskip("dlib", reason="dlib is the oracle")
-NETWORK, LANDMARKS = (find(name, Path("nowhere")) for name in ("dlib_resnet", "dlib_landmarks5"))
+NETWORK, LANDMARKS = (find(name, Path("nowhere")).path for name in ("dlib_resnet", "dlib_landmarks5"))
 
 
 @pytest.fixture(scope="module")
