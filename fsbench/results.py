@@ -7,6 +7,11 @@
     DIR/references.parquet   one row per reference image: the columns of `Faces.rows`, and `split`
     DIR/features/JUDGE.safetensors   unit vectors: `references` (R, D), and per model (N, D) in the order of its
                              samples; a row of NaN is an image in which no face was found
+    DIR/lookalikes.parquet   the people that judges take faces for: `judge`, `model` ("" for a reference image), `row`
+                             (of the model's samples, or of references.parquet), `rank` (1 is the most similar), `name`,
+                             `score` (probability, or cosine without a classifier)
+    DIR/umap.parquet         a map of each judge's vectors: `judge`, `model` ("" for a reference image), `row`, the
+                             coordinates `x2`, `y2` of the one in the plane and `x3`, `y3`, `z3` of the one in space
     DIR/outputs/MODEL/SOURCE/ID.png, DIR/inputs/{target,exact/SOURCE}/ID.png, DIR/inputs/source/IDENTITY.png
     DIR/models/MODEL.safetensors     trained weights
 
@@ -28,8 +33,15 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from fsbench.errors import ResultError
 from fsbench.store import fingerprint, write_text
 
-SCHEMA = 1
-UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+SCHEMA = 2
+
+
+def _since_1(raw: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 added the ranks over judges; what else is new has a default."""
+    return {**raw, "ranking": {"metric": "id_similarity", "judges": (), "left_out": {}, "ranks": (), "advice": ""}}
+
+
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _since_1}
 FILE_NAME = "result.json"
 
 
@@ -83,12 +95,36 @@ class ModelRecord(Record):
     name: str  # as the table shows it and `--model` takes it
     spec: str  # as typed
     summary: str
-    kind: Literal["baseline", "ceiling", "ready", "trained", "loaded"]  # ready: needs no training
+    # ready: needs no training; precomputed: images that another tool made
+    kind: Literal["baseline", "ceiling", "ready", "trained", "loaded", "precomputed"]
     training: TrainingRecord | None = None
     weights_sha256: str = ""  # of the trained or loaded file
     swap_seconds: FiniteFloat | None = None  # per image, model only, when the outputs were made (they are cached)
     n_no_face: int = 0  # outputs in which the detector found no face
     notes: tuple[str, ...] = ()
+
+
+class OperatingPoint(Record):
+    """A threshold of a judge, and how many it lets in. Null, with the reason, where there are too few pairs to say."""
+
+    far: FiniteFloat  # false-accept rate asked for: share of impostor pairs at or above the threshold
+    threshold: FiniteFloat | None  # cosine
+    tar: FiniteFloat | None  # true-accept rate: share of genuine pairs at or above the threshold
+    reason: str = ""
+
+
+class CalibrationRecord(Record):
+    """How well a judge tells the people of this data set apart: real images, pairs of different sessions."""
+
+    n_identities: int
+    n_images: int
+    n_genuine: int  # pairs of images of one person
+    n_impostor: int  # pairs of images of two people
+    d_prime: FiniteFloat | None
+    eer: FiniteFloat | None  # equal error rate, a share
+    eer_threshold: FiniteFloat | None  # cosine
+    points: tuple[OperatingPoint, ...]
+    warnings: tuple[str, ...] = ()
 
 
 class JudgeRecord(Record):
@@ -101,6 +137,27 @@ class JudgeRecord(Record):
     version: int
     weights: dict[str, str]  # catalogue name -> sha256
     licences: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # about its files: pinned at first use, not for commercial use, ...
+    lookalikes: str = ""  # whom it can name, "" where it can name nobody
+    calibration: CalibrationRecord | None = None  # null without a genuine or without an impostor pair
+
+
+class Rank(Record):
+    """Where a contestant stands among the contestants, 1 is the best; ties share the mean of their places."""
+
+    model: str
+    mean: FiniteFloat | None  # over the ranking's judges; null where one of them could not score it
+    by_judge: dict[str, FiniteFloat | None]  # of all judges, also of those that are left out
+
+
+class RankingRecord(Record):
+    """The headline: mean rank over the judges that no contestant was trained against."""
+
+    metric: str
+    judges: tuple[str, ...]  # that count
+    left_out: dict[str, str]  # judge -> why it does not count
+    ranks: tuple[Rank, ...]  # contestants, the best first
+    advice: str = ""  # what would make the ranking mean more, with the command
 
 
 class IdentityRecord(Record):
@@ -110,6 +167,8 @@ class IdentityRecord(Record):
     identity: str
     n_sessions: int
     n_images: int
+    sessions: dict[str, int] = Field(default_factory=dict)  # images by session
+    poses: dict[str, int] = Field(default_factory=dict)  # images by bin of yaw, where yaw is known
 
 
 class DatasetRecord(Record):
@@ -157,6 +216,7 @@ class RunResult(Record):
     metrics: tuple[MetricRecord, ...]
     models: tuple[ModelRecord, ...]
     values: tuple[Value, ...]
+    ranking: RankingRecord
     warnings: tuple[str, ...] = ()
 
     def find(self, model: str | None = None, metric: str | None = None) -> list[Value]:
