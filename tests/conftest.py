@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -39,4 +40,13 @@ def shared() -> Path:
     path = ROOT.parent / "shared"
     if not (path / "data").is_dir():
         pytest.skip(f"needs {path.name}/data beside the project: photographs and weights that cannot be redistributed")
+    return path
+
+
+@pytest.fixture(scope="session")
+def weights_folder() -> Path:
+    """Real pretrained files; tests that need them skip where the folder is missing."""
+    path = Path(os.environ.get("FSBENCH_TEST_WEIGHTS") or Path.home() / ".cache/fsbench-test-weights")
+    if not path.is_dir():
+        pytest.skip("needs a folder of pretrained files: set FSBENCH_TEST_WEIGHTS")
     return path
