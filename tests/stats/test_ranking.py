@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from fsbench.results import JudgeRecord, ModelRecord, RankingRecord, TrainingRecord, Value
+from fsbench.stats.ranking import ranking
+
+
+def model(name: str, kind: str = "trained", coaches: tuple[str, ...] = ()) -> ModelRecord:
+    training = TrainingRecord(budget="short", steps=1, seconds=1, device="cpu", coaches=coaches)
+    return ModelRecord(name=name, spec=name, summary="", kind=kind, training=training if kind == "trained" else None)
+
+
+def judge(name: str, family: str) -> JudgeRecord:
+    return JudgeRecord(name=name, family=family, description="", dim=2, version=1, weights={})
+
+
+DLIB, FACENET, SFACE = judge("dlib_resnet", "dlib"), judge("facenet_casia", "facenet"), judge("onnx(sface)", "sface")
+
+
+def values(judge: JudgeRecord, **scores: float | None) -> list[Value]:
+    counts = {"n_scored": 1, "n_total": 1, "n_clusters": 1}
+    return [
+        Value(model=name, metric=metric, judge=judge.name, value=score if metric == "id_similarity" else -1, **counts)
+        for name, score in scores.items()
+        for metric in ("id_leakage", "id_similarity")
+    ]
+
+
+def means(record: RankingRecord) -> list[tuple[str, float | None]]:
+    return [(rank.model, rank.mean) for rank in record.ranks]
+
+
+MODELS = [model("a"), model("b", "loaded"), model("c", "ready"), model("copy", "baseline"), model("exact", "ceiling")]
+
+
+def test_the_mean_rank_over_judges() -> None:
+    said = values(DLIB, a=0.9, b=0.8, c=0.7, copy=0.99) + values(SFACE, a=0.2, b=0.3, c=0.1, exact=0.95)
+    found = ranking(said, MODELS, [DLIB, SFACE])
+    assert means(found) == [("a", 1.5), ("b", 1.5), ("c", 3)]
+    assert found.ranks[0].by_judge == {"dlib_resnet": 1, "onnx(sface)": 2}
+    assert (found.judges, found.left_out, found.advice) == (("dlib_resnet", "onnx(sface)"), {}, "")
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_the_best_comes_first_whatever_the_order(order: tuple[int, ...]) -> None:
+    said = values(DLIB, a=0.7, b=0.8, c=0.9) + values(SFACE, a=0.1, b=0.2, c=0.3)
+    found = ranking(said[::-1], [MODELS[i] for i in order], [SFACE, DLIB])
+    assert means(found) == [("c", 1), ("b", 2), ("a", 3)]
+
+
+def test_ties_share_the_mean_of_their_places() -> None:
+    found = ranking(values(DLIB, a=0.5, b=0.9, c=0.5), MODELS, [DLIB])
+    assert means(found) == [("b", 1), ("a", 2.5), ("c", 2.5)]
+    assert sum(rank.mean or 0 for rank in found.ranks) == 1 + 2 + 3
+
+
+def test_a_coach_of_any_contestant_does_not_count_but_is_shown() -> None:
+    models = [model("a", coaches=("facenet",)), model("b", "ready")]
+    said = values(DLIB, a=0.1, b=0.2) + values(FACENET, a=0.9, b=0.2) + values(SFACE, a=0.1, b=0.2)
+    found = ranking(said, models, [DLIB, FACENET, SFACE])
+    assert means(found) == [("b", 1), ("a", 2)]
+    assert found.judges == ("dlib_resnet", "onnx(sface)")
+    assert found.left_out == {"facenet_casia": "a trained against it"}
+    assert found.ranks[1].by_judge["facenet_casia"] == 1
+
+
+def test_the_coach_of_a_baseline_counts() -> None:
+    taught = ModelRecord(
+        name="teacher", spec="teacher", summary="", kind="baseline",
+        training=TrainingRecord(budget="short", steps=1, seconds=1, device="cpu", coaches=("dlib",)),
+    )  # fmt: skip
+    assert ranking(values(DLIB, a=0.1), [model("a"), taught], [DLIB]).judges == ("dlib_resnet",)
+
+
+def test_what_a_judge_could_not_score_has_no_mean_and_stands_last() -> None:
+    said = values(DLIB, a=None, b=0.2, c=0.1) + values(SFACE, a=0.9, b=0.2, c=0.1)
+    found = ranking(said, MODELS, [DLIB, SFACE])
+    assert means(found) == [("b", 1.5), ("c", 2.5), ("a", None)]
+    assert found.ranks[2].by_judge == {"dlib_resnet": None, "onnx(sface)": 1}
+
+
+def test_a_judge_that_could_score_nobody_does_not_count() -> None:
+    said = values(DLIB, a=None, b=None, c=None) + values(SFACE, a=0.3, b=0.2, c=0.1)
+    found = ranking(said, MODELS, [DLIB, SFACE])
+    assert found.judges == ("onnx(sface)",)
+    assert found.left_out == {"dlib_resnet": "no contestant has id_similarity under it"}
+    assert means(found) == [("a", 1), ("b", 2), ("c", 3)]
+
+
+@pytest.mark.parametrize(
+    ("judges", "coaches", "said"),
+    [
+        ([DLIB], (), "dlib_resnet is the only judge that counts, two or more are wanted: "
+                     "fsbench weights fetch sface, then add onnx(sface) to --judges"),
+        ([SFACE], (), "then add facenet_vggface2 to --judges"),
+        ([SFACE, FACENET], ("facenet",), "add dlib_resnet to --judges"),
+        ([DLIB], ("sface",), "then add facenet_vggface2 to --judges"),
+        ([FACENET], ("facenet", "sface"), "no judge counts, two or more are wanted: add dlib_resnet to --judges"),
+        ([SFACE, DLIB], ("facenet", "dlib"), "name one with --judges"),
+    ],
+)  # fmt: skip
+def test_too_few_judges_are_told_with_the_command_that_adds_one(
+    judges: list[JudgeRecord], coaches: tuple[str, ...], said: str
+) -> None:
+    scores = [value for one in judges for value in values(one, a=0.1)]
+    assert ranking(scores, [model("a", coaches=coaches)], judges).advice.endswith(said)
+
+
+def test_without_contestants_there_is_nothing_to_rank() -> None:
+    found = ranking(values(DLIB, copy=0.1, exact=0.9), MODELS[3:], [DLIB])
+    assert (found.ranks, found.judges, found.advice) == ((), (), "")
+
+
+def test_without_the_metric_nobody_has_a_rank() -> None:
+    found = ranking([], MODELS, [DLIB])
+    assert means(found) == [("a", None), ("b", None), ("c", None)]
+    assert (found.judges, found.advice) == ((), "")
