@@ -193,7 +193,11 @@ class Training:
 
 @runtime_checkable
 class Trainable(Protocol):
-    """A swapper that learns its identities from the training sessions."""
+    """A swapper that learns its identities from the training sessions.
+
+    One that learns from more than its data (the weights of a coach) has an attribute `inputs` with their hashes, JSON
+    values by name: a training that was finished before is taken only where they are the same.
+    """
 
     budgets: Mapping[str, int]  # steps of the named budgets smoke, short and full
 

@@ -35,7 +35,17 @@ def run(
     ] = None,
     metrics: Annotated[Text, typer.Option(help="Comma-separated. See: fsbench list metrics. Default: all.")] = None,
     judges: Annotated[
-        Text, typer.Option(help="Recognisers that judge identity. See: fsbench list embedders. Default: dlib_resnet.")
+        Text,
+        typer.Option(
+            "--judges",
+            "-j",
+            help="Comma-separated recognisers that judge identity: NAME, NAME@WEIGHTS, onnx(FILE). Two or more that no "
+            "model was trained against make a headline. See: fsbench list embedders. Default: dlib_resnet.",
+        ),
+    ] = None,
+    gallery: Annotated[
+        Text,
+        typer.Option(help="A folder of other people (PERSON/*.jpg): more faces that an output could be taken for."),
     ] = None,
     budget: Annotated[
         Text,
@@ -88,6 +98,7 @@ def run(
         "models": tuple(split_list(models)) if models is not None else None,
         "metrics": tuple(split_list(metrics)) if metrics is not None else None,
         "judges": tuple(split_list(judges)) if judges is not None else None,
+        "gallery": gallery,
         "dataset": dataset,
         "budget": budget,
         "seed": seed,

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from fsbench.faces import detect
 from fsbench.harness.obtain import code_hash
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Embedder
-from fsbench.registry import embedders, parse_spec
-from fsbench.results import JudgeRecord
+from fsbench.interfaces import Context, Embedder, Faces, Lookalikes
+from fsbench.registry import Spec, embedders, parse_spec
+from fsbench.stats.calibration import Calibration, calibrate
 from fsbench.store import fingerprint
 
 BLOCK = 64
 """Images that are looked at, and cached, together: what a killed process loses at most."""
+
+DEPTH = 50
+"""Look-alikes that are kept of each image: the first fifty carry 99 % of a rank-biased overlap with p = 0.9."""
 
 
 @dataclass(frozen=True)
@@ -34,31 +40,79 @@ class Judge:
         spec = parse_spec(text)
         entry = embedders.get(spec.name)
         embedder = entry.build(spec, context)
-        weights = _hashes(embedder)
         recipe = {
             "spec": str(spec),
             "version": embedder.info.version,
-            "weights": weights,
+            "weights": {file.name: file.sha256 for file in embedder.info.weights},
             "code": code_hash(entry.factory),
         }
-        return cls(str(spec), embedder, fingerprint(recipe))
-
-    def record(self) -> JudgeRecord:
-        """Return what results say about it."""
-        info = self.embedder.info
-        return JudgeRecord(
-            name=self.name,
-            family=info.family,
-            description=info.description,
-            dim=info.dim,
-            version=info.version,
-            weights=_hashes(self.embedder),
-            licences=tuple(sorted({file.licence for file in info.weights})),
-        )
+        return cls(_label(spec), embedder, fingerprint(recipe))
 
 
-def _hashes(embedder: Embedder) -> dict[str, str]:
-    return {file.name: file.sha256 for file in embedder.info.weights}
+def _label(spec: Spec) -> str:
+    """A specification without folders: where a file lies on this machine is nobody's business."""
+    short = {key: Path(value).name for key, value in spec.params.items()}
+    return str(Spec(spec.name, short, Path(spec.path).name))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a judge makes of some images; a row of NaN, and of -1, is an image in which no face was found."""
+
+    vectors: Tensor  # (N, D) float32 of unit length
+    top: Tensor  # (N, K) int64 look-alikes, the most similar first; K is 0 where the judge can name nobody
+    scores: Tensor  # (N, K) float32 probabilities; cosines without a classifier
+
+    def __getitem__(self, rows: slice) -> Seen:
+        return Seen(self.vectors[rows], self.top[rows], self.scores[rows])
+
+    @classmethod
+    def join(cls, parts: list[Seen]) -> Seen:
+        """Put parts together, in their order."""
+        return cls(*(torch.cat(some) for some in zip(*((p.vectors, p.top, p.scores) for p in parts), strict=True)))
+
+
+@dataclass(frozen=True)
+class Witness:
+    """A judge that has seen the real images of a run."""
+
+    judge: Judge
+    references: Seen
+    people: tuple[str, ...]  # whom it can name: the classes of its classifier, else the people of the gallery
+    centres: Tensor | None  # (P, D) of the people of the gallery, None for a classifier
+    calibration: Calibration | None
+
+    @classmethod
+    def brief(cls, judge: Judge, faces: list[tuple[str, Faces]], rows: pd.DataFrame, context: Context) -> Witness:
+        """Show a judge the real images: titled sets, and the rows of all of them, in that order, with their `split`."""
+        parts = [embed(judge, one.crops, find_landmarks(one.crops, title, context), title, context)
+                 for title, one in faces]
+        seen = Seen.join(parts)
+        identity, session = (rows[name].astype(str).to_numpy(dtype=object) for name in ("identity", "session"))
+        calibration = calibrate(seen.vectors.numpy(), identity, session)
+        if judge.embedder.info.classes:
+            return cls(judge, seen, judge.embedder.info.classes, None, calibration)
+        known = (rows["split"] == "gallery").to_numpy() & ~seen.vectors.isnan().any(1).numpy()
+        people = tuple(sorted(set(identity[known])))
+        members = [seen.vectors[np.flatnonzero(known & (identity == name))].mean(0) for name in people]
+        centres = normalize(torch.stack(members), dim=1) if members else seen.vectors[:0]
+        return cls(judge, _nearest(seen, centres), people, centres, calibration)
+
+    def look(self, outputs: ImageSet, landmarks: np.ndarray, title: str, context: Context) -> Seen:
+        """Show it the outputs of a model."""
+        seen = embed(self.judge, outputs, landmarks, title, context)
+        return seen if self.centres is None else _nearest(seen, self.centres)
+
+    def lookalikes(self, outputs: Seen) -> Lookalikes | None:
+        """Whom it takes outputs and real images for; None where it can name nobody."""
+        return Lookalikes(self.people, outputs.top, self.references.top) if self.people else None
+
+
+def _nearest(seen: Seen, centres: Tensor) -> Seen:
+    """Name the people whose centres (P, D) are nearest, for a judge without a classifier."""
+    lost = seen.vectors.isnan().any(1, keepdim=True)
+    found = (seen.vectors.nan_to_num() @ centres.T).topk(min(DEPTH, len(centres)), dim=1)
+    return Seen(seen.vectors, found.indices.masked_fill(lost, -1), found.values.masked_fill(lost, torch.nan))
 
 
 def find_landmarks(crops: ImageSet, title: str, context: Context) -> np.ndarray:
@@ -81,29 +135,44 @@ def find_landmarks(crops: ImageSet, title: str, context: Context) -> np.ndarray:
     return np.concatenate(found)
 
 
-def embed(judge: Judge, crops: ImageSet, landmarks: np.ndarray, title: str, context: Context) -> Tensor:
-    """Unit vectors, (N, D) float32 on the CPU; NaN where there is no face. Cached by content."""
+def embed(judge: Judge, crops: ImageSet, landmarks: np.ndarray, title: str, context: Context) -> Seen:
+    """Unit vectors, and the classes of the judge's classifier where it has one, on the CPU. Cached by content."""
     progress = context.stage(f"{judge.name}: {title}")
     found = []
     for start in range(0, len(crops), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(crops)))
 
         def compute(rows: np.ndarray = rows) -> dict[str, np.ndarray]:
-            vectors = np.full((len(rows), judge.embedder.info.dim), np.nan, np.float32)
-            faces = np.flatnonzero(~np.isnan(landmarks[rows]).any((1, 2)))
-            if len(faces):
-                points = torch.from_numpy(landmarks[rows[faces]]).to(context.device)
-                with torch.inference_mode():
-                    features = judge.embedder.embed(crops[rows[faces]].to(context.device), points)
-                vectors[faces] = torch.nn.functional.normalize(features.float(), dim=1).cpu().numpy()
+            seen = _embed_block(judge, crops[rows], landmarks[rows], context)
             progress(int(rows[-1]) + 1, len(crops), {})
-            return {"vectors": vectors}
+            return seen
 
         recipe = {
             "images": crops.select(rows).content_hash(),
             "landmarks": fingerprint(np.nan_to_num(landmarks[rows], nan=-1).tolist()),
             "judge": judge.key,
+            "depth": DEPTH,
             "device": context.device.type,
         }
-        found.append(context.store.arrays("features", recipe, compute)["vectors"])
-    return torch.from_numpy(np.concatenate(found))
+        one = context.store.arrays("features", recipe, compute)
+        found.append(Seen(*(torch.from_numpy(one[name]) for name in ("vectors", "top", "scores"))))
+    return Seen.join(found)
+
+
+def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Context) -> dict[str, np.ndarray]:
+    info = judge.embedder.info
+    depth = min(DEPTH, len(info.classes))
+    vectors = np.full((len(crops), info.dim), np.nan, np.float32)
+    top = np.full((len(crops), depth), -1, np.int64)
+    scores = np.full((len(crops), depth), np.nan, np.float32)
+    faces = np.flatnonzero(~np.isnan(landmarks).any((1, 2)))
+    if len(faces):
+        points = torch.from_numpy(landmarks[faces]).to(context.device)
+        with torch.inference_mode():
+            features = judge.embedder.embed(crops[faces].to(context.device), points)
+            if depth:
+                logits = judge.embedder.classify(features).float()  # type: ignore[attr-defined]
+                best = logits.softmax(1).topk(depth, dim=1)
+                top[faces], scores[faces] = best.indices.cpu().numpy(), best.values.cpu().numpy()
+        vectors[faces] = normalize(features.float(), dim=1).cpu().numpy()
+    return {"vectors": vectors, "top": top, "scores": scores}

@@ -140,7 +140,7 @@ def obtain(built: Built, train: Callable[[], Faces], budget: str, seed: int, con
     elif isinstance(swapper, Trainable):
         name, amount = steps_or_seconds(budget, swapper, context.device.type, seed)
         faces = train()
-        recipe |= {"budget": asdict(amount), "data": faces.content_hash()}
+        recipe |= {"budget": asdict(amount), "data": faces.content_hash(), "inputs": getattr(swapper, "inputs", {})}
         made = {"kind": "trained", "trained_on": recipe["data"]}
         made |= _train(swapper, faces, name, amount, fingerprint(recipe), pipeline.label, context)
     if "weights" in made:

@@ -6,24 +6,24 @@ import inspect
 from collections.abc import Mapping
 
 import pandas as pd
-import torch
 
 from fsbench import results
 from fsbench.config import Plan
 from fsbench.faces import detect
+from fsbench.harness.judging import Witness
 from fsbench.harness.obtain import Model
 from fsbench.harness.pairs import Pairs
 from fsbench.harness.scoring import CONFIDENCE
-from fsbench.interfaces import Dataset, Faces, Metric, Split
+from fsbench.interfaces import Dataset, DatasetInfo, Faces, Metric, Split
+from fsbench.stats.calibration import Calibration
 from fsbench.store import file_sha256
 
 FEW_STRANGERS = 20
 FEW_SESSIONS = 5
 
 
-def dataset_record(spec: str, dataset: Dataset, splits: dict[Split, Faces]) -> results.DatasetRecord:
+def dataset_record(spec: str, info: DatasetInfo, splits: Mapping[Split, Faces]) -> results.DatasetRecord:
     """Describe the splits that were used, by content."""
-    info = dataset.info
     counts = [
         results.IdentityRecord(
             split=split, identity=name, n_sessions=int(mine["session"].nunique()), n_images=len(mine)
@@ -76,7 +76,52 @@ def metric_record(name: str, metric: Metric) -> results.MetricRecord:
     )
 
 
-def model_record(model: Model, seconds: float | None, n_no_face: int) -> results.ModelRecord:
+FALSE_ACCEPTS = (1e-2, 1e-3)
+"""False-accept rates at which thresholds are told."""
+
+
+def judge_record(witness: Witness) -> results.JudgeRecord:
+    """Describe a judge, its files, and how well it tells the people of this data set apart."""
+    info, found = witness.judge.embedder.info, witness.calibration
+    named = "classes of its classifier" if info.classes else "people of the gallery, by nearest mean vector"
+    return results.JudgeRecord(
+        name=witness.judge.name,
+        family=info.family,
+        description=info.description,
+        dim=info.dim,
+        version=info.version,
+        weights={file.name: file.sha256 for file in info.weights},
+        licences=tuple(sorted({file.licence for file in info.weights})),
+        notes=tuple(f"{file.name}: {file.note}" for file in info.weights if file.note),
+        lookalikes=f"the {len(witness.people):,} {named}" if witness.people else "",
+        calibration=None if found is None else calibration_record(found),
+    )
+
+
+def calibration_record(found: Calibration) -> results.CalibrationRecord:
+    """Write a calibration down."""
+    return results.CalibrationRecord(
+        n_identities=found.n_identities,
+        n_images=found.n_images,
+        n_genuine=found.n_genuine,
+        n_impostor=found.n_impostor,
+        d_prime=found.d_prime,
+        eer=found.eer,
+        eer_threshold=found.eer_threshold,
+        points=tuple(found.point(far) for far in FALSE_ACCEPTS),
+        warnings=found.warnings,
+    )
+
+
+def judge_warnings(judge: results.JudgeRecord) -> list[str]:
+    """Say what limits what a judge says here."""
+    if judge.calibration is None:
+        return [f"{judge.name} is not calibrated: the real images give no pair of one person in two sessions, or none "
+                "of two people"]
+    return [f"{judge.name}: {said}" for said in judge.calibration.warnings]
+
+
+def model_record(model: Model, seconds: float | None) -> results.ModelRecord:
     """Describe one row of the table."""
     return results.ModelRecord(
         name=model.label,
@@ -86,7 +131,6 @@ def model_record(model: Model, seconds: float | None, n_no_face: int) -> results
         training=model.training,
         weights_sha256=file_sha256(model.weights) if model.weights else "",
         swap_seconds=seconds,
-        n_no_face=n_no_face,
         notes=model.notes,
     )
 
@@ -113,10 +157,10 @@ def model_warnings(
     model: Model,
     record: results.ModelRecord,
     n_pairs: int,
-    judges: list[results.JudgeRecord],
+    families: Mapping[str, str],
     used: Mapping[Split, Faces],
 ) -> list[str]:
-    """Say what limits one row of the table."""
+    """Say what limits one row of the table; `families` are those of the judges, by name."""
     said = []
     if record.kind == "loaded" and record.training is None:
         said.append(
@@ -134,11 +178,12 @@ def model_warnings(
             f"{record.name} was trained for {record.training.steps} steps only (--budget smoke): its figures test the "
             "plumbing, not the model"
         )
-    for judge in judges:
-        if record.training is not None and judge.family in record.training.coaches:
-            said.append(
-                f"{record.name} was trained against {judge.family}: judge {judge.name} is its coach, and flatters it"
-            )
+    coaches = record.training.coaches if record.training is not None else ()
+    said += [
+        f"{record.name} was trained against {family}: judge {judge} is its coach, and flatters it"
+        for judge, family in families.items()
+        if family in coaches
+    ]
     return said
 
 
@@ -146,9 +191,3 @@ def reference_rows(test: Faces, gallery: Faces | None) -> pd.DataFrame:
     """Rows of the real images that outputs are compared with, (R, ...), with a column `split`."""
     parts = [test.rows.assign(split="test")] + ([gallery.rows.assign(split="gallery")] if gallery is not None else [])
     return pd.concat(parts, ignore_index=True)
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait for a GPU, so that a clock read next counts its work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -40,8 +41,12 @@ def batches(pairs: Pairs, outputs: ImageSet, judgement: Judgement | None) -> Ite
 
 
 def _cut(judgement: Judgement, rows: slice) -> Judgement:
-    return Judgement(
-        judgement.judge, judgement.output[rows], judgement.target[rows], judgement.references, judgement.reference_rows
+    look = judgement.lookalikes
+    return replace(
+        judgement,
+        output=judgement.output[rows],
+        target=judgement.target[rows],
+        lookalikes=None if look is None else replace(look, output=look.output[rows]),
     )
 
 

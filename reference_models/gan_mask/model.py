@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -79,7 +80,9 @@ class GanMask:
         """Train a decoder for every identity of `data`; raises UsageError where there is only one."""
         if len(data.identities) < 2:
             raise UsageError("gan_mask needs at least two identities", "add images of a second person")
-        coach, notes = self._coach()
+        coach, notes = self._coach
+        for note in notes:
+            self.context.log(note)
         recipe, device = RECIPES[self.size], self.context.device
         packed = [pack(channels(data.of(name)), RESOLUTION, device) for name in data.identities]
         learner = GanMaskLearner(self.size, self.norm, recipe, packed, coach, budget.seed)
@@ -97,6 +100,13 @@ class GanMask:
         return Training(done.steps, done.seconds, {**settings, "n_parameters": n_parameters, "colour": self.colour},
                         (coach.info.family,) if coach else (), tuple(notes))
 
+    @property
+    def inputs(self) -> dict[str, str]:
+        """Hashes of the files of the perceptual loss's recogniser."""
+        coach, _ = self._coach
+        return {file.name: file.sha256 for file in coach.info.weights} if coach else {}
+
+    @cached_property
     def _coach(self) -> tuple[Coach | None, list[str]]:
         """Return the recogniser of the perceptual loss, or why there is none."""
         reason = ""
@@ -119,9 +129,7 @@ class GanMask:
                     return coach, []
                 raise UsageError(f"embedder {name} does not show its inner features, which a perceptual loss needs",
                                  f"use perceptual={AUTO_COACH} or perceptual=off")
-        note = f"perceptual loss off: {reason}"
-        self.context.log(note)
-        return None, [note]
+        return None, [f"perceptual loss off: {reason}"]
 
     # --------------------------------------------------------------------------------------------------- model files
 

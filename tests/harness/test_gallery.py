@@ -1,0 +1,59 @@
+"""Strangers: of the data set, of a folder, of both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fsbench import contracts
+from fsbench.harness import gallery
+from fsbench.interfaces import Context, DatasetInfo, Faces
+
+
+class Toys:
+    """Two people, and maybe two strangers."""
+
+    def __init__(self, strangers: bool) -> None:
+        splits = ("test", "gallery") if strangers else ("test",)
+        self.info = DatasetInfo("toys", "1", 16, "toys", "CC0-1.0", splits)  # type: ignore[arg-type]
+
+    def faces(self, split: str) -> Faces:
+        faces = contracts.toy_faces(2, 1, 2, 16)
+        if split == "gallery":
+            faces.rows["identity"] = faces.rows["identity"].str.replace("toy", "stranger")
+        return faces
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(gallery, "read_people", lambda path, size, context: contracts.toy_faces(4, 1, 1, size, seed=1))
+    return "somewhere"
+
+
+def names(strangers: bool, folder: str, context: Context) -> list[str] | None:
+    found = gallery.gather(Toys(strangers), Toys(strangers).faces("test"), folder, context)
+    return None if found is None else found.identities
+
+
+def test_strangers_come_from_both(folder: str, context: Context) -> None:
+    assert names(False, "", context) is None
+    assert names(True, "", context) == ["stranger0", "stranger1"]
+    assert names(True, folder, context) == ["stranger0", "stranger1", "toy2", "toy3"]
+
+
+def test_who_is_swapped_is_no_stranger(folder: str, context: Context) -> None:
+    assert names(False, folder, context) == ["toy2", "toy3"]
+
+
+def test_the_parts_stay_together(folder: str, context: Context) -> None:
+    found = gallery.gather(Toys(True), Toys(True).faces("test"), folder, context)
+    assert found is not None
+    assert len(found) == len(found.crops) == len(found.landmarks) == 6
+
+
+def test_a_folder_that_is_not_there_is_told(context: Context, tmp_path: Path) -> None:
+    from fsbench.errors import MissingData
+
+    with pytest.raises(MissingData):
+        gallery.gather(Toys(False), Toys(False).faces("test"), str(tmp_path / "nowhere"), context)

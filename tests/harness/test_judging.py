@@ -1,0 +1,176 @@
+"""Judges look once at each image, say whom they see, and are calibrated on the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from fsbench import contracts
+from fsbench.faces import detect
+from fsbench.harness import records
+from fsbench.harness.judging import Judge, Witness, embed, find_landmarks
+from fsbench.interfaces import Context, EmbedderInfo, Faces
+from fsbench.registry import embedders
+
+
+class Colour:
+    """Takes the mean colour of a crop for a face."""
+
+    looks = 0
+
+    def __init__(self, *, context: Context) -> None:
+        self.info = EmbedderInfo("toy", 3, (), "mean colour")
+
+    def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+        type(self).looks += len(crops)
+        return crops.mean((2, 3)) - 0.4
+
+
+class Named(Colour):
+    """Knows three people by their colours."""
+
+    def __init__(self, *, context: Context) -> None:
+        self.info = EmbedderInfo("toy", 3, (), "mean colour", classes=("red", "green", "blue"))
+
+    def classify(self, features: Tensor) -> Tensor:
+        return 10 * features
+
+
+@pytest.fixture(autouse=True)
+def _judges(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    before = dict(embedders._entries)
+    for kind in (Colour, Named):
+        kind.looks = 0
+        embedders.register(kind.__name__.lower())(kind)
+    monkeypatch.setattr(detect, "Detector", Everywhere)
+    yield
+    embedders._entries.clear()
+    embedders._entries.update(before)
+
+
+class Everywhere:
+    """Finds a face in every crop that is not black."""
+
+    def __init__(self, device: torch.device) -> None:
+        pass
+
+    def detect_crops(self, crops: Tensor) -> np.ndarray:
+        found = np.ones((len(crops), 5, 2), np.float32)
+        found[crops.amax((1, 2, 3)).numpy() == 0] = np.nan
+        return found
+
+
+def paint(faces: Faces, colours: np.ndarray) -> Faces:
+    """The same faces as patches of one colour each."""
+    faces.crops.pixels[:] = colours[:, None, None, :]
+    return faces
+
+
+@pytest.fixture
+def test() -> Faces:
+    faces = contracts.toy_faces(2, sessions=2, images=3, size=16)
+    shades = np.where(faces.rows["identity"].to_numpy()[:, None] == "toy0", [200, 60, 60], [60, 200, 60])
+    return paint(faces, shades + np.arange(len(faces))[:, None])
+
+
+@pytest.fixture
+def strangers() -> Faces:
+    faces = contracts.toy_faces(3, sessions=1, images=2, size=16)
+    faces.rows["identity"] = faces.rows["identity"].str.replace("toy", "stranger")
+    return paint(faces, np.repeat([[220, 50, 50], [50, 50, 220], [50, 220, 50]], 2, 0))
+
+
+def brief(name: str, test: Faces, gallery: Faces | None, context: Context) -> Witness:
+    sets = [("held out", test)] + ([("gallery", gallery)] if gallery is not None else [])
+    return Witness.brief(Judge.build(name, context), sets, records.reference_rows(test, gallery), context)
+
+
+def test_a_classifier_names_its_own_classes(test: Faces, fresh_context: Context) -> None:
+    witness = brief("named", test, None, fresh_context)
+    assert witness.people == ("red", "green", "blue")
+    first = [witness.people[i] for i in witness.references.top[:, 0]]
+    assert first == ["red"] * 6 + ["green"] * 6
+    assert torch.all(witness.references.scores.diff(dim=1) <= 0)
+    assert torch.allclose(witness.references.scores.sum(1), torch.ones(12))
+
+
+def test_without_a_classifier_it_names_the_people_of_the_gallery(
+    test: Faces, strangers: Faces, fresh_context: Context
+) -> None:
+    witness = brief("colour", test, strangers, fresh_context)
+    assert witness.people == ("stranger0", "stranger1", "stranger2")
+    assert witness.references.top[:, 0].tolist() == [0] * 6 + [2] * 6 + [0, 0, 1, 1, 2, 2]
+    outputs = test.crops.select(np.arange(6, 12))
+    seen = witness.look(outputs, find_landmarks(outputs, "", fresh_context), "", fresh_context)
+    found = witness.lookalikes(seen)
+    assert found is not None
+    assert found.output[:, 0].tolist() == [2] * 6
+
+
+def test_without_either_it_names_nobody(test: Faces, fresh_context: Context) -> None:
+    witness = brief("colour", test, None, fresh_context)
+    assert witness.lookalikes(witness.references) is None
+    assert records.judge_record(witness).lookalikes == ""
+
+
+def test_an_image_without_a_face_is_named_nobody(test: Faces, strangers: Faces, fresh_context: Context) -> None:
+    test.crops.pixels[3] = 0
+    for name in ("colour", "named"):
+        seen = brief(name, test, strangers, fresh_context).references
+        assert seen.vectors[3].isnan().all()
+        assert (seen.top[3] == -1).all()
+        assert seen.scores[3].isnan().all()
+        assert (seen.top[:3] >= 0).all()
+
+
+def test_the_calibration_is_of_the_real_images(test: Faces, strangers: Faces, fresh_context: Context) -> None:
+    record = records.judge_record(brief("colour", test, strangers, fresh_context)).calibration
+    assert record is not None
+    assert (record.n_identities, record.n_images) == (5, 18)
+    assert record.n_genuine == 2 * 3 * 3                 # two people with two sessions of three images
+    assert record.n_impostor == 18 * 17 / 2 - 2 * 15 - 3  # all pairs but those of one person
+    assert record.points[0].threshold is None            # too few pairs to say
+    assert "impostor" in record.points[0].reason
+
+
+def test_an_image_is_looked_at_once(test: Faces, fresh_context: Context) -> None:
+    judge = Judge.build("colour", fresh_context)
+    landmarks = find_landmarks(test.crops, "", fresh_context)
+    first = embed(judge, test.crops, landmarks, "", fresh_context)
+    again = embed(judge, test.crops, landmarks, "", fresh_context)
+    assert Colour.looks == len(test)
+    assert torch.equal(first.vectors, again.vectors)
+    embed(judge, test.crops, landmarks + 1, "", fresh_context)
+    assert Colour.looks == 2 * len(test)                 # other landmarks cut other chips
+
+
+def test_blocks_do_not_show(test: Faces, fresh_context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fsbench.harness import judging
+
+    whole = brief("named", test, None, fresh_context).references
+    monkeypatch.setattr(judging, "BLOCK", 5)
+    parts = brief("named", test, None, fresh_context).references
+    assert torch.allclose(whole.vectors, parts.vectors)
+    assert torch.equal(whole.top, parts.top)
+
+
+def test_a_path_does_not_get_into_results(context: Context) -> None:
+    class Filed(Colour):
+        """Has a file."""
+
+        def __init__(self, *, file: str, context: Context) -> None:
+            super().__init__(context=context)
+
+    embedders.register("filed")(Filed)
+    assert Judge.build("filed(/secret/place/net.onnx)", context).name == "filed(net.onnx)"
+
+
+def test_reference_rows_say_their_split(test: Faces, strangers: Faces) -> None:
+    rows = records.reference_rows(test, strangers)
+    assert isinstance(rows, pd.DataFrame)
+    assert rows["split"].tolist() == ["test"] * 12 + ["gallery"] * 6
