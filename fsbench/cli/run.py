@@ -118,7 +118,7 @@ def run(
 def _execute(plan: Plan, out: Path, resume: bool, data_root: Path | None, quiet: bool) -> None:
     from fsbench import harness
     from fsbench.cli.progress import stages
-    from fsbench.cli.show import print_table
+    from fsbench.cli.show import print_summary
     from fsbench.environment import make_context
     from fsbench.errors import Interrupted
 
@@ -135,7 +135,7 @@ def _execute(plan: Plan, out: Path, resume: bool, data_root: Path | None, quiet:
         more = [*([] if named else ["--out", str(out)]), *([] if resume else ["--resume"])]
         raise Interrupted("interrupted; finished work is kept", f"go on with: {shlex.join(typed + more)}") from None
     if not quiet:
-        print_table(result)
+        print_summary(result)
     typer.echo(f"report: {page}")
 
 

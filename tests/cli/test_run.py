@@ -90,8 +90,15 @@ def test_show_prints_one_object_or_a_list(fsbench: Fsbench, out: Path) -> None:
     assert list(one) == ["model", "metric", "value", "low", "high", "n_scored", "n_total"]
     many = json.loads(fsbench("show", out, "--model", "exact", "--json").stdout)
     assert one in many
-    assert len(many) == 7
-    assert "copy_target" in fsbench("show", out).stdout
+    assert len(many) == len(json.loads((out / "result.json").read_text())["metrics"])
+    said = fsbench("show", out).stdout
+    assert "copy_target" in said
+    assert "judge: dlib_resnet" in said
+    assert "mean rank by id_similarity over 1 judge" in said
+    assert "two or more are wanted" in said
+    none = fsbench("show", out, "--judge", "dlib_resnt")
+    assert none.returncode == 2
+    assert "did you mean dlib_resnet?" in none.stderr
 
 
 def test_a_second_run_reads_the_cache_and_gives_the_same_numbers(fsbench: Fsbench, out: Path, tmp_path: Path) -> None:
