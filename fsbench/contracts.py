@@ -32,6 +32,7 @@ from fsbench.interfaces import (
     Embedder,
     Faces,
     Judgement,
+    Lookalikes,
     Metric,
     Oracle,
     Refiner,
@@ -40,6 +41,7 @@ from fsbench.interfaces import (
     Trainable,
     silent,
 )
+from fsbench.stats.calibration import Calibration, calibrate
 
 TOLERANCE = 1e-4
 
@@ -80,7 +82,16 @@ def toy_batch(n: int = 6, size: int = 64, seed: int = 0) -> Batch:
     view = vectors[len(faces) :].clone()
     view[-1] = torch.nan
     own = torch.from_numpy(np.flatnonzero(faces.rows["identity"] == "toy1")[:n])
-    judgement = Judgement("toy", view, vectors[own], vectors[: len(faces)], faces.rows.assign(split="test"))
+    references = vectors[: len(faces)]
+    judgement = Judgement(
+        "toy",
+        view,
+        vectors[own],
+        references,
+        faces.rows.assign(split="test"),
+        _toy_lookalikes(view, references),
+        _toy_calibration(),
+    )
     assert target.masks is not None
     return Batch(
         Source("toy0", source.crops[:4]),
@@ -91,6 +102,24 @@ def toy_batch(n: int = 6, size: int = 64, seed: int = 0) -> Batch:
         exact=source.crops[list(range(n))],
         mask=target.masks[:],
     )
+
+
+def _toy_lookalikes(output: Tensor, references: Tensor) -> Lookalikes:
+    """Name the nearest of twenty made-up people; -1 for vectors of NaN."""
+    people = torch.randn(20, output.shape[1], generator=torch.Generator().manual_seed(7))
+
+    def nearest(vectors: Tensor) -> Tensor:
+        lost = vectors.isnan().any(1, keepdim=True)
+        return (vectors.nan_to_num() @ people.T).topk(10).indices.masked_fill(lost, -1)
+
+    return Lookalikes(tuple(f"person {i}" for i in range(len(people))), nearest(output), nearest(references))
+
+
+def _toy_calibration() -> Calibration | None:
+    """Calibrate on 64 made-up people with four images each: impostor pairs enough for a false-accept rate of 1e-3."""
+    vectors = np.random.default_rng(8).normal(size=(256, 16))
+    person, session = np.divmod(np.arange(256), 4)
+    return calibrate(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), person, session)
 
 
 def check_swapper(swapper: Swapper | Oracle) -> None:
@@ -265,14 +294,19 @@ def _rows(metric: Metric, batches: list[Batch]) -> np.ndarray:
 
 def _cut(batch: Batch, i: int) -> Batch:
     view = batch.judgement
-    assert view is not None and batch.exact is not None and batch.mask is not None
+    assert view is not None and view.lookalikes is not None and batch.exact is not None and batch.mask is not None
     here = slice(i, i + 1)
     return replace(
         batch,
         rows=batch.rows.iloc[here].reset_index(drop=True),
         output=batch.output[here],
         target=batch.target[here],
-        judgement=replace(view, output=view.output[here], target=view.target[here]),
+        judgement=replace(
+            view,
+            output=view.output[here],
+            target=view.target[here],
+            lookalikes=replace(view.lookalikes, output=view.lookalikes.output[here]),
+        ),
         exact=batch.exact[here],
         mask=batch.mask[here],
     )
@@ -291,11 +325,13 @@ def _crowded(batch: Batch) -> Batch:
     vectors = torch.nn.functional.normalize(
         torch.randn(10, view.references.shape[1], generator=torch.Generator().manual_seed(9)), dim=1
     )
+    references = torch.cat([view.references, vectors])
     return replace(
         batch,
         judgement=replace(
             view,
-            references=torch.cat([view.references, vectors]),
+            references=references,
             reference_rows=pd.concat([view.reference_rows, strangers], ignore_index=True),
+            lookalikes=_toy_lookalikes(view.output, references),
         ),
     )

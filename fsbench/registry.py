@@ -31,12 +31,23 @@ BUILT_IN = (
     "fsbench.datasets.synthetic",
     "fsbench.datasets.trump_cage",
     "fsbench.embedders.dlib_resnet",
+    "fsbench.embedders.keras_vggface",
+    "fsbench.embedders.vggface2_resnet50",
+    "fsbench.embedders.vggface2_senet50",
     "fsbench.metrics.gt_psnr",
     "fsbench.metrics.gt_ssim",
+    "fsbench.metrics.id_equivalent_far",
     "fsbench.metrics.id_leakage",
     "fsbench.metrics.id_nearer_source",
     "fsbench.metrics.id_retrieval",
     "fsbench.metrics.id_similarity",
+    "fsbench.metrics.id_target_verified",
+    "fsbench.metrics.id_target_verified_strict",
+    "fsbench.metrics.id_topk",
+    "fsbench.metrics.id_topk_jsd",
+    "fsbench.metrics.id_topk_rbo",
+    "fsbench.metrics.id_verified",
+    "fsbench.metrics.id_verified_strict",
 )
 
 T = TypeVar("T")

@@ -104,3 +104,28 @@ class Unbounded(IdSimilarity):
 def test_a_bad_metric_is_caught(metric: object, said: str) -> None:
     with pytest.raises(AssertionError, match=said):
         contracts.check_metric(metric)
+
+
+class NearestOfTheBatch(IdSimilarity):
+    """Counts how many outputs of the batch look like the same person."""
+
+    def measure(self, batch: Batch) -> torch.Tensor:
+        assert batch.judgement is not None
+        assert batch.judgement.lookalikes is not None
+        first = batch.judgement.lookalikes.output[:, 0]
+        return (first[:, None] == first).float().mean(1)
+
+
+def test_a_metric_that_looks_at_other_outputs_lookalikes_is_caught() -> None:
+    with pytest.raises(AssertionError, match="batch size"):
+        contracts.check_metric(NearestOfTheBatch())
+
+
+def test_a_toy_batch_has_all_that_a_judge_tells() -> None:
+    view = contracts.toy_batch().judgement
+    assert view is not None
+    assert view.lookalikes is not None
+    assert view.calibration is not None
+    assert view.calibration.point(1e-3).threshold is not None
+    assert ((view.lookalikes.output < 0).all(1) == view.output.isnan().any(1)).all()
+    assert len(view.lookalikes.references) == len(view.references)

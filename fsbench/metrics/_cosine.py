@@ -1,10 +1,13 @@
-"""Cosines to the people of a data set, shared by the identity metrics.
+"""Which real images an output is compared with, and its cosines to them; shared by the identity metrics.
 
 "The images of a person" are their held-out ones. Those of the target image's own session are left out throughout: an
 output keeps the target's scene, and a judge that recognises a scene is not meant to be rewarded for it.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -21,33 +24,60 @@ def judgement(batch: Batch) -> Judgement:
     return batch.judgement
 
 
-def mean_cosine(batch: Batch, identities: list[str]) -> Tensor:
-    """Mean cosine of output i to the held-out images of `identities[i]`, (N,).
+def sources(batch: Batch) -> list[str]:
+    """The source person of each output."""
+    return [batch.source.identity] * len(batch.rows)
 
-    NaN where the output has no face, and where that person has no held-out image with a face in another session.
+
+def targets(batch: Batch) -> list[str]:
+    """The target person of each output."""
+    return [str(name) for name in batch.rows["identity"]]
+
+
+def held_out(batch: Batch, identities: list[str]) -> Iterator[tuple[Tensor, Tensor]]:
+    """Outputs that are compared with the same images: indices of the outputs, and of images of `identities[i]`.
+
+    Images in which the judge found no face are left out; a person without an image that is left is not among what is
+    yielded.
     """
     view = judgement(batch)
     rows = view.reference_rows
     usable = (rows["split"] == "test").to_numpy() & ~view.references.isnan().any(1).cpu().numpy()
     owner, session = rows["identity"].to_numpy(), rows["session"].to_numpy()
-    centres: dict[tuple[str, str], Tensor] = {}
-    means = []
-    for vector, identity, target, scene in zip(
-        view.output, identities, batch.rows["identity"], batch.rows["session"], strict=True
+    groups: dict[tuple[str, str], list[int]] = {}
+    for i, (identity, target, scene) in enumerate(
+        zip(identities, batch.rows["identity"], batch.rows["session"], strict=True)
     ):
         own = scene if identity == target else ""  # nobody else has images of that session
-        if (identity, own) not in centres:
-            chosen = usable & (owner == identity) & (session != own)
-            centres[identity, own] = view.references[torch.from_numpy(np.flatnonzero(chosen))].mean(0)  # NaN of none
-        means.append(vector @ centres[identity, own])
-    return torch.stack(means)
+        groups.setdefault((identity, own), []).append(i)
+    for (identity, own), outputs in groups.items():
+        images = np.flatnonzero(usable & (owner == identity) & (session != own))
+        if len(images):
+            yield torch.tensor(outputs), torch.from_numpy(images)
+
+
+def compare(
+    batch: Batch, identities: list[str], score: Callable[[Tensor], Tensor], lost: float = math.nan
+) -> Tensor:
+    """Apply `score`, (n, R) cosines to the held-out images of one person -> (n,), to every output, (N,).
+
+    `lost` where the output has no face; NaN where that person has no held-out image with a face in another session.
+    """
+    view = judgement(batch)
+    rows = view.output.new_full((len(view.output),), torch.nan)
+    found = ~view.output.isnan().any(1).cpu()
+    for outputs, images in held_out(batch, identities):
+        seen = outputs[found[outputs]]
+        rows[outputs] = lost
+        rows[seen] = score(view.output[seen] @ view.references[images].T).to(rows)
+    return rows
 
 
 def to_source(batch: Batch) -> Tensor:
     """Mean cosine to the source's held-out images, (N,)."""
-    return mean_cosine(batch, [batch.source.identity] * len(batch.rows))
+    return compare(batch, sources(batch), lambda cosine: cosine.mean(1))
 
 
 def to_target(batch: Batch) -> Tensor:
     """Mean cosine to the target person's held-out images of other sessions, (N,)."""
-    return mean_cosine(batch, [str(name) for name in batch.rows["identity"]])
+    return compare(batch, targets(batch), lambda cosine: cosine.mean(1))

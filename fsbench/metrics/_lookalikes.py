@@ -1,0 +1,43 @@
+"""The people that a judge takes faces for, shared by the look-alike metrics."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from fsbench.errors import NotScorable
+from fsbench.interfaces import Batch, Lookalikes
+from fsbench.metrics._cosine import held_out, judgement, sources
+
+TOP = 5
+"""Look-alikes that count; where no more people can be named than these, they agree whatever the face."""
+
+
+def lookalikes(batch: Batch) -> Lookalikes:
+    """Return the batch's look-alikes; raises NotScorable where the judge can name nobody."""
+    view = judgement(batch)
+    if view.lookalikes is None:
+        raise NotScorable(
+            f"{view.judge} has no classifier and the data set no gallery: there is nobody whom a face could look like"
+        )
+    return view.lookalikes
+
+
+def agreement(batch: Batch, weights: Tensor) -> Tensor:
+    """Weighed agreement of each output's list with those of the source's held-out images, mean over them, (N,).
+
+    `weights` (K, K) says what it is worth that one person stands at rank i of the output's list and at rank j of the
+    other. NaN where the output has no face and where the source has no image with one.
+    """
+    seen, depth = lookalikes(batch), len(weights)
+    if len(seen.people) <= TOP:
+        raise NotScorable(f"{judgement(batch).judge} can name {len(seen.people)} people: too few for a top-{TOP}")
+    weights = weights.double()
+    rows = torch.full((len(seen.output),), torch.nan, dtype=torch.float64)
+    for outputs, images in held_out(batch, sources(batch)):
+        theirs = seen.references[images, :depth].cpu() * depth + torch.arange(depth)  # (R, K) person and rank as one
+        counts = torch.bincount(theirs.flatten(), minlength=len(seen.people) * depth).double().view(-1, depth)  # (P, K)
+        worth = counts @ weights.T / len(images)  # (P, K) of a person at a rank of the output's list
+        found = outputs[seen.output[outputs, 0].cpu() >= 0]
+        rows[found] = worth.gather(0, seen.output[found, :depth].cpu()).sum(1)
+    return rows

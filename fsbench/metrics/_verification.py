@@ -1,0 +1,49 @@
+"""Outputs before a gate that was calibrated on the real images; shared by the verification metrics."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from fsbench.errors import NotScorable
+from fsbench.interfaces import Batch
+from fsbench.metrics._cosine import compare, judgement
+from fsbench.stats.calibration import Calibration
+
+
+def calibration(batch: Batch) -> Calibration:
+    """Return the judge's calibration; raises NotScorable where there is none."""
+    view = judgement(batch)
+    if view.calibration is None:
+        raise NotScorable(
+            f"{view.judge} is not calibrated: the real images give no pair of one person in two sessions, or none of "
+            "two people"
+        )
+    return view.calibration
+
+
+def false_accepts(batch: Batch, identities: list[str], lost: float) -> Tensor:
+    """False-accept rate at which output i would pass, mean over the held-out images of `identities[i]`, (N,)."""
+    gate = calibration(batch)
+    return compare(
+        batch, identities, lambda cosine: torch.from_numpy(gate.far(cosine.cpu().numpy()).mean(1)), lost=lost
+    )
+
+
+def accepted(batch: Batch, identities: list[str], far: float, lost: float = math.nan) -> Tensor:
+    """Share of the held-out images of `identities[i]` that output i is accepted with at a false-accept rate, (N,).
+
+    Raises NotScorable where there are too few impostor pairs for a threshold.
+    """
+    gate = calibration(batch)
+    point = gate.point(far)
+    if point.threshold is None:
+        raise NotScorable(point.reason)
+
+    def share(cosine: Tensor) -> Tensor:
+        passed = gate.far(cosine.cpu().numpy()) <= far  # at or above the threshold, rounded as it is
+        return torch.from_numpy(passed.mean(1))
+
+    return compare(batch, identities, share, lost=lost)

@@ -1,0 +1,37 @@
+"""How lax a gate must be to let an output pass."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from fsbench.interfaces import Batch, MetricInfo
+from fsbench.metrics._cosine import sources
+from fsbench.metrics._verification import false_accepts
+from fsbench.registry import metrics
+
+
+@metrics.register("id_equivalent_far")
+class IdEquivalentFar:
+    """False-accept rate at which the outputs would pass as the source, in percent; 50 is what a stranger's face gets.
+
+    The share of pairs of two people among the real images that are at least as similar as the output and a held-out
+    image of the source; mean over those images, median over outputs. Unlike a cosine it means the same under every
+    judge. 0 is less than one pair in all that there are.
+    """
+
+    info = MetricInfo(
+        unit="%",
+        direction="lower",
+        bounds=(0.0, 100.0),
+        needs=("judge",),
+        no_face="counts as 100 %",
+        reference="empirical impostor distribution at the output's cosine: see stats/calibration.py",
+        digits=2,
+    )
+
+    def measure(self, batch: Batch) -> Tensor:
+        return false_accepts(batch, sources(batch), lost=1.0)  # (N,)
+
+    def summarise(self, rows: np.ndarray) -> float:
+        return float(100 * np.median(rows))

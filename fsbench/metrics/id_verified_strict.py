@@ -1,0 +1,16 @@
+"""Whether a strict gate takes the output for the source."""
+
+from __future__ import annotations
+
+from fsbench.metrics.id_verified import IdVerified
+from fsbench.registry import metrics
+
+
+@metrics.register("id_verified_strict")
+class IdVerifiedStrict(IdVerified):
+    """Share of comparisons with the source's held-out images that the judge accepts at FAR 0.1 %, in percent.
+
+    Else as `id_verified`.
+    """
+
+    far = 1e-3
