@@ -2,17 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from fsbench.report import galleries, heatmaps, histograms, people, plots, tables, verdict
+from fsbench.report import (
+    balance,
+    galleries,
+    heatmaps,
+    histograms,
+    lookalikes,
+    maps,
+    people,
+    plots,
+    ranking,
+    slices,
+    tables,
+    verdict,
+)
 from fsbench.report.run import Run, read
+from fsbench.results import JudgeRecord, ModelRecord
 from fsbench.store import write_text
 
 FILE_NAME = "report.html"
-_HERE = Path(__file__).parent
+_TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class JudgeView:
+    """All that the page shows of one judge."""
+
+    record: JudgeRecord
+    likeness: tables.Table
+    accepted: tables.Table
+    histogram: Markup | None  # None, as are the heatmaps, where no features are stored
+    heatmaps: heatmaps.Heatmaps | None
+    lookalikes: list[lookalikes.Chart]
+    map: maps.Map | None
 
 
 def write(folder: Path) -> Path:
@@ -27,29 +57,50 @@ def write(folder: Path) -> Path:
 
 def html(run: Run) -> str:
     """Return the page of a run."""
-    environment = Environment(loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(duration=tables.duration, when=_when)
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(duration=tables.duration, decimals=tables.number, when=_when)
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     table = tables.summary(run)
-    order = [row.model for _, rows in table.groups for row in rows]
+    order = tables.ordered(run)
     album = galleries.Album(run)
-    colours = plots.colours(run)
-    views = [people.view(run, judge, order) for judge in run.features]
     return environment.get_template("page.html.j2").render(
-        style=(_HERE / "style.css").read_text(encoding="utf-8"),
-        script=(_HERE / "page.js").read_text(encoding="utf-8"),
+        style=_text("style.css"),
+        script=_text("page.js") + (_text("map.js") if len(run.maps) else ""),
         run=run,
         result=run.result,
         protocol=run.result.protocol.model_dump(),
         verdict=verdict.sentences(run),
+        ranking=ranking.ranking(run),
         table=table,
-        colours=colours,
+        colours=plots.colours(run),
         dots=[(head, figure) for head in table.heads if (figure := plots.dots(run, head.column, order))],
         comparisons=galleries.comparisons(run, album, order),
         galleries=galleries.galleries(run, album, order),
-        judges=[(seen.judge, histograms.draw(seen, colours), heatmaps.draw_all(seen)) for seen in views],
-        slices=[plots.slices(run, run.headline, tag) for tag in plots.tags(run)] if run.headline else [],
+        judges=[_judge_view(run, record, order) for record in run.judges],
+        slices=slices.draw_all(run),
+        balance=balance.bars(run),
     )
+
+
+def _judge_view(run: Run, record: JudgeRecord, order: Sequence[ModelRecord]) -> JudgeView:
+    seen = people.view(run, record.name, order) if record.name in run.features else None
+    shown = [model for model in order if model in run.contestants] or order
+    likeness, accepted = tables.of_judge(run, record.name)
+    return JudgeView(
+        record,
+        likeness,
+        accepted,
+        histograms.draw(seen, plots.colours(run), record.calibration) if seen else None,
+        heatmaps.draw_all(seen) if seen else None,
+        lookalikes.charts(run, record.name, shown),
+        maps.draw(run, record.name, shown),
+    )
+
+
+def _text(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _when(created: str) -> str:

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from fsbench.report.run import CONTESTANTS, Column, Run
+from fsbench.report.run import Column, Run
 from fsbench.report.tables import number
 from fsbench.results import ModelRecord
+from fsbench.stats.ranking import CONTESTANTS
 
 THUMBNAIL = 128                                         # pixels, the longer edge
 SPREAD, SPREAD_BASELINE = 4, 2                          # rows per direction of a contestant and of a baseline

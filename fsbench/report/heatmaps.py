@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -15,30 +16,24 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
-from fsbench.report.people import People, View, cosine, finite, other_scene
+from fsbench.report.people import People, View, block_means, finite, mean_without_self, scene_means
 from fsbench.report.plots import GREY, render, short
 from fsbench.report.tables import number
 
-CELLS_LIMIT = 160                                       # rows or columns; larger matrices are averaged in blocks
-LINES_LIMIT, NAMES_LIMIT = 40, 14                       # sessions along an axis that are drawn, and that are named
+CELLS_LIMIT = 160  # rows or columns; larger matrices are averaged in blocks
+LINES_LIMIT, NAMES_LIMIT = 40, 14  # sessions along an axis that are drawn, and that are named
 COLOURS = colormaps["viridis"].with_extremes(bad=GREY)  # grey where no face was found
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A table of cosines; the mean is over `counted` ones only."""
+    """A table of cosines as it is drawn, and the mean of those that count."""
 
     title: str
-    cosines: np.ndarray                                 # (N, M), NaN where no face was found
-    counted: np.ndarray                                 # (N, M) bool
-    labels: tuple[np.ndarray, np.ndarray]               # of rows (N,) and columns (M,); runs of equals are one session
-    axes: tuple[str, str]                               # what rows and columns are
-
-    @property
-    def mean(self) -> str:
-        """Printed mean of the counted cosines."""
-        values = self.cosines[self.counted & np.isfinite(self.cosines)]
-        return number(float(values.mean()), 3) if values.size else "none"
+    cells: np.ndarray  # at most CELLS_LIMIT rows and columns, NaN where no face was found
+    mean: float  # NaN where no cosine counts
+    labels: tuple[np.ndarray, np.ndarray]  # of all rows (N,) and columns (M,); runs of equals are one session
+    axes: tuple[str, str]  # what rows and columns are
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ class Heatmaps:
     """All heatmaps of one judge on one colour scale."""
 
     scale: Markup
-    groups: tuple[tuple[str, tuple[Panel, ...]], ...]   # real images, then each model
+    groups: tuple[tuple[str, tuple[Panel, ...]], ...]  # real images, then each model
 
 
 def draw_all(view: View) -> Heatmaps:
@@ -67,21 +62,27 @@ def draw_all(view: View) -> Heatmaps:
     else:
         groups = [("Real images", [_by_identity("identity", view.swapped, view.swapped, names)])]
         groups += [(model, [_by_identity("source", made, view.swapped, names)]) for model, made in view.outputs]
-    low, high = 20 * np.quantile(finite([matrix.cosines for _, group in groups for matrix in group]), [0.01, 0.99])
+    low, high = 20 * np.quantile(finite([matrix.cells for _, group in groups for matrix in group]), [0.01, 0.99])
     norm = Normalize(np.floor(low) / 20, max(np.ceil(high), np.floor(low) + 1) / 20)
-    panels = ((title, tuple(_panel(matrix, norm, f"{title}: {matrix.title}, {view.judge}") for matrix in group
-                            if np.isfinite(matrix.cosines).any())) for title, group in groups)
-    return Heatmaps(_scale(norm, view.judge), tuple(panels))
+    panels = [
+        (title, [_panel(matrix, norm, f"{title}: {matrix.title}, {view.judge}") for matrix in _with_faces(group)])
+        for title, group in groups
+    ]
+    return Heatmaps(_scale(norm, view.judge), tuple((title, tuple(drawn)) for title, drawn in panels))
+
+
+def _with_faces(group: Sequence[Matrix]) -> list[Matrix]:
+    return [matrix for matrix in group if np.isfinite(matrix.cells).any()]
 
 
 def _real_pair(swapped: People, names: Sequence[str]) -> list[Matrix]:
     matrices = []
     for a, b in [*((name, name) for name in names), *combinations(names, 2)]:
         rows, columns = swapped.of(a), swapped.of(b)
-        counted = other_scene(rows, columns)
-        if not counted.any():                           # one session only: all pairs but an image with itself
-            counted = ~np.eye(len(rows), dtype=bool)
-        matrices.append(_between(f"{short(a)} × {short(b)}", rows, columns, counted, f"images of {short(a)}"))
+        mean = _mean(rows, columns)
+        if a == b and np.isnan(mean):  # one session only: all pairs but an image with itself
+            mean = mean_without_self(rows)
+        matrices.append(_between(f"{short(a)} × {short(b)}", rows, columns, mean, f"images of {short(a)}"))
     return matrices
 
 
@@ -94,38 +95,39 @@ def _model_pair(made: People, swapped: People) -> list[Matrix]:
             person = swapped.of(name)
             if len(person):
                 title = f"{short(source)} into {short(target)} × {role} {short(name)}"
-                matrices.append(_between(title, part, person, other_scene(part, person), "outputs"))
+                matrices.append(_between(title, part, person, _mean(part, person), "outputs"))
     return matrices
 
 
-def _between(title: str, rows: People, columns: People, counted: np.ndarray, what: str) -> Matrix:
+def _mean(rows: People, columns: People) -> float:
+    """Mean of all cosines but those of one session."""
+    groups = [np.zeros(len(people), np.int64) for people in (rows, columns)]
+    return float(scene_means(rows, groups[0], columns, groups[1], 1)[0, 0])
+
+
+def _between(title: str, rows: People, columns: People, mean: float, what: str) -> Matrix:
     labels = rows.column("session"), columns.column("session")
     person = columns.column("identity")[0]
-    return Matrix(title, cosine(rows, columns), counted, labels, (what, f"images of {short(person)}"))
+    cells = block_means(rows, columns, CELLS_LIMIT)
+    return Matrix(title, cells, mean, labels, (what, f"images of {short(person)}"))
 
 
 def _by_identity(role: str, rows: People, columns: People, names: Sequence[str]) -> Matrix:
     """Means over groups of images, without pairs of one session; the mean of the diagonal is the one that matters."""
-    values, usable = cosine(rows, columns), other_scene(rows, columns)
-    usable &= np.isfinite(values)
-    means = np.full((len(names), len(names)), np.nan)
-    for i, name in enumerate(names):
-        for j, other in enumerate(names):
-            block = np.ix_(rows.column(role) == name, columns.column("identity") == other)
-            if usable[block].any():
-                means[i, j] = values[block][usable[block]].mean()
+    index = pd.Index(names)
+    rows = rows.take(np.isin(rows.column(role), index))
+    groups = index.get_indexer(rows.column(role)), index.get_indexer(columns.column("identity"))
+    means = scene_means(rows, groups[0], columns, groups[1], len(names))
+    known = np.diag(means)[np.isfinite(np.diag(means))]
     labels = np.array([short(name, 14) for name in names], dtype=object)
     title = "outputs by source × identities, diagonal" if role == "source" else "identities × identities, diagonal"
-    return Matrix(title, means, np.eye(len(names), dtype=bool), (labels, labels), (role, "identity"))
+    return Matrix(title, means, float(known.mean()) if known.size else np.nan, (labels, labels), (role, "identity"))
 
 
 def _panel(matrix: Matrix, norm: Normalize, alt: str) -> Panel:
-    cells = _block_mean(_block_mean(matrix.cosines).T).T
-
     def draw(axes: Axes) -> None:
-        n_rows, n_columns = matrix.cosines.shape
-        extent = (0, n_columns, n_rows, 0)
-        axes.imshow(cells, cmap=COLOURS, norm=norm, interpolation="none", aspect="auto", extent=extent)
+        extent = (0, len(matrix.labels[1]), len(matrix.labels[0]), 0)
+        axes.imshow(matrix.cells, cmap=COLOURS, norm=norm, interpolation="none", aspect="auto", extent=extent)
         axes.set_ylabel(matrix.axes[0], fontsize=8)
         axes.set_xlabel(matrix.axes[1], fontsize=8)
         axes.spines[:].set_visible(False)
@@ -134,7 +136,8 @@ def _panel(matrix: Matrix, norm: Normalize, alt: str) -> Panel:
         _sessions(matrix.labels[0], axes.axhline, axes.set_yticks)
         _sessions(matrix.labels[1], axes.axvline, axes.set_xticks)
 
-    return Panel(matrix.title, matrix.mean, render(draw, (2.5, 2.5), alt))
+    mean = "none" if np.isnan(matrix.mean) else number(matrix.mean, 3)
+    return Panel(matrix.title, mean, render(draw, (2.5, 2.5), alt))
 
 
 def _sessions(labels: np.ndarray, line: Callable[..., Any], ticks: Callable[..., Any]) -> None:
@@ -146,17 +149,6 @@ def _sessions(labels: np.ndarray, line: Callable[..., Any], ticks: Callable[...,
             line(start, color="white", linewidth=0.5, alpha=0.7)
     named = len(starts) <= NAMES_LIMIT
     ticks(middles if named else [], [short(str(labels[start]), 10) for start in starts] if named else [])
-
-
-def _block_mean(matrix: np.ndarray) -> np.ndarray:
-    """Average neighbouring rows so that at most CELLS_LIMIT are left; NaN only where a whole block is."""
-    if len(matrix) <= CELLS_LIMIT:
-        return matrix
-    starts = np.linspace(0, len(matrix), CELLS_LIMIT, endpoint=False).astype(int)
-    known = np.isfinite(matrix)
-    total = np.add.reduceat(np.where(known, matrix, 0), starts, axis=0)
-    count = np.add.reduceat(known.astype(int), starts, axis=0)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _scale(norm: Normalize, judge: str) -> Markup:

@@ -10,24 +10,32 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from fsbench.report.people import People, View, cosine, finite, other_scene, same
-from fsbench.report.plots import GREY, WIDTH, render, short
+from fsbench.report.plots import GREY, INK, WIDTH, render, short
+from fsbench.results import CalibrationRecord
 
-IMAGES_LIMIT = 2000                                     # images of a kind that pairs are taken from
+IMAGES_LIMIT = 2000  # images of a kind that pairs are taken from
 N_BINS = 60
 
-Curves = dict[str, np.ndarray]                          # what the pairs are -> their cosines
+Curves = dict[str, np.ndarray]  # what the pairs are -> their cosines
 
 
-def draw(view: View, colours: Mapping[str, str]) -> Markup:
-    """Draw a line of histograms for real images and one for each model, over the same cosines."""
+def draw(view: View, colours: Mapping[str, str], calibration: CalibrationRecord | None) -> Markup:
+    """Draw a line of histograms for real images and one for each model, over the same cosines, and the thresholds."""
     lines = {"real images": _real(view)} | {model: _outputs(made, view) for model, made in view.outputs}
     low, high = np.quantile(finite([values for curves in lines.values() for values in curves.values()]), [0.001, 0.999])
+    points = [] if calibration is None else calibration.points
+    thresholds = {point.far: point.threshold for point in points if point.threshold is not None}
+    low, high = min([low, *thresholds.values()]), max([high, *thresholds.values()])
     edges = np.linspace(low, max(high, low + 0.01), N_BINS + 1)
 
     def ridges(axes: Axes) -> None:
         for y, (title, curves) in enumerate(lines.items()):
             for kind, values in curves.items():
                 _ridge(axes, edges, values, y, kind, colours.get(title, GREY))
+        for far, threshold in thresholds.items():
+            axes.axvline(threshold, color=INK, linewidth=0.8, linestyle="--", alpha=0.7)
+            name = f"FAR {100 * far:g} %"
+            axes.annotate(name, (threshold, -0.98), (2, 0), textcoords="offset points", fontsize=6.5, rotation=90, va="top")
         axes.set_yticks(range(len(lines)), [short(title) for title in lines])
         axes.set_ylim(len(lines) - 0.9, -1.0)
         axes.tick_params(axis="y", length=0)
@@ -47,12 +55,12 @@ def _real(view: View) -> Curves:
 
 
 def _outputs(made: People, view: View) -> Curves:
-    made = made.thinned(IMAGES_LIMIT)
-    values, usable = cosine(made, view.swapped), other_scene(made, view.swapped)
+    made, swapped, strangers = (people.thinned(IMAGES_LIMIT) for people in (made, view.swapped, view.strangers))
+    values = cosine(made, swapped)
     return {
-        "strangers": cosine(made, view.strangers.thinned(IMAGES_LIMIT)).ravel(),
-        "target": values[usable & same(made, view.swapped, "identity")],
-        "source": values[same(made, view.swapped, "source", "identity")],
+        "strangers": cosine(made, strangers).ravel(),
+        "target": values[other_scene(made, swapped) & same(made, swapped, "identity")],
+        "source": values[same(made, swapped, "source", "identity")],
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from scipy import sparse
 
 from fsbench.report.run import REFERENCES, Run
 from fsbench.results import ModelRecord
@@ -16,7 +17,7 @@ from fsbench.results import ModelRecord
 class People:
     """Unit vectors of images and who they show; `rows` has the identity and session of each."""
 
-    vectors: np.ndarray                                 # (N, D), NaN where no face was found
+    vectors: np.ndarray  # (N, D), NaN where no face was found
     rows: pd.DataFrame
 
     def __len__(self) -> int:
@@ -48,19 +49,22 @@ class View:
     """Everything that one judge saw in a run."""
 
     judge: str
-    swapped: People                                     # held-out images of the people that are swapped
+    swapped: People  # held-out images of the people that are swapped
     strangers: People
-    outputs: tuple[tuple[str, People], ...]             # by model; rows also have `source`, `identity` is the target's
+    outputs: tuple[tuple[str, People], ...]  # by model; rows also have `source`, `identity` is the target's
 
 
 def view(run: Run, judge: str, models: Sequence[ModelRecord]) -> View:
     """Collect what a judge with stored features saw of some models, all ordered by identity and session."""
-    assert run.references is not None                   # without it there are no features
+    assert run.references is not None  # without it there are no features
     features = run.features[judge]
     real = People(features[REFERENCES], run.references).ordered("identity", "session")
     split = real.column("split")
-    outputs = ((model.name, People(features[model.name], run.of(model.name)).ordered("source", "identity", "session"))
-               for model in models if model.name in features)
+    outputs = (
+        (model.name, People(features[model.name], run.of(model.name)).ordered("source", "identity", "session"))
+        for model in models
+        if model.name in features
+    )
     return View(judge, real.take(split == "test"), real.take(split == "gallery"), tuple(outputs))
 
 
@@ -72,15 +76,86 @@ def cosine(a: People, b: People) -> np.ndarray:
 
 def same(a: People, b: People, name: str, name_b: str = "") -> np.ndarray:
     """Whether the images of a pair agree in a column, (N, M)."""
-    return np.asarray(a.column(name)[:, None] == b.column(name_b or name)[None, :])
+    codes_a, codes_b = _common_codes(a.column(name), b.column(name_b or name))
+    return np.asarray(codes_a[:, None] == codes_b[None, :])
 
 
 def other_scene(a: People, b: People) -> np.ndarray:
     """Whether the images of a pair are not of one session, (N, M); an output is of its target's."""
-    return np.asarray(~(same(a, b, "identity") & same(a, b, "session")))
+    codes_a, codes_b = _common_codes(_scenes(a), _scenes(b))
+    return np.asarray(codes_a[:, None] != codes_b[None, :])
+
+
+def block_means(a: People, b: People, limit: int) -> np.ndarray:
+    """Cosines of all pairs, averaged in blocks of neighbours to at most `limit` rows and columns.
+
+    The mean of a block of cosines is the product of two mean vectors, so that the (N, M) matrix is never made. NaN
+    only where no image of a block has a face.
+    """
+    means = []
+    for people in (a, b):
+        n_blocks = min(len(people), limit)
+        total, count = _sums(people, np.arange(len(people)) * n_blocks // max(len(people), 1), n_blocks)
+        means.append(_divide(total, count[:, None]))
+    return np.asarray(means[0] @ means[1].T)
+
+
+def scene_means(a: People, groups_a: np.ndarray, b: People, groups_b: np.ndarray, n: int) -> np.ndarray:
+    """Mean cosine of each group of `a` with each group of `b`, (n, n), without the pairs of one session.
+
+    Groups are numbers below `n`, one for each image. NaN where no pair is left. The sum over all pairs of two groups
+    is the product of the groups' sums; so is that over the pairs of one session, which are taken off again.
+    """
+    scenes_a, scenes_b = _common_codes(_scenes(a), _scenes(b))
+    (sum_a, count_a), (sum_b, count_b) = _sums(a, groups_a, n), _sums(b, groups_b, n)
+    total, count = sum_a @ sum_b.T, np.outer(count_a, count_b)
+    (parts_a, sum_a, count_a), (parts_b, sum_b, count_b) = _parts(a, groups_a, scenes_a), _parts(b, groups_b, scenes_b)
+    shared = parts_a.merge(parts_b, on="scene")
+    groups = shared["group_x"].to_numpy(), shared["group_y"].to_numpy()
+    part_a, part_b = shared["part_x"].to_numpy(), shared["part_y"].to_numpy()
+    np.subtract.at(total, groups, np.einsum("kd,kd->k", sum_a[part_a], sum_b[part_b]))
+    np.subtract.at(count, groups, count_a[part_a] * count_b[part_b])
+    return _divide(total, count)
+
+
+def _parts(people: People, groups: np.ndarray, scenes: np.ndarray) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """What a group has of a session: a table of `group`, `scene` and `part`, and sums and counts by part."""
+    table = pd.DataFrame({"group": groups, "scene": scenes})
+    part = table.groupby(["group", "scene"]).ngroup().to_numpy()
+    total, count = _sums(people, part, int(part.max(initial=-1)) + 1)
+    return table.assign(part=part).drop_duplicates(), total, count
+
+
+def mean_without_self(people: People) -> float:
+    """Mean cosine of all pairs of two different images of one set; NaN where there is none."""
+    total, count = _sums(people, np.zeros(len(people), np.int64), 1)
+    squares = np.square(people.vectors[np.isfinite(people.vectors).all(1)], dtype=np.float64).sum()
+    return float(_divide(np.square(total).sum(1) - squares, count * (count - 1))[0])
 
 
 def finite(tables: Sequence[np.ndarray]) -> np.ndarray:
     """All numbers in some tables; 0 and 1 where there is none, so that there always is a range."""
     seen = np.concatenate([np.zeros(0), *(table[np.isfinite(table)] for table in tables)])
     return seen if seen.size else np.array([0.0, 1.0])
+
+
+def _sums(people: People, groups: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Sum of the vectors of each group (n, D), and how many these are (n,); images without a face are left out."""
+    known = np.flatnonzero(np.isfinite(people.vectors).all(1))
+    member = sparse.csr_array((np.ones(len(known)), (groups[known], known)), shape=(n, len(people)))
+    return member @ people.vectors, np.bincount(groups[known], minlength=n).astype(np.float64)
+
+
+def _divide(total: np.ndarray, count: np.ndarray) -> np.ndarray:
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def _scenes(people: People) -> np.ndarray:
+    """A name for the session that each image is of; sessions of two people may have one name."""
+    return np.asarray(people.column("identity") + "\0" + people.column("session"))
+
+
+def _common_codes(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Equal numbers for equal texts: a million pairs of texts take a second, of numbers a millisecond."""
+    codes, _ = pd.factorize(np.concatenate([a, b]))
+    return codes[: len(a)], codes[len(a) :]

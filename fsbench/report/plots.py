@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
-import pandas as pd
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,12 +22,11 @@ GREY = "#8b919a"
 ACCENTS = ("#3b82c4", "#d97f2b", "#3d9a5f", "#9a68c4", "#cf4d4d", "#2a9d9d",
            "#b8862b", "#c95f9e", "#6f8f2f", "#5b6fd0", "#a0674b", "#4f9fb8")
 WIDTH = 4.0                                             # inches of a figure that stays readable on a phone
-N_BINS = 6
 STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "fsbench", "text.parse_math": False, "font.size": 9,
     "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": GREY,
     "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7, "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7, "figure.constrained_layout.use": True,
+    "ytick.major.width": 0.7, "figure.constrained_layout.use": True, "savefig.dpi": 200,
 }
 
 
@@ -96,39 +93,3 @@ def _dot(axes: Axes, y: int, entry: Scored, colour: str, filled: bool) -> None:
         interval = [entry.record.low, entry.record.high]
         axes.plot(interval, [y, y], color=colour, linewidth=3.5, alpha=0.45, solid_capstyle="round")
     axes.plot([entry.value], [y], "o", color=colour, markersize=6.5, markerfacecolor=colour if filled else "none")
-
-
-def tags(run: Run) -> list[str]:
-    """Float columns with facts about the target images, yaw first."""
-    known = {column.key for column in run.columns}
-    floats = [str(name) for name in run.samples.columns if pd.api.types.is_float_dtype(run.samples[name])]
-    found = [name for name in floats if name not in known and run.samples[name].nunique() > 1]
-    return sorted(found, key=lambda name: name != "yaw")
-
-
-def slices(run: Run, column: Column, tag: str) -> Markup:
-    """One metric against one fact about the target: a dot per output, a line through the means of equal bins."""
-    colour = colours(run)
-    edges = _bin_edges(run.samples[tag].dropna().to_numpy())
-
-    def draw(axes: Axes) -> None:
-        for model in run.result.models:
-            rows = run.of(model.name)[[tag, column.key]].dropna()
-            means = rows.groupby(np.searchsorted(edges, rows[tag], side="right")).mean()
-            if model in run.contestants:
-                accent = colour[model.name]
-                axes.plot(rows[tag], rows[column.key], ".", color=accent, markersize=3, alpha=0.4, rasterized=True)
-                axes.plot(means[tag], means[column.key], color=accent, linewidth=2)
-            elif style := reference_line(model):
-                axes.plot(means[tag], means[column.key], color=GREY, linewidth=1.1, linestyle=style)
-        axes.locator_params(nbins=6)
-        axes.set_xlabel(f"{tag} of the target")
-        axes.set_ylabel(column.metric.name)
-
-    return render(draw, (WIDTH, 2.9), f"{column.key} against {tag} of the target, by model")
-
-
-def _bin_edges(values: np.ndarray) -> np.ndarray:
-    """Starts of bins: a bin per value where there are few, else bins that hold equally many."""
-    distinct = np.unique(values)
-    return distinct if len(distinct) <= N_BINS else np.unique(np.quantile(values, np.linspace(0, 1, N_BINS + 1)[1:-1]))

@@ -12,11 +12,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from fsbench import results
-from fsbench.results import MetricRecord, ModelRecord, RunResult, Value, slug
+from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, RunResult, Value, slug
+from fsbench.stats.ranking import CONTESTANTS
 
 HEADLINE = "id_similarity"
 NOTHING_SWAPPED = "copy_target"
-CONTESTANTS = ("trained", "loaded", "ready")
 REFERENCES = "references"
 
 Features = Mapping[str, np.ndarray]
@@ -52,7 +52,9 @@ class Run:
     result: RunResult
     samples: pd.DataFrame                               # empty where there is no file
     references: pd.DataFrame | None
-    features: Mapping[str, Features]                    # judge -> unit vectors: references (R, D), and by model (N, D)
+    features: Mapping[str, Features]  # judge -> unit vectors: references (R, D), and by model (N, D)
+    lookalikes: pd.DataFrame  # empty where there is no file, as is `maps`
+    maps: pd.DataFrame
     gaps: tuple[str, ...]
 
     @property
@@ -61,11 +63,17 @@ class Run:
         return [model for model in self.result.models if model.kind in CONTESTANTS]
 
     @property
+    def judges(self) -> list[JudgeRecord]:
+        """The judges, those that count for the ranking first."""
+        return sorted(self.result.judges, key=lambda judge: judge.name not in self.result.ranking.judges)
+
+    @property
     def columns(self) -> list[Column]:
-        """Metrics by judge in the order of the result, but the headline metric first."""
+        """Metrics by judge, the headline metric and the judges that count first, else in the order of the result."""
+        measured = {(value.metric, value.judge) for value in self.result.values}
         ordered = sorted(self.result.metrics, key=lambda metric: metric.name != HEADLINE)
-        return [Column(metric, judge) for metric in ordered
-                for judge in dict.fromkeys(value.judge for value in self.result.values if value.metric == metric.name)]
+        judges = [None, *(judge.name for judge in self.judges)]
+        return [Column(metric, judge) for metric in ordered for judge in judges if (metric.name, judge) in measured]
 
     @property
     def headline(self) -> Column | None:
@@ -96,9 +104,28 @@ def read(folder: Path) -> Run:
     gaps: list[str] = []
     samples = _table(folder / "samples.parquet", ("model", "source", "id", "identity", "session", "output"), gaps)
     references = _table(folder / "references.parquet", ("identity", "session", "split"), gaps)
-    run = Run(folder, result, pd.DataFrame() if samples is None else samples, references, {}, ())
-    found = {judge.name: _features(run, judge.name, gaps) for judge in result.judges}
-    return replace(run, features={judge: arrays for judge, arrays in found.items() if arrays}, gaps=tuple(gaps))
+    nothing = pd.DataFrame()
+    run = Run(folder, result, nothing if samples is None else samples, references, {}, nothing, nothing, ())
+    features = {judge.name: arrays for judge in result.judges if (arrays := _features(run, judge.name, gaps))}
+    lookalikes = maps = nothing
+    if any(judge.lookalikes for judge in result.judges):
+        lookalikes = _of_images(run, "lookalikes.parquet", ("rank", "name"), gaps)
+    if features:
+        maps = _of_images(run, "umap.parquet", ("x2", "y2", "x3", "y3", "z3"), gaps)
+    return replace(run, features=features, lookalikes=lookalikes, maps=maps, gaps=tuple(gaps))
+
+
+def _of_images(run: Run, name: str, needed: tuple[str, ...], gaps: list[str]) -> pd.DataFrame:
+    """A table about images, which it names by model and row; those that are not in the other tables are left out."""
+    table = _table(run.folder / name, ("judge", "model", "row", *needed), gaps)
+    if table is None:
+        return pd.DataFrame()
+    sizes = {"": 0 if run.references is None else len(run.references)}
+    sizes |= {model.name: len(run.of(model.name)) for model in run.result.models}
+    there = table["row"].between(0, table["model"].map(sizes).fillna(0), inclusive="left")
+    if not there.all():
+        gaps.append(f"{name} tells of {(~there).sum():,} images that the other tables do not have.")
+    return table[there]
 
 
 def _table(path: Path, needed: tuple[str, ...], gaps: list[str]) -> pd.DataFrame | None:

@@ -1,16 +1,23 @@
-"""The summary table: a row per model, a column per metric and judge."""
+"""Tables of values: a row per model, a column per metric and judge."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fsbench.report.run import CONTESTANTS, NOTHING_SWAPPED, Column, Run, Scored
+from fsbench.report.run import HEADLINE, NOTHING_SWAPPED, Column, Run, Scored
 from fsbench.results import ModelRecord, Value
+from fsbench.stats.ranking import CONTESTANTS
 
 TRIVIAL = (NOTHING_SWAPPED, "copy_source")
 ARROWS = {"higher": "↑", "lower": "↓"}
 BETTER, WORSE, UNCLEAR = "better than", "worse than", "not distinguishable from"
+SUMMARISED = ("id_nearer_source", "id_retrieval", "id_verified", "id_target_verified", "id_equivalent_far")
+"""What the summary tells of one judge, beside its headline metric; the rest stands in the judge's own tables."""
+
+VERIFICATION = (
+    "id_equivalent_far", "id_verified", "id_verified_strict", "id_target_verified", "id_target_verified_strict"
+)  # fmt: skip
 GROUPS = {"Contestants": CONTESTANTS, "Ceiling": ("ceiling",), "Baselines": ("baseline",)}
 
 
@@ -46,8 +53,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Summary:
-    """The table, its rows in groups that are never mixed."""
+class Table:
+    """Values in rows whose groups are never mixed."""
 
     heads: tuple[Head, ...]
     groups: tuple[tuple[str, tuple[Row, ...]], ...]
@@ -129,32 +136,57 @@ def training_facts(model: ModelRecord) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def summary(run: Run) -> Summary:
-    """Build the table; models are ordered by the first column, the best first."""
-    unscored = _unscored(run)
-    columns = [column for column in run.columns if all(column.key not in keys for keys in unscored.values())]
-    order = [entry.model.name for column in columns[:1] for entry in ranked(run, run.result.models, column)]
-    models = sorted(run.result.models, key=lambda model: order.index(model.name) if model.name in order else len(order))
+def summary(run: Run) -> Table:
+    """Build the table that a reader sees first: the headline of every judge, a few metrics of the first, all others.
+
+    Thirteen metrics of each of three judges would be a table that nobody reads.
+    """
+    first = run.judges[0].name if run.judges else None
+    columns = run.columns
+    chosen = [column for column in columns if column.metric.name == HEADLINE]
+    chosen += [column for name in SUMMARISED for column in columns if column.judge == first and column.metric.name == name]
+    chosen += [column for column in columns if column.judge is None and column.metric.name != HEADLINE]
+    return table(run, chosen)
+
+
+def of_judge(run: Run, judge: str) -> tuple[Table, Table]:
+    """Build the tables of all that one judge says: of likeness, and of whom it would accept."""
+    mine = [column for column in run.columns if column.judge == judge]
+    accepted = [column for name in VERIFICATION for column in mine if column.metric.name == name]
+    return table(run, [column for column in mine if column not in accepted]), table(run, accepted)
+
+
+def ordered(run: Run) -> list[ModelRecord]:
+    """Models by the first column, the best first."""
+    best = [entry.model.name for column in run.columns[:1] for entry in ranked(run, run.result.models, column)]
+    return sorted(run.result.models, key=lambda model: best.index(model.name) if model.name in best else len(best))
+
+
+def table(run: Run, columns: Sequence[Column]) -> Table:
+    """Build a table of some columns; one in which no model has a value becomes a footnote."""
+    unscored = _unscored(run, columns)
+    columns = [column for column in columns if all(column.key not in keys for keys in unscored.values())]
     winners = [_clear_winner(run, column) for column in columns]
 
     def row(model: ModelRecord) -> Row:
         cells = (_cell(run, model, *pair) for pair in zip(columns, winners, strict=True))
         return Row(model, training_facts(model), tuple(cells))
 
+    models = ordered(run)
     groups = ((title, tuple(row(model) for model in models if model.kind in kinds)) for title, kinds in GROUPS.items())
     heads = tuple(Head(column, ARROWS[column.metric.direction], _trivial_winner(run, column)) for column in columns)
-    return Summary(heads, tuple((title, rows) for title, rows in groups if rows), unscored)
+    return Table(heads, tuple((title, rows) for title, rows in groups if rows), unscored)
 
 
-def _unscored(run: Run) -> dict[str, tuple[str, ...]]:
-    """Columns that hold the same reason for every model; none where that would leave no column."""
+def _unscored(run: Run, columns: Sequence[Column]) -> dict[str, tuple[str, ...]]:
+    """Columns that hold the same reason for every model."""
     found: dict[str, tuple[str, ...]] = {}
-    for column in run.columns:
+    for column in columns:
         records = [run.value(model.name, column) for model in run.result.models]
         reasons = {record.reason if record and record.value is None else "" for record in records}
         if len(reasons) == 1 and (reason := reasons.pop()):
             found[reason] = (*found.get(reason, ()), column.key)
-    return found if sum(map(len, found.values())) < len(run.columns) else {}
+    return found
 
 
 def _cell(run: Run, model: ModelRecord, column: Column, winner: str) -> Cell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fsbench.report.ranking import ENOUGH, disputed, place
 from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
 from fsbench.report.tables import compare, interval, number, ranked
 from fsbench.results import ModelRecord
@@ -20,7 +21,24 @@ def sentences(run: Run) -> list[str]:
     entries = ranked(run, run.contestants, column)
     silent = [model for model in run.contestants if all(entry.model != model for entry in entries)]
     lines = [_reached(run, entry, column) for entry in entries[:NAMED]] + _between(entries, column)
-    return lines + [_not_scored(run, model, column) for model in silent[:NAMED]]
+    return _ranked(run) + lines + [_not_scored(run, model, column) for model in silent[:NAMED]]
+
+
+def _ranked(run: Run) -> list[str]:
+    """Who stands first over all judges that count, and about whom these disagree; nothing for a single judge."""
+    record = run.result.ranking
+    placed = [rank for rank in record.ranks if rank.mean is not None]
+    if len(record.judges) < ENOUGH or len(placed) < ENOUGH:
+        return []
+    first = [rank.model for rank in placed if rank.mean == placed[0].mean]
+    said = f"{_names(first)} {'stand' if len(first) > 1 else 'stands'} first by {record.metric}: "
+    said += f"mean rank {place(placed[0].mean)} over {len(record.judges)} judges."
+    doubtful = [rank.model for rank in placed if disputed(rank, record.judges)]
+    if not doubtful:
+        return [f"{said} They agree on every rank."]
+    if len(first) == 1 and first[0] not in doubtful:
+        return [f"{said} All place it first; they disagree about {_names(doubtful)}."]
+    return [f"{said} They disagree about {_names(doubtful)}: read the ranks side by side."]
 
 
 def shown(entry: Scored, column: Column) -> str:

@@ -13,21 +13,25 @@ from safetensors.numpy import save_file
 
 from fsbench import report, results
 from fsbench.results import (
+    CalibrationRecord,
     DatasetRecord,
     IdentityRecord,
     JudgeRecord,
     MetricRecord,
     ModelRecord,
+    OperatingPoint,
     ProtocolRecord,
     RunResult,
     TrainingRecord,
     Value,
 )
+from fsbench.stats.ranking import ranking
 
 ODD_NAME = "<b>cycle</b>(mask=true)"
 MODELS = {"copy_target": 0.0, "exact": 0.95, "gan_mask": 0.85, ODD_NAME: 0.2}  # how much of the source each shows
 KINDS = {"exact": "ceiling", "copy_target": "baseline", "copy_source": "baseline", "alpha_paste": "baseline"}
 JUDGE, STRANGERS, DIM, SIZE = "toy_judge", 10, 16, 32
+NAMED = 5  # look-alikes of each image
 METRICS = [
     MetricRecord(
         name=name,
@@ -42,6 +46,7 @@ METRICS = [
         ("pose_error", "degrees", "lower", 2),
         ("id_similarity", "", "higher", 3),
         ("id_nearer_source", "%", "higher", 1),
+        ("id_target_verified", "%", "lower", 1),
     ]
 ]
 
@@ -50,7 +55,7 @@ MakeRun = Callable[..., Path]
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    """Write a run directory: make_run(models=..., identities=..., sessions=..., per_session=..., unscored=...)."""
+    """Write a run directory: make_run(models=..., identities=..., judges=..., sessions=..., unscored=..., ...)."""
     return lambda **changes: write_run(tmp_path / "run", **changes)
 
 
@@ -70,15 +75,14 @@ def write_run(
     folder: Path,
     models: Mapping[str, float] = MODELS,
     identities: Sequence[str] = ("Ada", "Bo"),
+    judges: Sequence[str] = (JUDGE,),
     sessions: int = 3,
     per_session: int = 4,
     unscored: str = "",
     one_direction: bool = False,
 ) -> Path:
     """Of each model the first output has no face, and of the references the second; `unscored` has no value at all."""
-    random = np.random.default_rng(0)
     people = [*identities, *(f"stranger {i}" for i in range(STRANGERS))]
-    centre = {name: random.normal(size=DIM) + 2 for name in people}
     references = pd.DataFrame(
         [
             (name, f"s{session}", "test")
@@ -89,40 +93,89 @@ def write_run(
         + [(name, "s0", "gallery") for name in people[len(identities) :]],
         columns=["identity", "session", "split"],
     )
-    vectors = {
-        "references": _unit(
-            np.stack([centre[name] for name in references["identity"]])
-            + 0.4 * random.normal(size=(len(references), DIM))
-        )
-    }
-    vectors["references"][1] = np.nan
-    tables = []
-    for model, share in models.items():
-        table = _targets(model, identities, sessions, per_session, identities[:1] if one_direction else identities)
-        mixed = [share * centre[row.source] + (1 - share) * centre[row.identity] for row in table.itertuples()]
-        vectors[model] = _unit(np.stack(mixed) + 0.3 * random.normal(size=(len(table), DIM)))
-        vectors[model][0] = np.nan
-        found = references["split"].eq("test") & np.isfinite(vectors["references"]).all(1)
-        mean = {name: _mean(vectors["references"][found & (references["identity"] == name)]) for name in identities}
-        to_source, to_target = (
-            (vectors[model] * np.stack([mean[name] for name in table[role]])).sum(1) for role in ("source", "identity")
-        )
-        table[f"id_similarity@{JUDGE}"] = to_source
-        table[f"id_nearer_source@{JUDGE}"] = 100.0 * (to_source > to_target)
-        table["pose_error"] = 3 * share + random.uniform(0, 1, len(table))
+    sources = identities[:1] if one_direction else identities
+    tables = {model: _targets(model, identities, sessions, per_session, sources) for model in models}
+    random = np.random.default_rng(0)
+    lookalikes, maps = [], []
+    (folder / "features").mkdir(parents=True)
+    for judge in judges:
+        centre = {name: random.normal(size=DIM) + 2 for name in people}
+        vectors = {
+            "references": _unit(
+                np.stack([centre[name] for name in references["identity"]])
+                + 0.4 * random.normal(size=(len(references), DIM))
+            )
+        }
+        vectors["references"][1] = np.nan
+        for model, table in tables.items():
+            vectors[model] = _outputs(random, table, centre, models[model])
+            _score(table, judge, vectors, references, identities)
+        for model, array in vectors.items():
+            lookalikes.append(_lookalikes(judge, model, array, centre))
+            maps.append(_map(judge, model, array))
+        arrays = {key: array.astype(np.float32) for key, array in vectors.items()}
+        save_file(arrays, folder / "features" / f"{judge}.safetensors")
+    for model, table in tables.items():
+        table["pose_error"] = 3 * models[model] + random.uniform(0, 1, len(table))
         if model == unscored:
-            table.iloc[:, -3:] = np.nan
-        tables.append(table)
-        _draw_all(folder, table, identities, share)
-    samples = pd.concat(tables, ignore_index=True)
+            scores = [name for name in table if "@" in name or name == "pose_error"]
+            table[scores] = np.nan
+        _draw_all(folder, table, identities, models[model])
+    samples = pd.concat(tables.values(), ignore_index=True)
     samples.to_parquet(folder / "samples.parquet")
     references.to_parquet(folder / "references.parquet")
-    (folder / "features").mkdir(exist_ok=True)
-    save_file(
-        {key: array.astype(np.float32) for key, array in vectors.items()}, folder / "features" / f"{JUDGE}.safetensors"
-    )
-    results.save(_result(samples, list(models), identities), folder)
+    pd.concat(lookalikes, ignore_index=True).to_parquet(folder / "lookalikes.parquet")
+    pd.concat(maps, ignore_index=True).to_parquet(folder / "umap.parquet")
+    results.save(_result(samples, list(models), identities, judges), folder)
     return folder
+
+
+def _outputs(
+    random: np.random.Generator, table: pd.DataFrame, centre: Mapping[str, np.ndarray], share: float
+) -> np.ndarray:
+    """Vectors between the target's and the source's."""
+    mixed = [share * centre[row.source] + (1 - share) * centre[row.identity] for row in table.itertuples()]
+    vectors = _unit(np.stack(mixed) + 0.3 * random.normal(size=(len(table), DIM)))
+    vectors[0] = np.nan
+    return vectors
+
+
+def _score(
+    table: pd.DataFrame,
+    judge: str,
+    vectors: Mapping[str, np.ndarray],
+    references: pd.DataFrame,
+    identities: Sequence[str],
+) -> None:
+    """Add the judge's columns to a model's samples."""
+    known = references["split"].eq("test") & np.isfinite(vectors["references"]).all(1)
+    mean = {name: _mean(vectors["references"][known & (references["identity"] == name)]) for name in identities}
+    made = vectors[table["model"].iloc[0]]
+    to_source, to_target = ((made * np.stack([mean[name] for name in table[role]])).sum(1)
+                            for role in ("source", "identity"))
+    table[f"id_similarity@{judge}"] = to_source
+    table[f"id_nearer_source@{judge}"] = 100.0 * (to_source > to_target)
+    table[f"id_target_verified@{judge}"] = 100.0 * (to_target > 0.9)
+
+
+def _lookalikes(judge: str, model: str, vectors: np.ndarray, centre: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """The nearest strangers of every image with a face."""
+    names = np.array([name for name in centre if name.startswith("stranger")])
+    cosines = vectors @ _unit(np.stack([centre[name] for name in names])).T
+    rows = [
+        (judge, "" if model == "references" else model, row, rank, names[i], cosine[i])
+        for row, cosine in enumerate(cosines)
+        if np.isfinite(cosine).all()
+        for rank, i in enumerate(np.argsort(-cosine)[:NAMED], start=1)
+    ]
+    return pd.DataFrame(rows, columns=["judge", "model", "row", "rank", "name", "score"])
+
+
+def _map(judge: str, model: str, vectors: np.ndarray) -> pd.DataFrame:
+    """A few coordinates in the place of a map's."""
+    table = pd.DataFrame(vectors[:, [0, 1, 2, 3, 4]], columns=["x2", "y2", "x3", "y3", "z3"])
+    table = table.assign(judge=judge, model="" if model == "references" else model, row=np.arange(len(vectors)))
+    return table.dropna()
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -153,19 +206,31 @@ def _targets(
         frame=0,
         yaw=np.linspace(-30, 30, len(table)),
         pitch=5.0,
+        smile=np.linspace(0, 1, len(table)) ** 2,
+        occluded=np.arange(len(table)) % 4 // 3 * 1.0,
         output=[f"outputs/{slug}/{row.source}/{row.id}.png" for row in table.itertuples()],
     )
 
 
-def _result(samples: pd.DataFrame, models: Sequence[str], identities: Sequence[str]) -> RunResult:
+def _result(
+    samples: pd.DataFrame, models: Sequence[str], identities: Sequence[str], judges: Sequence[str]
+) -> RunResult:
+    poses = {"left": 2, "frontal": 9, "right": 1}
     counts = [
-        IdentityRecord(split=split, identity=name, n_sessions=3, n_images=12)
+        IdentityRecord(
+            split=split, identity=name, n_sessions=3, n_images=12, sessions={"s0": 2, "s1": 7, "s2": 3}, poses=poses
+        )
         for split in ("train", "test")
         for name in identities
     ]
     counts += [
         IdentityRecord(split="gallery", identity=f"stranger {i}", n_sessions=1, n_images=1) for i in range(STRANGERS)
     ]
+    records = tuple(_judge(name) for name in judges)
+    contestants = tuple(_model(name) for name in models)
+    values = tuple(
+        value for name in models for metric in METRICS for value in _values(samples, name, metric, judges)
+    )
     return RunResult(
         created="2026-03-04T05:06:07+00:00",
         command=f"fsbench run --models 'gan_mask,{ODD_NAME}' --dataset toy",
@@ -196,20 +261,40 @@ def _result(samples: pd.DataFrame, models: Sequence[str], identities: Sequence[s
             resamples=1000,
             confidence=0.95,
         ),
-        judges=(
-            JudgeRecord(
-                name=JUDGE,
-                family="toy",
-                description="Drawn at random.",
-                dim=DIM,
-                version=1,
-                weights={"toy.dat": "cc" * 32},
-            ),
-        ),
+        judges=records,
         metrics=tuple(METRICS),
-        models=tuple(_model(name) for name in models),
-        values=tuple(_value(samples, model, metric) for model in models for metric in METRICS),
+        models=contestants,
+        values=values,
+        ranking=ranking(values, contestants, records),
         warnings=("One session holds 60 % of Ada's images.",),
+    )
+
+
+def _judge(name: str) -> JudgeRecord:
+    return JudgeRecord(
+        name=name,
+        family=name.removesuffix("_judge"),
+        description="Drawn at random.",
+        dim=DIM,
+        version=1,
+        weights={f"{name}.dat": "cc" * 32},
+        licences=("MIT",),
+        notes=(f"{name}.dat: for non-commercial research only",),
+        lookalikes=f"the {STRANGERS} people of the gallery",
+        calibration=CalibrationRecord(
+            n_identities=12,
+            n_images=34,
+            n_genuine=96,
+            n_impostor=4321,
+            d_prime=3.21,
+            eer=0.0625,
+            eer_threshold=0.876,
+            points=(
+                OperatingPoint(far=0.01, threshold=0.913, tar=0.87),
+                OperatingPoint(far=0.001, threshold=None, tar=None, reason="4321 impostor pairs are too few"),
+            ),
+            warnings=("impostors are 3 pairs of people only",),
+        ),
     )
 
 
@@ -237,8 +322,11 @@ def _model(name: str) -> ModelRecord:
     )
 
 
-def _value(samples: pd.DataFrame, model: str, metric: MetricRecord) -> Value:
-    judge = JUDGE if metric.name.startswith("id_") else None
+def _values(samples: pd.DataFrame, model: str, metric: MetricRecord, judges: Sequence[str]) -> list[Value]:
+    return [_value(samples, model, metric, judge) for judge in (judges if metric.name.startswith("id_") else [None])]
+
+
+def _value(samples: pd.DataFrame, model: str, metric: MetricRecord, judge: str | None) -> Value:
     rows = samples.loc[samples["model"] == model, results.column(metric.name, judge)]
     known = {"value": None, "reason": "no face was found in any output"}
     if rows.notna().any():

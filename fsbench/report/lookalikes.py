@@ -1,0 +1,94 @@
+"""Whom a judge takes faces for: the people it names for a source's real images, and for each contestant's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fsbench.report.run import Run
+from fsbench.results import ModelRecord
+
+NAMES = 12  # people that a chart names; the others are counted together
+OFTENEST = 5  # look-alikes that the table names, counted among the first five of every image
+SOURCES = 4  # source people that are shown, where there are more
+OTHERS = "all others"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """How many images have a name first."""
+
+    count: int
+    share: float  # of the images in which a face was found
+    length: float  # as a share of the chart's longest bar
+
+
+@dataclass(frozen=True)
+class Series:
+    """The source's real images, or the outputs of one model."""
+
+    title: str
+    n_images: int  # with a face
+    bars: tuple[Bar, ...]  # one for each name of the chart
+    oftenest: tuple[tuple[str, float], ...]  # names, and the share of images that have them among their first five
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The look-alikes of one source person, real images beside outputs."""
+
+    source: str
+    names: tuple[str, ...]
+    series: tuple[Series, ...]
+
+
+def charts(run: Run, judge: str, models: Sequence[ModelRecord]) -> list[Chart]:
+    """Return a chart for each of a few source people; none where the judge can name nobody."""
+    if run.lookalikes.empty or run.references is None or run.samples.empty:
+        return []
+    seen = run.lookalikes[(run.lookalikes["judge"] == judge) & (run.lookalikes["rank"] <= OFTENEST)]
+    sources = run.samples["source"].unique()
+    chosen = sources[np.linspace(0, len(sources) - 1, min(len(sources), SOURCES)).round().astype(int)]
+    named = ((source, {title: part for title, part in _of_source(run, seen, source, models) if len(part)})
+             for source in chosen)
+    return [_chart(source, parts) for source, parts in named if parts]
+
+
+def _of_source(
+    run: Run, seen: pd.DataFrame, source: str, models: Sequence[ModelRecord]
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """What was said of the held-out images of a person, and of the outputs that should show this person."""
+    assert run.references is not None
+    real = (run.references["identity"] == source) & (run.references["split"] == "test")
+    yield "real images", _among(seen[seen["model"] == ""], real)
+    for model in models:
+        yield model.name, _among(seen[seen["model"] == model.name], run.of(model.name)["source"] == source)
+
+
+def _among(seen: pd.DataFrame, wanted: pd.Series[bool]) -> pd.DataFrame:
+    return seen[wanted.to_numpy()[seen["row"]]]
+
+
+def _chart(source: str, parts: dict[str, pd.DataFrame]) -> Chart:
+    n_images = {title: int((part["rank"] == 1).sum()) for title, part in parts.items()}
+    first = pd.DataFrame({title: part.loc[part["rank"] == 1, "name"].value_counts() for title, part in parts.items()})
+    shares = first.fillna(0) / pd.Series(n_images)
+    by_name = shares.sort_index().assign(largest=shares.max(axis=1))
+    kept = by_name.nlargest(NAMES, "largest", keep="first").index
+    shares = shares.loc[kept].sort_values(list(shares.columns), ascending=False, kind="stable")
+    longest = max(float(shares.to_numpy().max()), 1e-9)
+    names = tuple(map(str, shares.index))
+    rest = len(first) > len(names)
+
+    def series(title: str, part: pd.DataFrame) -> Series:
+        found = [float(share) for share in shares[title]]
+        found += [1 - sum(found)] if rest else []
+        bars = (Bar(round(share * n_images[title]), share, min(share / longest, 1.0)) for share in found)
+        often = part["name"].value_counts(sort=False).sort_index().nlargest(OFTENEST, keep="first")
+        said = tuple((str(name), count / n_images[title]) for name, count in often.items())
+        return Series(title, n_images[title], tuple(bars), said)
+
+    return Chart(source, (*names, OTHERS) if rest else names, tuple(series(*part) for part in parts.items()))

@@ -1,0 +1,157 @@
+"""The headline metric by what is known about the target image: yaw, occlusion, session, ..."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from fsbench.report.plots import GREY, WIDTH, colours, reference_line, render, short
+from fsbench.report.run import Column, Run
+from fsbench.results import ModelRecord
+from fsbench.stats.bootstrap import cluster_bootstrap
+
+N_BINS = 6
+SESSIONS = 24  # sessions that are drawn; of more, the hardest ones
+YAW = "yaw"
+WORDS = ("no", "yes")
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Figures of one column."""
+
+    column: Column
+    yaw: Markup | None
+    sessions: Markup | None
+    n_sessions: int
+    switches: Markup | None  # tags that are 0 or 1
+    others: tuple[Markup, ...]
+
+
+def draw_all(run: Run) -> Slices | None:
+    """Draw the headline metric against everything that is known; None where nothing was scored."""
+    column = run.headline
+    if column is None:
+        return None
+    known = tags(run, column)
+    switches = [tag for tag in known if set(run.samples[tag].dropna().unique()) == {0, 1}]
+    others = [tag for tag in known if tag != YAW and tag not in switches]
+    sessions = run.samples[["identity", "session"]].drop_duplicates()
+    return Slices(
+        column,
+        against(run, column, YAW, 1.7 * WIDTH) if YAW in known else None,
+        _sessions(run, column) if len(sessions) > 1 else None,
+        len(sessions),
+        _switches(run, column, switches) if switches else None,
+        tuple(against(run, column, tag, WIDTH) for tag in others),
+    )
+
+
+def tags(run: Run, column: Column) -> list[str]:
+    """Float columns with facts about the target images that differ between scored ones."""
+    measured = {column.key for column in run.columns}
+    scored = run.samples[run.samples[column.key].notna()]
+    floats = [str(name) for name in scored.columns if pd.api.types.is_float_dtype(scored[name])]
+    return [name for name in floats if name not in measured and scored[name].nunique() > 1]
+
+
+def against(run: Run, column: Column, tag: str, width: float) -> Markup:
+    """One metric against one fact about the target: a dot per output, a line through the means of equal bins."""
+    colour = colours(run)
+    edges = _bin_edges(run.samples[tag].dropna().to_numpy())
+
+    def draw(axes: Axes) -> None:
+        for model in run.result.models:
+            rows = run.of(model.name)[[tag, column.key]].dropna()
+            means = rows.groupby(np.searchsorted(edges, rows[tag], side="right")).mean()
+            if model in run.contestants:
+                accent = colour[model.name]
+                axes.plot(rows[tag], rows[column.key], ".", color=accent, markersize=3, alpha=0.4, rasterized=True)
+                axes.plot(means[tag], means[column.key], color=accent, linewidth=2)
+            elif style := reference_line(model):
+                axes.plot(means[tag], means[column.key], color=GREY, linewidth=1.1, linestyle=style)
+        axes.locator_params(nbins=6)
+        axes.set_xlabel(f"{tag} of the target{', degrees' if tag == YAW else ''}")
+        axes.set_ylabel(column.metric.name)
+
+    return render(draw, (width, 2.9), f"{column.key} against {tag} of the target, by model")
+
+
+def _bin_edges(values: np.ndarray) -> np.ndarray:
+    """Starts of bins: a bin per value where there are few, else bins that hold equally many."""
+    distinct = np.unique(values)
+    return distinct if len(distinct) <= N_BINS else np.unique(np.quantile(values, np.linspace(0, 1, N_BINS + 1)[1:-1]))
+
+
+def _switches(run: Run, column: Column, names: Sequence[str]) -> Markup:
+    """Means with and without something, with intervals."""
+    lines = [(name, value) for name in names for value in (0, 1)]
+
+    def draw(axes: Axes) -> None:
+        for model, offset in _side_by_side(run):
+            for y, (name, value) in enumerate(lines):
+                rows = run.of(model.name).dropna(subset=[name, column.key])
+                _mean_and_interval(axes, run, rows[rows[name] == value], column, model, y + offset)
+        labels = [f"{name}: {WORDS[value]}" for name, value in lines]
+        _name_lines(axes, labels, column)
+
+    return render(draw, (WIDTH, _height(run, len(lines))), f"{column.key} by {', '.join(names)} of the target, by model")
+
+
+def _mean_and_interval(
+    axes: Axes, run: Run, rows: pd.DataFrame, column: Column, model: ModelRecord, y: float
+) -> None:
+    """Draw the mean of some outputs, and an interval as all intervals of a run are made."""
+    if rows.empty:
+        return
+    values, colour = rows[column.key].to_numpy(np.float64), colours(run)[model.name]
+    protocol = run.result.protocol
+    interval = cluster_bootstrap(
+        values[:, None], rows["session"].to_numpy(), rows["identity"].to_numpy(), lambda drawn: float(drawn.mean()),
+        resamples=protocol.resamples, confidence=protocol.confidence, seed=run.result.seed,
+    )  # fmt: skip
+    if interval is not None:
+        axes.plot(interval, [y, y], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
+    axes.plot([values.mean()], [y], "o", color=colour, markersize=5)
+
+
+def _sessions(run: Run, column: Column) -> Markup:
+    """Means by session of the target, the hardest first."""
+    shown = run.contestants or run.result.models
+    rows = run.samples[run.samples["model"].isin([model.name for model in shown])]
+    means = rows.groupby(["identity", "session", "model"])[column.key].mean().unstack("model")
+    harder = means.mean(axis=1) * (1 if column.metric.direction == "higher" else -1)
+    means = means.loc[harder.sort_values(kind="stable").index[:SESSIONS]]
+
+    def draw(axes: Axes) -> None:
+        for model in shown:
+            if model.name in means:
+                axes.plot(means[model.name], range(len(means)), "o", color=colours(run)[model.name], markersize=5)
+        _name_lines(axes, [short(f"{identity}, {session}") for identity, session in means.index], column)
+        axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
+
+    return render(draw, (WIDTH, 0.6 + 0.17 * len(means)), f"{column.key} by session of the target, by model")
+
+
+def _side_by_side(run: Run) -> list[tuple[ModelRecord, float]]:
+    """Contestants, or all models where there is none, and where they stand about a line."""
+    shown = run.contestants or list(run.result.models)
+    return list(zip(shown, 0.6 * (np.arange(len(shown)) - (len(shown) - 1) / 2) / max(len(shown), 1), strict=True))
+
+
+def _height(run: Run, n_lines: int) -> float:
+    return 0.6 + n_lines * max(0.26, 0.11 * len(_side_by_side(run)))
+
+
+def _name_lines(axes: Axes, labels: Sequence[str], column: Column) -> None:
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(column.metric.name)
+    axes.locator_params(axis="x", nbins=5)
