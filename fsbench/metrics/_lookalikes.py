@@ -36,8 +36,8 @@ def agreement(batch: Batch, weights: Tensor) -> Tensor:
     rows = torch.full((len(seen.output),), torch.nan, dtype=torch.float64)
     for outputs, images in held_out(batch, sources(batch)):
         theirs = seen.references[images, :depth].cpu() * depth + torch.arange(depth)  # (R, K) person and rank as one
-        counts = torch.bincount(theirs.flatten(), minlength=len(seen.people) * depth).double().view(-1, depth)  # (P, K)
-        worth = counts @ weights.T / len(images)  # (P, K) of a person at a rank of the output's list
+        counts = torch.bincount(theirs.flatten(), minlength=len(seen.people) * depth).view(-1, depth)  # (P, K)
         found = outputs[seen.output[outputs, 0].cpu() >= 0]
-        rows[found] = worth.gather(0, seen.output[found, :depth].cpu()).sum(1)
+        matches = counts[seen.output[found, :depth].cpu()]  # (n, K, K) rank of the output's list, rank of theirs
+        rows[found] = (matches * weights).sum((1, 2)) / len(images)
     return rows
