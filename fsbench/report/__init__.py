@@ -58,7 +58,11 @@ def write(folder: Path) -> Path:
 def html(run: Run) -> str:
     """Return the page of a run."""
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters.update(duration=tables.duration, decimals=tables.number, when=_when)
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
@@ -113,5 +117,5 @@ def _when(created: str) -> str:
         moment = datetime.fromisoformat(created)
     except ValueError:
         return created
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment    # without a zone it is UTC, as the format says
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment  # without a zone it is UTC, as the format says
     return f"{moment.day} {moment:%B %Y, %H:%M} UTC"

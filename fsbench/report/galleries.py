@@ -19,11 +19,11 @@ from fsbench.report.tables import number
 from fsbench.results import ModelRecord
 from fsbench.stats.ranking import CONTESTANTS
 
-THUMBNAIL = 128                                         # pixels, the longer edge
-SPREAD, SPREAD_BASELINE = 4, 2                          # rows per direction of a contestant and of a baseline
-EXTREMES = 4                                            # worst and best rows
-SOURCES = 4                                             # source people that are shown, where there are more
-COMPARED = 3                                            # rows per direction in the table of all models
+THUMBNAIL = 128  # pixels, the longer edge
+SPREAD, SPREAD_BASELINE = 4, 2  # rows per direction of a contestant and of a baseline
+EXTREMES = 4  # worst and best rows
+SOURCES = 4  # source people that are shown, where there are more
+COMPARED = 3  # rows per direction in the table of all models
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Album:
 
     def inputs(self, row: pd.Series[Any]) -> tuple[Picture, ...]:
         """Source, target and, where known, exact swap of a sample; the path of its output says where the latter lie."""
-        _, _, folder, *image = PurePosixPath(str(row["output"])).parts      # outputs/MODEL/SOURCE/ID.png
+        _, _, folder, *image = PurePosixPath(str(row["output"])).parts  # outputs/MODEL/SOURCE/ID.png
         pair = f"{row['source']} into {row['identity']}"
         pictures = [
             self.picture("source", Path("inputs", "source", f"{row['source']}.png"), f"source: {row['source']}"),
@@ -87,7 +87,7 @@ def _thumbnail(path: Path) -> str:
     try:
         with Image.open(path) as image:
             small = image.convert("RGB")
-    except OSError:                                     # Pillow's own error for what is no image is one, too
+    except OSError:  # Pillow's own error for what is no image is one, too
         return ""
     small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
@@ -168,7 +168,7 @@ class Comparison:
     """One pair as every model answered it."""
 
     inputs: tuple[Picture, ...]
-    outputs: tuple[tuple[Picture, str], ...]            # one per model, with its score
+    outputs: tuple[tuple[Picture, str], ...]  # one per model, with its score
 
 
 def comparisons(run: Run, album: Album, models: Sequence[ModelRecord]) -> list[Comparison]:

@@ -8,7 +8,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -114,9 +113,12 @@ def _between(title: str, rows: People, columns: People, mean: float, what: str) 
 
 def _by_identity(role: str, rows: People, columns: People, names: Sequence[str]) -> Matrix:
     """Means over groups of images, without pairs of one session; the mean of the diagonal is the one that matters."""
-    index = pd.Index(names)
-    rows = rows.take(np.isin(rows.column(role), index))
-    groups = index.get_indexer(rows.column(role)), index.get_indexer(columns.column("identity"))
+    place = {name: i for i, name in enumerate(names)}
+    rows = rows.take(np.array([name in place for name in rows.column(role)], dtype=bool))
+    groups = [
+        np.array([place[name] for name in column], dtype=np.int64)
+        for column in (rows.column(role), columns.column("identity"))
+    ]
     means = scene_means(rows, groups[0], columns, groups[1], len(names))
     known = np.diag(means)[np.isfinite(np.diag(means))]
     labels = np.array([short(name, 14) for name in names], dtype=object)

@@ -34,8 +34,7 @@ def draw(view: View, colours: Mapping[str, str], calibration: CalibrationRecord 
                 _ridge(axes, edges, values, y, kind, colours.get(title, GREY))
         for far, threshold in thresholds.items():
             axes.axvline(threshold, color=INK, linewidth=0.8, linestyle="--", alpha=0.7)
-            name = f"FAR {100 * far:g} %"
-            axes.annotate(name, (threshold, -0.98), (2, 0), textcoords="offset points", fontsize=6.5, rotation=90, va="top")
+            axes.text(threshold, -0.98, f" FAR {100 * far:g} %", fontsize=6.5, rotation=90, va="top")
         axes.set_yticks(range(len(lines)), [short(title) for title in lines])
         axes.set_ylim(len(lines) - 0.9, -1.0)
         axes.tick_params(axis="y", length=0)

@@ -52,8 +52,10 @@ def charts(run: Run, judge: str, models: Sequence[ModelRecord]) -> list[Chart]:
     seen = run.lookalikes[(run.lookalikes["judge"] == judge) & (run.lookalikes["rank"] <= OFTENEST)]
     sources = run.samples["source"].unique()
     chosen = sources[np.linspace(0, len(sources) - 1, min(len(sources), SOURCES)).round().astype(int)]
-    named = ((source, {title: part for title, part in _of_source(run, seen, source, models) if len(part)})
-             for source in chosen)
+    named = (
+        (source, {title: part for title, part in _of_source(run, seen, source, models) if len(part)})
+        for source in chosen
+    )
     return [_chart(source, parts) for source, parts in named if parts]
 
 

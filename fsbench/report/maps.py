@@ -53,20 +53,32 @@ def draw(run: Run, judge: str, models: Sequence[ModelRecord]) -> Map | None:
     shown = {model: [cloud for cloud in clouds if cloud.model in ("", model)] for model in made}
     titles = {model: model or "real images" for model in made}
     panels = tuple(
-        (titles[model], _scatter([(cloud, cloud.table[PLANE].to_numpy()) for cloud in shown[model]], colours,
-                                 f"Map of {judge} in the plane: real images and outputs of {titles[model]}"))
+        (
+            titles[model],
+            _scatter(
+                [(cloud, cloud.table[PLANE].to_numpy()) for cloud in shown[model]],
+                colours,
+                f"Map of {judge} in the plane: real images and outputs of {titles[model]}",
+            ),
+        )
         for model in made
     )
     placed = _placed(clouds)
-    still = _scatter([(cloud, _seen(placed[id(cloud)])) for cloud in shown[made[0]]], colours,
-                     f"Map of {judge} in space, seen from one side: real images and outputs of {titles[made[0]]}")
+    still = _scatter(
+        [(cloud, _seen(placed[id(cloud)])) for cloud in shown[made[0]]],
+        colours,
+        f"Map of {judge} in space, seen from one side: real images and outputs of {titles[made[0]]}",
+    )
     points = {
         "turn": TURN,
         "tilt": TILT,
         "grid": GRID,
         "clouds": [
-            {"model": cloud.model, "colour": colours[cloud.person],
-             "points": np.round(GRID * placed[id(cloud)]).astype(int).ravel().tolist()}
+            {
+                "model": cloud.model,
+                "colour": colours[cloud.person],
+                "points": np.round(GRID * placed[id(cloud)]).astype(int).ravel().tolist(),
+            }
             for cloud in clouds
         ],
     }

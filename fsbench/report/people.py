@@ -147,7 +147,8 @@ def _sums(people: People, groups: np.ndarray, n: int) -> tuple[np.ndarray, np.nd
 
 
 def _divide(total: np.ndarray, count: np.ndarray) -> np.ndarray:
-    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    mean: np.ndarray = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+    return mean
 
 
 def _scenes(people: People) -> np.ndarray:

@@ -17,16 +17,40 @@ from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
 from fsbench.results import ModelRecord
 from fsbench.store import fingerprint
 
-INK = "#010203"                                         # becomes the colour of the page's text
+INK = "#010203"  # becomes the colour of the page's text
 GREY = "#8b919a"
-ACCENTS = ("#3b82c4", "#d97f2b", "#3d9a5f", "#9a68c4", "#cf4d4d", "#2a9d9d",
-           "#b8862b", "#c95f9e", "#6f8f2f", "#5b6fd0", "#a0674b", "#4f9fb8")
-WIDTH = 4.0                                             # inches of a figure that stays readable on a phone
+ACCENTS = (
+    "#3b82c4",
+    "#d97f2b",
+    "#3d9a5f",
+    "#9a68c4",
+    "#cf4d4d",
+    "#2a9d9d",
+    "#b8862b",
+    "#c95f9e",
+    "#6f8f2f",
+    "#5b6fd0",
+    "#a0674b",
+    "#4f9fb8",
+)
+WIDTH = 4.0  # inches of a figure that stays readable on a phone
 STYLE: Any = {
-    "svg.fonttype": "none", "svg.hashsalt": "fsbench", "text.parse_math": False, "font.size": 9,
-    "text.color": INK, "axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK, "axes.edgecolor": GREY,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 0.7, "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7, "figure.constrained_layout.use": True, "savefig.dpi": 200,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "fsbench",
+    "text.parse_math": False,
+    "font.size": 9,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.edgecolor": GREY,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "figure.constrained_layout.use": True,
+    "savefig.dpi": 200,
 }
 
 
@@ -34,15 +58,15 @@ def render(draw: Callable[[Axes], None], size: tuple[float, float], alt: str) ->
     """Draw one pair of axes of `size` inches and return it as an SVG element; the same drawing gives the same text."""
     buffer = io.StringIO()
     with mpl.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")      # the reader's browser draws the text and has more fonts
+        warnings.filterwarnings("ignore", message="Glyph")  # the reader's browser draws the text and has more fonts
         figure = Figure(figsize=size)
         draw(figure.subplots())
         no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=no_metadata)
     text = buffer.getvalue()
-    prefix = f"f{fingerprint(text)[:8]}-"                       # ids are unique in an SVG, not on a page of many
+    prefix = f"f{fingerprint(text)[:8]}-"  # ids are unique in an SVG, not on a page of many
     text = re.sub(r"<[^>]+>", lambda tag: re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{prefix}", tag[0]), text)
-    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)    # would hold for the whole page
+    text = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", text, flags=re.DOTALL)  # would hold for the whole page
     _, box, body = re.split(r'<svg[^>]*viewBox="([^"]*)"[^>]*>', text, maxsplit=1)
     opening = f'<svg role="img" aria-label="{escape(alt)}" viewBox="{box}" style="max-width: {96 * size[0]:.0f}px">'
     return Markup(opening + body.strip().replace(INK, "currentColor"))

@@ -50,7 +50,7 @@ class Run:
 
     folder: Path
     result: RunResult
-    samples: pd.DataFrame                               # empty where there is no file
+    samples: pd.DataFrame  # empty where there is no file
     references: pd.DataFrame | None
     features: Mapping[str, Features]  # judge -> unit vectors: references (R, D), and by model (N, D)
     lookalikes: pd.DataFrame  # empty where there is no file, as is `maps`
@@ -134,7 +134,7 @@ def _table(path: Path, needed: tuple[str, ...], gaps: list[str]) -> pd.DataFrame
     except FileNotFoundError:
         gaps.append(f"{path.name} is not there.")
         return None
-    except (OSError, ValueError) as error:              # pyarrow's own errors are ValueErrors
+    except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
         gaps.append(f"{path.name} cannot be read: {error}.")
         return None
     missing = [name for name in needed if name not in table]

@@ -100,12 +100,11 @@ def _switches(run: Run, column: Column, names: Sequence[str]) -> Markup:
         labels = [f"{name}: {WORDS[value]}" for name, value in lines]
         _name_lines(axes, labels, column)
 
-    return render(draw, (WIDTH, _height(run, len(lines))), f"{column.key} by {', '.join(names)} of the target, by model")
+    alt = f"{column.key} by {', '.join(names)} of the target, by model"
+    return render(draw, (WIDTH, _height(run, len(lines))), alt)
 
 
-def _mean_and_interval(
-    axes: Axes, run: Run, rows: pd.DataFrame, column: Column, model: ModelRecord, y: float
-) -> None:
+def _mean_and_interval(axes: Axes, run: Run, rows: pd.DataFrame, column: Column, model: ModelRecord, y: float) -> None:
     """Draw the mean of some outputs, and an interval as all intervals of a run are made."""
     if rows.empty:
         return

@@ -40,7 +40,7 @@ class Head:
 
     column: Column
     arrow: str
-    trivial_winner: str                                 # a baseline that does no work and yet has the best value
+    trivial_winner: str  # a baseline that does no work and yet has the best value
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Table:
 
     heads: tuple[Head, ...]
     groups: tuple[tuple[str, tuple[Row, ...]], ...]
-    unscored: Mapping[str, tuple[str, ...]]             # reason -> columns left out because no model has a value
+    unscored: Mapping[str, tuple[str, ...]]  # reason -> columns left out because no model has a value
 
     @property
     def trivial(self) -> dict[str, list[str]]:
@@ -141,10 +141,11 @@ def summary(run: Run) -> Table:
 
     Thirteen metrics of each of three judges would be a table that nobody reads.
     """
-    first = run.judges[0].name if run.judges else None
+    first = run.judges[0].name if run.judges else ""
     columns = run.columns
     chosen = [column for column in columns if column.metric.name == HEADLINE]
-    chosen += [column for name in SUMMARISED for column in columns if column.judge == first and column.metric.name == name]
+    mine = [column for column in columns if column.judge == first]
+    chosen += [column for name in SUMMARISED for column in mine if column.metric.name == name]
     chosen += [column for column in columns if column.judge is None and column.metric.name != HEADLINE]
     return table(run, chosen)
 
@@ -197,8 +198,14 @@ def _cell(run: Run, model: ModelRecord, column: Column, winner: str) -> Cell:
     if value.value is None:
         return Cell(reason=value.reason or "no reason given", counts=counts)
     digits = column.metric.digits
-    return Cell(number(value.value, digits), interval(value, digits), counts, sort=value.value,
-                best=model.name == winner, coached=_coached(run, model, column.judge))
+    return Cell(
+        number(value.value, digits),
+        interval(value, digits),
+        counts,
+        sort=value.value,
+        best=model.name == winner,
+        coached=_coached(run, model, column.judge),
+    )
 
 
 def _coached(run: Run, model: ModelRecord, judge: str | None) -> bool:

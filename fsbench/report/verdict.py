@@ -8,7 +8,7 @@ from fsbench.report.tables import compare, interval, number, ranked
 from fsbench.results import ModelRecord
 
 NEARER = "id_nearer_source"
-NAMED = 3                                               # contestants that are named before the rest is counted
+NAMED = 3  # contestants that are named before the rest is counted
 
 
 def sentences(run: Run) -> list[str]:
@@ -52,8 +52,11 @@ def _reached(run: Run, entry: Scored, column: Column) -> str:
     sentence = f"{entry.model.name} reaches {column.metric.name} {shown(entry, column)}{under}"
     marks = [(model, "the ceiling") for model in run.result.models if model.kind == "ceiling"]
     marks += [(model, "where nothing is swapped") for model in run.result.models if model.name == NOTHING_SWAPPED]
-    beside = [f"{compare(entry.record, mark.record, column) or 'beside'} {model.name}, {role} ({shown(mark, column)})"
-              for model, role in marks for mark in run.scored([model], column)]
+    beside = [
+        f"{compare(entry.record, mark.record, column) or 'beside'} {model.name}, {role} ({shown(mark, column)})"
+        for model, role in marks
+        for mark in run.scored([model], column)
+    ]
     return sentence + (": " if beside else "") + "; ".join(beside) + "." + _nearer(run, entry.model, column)
 
 

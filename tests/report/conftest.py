@@ -151,8 +151,9 @@ def _score(
     known = references["split"].eq("test") & np.isfinite(vectors["references"]).all(1)
     mean = {name: _mean(vectors["references"][known & (references["identity"] == name)]) for name in identities}
     made = vectors[table["model"].iloc[0]]
-    to_source, to_target = ((made * np.stack([mean[name] for name in table[role]])).sum(1)
-                            for role in ("source", "identity"))
+    to_source, to_target = (
+        (made * np.stack([mean[name] for name in table[role]])).sum(1) for role in ("source", "identity")
+    )
     table[f"id_similarity@{judge}"] = to_source
     table[f"id_nearer_source@{judge}"] = 100.0 * (to_source > to_target)
     table[f"id_target_verified@{judge}"] = 100.0 * (to_target > 0.9)
@@ -228,9 +229,7 @@ def _result(
     ]
     records = tuple(_judge(name) for name in judges)
     contestants = tuple(_model(name) for name in models)
-    values = tuple(
-        value for name in models for metric in METRICS for value in _values(samples, name, metric, judges)
-    )
+    values = tuple(value for name in models for metric in METRICS for value in _values(samples, name, metric, judges))
     return RunResult(
         created="2026-03-04T05:06:07+00:00",
         command=f"fsbench run --models 'gan_mask,{ODD_NAME}' --dataset toy",
