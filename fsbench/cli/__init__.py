@@ -8,6 +8,7 @@ import typer
 
 from fsbench.cli import data as data
 from fsbench.cli import listing, report, run, show
+from fsbench.cli import weights as weights
 from fsbench.environment import quiet_openmp
 from fsbench.errors import FsbenchError
 
@@ -26,6 +27,7 @@ app.command("show")(show.show)
 app.command("report")(report.report)
 app.command("list")(listing.list_plugins)
 app.add_typer(data.app, name="data", help="Look at data sets: what is in them, how it is split, what is wrong with it.")
+app.add_typer(weights.app, name="weights", help="Pretrained files: what there is, fetching, importing, verifying.")
 
 
 @app.callback(invoke_without_command=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,7 +24,16 @@ def list_plugins(
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
 ) -> None:
     """List models, metrics, data sets, embedders or pretrained weights, each with its parameters."""
-    rows = _weights() if kind is Kind.weights else _plugins(kind)
+    if kind is Kind.weights:
+        from fsbench.cli.weights import overview
+
+        show(overview(full=as_json), as_json)
+    else:
+        show(_plugins(kind), as_json)
+
+
+def show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print rows of equal columns as a table, or as JSON."""
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
         return
@@ -34,7 +43,7 @@ def list_plugins(
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in rows[0] if rows else ("nothing",):
-        table.add_column(heading, no_wrap=heading == "name")
+        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
     for row in rows:
         table.add_row(*(Text(_cell(value)) for value in row.values()))
     Console().print(table)
@@ -47,7 +56,7 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def _plugins(kind: Kind) -> list[dict[str, object]]:
+def _plugins(kind: Kind) -> list[dict[str, Any]]:
     from fsbench import registry
     from fsbench.errors import PluginError
 
@@ -57,11 +66,11 @@ def _plugins(kind: Kind) -> list[dict[str, object]]:
         Kind.datasets: (registry.datasets,),
         Kind.embedders: (registry.embedders,),
     }[kind]
-    rows: list[dict[str, object]] = []
+    rows: list[dict[str, Any]] = []
     for shelf in shelves:
         for name in shelf.names():
             entry = shelf.get(name)
-            row: dict[str, object] = {
+            row: dict[str, Any] = {
                 "name": name,
                 "description": entry.summary,
                 "parameters": {},
@@ -76,18 +85,3 @@ def _plugins(kind: Kind) -> list[dict[str, object]]:
         said = f"BROKEN: {broken.error}"
         rows.append({"name": broken.origin, "description": said, "parameters": {}, "package": broken.origin})
     return rows
-
-
-def _weights() -> list[dict[str, object]]:
-    from fsbench.weights import CATALOGUE
-
-    return [
-        {
-            "name": name,
-            "file": entry.file,
-            "size": f"{entry.size / 1e6:.1f} MB",
-            "licence": entry.licence,
-            "sha256": entry.sha256[:16],
-        }
-        for name, entry in CATALOGUE.items()
-    ]

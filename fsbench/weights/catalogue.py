@@ -172,7 +172,7 @@ _ENTRIES = (
     Weights(
         name="mobilefacenet",
         file="mobilefacenet_foamliu.onnx",
-        description="MobileFaceNet trained on MS-Celeb-1M, exported as ONNX",
+        description="foamliu's MobileFaceNet as ONNX",
         used_by="onnx(mobilefacenet)",
         licence="Apache-2.0",
         citation="Chen, Liu, Gao and Han, MobileFaceNets: Efficient CNNs for Accurate Real-Time Face Verification on "

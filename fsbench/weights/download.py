@@ -8,7 +8,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.message import Message
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from fsbench.errors import FsbenchError, OutputError, WeightsError
@@ -89,7 +91,8 @@ def _open(url: str, partial: Path) -> http.client.HTTPResponse:
         request.add_header("Range", f"bytes={size}-")
         request.add_header("If-Range", tag)
     try:
-        response: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+        opener = urllib.request.build_opener(_Redirects)
+        response: http.client.HTTPResponse = opener.open(request, timeout=TIMEOUT_SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and request.has_header("Range"):
@@ -99,17 +102,27 @@ def _open(url: str, partial: Path) -> http.client.HTTPResponse:
     except (OSError, http.client.HTTPException) as error:
         raise WeightsError(f"no answer: {_reason(error)}") from error
     try:
-        _refuse(response, url, size)
+        _refuse(response, size)
     except WeightsError:
         response.close()
         raise
     return response
 
 
-def _refuse(response: http.client.HTTPResponse, url: str, size: int) -> None:
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but never from https to anything less, nor away from the web."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Message, newurl: str
+    ) -> urllib.request.Request | None:
+        if urlsplit(newurl).scheme not in ("https", req.type):
+            fp.close()
+            raise WeightsError(f"the server redirects to {newurl}, which is not {req.type}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+
+
+def _refuse(response: http.client.HTTPResponse, size: int) -> None:
     """Raise WeightsError for an answer that cannot be trusted to be the file."""
-    if urlsplit(url).scheme == "https" != urlsplit(response.url).scheme:
-        raise WeightsError(f"the server redirects to {response.url}, which is not https")
     if response.headers["Content-Length"] is None:
         raise WeightsError("the server does not say how long the file is, so that nobody can tell when it is whole")
     first = response.headers["Content-Range"] or ""

@@ -31,21 +31,19 @@ def fetch(name: str, folder: Path, stage: Callable[[str], Progress], log: Callab
     if not entry.sources:
         raise WeightsError(f"no source is known from which {name} ({entry.file}) can be fetched", entry.remedy)
     path = folder / entry.file
-    failures = []
     for source in entry.sources:
         log(f"{name}: from {source}")
         try:
             source.fetch(path, lambda fresh: _check(fresh, entry, path), stage(name))
         except WeightsError as error:
-            failures.append(error)
+            failure = error
             log(f"{name}: {error.message}")
             continue
         discard(partial_path(path))  # of a source that failed
         return _settle(entry, folder, str(source))
-    last = failures[-1]
     raise WeightsError(
-        f"{name} could not be fetched from {' or '.join(map(str, entry.sources))}: {last.message}",
-        last.hint or f"try again later; or, with a copy of {entry.file}: fsbench weights import PATH --as {name}",
+        f"{name} could not be fetched: {failure.message}",
+        failure.hint or f"try again later; or, with a copy of {entry.file}: fsbench weights import PATH --as {name}",
     )
 
 

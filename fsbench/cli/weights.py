@@ -1,0 +1,170 @@
+"""`fsbench weights`: pretrained files: what there is, fetching, importing, verifying. Nothing is fetched unasked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from fsbench.cli import listing
+
+if TYPE_CHECKING:
+    from fsbench.interfaces import WeightsFile
+
+app = typer.Typer(no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="A catalogue name. See: fsbench weights list.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Catalogue names. See: fsbench weights list.")]
+Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
+
+
+@app.command("list")
+def list_weights(as_json: Json = False) -> None:
+    """List what the catalogue knows, and what of it is here; the same as fsbench list weights."""
+    listing.list_plugins(listing.Kind.weights, as_json)
+
+
+@app.command()
+def info(name: Name, as_json: Json = False) -> None:
+    """Show everything about one file: licence, citation, hash, sources, and where it lies.
+
+    For example:
+
+      fsbench weights info facenet_vggface2
+    """
+    said = describe(name)
+    if as_json:
+        typer.echo(json.dumps(said, indent=1))
+        return
+    for key, value in said.items():
+        for number, line in enumerate(value if isinstance(value, list) else [value or "-"]):
+            typer.echo(f"{'' if number else key.replace('_', ' '):12} {line}")
+
+
+@app.command()
+def fetch(names: Names) -> None:
+    """Download files into the cache, out of the first of their sources that has them, and verify them.
+
+    For example:
+
+      fsbench weights fetch facenet_vggface2 sface
+    """
+    from fsbench import weights
+    from fsbench.cli.progress import stages
+    from fsbench.errors import Interrupted
+
+    for name in names:
+        weights.lookup(name)  # a slip of the pen is told before anything is downloaded
+    try:
+        with stages() as shown:
+            for name in names:
+                _tell(weights.fetch(name, _folder(), shown.stage, shown.log))
+    except KeyboardInterrupt:
+        command = f"fsbench weights fetch {' '.join(names)}"
+        raise Interrupted("interrupted; what has arrived is kept", f"go on with: {command}") from None
+
+
+@app.command("import")
+def import_(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file; its name does not matter.")],
+    name: Annotated[str, typer.Option("--as", metavar="NAME", help="What it is, where its hash does not tell.")] = "",
+) -> None:
+    """Copy a file that you have into the cache; its hash tells which it is.
+
+    For example:
+
+      fsbench weights import Downloads/resnet50_ft_weight.pkl --as vggface2_resnet50_ft
+    """
+    from fsbench import weights
+
+    _tell(weights.import_file(path.expanduser(), _folder(), name))
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Default: all that are here.")] = None,
+) -> None:
+    """Hash files again; exit code 2 if one is damaged, or is named and missing."""
+    from fsbench import weights
+
+    asked = names or [name for name in weights.CATALOGUE if weights.locate(name, _folder()) is not None]
+    states = [_verify(name) for name in asked]
+    if not asked:
+        typer.echo("nothing is here yet; see: fsbench weights list")
+    if {"damaged", "missing"} & set(states):
+        raise typer.Exit(2)
+
+
+def overview(full: bool) -> list[dict[str, Any]]:
+    """One row for each file of the catalogue; `full` has all that is known, else what fits into a table."""
+    from fsbench import weights
+
+    rows = [describe(name) for name in weights.CATALOGUE]
+    if full:
+        return rows
+    return [
+        {
+            "name": row["name"],
+            "here": "yes" if row["path"] else "",
+            "size": f"{row['size'] / 1e6:.1f} MB" if row["size"] else "",
+            "licence": row["licence"],
+            "commercial use": "restricted" if row["restriction"] else "",
+            "used by": row["used_by"],
+        }
+        for row in rows
+    ]
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Return all that is known about a file as JSON values."""
+    from fsbench import weights
+    from fsbench.weights.files import read_pin
+
+    entry, path = weights.lookup(name), weights.locate(name, _folder())
+    pin = read_pin(path) if path is not None else None
+    return {
+        "name": entry.name,
+        "description": entry.description,
+        "used_by": entry.used_by,
+        "licence": entry.licence,
+        "restriction": entry.restriction,
+        "citation": entry.citation,
+        "file": entry.file,
+        "size": entry.size,
+        "sha256": entry.sha256,
+        "pin": asdict(pin) if pin else None,
+        "sources": [str(source) for source in (entry.package, *entry.sources) if source is not None],
+        "path": str(path) if path is not None else None,
+    }
+
+
+def _folder() -> Path:
+    from fsbench.environment import cache_root
+
+    return cache_root() / "weights"
+
+
+def _verify(name: str) -> str:
+    """Print and return the state of a file."""
+    from fsbench import weights
+    from fsbench.errors import WeightsError
+
+    path = weights.locate(name, _folder())
+    try:
+        weights.find(name, _folder())
+    except WeightsError as error:
+        state = "damaged" if path is not None else "missing"
+        said = f"{error.message}\n  {error.hint}"
+    else:
+        state = "intact" if weights.lookup(name).sha256 else "pinned"
+        said = str(path)
+    typer.echo(f"{name:{max(map(len, weights.CATALOGUE))}}  {state:7}  {said}")
+    return state
+
+
+def _tell(file: WeightsFile) -> None:
+    typer.echo(f"{file.name}: {file.path}")
+    typer.echo(f"  sha256 {file.sha256}; licence {file.licence}" + (f"; {file.note}" if file.note else ""))
