@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import base64
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from fsbench.report.people import People, View, block_means, finite, mean_without_self, scene_means
 from fsbench.report.plots import GREY, render, short
@@ -21,7 +23,7 @@ from fsbench.report.tables import number
 
 CELLS_LIMIT = 160  # rows or columns; larger matrices are averaged in blocks
 LINES_LIMIT, NAMES_LIMIT = 40, 14  # sessions along an axis that are drawn, and that are named
-COLOURS = colormaps["viridis"].with_extremes(bad=GREY)  # grey where no face was found
+COLOURS = colormaps["viridis"]  # and grey where no face was found
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,27 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Axis:
+    """What stands along a side of a heatmap; places are shares of the side."""
+
+    name: str
+    lines: tuple[float, ...]  # boundaries of sessions
+    sessions: tuple[tuple[float, str], ...]  # where they are named
+
+
+@dataclass(frozen=True)
 class Panel:
-    """A heatmap and what stands above it."""
+    """A heatmap and what stands above it.
+
+    The template writes its SVG: a page has dozens of these, and matplotlib takes a tenth of a second for each.
+    """
 
     title: str
     mean: str
-    figure: Markup
+    alt: str
+    image: str  # data URI
+    rows: Axis
+    columns: Axis
 
 
 @dataclass(frozen=True)
@@ -127,30 +144,29 @@ def _by_identity(role: str, rows: People, columns: People, names: Sequence[str])
 
 
 def _panel(matrix: Matrix, norm: Normalize, alt: str) -> Panel:
-    def draw(axes: Axes) -> None:
-        extent = (0, len(matrix.labels[1]), len(matrix.labels[0]), 0)
-        axes.imshow(matrix.cells, cmap=COLOURS, norm=norm, interpolation="none", aspect="auto", extent=extent)
-        axes.set_ylabel(matrix.axes[0], fontsize=8)
-        axes.set_xlabel(matrix.axes[1], fontsize=8)
-        axes.spines[:].set_visible(False)
-        axes.tick_params(length=0, labelsize=6.5, pad=2)
-        axes.tick_params(axis="x", rotation=90)
-        _sessions(matrix.labels[0], axes.axhline, axes.set_yticks)
-        _sessions(matrix.labels[1], axes.axvline, axes.set_xticks)
-
     mean = "none" if np.isnan(matrix.mean) else number(matrix.mean, 3)
-    return Panel(matrix.title, mean, render(draw, (2.5, 2.5), alt))
+    rows, columns = (_axis(name, labels) for name, labels in zip(matrix.axes, matrix.labels, strict=True))
+    return Panel(matrix.title, mean, alt, _image(matrix.cells, norm), rows, columns)
 
 
-def _sessions(labels: np.ndarray, line: Callable[..., Any], ticks: Callable[..., Any]) -> None:
-    """Draw the boundaries between runs of equal labels, and name the runs, where there is room."""
+def _axis(name: str, labels: np.ndarray) -> Axis:
+    """Find the boundaries between runs of equal labels, and name the runs, where there is room."""
     starts = np.flatnonzero(np.append(True, labels[1:] != labels[:-1]))
     middles = (starts + np.append(starts[1:], len(labels))) / 2
-    if len(starts) <= LINES_LIMIT:
-        for start in starts[1:]:
-            line(start, color="white", linewidth=0.5, alpha=0.7)
-    named = len(starts) <= NAMES_LIMIT
-    ticks(middles if named else [], [short(str(labels[start]), 10) for start in starts] if named else [])
+    lines = starts[1:] / len(labels) if len(starts) <= LINES_LIMIT else ()
+    named = zip(middles / len(labels), labels[starts], strict=True) if len(starts) <= NAMES_LIMIT else ()
+    return Axis(name, tuple(map(float, lines)), tuple((float(at), short(str(label), 10)) for at, label in named))
+
+
+def _image(cells: np.ndarray, norm: Normalize) -> str:
+    """Cells as a PNG of 256 colours in a data URI, the last of which is grey."""
+    levels = np.ma.filled(np.clip(norm(cells), 0, 1), np.nan) * 254
+    image = Image.fromarray(np.where(np.isfinite(cells), levels.round(), 255).astype(np.uint8), "P")
+    colours = [*COLOURS(np.arange(255) / 254)[:, :3], to_rgb(GREY)]
+    image.putpalette(np.round(255 * np.array(colours)).astype(np.uint8).tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _scale(norm: Normalize, judge: str) -> Markup:
