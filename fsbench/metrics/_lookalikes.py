@@ -32,7 +32,6 @@ def agreement(batch: Batch, weights: Tensor) -> Tensor:
     seen, depth = lookalikes(batch), len(weights)
     if len(seen.people) <= TOP:
         raise NotScorable(f"{judgement(batch).judge} can name {len(seen.people)} people: too few for a top-{TOP}")
-    weights = weights.double()
     rows = torch.full((len(seen.output),), torch.nan, dtype=torch.float64)
     for outputs, images in held_out(batch, sources(batch)):
         theirs = seen.references[images, :depth].cpu() * depth + torch.arange(depth)  # (R, K) person and rank as one

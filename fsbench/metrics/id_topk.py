@@ -29,7 +29,7 @@ class IdTopk:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        return agreement(batch, torch.full((TOP, TOP), 1 / TOP))  # (N,)
+        return agreement(batch, torch.full((TOP, TOP), 1 / TOP, dtype=torch.float64))  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

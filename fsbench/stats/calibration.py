@@ -48,6 +48,7 @@ class Calibration:
 
     n_identities: int
     n_images: int  # with a face
+    people_pairs: float  # that weigh among the impostors: of how many pairs of people, with equal shares, is as good
     genuine: Pairs
     impostor: Pairs
 
@@ -120,11 +121,12 @@ class Calibration:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What limits the figures, one sentence each."""
-        said, people = [], self.n_identities * (self.n_identities - 1) // 2
-        if people < RULE_OF_30:
-            pairs = "pair" if people == 1 else "pairs"
+        said, weight = [], round(self.people_pairs)
+        if weight < RULE_OF_30:
+            pairs = "one pair" if weight == 1 else f"{weight} pairs"
             said.append(
-                f"impostors are {people} {pairs} of people only: thresholds tell these people apart, not strangers"
+                f"the impostor pairs are worth {pairs} of people, {RULE_OF_30} are wanted: thresholds tell these few "
+                "apart rather than strangers"
             )
         if self.genuine.n < RULE_OF_30:
             said.append(f"there are {self.genuine.n} genuine pairs only: true-accept rates and EER are rough")
@@ -160,7 +162,14 @@ def calibrate(
         genuine.add(cosine[upper & same & (series[rows][:, None] != series[columns])])
     if not genuine.n or not impostor.n:
         return None
-    return Calibration(len(np.unique(person)), len(vectors), genuine.pairs(), impostor.pairs())
+    images = np.bincount(person)
+    return Calibration(len(images), len(vectors), _people_pairs(images), genuine.pairs(), impostor.pairs())
+
+
+def _people_pairs(images: np.ndarray) -> float:
+    """Effective number of pairs of people with (P,) images each: (sum w)^2 / sum w^2 of w = n_a n_b, Kish 1965."""
+    square, fourth = (float((images.astype(np.float64) ** power).sum()) for power in (2, 4))
+    return (float(images.sum()) ** 2 - square) ** 2 / (2 * (square**2 - fourth))
 
 
 def _tiles(vectors: np.ndarray, block: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:

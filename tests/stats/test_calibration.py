@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
+from sklearn.metrics import roc_curve
 
 from fsbench.stats.calibration import STEPS, Calibration, Pairs, calibrate
 
@@ -20,7 +21,7 @@ def tally(cosines: np.ndarray, times: int = 1) -> Pairs:
 
 
 def of(genuine: np.ndarray | list[float], impostor: np.ndarray | list[float], times: int = 1) -> Calibration:
-    return Calibration(99, 99, tally(np.asarray(genuine), times), tally(np.asarray(impostor), times))
+    return Calibration(99, 99, 99.0, tally(np.asarray(genuine), times), tally(np.asarray(impostor), times))
 
 
 def at(*degrees: float) -> np.ndarray:
@@ -116,6 +117,22 @@ def test_gaussians_have_the_equal_error_rate_of_the_textbook(d_prime: float) -> 
         assert point.tar == pytest.approx(ndtr(ndtri(far) + d_prime), abs=2e-3)
 
 
+def test_rates_are_those_of_scikit_learn() -> None:
+    random = np.random.default_rng(0)
+    genuine, impostor = random.normal(0.4, 0.15, 700), random.normal(0.1, 0.1, 5000)
+    found = of(genuine, impostor)
+    far, tar, thresholds = roc_curve(
+        np.r_[np.ones(700), np.zeros(5000)], np.round(np.r_[genuine, impostor], 4), drop_intermediate=False
+    )
+    assert found.far(thresholds[1:]) == pytest.approx(far[1:])
+    assert found.tar(thresholds[1:]) == pytest.approx(tar[1:])
+    crossing = int(np.flatnonzero(far >= 1 - tar)[0])
+    assert far[crossing - 1] <= found.eer <= far[crossing]
+    assert thresholds[crossing] - 1 / STEPS <= found.eer_threshold <= thresholds[crossing - 1]
+    allowed = int(np.flatnonzero(far <= 1e-2)[-1])
+    assert found.point(1e-2).tar == pytest.approx(tar[allowed])
+
+
 def test_nobody_confused_has_its_threshold_in_the_middle() -> None:
     found = of([0.6, 0.7, 0.9], [0.1, 0.2, 0.3])
     assert found.eer == 0
@@ -190,10 +207,26 @@ def test_what_does_not_vary_has_no_d_prime() -> None:
 def test_few_people_and_few_pairs_are_told() -> None:
     two = calibrated(at(0, 10, 20, 30), np.array(list("aabb")), np.array(list("1212")))
     assert [text.partition(":")[0] for text in two.warnings] == [
-        "impostors are 1 pair of people only",
+        "the impostor pairs are worth one pair of people, 30 are wanted",
         "there are 2 genuine pairs only",
     ]
     assert calibrated(*crowd()).warnings == ()  # 66 pairs of people
+
+
+def test_a_crowd_of_strangers_does_not_hide_two_people_with_most_of_the_images() -> None:
+    images = np.r_[300, 300, np.full(20, 3)]
+    identity = np.repeat(np.arange(len(images)), images)
+    vectors = np.random.default_rng(0).normal(size=(len(identity), 4))
+    found = calibrated(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), identity, np.arange(len(identity)))
+    shares = np.array([a * b for i, a in enumerate(images) for b in images[:i]]) / found.n_impostor
+    assert shares.sum() == pytest.approx(1)
+    assert found.people_pairs == pytest.approx(1 / (shares**2).sum())
+    assert "worth 2 pairs of people" in found.warnings[0]
+
+
+def test_equal_shares_weigh_as_many_pairs_as_there_are() -> None:
+    vectors = at(*range(24))
+    assert calibrated(vectors, np.arange(24) % 8, np.arange(24)).people_pairs == pytest.approx(8 * 7 / 2)
 
 
 def test_densities_are_shares() -> None:
