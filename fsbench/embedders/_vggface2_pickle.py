@@ -1,0 +1,100 @@
+"""VGGFace2-pytorch's pickles, read without running what they say.
+
+A pickle is a program. Of all it may call, this reader knows how numpy's arrays are stored, and answers with classes of
+its own that only keep what they are given; whatever else a file asks for is refused before it runs.
+"""
+
+from __future__ import annotations
+
+import math
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fsbench.errors import WeightsError
+
+_HINT = "take the file from its authors; `fsbench weights list` names the files that fit"
+
+
+class _Dtype:
+    """Stands for numpy.dtype: a kind such as f4, then, in its state, the order of its bytes."""
+
+    def __init__(self, kind: str, *_: Any) -> None:
+        self.kind, self.order = kind, "<"
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.order = state[1]
+
+    def numpy(self) -> np.dtype[Any]:
+        if self.kind not in ("f2", "f4", "f8", "i8") or self.order not in ("<", ">", "="):
+            raise pickle.UnpicklingError("not an array of numbers")
+        return np.dtype(self.order + self.kind)
+
+
+class _Array:
+    """Stands for numpy.ndarray: shape, kind, order of dimensions and bytes."""
+
+    def __init__(self, *_: Any) -> None:
+        self.state: tuple[Any, ...] = ()
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.state = state
+
+    def numpy(self) -> np.ndarray:
+        _, shape, dtype, columns_first, data = self.state
+        raw = data.encode("latin-1") if isinstance(data, str) else data  # text: written by Python 2
+        if math.prod(shape) * dtype.numpy().itemsize != len(raw):
+            raise pickle.UnpicklingError("an array of another size than it says")
+        return np.frombuffer(raw, dtype.numpy()).reshape(shape, order="F" if columns_first else "C")
+
+
+def _from_buffer(data: bytes, dtype: _Dtype, shape: tuple[int, ...], order: str) -> _Array:
+    """Stand for what protocol 5 calls to make an array."""
+    array = _Array()
+    array.state = (1, shape, dtype, order == "F", data)
+    return array
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """Stand for _codecs.encode, with which Python 3 writes bytes where the protocol has none."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError("bytes in an odd encoding")
+    return text.encode("latin-1")
+
+
+_STAND_INS = {
+    ("numpy", "dtype"): _Dtype,
+    ("numpy", "ndarray"): _Array,
+    ("_codecs", "encode"): _encode,
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _Array for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _from_buffer for core in ("core", "_core")},
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return _STAND_INS[module, name]
+        except KeyError:
+            raise _Refused(f"{module}.{name}") from None
+
+
+class _Refused(Exception):
+    """The file asks for something that weights do not need."""
+
+
+def read_pickle(path: Path) -> dict[str, np.ndarray]:
+    """Read a dictionary of arrays by name; raises WeightsError for a damaged file and for one with code in it."""
+    try:
+        with path.open("rb") as file:
+            found = _Unpickler(file, encoding="latin1").load()
+        return {name: array.numpy() for name, array in found.items() if isinstance(name, str)}
+    except _Refused as error:
+        raise WeightsError(f"{path} asks to call {error}, which no weights need: it was refused, nothing ran",
+                           f"do not trust this file; {_HINT}") from error
+    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, MemoryError,
+            OverflowError, TypeError, ValueError) as error:  # as a damaged pickle was seen to fail
+        raise WeightsError(f"{path} is damaged, or no file of weights (neither Keras's h5 nor a pickle of arrays)",
+                           _HINT) from error
