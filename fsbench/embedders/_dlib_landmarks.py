@@ -30,39 +30,53 @@ _SHIFT = (1.25, 0.75)                                   # where dlib says that i
 
 
 class ShapePredictor(NamedTuple):
-    """Regression trees that move a mean shape to where the face is, stage by stage; boxes have unit size here."""
+    """Regression trees that move a mean shape to where the face is, stage by stage; boxes have unit size here.
+
+    All splits of all trees are looked at, rather than the four on each way from root to leaf: with the batch as the
+    last axis, that is four times as fast.
+    """
 
     mean: np.ndarray                                    # (5, 2)
-    first: np.ndarray                                   # (stages, trees, splits) pixels that a split compares
+    first: np.ndarray                                   # (stages, splits, trees) pixels that a split compares
     second: np.ndarray
-    threshold: np.ndarray                               # (stages, trees, splits)
-    leaves: np.ndarray                                  # (stages, trees, leaves, 5, 2) steps
+    threshold: np.ndarray                               # (stages, splits, trees) int16
+    leaves: np.ndarray                                  # (stages, trees * leaves, 10) steps
     anchor: np.ndarray                                  # (stages, pixels) the landmark that a pixel moves with
     offset: np.ndarray                                  # (stages, pixels, 2) and its place relative to it
 
     def __call__(self, grey: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """(N, H, W) uint8 and (N, 4) left, top, right, bottom -> (N, 5, 2) landmarks, not rounded."""
-        n, height, width = grey.shape
         corner, size = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2]
-        shape = np.repeat(self.mean[None], n, 0)        # (N, 5, 2)
-        image, tree = np.arange(n)[:, None], np.arange(_TREES)
+        framed = np.pad(grey, ((0, 0), (1, 1), (1, 1)))  # what lies beyond the image is black
+        shape = np.repeat(self.mean[None], len(grey), 0)  # (N, 5, 2)
         for stage in range(_STAGES):
-            turn = similarity(np.broadcast_to(self.mean, shape.shape), shape)[:, :, :2]
-            place = self.offset[stage] @ turn.swapaxes(1, 2) + shape[:, self.anchor[stage]]
-            x, y = np.moveaxis(np.floor(corner + place * size + 0.5).astype(int), -1, 0)  # (N, pixels)
-            inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-            pixels = np.where(inside, grey[image, y.clip(0, height - 1), x.clip(0, width - 1)], 0).astype(np.int16)
-            # `take` on flat arrays: indexing by two arrays is three times as slow.
-            node = np.zeros((n, _TREES), int)
-            for _ in range(_DEPTH):
-                split = node + tree * (_LEAVES - 1)
-                difference = (pixels.take(self.first[stage].take(split) + image * _PIXELS)
-                              - pixels.take(self.second[stage].take(split) + image * _PIXELS))
-                node = 2 * node + 2 - (difference > self.threshold[stage].take(split))
-            leaf = node - (_LEAVES - 1) + tree * _LEAVES
-            shape = shape + self.leaves[stage].reshape(-1, 2 * _POINTS).take(leaf, 0).sum(1).reshape(shape.shape)
+            turn = similarity(np.broadcast_to(self.mean, shape.shape), shape)[:, :, :2] * size.swapaxes(1, 2)
+            points = (corner + shape * size).transpose(2, 1, 0)  # (2, 5, N)
+            place = self.offset[stage] @ turn.transpose(1, 2, 0) + points.take(self.anchor[stage], 1)
+            leaf = self._leaf(stage, _look_up(framed, place)) + np.arange(_TREES)[:, None] * _LEAVES  # (trees, N)
+            shape = shape + self.leaves[stage].take(leaf, 0).sum(0).reshape(shape.shape)
         landmarks: np.ndarray = corner + shape * size
         return landmarks
+
+    def _leaf(self, stage: int, pixels: np.ndarray) -> np.ndarray:
+        """(pixels, N) int16 -> (trees, N) uint8, the leaf of each tree; a split goes left above its threshold."""
+        difference = pixels.take(self.first[stage], 0) - pixels.take(self.second[stage], 0)
+        right = (difference <= self.threshold[stage][..., None]).view(np.uint8)  # (splits, trees, N); level by level
+        leaf = right[_LEAVES // 2 - 1:]                  # below each split of the lowest level
+        for level in reversed(range(_DEPTH - 1)):
+            n_left = np.uint8(_LEAVES >> level + 1)
+            mask = -right[2**level - 1:2**(level + 1) - 1]
+            leaf = leaf[::2] ^ (leaf[::2] ^ (leaf[1::2] + n_left)) & mask  # five times as fast as np.where
+        chosen: np.ndarray = leaf[0]
+        return chosen
+
+
+def _look_up(framed: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """(N, H + 2, W + 2) uint8 and (2, K, N) x, y -> (K, N) int16, the pixels that are nearest."""
+    n, height, width = framed.shape
+    x, y = ((at + 1.5).clip(0, last - 1).astype(np.int64) for at, last in zip(place, (width, height), strict=True))
+    pixels: np.ndarray = framed.take((np.arange(n) * height + y) * width + x)
+    return pixels.astype(np.int16)
 
 
 def read_shape_predictor(path: Path) -> ShapePredictor:
@@ -89,9 +103,10 @@ def read_shape_predictor(path: Path) -> ShapePredictor:
     stream.expect_end()
     split, anchor = np.stack(splits), np.stack(anchors)
     stream.check(split[..., :2] >= 0, split[..., :2] < _PIXELS, anchor >= 0, anchor < _POINTS)
-    first, second = split[..., 0].copy(), split[..., 1].copy()
-    return ShapePredictor(mean.reshape(_POINTS, 2), first, second, _real(split[..., 2:]), np.stack(leaves), anchor,
-                          np.stack(offsets))
+    split = np.ascontiguousarray(np.moveaxis(split, 2, 1))  # (stages, splits, trees, 4)
+    threshold = np.floor(_real(split[..., 2:])).clip(-256, 255).astype(np.int16)  # what is compared is whole
+    return ShapePredictor(mean.reshape(_POINTS, 2), split[..., 0].copy(), split[..., 1].copy(), threshold,
+                          np.stack(leaves).reshape(_STAGES, _TREES * _LEAVES, 2 * _POINTS), anchor, np.stack(offsets))
 
 
 def _real(pairs: np.ndarray) -> np.ndarray:
@@ -137,28 +152,29 @@ def cut_chips(images: Tensor, points: np.ndarray, size: int) -> Tensor:
     """
     goal = (_CHIP_POINTS + _PADDING) / (1 + 2 * _PADDING) * size
     matrix = similarity(np.broadcast_to(goal, points.shape), points)  # (N, 2, 3) chip -> image
-    centre = matrix @ (size / 2, size / 2, 1)
-    turn = matrix[:, :, :2] / np.hypot(*matrix[:, :, 0].T)[:, None, None]
-    side = np.hypot(*matrix[:, :, 0].T) * size          # of the chip, in pixels of the image
+    scale = np.hypot(*matrix[:, :, 0].T)
+    return _cut(images, matrix @ (size / 2, size / 2, 1), matrix[:, :, :2] / scale[:, None, None], scale * size, size)
+
+
+def _cut(images: Tensor, centre: np.ndarray, turn: np.ndarray, side: np.ndarray, size: int) -> Tensor:
+    """Cut squares of `side` pixels about `centre`, turned; an image with too many of them is halved first."""
+    large = side >= 2 * size
+    if not large.any():
+        return _sample(images, centre, turn, side, size)
     chips = images.new_empty(len(images), 3, size, size)
-    left = np.arange(len(images))
-    while len(left):
-        fits = side[left] < 2 * size
-        now = left[fits]
-        if len(now):
-            chips[now] = _sample(images[fits], centre[now], turn[now], side[now], size)
-        left, images = left[~fits], _halve(images[~fits])
-        centre[left] = centre[left] / 2 - _SHIFT
-        side[left] = (side[left] - 1) / 2 + 1
+    chips[~large] = _sample(images[~large], centre[~large], turn[~large], side[~large], size)
+    chips[large] = _cut(_halve(images[large]), centre[large] / 2 - _SHIFT, turn[large], (side[large] - 1) / 2 + 1, size)
     return chips
 
 
 def _sample(images: Tensor, centre: np.ndarray, turn: np.ndarray, side: np.ndarray, size: int) -> Tensor:
-    """Cut squares of `side` pixels about `centre`, turned."""
     last = np.array(images.shape[:1:-1]) - 1            # coordinates of the bottom right pixel; torch calls it (1, 1)
-    to_image = np.concatenate([turn * (side - 1)[:, None, None], 2 * centre[..., None]], 2) / last[:, None]
-    to_image[:, :, 2] -= 1
-    grid = F.affine_grid(torch.from_numpy(to_image), [len(images), 3, size, size], align_corners=True)
+    step = turn.swapaxes(1, 2) * (side - 1)[:, None, None] / last  # (N, 2, 2) along the chip's width, and its height
+    along = np.linspace(-1, 1, size)[:, None]
+    across, down = along * step[:, None, 0], along * step[:, None, 1] + 2 * centre[:, None] / last - 1
+    # Points as complex numbers: eight times as fast as a last axis of two.
+    points = (across.view(complex).swapaxes(1, 2) + down.view(complex)).astype(np.complex64)  # (N, size, size)
+    grid = torch.view_as_real(torch.from_numpy(points))
     return _truncate(F.grid_sample(images, grid.to(images), mode="bilinear", align_corners=True))
 
 
@@ -170,5 +186,5 @@ def _halve(images: Tensor) -> Tensor:
 
 
 def _truncate(images: Tensor) -> Tensor:
-    """Cut to whole 8-bit levels, as dlib does; a level that float32 misses by a hair stays what it is."""
-    return (images * 255 + 1e-3).floor() / 255
+    """Cut to whole 8-bit levels, in place, as dlib does; a level that float32 misses by a hair stays what it is."""
+    return images.mul_(255).add_(1e-3).floor_().div_(255)

@@ -8,15 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fsbench.embedders._batches import in_batches
 from fsbench.embedders._dlib_landmarks import ShapePredictor, cut_chips, read_shape_predictor
 from fsbench.embedders._dlib_network import CHIP, FaceResNet, read_network
 from fsbench.faces.align import TEMPLATE, similarity
-from fsbench.images import to_bytes
 from fsbench.interfaces import Context, EmbedderInfo
 from fsbench.registry import embedders
 from fsbench.weights import find
 
-_BATCH = 32
 _BOX_CENTRE = (0.478, 0.582)
 _BOX_SIDE = 0.571
 """Where dlib's HOG detector puts its box, as fractions of a crop: medians over 275 photographs of LFW."""
@@ -53,21 +52,19 @@ class DlibResnet:
     @torch.inference_mode()
     def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
         """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels -> (N, 128) features, not normalised."""
-        features = torch.full((len(crops), self.info.dim), torch.nan, device=self._device)
-        known = torch.isfinite(landmarks).all(2).all(1).nonzero()[:, 0]
-        for start in range(0, len(known), _BATCH):
-            index = known[start:start + _BATCH]
-            chips = self._chips(crops[index.to(crops.device)], landmarks[index])
-            features[index.to(self._device)] = self._network(chips)
+        return in_batches(self._extract, crops, landmarks, self.info.dim, self._device)
+
+    def _extract(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+        features: Tensor = self._network(self._chips(crops, landmarks))
         return features
 
     def _chips(self, crops: Tensor, landmarks: Tensor) -> Tensor:
         """Align as dlib does; (N, 3, 150, 150)."""
-        pixels = to_bytes(crops)
-        grey = (pixels.astype(np.uint16).sum(-1) // 3).astype(np.uint8)
+        levels = (crops.clamp(0, 1) * 255).round_().sum(1)  # whole numbers, so that float32 is exact
+        grey = (levels / 3).to(torch.uint8).cpu().numpy()
         points = self._predictor(grey, _boxes(landmarks.cpu().numpy()))
         points = np.floor(points + 0.5)                  # dlib's landmarks are whole pixels
-        return cut_chips(crops.to(self._device), points, CHIP)
+        return cut_chips(crops, points, CHIP)
 
 
 def _boxes(landmarks: np.ndarray) -> np.ndarray:
