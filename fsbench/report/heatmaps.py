@@ -78,7 +78,8 @@ def draw_all(view: View) -> Heatmaps:
     else:
         groups = [("Real images", [_by_identity("identity", view.swapped, view.swapped, names)])]
         groups += [(model, [_by_identity("source", made, view.swapped, names)]) for model, made in view.outputs]
-    low, high = 20 * np.quantile(finite([matrix.cells for _, group in groups for matrix in group]), [0.01, 0.99])
+    seen = finite([matrix.cells for _, group in groups for matrix in group])
+    low, high = (20 * np.quantile(seen, [0.01, 0.99])).round(4)  # rounding has made some cosines more than 1
     norm = Normalize(np.floor(low) / 20, max(np.ceil(high), np.floor(low) + 1) / 20)
     panels = [
         (title, [_panel(matrix, norm, f"{title}: {matrix.title}, {view.judge}") for matrix in _with_faces(group)])

@@ -52,7 +52,8 @@ def ranking(run: Run) -> Ranking:
         )
         for rank in record.ranks
     )
-    return Ranking(judges, record.left_out, standings if len(standings) >= ENOUGH else (), record.advice)
+    left_out = record.left_out if standings else {}  # baselines are not ranked
+    return Ranking(judges, left_out, standings if len(standings) >= ENOUGH else (), record.advice)
 
 
 def disputed(rank: Rank, judges: tuple[str, ...]) -> bool:
