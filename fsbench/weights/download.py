@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import Message
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fsbench.errors import FsbenchError, OutputError, WeightsError
-from fsbench.interfaces import Progress
 from fsbench.store import atomic_path, write_text
+
+if TYPE_CHECKING:
+    from fsbench.interfaces import Progress
 
 TIMEOUT_SECONDS = 30.0  # without a single byte
 _BLOCK = 1 << 18

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fsbench.errors import WeightsError
-from fsbench.interfaces import Progress, WeightsFile
 from fsbench.store import copy_file
 from fsbench.weights.catalogue import CATALOGUE, Weights, lookup
 from fsbench.weights.download import discard, partial_path
 from fsbench.weights.files import digest, find, locate, pin_path, read_pin, recognise, write_pin
+
+if TYPE_CHECKING:
+    from fsbench.interfaces import Progress, WeightsFile
 
 
 def fetch(name: str, folder: Path, stage: Callable[[str], Progress], log: Callable[[str], None]) -> WeightsFile:

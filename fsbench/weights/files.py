@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fsbench.errors import WeightsError
-from fsbench.interfaces import WeightsFile
 from fsbench.store import file_sha256, write_text
 from fsbench.weights.catalogue import CATALOGUE, Weights, lookup
+
+if TYPE_CHECKING:
+    from fsbench.interfaces import WeightsFile
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ def find(name: str, folder: Path) -> WeightsFile:
     if entry.sha256:
         if found != entry.sha256:
             raise WeightsError(f"{path} is damaged, or not the file that fsbench knows as {name}", entry.remedy)
-        return WeightsFile(name, path, found, entry.licence, entry.restriction)
+        return _vouch(entry, path, found)
     pin = read_pin(path) or write_pin(path, f"found in {path.parent}")
     if found != pin.sha256:
         raise WeightsError(
@@ -49,7 +52,7 @@ def find(name: str, folder: Path) -> WeightsFile:
             f"{entry.remedy}  (if the new file is meant, remove {pin_path(path)})",
         )
     note = f"no hash of this file is published; it was pinned at first use, on {pin.date}"
-    return WeightsFile(name, path, found, entry.licence, "; ".join(filter(None, (entry.restriction, note))))
+    return _vouch(entry, path, found, note)
 
 
 def find_first(names: Sequence[str], folder: Path) -> WeightsFile:
@@ -72,10 +75,7 @@ def own(path: Path) -> WeightsFile:
     if not path.is_file():
         raise WeightsError(f"no file {path}", "name a file with pretrained weights; see: fsbench weights list")
     found = digest(path)
-    entry = recognise(found)
-    if entry is None:
-        return WeightsFile(path.name, path, found, "not known", "the user's own file, under a licence not known here")
-    return WeightsFile(entry.name, path, found, entry.licence, entry.restriction)
+    return _vouch(recognise(found), path, found)
 
 
 def locate(name: str, folder: Path) -> Path | None:
@@ -121,6 +121,14 @@ def digest(path: Path) -> str:
         return _digest(path, state.st_size, state.st_mtime_ns)
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror}", "see that you may read this file") from error
+
+
+def _vouch(entry: Weights | None, path: Path, sha256: str, note: str = "") -> WeightsFile:
+    from fsbench.interfaces import WeightsFile  # brings torch, which `fsbench weights list` does not need
+
+    if entry is None:
+        return WeightsFile(path.name, path, sha256, "not known", "the user's own file, under a licence not known here")
+    return WeightsFile(entry.name, path, sha256, entry.licence, "; ".join(filter(None, (entry.restriction, note))))
 
 
 @functools.cache

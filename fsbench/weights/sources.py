@@ -17,12 +17,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, TYPE_CHECKING, Protocol
 
 from fsbench.errors import OutputError, WeightsError
-from fsbench.interfaces import Progress
 from fsbench.store import atomic_path
 from fsbench.weights import download
+
+if TYPE_CHECKING:
+    from fsbench.interfaces import Progress
 
 Check = Callable[[Path], None]
 """Raises WeightsError for a file that is not the one that is meant."""

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from fsbench import weights
@@ -50,3 +54,19 @@ def test_a_wrong_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UnknownName, match="fsbench weights list") as caught:
         weights.lookup("facenet_vgface2")
     assert "facenet_vggface2" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in weights.CATALOGUE.values() if entry.sha256])
+def test_the_published_hash_is_that_of_the_real_file(name: str, weights_folder: Path) -> None:
+    entry = weights.CATALOGUE[name]
+    renamed = {"arcface_mbf": "arcface_w600k_mbf.onnx"}
+    path = weights_folder / renamed.get(name, entry.file)
+    if not path.is_file():
+        pytest.skip(f"needs {path.name} among the real weights")
+    assert weights.own(path).name == name
+    assert path.stat().st_size == entry.size
+
+
+def test_listing_needs_no_torch() -> None:
+    code = "import sys, fsbench.weights; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
