@@ -11,6 +11,8 @@ import typer
 from fsbench.cli import listing
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from fsbench.interfaces import Context, Dataset
 
 app = typer.Typer(no_args_is_help=True)
@@ -79,7 +81,7 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
     about, parts = dataset.info, []
     for split in about.splits:
         faces = dataset.faces(split)
-        parts.append(faces.rows[["identity", "session"]].assign(split=split))
+        parts.append(faces.rows.filter(["identity", "session", "yaw"]).assign(split=split))
         if look_closer:
             parts[-1]["found"] = ~np.isnan(find_landmarks(faces.crops, split, context)).any((1, 2))
     rows = pd.concat(parts)
@@ -90,7 +92,8 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
     else:
         groups = rows.groupby(["identity", "split"])
         columns["sessions"] = ("session", "nunique")
-    uneven = balance.warnings(rows[rows["split"].isin(["train", "test"])])
+    swapped = rows[rows["split"].isin(["train", "test"])]
+    uneven = balance.warnings(swapped)
     said = {
         "name": about.name,
         "description": about.description,
@@ -100,6 +103,10 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
         "notes": list(about.notes),
         "warnings": list(dict.fromkeys([*about.warnings, *uneven])),
         "counts": json.loads(groups.agg(**columns).reset_index().to_json(orient="records")),
+        "balance": [
+            {"identity": name, "split": split, "sessions": balance.by_session(own), "poses": balance.by_pose(own)}
+            for (name, split), own in swapped.groupby(["identity", "split"])
+        ],
     }
     if look_closer and isinstance(dataset, PhotoFolder):
         sides = dataset.files.loc[dataset.files["width"] > 0, ["width", "height"]]
@@ -126,6 +133,7 @@ def _print(said: dict[str, Any]) -> None:
     for row in said["counts"]:
         table.add_row(*(Text(str(value)) for value in row.values()))
     console.print(table)
+    console.print(_shares(said["balance"]))
     if "files" in said:
         console.print(Text("files: " + ", ".join(f"{n} {state}" for state, n in said["files"].items())))
         sizes = ", ".join(f"{name} {width:g} x {height:g}" for name, (width, height) in said["photo_size"].items())
@@ -134,3 +142,23 @@ def _print(said: dict[str, Any]) -> None:
         console.print(Text(f"note: {note}"))
     for warning in said["warnings"]:
         console.print(Text(f"warning: {warning}", style="yellow"))
+
+
+def _shares(balance: list[dict[str, Any]]) -> Table:
+    """Draw up which share of each identity's images its largest session and each pose hold."""
+    from rich.table import Table
+    from rich.text import Text
+
+    poses = list(dict.fromkeys(pose for row in balance for pose in row["poses"]))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("identity", "split", "largest session"):
+        table.add_column(heading)
+    for pose in poses:
+        table.add_column(pose, justify="right")
+    for row in balance:
+        largest, total = max(row["sessions"], key=row["sessions"].get), sum(row["sessions"].values())
+        turned = sum(row["poses"].values())
+        cells = [f"{row['poses'].get(pose, 0) / turned:.0%}" if turned else "" for pose in poses]
+        session = f"{largest} {row['sessions'][largest] / total:.0%}"
+        table.add_row(*map(Text, (row["identity"], row["split"], session, *cells)))
+    return table

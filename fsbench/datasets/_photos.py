@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from fsbench.errors import BadImage, DataError, MissingData
-from fsbench.faces import align, detect
+from fsbench.faces import align, detect, pose
 from fsbench.images import SUFFIXES, read_image
 from fsbench.interfaces import Context
 from fsbench.store import Arrays, file_sha256
@@ -20,7 +20,10 @@ from fsbench.store import Arrays, file_sha256
 USED, NO_FACE, UNREADABLE = "used", "no face", "unreadable"
 _STATES = (USED, NO_FACE, UNREADABLE)
 VERSIONS = (detect.VERSION, align.VERSION)
+REVISION = (*VERSIONS, pose.VERSION)
+"""What decides crops and facts, besides the files."""
 
+_STORED = 2                                             # raised whenever the arrays that are cached change
 _CHUNK = 32                                             # files cached together: what a killed process loses at most
 _LINK_LENGTH = 255                                      # characters; longer texts are no destinations of links
 _RUN = "plan.json"                                      # what `fsbench run` leaves in its folder
@@ -54,13 +57,18 @@ class Photo:
             return ""
 
 
+def list_files(root: Path, layout: str = _LAYOUT) -> list[Photo]:
+    """Return the files of all identities; raises DataError, whose hint is `layout`, for what is no such folder."""
+    if not root.is_dir():
+        raise MissingData(f"{root} is a file, not a folder" if root.exists() else f"there is no folder {root}", layout)
+    if any((folder / _RUN).exists() for folder in (root, *root.iterdir())):
+        raise DataError(f"{root} holds a run of fsbench, not photographs", layout)
+    return [photo for item in _identity_folders(root).items() for photo in _photos_of(*item)]
+
+
 def list_photos(root: Path) -> list[Photo]:
     """Return the files of all identities; raises DataError where fewer than two have images."""
-    if not root.is_dir():
-        raise MissingData(f"{root} is a file, not a folder" if root.exists() else f"there is no folder {root}", _LAYOUT)
-    if any((folder / _RUN).exists() for folder in (root, *root.iterdir())):
-        raise DataError(f"{root} holds a run of fsbench, not photographs", _LAYOUT)
-    photos = [photo for item in _identity_folders(root).items() for photo in _photos_of(*item)]
+    photos = list_files(root)
     identities = sorted({photo.identity for photo in photos if photo.is_image})
     if len(identities) < 2:
         found = f"only {identities[0]} has" if identities else "none has"
@@ -68,9 +76,15 @@ def list_photos(root: Path) -> list[Photo]:
     return photos
 
 
+def loose_images(root: Path) -> list[Path]:
+    """Return the images that lie in no folder of an identity."""
+    return [path for path in sorted(root.iterdir())
+            if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
+
+
 def outside(root: Path) -> list[str]:
     """Return what no identity can be made of: images beside the folders, folders without an image."""
-    loose = [path.name for path in sorted(root.iterdir()) if path.is_file() and path.suffix.lower() in SUFFIXES]
+    loose = [path.name for path in loose_images(root)]
     empty = [f"{name}/" for name, folder in _identity_folders(root).items()
              if not any(photo.is_image for photo in _photos_of(name, folder))]
     return loose + empty
@@ -136,6 +150,27 @@ class Cuts:
     shape: np.ndarray                                   # (N, 2) height and width of the photograph, 0 where unreadable
     crops: np.ndarray                                   # (N, S, S, 3) uint8, black where there is no face
     landmarks: np.ndarray                               # (N, 5, 2) float32 in the crop, NaN where there is no face
+    points: np.ndarray                                  # (N, 5, 2) float32 in the photograph, NaN likewise
+
+    def facts(self) -> dict[str, np.ndarray]:
+        """Yaw and pitch of each crop, in degrees, NaN where there is no face.
+
+        To hundredths: the last digits differ from machine to machine, and the hash of a data set covers them.
+        """
+        yaw, pitch, _ = pose.pose(self.landmarks).round(2).T
+        return {"yaw": yaw, "pitch": pitch}
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first few names and how many follow."""
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def left_out(files: Sequence[str], states: Sequence[str], reasons: Mapping[str, str]) -> list[str]:
+    """Say for each reason, by state, which files were not used; one sentence each."""
+    of = {state: [file for file, found in zip(files, states, strict=True) if found == state] for state in reasons}
+    return [f"{len(names)} of {len(files)} images left out, {reasons[state]}: {some(names)}"
+            for state, names in of.items() if names]
 
 
 def cut_faces(photos: Sequence[Photo], hashes: Sequence[str], size: int, title: str, context: Context) -> Cuts:
@@ -150,12 +185,13 @@ def cut_faces(photos: Sequence[Photo], hashes: Sequence[str], size: int, title: 
         end = start + 1
         while end < min(start + _CHUNK, len(photos)) and photos[end].shoot == photos[start].shoot:
             end += 1
-        recipe = {"photos": hashes[start:end], "size": size, "versions": VERSIONS}
+        recipe = {"photos": hashes[start:end], "size": size, "versions": VERSIONS, "stored": _STORED}
         chunks.append(context.store.arrays("faces", recipe, functools.partial(cutter.cut, photos[start:end])))
         progress(end, len(photos), {})
         start = end
     merged = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-    return Cuts(np.array(_STATES)[merged["state"]], merged["shape"], merged["crops"], merged["landmarks"])
+    state = np.array(_STATES)[merged.pop("state")]
+    return Cuts(state, **merged)
 
 
 class _Cutter:
@@ -170,7 +206,7 @@ class _Cutter:
         n = len(photos)
         state, shape = np.zeros(n, np.int64), np.zeros((n, 2), np.int64)
         crops = np.zeros((n, self.size, self.size, 3), np.uint8)
-        landmarks = np.full((n, 5, 2), np.nan, np.float32)
+        landmarks, points = np.full((2, n, 5, 2), np.nan, np.float32)
         for i, photo in enumerate(photos):
             try:
                 image = read_image(photo.path)
@@ -180,7 +216,8 @@ class _Cutter:
             shape[i] = image.shape[:2]
             found = self.detector.detect_photo(image)
             if found.probability[0] > 0:
-                crops[i], landmarks[i] = align.align(image, found.landmarks[0], self.size)
+                points[i] = found.landmarks[0]
+                crops[i], landmarks[i] = align.align(image, points[i], self.size)
             else:
                 state[i] = _STATES.index(NO_FACE)
-        return {"state": state, "shape": shape, "crops": crops, "landmarks": landmarks}
+        return {"state": state, "shape": shape, "crops": crops, "landmarks": landmarks, "points": points}

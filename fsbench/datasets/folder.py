@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,18 @@ import numpy as np
 import pandas as pd
 
 from fsbench.datasets import balance
-from fsbench.datasets._photos import NO_FACE, UNREADABLE, USED, VERSIONS, Cuts, cut_faces, list_photos, outside
+from fsbench.datasets._photos import (
+    NO_FACE,
+    REVISION,
+    UNREADABLE,
+    USED,
+    Cuts,
+    cut_faces,
+    left_out,
+    list_photos,
+    outside,
+    some,
+)
 from fsbench.errors import BadParameter, DataError, UsageError
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split, Truth
@@ -68,10 +78,10 @@ class PhotoFolder:
         blocked = [str(name) for name in used.loc[used["blocked"], "identity"].unique()]
         notes = [_SPLITTING.format(test=self._test)]
         if blocked:
-            notes.append(_BLOCKING.format(names=_some(blocked), blocks=BLOCKS))
+            notes.append(_BLOCKING.format(names=some(blocked), blocks=BLOCKS))
         return DatasetInfo(
             name=self._label.name,
-            revision=fingerprint([files, self._hashes, self._size, self._test, VERSIONS, SPLIT_VERSION]),
+            revision=fingerprint([files, self._hashes, self._size, self._test, REVISION, SPLIT_VERSION]),
             size=self._size,
             description=self._label.description,
             licence=self._label.licence,
@@ -85,9 +95,9 @@ class PhotoFolder:
         if split not in self.info.splits:
             raise DataError(f"{self._label.name} has no split {split!r}", f"it has {' and '.join(self.info.splits)}")
         kept = self.files[self.files["split"] == split]
-        rows = kept[["id", "identity", "session"]].assign(clip="", frame=0).reset_index(drop=True)
+        rows = kept[["id", "identity", "session"]].assign(clip="", frame=0, yaw=kept["yaw"], pitch=kept["pitch"])
         image = kept["image"].to_numpy()
-        return Faces(ImageSet(self._cuts.crops[image]), rows, self._cuts.landmarks[image])
+        return Faces(ImageSet(self._cuts.crops[image]), rows.reset_index(drop=True), self._cuts.landmarks[image])
 
     def truth(self, source: str, targets: Faces) -> Truth | None:
         """Return None: nobody knows the exact answer for photographs."""
@@ -97,8 +107,8 @@ class PhotoFolder:
     def files(self) -> pd.DataFrame:
         """Every image file and what became of it; `state` is one of "used", "no face", "unreadable" and "twin".
 
-        Columns `file`, `identity`, `session`, `state`, `height`, `width`, `split` ("" where it is not used), `id`,
-        `blocked` (its session is made up) and `image` (its place in the cache).
+        Columns `file`, `identity`, `session`, `state`, `height`, `width`, `yaw` and `pitch` (NaN without a face),
+        `split` ("" where not used), `id`, `blocked` (its session is made up) and `image` (its place in the cache).
         """
         files = pd.DataFrame({
             "file": [photo.file for photo in self._images],
@@ -107,6 +117,7 @@ class PhotoFolder:
             "state": self._cuts.state,
             "height": self._cuts.shape[:, 0],
             "width": self._cuts.shape[:, 1],
+            **self._cuts.facts(),
             "split": "",
             "id": "",
             "blocked": False,
@@ -123,13 +134,11 @@ class PhotoFolder:
         return files
 
     def _left_out(self) -> list[str]:
-        said = [f"{len(names)} of {len(self.files)} images left out, {reason}: {_some(names)}"
-                for state, reason in _REASONS.items()
-                if (names := self.files.loc[self.files["state"] == state, "file"].tolist())]
+        said = left_out(self.files["file"].tolist(), self.files["state"].tolist(), _REASONS)
         if lost := outside(self._root):
-            said.append(f"not used, beside the folders of identities or without an image: {_some(lost)}")
+            said.append(f"not used, beside the folders of identities or without an image: {some(lost)}")
         if self.ignored:
-            said.append(f"{len(self.ignored)} files are not images of a known kind: {_some(self.ignored)}")
+            said.append(f"{len(self.ignored)} files are not images of a known kind: {some(self.ignored)}")
         return said
 
     @functools.cached_property
@@ -175,25 +184,20 @@ def _held_out(sessions: pd.Series[str], test: float) -> list[str]:
 def _one_session(used: pd.DataFrame) -> list[str]:
     counts = used[used["split"] == "test"].groupby("identity", sort=False)["session"].nunique()
     alone = counts.index[counts == 1].tolist()
-    return [_ONE_SESSION.format(names=_some(alone))] if alone else []
+    return [_ONE_SESSION.format(names=some(alone))] if alone else []
 
 
 def _check_enough(files: pd.DataFrame) -> None:
     counts = pd.crosstab(files["identity"], files["split"]).reindex(columns=list(NEEDED), fill_value=0)
     short = counts[(counts < pd.Series(NEEDED)).any(axis=1)]
     if len(short):
-        said = _some([f"{name} has {row.sum()} ({row['train']} for training, {row['test']} held out)"
+        said = some([f"{name} has {row.sum()} ({row['train']} for training, {row['test']} held out)"
                       for name, row in short.iterrows()])
         twins = int((files["state"] == TWIN).sum())
         copies = f"; {twins} more have the same bytes as a held-out image" if twins else ""
         raise DataError(f"too few images with a face for the split: {said}{copies}",
                         f"each identity needs {NEEDED['train']} images in its training sessions and {NEEDED['test']} "
                         "in its held-out sessions: add images, or remove the folder")
-
-
-def _some(names: Sequence[str]) -> str:
-    """Return the first few names and how many follow."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 @datasets.register("folder")

@@ -42,7 +42,12 @@ def test_info_counts_identities(photographs: Path) -> None:
         {"identity": name, "split": split, "images": images, "sessions": sessions}
         for name in ("Colin_Powell", "George_W_Bush") for split, images, sessions in (("test", 3, 2), ("train", 6, 1))
     ]
-    assert "George_W_Bush" in answer("info", f"folder(size=64):{photographs}")
+    for row, sessions in zip(said["balance"], [{"b0": 2, "b1": 1}, {"a": 6}] * 2, strict=True):
+        assert row["sessions"] == sessions
+        assert sum(row["poses"].values()) == sum(sessions.values())
+    shown = answer("info", f"folder(size=64):{photographs}")
+    assert "b0 67%" in shown
+    assert "profile left" in shown
 
 
 def test_check_looks_closer(photographs: Path) -> None:
