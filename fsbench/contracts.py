@@ -294,19 +294,14 @@ def _rows(metric: Metric, batches: list[Batch]) -> np.ndarray:
 
 def _cut(batch: Batch, i: int) -> Batch:
     view = batch.judgement
-    assert view is not None and view.lookalikes is not None and batch.exact is not None and batch.mask is not None
+    assert view is not None and batch.exact is not None and batch.mask is not None
     here = slice(i, i + 1)
     return replace(
         batch,
         rows=batch.rows.iloc[here].reset_index(drop=True),
         output=batch.output[here],
         target=batch.target[here],
-        judgement=replace(
-            view,
-            output=view.output[here],
-            target=view.target[here],
-            lookalikes=replace(view.lookalikes, output=view.lookalikes.output[here]),
-        ),
+        judgement=view.cut(here),
         exact=batch.exact[here],
         mask=batch.mask[here],
     )

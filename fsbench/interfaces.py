@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -281,6 +281,11 @@ class Judgement:
     reference_rows: pd.DataFrame  # columns of Faces.rows, and `split`
     lookalikes: Lookalikes | None = None  # None where the judge has no classifier and there is no gallery
     calibration: Calibration | None = None  # None where the real images give no genuine or no impostor pair
+
+    def cut(self, rows: slice) -> Judgement:
+        """Return what is said about some of the outputs."""
+        look = self.lookalikes and replace(self.lookalikes, output=self.lookalikes.output[rows])
+        return replace(self, output=self.output[rows], target=self.target[rows], lookalikes=look)
 
 
 @dataclass(frozen=True)

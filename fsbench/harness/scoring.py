@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -33,21 +32,11 @@ def batches(pairs: Pairs, outputs: ImageSet, judgement: Judgement | None) -> Ite
                 rows=block.targets.rows,
                 output=outputs[here],
                 target=block.targets.crops[:],
-                judgement=None if judgement is None else _cut(judgement, here),
+                judgement=None if judgement is None else judgement.cut(here),
                 exact=block.truth.exact[:] if block.truth else None,
                 mask=block.truth.mask[:] if block.truth else None,
             )
             offset = here.stop
-
-
-def _cut(judgement: Judgement, rows: slice) -> Judgement:
-    look = judgement.lookalikes
-    return replace(
-        judgement,
-        output=judgement.output[rows],
-        target=judgement.target[rows],
-        lookalikes=None if look is None else replace(look, output=look.output[rows]),
-    )
 
 
 def measure(metric: Metric, name: str, pairs: Pairs, outputs: ImageSet, judgement: Judgement | None) -> np.ndarray:
