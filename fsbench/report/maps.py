@@ -119,7 +119,7 @@ def _scatter(clouds: Sequence[tuple[Cloud, np.ndarray]], colours: dict[str, str]
     def paint(axes: Axes) -> None:
         for cloud, points in clouds:
             real = cloud.model == ""
-            style: dict[str, Any] = {"marker": "o", "alpha": 0.35, "markeredgewidth": 0} if real else {"marker": "x"}
+            style: dict[str, Any] = {"marker": "o", "alpha": 0.45, "markeredgewidth": 0} if real else {"marker": "x"}
             axes.plot(*points.T, linestyle="", color=colours[cloud.person], markersize=4, rasterized=True, **style)
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(True)

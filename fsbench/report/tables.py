@@ -158,9 +158,10 @@ def of_judge(run: Run, judge: str) -> tuple[Table, Table]:
 
 
 def ordered(run: Run) -> list[ModelRecord]:
-    """Models by the first column, the best first."""
+    """Models group by group, within each by the first column, the best first."""
     best = [entry.model.name for column in run.columns[:1] for entry in ranked(run, run.result.models, column)]
-    return sorted(run.result.models, key=lambda model: best.index(model.name) if model.name in best else len(best))
+    by_value = sorted(run.result.models, key=lambda model: best.index(model.name) if model.name in best else len(best))
+    return [model for kinds in GROUPS.values() for model in by_value if model.kind in kinds]
 
 
 def table(run: Run, columns: Sequence[Column]) -> Table:

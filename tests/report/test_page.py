@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -15,9 +17,11 @@ from fsbench import report, results
 from fsbench.errors import ResultError
 from fsbench.report.tables import interval, number
 
+OLD = Path(__file__).parents[1] / "old_results" / "schema_1.json"
 ODD_NAME = "<b>cycle</b>(mask=true)"
 MODELS = {"copy_target", "exact", "gan_mask", ODD_NAME}
-VOID = {"meta", "img", "br", "link", "input", "hr"}
+METRICS = ["pose_error", "id_similarity", "id_nearer_source", "id_target_verified"]
+VOID = {"meta", "img", "br", "wbr", "link", "input", "hr"}
 
 
 @dataclass
@@ -43,7 +47,8 @@ class Element:
 
     @property
     def text(self) -> str:
-        words = "".join(child if isinstance(child, str) else f" {child.text} " for child in self.children)
+        parts = (child for child in self.children if isinstance(child, str) or child.tag != "wbr")
+        words = "".join(child if isinstance(child, str) else f" {child.text} " for child in parts)
         return re.sub(r"\s+", " ", words).strip()
 
 
@@ -85,14 +90,18 @@ def write(folder: Path) -> Element:
 
 def summary_rows(tree: Element) -> dict[str, list[Element]]:
     """Cells of the summary table by model."""
-    table = tree.all("table", class_="summary")[0]
+    return rows_of(tree.all("table", class_="summary")[0])
+
+
+def rows_of(table: Element) -> dict[str, list[Element]]:
+    """Cells of a table of values by model."""
     return {row.all("span", class_="name")[0].text: row.all("td") for row in table.all("tr") if row.all("td")}
 
 
 def test_sections_stand_in_order(page: str) -> None:
     tree = parse(page)
     sections = [e.attributes["id"] for e in tree.all("main")[0].all("section")]
-    assert sections == ["summary", "intervals", "galleries", "identity", "slices", "provenance", "metrics"]
+    assert sections == ["summary", "intervals", "galleries", "identity", "slices", "balance", "provenance", "metrics"]
     links = [e.attributes["href"] for e in tree.all("nav")[0].all("a")]
     assert links == [f"#{name}" for name in sections]
 
@@ -124,9 +133,9 @@ def test_nothing_is_loaded_from_elsewhere(page: str) -> None:
 def test_every_value_stands_in_the_table_with_its_interval(page: str, run_folder: Path) -> None:
     result, rows = results.load(run_folder), summary_rows(parse(page))
     assert set(rows) == MODELS
-    order = ["id_similarity", "pose_error", "id_nearer_source"]  # the headline first, then as in the result
+    order = ["id_similarity", "id_nearer_source", "id_target_verified", "pose_error"]
     digits = {metric.name: metric.digits for metric in result.metrics}
-    assert len(result.values) == 12
+    assert len(result.values) == 16
     for value in result.values:
         cell = rows[value.model][order.index(value.metric)]
         assert number(value.value, digits[value.metric]) in cell.text
@@ -143,11 +152,11 @@ def test_contestants_stand_apart_from_ceiling_and_baselines(page: str) -> None:
 def test_marks(page: str) -> None:
     tree = parse(page)
     rows = summary_rows(tree)
-    assert [cell.attributes.get("class") for cell in rows["gan_mask"]] == ["best", None, "best"]
-    assert [("‡" in cell.text) for cell in rows[ODD_NAME]] == [True, False, True]  # its coach is of the judge's family
+    assert [cell.attributes.get("class") for cell in rows["gan_mask"]] == ["best", "best", "best", None]
+    assert [("‡" in cell.text) for cell in rows[ODD_NAME]] == [True, True, True, False]  # its coach is of the family
     heads = [head.text for head in tree.all("table", class_="summary")[0].all("thead")[0].all("th")]
-    assert [("†" in head) for head in heads] == [False, False, True, False]  # copy_target keeps the pose best
-    assert "copy_target in pose_error." in tree.all("p", id="trivial")[0].text
+    assert [("†" in head) for head in heads] == [False, False, False, False, True]  # copy_target keeps the pose best
+    assert "copy_target in pose_error." in tree.all("p", id="trivial-summary")[0].text
 
 
 def test_names_are_escaped(page: str) -> None:
@@ -170,6 +179,8 @@ def test_provenance(page: str) -> None:
         "tiny",
         "10 strangers",
         "Perceptual loss is off.",
+        "MIT",
+        "for non-commercial research only",
         "0123456789abcdef (modified)",
     ):
         assert fact in text
@@ -183,7 +194,7 @@ def test_warnings_stand_before_the_table(page: str) -> None:
 
 
 def test_each_metric_has_a_card(page: str) -> None:
-    for card, name in zip(parse(page).all("article"), ["pose_error", "id_similarity", "id_nearer_source"], strict=True):
+    for card, name in zip(parse(page).all("article"), METRICS, strict=True):
         for fact in (f"Summary of {name}.", f"no face, {name}", f"reference of {name}"):
             assert fact in card.text
 
@@ -250,6 +261,8 @@ REMOVED = {
     "features/toy_judge.safetensors": "features/toy_judge.safetensors is not there.",
     "references.parquet": "references.parquet is not there.",
     "samples.parquet": "samples.parquet is not there.",
+    "lookalikes.parquet": "lookalikes.parquet is not there.",
+    "umap.parquet": "umap.parquet is not there.",
 }
 
 
@@ -260,7 +273,21 @@ def test_a_missing_file_is_a_sentence(make_run, name: str) -> None:
     tree = write(folder)
     assert REMOVED[name] in tree.all("section", class_="warnings")[0].text
     assert len(summary_rows(tree)) == len(MODELS)
-    assert "No heatmaps" in tree.all("section", id="identity")[0].text or name == "samples.parquet"
+    assert len(tree.all("details", class_="judge")) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        ("features/toy_judge.safetensors", "No heatmaps"),
+        ("references.parquet", "No heatmaps"),
+        ("lookalikes.parquet", "No look-alikes"),
+    ],
+)
+def test_what_a_missing_file_takes_away_is_told(make_run, name: str, loss: str) -> None:
+    folder = make_run()
+    (folder / name).unlink()
+    assert loss in write(folder).all("section", id="identity")[0].text
 
 
 @pytest.mark.parametrize("name", REMOVED)
@@ -316,3 +343,60 @@ def test_other_shapes_of_a_run(make_run, changes: dict[str, object]) -> None:
     assert set(summary_rows(tree)) == set(changes.get("models", MODELS))
     for name in changes.get("identities", ("Ada",)):
         assert name in tree.all("section", id="identity")[0].text
+
+
+def test_a_page_of_three_judges(make_run) -> None:
+    judges = ("first", "toy_judge", "second")
+    tree = write(make_run(judges=judges))
+    header = tree.all("header")[0]
+    ranks = header.all("table", class_="ranking")[0]
+    assert [head.text for head in ranks.all("th", scope="col")][2:] == ["first", "second", "toy_judge left out"]
+    assert len(ranks.all("tbody")[0].all("tr")) == 2
+    assert f"toy_judge is left out of the ranking: {ODD_NAME} trained against it." in header.text
+    for judge in judges:
+        assert f"{judge}.dat: for non-commercial research only." in header.all("section", class_="terms")[0].text
+    sections = tree.all("details", class_="judge")
+    assert [section.all("h3")[0].text for section in sections] == ["first", "second", "toy_judge"]
+    assert ["open" in section.attributes for section in sections] == [True, False, False]
+    for section in sections:
+        tables = [e for e in section.all("table") if (e.attributes["class"] or "").startswith("summary")]
+        assert [set(rows_of(table)) for table in tables] == [MODELS, MODELS]
+        assert section.all("table", class_="bars")
+        assert section.all("figure", class_="space")
+
+
+def test_calibration_is_told(page: str) -> None:
+    facts = parse(page).all("dl", class_="facts calibration")[0]
+    assert dict(zip((e.text for e in facts.all("dt")), (e.text for e in facts.all("dd")), strict=True)) == {
+        "d′": "3.21",
+        "equal error rate": "6.25 % at cosine 0.876",
+        "at FAR 1 %": "cosine 0.913 accepts 87.0 % of genuine pairs",
+        "at FAR 0.1 %": "no threshold: 4321 impostor pairs are too few",
+        "measured on": "96 genuine pairs and 4,321 impostor pairs of 34 images of 12 people",
+    }
+
+
+def test_the_map_in_space_is_a_picture_and_points(page: str) -> None:
+    (figure,) = parse(page).all("figure", class_="space")
+    assert figure.all("svg")  # without a script
+    (data,) = figure.all("script")
+    points = json.loads("".join(map(str, data.children)))
+    assert {cloud["model"] for cloud in points["clouds"]} == {"", "gan_mask", ODD_NAME}
+    assert all(len(cloud["points"]) % 3 == 0 for cloud in points["clouds"])
+    assert "figure.space" in parse(page).all("script")[-1].text
+
+
+def test_balance_is_drawn_by_session_and_pose(page: str) -> None:
+    section = parse(page).all("section", id="balance")[0]
+    assert section.all("dl", class_="stacks session")[0].all("dd")[0].text == "s1 58 % s2 25 % s0 17 %"
+    assert len(section.all("dl", class_="stacks pose")[0].all("dt")) == 4
+
+
+def test_a_run_of_schema_1_has_a_page(tmp_path: Path) -> None:
+    shutil.copy(OLD, tmp_path / results.FILE_NAME)
+    tree = write(tmp_path)
+    assert summary_rows(tree)
+    assert not tree.all("table", class_="ranking")
+    assert not tree.all("section", id="balance")
+    warnings = tree.all("section", class_="warnings")[0].text
+    assert "lookalikes.parquet" not in warnings  # nobody could be named then

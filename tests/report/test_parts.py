@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +12,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.colors import Normalize
+from PIL import Image
 
-from fsbench.report import galleries, heatmaps, histograms, people, plots
+from fsbench.report import galleries, heatmaps, histograms, people, plots, slices
 from fsbench.report.people import People, View
 from fsbench.report.plots import render, short
 from fsbench.report.run import Column, read
@@ -117,16 +122,81 @@ def test_genuine_pairs_are_of_one_person_in_two_sessions() -> None:
     assert sorted(curves["impostor"]) == pytest.approx([-1, -1, -0.6, 0, 0, 0, 0.8])
 
 
-def test_large_matrices_are_averaged_in_blocks() -> None:
-    limit = heatmaps.CELLS_LIMIT
-    matrix = np.arange(6.0 * limit).reshape(2 * limit, 3)
-    small = heatmaps._block_mean(matrix)
-    np.testing.assert_allclose(small, (matrix[::2] + matrix[1::2]) / 2)
-    matrix[0, 0] = matrix[2:4, 1] = np.nan
-    small = heatmaps._block_mean(matrix)
-    assert small[0, 0] == matrix[1, 0]
-    assert np.isnan(small[1, 1])
-    assert np.isfinite(small).sum() == small.size - 1
+def some_people(n: int, sources: bool, seed: int, dim: int = 8) -> People:
+    """Unit vectors at random, every ninth without a face."""
+    random = np.random.default_rng(seed)
+    vectors = random.normal(size=(n, dim)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors[::9] = np.nan
+    rows = pd.DataFrame({"identity": random.choice(["A", "B", "C"], n), "session": random.choice(["s0", "s1"], n)})
+    return People(vectors, rows.assign(source=random.choice(["A", "B", "C"], n)) if sources else rows)
+
+
+def test_blocks_are_means_of_neighbouring_cosines() -> None:
+    made, real = some_people(60, True, 0), some_people(35, False, 1)
+    cells = people.block_means(made, real, 20)
+    cosines = people.cosine(made, real)
+    assert cells.shape == (20, 20)
+    rows, columns = np.arange(60) * 20 // 60, np.arange(35) * 20 // 35
+    for i, j in ((0, 0), (3, 0), (7, 19), (19, 4)):
+        assert cells[i, j] == pytest.approx(np.nanmean(cosines[np.ix_(rows == i, columns == j)]), abs=1e-6)
+    np.testing.assert_allclose(people.block_means(made, real, 100), cosines, atol=1e-6)
+
+
+def test_means_by_group_leave_out_pairs_of_one_session() -> None:
+    made, real = some_people(60, True, 2), some_people(35, False, 3)
+    groups = [
+        np.array(["ABC".index(name) for name in column]) for column in (made.column("source"), real.column("identity"))
+    ]
+    means = people.scene_means(made, groups[0], real, groups[1], 3)
+    cosines = np.where(people.other_scene(made, real), people.cosine(made, real), np.nan)
+    for i in range(3):
+        for j in range(3):
+            block = cosines[np.ix_(groups[0] == i, groups[1] == j)]
+            assert means[i, j] == pytest.approx(np.nanmean(block))
+
+
+def test_ten_thousand_by_ten_thousand_images_need_little_memory() -> None:
+    random = np.random.default_rng(0)
+    n = 10_000
+    vectors = random.normal(size=(2 * n, 512)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    sessions = np.sort(random.integers(0, 40, 2 * n).reshape(2, n)).ravel()
+    rows = pd.DataFrame({"identity": np.repeat(["A", "B"], n), "session": [f"s{i:02}" for i in sessions]})
+    swapped = People(vectors, rows)
+    tracemalloc.start()
+    try:
+        drawn = dict(heatmaps.draw_all(View("j", swapped, swapped.of("nobody"), ())).groups)["Real images"]
+        assert tracemalloc.get_traced_memory()[1] < 500e6  # one matrix of all pairs is 400 MB in single precision
+    finally:
+        tracemalloc.stop()
+    assert [panel.title for panel in drawn] == ["A × A", "B × B", "A × B"]
+    one, other = vectors[:n].astype(np.float64).sum(0), vectors[n:].astype(np.float64).sum(0)
+    assert float(drawn[2].mean) == pytest.approx(one @ other / n**2, abs=6e-4)
+
+
+def test_one_session_is_compared_without_an_image_and_itself() -> None:
+    person = faces([[1, 0], [0.6, 0.8], [0, 1]], ["A"] * 3, ["s0"] * 3)
+    (panel,) = dict(heatmaps.draw_all(View("j", person, person.of("nobody"), ())).groups)["Real images"]
+    assert panel.mean == "0.467"  # of 0.6, 0 and 0.8
+
+
+def test_cells_keep_their_colours() -> None:
+    norm = Normalize(0.2, 0.8)
+    uri = heatmaps._image(np.array([[0.2, 0.5, 0.8], [np.nan, -1.0, 2.0]]), norm)
+    image = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")
+    ends = [tuple(np.round(255 * np.array(heatmaps.COLOURS(at)[:3])).astype(int)) for at in (0.0, 0.5, 1.0)]
+    grey = tuple(int(plots.GREY[i : i + 2], 16) for i in (1, 3, 5))
+    assert np.abs(np.array(image).reshape(-1, 3) - np.array([*ends, grey, ends[0], ends[2]])).max() <= 1
+
+
+def test_thresholds_are_drawn_where_there_are_some(run_folder: Path) -> None:
+    run = read(run_folder)
+    seen, (judge,) = people.view(run, JUDGE, run.result.models), run.result.judges
+    figure = histograms.draw(seen, plots.colours(run), judge.calibration)
+    assert "FAR 1 %" in figure
+    assert "FAR 0.1 %" not in figure  # too few pairs to say
+    assert "FAR" not in histograms.draw(seen, plots.colours(run), None)
 
 
 @given(st.lists(st.sampled_from("abcde"), max_size=40), st.integers(0, 12))
@@ -168,9 +238,9 @@ def test_figures_take_the_colour_of_the_page_and_escape_text() -> None:
 
 def test_bins_hold_equally_many_or_one_value_each() -> None:
     values = np.arange(60.0)
-    counts = np.bincount(np.searchsorted(plots._bin_edges(values), values, side="right"))
+    counts = np.bincount(np.searchsorted(slices._bin_edges(values), values, side="right"))
     assert counts.tolist() == [10] * 6
-    assert plots._bin_edges(np.array([0.0, 1.0, 0.0])).tolist() == [0, 1]
+    assert slices._bin_edges(np.array([0.0, 1.0, 0.0])).tolist() == [0, 1]
 
 
 def test_long_names_keep_both_ends() -> None:
