@@ -7,7 +7,7 @@ import http.client
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from email.message import Message
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -50,8 +50,9 @@ def partial_path(path: Path) -> Path:
 
 def discard(partial: Path) -> None:
     """Remove a download that is not finished, and what is known about it."""
-    partial.unlink(missing_ok=True)
-    _version_path(partial).unlink(missing_ok=True)
+    for path in (partial, _version_path(partial)):
+        with suppress(OSError):  # where the folder itself is unusable, writing to it says so
+            path.unlink(missing_ok=True)
 
 
 def _receive(url: str, partial: Path, progress: Progress) -> None:
@@ -59,7 +60,7 @@ def _receive(url: str, partial: Path, progress: Progress) -> None:
     with _open(url, partial) as response:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         done = partial.stat().st_size if resumed else 0
-        total = done + int(response.headers["Content-Length"])
+        total = done + (response.length or 0)
         try:
             if not resumed:
                 discard(partial)  # another process that still writes to it is then not disturbed, and notices below
@@ -125,7 +126,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def _refuse(response: http.client.HTTPResponse, size: int) -> None:
     """Raise WeightsError for an answer that cannot be trusted to be the file."""
-    if response.headers["Content-Length"] is None:
+    if response.length is None:
         raise WeightsError("the server does not say how long the file is, so that nobody can tell when it is whole")
     first = response.headers["Content-Range"] or ""
     if response.status == http.HTTPStatus.PARTIAL_CONTENT and not first.startswith(f"bytes {size}-"):

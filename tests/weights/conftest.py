@@ -39,7 +39,7 @@ class Server:
     tag: str = '"1"'
     ranges: bool = True  # answers Range requests
     breaks_after: int | None = None  # closes the connection after so many bytes of an answer
-    says_length: bool = True
+    length: str | None = ""  # what it says in place of the true length; None says nothing
     status: int = 200
     redirect: str = ""
     shift: int = 0  # sends another part than the one asked for
@@ -63,8 +63,8 @@ class Server:
         body = self.content[start:]
         if self.tag:
             request.send_header("ETag", self.tag)
-        if self.says_length:
-            request.send_header("Content-Length", str(len(body)))
+        if self.length is not None:
+            request.send_header("Content-Length", self.length or str(len(body)))
         request.end_headers()
         request.wfile.write(body[: self.breaks_after])
 

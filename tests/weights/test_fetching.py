@@ -147,7 +147,8 @@ def test_a_wrong_hash_leaves_nothing_behind(hashed: weights.Weights, shelf: Any,
     ("server_does", "sentence"),
     [
         ({"status": 404}, "the server answers 404"),
-        ({"says_length": False}, "does not say how long"),
+        ({"length": None}, "does not say how long"),
+        ({"length": "plenty"}, "does not say how long"),
         ({"redirect": "ftp://127.0.0.1:9/file"}, "which is not http"),
     ],
 )
@@ -203,6 +204,13 @@ def test_a_disk_that_takes_no_more(
         shelf.fetch(HASHED)
     assert len(server.asked) == 1
     assert shelf.names() == []
+
+
+def test_a_folder_that_cannot_be_made(hashed: weights.Weights, shelf: Any) -> None:
+    shelf.folder.write_text("not a folder")
+    with pytest.raises(OutputError, match="cannot write"):
+        shelf.fetch(HASHED)
+    assert shelf.folder.read_text() == "not a folder"
 
 
 def test_two_processes_at_once_do_not_mix(unhashed: weights.Weights, shelf: Any) -> None:
