@@ -119,7 +119,9 @@ def _print_table(
 def _print_ranking(console: Console, ranking: RankingRecord) -> None:
     from rich.markup import escape
 
-    if ranking.ranks and ranking.judges:
+    if not ranking.ranks:
+        return
+    if ranking.judges:
         places = ", ".join(f"{one.model} {'not ranked' if one.mean is None else f'{one.mean:.3g}'}"
                            for one in ranking.ranks)
         judges = f"{len(ranking.judges)} judge{'s' if len(ranking.judges) > 1 else ''}"
