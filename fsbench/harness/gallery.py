@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fsbench.datasets.people import read_people
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Dataset, Faces
 
@@ -19,8 +20,6 @@ def gather(dataset: Dataset, test: Faces, folder: str, context: Context) -> Face
     """
     parts = [dataset.faces("gallery")] if "gallery" in dataset.info.splits else []
     if folder:
-        from fsbench.datasets.people import read_people
-
         people = read_people(Path(folder).expanduser(), dataset.info.size, context)
         taken = people.rows["identity"].isin([*test.identities, *(name for part in parts for name in part.identities)])
         if taken.any():

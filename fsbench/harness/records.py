@@ -9,6 +9,7 @@ import pandas as pd
 
 from fsbench import results
 from fsbench.config import Plan
+from fsbench.datasets import balance
 from fsbench.faces import detect
 from fsbench.harness.judging import Witness
 from fsbench.harness.obtain import Model
@@ -26,7 +27,12 @@ def dataset_record(spec: str, info: DatasetInfo, splits: Mapping[Split, Faces]) 
     """Describe the splits that were used, by content."""
     counts = [
         results.IdentityRecord(
-            split=split, identity=name, n_sessions=int(mine["session"].nunique()), n_images=len(mine)
+            split=split,
+            identity=name,
+            n_sessions=int(mine["session"].nunique()),
+            n_images=len(mine),
+            sessions=balance.by_session(mine) if split != "gallery" else {},  # of strangers there are many
+            poses=balance.by_pose(mine) if split != "gallery" else {},
         )
         for split, faces in splits.items()
         for name, mine in faces.rows.groupby("identity", sort=False)
