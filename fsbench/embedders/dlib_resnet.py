@@ -60,7 +60,7 @@ class DlibResnet:
 
     def _chips(self, crops: Tensor, landmarks: Tensor) -> Tensor:
         """Align as dlib does; (N, 3, 150, 150)."""
-        levels = (crops.clamp(0, 1) * 255).round_().sum(1)  # whole numbers, so that float32 is exact
+        levels = (crops.sum(1) * 255).round_()           # whole numbers, so that float32 is exact
         grey = (levels / 3).to(torch.uint8).cpu().numpy()
         points = self._predictor(grey, _boxes(landmarks.cpu().numpy()))
         points = np.floor(points + 0.5)                  # dlib's landmarks are whole pixels

@@ -1,0 +1,123 @@
+"""FaceNet: facenet-pytorch's Inception-ResNet v1 and its release files."""
+
+from __future__ import annotations
+
+import functools
+import pickle
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from fsbench.embedders._batches import in_batches
+from fsbench.errors import FsbenchError, WeightsError
+from fsbench.faces.align import TEMPLATE
+from fsbench.faces.chips import cut_chips
+from fsbench.interfaces import Context, EmbedderInfo
+from fsbench.weights import find, own
+
+if TYPE_CHECKING:
+    from facenet_pytorch import InceptionResnetV1
+
+CHIP, DIM = 160, 512
+_HINT = "`fsbench weights list` names the files that fit"
+
+_BOX_CENTRE = (0.493, 0.552)
+_BOX_SIDE = 0.577
+_MARGIN = 0.16
+TEMPLATE_ON_CHIP = (TEMPLATE - _BOX_CENTRE) / (_BOX_SIDE * (1 + _MARGIN)) + 0.5
+"""(5, 2) landmarks on FaceNet's chip: MTCNN's box, enlarged as for training (138 of 160 pixels)."""
+
+
+class Facenet:
+    """The embedder behind both files; `people` are the classes of the file that its authors published."""
+
+    def __init__(self, name: str, people: tuple[str, ...], context: Context) -> None:
+        self._device, self._people = context.device, people
+        file = own(Path(context.path)) if context.path else find(name, context.store.root / "weights")
+        named = "logits.weight" in read_state(file.path, len(people))
+        self.info = EmbedderInfo(
+            family="facenet",
+            dim=DIM,
+            weights=(file,),
+            description="FaceNet (Inception-ResNet v1), 5-point alignment to MTCNN's box",
+            classes=people if named else (),
+        )
+
+    @functools.cached_property
+    def _networks(self) -> tuple[InceptionResnetV1, nn.Linear]:
+        return read_networks(self.info.weights[0].path, len(self._people), self._device)
+
+    @torch.inference_mode()
+    def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+        """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels -> (N, 512) features, not normalised."""
+        return in_batches(self._extract, crops, landmarks, DIM, self._device)
+
+    def _extract(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+        chips = cut_chips(crops, landmarks, TEMPLATE_ON_CHIP, CHIP)
+        features: Tensor = self._networks[0]((chips * 255 - 127.5) / 128)
+        return features
+
+    @torch.inference_mode()
+    def classify(self, features: Tensor) -> Tensor:
+        """(N, 512) as `embed` gave them -> (N, P) logits; raises WeightsError where the file has no classifier."""
+        if not self.info.classes:
+            raise WeightsError(f"{self.info.weights[0].path} was saved without its classifier", _HINT)
+        logits: Tensor = self._networks[1](features.to(self._device))
+        return logits
+
+
+@torch.inference_mode(False)  # made inside of `embed`, they could not be used outside
+def read_networks(path: Path, n_classes: int, device: torch.device) -> tuple[InceptionResnetV1, nn.Linear]:
+    """Read the network, (N, 3, 160, 160) in [-1, 1] -> (N, 512), and the classifier of what it gives."""
+    network = new_network(n_classes)
+    network.load_state_dict(read_state(path, n_classes), strict=False)
+    network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # which is faster on a CPU
+    classifier: nn.Linear = network.logits
+    # It would normalise its features, unless a classifier takes them.
+    network.classify, network.logits = True, nn.Identity()
+    return network, classifier
+
+
+def new_network(n_classes: int) -> InceptionResnetV1:
+    """Make the network with random weights; nothing is downloaded."""
+    try:
+        from facenet_pytorch import InceptionResnetV1
+    except (ImportError, RuntimeError, AttributeError) as error:  # a torchvision that was built for another torch
+        raise FsbenchError(f"FaceNet cannot be loaded with torch {torch.__version__}: {str(error).splitlines()[0]}",
+                           "pip install --upgrade torch torchvision") from error
+    network = InceptionResnetV1(pretrained=None, classify=False)
+    network.logits = nn.Linear(DIM, n_classes)
+    return network
+
+
+def read_state(path: Path, n_classes: int) -> dict[str, Tensor]:
+    """Read the network's tensors, with or without the classifier's, by name; no code in the file is run.
+
+    Raises WeightsError for a file that is damaged, of another kind, or of another network.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError,
+            IndexError, UnicodeDecodeError, OSError) as error:  # as torch.load was seen to fail
+        raise WeightsError(f"{path} is damaged, or no file of tensors that torch saved", _HINT) from error
+    if not isinstance(state, dict):
+        raise WeightsError(f"{path} does not hold FaceNet: it is no table of tensors", _HINT)
+    with torch.device("meta"):
+        wanted = new_network(n_classes).state_dict()
+    optional = {name for name in wanted if name.startswith("logits.") or name.endswith(".num_batches_tracked")}
+    if "logits.weight" in state:
+        optional -= {"logits.bias"}
+    odd = sorted(map(str, state.keys() - wanted.keys())) + sorted(wanted.keys() - state.keys() - optional)
+    odd += [name for name, tensor in state.items()
+            if name in wanted and (not isinstance(tensor, Tensor) or tensor.shape != wanted[name].shape)]
+    if odd:
+        has, wants = (_shape(table.get(odd[0])) for table in (state, wanted))
+        raise WeightsError(f"{path} does not hold FaceNet: {odd[0]} is {has} instead of {wants}", _HINT)
+    return state
+
+
+def _shape(tensor: object) -> str:
+    return "x".join(map(str, tensor.shape)) or "a number" if isinstance(tensor, Tensor) else "not there"

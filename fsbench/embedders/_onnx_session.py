@@ -1,0 +1,120 @@
+"""An ONNX file as a function from chips to features, with what it wants found out when it is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fsbench.errors import BadParameter, WeightsError
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_ERRORS_ONLY = 3
+
+
+class Session:
+    """(N, 3, size, size) float32 -> (N, dim); one image at a time where the file takes no more.
+
+    Raises WeightsError for a file that is no ONNX model, or not one from images to features; BadParameter for a size
+    that the file does not take.
+    """
+
+    def __init__(self, path: Path, size: int, default_size: int, device: torch.device) -> None:
+        self._path = path
+        self._runtime = _open(path, device)
+        self._input, shape = self._image_input()
+        self._channels_last = shape[1] != 3 and shape[3] == 3
+        self.size = self._find_size(shape[1:3] if self._channels_last else shape[2:], size, default_size)
+        self._output, self.dim, self._batch = self._probe(shape[0])
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Run the network; features lie where the images do."""
+        pixels = images.cpu().numpy()
+        if self._channels_last:
+            pixels = np.moveaxis(pixels, 1, 3)
+        pixels = np.ascontiguousarray(pixels)
+        step = self._batch or len(pixels)
+        parts = [self._run(pixels[start:start + step], self._output) for start in range(0, len(pixels), step)]
+        return torch.from_numpy(np.concatenate([part.reshape(len(part), -1) for (part,) in parts])).to(images.device)
+
+    def _run(self, pixels: np.ndarray, *outputs: str) -> list[np.ndarray]:
+        found: list[np.ndarray] = self._runtime.run(list(outputs), {self._input: pixels})
+        return found
+
+    def _refuse(self, reason: str) -> WeightsError:
+        return WeightsError(f"{self._path} is no network from face images to features: {reason}",
+                            "it should take one image of three channels and give one vector")
+
+    def _image_input(self) -> tuple[str, list[Any]]:
+        """Return name and shape of the input; text or None in a shape is a size that may vary."""
+        inputs = self._runtime.get_inputs()
+        if len(inputs) != 1:
+            raise self._refuse(f"it has {len(inputs)} inputs")
+        (one,) = inputs
+        if one.type != "tensor(float)":
+            raise self._refuse(f"its input is {one.type}, not tensor(float)")
+        if len(one.shape) != 4 or (3 not in (one.shape[1], one.shape[3]) and isinstance(one.shape[1], int)):
+            raise self._refuse(f"its input has the shape {'x'.join(str(n or '?') for n in one.shape) or 'of a number'}")
+        return one.name, one.shape
+
+    def _find_size(self, shape: list[Any], size: int, default_size: int) -> int:
+        fixed = {n for n in shape if isinstance(n, int)}
+        if len(fixed) > 1:
+            raise self._refuse(f"its images have {shape[1]} columns and {shape[0]} rows, which is no square")
+        if size and fixed and size not in fixed:
+            raise BadParameter(f"{self._path} takes images of {fixed.pop()} pixels, not {size}", "leave size out")
+        return fixed.pop() if fixed else size or default_size
+
+    def _probe(self, batch: Any) -> tuple[str, int, int]:
+        """Return the output that holds features, their size, and how many images are run at once; 0 for any number."""
+        if isinstance(batch, int) and batch != 1:
+            raise self._refuse(f"it takes exactly {batch} images at once")
+        names = [output.name for output in self._runtime.get_outputs() if output.type == "tensor(float)"]
+        reason = "no output is tensor(float)"
+        for n in (1,) if batch == 1 or not names else (2, 1):
+            shape = (n, self.size, self.size, 3) if self._channels_last else (n, 3, self.size, self.size)
+            try:
+                answers = self._run(np.zeros(shape, np.float32), *names) if names else []
+            except _failures() as error:
+                reason = f"it cannot be run on {'x'.join(map(str, shape))} ({_first_line(error)})"
+                continue
+            vectors = [(name, answer.size // n) for name, answer in zip(names, answers, strict=True)
+                       if answer.ndim > 1 and len(answer) == n and answer.size // n == max(answer.shape[1:]) > 1]
+            if len(vectors) == 1:
+                return *vectors[0], 0 if n == 2 else 1
+            reason = f"{len(vectors)} of its {len(names)} outputs could be features"
+        raise self._refuse(reason)
+
+
+def _open(path: Path, device: torch.device) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY            # else SFace's file alone warns a hundred times
+    options.intra_op_num_threads = torch.get_num_threads()
+    # A pool that waits by spinning takes the cores from torch's, which works in turns with it.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
+    there = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=[*there, "CPUExecutionProvider"])
+    except _failures() as error:
+        raise WeightsError(f"{path} is damaged, or no ONNX model: {_first_line(error)}",
+                           "`fsbench weights list` names files that fit") from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises; its errors have no common class of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    found = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
+    return (*found, RuntimeError, ValueError)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

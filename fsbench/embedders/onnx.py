@@ -1,0 +1,102 @@
+"""Any face recogniser that somebody saved as ONNX, run by ONNX Runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fsbench.embedders._batches import in_batches
+from fsbench.embedders._onnx_session import Session
+from fsbench.errors import BadParameter, UnknownName
+from fsbench.faces.chips import ARCFACE, cut_chips
+from fsbench.interfaces import Context, EmbedderInfo, WeightsFile
+from fsbench.registry import embedders
+from fsbench.weights import find, own
+
+Order = Literal["auto", "rgb", "bgr"]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a network wants to see: (level - mean) / std of each channel, levels from 0 to 255, red first."""
+
+    mean: tuple[float, ...] = (127.5,)
+    std: tuple[float, ...] = (127.5,)
+    order: Literal["rgb", "bgr"] = "rgb"
+
+
+ARCFACES = Preprocessing()
+KNOWN = {
+    "arcface_mbf": ARCFACES,
+    "edgeface_s": ARCFACES,
+    "mobilefacenet": Preprocessing((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    "sface": Preprocessing((0.0,), (1.0,)),              # the file subtracts and divides for itself
+}
+"""By name in the catalogue of weights."""
+
+DEFAULT, SIZE = "sface", 112
+
+
+@embedders.register("onnx")
+class Onnx:
+    """Any face recogniser saved as ONNX: sface, arcface_mbf, edgeface_s, mobilefacenet or a file of your own.
+
+    Written onnx(sface), onnx(PATH) or onnx@PATH. Of the four it is known what they want to see; of another file,
+    `size` in pixels (read from the file where it is fixed there), `mean` and `std` in levels of 0 to 255 (one number,
+    or one a channel, as 123.7/116.3/103.5, red first) and `order` of channels can be told, and are ArcFace's where they
+    are not. Faces are aligned to ArcFace's five points. On a GPU it runs there where onnxruntime-gpu is installed.
+    """
+
+    def __init__(
+        self, *, file: str = "", size: int = 0, mean: str = "", std: str = "", order: Order = "auto", context: Context,
+    ) -> None:
+        if file and context.path:
+            raise BadParameter(f"onnx is given two files: {file} and {context.path}", "write onnx(PATH)")
+        weights = _find(context.path or file or DEFAULT, context)
+        known = KNOWN.get(weights.name, ARCFACES)
+        self._device = context.device
+        self._session = Session(weights.path, size, SIZE, context.device)
+        self._mean = _levels("mean", mean, known.mean, context.device)
+        self._std = _levels("std", std, known.std, context.device)
+        self._reverse = (known.order if order == "auto" else order) == "bgr"
+        self.info = EmbedderInfo(
+            family=weights.name if weights.name in KNOWN else weights.path.stem,
+            dim=self._session.dim,
+            weights=(weights,),
+            description=f"{weights.name} (ONNX), 5-point alignment to ArcFace's template, {self._session.size} px",
+        )
+
+    @torch.inference_mode()
+    def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+        """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels -> (N, D) features, not normalised."""
+        return in_batches(self._extract, crops, landmarks, self.info.dim, self._device)
+
+    def _extract(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+        chips = cut_chips(crops, landmarks, ARCFACE, self._session.size)
+        levels = chips.mul_(255).sub_(self._mean).div_(self._std)
+        return self._session(levels.flip(1) if self._reverse else levels)
+
+
+def _find(file: str, context: Context) -> WeightsFile:
+    if file in KNOWN:
+        return find(file, context.store.root / "weights")
+    path = Path(file).expanduser()
+    if not path.exists() and len(path.parts) == 1 and not path.suffix:
+        raise UnknownName("ONNX model", file, KNOWN, "or a file: onnx(PATH)")
+    return own(path)
+
+
+def _levels(name: str, text: str, known: tuple[float, ...], device: torch.device) -> Tensor:
+    """Read one number or three; (1 or 3, 1, 1)."""
+    try:
+        values = tuple(map(float, text.split("/"))) if text else known
+    except ValueError:
+        values = ()
+    if len(values) not in (1, 3) or (name == "std" and not all(values)):
+        raise BadParameter(f"onnx({name}={text}) is not one number, or three with / between them",
+                           "write levels of 0 to 255, such as 127.5 or 123.7/116.3/103.5")
+    return torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)
