@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -66,7 +67,8 @@ class Server:
         if self.length is not None:
             request.send_header("Content-Length", self.length or str(len(body)))
         request.end_headers()
-        request.wfile.write(body[: self.breaks_after])
+        with suppress(ConnectionError):  # the client may have refused the answer by now
+            request.wfile.write(body[: self.breaks_after])
 
 
 @pytest.fixture

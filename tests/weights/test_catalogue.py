@@ -8,6 +8,7 @@ import pytest
 
 from fsbench import weights
 from fsbench.errors import UnknownName
+from fsbench.registry import embedders, parse_spec
 
 ENTRIES = pytest.mark.parametrize("entry", weights.CATALOGUE.values(), ids=lambda entry: entry.name)
 
@@ -70,3 +71,8 @@ def test_the_published_hash_is_that_of_the_real_file(name: str, weights_folder: 
 def test_listing_needs_no_torch() -> None:
     code = "import sys, fsbench.weights; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@ENTRIES
+def test_the_embedder_that_uses_it_is_there(entry: weights.Weights) -> None:
+    assert parse_spec(entry.used_by).name in embedders.names()
