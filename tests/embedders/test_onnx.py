@@ -1,0 +1,194 @@
+"""ONNX files written by hand, whose features are known in closed form: the means of the channels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from fsbench.embedders.onnx import KNOWN, Onnx
+from fsbench.errors import BadParameter, FsbenchError, UnknownName, WeightsError
+from fsbench.faces.align import TEMPLATE
+from fsbench.interfaces import Context
+from fsbench.registry import embedders
+from fsbench.weights import CATALOGUE
+
+COLOUR = (0.2, 0.5, 0.8)
+FLOAT, INT64, INTS = 1, 7, 7
+Shape = tuple[int | str, ...]
+
+
+def varint(value: int) -> bytes:
+    low, rest = value & 127, value >> 7
+    return bytes([low | 128]) + varint(rest) if rest else bytes([low])
+
+
+def field(number: int, value: int | str | bytes) -> bytes:
+    """One field of a protocol buffer."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def value_info(name: str, shape: Shape, kind: int = FLOAT) -> bytes:
+    sizes = b"".join(field(1, field(1 if isinstance(size, int) else 2, size)) for size in shape)
+    return field(1, name) + field(2, field(1, field(1, kind) + field(2, sizes)))
+
+
+def node(operator: str, given: str, answer: str, **lists: tuple[int, ...]) -> bytes:
+    attributes = b"".join(
+        field(5, field(1, name) + b"".join(field(8, item) for item in items) + field(20, INTS))
+        for name, items in lists.items()
+    )
+    return field(1, given) + field(2, answer) + field(4, operator) + attributes
+
+
+def write_model(path: Path, nodes: list[bytes], inputs: list[bytes], outputs: list[bytes]) -> Path:
+    graph = b"".join(field(1, one) for one in nodes) + field(2, "graph")
+    graph += b"".join(field(11, one) for one in inputs) + b"".join(field(12, one) for one in outputs)
+    path.write_bytes(field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 13)))
+    return path
+
+
+MEANS = [node("GlobalAveragePool", "image", "pool"), node("Flatten", "pool", "means")]
+
+
+def channel_means(path: Path, shape: Shape = ("N", 3, 16, 16)) -> Path:
+    return write_model(path, MEANS, [value_info("image", shape)], [value_info("means", (shape[0], 3))])
+
+
+def faces(n: int = 3, size: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
+    """Crops of one colour, each brighter than the one before."""
+    brightness = torch.linspace(0.5, 1, n).view(n, 1, 1, 1)
+    crops = brightness * torch.tensor(COLOUR).view(1, 3, 1, 1).expand(n, 3, size, size)
+    return crops.contiguous(), torch.from_numpy(TEMPLATE * size).expand(n, 5, 2).contiguous()
+
+
+@pytest.mark.parametrize(("params", "mean", "std", "reverse"), [
+    ({}, 127.5, 127.5, False),
+    ({"order": "bgr"}, 127.5, 127.5, True),
+    ({"mean": "0", "std": "255"}, 0, 255, False),
+    ({"mean": "10/20/30", "std": "1/2/4"}, (10, 20, 30), (1, 2, 4), False),
+    ({"mean": "10/20/30", "std": "1/2/4", "order": "bgr"}, (10, 20, 30), (1, 2, 4), True),
+])
+def test_preprocessing_by_closed_form(
+    params: dict[str, str], mean: object, std: object, reverse: bool, tmp_path: Path, context: Context,
+) -> None:
+    embedder = Onnx(file=str(channel_means(tmp_path / "mine.onnx")), context=context, **params)
+    crops, landmarks = faces()
+    expected = (crops[:, :, 0, 0] * 255 - torch.tensor(mean)) / torch.tensor(std)
+    assert torch.allclose(embedder.embed(crops, landmarks), expected.flip(1) if reverse else expected, atol=1e-3)
+    assert (embedder.info.family, embedder.info.dim, embedder.info.classes) == ("mine", 3, ())
+
+
+@pytest.mark.parametrize("batch", ["N", 1])
+def test_rows_are_independent_and_faceless_ones_are_nan(batch: int | str, tmp_path: Path, context: Context) -> None:
+    embedder = Onnx(file=str(channel_means(tmp_path / "mine.onnx", (batch, 3, 16, 16))), context=context)
+    crops, landmarks = faces(40)                         # more than one batch
+    landmarks[7] = torch.nan
+    features = embedder.embed(crops, landmarks)
+    assert features[7].isnan().all()
+    assert features.isfinite().all(1).sum() == 39
+    assert torch.allclose(features[39:], embedder.embed(crops[39:], landmarks[39:]))
+    assert embedder.embed(crops[:0], landmarks[:0]).shape == (0, 3)
+
+
+def test_channels_may_come_last(tmp_path: Path, context: Context) -> None:
+    means = node("ReduceMean", "image", "means", axes=(1, 2))
+    flat = node("Flatten", "means", "vector")
+    path = write_model(tmp_path / "last.onnx", [means, flat], [value_info("image", ("N", 24, 24, 3))],
+                       [value_info("vector", ("N", 3))])
+    crops, landmarks = faces()
+    expected = (crops[:, :, 0, 0] * 255 - 127.5) / 127.5
+    assert torch.allclose(Onnx(file=str(path), context=context).embed(crops, landmarks), expected, atol=1e-3)
+
+
+@pytest.mark.parametrize(("shape", "asked", "expected"), [
+    (("N", 3, 16, 16), 0, 16), (("N", 3, 16, 16), 16, 16), (("N", 3, "H", "W"), 0, 112), (("N", 3, "H", "W"), 48, 48),
+])
+def test_the_size_is_read_from_the_file(
+    shape: Shape, asked: int, expected: int, tmp_path: Path, context: Context,
+) -> None:
+    embedder = Onnx(file=str(channel_means(tmp_path / "mine.onnx", shape)), size=asked, context=context)
+    assert f"{expected} px" in embedder.info.description
+
+
+def test_the_output_that_is_a_vector_is_taken(tmp_path: Path, context: Context) -> None:
+    copy = node("Identity", "image", "copy")
+    path = write_model(tmp_path / "two.onnx", [*MEANS, copy], [value_info("image", ("N", 3, 16, 16))],
+                       [value_info("copy", ("N", 3, 16, 16)), value_info("means", ("N", 3))])
+    assert Onnx(file=str(path), context=context).info.dim == 3
+
+
+IMAGE, VECTOR = value_info("image", ("N", 3, 16, 16)), value_info("means", ("N", 3))
+IDENTITY = [node("Identity", "image", "means")]
+REFUSED = {
+    "rank 2": (IDENTITY, [value_info("image", ("N", 3))], [VECTOR], "shape Nx3"),
+    "four channels": (MEANS, [value_info("image", ("N", 4, 16, 16))], [value_info("means", ("N", 4))], "Nx4x16x16"),
+    "whole numbers": (IDENTITY, [value_info("image", ("N", 3, 16, 16), INT64)],
+                      [value_info("means", ("N", 3, 16, 16), INT64)], "int64"),
+    "two inputs": ([*MEANS, node("Identity", "more", "copy")], [IMAGE, value_info("more", ("N", 1))],
+                   [VECTOR, value_info("copy", ("N", 1))], "2 inputs"),
+    "no vector": (IDENTITY, [IMAGE], [value_info("means", ("N", 3, 16, 16))], "0 of its 1 outputs"),
+    "two vectors": ([*MEANS, node("Identity", "means", "again")], [IMAGE], [VECTOR, value_info("again", ("N", 3))],
+                    "2 of its 2 outputs"),
+    "no square": (MEANS, [value_info("image", ("N", 3, 16, 20))], [VECTOR], "no square"),
+    "batches of 8": (MEANS, [value_info("image", (8, 3, 16, 16))], [value_info("means", (8, 3))], "exactly 8 images"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_recogniser_is_refused_in_one_sentence(case: str, tmp_path: Path, context: Context) -> None:
+    nodes, inputs, outputs, reason = REFUSED[case]
+    path = write_model(tmp_path / "mine.onnx", nodes, inputs, outputs)
+    with pytest.raises(WeightsError, match=reason) as caught:
+        Onnx(file=str(path), context=context)
+    assert "\n" not in caught.value.message
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "truncated", "a pickle"])
+def test_files_that_are_no_onnx_are_refused_in_one_sentence(damage: str, tmp_path: Path, context: Context) -> None:
+    path = tmp_path / "mine.onnx"
+    whole = channel_means(path).read_bytes()
+    path.write_bytes({"empty": b"", "text": b"no model\n", "truncated": whole[:len(whole) // 2],
+                      "a pickle": b"\x80\x04\x95\x10\x00\x00\x00}."}[damage])
+    with pytest.raises(WeightsError, match=r"ONNX model|no network") as caught:
+        Onnx(file=str(path), context=context)
+    assert "\n" not in caught.value.message
+    assert caught.value.exit_code == 2
+
+
+def test_it_is_named_on_the_command_line(tmp_path: Path, context: Context) -> None:
+    path = channel_means(tmp_path / "mine.onnx")
+    crops, landmarks = faces()
+    found = [embedders.build(spec, context).embed(crops, landmarks)
+             for spec in (f"onnx({path})", f"onnx@{path}", f"onnx(file={path},size=16,mean=127.5,std=127.5,order=rgb)")]
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize(("spec", "error", "match"), [
+    ("onnx(sfaec)", UnknownName, "unknown ONNX model 'sfaec'"),
+    ("onnx(PATH,size=32)", BadParameter, "takes images of 16 pixels, not 32"),
+    ("onnx(PATH,mean=1/2)", BadParameter, "one number, or three"),
+    ("onnx(PATH,mean=grey)", BadParameter, "one number, or three"),
+    ("onnx(PATH,std=0)", BadParameter, "one number, or three"),
+    ("onnx(PATH,order=gbr)", BadParameter, "order"),
+    ("onnx(PATH)@PATH", BadParameter, "two files"),
+    ("onnx(nowhere/mine.onnx)", WeightsError, "no file"),
+    ("onnx(sface)", WeightsError, "sface"),
+])
+def test_what_is_typed_wrong(
+    spec: str, error: type[FsbenchError], match: str, tmp_path: Path, fresh_context: Context,
+) -> None:
+    path = channel_means(tmp_path / "mine.onnx")
+    with pytest.raises(error, match=match) as caught:
+        embedders.build(spec.replace("PATH", str(path)), fresh_context)
+    assert caught.value.hint
+
+
+def test_what_is_known_is_in_the_catalogue() -> None:
+    assert set(KNOWN) == {name for name, entry in CATALOGUE.items() if entry.file.endswith(".onnx")}
