@@ -6,8 +6,8 @@ import sys
 
 import typer
 
+from fsbench.cli import calibrate, listing, report, run, score, show
 from fsbench.cli import data as data
-from fsbench.cli import listing, report, run, show
 from fsbench.cli import weights as weights
 from fsbench.environment import quiet_openmp
 from fsbench.errors import FsbenchError
@@ -23,6 +23,8 @@ app = typer.Typer(
     "1 a fault in fsbench or a plug-in (a traceback says where).",
 )
 app.command("run")(run.run)
+app.command("score")(score.score)
+app.command("calibrate")(calibrate.calibrate)
 app.command("show")(show.show)
 app.command("report")(report.report)
 app.command("list")(listing.list_plugins)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from fsbench.datasets._photos import (
@@ -35,22 +36,38 @@ _LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, as IDENTITY/*.jpg, or as one im
 
 @dataclass(frozen=True)
 class Album:
-    """All images of a folder, also those without a face; entry i of every field belongs to image i."""
+    """All images of a folder, also those without a face; faces are looked for when somebody asks for them."""
 
     root: Path
     photos: tuple[Photo, ...]
-    rows: pd.DataFrame                                  # as in Faces.rows
-    cuts: Cuts
-    warnings: tuple[str, ...]                           # what was left out, one sentence each
+    size: int                                           # pixels, height and width of a crop
+    context: Context
+    ignored: tuple[str, ...]                            # files that are no images of a person, told in sentences
+
+    @functools.cached_property
+    def cuts(self) -> Cuts:
+        """The crops, in the order of the photos."""
+        return _cut(self.photos, self.size, f"finding faces: {self.root.name}", self.context)
+
+    @property
+    def seen(self) -> np.ndarray:
+        """Whether a face was found, (N,) bool."""
+        found: np.ndarray = self.cuts.state == USED
+        return found
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was left out, one sentence each."""
+        return (*left_out([photo.file for photo in self.photos], self.cuts.state.tolist(), _REASONS), *self.ignored)
 
     @functools.cached_property
     def faces(self) -> Faces:
-        """Those in which a face was found; raises DataError where there is none."""
-        used = self.cuts.state == USED
-        if not used.any():
-            raise DataError(f"no face was found in any of the {len(used)} images in {self.root}",
+        """The images in which a face was found; raises DataError where there is none."""
+        if not self.seen.any():
+            raise DataError(f"no face was found in any of the {len(self.photos)} images in {self.root}",
                             "use photographs in which a face is upright and at least 20 pixels wide")
-        return Faces(ImageSet(self.cuts.crops), self.rows, self.cuts.landmarks).select(used)
+        rows = _rows(self.photos).assign(**self.cuts.facts())
+        return Faces(ImageSet(self.cuts.crops), rows, self.cuts.landmarks).select(self.seen)
 
 
 def read_people(root: Path, size: int, context: Context) -> Faces:
@@ -66,7 +83,7 @@ def read_people(root: Path, size: int, context: Context) -> Faces:
 
 
 def open_album(root: Path, size: int, context: Context) -> Album:
-    """The same, with every file and what became of it; raises DataError where there is no image at all."""
+    """List the images of such a folder; raises DataError where there is none, MissingData where there is no folder."""
     files = list_files(root, _LAYOUT)
     photos = [photo for photo in files if photo.is_image]
     lost, others = outside(root), [photo.file for photo in files if not photo.is_image]
@@ -75,13 +92,21 @@ def open_album(root: Path, size: int, context: Context) -> Album:
         lost = [name for name in lost if name.endswith("/")]
     if not photos:
         raise DataError(f"{root} holds no image", _LAYOUT)
-    cuts = cut_faces(photos, [photo.sha256() for photo in photos], size, f"finding faces: {root.name}", context)
-    warnings = left_out([photo.file for photo in photos], cuts.state.tolist(), _REASONS)
+    ignored = []
     if lost:
-        warnings.append(f"not used, beside the folders of identities or without an image: {some(lost)}")
+        ignored.append(f"not used, beside the folders of identities or without an image: {some(lost)}")
     if others:
-        warnings.append(f"{len(others)} files are not images of a known kind: {some(others)}")
-    return Album(root, tuple(photos), _rows(photos).assign(**cuts.facts()), cuts, tuple(warnings))
+        ignored.append(f"{len(others)} files are not images of a known kind: {some(others)}")
+    return Album(root, tuple(photos), size, context, tuple(ignored))
+
+
+def cut_files(root: Path, files: Sequence[str], size: int, title: str, context: Context) -> Cuts:
+    """Find and align the face in each file of a folder, whoever it shows; cached by content."""
+    return _cut([Photo(root / file, file, "", "") for file in files], size, title, context)
+
+
+def _cut(photos: Sequence[Photo], size: int, title: str, context: Context) -> Cuts:
+    return cut_faces(photos, [photo.sha256() for photo in photos], size, title, context)
 
 
 def _rows(photos: Sequence[Photo]) -> pd.DataFrame:

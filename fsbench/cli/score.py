@@ -1,0 +1,102 @@
+"""`fsbench score`: outputs that any tool made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fsbench.cli import job
+
+if TYPE_CHECKING:
+    from fsbench.harness.outputs import Outputs
+
+Text = str | None
+
+
+def score(
+    outputs: Annotated[
+        list[str],
+        typer.Option(
+            help="Folder of swapped images: DIR, or NAME=DIR to name the model. May be given more than once, for "
+            "models that swapped the same pairs."
+        ),
+    ],
+    target: Annotated[
+        Path, typer.Option(help="Photographs that were swapped into: *.jpg, PERSON/*.jpg or PERSON/SESSION/*.jpg.")
+    ],
+    source: Annotated[Path, typer.Option(help="Photographs of the people whose faces were used, laid out likewise.")],
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV",
+            help="Table with the columns output, source and target: which is which. Default: by the names of the "
+            "outputs, SOURCE/TARGET.png, SOURCE_TARGET.png or SOURCE-TARGET.png; TARGET.png where there is one source.",
+        ),
+    ] = None,
+    judges: Annotated[
+        Text,
+        typer.Option(
+            "--judges", "-j",
+            help="Comma-separated recognisers that judge identity. See: fsbench list embedders. Default: dlib_resnet.",
+        ),
+    ] = None,
+    metrics: Annotated[Text, typer.Option(help="Comma-separated. See: fsbench list metrics. Default: all.")] = None,
+    gallery: Annotated[
+        Text,
+        typer.Option(help="A folder of other people (PERSON/*.jpg): more faces that an output could be taken for."),
+    ] = None,
+    size: Annotated[int, typer.Option(min=32, max=1024, help="Pixels, side of the crops that are compared.")] = 128,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="New directory for results. Default: reports/score-DATE-TIME.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted score in --out.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of intervals and maps. Default: 0.")] = None,
+    device: Annotated[Text, typer.Option(help="auto, cpu, cuda or cuda:N. Default: auto.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
+) -> None:
+    """Measure images that another tool swapped, and write the same report as fsbench run.
+
+    For example:
+
+      fsbench score --outputs simswap=results --target targets --source people
+
+      fsbench score --outputs ours --outputs theirs --target targets --source people --pairs pairs.csv
+
+    Full frames, of the size of their target, are cut exactly as the target is; other images by the face in them. An
+    output without a face counts as a failure. Two baselines stand beside: the target and the source as they are.
+    """
+    from fsbench.config import make_plan
+    from fsbench.errors import UsageError
+    from fsbench.harness import score as measure
+    from fsbench.registry import split_list
+
+    if resume and out is None:
+        raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
+    found = [_outputs(text) for text in outputs]
+    given: dict[str, object] = {
+        "metrics": tuple(split_list(metrics)) if metrics is not None else None,
+        "judges": tuple(split_list(judges)) if judges is not None else None,
+        "gallery": gallery,
+        "seed": seed,
+        "device": device,
+    }
+    plan = make_plan(
+        {"dataset": f"source={source},target={target}" + (f",pairs={pairs}" if pairs else "") + f",size={size}",
+         "models": tuple(f"{one.name}={one.folder}" for one in found)}
+        | {key: value for key, value in given.items() if value is not None}, "--")
+    place = out or job.default_out("score")
+    job.execute(
+        lambda context, command: measure.score(
+            found, source, target, plan, place, context, table=pairs, size=size, command=command, resume=resume),
+        place, device=plan.device, resume=resume, quiet=quiet)
+
+
+def _outputs(text: str) -> Outputs:
+    """Read DIR or NAME=DIR; a folder whose own name has `=` wins."""
+    from fsbench.harness.outputs import Outputs
+
+    name, sign, path = text.partition("=")
+    folder = Path(text) if Path(text).is_dir() or not sign else Path(path)
+    return Outputs.find(name if sign and folder == Path(path) else folder.absolute().name, folder)

@@ -1,0 +1,89 @@
+"""How well judges tell people apart: real images alone, no swaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from fsbench import environment, results
+from fsbench.datasets.people import open_album
+from fsbench.errors import DataError
+from fsbench.harness import records
+from fsbench.harness.gallery import gather
+from fsbench.harness.judging import Judge, Witness
+from fsbench.interfaces import Context, DatasetInfo, Faces, Split
+from fsbench.registry import datasets
+from fsbench.stats.calibration import Calibration
+from fsbench.store import write_text
+
+FILE_NAME = "calibration.json"
+SCHEMA = 1
+
+
+class CalibrationResult(results.Record):
+    """All that one `fsbench calibrate` found."""
+
+    schema_number: int = Field(SCHEMA, alias="schema")
+    created: str  # ISO 8601, UTC
+    command: str
+    environment: dict[str, Any]
+    dataset: results.DatasetRecord
+    judges: tuple[results.JudgeRecord, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def calibrate(data: str, judges: Sequence[str], context: Context, *, size: int = 128,
+              command: str = "") -> tuple[CalibrationResult, dict[str, Calibration]]:
+    """Compare the real images of a folder of people, or of a data set, under each judge; raises FsbenchError.
+
+    Of a data set those are the images that a run compares outputs with: its test split and its gallery. Returns what
+    `calibration.json` holds, and the distributions by judge.
+    """
+    built = [Judge.build(text, context) for text in dict.fromkeys(judges)]  # raises before any work
+    info, used = _read(data, size, context)
+    rows = records.reference_rows(used["test"], used.get("gallery"))
+    titled = [("held-out images", used["test"]), *([("gallery", used["gallery"])] if "gallery" in used else [])]
+    witnesses = [Witness.brief(judge, titled, rows, context) for judge in built]
+    told = tuple(records.judge_record(witness) for witness in witnesses)
+    result = CalibrationResult(
+        schema=SCHEMA,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command,
+        environment=environment.describe(context.device),
+        dataset=records.dataset_record(data, info, used),
+        judges=told,
+        warnings=(*info.warnings, *(said for judge in told for said in records.judge_warnings(judge))),
+    )
+    if all(judge.calibration is None for judge in told):
+        raise DataError(f"{data} gives no pair of one person in two sessions, or none of two people",
+                        "it needs two people or more, and two images of one of them that were not taken together")
+    found = {one.judge.name: one.calibration for one in witnesses if one.calibration is not None}
+    return result, found
+
+
+def _read(data: str, size: int, context: Context) -> tuple[DatasetInfo, dict[Split, Faces]]:
+    """Read a data set where the specification names one, else a folder."""
+    if data.partition("(")[0].partition(":")[0] in datasets.names():
+        dataset = environment.build_dataset(data, context)
+        test = dataset.faces("test")
+        used: dict[Split, Faces] = {"test": test}
+        if (gallery := gather(dataset, test, "", context)) is not None:
+            used["gallery"] = gallery
+        return dataset.info, used
+    album = open_album(Path(data).expanduser(), size, context)
+    info = DatasetInfo(
+        name="people", revision=album.faces.content_hash(), size=size, description=f"people of {album.root.name}",
+        licence="unknown: the user's own files", splits=("test",), warnings=album.warnings,
+    )
+    return info, {"test": album.faces}
+
+
+def save(result: CalibrationResult, folder: Path) -> Path:
+    """Write calibration.json atomically, and return its path."""
+    path = folder / FILE_NAME
+    write_text(path, result.model_dump_json(by_alias=True, indent=1) + "\n")
+    return path

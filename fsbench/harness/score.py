@@ -1,0 +1,217 @@
+"""Outputs that any tool made, measured like those of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fsbench import results
+from fsbench.config import Plan, parse_pipeline
+from fsbench.datasets.people import Album, open_album
+from fsbench.errors import DataError, UsageError
+from fsbench.harness import records
+from fsbench.harness.bench import assess, conclude, prepare
+from fsbench.harness.folder import RunFolder
+from fsbench.harness.gallery import gather
+from fsbench.harness.judging import Judge
+from fsbench.harness.matching import Match, by_name, by_table
+from fsbench.harness.obtain import build, obtain
+from fsbench.harness.outputs import Outputs
+from fsbench.harness.pairs import N_REFERENCES, Group, Pairs
+from fsbench.harness.swapping import swap_all
+from fsbench.images import ImageSet
+from fsbench.interfaces import Context, DatasetInfo, Faces, Source, Split, Truth
+from fsbench.registry import metrics
+from fsbench.store import fingerprint
+
+BASELINES = ("copy_target", "copy_source")
+
+NOTES = (
+    "outputs are files of another tool: one of the size of its target's photograph was cut exactly as that photograph "
+    "was, any other by the face that was found in it",
+    "the references of a source are all of its images, also those that the tool was shown",
+)
+
+
+@dataclass(frozen=True)
+class People:
+    """The data set that outputs are measured on: the images of sources and targets, all in the test split."""
+
+    info: DatasetInfo
+    test: Faces
+    sources: Mapping[str, np.ndarray]                    # identity -> rows of the test split
+    targets: Mapping[int, int]                           # image of the album of targets -> row of the test split
+
+    def faces(self, split: Split) -> Faces:
+        """Return the test split; raises DataError for the others."""
+        if split != "test":
+            raise DataError(f"{self.info.name} has no split {split!r}", "it has test")
+        return self.test
+
+    def truth(self, source: str, targets: Faces) -> Truth | None:
+        """Return None: nobody knows the exact answer for photographs."""
+        return None
+
+
+def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, out: Path, context: Context, *,
+          table: Path | None = None, size: int = 128, command: str = "", resume: bool = False) -> results.RunResult:
+    """Measure outputs that exist already and leave the files of `fsbench.results` in `out`; raises FsbenchError.
+
+    `source` and `target` are folders of people (`fsbench.datasets.people`); names of the outputs, or the CSV file
+    `table`, say which is which. The pairs are those that there are outputs of, the same for all folders of outputs.
+    """
+    started = time.monotonic()
+    _check([one.name for one in outputs], plan, context)
+    folder = RunFolder(out)
+    folder.check(plan, resume)
+    givers = open_album(source, size, context)
+    scenes = givers if source.resolve() == target.resolve() else open_album(target, size, context)
+    found = _match(outputs, givers, scenes, table)
+    people = _people(givers, scenes)
+    warnings = _warnings(givers, scenes, people)
+    kept, lost = _scorable(found[0], scenes)
+    if lost:
+        warnings.append(f"{len(lost)} of {len(found[0])} pairs left out, no face found in the target: {lost[0]}")
+    pairs = _pairs(kept, people, "the outputs that there are, " + ("by their names" if table is None else "by a table"))
+
+    used: dict[Split, Faces] = {"test": people.test}
+    if (strangers := gather(people, people.test, plan.gallery, context)) is not None:
+        used["gallery"] = strangers
+    bench = prepare(plan, pairs, people.test, used.get("gallery"), context)
+    folder.begin(plan)
+    context.log(f"results go to {out}")
+    folder.write_inputs(pairs)
+    done = [assess(bench, *_baseline(name, plan, people, pairs, context), folder) for name in BASELINES]
+    order = [(match.source, match.target) for match in kept]
+    for one, matches in zip(outputs, found, strict=True):
+        number = {(match.source, match.target): match.output for match in matches}
+        images, n_own = one.cut([(number[pair], pair[1]) for pair in order], scenes, context)
+        record = results.ModelRecord(
+            name=one.name, spec=str(one.folder), kind="precomputed", summary="images that another tool made",
+            notes=(f"{n_own} of {len(order)} outputs were cut by their own face, the others like their target",),
+        )
+        done.append(assess(bench, record, images, folder))
+        if n := done[-1].record.n_no_face:
+            warnings.append(f"{one.name}: no face was found in {n} of {len(order)} outputs")
+    return conclude(bench, done, folder, records.dataset_record(plan.dataset, people.info, used), used,
+                    command=command, started=started, warnings=warnings)
+
+
+def _check(names: Sequence[str], plan: Plan, context: Context) -> None:
+    """Raise UsageError for what does not exist or cannot be read, before any work."""
+    for name in names:
+        if names.count(name) > 1 or name in BASELINES:
+            whose = "a baseline" if name in BASELINES else "two folders of outputs"
+            raise UsageError(f"{name} is the name of {whose}", "give each its own name: --outputs NAME=DIR")
+    for name in plan.metrics:
+        metrics.build(name, context)
+    for text in plan.judges:
+        Judge.build(text, context)
+
+
+def _match(outputs: Sequence[Outputs], givers: Album, scenes: Album, table: Path | None) -> list[list[Match]]:
+    """Match every folder of outputs; raises DataError where they are not of the same pairs."""
+    targets = [photo.file for photo in scenes.photos]
+    if table is None:
+        found = [by_name(one.files, list(dict.fromkeys(photo.identity for photo in givers.photos)), targets)
+                 for one in outputs]
+    else:
+        sources = {photo.file: photo.identity for photo in givers.photos}
+        found = [by_table(table, one.files, sources, targets) for one in outputs]
+    pairs = [{(match.source, match.target) for match in matches} for matches in found]
+    for one, own in zip(outputs[1:], pairs[1:], strict=True):
+        for less, more, named in ((own, pairs[0], one), (pairs[0], own, outputs[0])):
+            if missing := sorted(more - less):
+                source, target = missing[0]
+                raise DataError(f"{named.name} has no output of {source} in {targets[target]}, another folder has",
+                                "a table compares models on the same pairs: name them with --pairs, or score each "
+                                "folder apart")
+    return found
+
+
+def _people(givers: Album, scenes: Album) -> People:
+    """Put sources and targets together; an image that is in both folders stands once."""
+    target_images = np.flatnonzero(scenes.seen)
+    faces, targets = scenes.faces, {int(image): row for row, image in enumerate(target_images)}
+    if givers is not scenes:
+        known = set(_content(faces))
+        new = [content not in known for content in _content(givers.faces)]
+        faces = _join(faces, givers.faces.select(np.array(new, bool)))
+    names = givers.faces.identities
+    owner = faces.rows["identity"].to_numpy()
+    content = fingerprint([faces.crops.content_hash(), faces.rows["id"].tolist()])
+    info = DatasetInfo(
+        name="score", revision=content, size=faces.crops.pixels.shape[1],
+        description=f"people of {givers.root.name} in photographs of {scenes.root.name}",
+        licence="unknown: the user's own files", splits=("test",), notes=NOTES,
+    )
+    return People(info, faces, {name: np.flatnonzero(owner == name) for name in names}, targets)
+
+
+def _content(faces: Faces) -> list[tuple[str, bytes]]:
+    """Who each image shows, and a hash of its pixels."""
+    return [(str(identity), hashlib.sha256(pixels).digest())
+            for identity, pixels in zip(faces.rows["identity"], faces.crops.pixels, strict=True)]
+
+
+def _join(targets: Faces, sources: Faces) -> Faces:
+    """Targets, then sources; ids that both have get a mark."""
+    rows = sources.rows.copy()
+    taken = rows["id"].isin(targets.rows["id"])
+    rows["id"] = rows["id"].where(~taken, rows["id"] + "~source")
+    return Faces(ImageSet(np.concatenate([targets.crops.pixels, sources.crops.pixels])),
+                 pd.concat([targets.rows, rows], ignore_index=True),
+                 np.concatenate([targets.landmarks, sources.landmarks]))
+
+
+def _scorable(matches: Sequence[Match], scenes: Album) -> tuple[list[Match], list[str]]:
+    """Matches source by source, in the order of the targets, and the files of targets without a face."""
+    place = {name: k for k, name in enumerate(dict.fromkeys(match.source for match in matches))}
+    kept = sorted((match for match in matches if scenes.seen[match.target]),
+                  key=lambda match: (place[match.source], match.target))
+    if not kept:
+        raise DataError("no face was found in any of the targets", "are these the photographs that were swapped into?")
+    return kept, [scenes.photos[match.target].file for match in matches if not scenes.seen[match.target]]
+
+
+def _pairs(matches: Sequence[Match], people: People, rule: str) -> Pairs:
+    groups = []
+    for name in dict.fromkeys(match.source for match in matches):
+        own = people.sources.get(name, np.empty(0, np.int64))
+        if len(own) == 0:
+            raise DataError(f"no face was found in any image of the source {name}",
+                            "add a photograph in which the face is upright and at least 20 pixels wide")
+        shown = own[np.unique(np.linspace(0, len(own) - 1, N_REFERENCES).round().astype(int))]
+        index = np.array([people.targets[match.target] for match in matches if match.source == name])
+        groups.append(Group(Source(name, people.test.crops[shown]), index, people.test.select(index), None))
+    return Pairs(tuple(groups), rule)
+
+
+def _warnings(givers: Album, scenes: Album, people: People) -> list[str]:
+    """Say what in the data limits what the numbers mean."""
+    albums = {"source": givers} | ({} if scenes is givers else {"target": scenes})
+    said = [f"{role}: {warning}" for role, album in albums.items() for warning in album.warnings]
+    for role, album in albums.items():
+        flat = sum(photo.file == photo.path.name for photo in album.photos)
+        if flat > 1:
+            said.append(f"{role}: {flat} images lie in no folder of a person, so each is taken for another person; if "
+                        "some show the same, lay them out as PERSON/*.jpg")
+    sessions = people.test.rows.groupby("identity", sort=False)["session"].nunique()
+    few = sessions[sessions < records.FEW_SESSIONS]
+    if len(few):
+        said.append(f"{len(few)} of {len(sessions)} people have fewer than {records.FEW_SESSIONS} sessions: intervals "
+                    "are rough, or there are none")
+    return said
+
+
+def _baseline(name: str, plan: Plan, people: People, pairs: Pairs,
+              context: Context) -> tuple[results.ModelRecord, ImageSet]:
+    model = obtain(build(parse_pipeline(name), context), lambda: people.test, plan.budget, plan.seed, context)
+    outputs, seconds = swap_all(model, pairs, context)
+    return records.model_record(model, seconds), outputs

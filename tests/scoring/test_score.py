@@ -1,0 +1,193 @@
+"""Outputs made elsewhere, of painted people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fsbench.config import Plan
+from fsbench.errors import DataError, MissingData, UsageError
+from fsbench.harness.outputs import Outputs
+from fsbench.harness.score import score
+from fsbench.images import read_image, write_png
+from fsbench.interfaces import Context
+from fsbench.results import RunResult
+
+Photograph = Callable[..., None]
+SIZE = 64
+PLAN = Plan(judges=("colour",), metrics=("id_similarity", "id_nearer_source"), resamples=100)
+TARGETS = 4
+
+
+@pytest.fixture
+def folders(tmp_path: Path, photograph: Photograph) -> Path:
+    """Two sources of three images, four targets of eve in two sessions, and outputs `good` and `lazy`."""
+    for k, name in enumerate(("ann", "bob")):
+        for i in range(3):
+            photograph(tmp_path / "people" / name / f"{i}.png", name, 10 * k + i)
+    for i in range(TARGETS):
+        target = tmp_path / "targets" / "eve" / f"s{i // 2}" / f"{i}.png"
+        photograph(target, "eve", 100 + i, first=100 + 20 * i)
+        for name in ("ann", "bob"):
+            photograph(tmp_path / "good" / f"{name}_{i}.png", name, 200 + i)
+            copy = read_image(target)
+            copy[0, 0] = 255                             # its own face would be found elsewhere
+            write_png(tmp_path / "lazy" / name / f"eve/s{i // 2}/{i}.png", copy)
+    return tmp_path
+
+
+def run(folders: Path, context: Context, *names: str, **more: object) -> RunResult:
+    outputs = [Outputs.find(name, folders / name) for name in names]
+    return score(outputs, folders / "people", folders / "targets", PLAN, folders / "out", context, size=SIZE,
+                 **more)  # type: ignore[arg-type]
+
+
+def value(result: RunResult, model: str, metric: str) -> float:
+    (found,) = result.find(model, metric)
+    assert found.value is not None
+    return found.value
+
+
+def test_outputs_are_measured_beside_the_baselines(folders: Path, fresh_context: Context) -> None:
+    result = run(folders, fresh_context, "good", "lazy", command="fsbench score")
+    assert [(model.name, model.kind) for model in result.models] == [
+        ("copy_target", "baseline"), ("copy_source", "baseline"), ("good", "precomputed"), ("lazy", "precomputed")]
+    assert value(result, "good", "id_similarity") > 0.95
+    assert value(result, "good", "id_nearer_source") == 100
+    assert value(result, "lazy", "id_nearer_source") == 0
+    assert value(result, "lazy", "id_similarity") == pytest.approx(value(result, "copy_target", "id_similarity"))
+    assert result.protocol.n_pairs == 2 * TARGETS
+    samples = pd.read_parquet(folders / "out" / "samples.parquet")
+    assert len(samples) == 4 * 2 * TARGETS
+    assert samples["source"].unique().tolist() == ["ann", "bob"]
+    references = pd.read_parquet(folders / "out" / "references.parquet")
+    assert references["identity"].value_counts().to_dict() == {"eve": 4, "ann": 3, "bob": 3}
+    assert [rank.model for rank in result.ranking.ranks] == ["good", "lazy"]
+    assert {record.identity: record.n_sessions for record in result.dataset.identities} == {
+        "eve": 2, "ann": 3, "bob": 3}
+
+
+def test_a_full_frame_is_cut_like_its_target_and_a_crop_by_its_own_face(folders: Path, fresh_context: Context) -> None:
+    for path in sorted((folders / "lazy").rglob("*.png")):
+        whole = read_image(path)
+        photo = np.zeros((160, 180, 3), np.uint8) + np.uint8(70)
+        photo[40:120, 40:140] = whole
+        photo[0, 0] = 128
+        write_png(folders / "padded" / path.relative_to(folders / "lazy"), photo)
+    result = run(folders, fresh_context, "lazy", "padded")
+    for source in ("ann", "bob"):
+        for target in sorted((folders / "out/inputs/target").rglob("*.png")):
+            inside = target.relative_to(folders / "out/inputs/target")
+            lazy = read_image(folders / "out/outputs/lazy" / source / inside)
+            assert np.array_equal(lazy, read_image(target))
+            assert not np.array_equal(lazy, read_image(folders / "out/outputs/padded" / source / inside))
+    notes = {model.name: model.notes for model in result.models}
+    assert notes["lazy"] == ("0 of 8 outputs were cut by their own face, the others like their target",)
+    assert notes["padded"] == ("8 of 8 outputs were cut by their own face, the others like their target",)
+
+
+@pytest.mark.parametrize("size", [(80, 100), (50, 30), (200, 90)])
+def test_an_output_without_a_face_is_counted(
+    folders: Path, fresh_context: Context, size: tuple[int, int], photograph: Photograph,
+) -> None:
+    photograph(folders / "good" / "bob_3.png", "nobody", 0, size=size)
+    result = run(folders, fresh_context, "good")
+    assert result.models[-1].n_no_face == 1
+    assert "good: no face was found in 1 of 8 outputs" in result.warnings
+    (nearer,) = result.find("good", "id_nearer_source")
+    assert nearer.n_total == 8
+
+
+def test_a_target_without_a_face_is_left_out_and_told(
+    folders: Path, fresh_context: Context, photograph: Photograph,
+) -> None:
+    photograph(folders / "targets/eve/s1/3.png", "nobody", 0)
+    result = run(folders, fresh_context, "good")
+    assert result.protocol.n_pairs == 6
+    assert "2 of 8 pairs left out, no face found in the target: eve/s1/3.png" in result.warnings
+
+
+def test_a_source_without_a_face_is_an_error(folders: Path, fresh_context: Context, photograph: Photograph) -> None:
+    for path in (folders / "people/ann").iterdir():
+        photograph(path, "nobody", 0)
+    with pytest.raises(DataError, match="no face was found in any image of the source ann"):
+        run(folders, fresh_context, "good")
+
+
+def test_models_have_the_same_pairs(folders: Path, fresh_context: Context) -> None:
+    (folders / "lazy/bob/eve/s0/1.png").unlink()
+    for names, less in ((("good", "lazy"), "lazy"), (("lazy", "good"), "lazy")):
+        with pytest.raises(DataError, match=f"{less} has no output of bob in eve/s0/1.png"):
+            run(folders, fresh_context, *names)
+
+
+def test_a_table_says_what_names_do_not(folders: Path, fresh_context: Context, photograph: Photograph) -> None:
+    for i in range(TARGETS):
+        photograph(folders / "odd" / f"{i:04d}.png", "ann", i)
+    lines = [f"{i:04d},ann,{TARGETS - 1 - i}" for i in range(TARGETS)]
+    (folders / "pairs.csv").write_text("\n".join(["output,source,target", *lines]))
+    result = run(folders, fresh_context, "odd", table=folders / "pairs.csv")
+    assert result.protocol.n_pairs == TARGETS
+    assert result.protocol.pairing.endswith("by a table")
+    first = read_image(folders / "out/outputs/odd/ann/eve/s0/0.png")
+    assert first.mean((0, 1))[0] > 150
+
+
+def test_one_folder_for_sources_and_targets(folders: Path, fresh_context: Context, photograph: Photograph) -> None:
+    for i in range(3):
+        photograph(folders / "swap" / "ann" / f"bob/{i}.png", "ann", i)
+    result = score([Outputs.find("swap", folders / "swap")], folders / "people", folders / "people", PLAN,
+                   folders / "out", fresh_context, size=SIZE)
+    references = pd.read_parquet(folders / "out" / "references.parquet")
+    assert len(references) == 6
+    assert value(result, "swap", "id_nearer_source") == 100
+
+
+def test_an_image_in_both_folders_stands_once(folders: Path, fresh_context: Context, photograph: Photograph) -> None:
+    for i in range(2):
+        copy = folders / "targets" / "ann" / f"{i}.png"
+        copy.parent.mkdir(exist_ok=True)
+        copy.write_bytes((folders / "people/ann" / f"{i}.png").read_bytes())
+    photograph(folders / "targets" / "ann" / "2.png", "ann", 900)  # another picture of that name
+    run(folders, fresh_context, "lazy")
+    ids = pd.read_parquet(folders / "out" / "references.parquet")["id"]
+    assert sorted(ids[ids.str.startswith("ann")]) == ["ann/0", "ann/1", "ann/2", "ann/2~source"]
+
+
+def test_flat_folders_are_warned_of(folders: Path, fresh_context: Context, photograph: Photograph) -> None:
+    for i in range(2):
+        photograph(folders / "flat" / f"{i}.png", "eve", i)
+        photograph(folders / "swap" / f"ann_{i}.png", "ann", i)
+    result = score([Outputs.find("swap", folders / "swap")], folders / "people", folders / "flat", PLAN,
+                   folders / "out", fresh_context, size=SIZE)
+    assert any(warning.startswith("target: 2 images lie in no folder of a person") for warning in result.warnings)
+    assert sum("sessions" in warning for warning in result.warnings) == 1
+
+
+def test_what_is_wrong_is_found_before_any_face_is_looked_for(
+    folders: Path, fresh_context: Context, monkeypatch: pytest.MonkeyPatch, photograph: Photograph,
+) -> None:
+    monkeypatch.setattr("fsbench.faces.detect.Detector", None)
+    photograph(folders / "good" / "what.png", "ann", 0)
+    with pytest.raises(DataError, match=r"what.png: its name does not say"):
+        run(folders, fresh_context, "good")
+    outputs = Outputs.find("lazy", folders / "lazy")
+    for names in (["lazy", "lazy"], ["copy_target"]):
+        with pytest.raises(UsageError, match="is the name of"):
+            score([Outputs(name, outputs.folder, outputs.files) for name in names], folders / "people",
+                  folders / "targets", PLAN, folders / "out", fresh_context)
+    with pytest.raises(UsageError, match="unknown embedder"):
+        score([outputs], folders / "people", folders / "targets", Plan(judges=("nobody",)), folders / "out",
+              fresh_context)
+    assert not (folders / "out").exists()
+
+
+def test_outputs_have_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(MissingData, match="there is no folder"):
+        Outputs.find("x", tmp_path / "x")
+    with pytest.raises(DataError, match="holds no image"):
+        Outputs.find("x", tmp_path)
