@@ -135,8 +135,8 @@ def mean_without_self(people: People) -> float:
 
 def finite(tables: Sequence[np.ndarray]) -> np.ndarray:
     """All numbers in some tables; 0 and 1 where there is none, so that there always is a range."""
-    seen = np.concatenate([np.zeros(0), *(table[np.isfinite(table)] for table in tables)])
-    return seen if seen.size else np.array([0.0, 1.0])
+    seen = [table[np.isfinite(table)] for table in tables]
+    return np.concatenate(seen) if any(map(len, seen)) else np.array([0.0, 1.0])
 
 
 def _sums(people: People, groups: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:

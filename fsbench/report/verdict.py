@@ -66,7 +66,7 @@ def _nearer(run: Run, model: ModelRecord, column: Column) -> str:
         if other.metric.name == NEARER and other.judge == column.judge:
             for entry in run.scored([model], other):
                 share = number(entry.value, other.metric.digits)
-                return f" {share} % of its outputs are nearer to the source than to the target."
+                return f" {share}\N{NO-BREAK SPACE}% of its outputs are nearer to the source than to the target."
     return ""
 
 
