@@ -1,6 +1,7 @@
 """Where a run happens: folders, device, threads, versions. The only reader of environment variables.
 
-FSBENCH_CACHE   cache of rendered images, features and trained models (default: the platform's user cache folder)
+FSBENCH_CACHE   cache of rendered images, features, trained models and pretrained weights (default: the platform's user
+                cache folder)
 FSBENCH_DATA    folder that holds data sets which cannot be redistributed (default: the platform's user data folder)
 """
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
     from fsbench.interfaces import Context, Dataset, Progress
 
-PACKAGES = ("fsbench", "torch", "torchvision", "facenet-pytorch", "numpy", "scipy", "scikit-image", "pillow")
+PACKAGES = ("fsbench", "torch", "torchvision", "facenet-pytorch", "numpy", "scipy", "scikit-image", "pillow",
+            "onnxruntime", "umap-learn")
 
 
 def quiet_openmp() -> None:

@@ -37,6 +37,16 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def refused(error: OSError, path: Path) -> OutputError:
+    """Return what to raise where a disk does not take `path`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return OutputError(
+            f"no space left on the disk that holds {path.parent}",
+            "free some space, or point --out and FSBENCH_CACHE elsewhere; finished work is kept",
+        )
+    return OutputError(f"cannot write {path}: {error.strerror}", "choose another --out or FSBENCH_CACHE")
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed to disk and renamed, on failure removed.
@@ -51,12 +61,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutputError(
-                f"no space left on the disk that holds {path.parent}",
-                "free some space, or point --out and FSBENCH_CACHE elsewhere; finished work is kept",
-            ) from error
-        raise OutputError(f"cannot write {path}: {error.strerror}", "choose another --out or FSBENCH_CACHE") from error
+        raise refused(error, path) from error
     finally:
         with suppress(OSError):  # where the folder itself is unusable, the error above is the one to tell
             partial.unlink(missing_ok=True)

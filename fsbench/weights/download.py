@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import http.client
 import urllib.error
 import urllib.request
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fsbench.errors import FsbenchError, OutputError, WeightsError
-from fsbench.store import atomic_path, write_text
+from fsbench.errors import FsbenchError, WeightsError
+from fsbench.store import atomic_path, refused, write_text
 
 if TYPE_CHECKING:
     from fsbench.interfaces import Progress
@@ -74,12 +73,7 @@ def _receive(url: str, partial: Path, progress: Progress) -> None:
             written = partial.stat().st_size
         except OSError as error:
             discard(partial)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise OutputError(
-                    f"no space left on the disk that holds {partial.parent}",
-                    "free some space, or point FSBENCH_CACHE elsewhere",
-                ) from error
-            raise OutputError(f"cannot write {partial}: {error.strerror}", "choose another FSBENCH_CACHE") from error
+            raise refused(error, partial) from error
     if done != total:
         raise WeightsError(f"the connection ended after {done:,} of {total:,} bytes", _GOES_ON)
     if written != total:
