@@ -22,7 +22,6 @@ from fsbench.stats.ranking import CONTESTANTS
 THUMBNAIL = 128  # pixels, the longer edge
 SPREAD, SPREAD_BASELINE = 4, 2  # rows per direction of a contestant and of a baseline
 EXTREMES = 4  # worst and best rows
-SOURCES = 4  # source people that are shown, where there are more
 COMPARED = 3  # rows per direction in the table of all models
 
 
@@ -124,7 +123,7 @@ def _gallery(run: Run, album: Album, model: ModelRecord) -> Gallery:
     column = run.headline
     contestant = model.kind in CONTESTANTS
     groups = []
-    for source, part in _by_source(rows):
+    for source, part in _by_source(run, rows):
         chosen = part.iloc[_spread_over_sessions(part, SPREAD if contestant else SPREAD_BASELINE)]
         groups.append((f"{source} into other people, evenly over sessions", _strips(album, chosen, column)))
     if column is not None and contestant:
@@ -136,11 +135,10 @@ def _gallery(run: Run, album: Album, model: ModelRecord) -> Gallery:
     return Gallery(model, tuple(groups))
 
 
-def _by_source(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """Samples of at most SOURCES source people, evenly chosen."""
-    names = rows["source"].unique()
-    chosen = names[np.linspace(0, len(names) - 1, min(len(names), SOURCES)).round().astype(int)]
-    return [(str(name), rows[rows["source"] == name]) for name in chosen]
+def _by_source(run: Run, rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """Samples of each source person that is shown."""
+    parts = ((name, rows[rows["source"] == name]) for name in run.sources)
+    return [(name, part) for name, part in parts if len(part)]
 
 
 def _spread_over_sessions(rows: pd.DataFrame, count: int) -> list[int]:
@@ -178,7 +176,7 @@ def comparisons(run: Run, album: Album, models: Sequence[ModelRecord]) -> list[C
         return []
     first = next(iter(tables.values()))
     found = []
-    for _, part in _by_source(first):
+    for _, part in _by_source(run, first):
         for _, row in part.iloc[_spread_over_sessions(part, COMPARED)].iterrows():
             answers = []
             for name, table in tables.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from fsbench.report.run import Run
@@ -13,7 +12,6 @@ from fsbench.results import ModelRecord
 
 NAMES = 12  # people that a chart names; the others are counted together
 OFTENEST = 5  # look-alikes that the table names, counted among the first five of every image
-SOURCES = 4  # source people that are shown, where there are more
 OTHERS = "all others"
 
 
@@ -47,16 +45,11 @@ class Chart:
 
 def charts(run: Run, judge: str, models: Sequence[ModelRecord]) -> list[Chart]:
     """Return a chart for each of a few source people; none where the judge can name nobody."""
-    if run.lookalikes.empty or run.references is None or run.samples.empty:
+    if run.lookalikes.empty or run.references is None:
         return []
     seen = run.lookalikes[(run.lookalikes["judge"] == judge) & (run.lookalikes["rank"] <= OFTENEST)]
-    sources = run.samples["source"].unique()
-    chosen = sources[np.linspace(0, len(sources) - 1, min(len(sources), SOURCES)).round().astype(int)]
-    named = (
-        (source, {title: part for title, part in _of_source(run, seen, source, models) if len(part)})
-        for source in chosen
-    )
-    return [_chart(source, parts) for source, parts in named if parts]
+    parts = ((source, dict(_of_source(run, seen, source, models))) for source in run.sources)
+    return [_chart(source, named) for source, named in parts if named]
 
 
 def _of_source(
@@ -65,13 +58,13 @@ def _of_source(
     """What was said of the held-out images of a person, and of the outputs that should show this person."""
     assert run.references is not None
     real = (run.references["identity"] == source) & (run.references["split"] == "test")
-    yield "real images", _among(seen[seen["model"] == ""], real)
-    for model in models:
-        yield model.name, _among(seen[seen["model"] == model.name], run.of(model.name)["source"] == source)
-
-
-def _among(seen: pd.DataFrame, wanted: pd.Series[bool]) -> pd.DataFrame:
-    return seen[wanted.to_numpy()[seen["row"]]]
+    kinds = [("", "real images", real)]
+    kinds += [(model.name, model.name, run.of(model.name)["source"] == source) for model in models]
+    for model, title, wanted in kinds:
+        said = seen[seen["model"] == model]
+        part = said[wanted.to_numpy()[said["row"]]]
+        if (part["rank"] == 1).any():
+            yield title, part
 
 
 def _chart(source: str, parts: dict[str, pd.DataFrame]) -> Chart:

@@ -18,6 +18,7 @@ from fsbench.stats.ranking import CONTESTANTS
 HEADLINE = "id_similarity"
 NOTHING_SWAPPED = "copy_target"
 REFERENCES = "references"
+SOURCES = 4  # source people whose pictures and look-alikes are shown, where there are more
 
 Features = Mapping[str, np.ndarray]
 
@@ -61,6 +62,13 @@ class Run:
     def contestants(self) -> list[ModelRecord]:
         """Models that are compared, as opposed to ceilings and baselines."""
         return [model for model in self.result.models if model.kind in CONTESTANTS]
+
+    @property
+    def sources(self) -> list[str]:
+        """The source people that are shown one by one, evenly chosen."""
+        names: np.ndarray = np.array([]) if self.samples.empty else self.samples["source"].unique()
+        chosen = np.linspace(0, len(names) - 1, min(len(names), SOURCES)).round().astype(int)
+        return [str(names[i]) for i in chosen]
 
     @property
     def judges(self) -> list[JudgeRecord]:

@@ -45,9 +45,9 @@ def draw_all(run: Run) -> Slices | None:
     return Slices(
         column,
         against(run, column, YAW, 1.7 * WIDTH) if YAW in known else None,
-        _sessions(run, column) if len(sessions) > 1 else None,
+        _sessions(run, column) if len(sessions) > 1 and run.contestants else None,
         len(sessions),
-        _switches(run, column, switches) if switches else None,
+        _switches(run, column, switches) if switches and run.contestants else None,
         tuple(against(run, column, tag, WIDTH) for tag in others),
     )
 
@@ -121,7 +121,7 @@ def _mean_and_interval(axes: Axes, run: Run, rows: pd.DataFrame, column: Column,
 
 def _sessions(run: Run, column: Column) -> Markup:
     """Means by session of the target, the hardest first."""
-    shown = run.contestants or run.result.models
+    shown = run.contestants
     rows = run.samples[run.samples["model"].isin([model.name for model in shown])]
     means = rows.groupby(["identity", "session", "model"])[column.key].mean().unstack("model")
     harder = means.mean(axis=1) * (1 if column.metric.direction == "higher" else -1)
@@ -138,9 +138,9 @@ def _sessions(run: Run, column: Column) -> Markup:
 
 
 def _side_by_side(run: Run) -> list[tuple[ModelRecord, float]]:
-    """Contestants, or all models where there is none, and where they stand about a line."""
-    shown = run.contestants or list(run.result.models)
-    return list(zip(shown, 0.6 * (np.arange(len(shown)) - (len(shown) - 1) / 2) / max(len(shown), 1), strict=True))
+    """The contestants, and where they stand about a line."""
+    n = len(run.contestants)
+    return list(zip(run.contestants, 0.6 * (np.arange(n) - (n - 1) / 2) / n, strict=True))
 
 
 def _height(run: Run, n_lines: int) -> float:
