@@ -14,7 +14,7 @@ from fsbench.errors import BadParameter, WeightsError
 if TYPE_CHECKING:
     import onnxruntime
 
-_ERRORS_ONLY = 3
+_FATAL_ONLY = 4                                         # else SFace's file warns a hundred times, and probing may fail
 
 
 class Session:
@@ -95,7 +95,7 @@ def _open(path: Path, device: torch.device) -> onnxruntime.InferenceSession:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY            # else SFace's file alone warns a hundred times
+    options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = torch.get_num_threads()
     # A pool that waits by spinning takes the cores from torch's, which works in turns with it.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

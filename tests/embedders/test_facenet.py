@@ -145,9 +145,15 @@ def damaged(kind: str, release: Path, network: InceptionResnetV1, path: Path) ->
 
 
 @pytest.mark.parametrize(("kind", "match"), [
-    ("empty", "damaged"), ("truncated", "damaged"), ("text", "damaged"), ("a list", "no table"),
-    ("a module", "damaged"), ("other architecture", "does not hold FaceNet"), ("one layer missing", r"block8\.conv2d\.bias is not there"),
-    ("no tensor", r"block8\.conv2d\.bias"), ("other classes", "logits.weight is 10x512 instead of 8631x512"),
+    ("empty", "damaged"),
+    ("truncated", "damaged"),
+    ("text", "damaged"),
+    ("a list", "no table"),
+    ("a module", "damaged"),
+    ("other architecture", "does not hold FaceNet"),
+    ("one layer missing", r"block8\.conv2d\.bias is not there"),
+    ("no tensor", r"block8\.conv2d\.bias"),
+    ("other classes", r"logits\.weight is 10x512 instead of 8631x512"),
 ])
 def test_what_is_no_facenet_is_refused_in_one_sentence(
     kind: str, match: str, release: Path, network: InceptionResnetV1, tmp_path: Path, context: Context,
