@@ -17,9 +17,10 @@ ROOT = Path(__file__).parents[1]
 SNIPPETS = re.findall(r"^```python\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
 def test_the_plugins_in_contributing_keep_their_contracts(number: int, context: Context) -> None:
-    before = {shelf: dict(shelf._entries) for shelf in (registry.swappers, registry.metrics, registry.datasets)}
+    shelves = (registry.swappers, registry.metrics, registry.datasets, registry.embedders)
+    before = {shelf: dict(shelf._entries) for shelf in shelves}
     names: dict[str, object] = {"__name__": f"contributing_{number}"}
     try:
         exec(compile(SNIPPETS[number], "CONTRIBUTING.md", "exec"), names)
