@@ -78,7 +78,7 @@ class Vggface2:
     def _network(self) -> Network:
         with torch.inference_mode(False):                # read inside of `embed`, it could have no gradients afterwards
             network = read_network(self.info.weights[0].path, self._architecture).to(self._device)
-            return network.to(memory_format=torch.channels_last)  # a third faster on a CPU
+            return network.to(memory_format=torch.channels_last)  # 1.4 times as fast on a CPU
 
     @torch.inference_mode()
     def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
