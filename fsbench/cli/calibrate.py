@@ -11,7 +11,6 @@ import typer
 
 if TYPE_CHECKING:
     from fsbench.harness.calibrate import CalibrationResult
-    from fsbench.results import CalibrationRecord
 
 
 def calibrate(
@@ -28,7 +27,8 @@ def calibrate(
     ] = "dlib_resnet",
     size: Annotated[int, typer.Option(min=32, max=1024, help="Pixels, side of the crops of a folder.")] = 128,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Directory for calibration.json. Default: no file.")
+        Path | None,
+        typer.Option("--out", "-o", help="Directory for calibration.json and calibration.html. Default: no files."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     data_root: Annotated[
@@ -57,14 +57,25 @@ def calibrate(
     with stages(quiet) as shown:
         context = make_context(device, data_root, shown.stage, shown.log)
         command = shlex.join(["fsbench", *sys.argv[1:]])
-        result, _ = measure.calibrate(data, split_list(judges), context, size=size, command=command)
-        path = measure.save(result, out) if out is not None else None
+        result = measure.calibrate(data, split_list(judges), context, size=size, command=command)
+        page = _save(result, out) if out is not None else None
     if as_json:
         typer.echo(result.model_dump_json(by_alias=True, indent=1))
         return
     _print(result)
-    if path is not None:
-        typer.echo(f"calibration: {path}")
+    if page is not None:
+        typer.echo(f"report: {page}")
+
+
+def _save(result: CalibrationResult, folder: Path) -> Path:
+    import numpy as np
+
+    from fsbench.harness.calibrate import save
+    from fsbench.report.calibration import write
+
+    save(result, folder)
+    shares = {name: (np.array(one.genuine), np.array(one.impostor)) for name, one in result.distributions.items()}
+    return write(folder, result.dataset, result.judges, shares, result.warnings)
 
 
 def _print(result: CalibrationResult) -> None:
@@ -73,29 +84,16 @@ def _print(result: CalibrationResult) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from fsbench.report.calibration import figures
+
     console = Console(highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
     for judge in result.judges:
         table.add_column(Text(judge.name), justify="right")
-    found = [_cells(judge.calibration) if judge.calibration is not None else {} for judge in result.judges]
+    found = [figures(judge.calibration) if judge.calibration is not None else {} for judge in result.judges]
     for heading in dict.fromkeys(heading for cells in found for heading in cells):
         table.add_row(heading, *(Text(cells.get(heading, "")) for cells in found))
     console.print(table)
     for warning in result.warnings:
         console.print(f"[yellow]![/yellow] {escape(warning)}")
-
-
-def _cells(record: CalibrationRecord) -> dict[str, str]:
-    cells = {
-        "people": f"{record.n_identities:,}",
-        "images with a face": f"{record.n_images:,}",
-        "genuine pairs": f"{record.n_genuine:,}",
-        "impostor pairs": f"{record.n_impostor:,}",
-        "d'": "" if record.d_prime is None else f"{record.d_prime:.2f}",
-        "EER": "" if record.eer is None else f"{record.eer:.2%} at {record.eer_threshold:.3f}",
-    }
-    for point in record.points:
-        known = point.threshold is not None and point.tar is not None
-        cells[f"TAR at FAR {point.far:g}"] = f"{point.tar:.2%} at {point.threshold:.3f}" if known else point.reason
-    return cells

@@ -22,6 +22,14 @@ from fsbench.store import write_text
 
 FILE_NAME = "calibration.json"
 SCHEMA = 1
+BINS = 1000
+
+
+class Distribution(results.Record):
+    """Shares of the pairs in equal bins of the cosine over [-1, 1]."""
+
+    genuine: tuple[float, ...]
+    impostor: tuple[float, ...]
 
 
 class CalibrationResult(results.Record):
@@ -33,15 +41,15 @@ class CalibrationResult(results.Record):
     environment: dict[str, Any]
     dataset: results.DatasetRecord
     judges: tuple[results.JudgeRecord, ...]
+    distributions: dict[str, Distribution]  # by judge, of those that could be calibrated
     warnings: tuple[str, ...] = ()
 
 
 def calibrate(data: str, judges: Sequence[str], context: Context, *, size: int = 128,
-              command: str = "") -> tuple[CalibrationResult, dict[str, Calibration]]:
+              command: str = "") -> CalibrationResult:
     """Compare the real images of a folder of people, or of a data set, under each judge; raises FsbenchError.
 
-    Of a data set those are the images that a run compares outputs with: its test split and its gallery. Returns what
-    `calibration.json` holds, and the distributions by judge.
+    Of a data set those are the images that a run compares outputs with: its test split and its gallery.
     """
     built = [Judge.build(text, context) for text in dict.fromkeys(judges)]  # raises before any work
     info, used = _read(data, size, context)
@@ -49,20 +57,25 @@ def calibrate(data: str, judges: Sequence[str], context: Context, *, size: int =
     titled = [("held-out images", used["test"]), *([("gallery", used["gallery"])] if "gallery" in used else [])]
     witnesses = [Witness.brief(judge, titled, rows, context) for judge in built]
     told = tuple(records.judge_record(witness) for witness in witnesses)
-    result = CalibrationResult(
+    found = {one.judge.name: _distribution(one.calibration) for one in witnesses if one.calibration is not None}
+    if not found:
+        raise DataError(f"{data} gives no pair of one person in two sessions, or none of two people",
+                        "it needs two people or more, and two images of one of them that were not taken together")
+    return CalibrationResult(
         schema=SCHEMA,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command,
         environment=environment.describe(context.device),
         dataset=records.dataset_record(data, info, used),
         judges=told,
+        distributions=found,
         warnings=(*info.warnings, *(said for judge in told for said in records.judge_warnings(judge))),
     )
-    if all(judge.calibration is None for judge in told):
-        raise DataError(f"{data} gives no pair of one person in two sessions, or none of two people",
-                        "it needs two people or more, and two images of one of them that were not taken together")
-    found = {one.judge.name: one.calibration for one in witnesses if one.calibration is not None}
-    return result, found
+
+
+def _distribution(calibration: Calibration) -> Distribution:
+    _, genuine, impostor = calibration.densities(BINS)
+    return Distribution(genuine=tuple(genuine.tolist()), impostor=tuple(impostor.tolist()))
 
 
 def _read(data: str, size: int, context: Context) -> tuple[DatasetInfo, dict[Split, Faces]]:

@@ -74,15 +74,15 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     scenes = givers if source.resolve() == target.resolve() else open_album(target, size, context)
     found = _match(outputs, givers, scenes, table)
     people = _people(givers, scenes)
-    warnings = _warnings(givers, scenes, people)
-    kept, lost = _scorable(found[0], scenes)
-    if lost:
-        warnings.append(f"{len(lost)} of {len(found[0])} pairs left out, no face found in the target: {lost[0]}")
+    kept = _scorable(found[0], scenes)
     pairs = _pairs(kept, people, "the outputs that there are, " + ("by their names" if table is None else "by a table"))
 
     used: dict[Split, Faces] = {"test": people.test}
     if (strangers := gather(people, people.test, plan.gallery, context)) is not None:
         used["gallery"] = strangers
+    warnings = _warnings(givers, scenes, used)
+    if lost := len(found[0]) - len(kept):
+        warnings.append(f"{lost} of {len(found[0])} pairs left out, no face was found in their targets")
     bench = prepare(plan, pairs, people.test, used.get("gallery"), context)
     folder.begin(plan)
     context.log(f"results go to {out}")
@@ -170,14 +170,13 @@ def _join(targets: Faces, sources: Faces) -> Faces:
                  np.concatenate([targets.landmarks, sources.landmarks]))
 
 
-def _scorable(matches: Sequence[Match], scenes: Album) -> tuple[list[Match], list[str]]:
-    """Matches source by source, in the order of the targets, and the files of targets without a face."""
+def _scorable(matches: Sequence[Match], scenes: Album) -> list[Match]:
+    """Those whose target shows a face, source by source, in the order of the targets; raises DataError for none."""
     place = {name: k for k, name in enumerate(dict.fromkeys(match.source for match in matches))}
-    kept = sorted((match for match in matches if scenes.seen[match.target]),
-                  key=lambda match: (place[match.source], match.target))
+    kept = [match for match in matches if scenes.seen[match.target]]
     if not kept:
         raise DataError("no face was found in any of the targets", "are these the photographs that were swapped into?")
-    return kept, [scenes.photos[match.target].file for match in matches if not scenes.seen[match.target]]
+    return sorted(kept, key=lambda match: (place[match.source], match.target))
 
 
 def _pairs(matches: Sequence[Match], people: People, rule: str) -> Pairs:
@@ -193,7 +192,7 @@ def _pairs(matches: Sequence[Match], people: People, rule: str) -> Pairs:
     return Pairs(tuple(groups), rule)
 
 
-def _warnings(givers: Album, scenes: Album, people: People) -> list[str]:
+def _warnings(givers: Album, scenes: Album, used: Mapping[Split, Faces]) -> list[str]:
     """Say what in the data limits what the numbers mean."""
     albums = {"source": givers} | ({} if scenes is givers else {"target": scenes})
     said = [f"{role}: {warning}" for role, album in albums.items() for warning in album.warnings]
@@ -202,7 +201,10 @@ def _warnings(givers: Album, scenes: Album, people: People) -> list[str]:
         if flat > 1:
             said.append(f"{role}: {flat} images lie in no folder of a person, so each is taken for another person; if "
                         "some show the same, lay them out as PERSON/*.jpg")
-    sessions = people.test.rows.groupby("identity", sort=False)["session"].nunique()
+    strangers = used["gallery"].identities if "gallery" in used else []
+    if (n := len(used["test"].identities) + len(strangers)) < records.FEW_STRANGERS:
+        said.append(f"outputs can be taken for {n} people only, so retrieval says little: --gallery adds others")
+    sessions = used["test"].rows.groupby("identity", sort=False)["session"].nunique()
     few = sessions[sessions < records.FEW_SESSIONS]
     if len(few):
         said.append(f"{len(few)} of {len(sessions)} people have fewer than {records.FEW_SESSIONS} sessions: intervals "

@@ -80,7 +80,12 @@ def test_calibrate_tells_people_apart(folders: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "genuine pairs" in done.stdout
     assert "0.00% at" in done.stdout                     # nobody is confused
-    assert done.stdout.rstrip().endswith("calibration: " + str(folders / "told" / "calibration.json"))
+    assert done.stdout.rstrip().endswith("report: " + str(folders / "told" / "calibration.html"))
+    page = (folders / "told" / "calibration.html").read_text()
+    assert page.count("<svg") == 2
+    assert "mathdefault" not in page
+    assert "0.001 %" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
     said = json.loads((folders / "told" / "calibration.json").read_text())
     (judge,) = said["judges"]
     found = judge["calibration"]

@@ -108,7 +108,8 @@ def test_a_target_without_a_face_is_left_out_and_told(
     photograph(folders / "targets/eve/s1/3.png", "nobody", 0)
     result = run(folders, fresh_context, "good")
     assert result.protocol.n_pairs == 6
-    assert "2 of 8 pairs left out, no face found in the target: eve/s1/3.png" in result.warnings
+    assert "2 of 8 pairs left out, no face was found in their targets" in result.warnings
+    assert "target: 1 of 4 images left out, no face found: eve/s1/3.png" in result.warnings
 
 
 def test_a_source_without_a_face_is_an_error(folders: Path, fresh_context: Context, photograph: Photograph) -> None:

@@ -1,0 +1,115 @@
+"""One page on how well judges tell people apart: figures, both distributions, and the errors at every threshold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from fsbench.report.plots import ACCENTS, GREY, INK, WIDTH, render
+from fsbench.results import CalibrationRecord, DatasetRecord, JudgeRecord
+from fsbench.store import write_text
+
+FILE_NAME = "calibration.html"
+_TEMPLATES = Path(__file__).parent / "templates"
+_LOWEST = 1e-5  # error rate at which the axes of the curve end
+
+Shares = tuple[np.ndarray, np.ndarray]  # of genuine and of impostor pairs, in equal bins over [-1, 1]
+
+
+def write(
+    folder: Path,
+    dataset: DatasetRecord,
+    judges: Sequence[JudgeRecord],
+    shares: Mapping[str, Shares],
+    warnings: Sequence[str],
+) -> Path:
+    """Write `folder/calibration.html`, self-contained, atomically, and return its path."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    told = {judge.name: judge.calibration for judge in judges if judge.calibration is not None}
+    page = environment.get_template("calibration.html.j2").render(
+        style=(_TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        dataset=dataset,
+        warnings=warnings,
+        figures={name: figures(record) for name, record in told.items()},
+        histograms={name: histogram(name, shares[name], record) for name, record in told.items()},
+        errors=errors({name: shares[name] for name in told}),
+    )
+    write_text(folder / FILE_NAME, page)
+    return folder / FILE_NAME
+
+
+def figures(record: CalibrationRecord) -> dict[str, str]:
+    """What a table says of one judge, by heading."""
+    cells = {
+        "people": f"{record.n_identities:,}",
+        "images with a face": f"{record.n_images:,}",
+        "genuine pairs": f"{record.n_genuine:,}",
+        "impostor pairs": f"{record.n_impostor:,}",
+        "d'": "not known" if record.d_prime is None else f"{record.d_prime:.2f}",
+        "EER": "not known" if record.eer is None else f"{record.eer:.2%} at {record.eer_threshold:.3f}",
+    }
+    for point in record.points:
+        known = point.threshold is not None and point.tar is not None
+        cells[f"TAR at FAR {point.far:g}"] = f"{point.tar:.2%} at {point.threshold:.3f}" if known else point.reason
+    return cells
+
+
+def histogram(judge: str, shares: Shares, record: CalibrationRecord) -> Markup:
+    """Draw genuine and impostor pairs over the cosines where there are any, and the thresholds."""
+    edges = np.linspace(-1, 1, len(shares[0]) + 1)
+    used = np.flatnonzero(shares[0] + shares[1] > 0)
+    step = max(1, (used[-1] - used[0]) // 100)  # about a hundred bins are drawn
+
+    def draw(axes: Axes) -> None:
+        starts = np.arange(used[0], used[-1] + 1, step)
+        for name, values, colour in (("genuine", shares[0], ACCENTS[0]), ("impostor", shares[1], GREY)):
+            heights = np.add.reduceat(values[: used[-1] + 1], starts)
+            axes.stairs(
+                heights / heights.max(), edges[[*starts, used[-1] + 1]], fill=True, color=colour, alpha=0.5, label=name
+            )
+        for point in record.points:
+            if point.threshold is not None:
+                axes.axvline(point.threshold, color=INK, linewidth=0.8, linestyle="--", alpha=0.7)
+                axes.text(point.threshold, 1.0, f" FAR {100 * point.far:g} %", fontsize=6.5, rotation=90, va="top")
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(f"cosine, {judge}")
+        axes.legend(frameon=False, loc="upper left")
+
+    return render(draw, (1.4 * WIDTH, 2.0), f"Cosines of genuine and impostor pairs, {judge}, each scaled to its peak")
+
+
+def errors(shares: Mapping[str, Shares]) -> Markup:
+    """Draw for each judge how many genuine pairs are refused where so many impostor pairs are accepted."""
+
+    def draw(axes: Axes) -> None:
+        for colour, (judge, (genuine, impostor)) in zip(ACCENTS * len(shares), shares.items(), strict=False):
+            accepted, refused = impostor[::-1].cumsum()[::-1], genuine.cumsum() - genuine
+            axes.plot(
+                np.clip(accepted, _LOWEST, 1), np.clip(refused, _LOWEST, 1), color=colour, linewidth=1.3, label=judge
+            )
+        axes.plot([_LOWEST, 1], [_LOWEST, 1], color=GREY, linewidth=0.7, linestyle=":")
+        axes.set(
+            xscale="log",
+            yscale="log",
+            xlim=(_LOWEST, 1),
+            ylim=(_LOWEST, 1),
+            xlabel="impostor pairs accepted (FAR)",
+            ylabel="genuine pairs refused",
+        )
+        for axis in (axes.xaxis, axes.yaxis):            # the page's figures have no mathematical text
+            axis.set_major_formatter(lambda rate, _: f"{100 * rate:g} %")
+        axes.legend(frameon=False, loc="upper right")
+
+    return render(draw, (WIDTH, WIDTH), "Genuine pairs refused against impostor pairs accepted, by judge")
