@@ -58,15 +58,15 @@ class Table:
 
     heads: tuple[Head, ...]
     groups: tuple[tuple[str, tuple[Row, ...]], ...]
-    unscored: Mapping[str, tuple[str, ...]]  # reason -> columns left out because no model has a value
+    unscored: Mapping[str, tuple[Column, ...]]  # reason -> columns left out because no model has a value
 
     @property
-    def trivial(self) -> dict[str, list[str]]:
-        """Metrics by the baseline that does no work and yet beats every contestant."""
-        found: dict[str, list[str]] = {}
+    def trivial(self) -> dict[str, list[Column]]:
+        """Columns by the baseline that does no work and yet beats every contestant."""
+        found: dict[str, list[Column]] = {}
         for head in self.heads:
             if head.trivial_winner:
-                found.setdefault(head.trivial_winner, []).append(head.column.key)
+                found.setdefault(head.trivial_winner, []).append(head.column)
         return found
 
     @property
@@ -167,7 +167,7 @@ def ordered(run: Run) -> list[ModelRecord]:
 def table(run: Run, columns: Sequence[Column]) -> Table:
     """Build a table of some columns; one in which no model has a value becomes a footnote."""
     unscored = _unscored(run, columns)
-    columns = [column for column in columns if all(column.key not in keys for keys in unscored.values())]
+    columns = [column for column in columns if all(column not in left_out for left_out in unscored.values())]
     winners = [_clear_winner(run, column) for column in columns]
 
     def row(model: ModelRecord) -> Row:
@@ -180,14 +180,14 @@ def table(run: Run, columns: Sequence[Column]) -> Table:
     return Table(heads, tuple((title, rows) for title, rows in groups if rows), unscored)
 
 
-def _unscored(run: Run, columns: Sequence[Column]) -> dict[str, tuple[str, ...]]:
+def _unscored(run: Run, columns: Sequence[Column]) -> dict[str, tuple[Column, ...]]:
     """Columns that hold the same reason for every model."""
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, tuple[Column, ...]] = {}
     for column in columns:
         records = [run.value(model.name, column) for model in run.result.models]
         reasons = {record.reason if record and record.value is None else "" for record in records}
         if len(reasons) == 1 and (reason := reasons.pop()):
-            found[reason] = (*found.get(reason, ()), column.key)
+            found[reason] = (*found.get(reason, ()), column)
     return found
 
 
