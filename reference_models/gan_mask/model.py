@@ -114,8 +114,6 @@ class GanMask:
             reason = "it was switched off"
         elif self.perceptual == "auto" and self.size == "tiny":
             reason = "size tiny does without it"
-        elif self.perceptual == "auto" and AUTO_COACH not in embedders.names():
-            reason = f"embedder {AUTO_COACH} is not installed"
         else:
             name = AUTO_COACH if self.perceptual == "auto" else self.perceptual
             try:

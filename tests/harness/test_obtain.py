@@ -72,6 +72,8 @@ def test_whatever_decides_a_training_trains_again(learner: type[Learner], fresh_
     others = contracts.toy_faces(seed=1)
     models = [train(fresh_context, data) for data in (faces, renamed, moved, bare, others)]
     models += [train(fresh_context, faces, budget="short"), train(fresh_context, faces, seed=1)]
+    learner.inputs = {"coach.h5": "ab" * 32}             # weights that it is trained against
+    models.append(train(fresh_context, faces))
     assert learner.fits == len(models) == len({model.identity for model in models})
 
 

@@ -20,7 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from fsbench import registry, training
 from fsbench.contracts import toy_faces
 from fsbench.errors import CheckpointError, UsageError
-from fsbench.interfaces import Budget, Context, EmbedderInfo, Source, silent
+from fsbench.interfaces import Budget, Context, EmbedderInfo, Source, WeightsFile, silent
 from fsbench.training import save_model
 from reference_models.gan_mask import losses
 from reference_models.gan_mask.learner import GanMaskLearner
@@ -307,6 +307,14 @@ def test_a_coach_is_named_and_used(tmp_path: Path, context: Context, monkeypatch
     assert done.coaches == ("fake",)
     assert done.notes == ()
     assert told[-1]["perceptual"] > 0
+
+
+def test_a_training_depends_on_the_files_of_its_coach(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = WeightsFile("fake.h5", Path("fake.h5"), "ab" * 32, "none")
+    fake = type("Fake", (FakeCoach,), {"info": dataclasses.replace(FakeCoach.info, weights=(file,))})
+    monkeypatch.setitem(registry.embedders._entries, "fake", registry.Entry("fake", fake))
+    assert GanMask(size="tiny", perceptual="fake", context=context).inputs == {"fake.h5": "ab" * 32}
+    assert GanMask(size="tiny", context=context).inputs == {}
 
 
 def test_a_recogniser_without_inner_features_cannot_coach(
