@@ -50,25 +50,13 @@ def draw(run: Run, judge: str, models: Sequence[ModelRecord]) -> Map | None:
     people = list(dict.fromkeys(cloud.person for cloud in clouds))
     colours = {person: COLOURS[i] if i < len(COLOURS) else GREY for i, person in enumerate(people)}
     made = list(dict.fromkeys(cloud.model for cloud in clouds if cloud.model)) or [""]
-    shown = {model: [cloud for cloud in clouds if cloud.model in ("", model)] for model in made}
-    titles = {model: model or "real images" for model in made}
+    plane = [(cloud, cloud.table[PLANE].to_numpy()) for cloud in clouds]
+    space = list(zip(clouds, _placed(clouds), strict=True))
     panels = tuple(
-        (
-            titles[model],
-            _scatter(
-                [(cloud, cloud.table[PLANE].to_numpy()) for cloud in shown[model]],
-                colours,
-                f"Map of {judge} in the plane: real images and outputs of {titles[model]}",
-            ),
-        )
-        for model in made
+        (model or "real images", _scatter(plane, model, colours, f"Map of {judge} in the plane")) for model in made
     )
-    placed = _placed(clouds)
-    still = _scatter(
-        [(cloud, _seen(placed[id(cloud)])) for cloud in shown[made[0]]],
-        colours,
-        f"Map of {judge} in space, seen from one side: real images and outputs of {titles[made[0]]}",
-    )
+    seen = [(cloud, _seen(points)) for cloud, points in space]
+    still = _scatter(seen, made[0], colours, f"Map of {judge} in space, seen from one side")
     points = {
         "turn": TURN,
         "tilt": TILT,
@@ -77,9 +65,9 @@ def draw(run: Run, judge: str, models: Sequence[ModelRecord]) -> Map | None:
             {
                 "model": cloud.model,
                 "colour": colours[cloud.person],
-                "points": np.round(GRID * placed[id(cloud)]).astype(int).ravel().tolist(),
+                "points": np.round(GRID * points).astype(int).ravel().tolist(),
             }
-            for cloud in clouds
+            for cloud, points in space
         ],
     }
     named = tuple((person, colours[person]) for person in people[: len(COLOURS)])
@@ -100,12 +88,13 @@ def _clouds(run: Run, table: pd.DataFrame, models: Sequence[ModelRecord]) -> lis
     return clouds
 
 
-def _placed(clouds: Sequence[Cloud]) -> dict[int, np.ndarray]:
-    """Coordinates in space (N, 3) by cloud, about the middle of all, within a ball of radius 1."""
-    everything = np.concatenate([cloud.table[SPACE].to_numpy() for cloud in clouds])
+def _placed(clouds: Sequence[Cloud]) -> list[np.ndarray]:
+    """Coordinates in space (N, 3) of each cloud, about the middle of all, within a ball of radius 1."""
+    places = [cloud.table[SPACE].to_numpy() for cloud in clouds]
+    everything = np.concatenate(places)
     middle = (everything.min(0) + everything.max(0)) / 2
     radius = max(float(np.linalg.norm(everything - middle, axis=1).max()), 1e-9)
-    return {id(cloud): (cloud.table[SPACE].to_numpy() - middle) / radius for cloud in clouds}
+    return [(points - middle) / radius for points in places]
 
 
 def _seen(points: np.ndarray) -> np.ndarray:
@@ -115,9 +104,13 @@ def _seen(points: np.ndarray) -> np.ndarray:
     return np.stack([right, y * np.cos(TILT) - away * np.sin(TILT)], 1)
 
 
-def _scatter(clouds: Sequence[tuple[Cloud, np.ndarray]], colours: dict[str, str], alt: str) -> Markup:
+def _scatter(clouds: Sequence[tuple[Cloud, np.ndarray]], model: str, colours: dict[str, str], what: str) -> Markup:
+    """Draw real images as dots, and one model's outputs as crosses."""
+
     def paint(axes: Axes) -> None:
         for cloud, points in clouds:
+            if cloud.model not in ("", model):
+                continue
             real = cloud.model == ""
             style: dict[str, Any] = {"marker": "o", "alpha": 0.45, "markeredgewidth": 0} if real else {"marker": "x"}
             axes.plot(*points.T, linestyle="", color=colours[cloud.person], markersize=4, rasterized=True, **style)
@@ -125,4 +118,5 @@ def _scatter(clouds: Sequence[tuple[Cloud, np.ndarray]], colours: dict[str, str]
         axes.spines[:].set_visible(True)
         axes.set_aspect("equal", adjustable="datalim")
 
-    return render(paint, (3.6, 3.2), alt)
+    shown = f"real images and outputs of {model}" if model else "real images"
+    return render(paint, (3.6, 3.2), f"{what}: {shown}")
