@@ -23,7 +23,8 @@ ADVISED = {  # families to ask when there are too few judges, the easiest to get
 def ranking(values: Sequence[Value], models: Sequence[ModelRecord], judges: Sequence[JudgeRecord]) -> RankingRecord:
     """Mean rank of each contestant by `id_similarity`, over the judges that no contestant was trained against.
 
-    Baselines and the ceiling take no part. A judge that could score no contestant does not count either; one that could
+    Baselines and the ceiling take no part. An output that could not be scored, because no face was found in it, counts
+    as a cosine of 0: no likeness at all. Else whoever destroys the hard faces would stand first. A judge that could score no contestant does not count either; one that could
     score some ranks those, and a contestant that a counting judge could not score has no mean and stands last.
     """
     contestants = [model for model in models if model.kind in CONTESTANTS]
@@ -60,9 +61,9 @@ def _coaches(model: ModelRecord) -> tuple[str, ...]:
 
 
 def _scores(values: Sequence[Value], names: Sequence[str], judge: str) -> dict[str, float]:
-    """What a judge says of the contestants that it could score."""
+    """What a judge says of the contestants that it could score, lost faces counted as 0."""
     return {
-        value.model: value.value
+        value.model: value.value * value.n_scored / value.n_total
         for value in values
         if value.metric == METRIC and value.judge == judge and value.model in names and value.value is not None
     }

@@ -82,6 +82,15 @@ def test_what_a_judge_could_not_score_has_no_mean_and_stands_last() -> None:
     assert found.ranks[2].by_judge == {"dlib_resnet": None, "onnx(sface)": 1}
 
 
+def test_a_lost_face_counts_as_no_likeness_at_all() -> None:
+    careful, careless = (
+        Value(model=name, metric="id_similarity", judge=DLIB.name, value=value, n_scored=n, n_total=20, n_clusters=4)
+        for name, value, n in (("careful", 0.7, 20), ("careless", 0.9, 15))
+    )
+    record = ranking([careless, careful], [model("careless"), model("careful")], [DLIB])
+    assert means(record) == [("careful", 1.0), ("careless", 2.0)]
+
+
 def test_a_judge_that_could_score_nobody_does_not_count() -> None:
     said = values(DLIB, a=None, b=None, c=None) + values(SFACE, a=0.3, b=0.2, c=0.1)
     found = ranking(said, MODELS, [DLIB, SFACE])
