@@ -47,7 +47,7 @@ def test_info_counts_identities(photographs: Path) -> None:
         assert sum(row["poses"].values()) == sum(sessions.values())
     shown = answer("info", f"folder(size=64):{photographs}")
     assert "b0 67%" in shown
-    assert "profile left" in shown
+    assert "frontal" in shown
 
 
 def test_check_looks_closer(photographs: Path) -> None:
