@@ -12,11 +12,11 @@ from fsbench.errors import ResultError
 OLD = Path(__file__).parent / "old_results"
 
 
-@pytest.mark.parametrize("path", sorted(OLD.glob("schema_*.json")), ids=lambda path: path.stem)
-def test_files_of_every_schema_still_load(path: Path) -> None:
-    result = results.load(path)
+@pytest.mark.parametrize(("number", "similarity"), [(1, 0.88266), (2, 0.81314)])
+def test_files_of_every_schema_still_load(number: int, similarity: float) -> None:
+    result = results.load(OLD / f"schema_{number}.json")
     assert result.schema_number == results.SCHEMA
-    assert result.find("copy_target", "id_similarity")[0].value == pytest.approx(0.88266, abs=1e-5)
+    assert result.find("copy_target", "id_similarity")[0].value == pytest.approx(similarity, abs=1e-5)
 
 
 def test_there_is_a_fixture_for_every_schema() -> None:
