@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from fsbench.config import Plan
+from fsbench.cli import job
 
 Text = str | None
 
@@ -90,6 +87,7 @@ def run(
 
     Work that is finished (rendered images, trained models, features) is kept in FSBENCH_CACHE and never done twice.
     """
+    from fsbench import harness
     from fsbench.config import Plan, load_suite, make_plan
     from fsbench.errors import UsageError
     from fsbench.registry import split_list
@@ -112,35 +110,6 @@ def run(
         )
     base = load_suite(suite) if suite else Plan()
     plan = make_plan(base.model_dump() | {key: value for key, value in given.items() if value is not None}, "--")
-    _execute(plan, out or _default_out(plan.dataset), resume, data_root, quiet)
-
-
-def _execute(plan: Plan, out: Path, resume: bool, data_root: Path | None, quiet: bool) -> None:
-    from fsbench import harness
-    from fsbench.cli.progress import stages
-    from fsbench.cli.show import print_summary
-    from fsbench.environment import make_context
-    from fsbench.errors import Interrupted
-
-    typed = ["fsbench", *sys.argv[1:]]
-    try:
-        with stages(quiet) as shown:
-            context = make_context(plan.device, data_root, shown.stage, shown.log)
-            result = harness.run(plan, out, context, command=shlex.join(typed), resume=resume)
-            from fsbench.report import write  # matplotlib: not before it is needed
-
-            page = write(out)
-    except KeyboardInterrupt:
-        named = any(word == "-o" or word.startswith("--out") for word in typed)
-        more = [*([] if named else ["--out", str(out)]), *([] if resume else ["--resume"])]
-        raise Interrupted("interrupted; finished work is kept", f"go on with: {shlex.join(typed + more)}") from None
-    if not quiet:
-        print_summary(result)
-    typer.echo(f"report: {page}")
-
-
-def _default_out(dataset: str) -> Path:
-    from datetime import datetime
-
-    name = "".join(c if c.isalnum() else "-" for c in dataset.partition(":")[0].partition("(")[0])
-    return Path("reports") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    place = out or job.default_out(plan.dataset.partition(":")[0].partition("(")[0])
+    job.execute(lambda context, command: harness.run(plan, place, context, command=command, resume=resume),
+                place, device=plan.device, data_root=data_root, resume=resume, quiet=quiet)

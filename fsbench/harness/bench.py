@@ -109,6 +109,7 @@ def conclude(
     command: str,
     started: float,
     warnings: Sequence[str],
+    stage: str = "aligned crop, outputs rounded to 8 bits, scored from memory",
 ) -> results.RunResult:
     """Write all files of a run, result.json last."""
     folder.write_table("samples.parquet", pd.concat([one.samples for one in done], ignore_index=True))
@@ -129,7 +130,7 @@ def conclude(
         seconds=time.monotonic() - started,
         environment=environment.describe(bench.context.device),
         dataset=dataset,
-        protocol=records.protocol_record(bench.pairs, used.get("gallery"), bench.plan),
+        protocol=records.protocol_record(stage, bench.pairs, used.get("gallery"), bench.plan),
         judges=judges,
         metrics=tuple(records.metric_record(name, metric) for name, metric in bench.scorers.items()),
         models=models,

@@ -51,10 +51,10 @@ def dataset_record(spec: str, info: DatasetInfo, splits: Mapping[Split, Faces]) 
     )
 
 
-def protocol_record(pairs: Pairs, gallery: Faces | None, plan: Plan) -> results.ProtocolRecord:
+def protocol_record(stage: str, pairs: Pairs, gallery: Faces | None, plan: Plan) -> results.ProtocolRecord:
     """Write down every choice that another harness could make differently."""
     return results.ProtocolRecord(
-        stage="aligned crop, outputs rounded to 8 bits, scored from memory",
+        stage=stage,
         pairing=pairs.rule,
         n_pairs=len(pairs),
         references="held-out images of each identity; the target image's own session left out",
@@ -150,13 +150,18 @@ def data_warnings(dataset: Dataset, test: Faces, gallery: Faces | None) -> list[
             f"the gallery has {strangers} strangers beside the {len(test.identities)} identities that are swapped: "
             "identity retrieval says little"
         )
-    sessions: pd.Series[int] = test.rows.groupby("identity", sort=False)["session"].nunique()
-    said += [
-        f"{name} has {count} held-out sessions: its intervals are rough"
-        for name, count in sessions.items()
-        if count < FEW_SESSIONS
-    ]
-    return said
+    return said + few_sessions(test)
+
+
+def few_sessions(test: Faces) -> list[str]:
+    """Say whose images come from too few sessions for good intervals."""
+    counts: pd.Series[int] = test.rows.groupby("identity", sort=False)["session"].nunique()
+    few = counts[counts < FEW_SESSIONS]
+    if few.empty:
+        return []
+    named = ", ".join(f"{name} ({count})" for name, count in few.head(3).items())
+    more = f" and {len(few) - 3} more" if len(few) > 3 else ""
+    return [f"fewer than {FEW_SESSIONS} held-out sessions: {named}{more}: their intervals are rough"]
 
 
 def model_warnings(

@@ -31,6 +31,7 @@ from fsbench.registry import metrics
 from fsbench.store import fingerprint
 
 BASELINES = ("copy_target", "copy_source")
+STAGE = "files of another tool, aligned crops cut out of them"
 
 NOTES = (
     "outputs are files of another tool: one of the size of its target's photograph was cut exactly as that photograph "
@@ -100,7 +101,7 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
         if n := done[-1].record.n_no_face:
             warnings.append(f"{one.name}: no face was found in {n} of {len(order)} outputs")
     return conclude(bench, done, folder, records.dataset_record(plan.dataset, people.info, used), used,
-                    command=command, started=started, warnings=warnings)
+                    command=command, started=started, warnings=warnings, stage=STAGE)
 
 
 def _check(names: Sequence[str], plan: Plan, context: Context) -> None:
@@ -204,12 +205,7 @@ def _warnings(givers: Album, scenes: Album, used: Mapping[Split, Faces]) -> list
     strangers = used["gallery"].identities if "gallery" in used else []
     if (n := len(used["test"].identities) + len(strangers)) < records.FEW_STRANGERS:
         said.append(f"outputs can be taken for {n} people only, so retrieval says little: --gallery adds others")
-    sessions = used["test"].rows.groupby("identity", sort=False)["session"].nunique()
-    few = sessions[sessions < records.FEW_SESSIONS]
-    if len(few):
-        said.append(f"{len(few)} of {len(sessions)} people have fewer than {records.FEW_SESSIONS} sessions: intervals "
-                    "are rough, or there are none")
-    return said
+    return said + records.few_sessions(used["test"])
 
 
 def _baseline(name: str, plan: Plan, people: People, pairs: Pairs,

@@ -134,7 +134,8 @@ class Calibration:
 
     def densities(self, bins: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Edges (bins + 1,) over [-1, 1] and the share of genuine and of impostor pairs between them, (bins,) each."""
-        edges = np.linspace(-1, 1, bins + 1)
+        edges = np.linspace(-1, 1, bins + 1) - 0.5 / STEPS  # between the steps of the grid
+        edges[-1] += 1 / STEPS                           # the last bin has both ends of the range
         genuine, impostor = (
             np.histogram(_GRID[:-1], edges, weights=pairs.counts[:-1] / pairs.n)[0]
             for pairs in (self.genuine, self.impostor)

@@ -23,9 +23,10 @@ ADVISED = {  # families to ask when there are too few judges, the easiest to get
 def ranking(values: Sequence[Value], models: Sequence[ModelRecord], judges: Sequence[JudgeRecord]) -> RankingRecord:
     """Mean rank of each contestant by `id_similarity`, over the judges that no contestant was trained against.
 
-    Baselines and the ceiling take no part. An output that could not be scored, because no face was found in it, counts
-    as a cosine of 0: no likeness at all. Else whoever destroys the hard faces would stand first. A judge that could score no contestant does not count either; one that could
-    score some ranks those, and a contestant that a counting judge could not score has no mean and stands last.
+    Baselines and the ceiling take no part. An output that could not be scored, because no face was found in it,
+    counts as a cosine of 0: no likeness at all. Else whoever destroys the hard faces would stand first. A judge
+    that could score no contestant does not count either; one that could score some ranks those, and a contestant
+    that a counting judge could not score has no mean and stands last.
     """
     contestants = [model for model in models if model.kind in CONTESTANTS]
     names = [model.name for model in contestants]
