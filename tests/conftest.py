@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fsbench import registry
 from fsbench.environment import make_context, quiet_openmp
 from fsbench.interfaces import Context
 
@@ -19,6 +21,18 @@ def _folders_of_their_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     """One cache for the whole session, so that what one test renders serves the next."""
     monkeypatch.setenv("FSBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.setenv("FSBENCH_DATA", str(tmp_path_factory.getbasetemp() / "data"))
+
+
+@pytest.fixture
+def registering() -> Iterator[None]:
+    """What a test registers is gone afterwards."""
+    registry.load_plugins()  # before, or what they register would be gone as well
+    shelves = (registry.swappers, registry.refiners, registry.metrics, registry.datasets, registry.embedders)
+    before = {shelf: dict(shelf._entries) for shelf in shelves}
+    yield
+    for shelf, entries in before.items():
+        shelf._entries.clear()
+        shelf._entries.update(entries)
 
 
 @pytest.fixture

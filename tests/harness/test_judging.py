@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,15 +40,11 @@ class Named(Colour):
 
 
 @pytest.fixture(autouse=True)
-def _judges(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    before = dict(embedders._entries)
+def _judges(monkeypatch: pytest.MonkeyPatch, registering: None) -> None:
     for kind in (Colour, Named):
         kind.looks = 0
         embedders.register(kind.__name__.lower())(kind)
     monkeypatch.setattr(detect, "Detector", Everywhere)
-    yield
-    embedders._entries.clear()
-    embedders._entries.update(before)
 
 
 class Everywhere:

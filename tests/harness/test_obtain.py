@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -44,13 +43,10 @@ class Learner:
 
 
 @pytest.fixture
-def learner() -> Iterator[type[Learner]]:
-    before = dict(swappers._entries)
+def learner(registering: None) -> type[Learner]:
     kind = type("Learner", (Learner,), {"fits": 0, "__doc__": "Learns nothing.", "__module__": __name__})
     swappers.register("learner")(kind)
-    yield kind
-    swappers._entries.clear()
-    swappers._entries.update(before)
+    return kind
 
 
 def train(context: Context, faces: Faces, budget: str = "smoke", seed: int = 0, spec: str = "learner") -> Model:

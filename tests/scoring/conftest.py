@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +51,10 @@ class ColourJudge:
 
 
 @pytest.fixture(autouse=True)
-def painted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def painted(monkeypatch: pytest.MonkeyPatch, registering: None) -> None:
     """Detector and judge `colour` for painted people."""
     monkeypatch.setattr(detect, "Detector", FakeDetector)
-    before = dict(embedders._entries)
     embedders.register("colour")(ColourJudge)
-    yield
-    embedders._entries.clear()
-    embedders._entries.update(before)
 
 
 @pytest.fixture
