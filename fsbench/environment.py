@@ -148,11 +148,19 @@ def describe(device: torch.device) -> dict[str, Any]:
     }
 
 
+def processor_features() -> frozenset[str]:
+    """What the processor says it can do (`avx2`, `avx512_bf16`, ...); empty where the system does not tell."""
+    return frozenset((_cpuinfo("flags") or _cpuinfo("Features")).split())  # as x86 and as ARM call it
+
+
 def _processor() -> str:
+    return _cpuinfo("model name") or platform.processor()
+
+
+def _cpuinfo(key: str) -> str:
+    """Return what /proc/cpuinfo says of the first processor, "" where there is nothing."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
-    )
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key), "")

@@ -20,6 +20,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from fsbench.environment import processor_features
 from fsbench.errors import CheckpointError, FsbenchError
 from fsbench.interfaces import Budget, Progress
 from fsbench.store import atomic_path
@@ -163,6 +164,16 @@ def _check_finite(figures: Mapping[str, float], step: int) -> None:
     for name, value in figures.items():
         if not abs(value) < float("inf"):
             raise FsbenchError(f"training diverged: loss {name!r} is {value} after {step} steps", "try another seed")
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16 itself: a CPU that has to emulate it takes ten times as long as in float32.
+
+    False where the system does not tell what its processor can do.
+    """
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return not processor_features().isdisjoint(("avx512_bf16", "amx_bf16", "bf16"))
 
 
 @contextmanager

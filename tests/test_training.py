@@ -215,3 +215,12 @@ def test_a_truncated_model_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(CheckpointError, match="damaged"):
         load_model(path, "toy")
+
+
+@pytest.mark.parametrize(("features", "fast"), [("avx2 fma", False), ("avx512f avx512_bf16", True), ("asimd bf16", True),
+                                                ("", False)])
+def test_half_precision_is_for_processors_that_have_it(
+    features: str, fast: bool, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(training, "processor_features", lambda: frozenset(features.split()))
+    assert training.fast_bfloat16(torch.device("cpu")) is fast

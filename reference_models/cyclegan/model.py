@@ -17,7 +17,7 @@ from fsbench.faces.align import TEMPLATE
 from fsbench.images import ImageSet, to_float
 from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Training
 from fsbench.registry import swappers
-from fsbench.training import load_model, one_thread, save_model, train
+from fsbench.training import fast_bfloat16, load_model, one_thread, save_model, train
 from reference_models.crops import cut, face_masks, oval, pack, paste
 from reference_models.cyclegan.learner import CycleGanLearner
 from reference_models.cyclegan.networks import ARCHITECTURES, ResnetGenerator, Size
@@ -58,14 +58,14 @@ class CycleGan:
             raise UsageError(f"cyclegan swaps between exactly two identities, and the data has {len(data.identities)}",
                              "take a data set of two, or gan_mask for more")
         device, shape = self.context.device, ARCHITECTURES[self.size]
-        half_precision = device.type == "cpu"
+        half_precision = device.type == "cpu" and fast_bfloat16(device)
         packed = [pack(channels(data.of(name)), shape.resolution, device) for name in data.identities]
         learner = CycleGanLearner(shape, self.mask, packed, budget.seed, half_precision)
         settings = {"architecture": ARCHITECTURE, "size": self.size, "mask": self.mask, **asdict(shape),
                     "device": device.type, "half_precision": half_precision}
         inputs = {"identities": data.identities, "crops": data.crops.content_hash(),
                   "masks": data.masks.content_hash() if data.masks is not None else "oval from landmarks"}
-        with one_thread(half_precision):
+        with one_thread(device.type == "cpu"):
             done = train(learner, budget, recipe={**settings, **inputs}, device=device, progress=progress,
                          checkpoint=checkpoint)
         self.generators = learner.generators.eval()

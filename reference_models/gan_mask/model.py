@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -17,7 +17,7 @@ from fsbench.errors import CheckpointError, UsageError, WeightsError
 from fsbench.images import ImageSet
 from fsbench.interfaces import Budget, Context, EmbedderInfo, Faces, Progress, Source, Training
 from fsbench.registry import embedders, swappers
-from fsbench.training import load_model, one_thread, save_model, train
+from fsbench.training import fast_bfloat16, load_model, one_thread, save_model, train
 from reference_models.crops import cut, eye_boxes, face_masks, match_colour, pack, paste
 from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.networks import RESOLUTION, Norm, Size, Swapnet
@@ -83,7 +83,9 @@ class GanMask:
         coach, notes = self._coach
         for note in notes:
             self.context.log(note)
-        recipe, device = RECIPES[self.size], self.context.device
+        device = self.context.device
+        recipe = RECIPES[self.size]
+        recipe = replace(recipe, half_precision=recipe.half_precision and fast_bfloat16(device))
         packed = [pack(channels(data.of(name)), RESOLUTION, device) for name in data.identities]
         learner = GanMaskLearner(self.size, self.norm, recipe, packed, coach, budget.seed)
         settings = {"architecture": ARCHITECTURE, "size": self.size, "norm": self.norm, "resolution": RESOLUTION,
