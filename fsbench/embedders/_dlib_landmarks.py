@@ -36,26 +36,23 @@ class ShapePredictor(NamedTuple):
     last axis, that is four times as fast.
     """
 
-    mean: np.ndarray                                    # (5, 2)
+    mean: np.ndarray                                    # (10) x, y of the five landmarks
+    places: Tensor                                      # (stages, 2, pixels, 10) times a shape: x and y of the pixels
     first: np.ndarray                                   # (stages, splits, trees) pixels that a split compares
     second: np.ndarray
     threshold: np.ndarray                               # (stages, splits, trees) int16
-    leaves: np.ndarray                                  # (stages, trees * leaves, 10) steps
-    anchor: np.ndarray                                  # (stages, pixels) the landmark that a pixel moves with
-    offset: np.ndarray                                  # (stages, pixels, 2) and its place relative to it
+    leaves: Tensor                                      # (stages, trees * leaves, 10) steps, float32 as in the file
 
     def __call__(self, grey: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """(N, H, W) uint8 and (N, 4) left, top, right, bottom -> (N, 5, 2) landmarks, not rounded."""
-        corner, size = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2]
-        framed = np.pad(grey, ((0, 0), (1, 1), (1, 1)))  # what lies beyond the image is black
-        shape = np.repeat(self.mean[None], len(grey), 0)  # (N, 5, 2)
+        corner, size = (torch.from_numpy(part.T[:, None]) for part in (boxes[:, :2], boxes[:, 2:] - boxes[:, :2]))
+        framed = np.pad(grey.astype(np.int16), ((0, 0), (1, 1), (1, 1)))  # what lies beyond the image is black
+        shape = torch.from_numpy(np.tile(self.mean, (len(grey), 1)))  # (N, 10); corner and size are (2, 1, N)
         for stage in range(_STAGES):
-            turn = similarity(np.broadcast_to(self.mean, shape.shape), shape)[:, :, :2] * size.swapaxes(1, 2)
-            points = (corner + shape * size).transpose(2, 1, 0)  # (2, 5, N)
-            place = self.offset[stage] @ turn.transpose(1, 2, 0) + points.take(self.anchor[stage], 1)
-            leaf = self._leaf(stage, _look_up(framed, place)) + np.arange(_TREES)[:, None] * _LEAVES  # (trees, N)
-            shape = shape + self.leaves[stage].take(leaf, 0).sum(0).reshape(shape.shape)
-        landmarks: np.ndarray = corner + shape * size
+            place = self.places[stage] @ (shape.T * size + corner)  # (2, pixels, N)
+            leaf = self._leaf(stage, _look_up(framed, place.numpy())).T + np.arange(_TREES) * _LEAVES  # (N, trees)
+            shape += F.embedding_bag(torch.from_numpy(leaf), self.leaves[stage], mode="sum")
+        landmarks: np.ndarray = (shape.view(-1, _POINTS, 2) * size.permute(2, 1, 0) + corner.permute(2, 1, 0)).numpy()
         return landmarks
 
     def _leaf(self, stage: int, pixels: np.ndarray) -> np.ndarray:
@@ -72,11 +69,16 @@ class ShapePredictor(NamedTuple):
 
 
 def _look_up(framed: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """(N, H + 2, W + 2) uint8 and (2, K, N) x, y -> (K, N) int16, the pixels that are nearest."""
+    """(N, H + 2, W + 2) and (2, K, N) x, y, which is overwritten -> (K, N), the pixels that are nearest."""
     n, height, width = framed.shape
-    x, y = ((at + 1.5).clip(0, last - 1).astype(np.int64) for at, last in zip(place, (width, height), strict=True))
-    pixels: np.ndarray = framed.take((np.arange(n) * height + y) * width + x)
-    return pixels.astype(np.int16)
+    place += 1.5
+    np.clip(place, 0, np.array((width - 1, height - 1)).reshape(2, 1, 1), out=place)
+    index, y = place.astype(np.int32)
+    y *= np.int32(width)
+    index += y
+    index += np.arange(n, dtype=np.int32) * np.int32(height * width)
+    pixels: np.ndarray = framed.take(index)
+    return pixels
 
 
 def read_shape_predictor(path: Path) -> ShapePredictor:
@@ -105,8 +107,20 @@ def read_shape_predictor(path: Path) -> ShapePredictor:
     stream.check(split[..., :2] >= 0, split[..., :2] < _PIXELS, anchor >= 0, anchor < _POINTS)
     split = np.ascontiguousarray(np.moveaxis(split, 2, 1))  # (stages, splits, trees, 4)
     threshold = np.floor(_real(split[..., 2:])).clip(-256, 255).astype(np.int16)  # what is compared is whole
-    return ShapePredictor(mean.reshape(_POINTS, 2), split[..., 0].copy(), split[..., 1].copy(), threshold,
-                          np.stack(leaves).reshape(_STAGES, _TREES * _LEAVES, 2 * _POINTS), anchor, np.stack(offsets))
+    leaf_steps = torch.tensor(np.stack(leaves), dtype=torch.float32).view(_STAGES, _TREES * _LEAVES, 2 * _POINTS)
+    places = torch.from_numpy(_places(mean, anchor, np.stack(offsets)))
+    return ShapePredictor(mean, places, split[..., 0].copy(), split[..., 1].copy(), threshold, leaf_steps)
+
+
+def _places(mean: np.ndarray, anchor: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Write as matrices where pixels are, given a shape: each is offset from a landmark, and turns with the face.
+
+    (10) mean shape, (stages, pixels) landmarks and (stages, pixels, 2) offsets from them -> (stages, 2, pixels, 10).
+    A similarity is linear in its goal: those of the ten unit shapes say everything.
+    """
+    units = np.eye(2 * _POINTS).reshape(-1, _POINTS, 2)
+    turn = similarity(np.broadcast_to(mean.reshape(_POINTS, 2), units.shape), units)[:, :, :2]  # (10, 2, 2)
+    return np.ascontiguousarray(np.einsum("uij,spj->sipu", turn, offset) + units[:, anchor].transpose(1, 3, 2, 0))
 
 
 def _real(pairs: np.ndarray) -> np.ndarray:
@@ -172,10 +186,10 @@ def _sample(images: Tensor, centre: np.ndarray, turn: np.ndarray, side: np.ndarr
     step = turn.swapaxes(1, 2) * (side - 1)[:, None, None] / last  # (N, 2, 2) along the chip's width, and its height
     along = np.linspace(-1, 1, size)[:, None]
     across, down = along * step[:, None, 0], along * step[:, None, 1] + 2 * centre[:, None] / last - 1
-    # Points as complex numbers: eight times as fast as a last axis of two.
-    points = (across.view(complex).swapaxes(1, 2) + down.view(complex)).astype(np.complex64)  # (N, size, size)
-    grid = torch.view_as_real(torch.from_numpy(points))
-    return _truncate(F.grid_sample(images, grid.to(images), mode="bilinear", align_corners=True))
+    # Points as complex numbers: several times as fast as a last axis of two.
+    across, down = (torch.from_numpy(part.view(complex)).to(images.device) for part in (across, down))  # (N, size, 1)
+    grid = torch.view_as_real((across.mT + down).to(torch.complex64))  # (N, size, size, 2)
+    return _truncate(F.grid_sample(images, grid, mode="bilinear", align_corners=True))
 
 
 def _halve(images: Tensor) -> Tensor:
