@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,24 +10,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fsbench.embedders._onnx_format import keeps_numbers_elsewhere
 from fsbench.errors import BadParameter, WeightsError
 
 if TYPE_CHECKING:
     import onnxruntime
 
+_GPU = "CUDAExecutionProvider"
 _FATAL_ONLY = 4                                         # else SFace's file warns a hundred times, and probing may fail
 
 
 class Session:
     """(N, 3, size, size) float32 -> (N, dim); one image at a time where the file takes no more.
 
-    Raises WeightsError for a file that is no ONNX model, or not one from images to features; BadParameter for a size
-    that the file does not take.
+    Raises WeightsError for a file that is no ONNX model, not a whole one, or not one from images to features;
+    BadParameter for a size that the file does not take. Where ONNX Runtime has no use of a GPU, `log` is told.
     """
 
-    def __init__(self, path: Path, size: int, default_size: int, device: torch.device) -> None:
+    def __init__(
+        self, path: Path, size: int, default_size: int, device: torch.device, log: Callable[[str], None]
+    ) -> None:
         self._path = path
         self._runtime = _open(path, device)
+        if device.type == "cuda" and _GPU not in self._runtime.get_providers():
+            log(f"{path.name} runs on the CPU: ONNX Runtime finds no GPU that it can use (pip install onnxruntime-gpu)")
         self._input, shape = self._image_input()
         self._channels_last = shape[1] != 3 and shape[3] == 3
         self.size = self._find_size(shape[1:3] if self._channels_last else shape[2:], size, default_size)
@@ -94,12 +101,15 @@ class Session:
 def _open(path: Path, device: torch.device) -> onnxruntime.InferenceSession:
     import onnxruntime
 
+    if keeps_numbers_elsewhere(path):                    # its hash would not be that of the network
+        raise WeightsError(f"{path} keeps its numbers in another file",
+                           "save it as one file, for example with torch.onnx.export(..., external_data=False)")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = torch.get_num_threads()
     # A pool that waits by spinning takes the cores from torch's, which works in turns with it.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    wanted = ["CUDAExecutionProvider"] if device.type == "cuda" else []
+    wanted = [_GPU] if device.type == "cuda" else []
     there = [name for name in wanted if name in onnxruntime.get_available_providers()]
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=[*there, "CPUExecutionProvider"])

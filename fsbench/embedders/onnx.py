@@ -59,7 +59,7 @@ class Onnx:
         weights = _find(context.path or file or DEFAULT, context)
         known = KNOWN.get(weights.name, ARCFACES)
         self._device = context.device
-        self._session = Session(weights.path, size, SIZE, context.device)
+        self._session = Session(weights.path, size, SIZE, context.device, context.log)
         self._mean = _levels("mean", mean, known.mean, context.device)
         self._std = _levels("std", std, known.std, context.device)
         self._reverse = (known.order if order == "auto" else order) == "bgr"

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
 
+from fsbench.embedders._onnx_format import keeps_numbers_elsewhere
+from fsbench.embedders._onnx_session import Session
 from fsbench.embedders.onnx import KNOWN, Onnx
 from fsbench.errors import BadParameter, FsbenchError, UnknownName, WeightsError
 from fsbench.faces.align import TEMPLATE
@@ -45,8 +49,9 @@ def node(operator: str, given: str, answer: str, **lists: tuple[int, ...]) -> by
     return field(1, given) + field(2, answer) + field(4, operator) + attributes
 
 
-def write_model(path: Path, nodes: list[bytes], inputs: list[bytes], outputs: list[bytes]) -> Path:
-    graph = b"".join(field(1, one) for one in nodes) + field(2, "graph")
+def write_model(path: Path, nodes: list[bytes], inputs: list[bytes], outputs: list[bytes],
+                more: bytes = b"") -> Path:
+    graph = more + b"".join(field(1, one) for one in nodes) + field(2, "graph")
     graph += b"".join(field(11, one) for one in inputs) + b"".join(field(12, one) for one in outputs)
     path.write_bytes(field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 13)))
     return path
@@ -159,6 +164,48 @@ def test_files_that_are_no_onnx_are_refused_in_one_sentence(damage: str, tmp_pat
         Onnx(file=str(path), context=context)
     assert "\n" not in caught.value.message
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["an initializer", "a constant in a branch"])
+def test_numbers_in_another_file_are_refused(nested: bool, tmp_path: Path, context: Context) -> None:
+    """The hash of the file would not be that of the network, so that its results could not be told apart."""
+    np.ones(3, np.float32).tofile(tmp_path / "numbers.data")
+    place = field(13, field(1, "location") + field(2, "numbers.data"))
+    tensor = field(1, 3) + field(2, FLOAT) + field(8, "scale") + place
+
+    def scaled(location: int) -> Path:
+        graph = field(5, tensor + field(14, location))   # initializer
+        if nested:
+            graph = field(1, field(5, field(6, graph)))  # node, attribute, graph
+        return write_model(tmp_path / "mine.onnx", [*MEANS], [IMAGE], [VECTOR], graph)
+
+    assert not keeps_numbers_elsewhere(scaled(location=0))
+    with pytest.raises(WeightsError, match="numbers in another file") as caught:
+        Onnx(file=str(scaled(location=1)), context=context)
+    assert "one file" in caught.value.hint
+
+
+def test_a_file_that_is_damaged_anywhere_is_looked_through(tmp_path: Path) -> None:
+    """No error, whatever byte is hit."""
+    whole = channel_means(tmp_path / "mine.onnx").read_bytes()
+    path, draw = tmp_path / "damaged.onnx", np.random.default_rng(0)
+    for _ in range(300):
+        bad = bytearray(whole)
+        bad[draw.integers(len(bad))] = draw.integers(256)
+        path.write_bytes(bytes(bad[:draw.integers(1, 2 * len(bad))]))
+        assert not keeps_numbers_elsewhere(path)
+    path.write_bytes(b"\xff" * 100_000)
+    assert not keeps_numbers_elsewhere(path)
+
+
+def test_a_gpu_that_onnx_runtime_cannot_use_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    path, said = channel_means(tmp_path / "mine.onnx"), list[str]()
+    Session(path, 0, 112, torch.device("cpu"), said.append)
+    assert not said
+    Session(path, 0, 112, torch.device("cuda"), said.append)
+    assert len(said) == 1
+    assert "mine.onnx runs on the CPU" in said[0]
 
 
 def test_it_is_named_on_the_command_line(tmp_path: Path, context: Context) -> None:
