@@ -316,6 +316,7 @@ class MetricInfo:
     reference: str  # paper and section, or where the definition comes from
     min_samples: int = 1
     digits: int = 3  # decimals that make sense to print
+    interval: bool = True  # False where resampling would bias the value, as it does for divergences
 
 
 class Metric(Protocol):

@@ -87,6 +87,7 @@ class TrainingRecord(Record):
     device: str
     settings: dict[str, Any] = Field(default_factory=dict)
     coaches: tuple[str, ...] = ()
+    inputs: dict[str, str] = Field(default_factory=dict)  # SHA-256 of other files that it learnt from, by name
 
 
 class ModelRecord(Record):
@@ -98,6 +99,8 @@ class ModelRecord(Record):
     # ready: needs no training; precomputed: images that another tool made
     kind: Literal["baseline", "ceiling", "ready", "trained", "loaded", "precomputed"]
     training: TrainingRecord | None = None
+    coaches: tuple[str, ...] = ()  # families of recognisers that it was trained against, as far as is known
+    content: str = ""  # SHA-256 of its outputs as they were measured
     weights_sha256: str = ""  # of the trained or loaded file
     swap_seconds: FiniteFloat | None = None  # per image, model only, when the outputs were made (they are cached)
     n_no_face: int = 0  # outputs in which the detector found no face
@@ -120,6 +123,8 @@ class CalibrationRecord(Record):
     n_images: int
     n_genuine: int  # pairs of images of one person
     n_impostor: int  # pairs of images of two people
+    genuine_mean: FiniteFloat  # cosine
+    impostor_mean: FiniteFloat
     d_prime: FiniteFloat | None
     eer: FiniteFloat | None  # equal error rate, a share
     eer_threshold: FiniteFloat | None  # cosine

@@ -172,7 +172,7 @@ def fast_bfloat16(device: torch.device) -> bool:
     False where the system does not tell what its processor can do.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return not processor_features().isdisjoint(("avx512_bf16", "amx_bf16", "bf16"))
 
 

@@ -217,8 +217,9 @@ def test_a_truncated_model_file_is_refused(tmp_path: Path) -> None:
         load_model(path, "toy")
 
 
-@pytest.mark.parametrize(("features", "fast"), [("avx2 fma", False), ("avx512f avx512_bf16", True), ("asimd bf16", True),
-                                                ("", False)])
+@pytest.mark.parametrize(
+    ("features", "fast"), [("avx2 fma", False), ("avx512f avx512_bf16", True), ("asimd bf16", True), ("", False)]
+)
 def test_half_precision_is_for_processors_that_have_it(
     features: str, fast: bool, monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -12,7 +12,7 @@ from fsbench.harness import records
 from fsbench.harness.bench import assess, conclude, prepare
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.gallery import gather
-from fsbench.harness.judging import Judge
+from fsbench.harness.judging import build_judges
 from fsbench.harness.obtain import build, obtain, steps_or_seconds
 from fsbench.harness.pairs import make_pairs
 from fsbench.harness.swapping import swap_all
@@ -75,14 +75,9 @@ def check(plan: Plan, context: Context) -> set[str]:
         parse_budget(plan.budget)
     if not plan.pipelines():
         raise UsageError("no model to run", "name one with --models; see: fsbench list models")
-    if not plan.judges:
-        raise UsageError("no judge to ask", "name one with --judges; see: fsbench list embedders")
     for name in plan.metrics:
         metrics.build(name, context)
-    judges = [Judge.build(text, context).name for text in plan.judges]
-    for name in judges:
-        if judges.count(name) > 1:
-            raise UsageError(f"two judges are called {name}", "name each judge once")
+    build_judges(plan.judges, context)
     oracles = set()
     for pipeline in plan.pipelines():
         built = build(pipeline, context)

@@ -16,7 +16,7 @@ from fsbench.config import Plan
 from fsbench.errors import NotScorable
 from fsbench.harness import maps, records, scoring
 from fsbench.harness.folder import RunFolder
-from fsbench.harness.judging import Judge, Seen, Witness, find_landmarks
+from fsbench.harness.judging import Seen, Witness, build_judges, find_landmarks
 from fsbench.harness.pairs import Pairs
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, Judgement, Metric, Split
@@ -53,7 +53,7 @@ def prepare(plan: Plan, pairs: Pairs, test: Faces, gallery: Faces | None, contex
     """Let every judge look at the real images."""
     faces = [("held-out images", test), *([("gallery", gallery)] if gallery is not None else [])]
     rows = records.reference_rows(test, gallery)
-    judges = [Judge.build(text, context) for text in plan.judges]
+    judges = build_judges(plan.judges, context)
     witnesses = {judge.name: Witness.brief(judge, faces, rows, context) for judge in judges}
     scorers = {name: metrics.build(name, context) for name in plan.metrics or metrics.names()}
     return Bench(plan, context, pairs, rows, witnesses, scorers)
@@ -84,7 +84,9 @@ def assess(bench: Bench, record: results.ModelRecord, outputs: ImageSet, folder:
                 rows[results.column(metric, judge)] = measured[:, 0]
     paths = folder.write_outputs(label, bench.pairs, outputs)
     return Assessed(
-        record=record.model_copy(update={"n_no_face": int(np.isnan(landmarks).any((1, 2)).sum())}),
+        record=record.model_copy(update={
+            "n_no_face": int(np.isnan(landmarks).any((1, 2)).sum()), "content": outputs.content_hash()
+        }),
         values=values,
         samples=bench.pairs.rows.assign(model=label, output=paths, **rows),
         seen=seen,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from fsbench.datasets.people import read_people
+from fsbench.errors import DataError
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Dataset, Faces
 
@@ -15,18 +17,30 @@ from fsbench.interfaces import Context, Dataset, Faces
 def gather(dataset: Dataset, test: Faces, folder: str, context: Context) -> Faces | None:
     """Return the data set's gallery and the people of `folder` ("" for none); None where there is neither.
 
-    Whoever has the name of a person that is swapped is left out of the folder: their images there may be training
-    images, and two people of one name would be one.
+    Whoever has the name of a person that is known already, or an image that is, is left out of the folder, and told:
+    their images there may be training images, and somebody who is swapped is no stranger.
     """
     parts = [dataset.faces("gallery")] if "gallery" in dataset.info.splits else []
     if folder:
         people = read_people(Path(folder).expanduser(), dataset.info.size, context)
-        taken = people.rows["identity"].isin([*test.identities, *(name for part in parts for name in part.identities)])
+        names = {name for part in (test, *parts) for name in part.identities}
+        pixels = set(_hashes(test))
+        again = np.array([content in pixels for content in _hashes(people)])
+        names |= set(people.rows.loc[again, "identity"])
+        taken = people.rows["identity"].isin(names).to_numpy()
         if taken.any():
-            names = ", ".join(people.rows.loc[taken, "identity"].unique()[:3])
-            context.log(f"gallery: {names} left out, of whom there are images already")
-        parts.append(people.select(~taken.to_numpy()))
+            told = people.rows.loc[taken, "identity"].unique()
+            more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+            context.log(f"gallery: {', '.join(told[:3])}{more} left out, of whom there are images already")
+        if taken.all():
+            raise DataError(f"the gallery {folder} holds only people of whom there are images already",
+                            "name a folder of others")
+        parts.append(people.select(~taken))
     return _join(parts) if parts else None
+
+
+def _hashes(faces: Faces) -> list[bytes]:
+    return [hashlib.sha256(np.ascontiguousarray(crop).data).digest() for crop in faces.crops.pixels]
 
 
 def _join(parts: list[Faces]) -> Faces:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from fsbench.errors import UsageError
 from fsbench.faces import detect
 from fsbench.harness.obtain import code_hash
 from fsbench.images import ImageSet
@@ -48,10 +50,32 @@ class Judge:
         }
         return cls(_label(spec), embedder, fingerprint(recipe))
 
+    @property
+    def files(self) -> frozenset[str]:
+        """Hashes of the files that it was made from."""
+        return frozenset(file.sha256 for file in self.embedder.info.weights)
+
+
+def build_judges(texts: Sequence[str], context: Context) -> list[Judge]:
+    """Make judges from their specifications; raises UsageError where there is none, and where one would count twice."""
+    if not texts:
+        raise UsageError("no judge to ask", "name one with --judges; see: fsbench list embedders")
+    judges = [Judge.build(text, context) for text in texts]
+    for i, judge in enumerate(judges):
+        for other in judges[:i]:
+            if other.name == judge.name:
+                raise UsageError(f"two judges are called {judge.name}",
+                                 "name each judge once; files of one name have to be renamed")
+            if judge.files and judge.files == other.files:
+                raise UsageError(f"{other.name} and {judge.name} are one network, made from the same file",
+                                 "name one of them: a judge that is asked twice counts twice")
+    return judges
+
 
 def _label(spec: Spec) -> str:
     """A specification without folders: where a file lies on this machine is nobody's business."""
-    short = {key: Path(value).name for key, value in spec.params.items()}
+    short = {key: Path(value).name if Path(value).expanduser().exists() else value
+             for key, value in spec.params.items()}
     return str(Spec(spec.name, short, Path(spec.path).name))
 
 
@@ -170,6 +194,8 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
         points = torch.from_numpy(landmarks[faces]).to(context.device)
         with torch.inference_mode():
             features = judge.embedder.embed(crops[faces].to(context.device), points)
+            seen = features.isfinite().all(1)  # a judge may find no face where the detector found one
+            features, faces = features[seen], faces[seen.cpu().numpy()]
             if depth:
                 logits = judge.embedder.classify(features).float()  # type: ignore[attr-defined]
                 best = logits.softmax(1).topk(depth, dim=1)

@@ -172,6 +172,7 @@ def _train(
         device=str(context.device),
         settings=dict(done.settings),
         coaches=tuple(done.coaches),
+        inputs=dict(getattr(swapper, "inputs", {})),
     )
     return {"training": training, "weights": weights, "notes": tuple(done.notes)}
 

@@ -111,6 +111,8 @@ def calibration_record(found: Calibration) -> results.CalibrationRecord:
         n_images=found.n_images,
         n_genuine=found.n_genuine,
         n_impostor=found.n_impostor,
+        genuine_mean=found.genuine.mean,
+        impostor_mean=found.impostor.mean,
         d_prime=found.d_prime,
         eer=found.eer,
         eer_threshold=found.eer_threshold,
@@ -135,6 +137,7 @@ def model_record(model: Model, seconds: float | None) -> results.ModelRecord:
         summary=model.summary,
         kind=model.kind,
         training=model.training,
+        coaches=model.training.coaches if model.training else (),
         weights_sha256=file_sha256(model.weights) if model.weights else "",
         swap_seconds=seconds,
         notes=model.notes,
@@ -189,11 +192,10 @@ def model_warnings(
             f"{record.name} was trained for {record.training.steps} steps only (--budget smoke): its figures test the "
             "plumbing, not the model"
         )
-    coaches = record.training.coaches if record.training is not None else ()
     said += [
         f"{record.name} was trained against {family}: judge {judge} is its coach, and flatters it"
         for judge, family in families.items()
-        if family in coaches
+        if family in record.coaches
     ]
     return said
 

@@ -77,10 +77,10 @@ def value(
     found = metric.summarise(kept)
     if not math.isfinite(found):
         return Value(value=None, reason=f"the metric's summary is {found}", **counts)
-    interval = cluster_bootstrap(
+    interval = metric.info.interval and cluster_bootstrap(
         kept, sessions, people, metric.summarise, resamples=resamples, confidence=CONFIDENCE, seed=seed
     )
-    low, high = interval if interval is not None and np.isfinite(interval).all() else (None, None)
+    low, high = interval if interval and np.isfinite(interval).all() else (None, None)
     return Value(value=found, low=low, high=high, **counts)
 
 

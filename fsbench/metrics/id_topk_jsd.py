@@ -18,7 +18,8 @@ class IdTopkJsd:
 
     Counts of the nearest look-alike, as the bar charts show them; 0 is the same distribution, 1 are people that never
     coincide. Mean over sources. Few images make two samples of one distribution differ: the value is biased upwards,
-    and `exact`, on the same number of images, shows by how much.
+    and `exact`, on the same number of images, shows by how much. There is no interval: resampling would add that bias a
+    second time.
     """
 
     info = MetricInfo(
@@ -29,6 +30,7 @@ class IdTopkJsd:
         no_face="not scored, and counted",
         reference="Lin, Divergence measures based on the Shannon entropy, IEEE Trans. Information Theory 37(1), 1991; "
         "counts as in experiment 13 of the faceswap-GAN notes",
+        interval=False,
     )
 
     def measure(self, batch: Batch) -> Tensor:

@@ -103,9 +103,12 @@ class Calibration:
     def point(self, far: float) -> OperatingPoint:
         """The lowest threshold whose false-accept rate is at most `far`, and its true-accept rate.
 
-        Null, with the reason, for fewer than 30 / far impostor pairs: rule of 30, Doddington et al., Speech
-        Communication 31, 2000.
+        Null, with the reason, for fewer than 30 / far impostor pairs, and for fewer than 30 pairs of people, whose
+        images are no independent trials: rule of 30, Doddington et al., Speech Communication 31, 2000.
         """
+        if self.people_pairs < RULE_OF_30:
+            reason = f"impostors are worth {self._worth} of people, {RULE_OF_30} are wanted: add some with --gallery"
+            return OperatingPoint(far=far, threshold=None, tar=None, reason=reason)
         needed = math.ceil(round(RULE_OF_30 / far, 6))
         if self.impostor.n < needed:
             reason = f"{self.impostor.n} impostor pairs are too few for a false-accept rate of {far:g}: {needed} needed"
@@ -119,14 +122,18 @@ class Calibration:
         )
 
     @property
+    def _worth(self) -> str:
+        weight = round(self.people_pairs)
+        return "one pair" if weight == 1 else f"{weight} pairs"
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What limits the figures, one sentence each."""
-        said, weight = [], round(self.people_pairs)
-        if weight < RULE_OF_30:
-            pairs = "one pair" if weight == 1 else f"{weight} pairs"
+        said = []
+        if self.people_pairs < RULE_OF_30:
             said.append(
-                f"the impostor pairs are worth {pairs} of people, {RULE_OF_30} are wanted: thresholds tell these few "
-                "apart rather than strangers"
+                f"the impostor pairs are worth {self._worth} of people, {RULE_OF_30} are wanted: the figures tell "
+                "these few apart rather than strangers, and there is no threshold"
             )
         if self.genuine.n < RULE_OF_30:
             said.append(f"there are {self.genuine.n} genuine pairs only: true-accept rates and EER are rough")

@@ -24,17 +24,18 @@ def ranking(values: Sequence[Value], models: Sequence[ModelRecord], judges: Sequ
     """Mean rank of each contestant by `id_similarity`, over the judges that no contestant was trained against.
 
     Baselines and the ceiling take no part. An output that could not be scored, because no face was found in it,
-    counts as a cosine of 0: no likeness at all. Else whoever destroys the hard faces would stand first. A judge
-    that could score no contestant does not count either; one that could score some ranks those, and a contestant
-    that a counting judge could not score has no mean and stands last.
+    counts as a stranger's: as the judge's mean impostor cosine, or as the model's own mean where that is lower. Else
+    whoever destroys the hard faces would stand first. A judge that could score no contestant does not count either; one
+    that could score some ranks those, and a contestant that a counting judge could not score has no mean and stands
+    last.
     """
     contestants = [model for model in models if model.kind in CONTESTANTS]
     names = [model.name for model in contestants]
-    scores = {judge.name: _scores(values, names, judge.name) for judge in judges}
+    scores = {judge.name: _scores(values, names, judge) for judge in judges}
     places = {name: _places(found) for name, found in scores.items()}
     left_out = {}
     for judge in judges:
-        pupils = [model.name for model in contestants if judge.family in _coaches(model)]
+        pupils = [model.name for model in contestants if judge.family in model.coaches]
         if pupils:
             left_out[judge.name] = f"{' and '.join(pupils)} trained against it"
         elif not scores[judge.name]:
@@ -57,16 +58,13 @@ def ranking(values: Sequence[Value], models: Sequence[ModelRecord], judges: Sequ
     )
 
 
-def _coaches(model: ModelRecord) -> tuple[str, ...]:
-    return model.training.coaches if model.training is not None else ()
-
-
-def _scores(values: Sequence[Value], names: Sequence[str], judge: str) -> dict[str, float]:
-    """What a judge says of the contestants that it could score, lost faces counted as 0."""
+def _scores(values: Sequence[Value], names: Sequence[str], judge: JudgeRecord) -> dict[str, float]:
+    """What a judge says of the contestants that it could score, lost faces counted as strangers'."""
+    stranger = judge.calibration.impostor_mean if judge.calibration is not None else 0.0
     return {
-        value.model: value.value * value.n_scored / value.n_total
+        value.model: value.value + (min(stranger, value.value) - value.value) * (1 - value.n_scored / value.n_total)
         for value in values
-        if value.metric == METRIC and value.judge == judge and value.model in names and value.value is not None
+        if value.metric == METRIC and value.judge == judge.name and value.model in names and value.value is not None
     }
 
 
@@ -86,9 +84,15 @@ def _mean(places: Sequence[float | None]) -> float | None:
 
 def _advice(contestants: Sequence[ModelRecord], judges: Sequence[JudgeRecord], counting: Sequence[str]) -> str:
     """Say how to get another judge, where there are too few."""
-    if len(counting) >= WANTED:
+    families = {judge.family for judge in judges if judge.name in counting}
+    if len(families) >= WANTED:
         return ""
-    known = {judge.family for judge in judges}.union(*map(_coaches, contestants))
+    known = {judge.family for judge in judges}.union(*(model.coaches for model in contestants))
     remedy = next((how for family, how in ADVISED.items() if family not in known), "name one with --judges")
-    few = f"{counting[0]} is the only judge that counts" if counting else "no judge counts"
-    return f"{few}, two or more are wanted: {remedy}"
+    if not counting:
+        few = "no judge counts"
+    elif len(counting) == 1:
+        few = f"{counting[0]} is the only judge that counts"
+    else:
+        few = f"{' and '.join(counting)} are of one family"
+    return f"{few}, two or more of different families are wanted: {remedy}"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fsbench import contracts
+from fsbench.errors import DataError
 from fsbench.harness import gallery
 from fsbench.interfaces import Context, DatasetInfo, Faces
 
@@ -44,6 +45,24 @@ def test_strangers_come_from_both(folder: str, context: Context) -> None:
 
 def test_who_is_swapped_is_no_stranger(folder: str, context: Context) -> None:
     assert names(False, folder, context) == ["toy2", "toy3"]
+
+
+def test_who_is_swapped_is_no_stranger_under_another_name(
+    folder: str, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def renamed(path: Path, size: int, context: Context) -> Faces:
+        faces = contracts.toy_faces(4, 1, 3, size)
+        faces.rows["identity"] = faces.rows["identity"].str.replace("toy", "alias")
+        return faces
+
+    monkeypatch.setattr(gallery, "read_people", renamed)
+    assert names(False, folder, context) == ["alias2", "alias3"]    # two images of the first two are the test split's
+
+
+def test_a_gallery_of_nobody_else_is_told(folder: str, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gallery, "read_people", lambda path, size, context: contracts.toy_faces(2, 1, 1, size))
+    with pytest.raises(DataError, match="only people"):
+        names(False, folder, context)
 
 
 def test_the_parts_stay_together(folder: str, context: Context) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,10 +11,11 @@ import torch
 from torch import Tensor
 
 from fsbench import contracts
+from fsbench.errors import UsageError
 from fsbench.faces import detect
 from fsbench.harness import records
-from fsbench.harness.judging import Judge, Witness, embed, find_landmarks
-from fsbench.interfaces import Context, EmbedderInfo, Faces
+from fsbench.harness.judging import Judge, Witness, build_judges, embed, find_landmarks
+from fsbench.interfaces import Context, EmbedderInfo, Faces, WeightsFile
 from fsbench.registry import embedders
 
 
@@ -153,7 +156,7 @@ def test_blocks_do_not_show(test: Faces, fresh_context: Context, monkeypatch: py
     assert torch.equal(whole.top, parts.top)
 
 
-def test_a_path_does_not_get_into_results(context: Context) -> None:
+def test_a_path_does_not_get_into_results(context: Context, tmp_path: Path) -> None:
     class Filed(Colour):
         """Has a file."""
 
@@ -161,7 +164,41 @@ def test_a_path_does_not_get_into_results(context: Context) -> None:
             super().__init__(context=context)
 
     embedders.register("filed")(Filed)
-    assert Judge.build("filed(/secret/place/net.onnx)", context).name == "filed(net.onnx)"
+    (tmp_path / "net.onnx").touch()
+    assert Judge.build(f"filed({tmp_path}/net.onnx)", context).name == "filed(net.onnx)"
+    assert Judge.build("filed(123.7/116.3/103.5)", context).name == "filed(123.7/116.3/103.5)"
+
+
+def test_nobody_is_asked_twice(context: Context) -> None:
+    class Filed(Colour):
+        """Has a file."""
+
+        def __init__(self, *, size: int = 1, context: Context) -> None:
+            self.info = EmbedderInfo("toy", 3, (WeightsFile("net", Path("net"), "ab" * 32, ""),), "mean colour")
+
+    embedders.register("filed")(Filed)
+    assert [judge.name for judge in build_judges(["colour", "named"], context)] == ["colour", "named"]
+    with pytest.raises(UsageError, match="no judge"):
+        build_judges([], context)
+    with pytest.raises(UsageError, match="two judges are called colour"):
+        build_judges(["colour", "colour"], context)
+    with pytest.raises(UsageError, match="one network"):
+        build_judges(["filed", "filed(2)"], context)
+
+
+def test_a_judge_may_find_no_face_where_the_detector_did(test: Faces, fresh_context: Context) -> None:
+    class Blind(Named):
+        """Sees no red."""
+
+        def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+            features = super().embed(crops, landmarks)
+            return torch.where(features[:, :1] > features[:, 1:2], torch.nan, features)
+
+    embedders.register("blind")(Blind)
+    seen = brief("blind", test, None, fresh_context).references
+    assert seen.vectors[:6].isnan().all()
+    assert (seen.top[:6] == -1).all()
+    assert (seen.top[6:, 0] == 1).all()
 
 
 def test_reference_rows_say_their_split(test: Faces, strangers: Faces) -> None:

@@ -4,13 +4,14 @@ from itertools import permutations
 
 import pytest
 
-from fsbench.results import JudgeRecord, ModelRecord, RankingRecord, TrainingRecord, Value
+from fsbench.results import CalibrationRecord, JudgeRecord, ModelRecord, RankingRecord, TrainingRecord, Value
 from fsbench.stats.ranking import ranking
 
 
 def model(name: str, kind: str = "trained", coaches: tuple[str, ...] = ()) -> ModelRecord:
     training = TrainingRecord(budget="short", steps=1, seconds=1, device="cpu", coaches=coaches)
-    return ModelRecord(name=name, spec=name, summary="", kind=kind, training=training if kind == "trained" else None)
+    return ModelRecord(name=name, spec=name, summary="", kind=kind, training=training if kind == "trained" else None,
+                       coaches=coaches)
 
 
 def judge(name: str, family: str) -> JudgeRecord:
@@ -82,13 +83,40 @@ def test_what_a_judge_could_not_score_has_no_mean_and_stands_last() -> None:
     assert found.ranks[2].by_judge == {"dlib_resnet": None, "onnx(sface)": 1}
 
 
-def test_a_lost_face_counts_as_no_likeness_at_all() -> None:
+def test_without_a_calibration_a_lost_face_counts_as_no_likeness() -> None:
     careful, careless = (
         Value(model=name, metric="id_similarity", judge=DLIB.name, value=value, n_scored=n, n_total=20, n_clusters=4)
         for name, value, n in (("careful", 0.7, 20), ("careless", 0.9, 15))
     )
-    record = ranking([careless, careful], [model("careless"), model("careful")], [DLIB])
-    assert means(record) == [("careful", 1.0), ("careless", 2.0)]
+    models = [model("careless"), model("careful")]
+    assert means(ranking([careless, careful], models, [DLIB])) == [("careful", 1.0), ("careless", 2.0)]
+
+
+@pytest.mark.parametrize(("stranger", "first"), [(0.85, "careless"), (0.1, "careful"), (-0.5, "careful")])
+def test_a_lost_face_counts_as_a_strangers(stranger: float, first: str) -> None:
+    record = CalibrationRecord(n_identities=9, n_images=9, n_genuine=9, n_impostor=9, genuine_mean=0.9,
+                               impostor_mean=stranger, d_prime=1, eer=0.1, eer_threshold=0.5, points=())
+    judge = DLIB.model_copy(update={"calibration": record})
+    found = [
+        Value(model=name, metric="id_similarity", judge=DLIB.name, value=value, n_scored=n, n_total=20, n_clusters=4)
+        for name, value, n in (("careful", 0.88, 20), ("careless", 0.9, 15))
+    ]
+    assert ranking(found, [model("careless"), model("careful")], [judge]).ranks[0].model == first
+
+
+def test_losing_faces_never_pays() -> None:
+    found = [
+        Value(model=name, metric="id_similarity", judge=DLIB.name, value=value, n_scored=n, n_total=100, n_clusters=4)
+        for name, value, n in (("careless", -0.05, 10), ("careful", -0.02, 100))
+    ]
+    assert ranking(found, [model("careless"), model("careful")], [DLIB]).ranks[0].model == "careful"
+
+
+def test_two_judges_of_one_family_are_one_opinion() -> None:
+    twin = judge("onnx(other)", "dlib")
+    record = ranking(values(DLIB, a=0.1) + values(twin, a=0.2), [model("a")], [DLIB, twin])
+    assert record.judges == ("dlib_resnet", "onnx(other)")
+    assert record.advice.startswith("dlib_resnet and onnx(other) are of one family")
 
 
 def test_a_judge_that_could_score_nobody_does_not_count() -> None:
@@ -102,12 +130,12 @@ def test_a_judge_that_could_score_nobody_does_not_count() -> None:
 @pytest.mark.parametrize(
     ("judges", "coaches", "said"),
     [
-        ([DLIB], (), "dlib_resnet is the only judge that counts, two or more are wanted: "
+        ([DLIB], (), "dlib_resnet is the only judge that counts, two or more of different families are wanted: "
                      "fsbench weights fetch sface, then add onnx(sface) to --judges"),
         ([SFACE], (), "then add facenet_vggface2 to --judges"),
         ([SFACE, FACENET], ("facenet",), "add dlib_resnet to --judges"),
         ([DLIB], ("sface",), "then add facenet_vggface2 to --judges"),
-        ([FACENET], ("facenet", "sface"), "no judge counts, two or more are wanted: add dlib_resnet to --judges"),
+        ([FACENET], ("facenet", "sface"), "are wanted: add dlib_resnet to --judges"),
         ([SFACE, DLIB], ("facenet", "dlib"), "name one with --judges"),
     ],
 )  # fmt: skip
