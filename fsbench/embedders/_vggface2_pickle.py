@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import pickle
+import struct
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -73,7 +75,41 @@ _STAND_INS = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Table(dict[str, Any]):
+    """Stands for dict; a tuple as name could be nested so deeply that Python crashes when it hashes it."""
+
+    __slots__ = ()
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        if not isinstance(name, str):
+            raise pickle.UnpicklingError("a value without a name")
+        super().__setitem__(name, value)
+
+
+def _new_table(reader: Any) -> None:
+    reader.append(_Table())
+
+
+def _filled_table(reader: Any) -> None:
+    items, table = reader.pop_mark(), _Table()
+    for name, value in zip(items[::2], items[1::2], strict=True):
+        table[name] = value
+    reader.append(table)
+
+
+_SETS = {pickle.EMPTY_SET[0], pickle.ADDITEMS[0], pickle.FROZENSET[0]}
+"""They hash what they hold, and no weights need them."""
+
+
+class _Unpickler(pickle._Unpickler):
+    """The reader that is written in Python, for the one in C makes no table but dict."""
+
+    dispatch: ClassVar[dict[int, Callable[[pickle.Unpickler], None]]] = {
+        **{code: load for code, load in pickle._Unpickler.dispatch.items() if code not in _SETS},
+        pickle.EMPTY_DICT[0]: _new_table,
+        pickle.DICT[0]: _filled_table,
+    }
+
     def find_class(self, module: str, name: str) -> Any:
         try:
             return _STAND_INS[module, name]
@@ -95,6 +131,6 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
         raise WeightsError(f"{path} asks to call {error}, which no weights need: it was refused, nothing ran",
                            f"do not trust this file; {_HINT}") from error
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, MemoryError,
-            OverflowError, TypeError, ValueError) as error:  # as a damaged pickle was seen to fail
+            OverflowError, TypeError, ValueError, struct.error) as error:  # as a damaged pickle was seen to fail
         raise WeightsError(f"{path} is damaged, or no file of weights (neither Keras's h5 nor a pickle of arrays)",
                            _HINT) from error

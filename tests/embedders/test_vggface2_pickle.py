@@ -86,6 +86,24 @@ def test_what_is_no_dictionary_of_arrays_is_refused(content: bytes, tmp_path: Pa
     refused(path, context)
 
 
+NESTED = b"(t" + b"\x85" * 1_000_000                      # ((((...),),),)
+
+
+@pytest.mark.parametrize("content", [
+    b"}" + NESTED + b"K\x00s.",
+    b"}(" + NESTED + b"K\x00u.",
+    b"(" + NESTED + b"K\x00d.",
+    b"\x8f(" + NESTED + b"\x90.",
+    b"(" + NESTED + b"\x91.",
+    b"})" + b"2\x86" * 100 + b"K\x00s.",  # pairs of pairs: 2 ** 100 to hash
+], ids=["item", "items", "table", "set", "frozen set", "pairs"])
+def test_what_cannot_be_hashed_in_reason_is_refused(content: bytes, tmp_path: Path, context: Context) -> None:
+    """Python crashes when it hashes a tuple of such depth."""
+    path = tmp_path / "nested.pkl"
+    path.write_bytes(b"\x80\x04" + content)
+    assert "damaged" in refused(path, context).message
+
+
 def test_a_pickle_damaged_anywhere_is_refused_or_read(tmp_path: Path) -> None:
     """No other error than WeightsError, whatever byte is hit."""
     whole = pickle.dumps({f"conv{i}.weight": np.arange(4, dtype=np.float32) for i in range(3)}, protocol=2)
