@@ -34,7 +34,7 @@ def show(
       fsbench show DIR --model gan_mask --metric id_similarity --judge dlib_resnet --json
     """
     from fsbench import results
-    from fsbench.errors import UnknownName
+    from fsbench.errors import UnknownName, UsageError
 
     result = results.load(folder)
     for kind, name, known in (
@@ -45,6 +45,8 @@ def show(
         if name is not None and name not in known:
             raise UnknownName(kind, name, known)
     values = [value for value in result.find(model, metric) if judge in (None, value.judge)]
+    if not values:
+        raise UsageError(f"{metric} is no metric of {judge}", "leave --judge out: no judge is needed for it")
     if as_json:
         fields = {"model", "metric", "value", "low", "high", "n_scored", "n_total"}
         fields |= {"judge"} if len(result.judges) > 1 else set()

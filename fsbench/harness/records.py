@@ -98,7 +98,7 @@ def judge_record(witness: Witness) -> results.JudgeRecord:
         version=info.version,
         weights={file.name: file.sha256 for file in info.weights},
         licences=tuple(sorted({file.licence for file in info.weights})),
-        notes=tuple(f"{file.name}: {file.note}" for file in info.weights if file.note),
+        notes=tuple(dict.fromkeys(file.note for file in info.weights if file.note)),
         lookalikes=f"the {len(witness.people):,} {named}" if witness.people else "",
         calibration=None if found is None else calibration_record(found),
     )

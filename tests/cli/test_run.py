@@ -99,6 +99,9 @@ def test_show_prints_one_object_or_a_list(fsbench: Fsbench, out: Path) -> None:
     none = fsbench("show", out, "--judge", "dlib_resnt")
     assert none.returncode == 2
     assert "did you mean dlib_resnet?" in none.stderr
+    unjudged = fsbench("show", out, "--judge", "dlib_resnet", "--metric", "gt_psnr")
+    assert unjudged.returncode == 2
+    assert "leave --judge out" in unjudged.stderr
 
 
 def test_a_second_run_reads_the_cache_and_gives_the_same_numbers(fsbench: Fsbench, out: Path, tmp_path: Path) -> None:
