@@ -35,6 +35,15 @@ def score(
             "outputs, SOURCE/TARGET.png, SOURCE_TARGET.png or SOURCE-TARGET.png; TARGET.png where there is one source.",
         ),
     ] = None,
+    coach: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FAMILY",
+            help="Family of recognisers that a model was trained against, as the report names it under each judge, or "
+            "none; FAMILY alone for a single --outputs. A judge of that family is left out of the ranking. May be "
+            "given more than once.",
+        ),
+    ] = None,
     judges: Annotated[
         Text,
         typer.Option(
@@ -75,6 +84,7 @@ def score(
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
     found = [_outputs(text) for text in outputs]
+    coaches = _coaches(coach or [], [one.name for one in found])
     given: dict[str, object] = {
         "metrics": tuple(split_list(metrics)) if metrics is not None else None,
         "judges": tuple(split_list(judges)) if judges is not None else None,
@@ -89,7 +99,8 @@ def score(
     place = out or job.default_out("score")
     job.execute(
         lambda context, command: measure.score(
-            found, source, target, plan, place, context, table=pairs, size=size, command=command, resume=resume),
+            found, source, target, plan, place, context, coaches=coaches, table=pairs, size=size, command=command,
+            resume=resume),
         place, device=plan.device, resume=resume, quiet=quiet)
 
 
@@ -100,3 +111,17 @@ def _outputs(text: str) -> Outputs:
     name, sign, path = text.partition("=")
     folder = Path(text) if Path(text).is_dir() or not sign else Path(path)
     return Outputs.find(name if sign and folder == Path(path) else folder.absolute().name, folder)
+
+
+def _coaches(texts: list[str], models: list[str]) -> dict[str, list[str]]:
+    """Read NAME=FAMILY, or FAMILY where there is one model; raises UsageError."""
+    from fsbench.errors import UsageError
+
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        name, _, family = text.rpartition("=")
+        if not family or not (name or len(models) == 1):
+            raise UsageError(f"--coach {text} does not say which family which model was trained against",
+                             f"write --coach {models[0]}=FAMILY")
+        found.setdefault(name or models[0], []).append(family)
+    return found

@@ -6,6 +6,7 @@ Laxer than the data set `folder`, for nothing is split: one person will do, and 
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fsbench.datasets import balance
 from fsbench.datasets._photos import (
     NO_FACE,
     UNREADABLE,
@@ -31,6 +33,7 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces
 
 _REASONS = {NO_FACE: "no face found", UNREADABLE: "unreadable"}
+_TOLD = 3                                               # sentences about uneven images
 _LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, as IDENTITY/*.jpg, or as one image of each person"
 
 
@@ -57,8 +60,24 @@ class Album:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was left out, one sentence each."""
-        return (*left_out([photo.file for photo in self.photos], self.cuts.state.tolist(), _REASONS), *self.ignored)
+        """What was left out, and whose sessions are not known, one sentence each."""
+        lost = left_out([photo.file for photo in self.photos], self.cuts.state.tolist(), _REASONS)
+        return (*lost, *self.ignored, *self._no_sessions())
+
+    def _no_sessions(self) -> list[str]:
+        images = Counter(photo.identity for photo, seen in zip(self.photos, self.seen, strict=True)
+                         if seen and not photo.session)
+        names = [name for name, count in images.items() if count > 1]
+        return [f"no sessions are known of {some(names)}: each image counts as one; frames of one video would look "
+                "like many sessions, and flatter every figure; lay them out as PERSON/SESSION/*.jpg"] if names else []
+
+    @property
+    def uneven(self) -> tuple[str, ...]:
+        """How unevenly people are shown who have more than one image: a few sentences, then how many more."""
+        rows = self.faces.rows
+        said = balance.warnings(rows[rows.duplicated("identity", keep=False)])
+        more = len(said) - _TOLD
+        return (*said[:_TOLD], *([f"{more} more warnings of uneven images"] if more > 0 else []))
 
     @functools.cached_property
     def faces(self) -> Faces:

@@ -14,7 +14,7 @@ from fsbench.datasets.people import open_album
 from fsbench.errors import DataError
 from fsbench.harness import records
 from fsbench.harness.gallery import gather
-from fsbench.harness.judging import Judge, Witness
+from fsbench.harness.judging import Witness, build_judges
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split
 from fsbench.registry import datasets
 from fsbench.stats.calibration import Calibration
@@ -51,7 +51,7 @@ def calibrate(data: str, judges: Sequence[str], context: Context, *, size: int =
 
     Of a data set those are the images that a run compares outputs with: its test split and its gallery.
     """
-    built = [Judge.build(text, context) for text in dict.fromkeys(judges)]  # raises before any work
+    built = build_judges(judges, context)  # raises before any work
     info, used = _read(data, size, context)
     rows = records.reference_rows(used["test"], used.get("gallery"))
     titled = [("held-out images", used["test"]), *([("gallery", used["gallery"])] if "gallery" in used else [])]
@@ -90,7 +90,7 @@ def _read(data: str, size: int, context: Context) -> tuple[DatasetInfo, dict[Spl
     album = open_album(Path(data).expanduser(), size, context)
     info = DatasetInfo(
         name="people", revision=album.faces.content_hash(), size=size, description=f"people of {album.root.name}",
-        licence="unknown: the user's own files", splits=("test",), warnings=album.warnings,
+        licence="unknown: the user's own files", splits=("test",), warnings=(*album.warnings, *album.uneven),
     )
     return info, {"test": album.faces}
 

@@ -19,7 +19,7 @@ from fsbench.harness import records
 from fsbench.harness.bench import assess, conclude, prepare
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.gallery import gather
-from fsbench.harness.judging import Judge
+from fsbench.harness.judging import build_judges
 from fsbench.harness.matching import Match, by_name, by_table
 from fsbench.harness.obtain import build, obtain
 from fsbench.harness.outputs import Outputs
@@ -31,6 +31,8 @@ from fsbench.registry import metrics
 from fsbench.store import fingerprint
 
 BASELINES = ("copy_target", "copy_source")
+TAKEN = {**dict.fromkeys(BASELINES, "a baseline"), "references": "the real images, in the files of a run"}
+NO_COACH = "none"
 STAGE = "files of another tool, aligned crops cut out of them"
 
 NOTES = (
@@ -61,14 +63,17 @@ class People:
 
 
 def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, out: Path, context: Context, *,
-          table: Path | None = None, size: int = 128, command: str = "", resume: bool = False) -> results.RunResult:
+          coaches: Mapping[str, Sequence[str]] | None = None, table: Path | None = None, size: int = 128,
+          command: str = "", resume: bool = False) -> results.RunResult:
     """Measure outputs that exist already and leave the files of `fsbench.results` in `out`; raises FsbenchError.
 
     `source` and `target` are folders of people (`fsbench.datasets.people`); names of the outputs, or the CSV file
     `table`, say which is which. The pairs are those that there are outputs of, the same for all folders of outputs.
+    `coaches` names the families of recognisers that each tool was trained against, NO_COACH where there was none.
     """
     started = time.monotonic()
-    _check([one.name for one in outputs], plan, context)
+    trained = coaches or {}
+    families = _check([one.name for one in outputs], trained, plan, context)
     folder = RunFolder(out)
     folder.check(plan, resume)
     givers = open_album(source, size, context)
@@ -82,6 +87,7 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     if (strangers := gather(people, people.test, plan.gallery, context)) is not None:
         used["gallery"] = strangers
     warnings = _warnings(givers, scenes, used)
+    warnings += [said for one in outputs for said in _coach_warnings(one.name, trained.get(one.name, ()), families)]
     if lost := len(found[0]) - len(kept):
         warnings.append(f"{lost} of {len(found[0])} pairs left out, no face was found in their targets")
     bench = prepare(plan, pairs, people.test, used.get("gallery"), context)
@@ -95,6 +101,7 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
         images, n_own = one.cut([(number[pair], pair[1]) for pair in order], scenes, context)
         record = results.ModelRecord(
             name=one.name, spec=str(one.folder), kind="precomputed", summary="images that another tool made",
+            coaches=tuple(family for family in trained.get(one.name, ()) if family != NO_COACH),
             notes=(f"{n_own} of {len(order)} outputs were cut by their own face, the others like their target",),
         )
         done.append(assess(bench, record, images, folder))
@@ -104,16 +111,26 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
                     command=command, started=started, warnings=warnings, stage=STAGE)
 
 
-def _check(names: Sequence[str], plan: Plan, context: Context) -> None:
-    """Raise UsageError for what does not exist or cannot be read, before any work."""
+def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]], plan: Plan, context: Context) -> list[str]:
+    """Raise UsageError for what does not exist or cannot be read, before any work; returns the judges' families."""
     for name in names:
-        if names.count(name) > 1 or name in BASELINES:
-            whose = "a baseline" if name in BASELINES else "two folders of outputs"
+        if names.count(name) > 1 or name in TAKEN:
+            whose = TAKEN.get(name, "two folders of outputs")
             raise UsageError(f"{name} is the name of {whose}", "give each its own name: --outputs NAME=DIR")
+    if strangers := [name for name in coaches if name not in names]:
+        raise UsageError(f"--coach names {strangers[0]}, of which there are no outputs", f"it knows {', '.join(names)}")
     for name in plan.metrics:
         metrics.build(name, context)
-    for text in plan.judges:
-        Judge.build(text, context)
+    return sorted({judge.embedder.info.family for judge in build_judges(plan.judges, context)})
+
+
+def _coach_warnings(name: str, coaches: Sequence[str], families: Sequence[str]) -> list[str]:
+    """Say where it is open whether a judge is partial to a model."""
+    if not coaches:
+        return [f"what {name} was trained against is not known: a judge may have been its coach "
+                f"(--coach {name}=FAMILY, or {name}={NO_COACH})"]
+    return [f"{name} was trained against {family}, and no judge is of a family of that name: they are of "
+            f"{', '.join(families)}" for family in coaches if family not in (NO_COACH, *families)]
 
 
 def _match(outputs: Sequence[Outputs], givers: Album, scenes: Album, table: Path | None) -> list[list[Match]]:
@@ -196,7 +213,7 @@ def _pairs(matches: Sequence[Match], people: People, rule: str) -> Pairs:
 def _warnings(givers: Album, scenes: Album, used: Mapping[Split, Faces]) -> list[str]:
     """Say what in the data limits what the numbers mean."""
     albums = {"source": givers} | ({} if scenes is givers else {"target": scenes})
-    said = [f"{role}: {warning}" for role, album in albums.items() for warning in album.warnings]
+    said = [f"{role}: {warning}" for role, album in albums.items() for warning in (*album.warnings, *album.uneven)]
     for role, album in albums.items():
         flat = sum(photo.file == photo.path.name for photo in album.photos)
         if flat > 1:

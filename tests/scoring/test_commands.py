@@ -48,6 +48,19 @@ def test_score_writes_a_report_and_says_where(folders: Path) -> None:
     assert "mine" in (folders / "out" / "report.html").read_text()
 
 
+@pytest.mark.parametrize("coach", ["mine=colour", "colour"])
+def test_a_coach_is_named(folders: Path, coach: str) -> None:
+    assert score(folders, "--outputs", f"mine={folders / 'swap'}", "--coach", coach, "-q").exit_code == 0
+    assert load(folders / "out").models[-1].coaches == ("colour",)
+
+
+@pytest.mark.parametrize("coach", ["colour", "=colour", "mine="])
+def test_a_coach_says_whose_it_is(folders: Path, coach: str) -> None:
+    with pytest.raises(UsageError, match="which family which model") as caught:
+        score(folders, "--outputs", f"mine={folders / 'swap'}", "--outputs", folders / "swap", "--coach", coach)
+    assert "--coach mine=FAMILY" in caught.value.hint
+
+
 def test_a_folder_names_its_model(folders: Path) -> None:
     (folders / "a=b").mkdir()
     (folders / "swap").rename(folders / "a=b" / "swap")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fsbench.datasets import balance
 from fsbench.datasets.people import open_album, read_people
 from fsbench.errors import DataError, MissingData
 from fsbench.faces.align import TEMPLATE
@@ -37,6 +38,25 @@ def test_without_sessions_each_image_is_its_own(tmp_path: Path, fresh_context: C
     assert faces.crops[:].shape == (4, 3, SIZE, SIZE)
     assert np.allclose(faces.landmarks, TEMPLATE * SIZE, atol=1e-3)
     assert np.isfinite(faces.rows[["yaw", "pitch"]]).all(axis=None)
+
+
+def test_unknown_sessions_are_told(tmp_path: Path, fresh_context: Context, photograph: Photograph) -> None:
+    for i, place in enumerate(("ann/0", "ann/1", "bob/0", "eve/2001/0", "eve/2001/1")):
+        photograph(tmp_path / f"{place}.png", place[:3], i)
+    (said,) = open_album(tmp_path, SIZE, fresh_context).warnings
+    assert said.startswith("no sessions are known of ann: each image counts as one;")
+    assert said.endswith("lay them out as PERSON/SESSION/*.jpg")
+
+
+def test_uneven_people_are_told_up_to_a_few(tmp_path: Path, fresh_context: Context, photograph: Photograph) -> None:
+    for k in range(5):
+        for i in range(3):
+            photograph(tmp_path / f"eve{k}" / f"s{i // 2}" / f"{i}.png", "eve", 10 * k + i)
+    photograph(tmp_path / "ann" / "only.png", "ann", 99)  # one image is neither even nor uneven
+    *told, rest = open_album(tmp_path, SIZE, fresh_context).uneven
+    assert told[0].startswith("eve0: session s0 holds 2 of 3 images (67%)")
+    assert len(told) == 3
+    assert int(rest.split()[0]) == len(balance.warnings(read_people(tmp_path, SIZE, fresh_context).rows.iloc[1:])) - 3
 
 
 def test_flat_files_are_a_person_each(tmp_path: Path, fresh_context: Context, photograph: Photograph) -> None:

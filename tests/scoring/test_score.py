@@ -166,7 +166,7 @@ def test_flat_folders_are_warned_of(folders: Path, fresh_context: Context, photo
     result = score([Outputs.find("swap", folders / "swap")], folders / "people", folders / "flat", PLAN,
                    folders / "out", fresh_context, size=SIZE)
     assert any(warning.startswith("target: 2 images lie in no folder of a person") for warning in result.warnings)
-    assert sum("sessions" in warning for warning in result.warnings) == 1
+    assert sum("held-out sessions" in warning for warning in result.warnings) == 1
 
 
 def test_what_is_wrong_is_found_before_any_face_is_looked_for(
@@ -177,7 +177,7 @@ def test_what_is_wrong_is_found_before_any_face_is_looked_for(
     with pytest.raises(DataError, match=r"what.png: its name does not say"):
         run(folders, fresh_context, "good")
     outputs = Outputs.find("lazy", folders / "lazy")
-    for names in (["lazy", "lazy"], ["copy_target"]):
+    for names in (["lazy", "lazy"], ["copy_target"], ["references"]):
         with pytest.raises(UsageError, match="is the name of"):
             score([Outputs(name, outputs.folder, outputs.files) for name in names], folders / "people",
                   folders / "targets", PLAN, folders / "out", fresh_context)
@@ -185,6 +185,35 @@ def test_what_is_wrong_is_found_before_any_face_is_looked_for(
         score([outputs], folders / "people", folders / "targets", Plan(judges=("nobody",)), folders / "out",
               fresh_context)
     assert not (folders / "out").exists()
+
+
+def test_coaches_are_recorded_left_out_and_asked_for(folders: Path, fresh_context: Context) -> None:
+    coaches = {"good": ["colour", "shape"]}
+    with pytest.raises(UsageError, match="--coach names best, of which there are no outputs"):
+        run(folders, fresh_context, "good", coaches={"best": ["colour"]})
+    result = run(folders, fresh_context, "good", "lazy", coaches=coaches)
+    assert {model.name: model.coaches for model in result.models[2:]} == {"good": ("colour", "shape"), "lazy": ()}
+    assert result.ranking.left_out == {"colour": "good trained against it"}
+    said = [warning for warning in result.warnings if "trained against" in warning]
+    assert said == [
+        "good was trained against shape, and no judge is of a family of that name: they are of colour",
+        "what lazy was trained against is not known: a judge may have been its coach (--coach lazy=FAMILY, or "
+        "lazy=none)"]
+
+
+def test_what_had_no_coach_is_not_asked_for(folders: Path, fresh_context: Context) -> None:
+    result = run(folders, fresh_context, "good", coaches={"good": ["none"]})
+    assert result.models[-1].coaches == ()
+    assert not any("trained against" in warning for warning in result.warnings)
+
+
+def test_unknown_sessions_and_uneven_people_are_told_by_role(
+    folders: Path, fresh_context: Context, photograph: Photograph,
+) -> None:
+    photograph(folders / "targets/eve/s1/9.png", "eve", 9)
+    result = run(folders, fresh_context, "good")
+    assert any(said.startswith("source: no sessions are known of ann, bob:") for said in result.warnings)
+    assert any(said.startswith("target: eve: session s1 holds 3 of 5 images") for said in result.warnings)
 
 
 def test_outputs_have_to_be_there(tmp_path: Path) -> None:
