@@ -38,7 +38,7 @@ KNOWN = {
 }
 """By name in the catalogue of weights."""
 
-DEFAULT, SIZE = "sface", 112
+SIZE = 112
 
 
 @embedders.register("onnx")
@@ -56,7 +56,9 @@ class Onnx:
     ) -> None:
         if file and context.path:
             raise BadParameter(f"onnx is given two files: {file} and {context.path}", "write onnx(PATH)")
-        weights = _find(context.path or file or DEFAULT, context)
+        if not file and not context.path:
+            raise BadParameter("onnx needs a file", f"write onnx(PATH), or onnx(NAME) with one of {', '.join(KNOWN)}")
+        weights = _find(context.path or file, context)
         known = KNOWN.get(weights.name, ARCFACES)
         self._device = context.device
         self._session = Session(weights.path, size, SIZE, context.device, context.log)
@@ -67,7 +69,8 @@ class Onnx:
             family=weights.name if weights.name in KNOWN else weights.path.stem,
             dim=self._session.dim,
             weights=(weights,),
-            description=f"{weights.name} (ONNX), 5-point alignment to ArcFace's template, {self._session.size} px",
+            description=f"{weights.name} (ONNX), 5-point alignment to ArcFace's template, {self._session.size} px, "
+            f"{'BGR' if self._reverse else 'RGB'}, mean {_told(self._mean)}, std {_told(self._std)}",
         )
 
     @torch.inference_mode()
@@ -88,6 +91,10 @@ def _find(file: str, context: Context) -> WeightsFile:
     if not path.exists() and len(path.parts) == 1 and not path.suffix:
         raise UnknownName("ONNX model", file, KNOWN, "or a file: onnx(PATH)")
     return own(path)
+
+
+def _told(levels: Tensor) -> str:
+    return "/".join(f"{level:g}" for level in levels.flatten().tolist())
 
 
 def _levels(name: str, text: str, known: tuple[float, ...], device: torch.device) -> Tensor:

@@ -239,3 +239,16 @@ def test_what_is_typed_wrong(
 
 def test_what_is_known_is_in_the_catalogue() -> None:
     assert set(KNOWN) == {name for name, entry in CATALOGUE.items() if entry.file.endswith(".onnx")}
+
+
+def test_a_network_has_to_be_named(context: Context) -> None:
+    for spec in ("onnx", "onnx(size=0)"):
+        with pytest.raises(BadParameter, match="needs a file") as caught:
+            embedders.build(spec, context)
+        assert "sface" in caught.value.hint
+
+
+def test_the_description_tells_the_preprocessing(context: Context, tmp_path: Path) -> None:
+    path = channel_means(tmp_path / "mine.onnx")
+    info = embedders.build(f"onnx({path}, size=16, mean=123.7/116.3/103.5, std=58, order=bgr)", context).info
+    assert info.description.endswith("16 px, BGR, mean 123.7/116.3/103.5, std 58")
