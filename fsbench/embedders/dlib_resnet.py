@@ -11,6 +11,7 @@ from torch import Tensor
 from fsbench.embedders._batches import in_batches
 from fsbench.embedders._dlib_landmarks import ShapePredictor, cut_chips, read_shape_predictor
 from fsbench.embedders._dlib_network import CHIP, FaceResNet, read_network
+from fsbench.errors import BadParameter
 from fsbench.faces.align import TEMPLATE, similarity
 from fsbench.interfaces import Context, EmbedderInfo
 from fsbench.registry import embedders
@@ -31,6 +32,8 @@ class DlibResnet:
     """
 
     def __init__(self, *, context: Context) -> None:
+        if context.path:
+            raise BadParameter(f"dlib_resnet takes no path ({context.path})", "write dlib_resnet alone")
         self._device = context.device
         folder = context.store.root / "weights"
         self.info = EmbedderInfo(

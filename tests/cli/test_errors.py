@@ -29,6 +29,7 @@ WRONG = [
     (["run", "--dataset", "folder:pyproject.toml"], "is a file", "IDENTITY"),
     (["run", "--models", "", "--no-baselines"], "no model to run", "--models"),
     (["run", "--judges", ""], "no judge", "--judges"),
+    (["run", "--judges", "dlib_resnet@net.dat"], "takes no path", "dlib_resnet alone"),
     (["run", "--metrics", "id_similarity@junk"], "takes no path", "id_similarity alone"),
     (["run", "--device", "meta"], "does not run on device", "auto, cpu, cuda"),
     (["run", "--suite", "nowhere.toml"], "no suite file", "benchmarks/"),
