@@ -16,13 +16,12 @@ from fsbench.errors import FsbenchError, WeightsError
 from fsbench.faces.align import TEMPLATE
 from fsbench.faces.chips import cut_chips
 from fsbench.interfaces import Context, EmbedderInfo
-from fsbench.weights import find, own
+from fsbench.weights import find, own, useless
 
 if TYPE_CHECKING:
     from facenet_pytorch import InceptionResnetV1
 
 CHIP, DIM = 160, 512
-_HINT = "`fsbench weights list` names the files that fit"
 
 _BOX_CENTRE = (0.492, 0.553)
 _BOX_SIDE = 0.584
@@ -39,7 +38,7 @@ class Facenet:
 
     def __init__(self, name: str, people: tuple[str, ...], context: Context) -> None:
         self._device, self._people = context.device, people
-        file = own(Path(context.path)) if context.path else find(name, context.store.root / "weights")
+        file = own(Path(context.path), name) if context.path else find(name, context.store.root / "weights")
         named = "logits.weight" in read_state(file.path, len(people))
         self.info = EmbedderInfo(
             family="facenet",
@@ -67,7 +66,8 @@ class Facenet:
     def classify(self, features: Tensor) -> Tensor:
         """(N, 512) as `embed` gave them -> (N, P) logits; raises WeightsError where the file has no classifier."""
         if not self.info.classes:
-            raise WeightsError(f"{self.info.weights[0].path} was saved without its classifier", _HINT)
+            raise WeightsError(f"{self.info.weights[0].path} was saved without its classifier",
+                               "`fsbench weights list` names the files that fit")
         logits: Tensor = self._networks[1](features.to(self._device))
         return logits
 
@@ -105,9 +105,9 @@ def read_state(path: Path, n_classes: int) -> dict[str, Tensor]:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError,
             IndexError, UnicodeDecodeError, OSError) as error:  # as torch.load was seen to fail
-        raise WeightsError(f"{path} is damaged, or no file of tensors that torch saved", _HINT) from error
+        raise WeightsError(f"{path} is damaged, or no file of tensors that torch saved", useless(path)) from error
     if not isinstance(state, dict):
-        raise WeightsError(f"{path} does not hold FaceNet: it is no table of tensors", _HINT)
+        raise WeightsError(f"{path} does not hold FaceNet: it is no table of tensors", useless(path))
     with torch.device("meta"):
         wanted = new_network(n_classes).state_dict()
     optional = {name for name in wanted if name.startswith("logits.") or name.endswith(".num_batches_tracked")}
@@ -118,7 +118,7 @@ def read_state(path: Path, n_classes: int) -> dict[str, Tensor]:
             if name in wanted and (not isinstance(tensor, Tensor) or tensor.shape != wanted[name].shape)]
     if odd:
         has, wants = (_shape(table.get(odd[0])) for table in (state, wanted))
-        raise WeightsError(f"{path} does not hold FaceNet: {odd[0]} is {has} instead of {wants}", _HINT)
+        raise WeightsError(f"{path} does not hold FaceNet: {odd[0]} is {has} instead of {wants}", useless(path))
     return state
 
 

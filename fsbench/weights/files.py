@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from fsbench.errors import WeightsError
 from fsbench.store import file_sha256, write_text
 from fsbench.weights.catalogue import CATALOGUE, Weights, lookup
+from fsbench.weights.formats import check_format
 
 if TYPE_CHECKING:
     from fsbench.interfaces import WeightsFile
@@ -45,7 +46,10 @@ def find(name: str, folder: Path) -> WeightsFile:
         if found != entry.sha256:
             raise WeightsError(f"{path} is damaged, or not the file that fsbench knows as {name}", entry.remedy)
         return _vouch(entry, path, found)
-    pin = read_pin(path) or write_pin(path, f"found in {path.parent}")
+    pin = read_pin(path)
+    if pin is None:
+        check_format(path, entry)
+        pin = write_pin(path, f"found in {path.parent}")
     if found != pin.sha256:
         raise WeightsError(
             f"{path} is not the file that was pinned as {name} on {pin.date}",
@@ -67,15 +71,33 @@ def find_first(names: Sequence[str], folder: Path) -> WeightsFile:
     raise WeightsError(f"none of the weights {', '.join(names)} is installed", ", or ".join(remedies))
 
 
-def own(path: Path) -> WeightsFile:
+def own(path: Path, like: str = "") -> WeightsFile:
     """Return a file of the user's own; where its hash is that of a catalogue entry, with that entry's name and licence.
 
-    Raises WeightsError where there is no such file.
+    A file that nobody knows, and that is used in place of the entry `like`, may be its authors' and under its licence:
+    both are said with this condition. Raises WeightsError where there is no such file.
     """
+    from fsbench.interfaces import WeightsFile  # brings torch, which `fsbench weights list` does not need
+
     if not path.is_file():
         raise WeightsError(f"no file {path}", "name a file with pretrained weights; see: fsbench weights list")
     found = digest(path)
-    return _vouch(recognise(found), path, found)
+    if (known := recognise(found)) is not None:
+        return _vouch(known, path, found)
+    licence, note = "not known", "the user's own file, under a licence not known here"
+    if like:
+        entry = lookup(like)
+        licence = f"{entry.licence}, if it is the authors' file"
+        note = f"the user's own file; if it is the authors' file of {like}: {entry.restriction or 'no restriction'}"
+    return WeightsFile(path.name, path, found, licence, note)
+
+
+def useless(path: Path) -> str:
+    """Return what to do about a file that no embedder can load; one that is pinned would not be fetched again."""
+    entry = next((entry for entry in CATALOGUE.values() if entry.file == path.name), None)
+    if entry is not None and pin_path(path).is_file():
+        return f"remove {path} and {pin_path(path)}, then {entry.remedy}"
+    return "`fsbench weights list` names the files that fit"
 
 
 def locate(name: str, folder: Path) -> Path | None:
@@ -123,11 +145,9 @@ def digest(path: Path) -> str:
         raise WeightsError(f"cannot read {path}: {error.strerror}", "see that you may read this file") from error
 
 
-def _vouch(entry: Weights | None, path: Path, sha256: str, note: str = "") -> WeightsFile:
-    from fsbench.interfaces import WeightsFile  # brings torch, which `fsbench weights list` does not need
+def _vouch(entry: Weights, path: Path, sha256: str, note: str = "") -> WeightsFile:
+    from fsbench.interfaces import WeightsFile
 
-    if entry is None:
-        return WeightsFile(path.name, path, sha256, "not known", "the user's own file, under a licence not known here")
     return WeightsFile(entry.name, path, sha256, entry.licence, "; ".join(filter(None, (entry.restriction, note))))
 
 

@@ -116,7 +116,7 @@ def test_ctrl_c_says_how_to_go_on(invoke: Invoke, shop: Shop) -> None:
 
 def test_import_and_verify(invoke: Invoke, shop: Shop, tmp_path: Path, folder: Path) -> None:
     (tmp_path / "mine.onnx").write_bytes(b"network")
-    (tmp_path / "mine.pkl").write_bytes(b"pickle")
+    (tmp_path / "mine.pkl").write_bytes(b"\x80\x02pickle")
     assert invoke("weights", "import", tmp_path / "mine.onnx")[0] == 0
     assert invoke("weights", "import", tmp_path / "mine.pkl", "--as", "vggface2_senet50_ft")[0] == 0
     code, said, _ = invoke("weights", "verify")
@@ -153,7 +153,7 @@ def test_a_wrong_name(command: str, invoke: Invoke) -> None:
 
 def test_a_cache_that_cannot_be_written(invoke: Invoke, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("not a folder")
-    (tmp_path / "mine.pkl").write_bytes(b"pickle")
+    (tmp_path / "mine.pkl").write_bytes(b"\x80\x02pickle")
     for arguments in (["import", tmp_path / "mine.pkl", "--as", "vggface2_senet50_ft"], ["fetch", "edgeface_s"]):
         code, _, errors = invoke("weights", *arguments)
         assert code == 2

@@ -77,6 +77,7 @@ def test_it_keeps_the_contract(release: Path, context: Context) -> None:
     embedder = embedders.build(f"facenet_vggface2@{release}", context)
     contracts.check_embedder(embedder)
     assert (embedder.info.family, embedder.info.dim) == ("facenet", 512)
+    assert embedder.info.weights[0].licence == "MIT, if it is the authors' file"
     assert len(embedder.info.classes) == N_VGGFACE2
     assert embedder.info.classes[:2] == ("A Fine Frenzy", "A. A. Gill")  # n000002 and n000003; n000001 is for testing
 

@@ -10,10 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fsbench.embedders._vggface2 import KINDS, choose
 from fsbench.embedders._vggface2_pickle import read_pickle
 from fsbench.embedders.vggface2_resnet50 import Vggface2Resnet50
 from fsbench.errors import FsbenchError, WeightsError
 from fsbench.interfaces import Context
+from fsbench.weights import CATALOGUE
+from fsbench.weights.files import pin_path
 
 
 def write_pickle(path: Path, content: Any, protocol: int) -> Path:
@@ -86,7 +89,27 @@ def test_what_is_no_dictionary_of_arrays_is_refused(content: bytes, tmp_path: Pa
     refused(path, context)
 
 
-NESTED = b"(t" + b"\x85" * 1_000_000                      # ((((...),),),)
+def test_a_pinned_file_that_cannot_be_loaded_is_to_be_removed_with_its_pin(fresh_context: Context) -> None:
+    folder = fresh_context.store.root / "weights"
+    folder.mkdir(parents=True)
+    path = write_pickle(folder / CATALOGUE["vggface2_resnet50_ft"].file, {"conv1.weight": 3}, 2)
+    file = choose("resnet50", KINDS, fresh_context)
+    assert (file.name, file.path) == ("vggface2_resnet50_ft", path)
+    with pytest.raises(WeightsError, match="damaged") as caught:
+        read_pickle(path)
+    assert caught.value.hint == (
+        f"remove {path} and {pin_path(path)}, then fsbench weights import PATH --as vggface2_resnet50_ft"
+    )
+
+
+def test_a_file_by_path_may_be_under_the_licence_of_what_it_stands_in_for(tmp_path: Path, context: Context) -> None:
+    path = write_pickle(tmp_path / "mine.pkl", {}, 2)
+    file = choose("resnet50", KINDS, replace(context, path=str(path)))
+    assert (file.name, file.licence) == ("mine.pkl", "MIT, if it is the authors' file")
+    assert CATALOGUE["vggface2_resnet50_keras"].restriction in file.note
+
+
+NESTED = b"(t" + b"\x85" * 200_000                        # ((((...),),),)
 
 
 @pytest.mark.parametrize("content", [

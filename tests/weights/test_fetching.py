@@ -21,7 +21,9 @@ from fsbench.weights import download
 from fsbench.weights.files import pin_path, read_pin
 
 Adapt = Callable[..., weights.Weights]
-CONTENT = os.urandom(1 << 20)
+START = b"PK\x03\x04"  # as a file that torch saved
+CONTENT, OTHER = (START + os.urandom((1 << 20) - len(START)) for _ in range(2))
+PAGE = b"<!DOCTYPE html>\n<title>Sign in</title>\n"
 HASHED, UNHASHED = "sface", "facenet_casia"
 
 
@@ -107,8 +109,8 @@ def test_a_download_begins_again_where_the_file_has_changed(
     server.breaks_after = 300_000
     with pytest.raises(WeightsError, match="ended after"):
         shelf.fetch(UNHASHED)
-    server.breaks_after, server.tag, server.content = None, '"2"', CONTENT[::-1]
-    assert shelf.fetch(UNHASHED).path.read_bytes() == CONTENT[::-1]
+    server.breaks_after, server.tag, server.content = None, '"2"', OTHER
+    assert shelf.fetch(UNHASHED).path.read_bytes() == OTHER
 
 
 def test_ctrl_c_keeps_what_has_arrived(hashed: weights.Weights, shelf: Any, server: Any) -> None:
@@ -135,7 +137,7 @@ def test_a_download_that_was_whole_but_not_renamed(hashed: weights.Weights, shel
 
 
 def test_a_wrong_hash_leaves_nothing_behind(hashed: weights.Weights, shelf: Any, server: Any) -> None:
-    server.content = CONTENT[::-1]
+    server.content = OTHER
     with pytest.raises(WeightsError) as caught:
         shelf.fetch(HASHED)
     assert hashed.sha256[:12] in caught.value.message
@@ -244,10 +246,28 @@ def test_a_fetched_file_without_a_published_hash_is_pinned(
     assert (pin.sha256, pin.origin) == (hashlib.sha256(CONTENT).hexdigest(), server.address)
 
 
+def test_a_web_page_is_not_pinned(unhashed: weights.Weights, shelf: Any, server: Any) -> None:
+    """As servers send one to sign in, or with an error that they do not call one."""
+    server.content = PAGE
+    with pytest.raises(WeightsError, match=r"does not begin as a \.pt file") as caught:
+        shelf.fetch(UNHASHED)
+    assert f"fsbench weights import PATH --as {UNHASHED}" in caught.value.hint
+    assert shelf.names() == []
+
+
+def test_a_web_page_that_was_put_there_by_hand_is_replaced(unhashed: weights.Weights, shelf: Any) -> None:
+    shelf.folder.mkdir()
+    (shelf.folder / unhashed.file).write_bytes(PAGE)
+    with pytest.raises(WeightsError, match="does not begin as"):
+        weights.find(UNHASHED, shelf.folder)
+    assert shelf.names() == [unhashed.file]
+    assert shelf.fetch(UNHASHED).path.read_bytes() == CONTENT
+
+
 def test_a_pin_outlives_its_file(unhashed: weights.Weights, shelf: Any, server: Any) -> None:
     path = shelf.fetch(UNHASHED).path
     path.unlink()
-    server.content = CONTENT[::-1]
+    server.content = OTHER
     with pytest.raises(WeightsError) as caught:
         shelf.fetch(UNHASHED)
     assert str(pin_path(path)) in caught.value.hint

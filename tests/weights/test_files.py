@@ -10,9 +10,11 @@ import pytest
 from fsbench import weights
 from fsbench.errors import WeightsError
 from fsbench.weights.files import pin_path
+from fsbench.weights.formats import STARTS
 
 Adapt = Callable[..., weights.Weights]
 UNHASHED, HASHED = "facenet_casia", "sface"
+FIRST = b"PK\x03\x04first"
 
 
 @pytest.mark.parametrize("name", ["dlib_resnet", "dlib_landmarks5"])
@@ -76,15 +78,15 @@ def test_a_missing_package_is_answered_with_the_command(adapt: Adapt, tmp_path: 
 
 def test_a_file_without_a_published_hash_is_pinned_at_first_use(tmp_path: Path) -> None:
     path = tmp_path / weights.CATALOGUE[UNHASHED].file
-    path.write_bytes(b"first")
+    path.write_bytes(FIRST)
     found = weights.find(UNHASHED, tmp_path)
     pin = json.loads(pin_path(path).read_text())
-    assert pin["sha256"] == found.sha256 == hashlib.sha256(b"first").hexdigest()
-    assert pin["size"] == len(b"first")
+    assert pin["sha256"] == found.sha256 == hashlib.sha256(FIRST).hexdigest()
+    assert pin["size"] == len(FIRST)
     assert f"pinned at first use, on {pin['date']}" in found.note
     assert weights.CATALOGUE[UNHASHED].restriction in found.note
     assert weights.find(UNHASHED, tmp_path) == found
-    path.write_bytes(b"other")
+    path.write_bytes(FIRST[::-1])
     with pytest.raises(WeightsError, match=f"pinned as {UNHASHED} on {pin['date']}") as caught:
         weights.find(UNHASHED, tmp_path)
     assert str(pin_path(path)) in caught.value.hint
@@ -93,7 +95,7 @@ def test_a_file_without_a_published_hash_is_pinned_at_first_use(tmp_path: Path) 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"sha256": "x"}', "\udcff"])
 def test_a_damaged_pin_is_told(text: str, tmp_path: Path) -> None:
     path = tmp_path / weights.CATALOGUE[UNHASHED].file
-    path.write_bytes(b"first")
+    path.write_bytes(FIRST)
     pin_path(path).write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(WeightsError, match="cannot be read"):
         weights.find(UNHASHED, tmp_path)
@@ -102,7 +104,7 @@ def test_a_damaged_pin_is_told(text: str, tmp_path: Path) -> None:
 def test_the_first_file_that_is_present_serves(tmp_path: Path) -> None:
     names = ["vggface2_senet50_keras", "vggface2_senet50_ft", "vggface2_senet50_scratch"]
     for name in names[1:]:
-        (tmp_path / weights.CATALOGUE[name].file).write_bytes(name.encode())
+        (tmp_path / weights.CATALOGUE[name].file).write_bytes(b"\x80\x02" + name.encode())
     assert weights.find_first(names, tmp_path).name == names[1]
 
 
@@ -131,3 +133,28 @@ def test_the_users_own_copy_of_a_known_file_is_recognised(adapt: Adapt, tmp_path
     (tmp_path / "mine.onnx").write_bytes(b"known")
     found = weights.own(tmp_path / "mine.onnx")
     assert (found.name, found.licence, found.note) == ("edgeface_s", entry.licence, entry.restriction)
+
+
+def test_what_stands_in_for_an_entry_may_be_under_its_licence(adapt: Adapt, tmp_path: Path) -> None:
+    """Nobody published the hash of the authors' file, so that a copy of it cannot be told from another."""
+    entry, path = weights.CATALOGUE[UNHASHED], tmp_path / "mine.pt"
+    path.write_bytes(FIRST)
+    found = weights.own(path, like=UNHASHED)
+    assert found.name == "mine.pt"
+    assert found.licence == f"{entry.licence}, if it is the authors' file"
+    assert entry.restriction in found.note
+    assert f"if it is the authors' file of {UNHASHED}" in found.note
+    known = adapt("edgeface_s", FIRST)
+    assert (weights.own(path, like=UNHASHED).name, weights.own(path).licence) == (known.name, known.licence)
+
+
+def test_a_pinned_file_that_is_of_no_use_is_to_be_removed_with_its_pin(tmp_path: Path) -> None:
+    path = tmp_path / weights.CATALOGUE[UNHASHED].file
+    path.write_bytes(FIRST)
+    assert weights.useless(path) == "`fsbench weights list` names the files that fit"
+    weights.find(UNHASHED, tmp_path)
+    assert weights.useless(path) == f"remove {path} and {pin_path(path)}, then fsbench weights fetch {UNHASHED}"
+
+
+def test_the_start_is_known_of_every_kind_of_file_without_a_published_hash() -> None:
+    assert set(STARTS) == {Path(entry.file).suffix for entry in weights.CATALOGUE.values() if not entry.sha256}
