@@ -64,7 +64,7 @@ def html(run: Run) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(duration=tables.duration, decimals=tables.number, when=_when)
+    environment.filters.update(duration=tables.duration, decimals=tables.number, when=_when, coaches=tables.coaches)
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     table = tables.summary(run)
     order = tables.ordered(run)

@@ -40,6 +40,7 @@ def write(
     page = environment.get_template("calibration.html.j2").render(
         style=(_TEMPLATES / "style.css").read_text(encoding="utf-8"),
         dataset=dataset,
+        judges=judges,
         warnings=warnings,
         figures={name: figures(record) for name, record in told.items()},
         histograms={name: histogram(name, shares[name], record) for name, record in told.items()},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from fsbench.results import ModelRecord
 NAMES = 12  # people that a chart names; the others are counted together
 OFTENEST = 5  # look-alikes that the table names, counted among the first five of every image
 OTHERS = "all others"
+NUMBERED = re.compile(r".* class \d+")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Chart:
     source: str
     names: tuple[str, ...]
     series: tuple[Series, ...]
+
+    @property
+    def numbered(self) -> bool:
+        """Whether it names people by the number of their class, for want of their names."""
+        return any(NUMBERED.fullmatch(name) for name in self.names)
 
 
 def charts(run: Run, judge: str, models: Sequence[ModelRecord]) -> list[Chart]:

@@ -211,7 +211,12 @@ def _cell(run: Run, model: ModelRecord, column: Column, winner: str) -> Cell:
 
 def _coached(run: Run, model: ModelRecord, judge: str | None) -> bool:
     families = {record.family for record in run.result.judges if record.name == judge}
-    return model.training is not None and not families.isdisjoint(model.training.coaches)
+    return not families.isdisjoint(coaches(model))
+
+
+def coaches(model: ModelRecord) -> tuple[str, ...]:
+    """Families of recognisers that a model is known to have been trained against."""
+    return tuple(dict.fromkeys((*model.coaches, *(model.training.coaches if model.training is not None else ()))))
 
 
 def _clear_winner(run: Run, column: Column) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fsbench.report.ranking import ENOUGH, disputed, place
 from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
-from fsbench.report.tables import compare, interval, number, ranked
+from fsbench.report.tables import UNCLEAR, compare, interval, number, ranked
 from fsbench.results import ModelRecord
 
 NEARER = "id_nearer_source"
@@ -32,13 +32,30 @@ def _ranked(run: Run) -> list[str]:
         return []
     first = [rank.model for rank in placed if rank.mean == placed[0].mean]
     said = f"{_names(first)} {'stand' if len(first) > 1 else 'stands'} first by {record.metric}: "
-    said += f"mean rank {place(placed[0].mean)} over {len(record.judges)} judges."
+    said += f"mean rank {place(placed[0].mean)} over {len(record.judges)} judges{_overlaps(run, first)}."
     doubtful = [rank.model for rank in placed if disputed(rank, record.judges)]
     if not doubtful:
         return [f"{said} They agree on every rank."]
     if len(first) == 1 and first[0] not in doubtful:
         return [f"{said} All place it first; they disagree about {_names(doubtful)}."]
     return [f"{said} They disagree about {_names(doubtful)}: read the ranks side by side."]
+
+
+def _overlaps(run: Run, first: list[str]) -> str:
+    """With whose intervals theirs overlap who stand first, and under which judges; "" where none does."""
+    found: dict[str, list[str]] = {}  # names as told -> judges
+    for column in run.columns:
+        if column.metric.name != run.result.ranking.metric or column.judge not in run.result.ranking.judges:
+            continue
+        entries = run.scored(run.contestants, column)
+        leaders = [entry.record for entry in entries if entry.model.name in first]
+        rivals = [entry.model.name for entry in entries if entry.model.name not in first
+                  and any(compare(leader, entry.record, column) == UNCLEAR for leader in leaders)]
+        if rivals:
+            found.setdefault(_names(rivals), []).append(column.judge)
+    whose = "its interval overlaps" if len(first) == 1 else "their intervals overlap"
+    told = [f"with that of {names} under {' and '.join(judges)}" for names, judges in found.items()]
+    return f", though {whose} {'; '.join(told)}" if told else ""
 
 
 def shown(entry: Scored, column: Column) -> str:

@@ -285,6 +285,8 @@ def _judge(name: str) -> JudgeRecord:
             n_images=34,
             n_genuine=96,
             n_impostor=4321,
+            genuine_mean=0.95,
+            impostor_mean=0.25,
             d_prime=3.21,
             eer=0.0625,
             eer_threshold=0.876,
@@ -300,13 +302,14 @@ def _judge(name: str) -> JudgeRecord:
 def _model(name: str) -> ModelRecord:
     if name in KINDS:
         return ModelRecord(name=name, spec=name, summary="Does what its name says.", kind=KINDS[name])
+    coaches = ("toy",) if name == ODD_NAME else ()
     training = TrainingRecord(
         budget="short",
         steps=4000,
         seconds=181.0,
         device="cpu",
         settings={"size": "tiny", "batch": 16},
-        coaches=("toy",) if name == ODD_NAME else (),
+        coaches=coaches,
     )
     return ModelRecord(
         name=name,
@@ -314,6 +317,7 @@ def _model(name: str) -> ModelRecord:
         summary="Learns two people.",
         kind="trained",
         training=training,
+        coaches=coaches,
         weights_sha256="dd" * 32,
         swap_seconds=0.0042,
         n_no_face=1,

@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from fsbench import report
 from fsbench.report import balance, lookalikes, maps, ranking, slices, tables
 from fsbench.report.run import Run, read
 from fsbench.report.verdict import sentences
-from fsbench.results import Rank, RankingRecord
+from fsbench.results import ModelRecord, Rank, RankingRecord, Value
 
 JUDGE, ODD_NAME = "toy_judge", "<b>cycle</b>(mask=true)"
 JUDGES = ("first", JUDGE, "second")
@@ -71,6 +72,41 @@ def test_a_judge_that_does_not_count_cannot_make_a_rank_disputed(three: Run) -> 
 )
 def test_verdict_says_whether_judges_agree(make_run, ranks, expected: str) -> None:
     assert sentences(ranked(read(make_run()), *ranks))[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("others", "caveat"),
+    [
+        ({}, ""),  # y is clearly worse under both
+        ({("y", "b"): (0.85, 0.95)}, ", though its interval overlaps with that of y under b"),
+        (
+            {("y", "b"): (0.9, 0.9), ("y", "a"): (0.9, 0.9)},
+            ", though its interval overlaps with that of y under a and b",
+        ),
+        (
+            {("y", "b"): (0.9, 0.9), ("z", "b"): (0.9, 0.9), ("z", "a"): (0.9, 0.9)},
+            ", though its interval overlaps with that of z under a; with that of y, z under b",
+        ),
+    ],
+)
+def test_verdict_says_in_one_breath_where_intervals_overlap(make_run, others, caveat: str) -> None:
+    intervals = {(model, judge): (0.2, 0.3) for model in "yz" for judge in "abc"} | {("y", "c"): (0.9, 0.9)} | others
+    intervals |= {("x", judge): (0.8, 0.95) for judge in "abc"}
+    ranks = [(model, place, {"a": place, "b": place}) for place, model in enumerate("xyz", 1)]
+    run = ranked(read(make_run()), *ranks)
+    values = [
+        Value(model=model, metric="id_similarity", judge=judge, value=low, low=low, high=high, n_scored=9, n_total=9,
+              n_clusters=9)
+        for (model, judge), (low, high) in sorted(intervals.items())
+    ]
+    changes = {
+        "values": tuple(values),
+        "models": tuple(ModelRecord(name=name, spec=name, summary="", kind="precomputed") for name in "xyz"),
+        "judges": tuple(run.judges[0].model_copy(update={"name": name}) for name in "abc"),
+    }
+    object.__setattr__(run, "result", run.result.model_copy(update=changes))
+    said = f"x stands first by id_similarity: mean rank 1 over 2 judges{caveat}. They agree on every rank."
+    assert sentences(run)[0] == said
 
 
 def test_one_contestant_is_not_ranked(make_run) -> None:
@@ -145,6 +181,28 @@ def test_oftenest_names_are_shares_of_images(make_run) -> None:
     object.__setattr__(run, "lookalikes", told)
     (series,) = lookalikes.charts(run, JUDGE, run.contestants)[0].series
     assert series.oftenest == (("p", 0.75), ("q", 0.75))
+
+
+def test_numbers_in_place_of_names_are_told(make_run) -> None:
+    run = read(make_run())
+    for name, numbered in (("CASIA class 17", True), ("Class Act", False), ("Bo", False)):
+        object.__setattr__(run, "lookalikes", lookalike_rows("", [name, "Ada"]))
+        assert lookalikes.charts(run, JUDGE, run.contestants)[0].numbered is numbered
+        assert ("name was not published" in report.html(run)) is numbered
+
+
+def test_a_coach_that_a_user_names_is_marked(three: Run) -> None:
+    first, *others = three.result.models
+    models = (first.model_copy(update={"coaches": (three.judges[0].family,)}), *others)
+    assert not any(cell.coached for cell in coached_cells(three, first.name))
+    object.__setattr__(three, "result", three.result.model_copy(update={"models": models}))
+    assert any(cell.coached for cell in coached_cells(three, first.name))
+    assert tables.coaches(first.model_copy(update={"coaches": ("a", "b")})) == ("a", "b")
+
+
+def coached_cells(run: Run, model: str) -> list[tables.Cell]:
+    shown = tables.of_judge(run, run.judges[0].name)[0]
+    return [cell for _, rows in shown.groups for row in rows if row.model.name == model for cell in row.cells]
 
 
 def test_map_shows_every_image_with_a_face(three: Run) -> None:
