@@ -114,6 +114,8 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
 def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]], plan: Plan, context: Context) -> list[str]:
     """Raise UsageError for what does not exist or cannot be read, before any work; returns the judges' families."""
     for name in names:
+        if not name:
+            raise UsageError("a folder of outputs has an empty name", "name the model: --outputs NAME=DIR")
         if names.count(name) > 1 or name in TAKEN:
             whose = TAKEN.get(name, "two folders of outputs")
             raise UsageError(f"{name} is the name of {whose}", "give each its own name: --outputs NAME=DIR")

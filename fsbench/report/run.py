@@ -128,12 +128,17 @@ def _of_images(run: Run, name: str, needed: tuple[str, ...], gaps: list[str]) ->
     table = _table(run.folder / name, ("judge", "model", "row", *needed), gaps)
     if table is None:
         return pd.DataFrame()
-    sizes = {"": 0 if run.references is None else len(run.references)}
-    sizes |= {model.name: len(run.of(model.name)) for model in run.result.models}
-    there = table["row"].between(0, table["model"].map(sizes).fillna(0), inclusive="left")
+    sizes = _sizes(run, "")
+    there = table["row"].between(0, [sizes.get(model, 0) for model in table["model"]], inclusive="left")
     if not there.all():
         gaps.append(f"{name} tells of {(~there).sum():,} images that the other tables do not have.")
     return table[there]
+
+
+def _sizes(run: Run, references: str) -> dict[str, int]:
+    """Number of images of each model, and of the real ones, by the name that these go under: no model may take it."""
+    real = 0 if run.references is None else len(run.references)
+    return {model.name: len(run.of(model.name)) for model in run.result.models} | {references: real}
 
 
 def _table(path: Path, needed: tuple[str, ...], gaps: list[str]) -> pd.DataFrame | None:
@@ -163,8 +168,7 @@ def _features(run: Run, judge: str, gaps: list[str]) -> Features:
     except (OSError, SafetensorError) as error:
         gaps.append(f"{name} cannot be read: {error}.")
         return {}
-    sizes = {REFERENCES: 0 if run.references is None else len(run.references)}
-    sizes |= {model.name: len(run.of(model.name)) for model in run.result.models}
+    sizes = _sizes(run, REFERENCES)
     for key, size in sizes.items():
         if size and len(arrays.get(key, ())) != size:
             gaps.append(f"{name} has {len(arrays.get(key, ()))} vectors for {key}, but the table has {size} rows.")

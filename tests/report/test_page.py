@@ -11,7 +11,10 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from fsbench import report, results
 from fsbench.errors import ResultError
@@ -282,6 +285,41 @@ def test_a_damaged_file_is_a_sentence(make_run, name: str) -> None:
     folder = make_run()
     (folder / name).write_bytes((folder / name).read_bytes()[:50])
     assert any(gap.startswith(f"{name} cannot be read") for gap in read(folder).gaps)
+
+
+@pytest.mark.parametrize("name", ["lookalikes.parquet", "umap.parquet"])
+def test_a_table_without_a_row_is_no_gap(make_run, name: str) -> None:
+    folder = make_run()
+    pd.read_parquet(folder / name).iloc[:0].to_parquet(folder / name, index=False)  # no face was found anywhere
+    assert read(folder).gaps == ()
+    assert REMOVED[name] in write(folder).all("section", id="identity")[0].text
+
+
+def test_a_model_without_a_face_has_a_page(make_run) -> None:
+    folder = make_run()
+    path = folder / "features" / "toy_judge.safetensors"
+    arrays = load_file(path)
+    save_file(arrays | {"gan_mask": np.full_like(arrays["gan_mask"], np.nan)}, path)
+    for name in ("lookalikes.parquet", "umap.parquet"):
+        table = pd.read_parquet(folder / name)
+        table[table["model"] != "gan_mask"].to_parquet(folder / name, index=False)
+    samples = pd.read_parquet(folder / "samples.parquet")
+    samples.loc[samples["model"] == "gan_mask", [column for column in samples if "@" in column]] = np.nan
+    samples.to_parquet(folder / "samples.parquet", index=False)
+    assert set(summary_rows(write(folder))) == MODELS
+
+
+def test_a_model_called_like_the_real_images_has_a_page(make_run) -> None:
+    folder = make_run()
+    result = results.load(folder)
+    first, *others = result.models
+    models = (first.model_copy(update={"name": "references"}), *others)
+    results.save(result.model_copy(update={"models": models}), folder)
+    samples = pd.read_parquet(folder / "samples.parquet")
+    samples["model"] = samples["model"].replace(first.name, "references")
+    samples.to_parquet(folder / "samples.parquet", index=False)
+    tree = write(folder)
+    assert "No heatmaps" not in tree.all("section", id="identity")[0].text
 
 
 def test_features_of_another_run_are_not_drawn(make_run, tmp_path: Path) -> None:

@@ -177,8 +177,8 @@ def test_what_is_wrong_is_found_before_any_face_is_looked_for(
     with pytest.raises(DataError, match=r"what.png: its name does not say"):
         run(folders, fresh_context, "good")
     outputs = Outputs.find("lazy", folders / "lazy")
-    for names in (["lazy", "lazy"], ["copy_target"], ["references"]):
-        with pytest.raises(UsageError, match="is the name of"):
+    for names in (["lazy", "lazy"], ["copy_target"], ["references"], [""]):
+        with pytest.raises(UsageError, match=r"is the name of|has an empty name"):
             score([Outputs(name, outputs.folder, outputs.files) for name in names], folders / "people",
                   folders / "targets", PLAN, folders / "out", fresh_context)
     with pytest.raises(UsageError, match="unknown embedder"):
