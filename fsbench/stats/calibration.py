@@ -107,7 +107,7 @@ class Calibration:
         images are no independent trials: rule of 30, Doddington et al., Speech Communication 31, 2000.
         """
         if self.people_pairs < RULE_OF_30:
-            reason = f"impostors are worth {self._worth} of people, {RULE_OF_30} are wanted: add some with --gallery"
+            reason = f"impostors are worth {self._worth} of people, {RULE_OF_30} are wanted (--gallery DIR adds some)"
             return OperatingPoint(far=far, threshold=None, tar=None, reason=reason)
         needed = math.ceil(round(RULE_OF_30 / far, 6))
         if self.impostor.n < needed:
