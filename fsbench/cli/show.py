@@ -123,7 +123,7 @@ def _print_ranking(console: Console, ranking: RankingRecord) -> None:
 
     if not ranking.ranks:
         return
-    if ranking.judges:
+    if ranking.judges and len(ranking.ranks) > 1:
         places = ", ".join(f"{one.model} {'not ranked' if one.mean is None else f'{one.mean:.3g}'}"
                            for one in ranking.ranks)
         judges = f"{len(ranking.judges)} judge{'s' if len(ranking.judges) > 1 else ''}"

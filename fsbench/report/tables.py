@@ -158,10 +158,11 @@ def of_judge(run: Run, judge: str) -> tuple[Table, Table]:
 
 
 def ordered(run: Run) -> list[ModelRecord]:
-    """Models group by group, within each by the first column, the best first."""
-    best = [entry.model.name for column in run.columns[:1] for entry in ranked(run, run.result.models, column)]
-    by_value = sorted(run.result.models, key=lambda model: best.index(model.name) if model.name in best else len(best))
-    return [model for kinds in GROUPS.values() for model in by_value if model.kind in kinds]
+    """Models group by group, the best first: contestants by their ranks, the others by the first column."""
+    best = [rank.model for rank in run.result.ranking.ranks]
+    best += [entry.model.name for column in run.columns[:1] for entry in ranked(run, run.result.models, column)]
+    in_order = sorted(run.result.models, key=lambda model: best.index(model.name) if model.name in best else len(best))
+    return [model for kinds in GROUPS.values() for model in in_order if model.kind in kinds]
 
 
 def table(run: Run, columns: Sequence[Column]) -> Table:

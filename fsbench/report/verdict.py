@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fsbench.report.ranking import ENOUGH, disputed, place
 from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
-from fsbench.report.tables import UNCLEAR, compare, interval, number, ranked
+from fsbench.report.tables import UNCLEAR, compare, interval, number, ordered
 from fsbench.results import ModelRecord
 
 NEARER = "id_nearer_source"
@@ -18,7 +18,7 @@ def sentences(run: Run) -> list[str]:
     if not run.columns:
         return ["Nothing was measured in this run."]
     column = run.columns[0]
-    entries = ranked(run, run.contestants, column)
+    entries = run.scored([model for model in ordered(run) if model in run.contestants], column)
     silent = [model for model in run.contestants if all(entry.model != model for entry in entries)]
     lines = [_reached(run, entry, column) for entry in entries[:NAMED]] + _between(entries, column)
     return _ranked(run) + lines + [_not_scored(run, model, column) for model in silent[:NAMED]]
@@ -67,6 +67,8 @@ def shown(entry: Scored, column: Column) -> str:
 def _reached(run: Run, entry: Scored, column: Column) -> str:
     under = f" under {column.judge}" if column.judge else ""
     sentence = f"{entry.model.name} reaches {column.metric.name} {shown(entry, column)}{under}"
+    if entry.record.n_scored < entry.record.n_total:
+        sentence += f", of the {entry.record.n_scored} outputs among {entry.record.n_total} that could be scored"
     marks = [(model, "the ceiling") for model in run.result.models if model.kind == "ceiling"]
     marks += [(model, "where nothing is swapped") for model in run.result.models if model.name == NOTHING_SWAPPED]
     beside = [
@@ -74,7 +76,22 @@ def _reached(run: Run, entry: Scored, column: Column) -> str:
         for model, role in marks
         for mark in run.scored([model], column)
     ]
-    return sentence + (": " if beside else "") + "; ".join(beside) + "." + _nearer(run, entry.model, column)
+    said = sentence + (": " if beside else "") + "; ".join(beside) + "."
+    return said + _elsewhere(run, entry.model, column) + _nearer(run, entry.model, column)
+
+
+def _elsewhere(run: Run, model: ModelRecord, column: Column) -> str:
+    """A sentence on what the other judges say of a model beside nothing swapped; "" where there are none."""
+    found: dict[str, list[str]] = {}
+    floor = [mark for mark in run.result.models if mark.name == NOTHING_SWAPPED]
+    for other in run.columns:
+        if other.metric.name == column.metric.name and other.judge != column.judge:
+            for entry in run.scored([model], other):
+                for mark in run.scored(floor, other):
+                    relation = compare(entry.record, mark.record, other) or "beside"
+                    found.setdefault(relation, []).append(f"{other.judge} ({number(entry.value, other.metric.digits)})")
+    told = [f"{relation} {NOTHING_SWAPPED} under {' and '.join(judges)}" for relation, judges in found.items()]
+    return f" It is {'; '.join(told)}." if told else ""
 
 
 def _nearer(run: Run, model: ModelRecord, column: Column) -> str:

@@ -18,6 +18,8 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+from fsbench.registry import metrics
+
 Fsbench = Callable[..., subprocess.CompletedProcess[str]]
 MAIN = [sys.executable, "-m", "fsbench"]
 SMALL = "synthetic(sessions=7,images=8,size=96,gallery=8)"
@@ -48,11 +50,15 @@ def test_the_ceiling_is_above_the_floor(out: Path) -> None:
 
 
 def test_every_value_has_counts_and_an_interval_around_it(out: Path) -> None:
-    for (model, _), value in values(out).items():
+    too_few = {name for name in metrics.names() if "verified" in name}  # ten people make no threshold
+    for (model, metric), value in values(out).items():
         assert 0 <= value["n_scored"] <= value["n_total"] == 6 * 2
-        if model in ("copy_target", "copy_source", "alpha_paste", "exact"):
+        if model in ("copy_target", "copy_source", "alpha_paste", "exact") and metric not in too_few:
             assert value["n_scored"] > 0
-            assert value["low"] <= value["value"] <= value["high"], value
+            if metric == "id_topk_jsd":  # resampling would bias it
+                assert value["low"] is None
+            else:
+                assert value["low"] <= value["value"] <= value["high"], value
         elif value["value"] is None:  # what a model makes after a few steps may have no face
             assert value["reason"]
 
@@ -94,8 +100,8 @@ def test_show_prints_one_object_or_a_list(fsbench: Fsbench, out: Path) -> None:
     said = fsbench("show", out).stdout
     assert "copy_target" in said
     assert "judge: dlib_resnet" in said
-    assert "mean rank by id_similarity over 1 judge" in said
-    assert "two or more are wanted" in said
+    assert "mean rank by id_similarity over 1 judge (dlib_resnet): " in said
+    assert "two or more of different families are wanted" in " ".join(said.split())
     none = fsbench("show", out, "--judge", "dlib_resnt")
     assert none.returncode == 2
     assert "did you mean dlib_resnet?" in none.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,21 @@ def test_a_judge_that_does_not_count_cannot_make_a_rank_disputed(three: Run) -> 
 )
 def test_verdict_says_whether_judges_agree(make_run, ranks, expected: str) -> None:
     assert sentences(ranked(read(make_run()), *ranks))[0] == expected
+
+
+def test_verdict_tells_what_the_other_judges_say(three: Run) -> None:
+    first = next(line for line in sentences(three) if " reaches id_similarity " in line)
+    for judge in JUDGES[1:]:
+        assert f" under {judge} (" in first or f" and {judge} (" in first
+
+
+def test_models_stand_in_the_order_of_their_ranks(three: Run) -> None:
+    names = [rank.model for rank in three.result.ranking.ranks]
+    for order in (names, names[::-1]):
+        places = [Rank(model=name, mean=i + 1.0, by_judge={}) for i, name in enumerate(order)]
+        record = three.result.ranking.model_copy(update={"ranks": tuple(places)})
+        run = replace(three, result=three.result.model_copy(update={"ranking": record}))
+        assert [model.name for model in tables.ordered(run) if model.name in names] == order
 
 
 @pytest.mark.parametrize(
