@@ -135,6 +135,10 @@ class ImageSet:
         """Return the images that a boolean mask or a list of indices names."""
         return ImageSet(self.pixels[index])
 
+    def hashes(self) -> list[bytes]:
+        """SHA-256 of the pixels of each image."""
+        return [hashlib.sha256(np.ascontiguousarray(pixels).data).digest() for pixels in self.pixels]
+
     def content_hash(self) -> str:
         """SHA-256 over shape and pixels, 64 hex digits."""
         digest = hashlib.sha256(repr(self.pixels.shape).encode())

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fsbench.cli import job
+
+if TYPE_CHECKING:
+    from fsbench.interfaces import Context
+    from fsbench.results import RunResult
 
 Text = str | None
 
@@ -87,7 +91,6 @@ def run(
 
     Work that is finished (rendered images, trained models, features) is kept in FSBENCH_CACHE and never done twice.
     """
-    from fsbench import harness
     from fsbench.config import Plan, load_suite, make_plan
     from fsbench.errors import UsageError
     from fsbench.registry import split_list
@@ -111,5 +114,10 @@ def run(
     base = load_suite(suite) if suite else Plan()
     plan = make_plan(base.model_dump() | {key: value for key, value in given.items() if value is not None}, "--")
     place = out or job.default_out(plan.dataset.partition(":")[0].partition("(")[0])
-    job.execute(lambda context, command: harness.run(plan, place, context, command=command, resume=resume),
-                place, device=plan.device, data_root=data_root, resume=resume, quiet=quiet)
+
+    def work(context: Context, command: str) -> RunResult:
+        from fsbench import harness  # brings torch: not before the plan can be read
+
+        return harness.run(plan, place, context, command=command, resume=resume)
+
+    job.execute(work, place, device=plan.device, data_root=data_root, resume=resume, quiet=quiet)

@@ -27,7 +27,7 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
     after an interruption, or with another metric, only what is missing is computed.
     """
     started = time.monotonic()
-    oracles = check(plan, context)
+    oracles, judges = check(plan, context), build_judges(plan.judges, context)
     folder = RunFolder(out)
     folder.check(plan, resume)
     dataset = environment.build_dataset(plan.dataset, context)
@@ -36,7 +36,7 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
     if (strangers := gather(dataset, used["test"], plan.gallery, context)) is not None:
         used["gallery"] = strangers
     pairs = make_pairs(dataset, used["test"])
-    bench = prepare(plan, pairs, used["test"], used.get("gallery"), context)
+    bench = prepare(plan, judges, pairs, used["test"], used.get("gallery"), context)
     folder.begin(plan)
     context.log(f"results go to {out}")
     folder.write_inputs(pairs)
@@ -47,6 +47,7 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
             used["train"] = dataset.faces("train")
         return used["train"]
 
+    families = {judge.name: judge.embedder.info.family for judge in judges}
     done = []
     for pipeline in plan.pipelines():
         if pipeline.label in oracles and any(group.truth is None for group in pairs.groups):
@@ -61,7 +62,6 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
         except Exception as error:
             error.add_note(f"while running {pipeline.label}; what was finished before is kept")
             raise
-        families = {name: witness.judge.embedder.info.family for name, witness in bench.witnesses.items()}
         warnings += records.model_warnings(model, done[-1].record, len(pairs), families, used)
     if not done:
         raise UsageError("no model is left to run", f"{dataset.info.name} does not know the exact swaps: name a model")
@@ -77,7 +77,6 @@ def check(plan: Plan, context: Context) -> set[str]:
         raise UsageError("no model to run", "name one with --models; see: fsbench list models")
     for name in plan.metrics:
         metrics.build(name, context)
-    build_judges(plan.judges, context)
     oracles = set()
     for pipeline in plan.pipelines():
         built = build(pipeline, context)

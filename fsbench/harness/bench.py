@@ -16,7 +16,7 @@ from fsbench.config import Plan
 from fsbench.errors import NotScorable
 from fsbench.harness import maps, records, scoring
 from fsbench.harness.folder import RunFolder
-from fsbench.harness.judging import Seen, Witness, build_judges, find_landmarks
+from fsbench.harness.judging import Judge, Seen, Witness, find_landmarks
 from fsbench.harness.pairs import Pairs
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, Judgement, Metric, Split
@@ -49,11 +49,12 @@ class Assessed:
     seen: Mapping[str, Seen]  # by judge, (N, ...)
 
 
-def prepare(plan: Plan, pairs: Pairs, test: Faces, gallery: Faces | None, context: Context) -> Bench:
+def prepare(
+    plan: Plan, judges: Sequence[Judge], pairs: Pairs, test: Faces, gallery: Faces | None, context: Context
+) -> Bench:
     """Let every judge look at the real images."""
     faces = [("held-out images", test), *([("gallery", gallery)] if gallery is not None else [])]
     rows = records.reference_rows(test, gallery)
-    judges = build_judges(plan.judges, context)
     witnesses = {judge.name: Witness.brief(judge, faces, rows, context) for judge in judges}
     scorers = {name: metrics.build(name, context) for name in plan.metrics or metrics.names()}
     return Bench(plan, context, pairs, rows, witnesses, scorers)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from fsbench.datasets._photos import some
 from fsbench.datasets.people import read_people
 from fsbench.errors import DataError
 from fsbench.images import ImageSet
@@ -24,26 +25,22 @@ def gather(dataset: Dataset, test: Faces, folder: str, context: Context) -> Face
     if folder:
         people = read_people(Path(folder).expanduser(), dataset.info.size, context)
         names = {name for part in (test, *parts) for name in part.identities}
-        pixels = set(_hashes(test))
-        again = np.array([content in pixels for content in _hashes(people)])
+        pixels = set(test.crops.hashes())
+        again = np.array([content in pixels for content in people.crops.hashes()])
         names |= set(people.rows.loc[again, "identity"])
         taken = people.rows["identity"].isin(names).to_numpy()
         if taken.any():
             told = people.rows.loc[taken, "identity"].unique()
-            more = f" and {len(told) - 3} more" if len(told) > 3 else ""
-            context.log(f"gallery: {', '.join(told[:3])}{more} left out, of whom there are images already")
+            context.log(f"gallery: {some(told.tolist())} left out, of whom there are images already")
         if taken.all():
             raise DataError(f"the gallery {folder} holds only people of whom there are images already",
                             "name a folder of others")
         parts.append(people.select(~taken))
-    return _join(parts) if parts else None
+    return join(parts) if parts else None
 
 
-def _hashes(faces: Faces) -> list[bytes]:
-    return [hashlib.sha256(np.ascontiguousarray(crop).data).digest() for crop in faces.crops.pixels]
-
-
-def _join(parts: list[Faces]) -> Faces:
+def join(parts: Sequence[Faces]) -> Faces:
+    """Put faces together, in their order, without masks."""
     return Faces(
         ImageSet(np.concatenate([part.crops.pixels for part in parts])),
         pd.concat([part.rows for part in parts], ignore_index=True),

@@ -10,6 +10,7 @@ import pandas as pd
 from fsbench import results
 from fsbench.config import Plan
 from fsbench.datasets import balance
+from fsbench.datasets._photos import some
 from fsbench.faces import detect
 from fsbench.harness.judging import Witness
 from fsbench.harness.obtain import Model
@@ -162,9 +163,8 @@ def few_sessions(test: Faces) -> list[str]:
     few = counts[counts < FEW_SESSIONS]
     if few.empty:
         return []
-    named = ", ".join(f"{name} ({count})" for name, count in few.head(3).items())
-    more = f" and {len(few) - 3} more" if len(few) > 3 else ""
-    return [f"fewer than {FEW_SESSIONS} held-out sessions: {named}{more}: their intervals are rough"]
+    named = some([f"{name} ({count})" for name, count in few.items()])
+    return [f"fewer than {FEW_SESSIONS} held-out sessions: {named}: their intervals are rough"]
 
 
 def model_warnings(

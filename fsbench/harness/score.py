@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from fsbench import results
 from fsbench.config import Plan, parse_pipeline
@@ -18,7 +16,7 @@ from fsbench.errors import DataError, UsageError
 from fsbench.harness import records
 from fsbench.harness.bench import assess, conclude, prepare
 from fsbench.harness.folder import RunFolder
-from fsbench.harness.gallery import gather
+from fsbench.harness.gallery import gather, join
 from fsbench.harness.judging import build_judges
 from fsbench.harness.matching import Match, by_name, by_table
 from fsbench.harness.obtain import build, obtain
@@ -73,7 +71,9 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     """
     started = time.monotonic()
     trained = coaches or {}
-    families = _check([one.name for one in outputs], trained, plan, context)
+    _check([one.name for one in outputs], trained, plan, context)
+    judges = build_judges(plan.judges, context)
+    families = sorted({judge.embedder.info.family for judge in judges})
     folder = RunFolder(out)
     folder.check(plan, resume)
     givers = open_album(source, size, context)
@@ -90,7 +90,7 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     warnings += [said for one in outputs for said in _coach_warnings(one.name, trained.get(one.name, ()), families)]
     if lost := len(found[0]) - len(kept):
         warnings.append(f"{lost} of {len(found[0])} pairs left out, no face was found in their targets")
-    bench = prepare(plan, pairs, people.test, used.get("gallery"), context)
+    bench = prepare(plan, judges, pairs, people.test, used.get("gallery"), context)
     folder.begin(plan)
     context.log(f"results go to {out}")
     folder.write_inputs(pairs)
@@ -111,8 +111,8 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
                     command=command, started=started, warnings=warnings, stage=STAGE)
 
 
-def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]], plan: Plan, context: Context) -> list[str]:
-    """Raise UsageError for what does not exist or cannot be read, before any work; returns the judges' families."""
+def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]], plan: Plan, context: Context) -> None:
+    """Raise UsageError for what does not exist or cannot be read, before any work."""
     for name in names:
         if not name:
             raise UsageError("a folder of outputs has an empty name", "name the model: --outputs NAME=DIR")
@@ -123,7 +123,6 @@ def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]], plan: Pla
         raise UsageError(f"--coach names {strangers[0]}, of which there are no outputs", f"it knows {', '.join(names)}")
     for name in plan.metrics:
         metrics.build(name, context)
-    return sorted({judge.embedder.info.family for judge in build_judges(plan.judges, context)})
 
 
 def _coach_warnings(name: str, coaches: Sequence[str], families: Sequence[str]) -> list[str]:
@@ -176,8 +175,7 @@ def _people(givers: Album, scenes: Album) -> People:
 
 def _content(faces: Faces) -> list[tuple[str, bytes]]:
     """Who each image shows, and a hash of its pixels."""
-    return [(str(identity), hashlib.sha256(pixels).digest())
-            for identity, pixels in zip(faces.rows["identity"], faces.crops.pixels, strict=True)]
+    return list(zip(map(str, faces.rows["identity"]), faces.crops.hashes(), strict=True))
 
 
 def _join(targets: Faces, sources: Faces) -> Faces:
@@ -185,9 +183,7 @@ def _join(targets: Faces, sources: Faces) -> Faces:
     rows = sources.rows.copy()
     taken = rows["id"].isin(targets.rows["id"])
     rows["id"] = rows["id"].where(~taken, rows["id"] + "~source")
-    return Faces(ImageSet(np.concatenate([targets.crops.pixels, sources.crops.pixels])),
-                 pd.concat([targets.rows, rows], ignore_index=True),
-                 np.concatenate([targets.landmarks, sources.landmarks]))
+    return join([targets, replace(sources, rows=rows)])
 
 
 def _scorable(matches: Sequence[Match], scenes: Album) -> list[Match]:

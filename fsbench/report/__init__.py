@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from fsbench.report import (
@@ -17,6 +16,7 @@ from fsbench.report import (
     histograms,
     lookalikes,
     maps,
+    page,
     people,
     plots,
     ranking,
@@ -29,7 +29,6 @@ from fsbench.results import JudgeRecord, ModelRecord
 from fsbench.store import write_text
 
 FILE_NAME = "report.html"
-_TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -50,28 +49,21 @@ def write(folder: Path) -> Path:
 
     Raises ResultError where result.json is missing or damaged; any other missing file becomes a sentence on the page.
     """
-    page = folder / FILE_NAME
-    write_text(page, html(read(folder)))
-    return page
+    write_text(folder / FILE_NAME, html(read(folder)))
+    return folder / FILE_NAME
 
 
 def html(run: Run) -> str:
     """Return the page of a run."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page.environment()
     environment.filters.update(duration=tables.duration, decimals=tables.number, when=_when, coaches=tables.coaches)
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     table = tables.summary(run)
     order = tables.ordered(run)
     album = galleries.Album(run)
     return environment.get_template("page.html.j2").render(
-        style=_text("style.css"),
-        script=_text("page.js") + (_text("map.js") if len(run.maps) else ""),
+        style=page.text("style.css"),
+        script=page.text("page.js") + (page.text("map.js") if len(run.maps) else ""),
         run=run,
         result=run.result,
         protocol=run.result.protocol.model_dump(),
@@ -101,10 +93,6 @@ def _judge_view(run: Run, record: JudgeRecord, order: Sequence[ModelRecord]) -> 
         lookalikes.charts(run, record.name, shown),
         maps.draw(run, record.name, shown),
     )
-
-
-def _text(name: str) -> str:
-    return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def _when(created: str) -> str:

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from fsbench.report import page
 from fsbench.report.plots import ACCENTS, GREY, INK, WIDTH, render
 from fsbench.results import CalibrationRecord, DatasetRecord, JudgeRecord
 from fsbench.store import write_text
 
 FILE_NAME = "calibration.html"
-_TEMPLATES = Path(__file__).parent / "templates"
 _LOWEST = 1e-5  # error rate at which the axes of the curve end
 
 Shares = tuple[np.ndarray, np.ndarray]  # of genuine and of impostor pairs, in equal bins over [-1, 1]
@@ -29,16 +28,9 @@ def write(
     warnings: Sequence[str],
 ) -> Path:
     """Write `folder/calibration.html`, self-contained, atomically, and return its path."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     told = {judge.name: judge.calibration for judge in judges if judge.calibration is not None}
-    page = environment.get_template("calibration.html.j2").render(
-        style=(_TEMPLATES / "style.css").read_text(encoding="utf-8"),
+    html = page.environment().get_template("calibration.html.j2").render(
+        style=page.text("style.css"),
         dataset=dataset,
         judges=judges,
         warnings=warnings,
@@ -46,7 +38,7 @@ def write(
         histograms={name: histogram(name, shares[name], record) for name, record in told.items()},
         errors=errors({name: shares[name] for name in told}),
     )
-    write_text(folder / FILE_NAME, page)
+    write_text(folder / FILE_NAME, html)
     return folder / FILE_NAME
 
 
