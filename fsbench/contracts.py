@@ -34,8 +34,11 @@ from fsbench.interfaces import (
     Judgement,
     Lookalikes,
     Metric,
+    Observation,
+    Observer,
     Oracle,
     Refiner,
+    Resampled,
     Source,
     Swapper,
     Trainable,
@@ -60,7 +63,9 @@ def toy_faces(identities: int = 2, sessions: int = 3, images: int = 4, size: int
                         "session": f"s{session}",
                         "clip": "",
                         "frame": frame,
-                        "yaw": float(random.uniform(-30, 30)),
+                        **{name: float(random.uniform(-30, 30)) for name in ("yaw", "pitch", "roll")},
+                        **{name: float(random.uniform(-15, 15)) for name in ("gaze_x", "gaze_y")},
+                        **{name: float(random.uniform(0, 1)) for name in ("mouth_open", "smile", "blink")},
                     }
                 )
                 coarse = torch.from_numpy(random.uniform(0, 1, (1, 3, 4, 4)).astype(np.float32) * 0.5 + 0.25 * person)
@@ -76,6 +81,7 @@ def toy_batch(n: int = 6, size: int = 64, seed: int = 0) -> Batch:
     """Make up outputs with everything that a metric may ask for; one output has no face."""
     faces = toy_faces(2, 3, math.ceil(n / 3), size, seed)
     target, source = faces.of("toy1").select(range(n)), faces.of("toy0")
+    assert target.masks is not None
     random = torch.Generator().manual_seed(seed)
     output = (0.5 * target.crops[:] + 0.5 * torch.rand(target.crops[:].shape, generator=random)).clamp(0, 1)
     vectors = torch.nn.functional.normalize(torch.randn(len(faces) + n, 16, generator=random), dim=1)
@@ -94,14 +100,32 @@ def toy_batch(n: int = 6, size: int = 64, seed: int = 0) -> Batch:
     )
     assert target.masks is not None
     return Batch(
-        Source("toy0", source.crops[:4]),
-        target.rows,
-        output,
-        target.crops[:],
-        judgement,
-        exact=source.crops[list(range(n))],
+        source=Source("toy0", source.crops[:4]),
+        rows=target.rows,
+        output=output,
+        target=target.crops[:],
         mask=target.masks[:],
+        judgement=judgement,
+        observation=_toy_observation(target, random),
+        exact=source.crops[list(range(n))],
+        passes={1: output, 2: output * 0.9, 10: output * 0.5, 50: output * 0.2},
     )
+
+
+def _toy_observation(target: Faces, random: torch.Generator) -> Observation:
+    """Make up whatever the built-in observers tell; nothing is seen in the last output."""
+    n = len(target)
+    told = {
+        "features": torch.randn(2 * n, 16, generator=random),
+        "logits": torch.randn(2 * n, 10, generator=random),
+        "landmarks": torch.from_numpy(target.landmarks).repeat(2, 1, 1) + torch.randn(2 * n, 5, 2, generator=random),
+        "rotation": torch.linalg.qr(torch.eye(3) + 0.1 * torch.randn(2 * n, 3, 3, generator=random)).Q,
+        "blendshapes": torch.rand(2 * n, 52, generator=random),
+        "gaze": 10 * torch.randn(2 * n, 2, generator=random),
+    }
+    for array in told.values():
+        array[n - 1] = torch.nan
+    return Observation("toy", {k: v[:n] for k, v in told.items()}, {k: v[n:] for k, v in told.items()})
 
 
 def _toy_lookalikes(output: Tensor, references: Tensor) -> Lookalikes:
@@ -197,6 +221,7 @@ def check_metric(metric: Metric) -> None:
     info = metric.info
     assert info.reference, "info.reference must say where the definition comes from"
     assert info.no_face, "info.no_face must say what happens to an output without a face"
+    assert info.measures, "info.measures must name what the metric is meant to respond to"
     low, high = info.bounds
     assert low < high, "info.bounds must be (lowest, highest)"
     batch = toy_batch(8)
@@ -205,7 +230,7 @@ def check_metric(metric: Metric) -> None:
     except NotScorable:
         rows = _rows(metric, [_crowded(batch)])
         batch = _crowded(batch)
-    alone = _rows(metric, [_cut(batch, i) for i in range(len(batch.rows))])
+    alone = _rows(metric, [batch.cut(slice(i, i + 1)) for i in range(len(batch.rows))])
     assert np.allclose(rows, alone, rtol=TOLERANCE, atol=1e-6, equal_nan=True), "rows depend on the batch size"
     scored = rows[~np.isnan(rows).any(1)]
     assert len(scored), "no output could be scored"
@@ -214,6 +239,9 @@ def check_metric(metric: Metric) -> None:
     assert math.isfinite(value), f"summarise() gave {value}"
     assert low - TOLERANCE <= value <= high + TOLERANCE, f"{value} lies outside info.bounds {info.bounds}"
     assert math.isclose(value, shuffled, rel_tol=1e-9, abs_tol=1e-12), "the value depends on the order of the rows"
+    if isinstance(metric, Resampled):
+        again = metric.statistic(scored)(np.arange(len(scored)))
+        assert math.isclose(value, again, rel_tol=1e-9, abs_tol=1e-12), "statistic() of all rows is not summarise()"
 
 
 def check_dataset(dataset: Dataset) -> None:
@@ -269,6 +297,24 @@ def check_embedder(embedder: Embedder) -> None:
     )
 
 
+def check_observer(observer: Observer) -> None:
+    """One row of numbers per image, deterministic, and independent of the other images of the batch."""
+    _check_docstring(observer)
+    faces = toy_faces(2, 1, 3, 96)
+    crops, landmarks = faces.crops[:], torch.from_numpy(faces.landmarks.copy())
+    with torch.inference_mode():
+        told, again = observer.observe(crops, landmarks), observer.observe(crops, landmarks)
+        alone = [observer.observe(crops[i : i + 1], landmarks[i : i + 1]) for i in range(len(crops))]
+    assert told, "an observer tells something"
+    for name, array in told.items():
+        assert array.dtype == torch.float32, f"{name} is {array.dtype}, not float32"
+        assert len(array) == len(crops), f"{name} has {len(array)} rows for {len(crops)} images"
+        assert torch.equal(array.nan_to_num(), again[name].nan_to_num()), f"{name} is another the second time"
+        assert torch.allclose(array, torch.cat([one[name] for one in alone]), rtol=1e-3, atol=1e-4, equal_nan=True), (
+            f"{name} of an image depends on the other images of the batch"
+        )
+
+
 def _check_docstring(plugin: object) -> None:
     said = inspect.getdoc(type(plugin)) or ""
     assert said.split("\n\n")[0].strip().endswith((".", ";")), (
@@ -290,21 +336,6 @@ def _rows(metric: Metric, batches: list[Batch]) -> np.ndarray:
         assert rows.ndim in (1, 2) and len(rows) == len(batch.rows), "measure() owes one row per output"
         parts.append(rows.double().numpy().reshape(len(rows), -1))
     return np.concatenate(parts)
-
-
-def _cut(batch: Batch, i: int) -> Batch:
-    view = batch.judgement
-    assert view is not None and batch.exact is not None and batch.mask is not None
-    here = slice(i, i + 1)
-    return replace(
-        batch,
-        rows=batch.rows.iloc[here].reset_index(drop=True),
-        output=batch.output[here],
-        target=batch.target[here],
-        judgement=view.cut(here),
-        exact=batch.exact[here],
-        mask=batch.mask[here],
-    )
 
 
 def _crowded(batch: Batch) -> Batch:

@@ -258,6 +258,32 @@ class Classifier(Embedder, Protocol):
         ...
 
 
+# ------------------------------------------------------------------------------------------------------- observers
+
+
+@dataclass(frozen=True)
+class ObserverInfo:
+    """What a network that looks at images says about itself."""
+
+    weights: tuple[WeightsFile, ...]  # the files it was made from, found when it is constructed
+    description: str
+    version: int = 1  # raised whenever what it tells could change
+
+
+class Observer(Protocol):
+    """A network that tells facts about images (features, landmarks, angles), but not who a face is."""
+
+    info: ObserverInfo
+
+    def observe(self, crops: Tensor, landmarks: Tensor) -> Mapping[str, Tensor]:
+        """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels, NaN where no face was found -> arrays by name.
+
+        Each array is (N, ...) float32, with a row of NaN where the network sees nothing; what it tells of an image does
+        not depend on the others.
+        """
+        ...
+
+
 # --------------------------------------------------------------------------------------------------------- metrics
 
 
@@ -289,6 +315,20 @@ class Judgement:
 
 
 @dataclass(frozen=True)
+class Observation:
+    """What one observer tells of the outputs and of their targets: arrays by name, (N, ...) each."""
+
+    observer: str  # specification, as in MetricInfo.observer
+    output: Mapping[str, Tensor]
+    target: Mapping[str, Tensor]
+
+    def cut(self, rows: slice) -> Observation:
+        """Return what is said about some of the outputs."""
+        output, target = ({name: array[rows] for name, array in side.items()} for side in (self.output, self.target))
+        return Observation(self.observer, output, target)
+
+
+@dataclass(frozen=True)
 class Batch:
     """Outputs of one swapper for one source identity, with all that a metric may ask for."""
 
@@ -296,12 +336,36 @@ class Batch:
     rows: pd.DataFrame  # of the targets, as in Faces.rows
     output: Tensor  # (N, 3, S, S)
     target: Tensor  # (N, 3, S, S)
+    mask: Tensor  # (N, 1, S, S) where target or exact swap shows the face; an oval by landmarks where nobody knows
     judgement: Judgement | None = None
-    exact: Tensor | None = None  # (N, 3, S, S)
-    mask: Tensor | None = None  # (N, 1, S, S)
+    observation: Observation | None = None  # of the observer that the metric names
+    exact: Tensor | None = None  # (N, 3, S, S) None where the data set does not know it
+    passes: Mapping[int, Tensor] | None = None  # after n passes through the model, (N, 3, S, S); NaN: not fed back
+
+    def cut(self, rows: slice) -> Batch:
+        """Return some of the outputs."""
+        return Batch(
+            source=self.source,
+            rows=self.rows.iloc[rows].reset_index(drop=True),
+            output=self.output[rows],
+            target=self.target[rows],
+            mask=self.mask[rows],
+            judgement=self.judgement and self.judgement.cut(rows),
+            observation=self.observation and self.observation.cut(rows),
+            exact=None if self.exact is None else self.exact[rows],
+            passes=self.passes and {n: images[rows] for n, images in self.passes.items()},
+        )
 
 
-Need = Literal["judge", "truth"]
+Need = Literal["judge", "truth", "observer", "recursion"]
+
+Group = Literal["identity", "realism", "attributes", "truth"]
+"""Tables that a report sorts metrics into: who it is, does it look real, is the target's scene kept, is it right."""
+
+Aspect = Literal[
+    "identity", "detail", "colour", "blending", "geometry", "expression", "pose", "gaze", "temporal", "diversity"
+]
+"""What may be wrong with outputs; `fsbench validate` has faults of each kind."""
 
 
 @dataclass(frozen=True)
@@ -314,9 +378,17 @@ class MetricInfo:
     needs: tuple[Need, ...]
     no_face: str  # what happens to an output in which no face is found
     reference: str  # paper and section, or where the definition comes from
+    group: Group = "attributes"
+    measures: tuple[Aspect, ...] = ()  # what it is meant to respond to: `fsbench validate` holds it to that
+    observer: str = ""  # specification of the observer that it needs
+    weights: tuple[WeightsFile, ...] = ()  # files of a network that the metric runs itself
+    checked_by: str = ""  # the metric whose value for unchanged targets is the error of this one's estimator
+    cautions: tuple[tuple[int, str], ...] = ()  # (n, sentence): said of a value from fewer than n outputs
     min_samples: int = 1
     digits: int = 3  # decimals that make sense to print
-    interval: bool = True  # False where resampling would bias the value, as it does for divergences
+    # centred: moved so that its mean is the value, for statistics that few samples bias; none where that is not enough
+    interval: Literal["percentile", "centred", "none"] = "percentile"
+    resamples: int = 0  # at most, for statistics that take long; 0 is as many as the run has
 
 
 class Metric(Protocol):
@@ -330,4 +402,13 @@ class Metric(Protocol):
 
     def summarise(self, rows: np.ndarray) -> float:
         """(M, K) scored rows in any order -> the value, in `info.unit`."""
+        ...
+
+
+@runtime_checkable
+class Resampled(Protocol):
+    """A metric whose value needs no new look at all rows for every resample."""
+
+    def statistic(self, rows: np.ndarray) -> Callable[[np.ndarray], float]:
+        """(M, K) scored rows -> function from indices of rows, with repeats, to the value of those rows."""
         ...

@@ -1,7 +1,7 @@
 """Names to plug-ins.
 
 A plug-in is a class (or any callable) registered under the name that people type, in the registry of its kind
-(`swappers`, `refiners`, `metrics`, `datasets`, `embedders`):
+(`swappers`, `refiners`, `metrics`, `datasets`, `embedders`, `observers`):
 
     from fsbench.registry import swappers
 
@@ -37,8 +37,26 @@ BUILT_IN = (
     "fsbench.embedders.onnx",
     "fsbench.embedders.vggface2_resnet50",
     "fsbench.embedders.vggface2_senet50",
+    "fsbench.metrics.background",
+    "fsbench.metrics.coverage",
+    "fsbench.metrics.density",
+    "fsbench.metrics.expression_error",
+    "fsbench.metrics.expression_residual",
+    "fsbench.metrics.fid",
+    "fsbench.metrics.fid_clean",
+    "fsbench.metrics.fid_face",
+    "fsbench.metrics.fid_infinity",
+    "fsbench.metrics.gaze_error",
+    "fsbench.metrics.gt_expression_error",
+    "fsbench.metrics.gt_gaze_error",
+    "fsbench.metrics.gt_lpips",
+    "fsbench.metrics.gt_lpips_crop",
+    "fsbench.metrics.gt_pose_error",
+    "fsbench.metrics.gt_pose_error_five",
     "fsbench.metrics.gt_psnr",
+    "fsbench.metrics.gt_psnr_crop",
     "fsbench.metrics.gt_ssim",
+    "fsbench.metrics.gt_ssim_crop",
     "fsbench.metrics.id_equivalent_far",
     "fsbench.metrics.id_leakage",
     "fsbench.metrics.id_nearer_source",
@@ -51,6 +69,22 @@ BUILT_IN = (
     "fsbench.metrics.id_topk_rbo",
     "fsbench.metrics.id_verified",
     "fsbench.metrics.id_verified_strict",
+    "fsbench.metrics.inception_score",
+    "fsbench.metrics.kid",
+    "fsbench.metrics.kid_clean",
+    "fsbench.metrics.kid_face",
+    "fsbench.metrics.lpips",
+    "fsbench.metrics.mmd",
+    "fsbench.metrics.pose_error",
+    "fsbench.metrics.pose_error_five",
+    "fsbench.metrics.precision",
+    "fsbench.metrics.recall",
+    "fsbench.metrics.recursion_drift",
+    "fsbench.metrics.skin_colour",
+    "fsbench.metrics.skin_colour_worst",
+    "fsbench.observers.face_mesh",
+    "fsbench.observers.five_points",
+    "fsbench.observers.inception",
 )
 
 T = TypeVar("T")
@@ -255,13 +289,14 @@ class Registry(Generic[T]):
 
 
 if typing.TYPE_CHECKING:
-    from fsbench.interfaces import Dataset, Embedder, Metric, Refiner, Swapper
+    from fsbench.interfaces import Dataset, Embedder, Metric, Observer, Refiner, Swapper
 
 swappers: Registry[Swapper] = Registry("model", "fsbench list models")
 refiners: Registry[Refiner] = Registry("refiner", "fsbench list models")
 metrics: Registry[Metric] = Registry("metric", "fsbench list metrics")
 datasets: Registry[Dataset] = Registry("data set", "fsbench list datasets")
 embedders: Registry[Embedder] = Registry("embedder", "fsbench list embedders")
+observers: Registry[Observer] = Registry("observer", "fsbench list observers")
 
 _loaded: dict[str, Broken | None] = {}
 

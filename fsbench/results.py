@@ -33,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from fsbench.errors import ResultError
 from fsbench.store import fingerprint, write_text
 
-SCHEMA = 2
+SCHEMA = 3
 
 
 def _since_1(raw: dict[str, Any]) -> dict[str, Any]:
@@ -41,7 +41,16 @@ def _since_1(raw: dict[str, Any]) -> dict[str, Any]:
     return {**raw, "ranking": {"metric": "id_similarity", "judges": (), "left_out": {}, "ranks": (), "advice": ""}}
 
 
-UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _since_1}
+def _since_2(raw: dict[str, Any]) -> dict[str, Any]:
+    """Schema 3 sorted metrics into groups and named the networks that look at images; what else is new has a default.
+
+    Until then all but the comparisons with the exact swap were about identity.
+    """
+    grouped = [{**one, "group": "truth" if one["name"].startswith("gt_") else "identity"} for one in raw["metrics"]]
+    return {**raw, "metrics": grouped, "observers": ()}
+
+
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _since_1, 2: _since_2}
 FILE_NAME = "result.json"
 
 
@@ -64,6 +73,7 @@ class Value(Record):
     n_total: int
     n_clusters: int
     reason: str = ""
+    caution: str = ""  # what limits a value that is there: too few images for it to be near the truth
 
 
 class MetricRecord(Record):
@@ -73,9 +83,28 @@ class MetricRecord(Record):
     summary: str
     unit: str
     direction: Literal["higher", "lower"]
-    digits: int
+    digits: int  # no more than its estimator's error leaves
     no_face: str
     reference: str
+    group: Literal["identity", "realism", "attributes", "truth"]
+    observer: str = ""  # the network whose answers it compares, "" for none
+    weights: dict[str, str] = Field(default_factory=dict)  # of a network that it runs itself: name -> sha256
+    licences: tuple[str, ...] = ()  # of these weights
+    notes: tuple[str, ...] = ()
+    interval: str = "percentile"  # how the bootstrap's values become an interval: percentile, centred, none
+    checked_by: str = ""  # the metric whose value for unchanged targets is the next field
+    estimator_error: FiniteFloat | None = None  # in `unit`, on this data set's targets; null where nobody knows
+
+
+class ObserverRecord(Record):
+    """A network that tells facts about images; metrics compare what it tells of outputs and targets."""
+
+    name: str
+    description: str
+    version: int
+    weights: dict[str, str]  # catalogue name -> sha256
+    licences: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class TrainingRecord(Record):
@@ -198,6 +227,7 @@ class ProtocolRecord(Record):
     pairing: str
     n_pairs: int
     references: str
+    targets: str = ""  # SHA-256 of the target images in the order of the pairs: what distributions are compared with
     gallery_identities: int
     gallery_images: int
     detector: str
@@ -218,6 +248,7 @@ class RunResult(Record):
     dataset: DatasetRecord
     protocol: ProtocolRecord
     judges: tuple[JudgeRecord, ...]
+    observers: tuple[ObserverRecord, ...]
     metrics: tuple[MetricRecord, ...]
     models: tuple[ModelRecord, ...]
     values: tuple[Value, ...]

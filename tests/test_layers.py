@@ -14,7 +14,8 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"__main__"},
     {"cli"},
     {"contracts", "harness", "report"},
-    {"metrics", "embedders", "datasets", "training"},
+    {"faults"},
+    {"metrics", "embedders", "observers", "datasets", "training"},
     {"faces", "weights"},
     {"environment"},
     {"config", "stats", "results"},
@@ -27,9 +28,10 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
 APART = {
     "report": {"harness", "contracts"},
     "harness": {"report", "contracts"},
-    "metrics": {"datasets", "embedders"},
-    "datasets": {"metrics", "embedders"},
-    "embedders": {"metrics", "datasets"},
+    "metrics": {"datasets", "embedders", "observers"},
+    "datasets": {"metrics", "embedders", "observers"},
+    "embedders": {"metrics", "datasets", "observers"},
+    "observers": {"metrics", "datasets", "embedders"},
 }
 
 

@@ -16,6 +16,7 @@ class Kind(StrEnum):
     metrics = "metrics"
     datasets = "datasets"
     embedders = "embedders"
+    observers = "observers"
     weights = "weights"
 
 
@@ -23,7 +24,7 @@ def list_plugins(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
     as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
 ) -> None:
-    """List models, metrics, data sets, embedders or pretrained weights, each with its parameters."""
+    """List models, metrics, data sets, embedders, observers or pretrained weights, each with its parameters."""
     if kind is Kind.weights:
         from fsbench.cli.weights import overview
 
@@ -65,6 +66,7 @@ def _plugins(kind: Kind) -> list[dict[str, Any]]:
         Kind.metrics: (registry.metrics,),
         Kind.datasets: (registry.datasets,),
         Kind.embedders: (registry.embedders,),
+        Kind.observers: (registry.observers,),
     }[kind]
     rows: list[dict[str, Any]] = []
     for shelf in shelves:

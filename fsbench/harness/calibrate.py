@@ -14,7 +14,7 @@ from fsbench.datasets.people import open_album
 from fsbench.errors import DataError
 from fsbench.harness import records
 from fsbench.harness.gallery import gather
-from fsbench.harness.judging import Witness, build_judges
+from fsbench.harness.judging import RealImages, Witness, build_judges
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split
 from fsbench.registry import datasets
 from fsbench.stats.calibration import Calibration
@@ -53,9 +53,8 @@ def calibrate(data: str, judges: Sequence[str], context: Context, *, size: int =
     """
     built = build_judges(judges, context)  # raises before any work
     info, used = _read(data, size, context)
-    rows = records.reference_rows(used["test"], used.get("gallery"))
-    titled = [("held-out images", used["test"]), *([("gallery", used["gallery"])] if "gallery" in used else [])]
-    witnesses = [Witness.brief(judge, titled, rows, context) for judge in built]
+    real = RealImages.look(used["test"], used.get("gallery"), context)
+    witnesses = [Witness.brief(judge, real, context) for judge in built]
     told = tuple(records.judge_record(witness) for witness in witnesses)
     found = {one.judge.name: _distribution(one.calibration) for one in witnesses if one.calibration is not None}
     if not found:

@@ -97,6 +97,22 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class RealImages:
+    """The images that outputs are compared with, and the landmarks that the detector finds in them."""
+
+    parts: tuple[tuple[str, ImageSet, np.ndarray], ...]  # title, crops and landmarks of the held-out images, gallery
+    rows: pd.DataFrame  # (R, ...) of all parts, with a column `split`
+
+    @classmethod
+    def look(cls, test: Faces, gallery: Faces | None, context: Context) -> RealImages:
+        """Find the faces in the test split and in the gallery, where there is one."""
+        sets = [("test", "held-out images", test), *([("gallery", "gallery", gallery)] if gallery is not None else [])]
+        parts = tuple((title, one.crops, find_landmarks(one.crops, title, context)) for _, title, one in sets)
+        rows = [one.rows.assign(split=split) for split, _, one in sets]
+        return cls(parts, pd.concat(rows, ignore_index=True))
+
+
+@dataclass(frozen=True)
 class Witness:
     """A judge that has seen the real images of a run."""
 
@@ -107,11 +123,10 @@ class Witness:
     calibration: Calibration | None
 
     @classmethod
-    def brief(cls, judge: Judge, faces: list[tuple[str, Faces]], rows: pd.DataFrame, context: Context) -> Witness:
-        """Show a judge the real images: titled sets, and the rows of all of them, in that order, with their `split`."""
-        parts = [embed(judge, one.crops, find_landmarks(one.crops, title, context), title, context)
-                 for title, one in faces]
-        seen = Seen.join(parts)
+    def brief(cls, judge: Judge, real: RealImages, context: Context) -> Witness:
+        """Show a judge the real images."""
+        seen = Seen.join([embed(judge, crops, landmarks, title, context) for title, crops, landmarks in real.parts])
+        rows = real.rows
         identity, session = (rows[name].astype(str).to_numpy(dtype=object) for name in ("identity", "session"))
         calibration = calibrate(seen.vectors.numpy(), identity, session)
         if judge.embedder.info.classes:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fsbench.errors import DataError
+from fsbench.faces.region import ovals
 from fsbench.images import ImageSet
 from fsbench.interfaces import Dataset, Faces, Source, Truth
 
@@ -23,6 +24,13 @@ class Group:
     index: np.ndarray  # rows of the test split
     targets: Faces
     truth: Truth | None
+
+    @property
+    def masks(self) -> ImageSet:
+        """Where each target, or its exact swap, shows the face, (N, 1, S, S); by landmarks where nobody knows."""
+        if self.truth is not None:
+            return self.truth.mask
+        return self.targets.masks or ovals(self.targets.landmarks, self.targets.crops.pixels.shape[1])
 
     def cut(self, rows: slice) -> Group:
         """Return some of the pairs."""
@@ -45,6 +53,16 @@ class Pairs:
 
     def __len__(self) -> int:
         return sum(len(group.index) for group in self.groups)
+
+    @property
+    def index(self) -> np.ndarray:
+        """Row of the test split that each pair has as its target, (N,)."""
+        return np.concatenate([group.index for group in self.groups])
+
+    @property
+    def targets(self) -> ImageSet:
+        """The target image of each pair, (N, 3, S, S)."""
+        return ImageSet(np.concatenate([group.targets.crops.pixels for group in self.groups]))
 
     @property
     def rows(self) -> pd.DataFrame:

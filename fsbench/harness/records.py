@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Mapping
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from fsbench import results
 from fsbench.config import Plan
@@ -13,12 +13,16 @@ from fsbench.datasets import balance
 from fsbench.datasets._photos import some
 from fsbench.faces import detect
 from fsbench.harness.judging import Witness
+from fsbench.harness.observing import Watcher
 from fsbench.harness.obtain import Model
 from fsbench.harness.pairs import Pairs
 from fsbench.harness.scoring import CONFIDENCE
 from fsbench.interfaces import Dataset, DatasetInfo, Faces, Metric, Split
 from fsbench.stats.calibration import Calibration
 from fsbench.store import file_sha256
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FEW_STRANGERS = 20
 FEW_SESSIONS = 5
@@ -59,6 +63,7 @@ def protocol_record(stage: str, pairs: Pairs, gallery: Faces | None, plan: Plan)
         pairing=pairs.rule,
         n_pairs=len(pairs),
         references="held-out images of each identity; the target image's own session left out",
+        targets=pairs.targets.content_hash(),
         gallery_identities=len(gallery.identities) if gallery is not None else 0,
         gallery_images=len(gallery) if gallery is not None else 0,
         detector=detect.DESCRIPTION,
@@ -68,8 +73,8 @@ def protocol_record(stage: str, pairs: Pairs, gallery: Faces | None, plan: Plan)
     )
 
 
-def metric_record(name: str, metric: Metric) -> results.MetricRecord:
-    """Copy a metric's facts, so that a report needs no plug-in."""
+def metric_record(name: str, metric: Metric, error: float | None) -> results.MetricRecord:
+    """Copy a metric's facts, so that a report needs no plug-in; `error` is that of its estimator, where it is known."""
     info = metric.info
     summary = (inspect.getdoc(type(metric)) or name).split("\n\n")[0].replace("\n", " ")
     return results.MetricRecord(
@@ -77,9 +82,30 @@ def metric_record(name: str, metric: Metric) -> results.MetricRecord:
         summary=summary,
         unit=info.unit,
         direction=info.direction,
-        digits=info.digits,
+        digits=info.digits if not error else min(info.digits, max(0, -math.floor(math.log10(error)))),
         no_face=info.no_face,
         reference=info.reference,
+        group=info.group,
+        observer=info.observer,
+        weights={file.name: file.sha256 for file in info.weights},
+        licences=tuple(sorted({file.licence for file in info.weights})),
+        notes=tuple(dict.fromkeys(file.note for file in info.weights if file.note)),
+        interval=info.interval,
+        checked_by=info.checked_by,
+        estimator_error=error,
+    )
+
+
+def observer_record(watcher: Watcher) -> results.ObserverRecord:
+    """Describe a network that looks at images, and its files."""
+    info = watcher.observer.info
+    return results.ObserverRecord(
+        name=watcher.name,
+        description=info.description,
+        version=info.version,
+        weights={file.name: file.sha256 for file in info.weights},
+        licences=tuple(sorted({file.licence for file in info.weights})),
+        notes=tuple(dict.fromkeys(file.note for file in info.weights if file.note)),
     )
 
 
@@ -198,9 +224,3 @@ def model_warnings(
         if family in record.coaches
     ]
     return said
-
-
-def reference_rows(test: Faces, gallery: Faces | None) -> pd.DataFrame:
-    """Rows of the real images that outputs are compared with, (R, ...), with a column `split`."""
-    parts = [test.rows.assign(split="test")] + ([gallery.rows.assign(split="gallery")] if gallery is not None else [])
-    return pd.concat(parts, ignore_index=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +14,7 @@ from torch import Tensor
 from fsbench.errors import NotScorable, PluginError
 from fsbench.harness.pairs import Pairs
 from fsbench.images import ImageSet
-from fsbench.interfaces import Batch, Judgement, Metric
+from fsbench.interfaces import Batch, Judgement, Metric, Observation, Resampled
 from fsbench.results import Value
 from fsbench.stats.bootstrap import cluster_bootstrap
 
@@ -20,7 +22,17 @@ CHUNK = 64
 CONFIDENCE = 0.95
 
 
-def batches(pairs: Pairs, outputs: ImageSet, judgement: Judgement | None) -> Iterator[Batch]:
+@dataclass(frozen=True)
+class Evidence:
+    """A model's outputs, and what the networks make of them, in the order of the pairs."""
+
+    outputs: ImageSet  # (N, 3, S, S)
+    judgement: Judgement | None = None
+    observation: Observation | None = None
+    passes: Mapping[int, Tensor] | None = None  # as in Batch.passes
+
+
+def batches(pairs: Pairs, evidence: Evidence) -> Iterator[Batch]:
     """Cut a model's outputs into batches of one source identity each, in the order of the pairs."""
     offset = 0
     for group in pairs.groups:
@@ -30,19 +42,21 @@ def batches(pairs: Pairs, outputs: ImageSet, judgement: Judgement | None) -> Ite
             yield Batch(
                 source=block.source,
                 rows=block.targets.rows,
-                output=outputs[here],
+                output=evidence.outputs[here],
                 target=block.targets.crops[:],
-                judgement=None if judgement is None else judgement.cut(here),
+                mask=block.masks[:],
+                judgement=evidence.judgement and evidence.judgement.cut(here),
+                observation=evidence.observation and evidence.observation.cut(here),
                 exact=block.truth.exact[:] if block.truth else None,
-                mask=block.truth.mask[:] if block.truth else None,
+                passes=evidence.passes and {n: images[here] for n, images in evidence.passes.items()},
             )
             offset = here.stop
 
 
-def measure(metric: Metric, name: str, pairs: Pairs, outputs: ImageSet, judgement: Judgement | None) -> np.ndarray:
+def measure(metric: Metric, name: str, pairs: Pairs, evidence: Evidence) -> np.ndarray:
     """Rows of one metric for all outputs of a model, (N, K) float64; raises NotScorable, PluginError."""
     rows = []
-    for batch in batches(pairs, outputs, judgement):
+    for batch in batches(pairs, evidence):
         measured: Tensor = metric.measure(batch)
         if measured.ndim not in (1, 2) or len(measured) != len(batch.rows):
             raise PluginError(
@@ -53,6 +67,13 @@ def measure(metric: Metric, name: str, pairs: Pairs, outputs: ImageSet, judgemen
     return np.concatenate(rows)
 
 
+def statistic(metric: Metric, rows: np.ndarray) -> Callable[[np.ndarray], float]:
+    """Return the metric's value as a function of indices of rows (M, K), with repeats."""
+    if isinstance(metric, Resampled):
+        return metric.statistic(rows)
+    return lambda index: metric.summarise(rows[index])
+
+
 def value(
     metric: Metric, name: str, model: str, judge: str | None, pairs: Pairs, rows: np.ndarray, resamples: int, seed: int
 ) -> Value:
@@ -61,27 +82,41 @@ def value(
     labels: pd.DataFrame = pairs.rows[scored]
     sessions = (labels["identity"] + "/" + labels["session"]).to_numpy(str)
     people = labels["identity"].to_numpy(str)
-    counts = {
+    n_scored = int(scored.sum())
+    counts: dict[str, Any] = {
         "model": model,
         "metric": name,
         "judge": judge,
-        "n_scored": int(scored.sum()),
+        "n_scored": n_scored,
         "n_total": len(rows),
         "n_clusters": len(np.unique(sessions)),
     }
-    if scored.sum() < metric.info.min_samples:
+    info = metric.info
+    if n_scored < info.min_samples:
         return Value(
-            value=None, reason=f"{scored.sum()} outputs could be scored, {metric.info.min_samples} are needed", **counts
+            value=None, reason=f"{n_scored} outputs could be scored, {info.min_samples} are needed", **counts
         )
-    kept = rows[scored]
-    found = metric.summarise(kept)
+    try:
+        of = statistic(metric, rows[scored])
+        found = of(np.arange(n_scored))
+    except NotScorable as why:
+        return Value(value=None, reason=why.message, **counts)
     if not math.isfinite(found):
         return Value(value=None, reason=f"the metric's summary is {found}", **counts)
-    interval = metric.info.interval and cluster_bootstrap(
-        kept, sessions, people, metric.summarise, resamples=resamples, confidence=CONFIDENCE, seed=seed
-    )
+    interval = None
+    if info.interval != "none":
+        interval = cluster_bootstrap(
+            of,
+            sessions,
+            people,
+            resamples=min(resamples, info.resamples or resamples),
+            confidence=CONFIDENCE,
+            seed=seed,
+            centre=found if info.interval == "centred" else None,
+        )
     low, high = interval if interval and np.isfinite(interval).all() else (None, None)
-    return Value(value=found, low=low, high=high, **counts)
+    caution = next((said for n, said in sorted(info.cautions) if n_scored < n), "")
+    return Value(value=found, low=low, high=high, caution=caution, **counts)
 
 
 def unscorable(name: str, model: str, judge: str | None, total: int, why: NotScorable) -> Value:

@@ -9,7 +9,12 @@ import torch
 from torch import Tensor
 
 from fsbench.errors import NotScorable
-from fsbench.interfaces import Batch
+from fsbench.interfaces import Aspect, Batch
+
+IMAGE: tuple[Aspect, ...] = (
+    "identity", "detail", "colour", "blending", "geometry", "expression", "pose", "gaze", "temporal", "diversity"
+)  # fmt: skip
+"""What a comparison with the exact swap responds to: everything that is wrong with an image."""
 
 Score = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 
@@ -19,7 +24,7 @@ def measure_inside_mask(batch: Batch, score: Score) -> Tensor:
 
     Raises NotScorable where the data set does not know the exact swaps.
     """
-    if batch.exact is None or batch.mask is None:
+    if batch.exact is None:
         raise NotScorable("the data set does not know the exact swaps")
     rows = []
     for exact, output, mask in zip(batch.exact.cpu(), batch.output.cpu(), batch.mask.cpu(), strict=True):

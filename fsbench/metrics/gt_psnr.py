@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._truth import measure_inside_mask
+from fsbench.metrics._truth import IMAGE, measure_inside_mask
 from fsbench.registry import metrics
 
 ROUNDING = 1 / (12 * 255**2)
@@ -35,6 +35,8 @@ class GtPsnr:
         direction="higher",
         bounds=(0.0, -10 * math.log10(ROUNDING)),
         needs=("truth",),
+        group="truth",
+        measures=IMAGE,
         no_face="scored like any other",
         reference="scikit-image mean_squared_error, data range 1",
         digits=2,

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._truth import measure_inside_mask
+from fsbench.metrics._truth import IMAGE, measure_inside_mask
 from fsbench.registry import metrics
 
 
@@ -40,6 +40,8 @@ class GtSsim:
         direction="higher",
         bounds=(-1.0, 1.0),
         needs=("truth",),
+        group="truth",
+        measures=IMAGE,
         no_face="scored like any other",
         reference="Wang et al., IEEE TIP 13(4), 2004; scikit-image structural_similarity",
     )

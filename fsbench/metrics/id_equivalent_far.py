@@ -25,6 +25,8 @@ class IdEquivalentFar:
         direction="lower",
         bounds=(0.0, 100.0),
         needs=("judge",),
+        group="identity",
+        measures=("identity",),
         no_face="counts as 100 %",
         reference="empirical impostor distribution at the output's cosine: see stats/calibration.py",
         digits=2,

@@ -23,6 +23,8 @@ class IdLeakage:
         direction="higher",
         bounds=(-2.0, 2.0),
         needs=("judge",),
+        group="identity",
+        measures=("identity",),
         no_face="not scored, and counted",
         reference="source similarity minus target similarity, as in the identity-leakage ablations of "
         "Shiohara et al., BlendFace, ICCV 2023",

@@ -24,6 +24,8 @@ class IdNearerSource:
         direction="higher",
         bounds=(0.0, 100.0),
         needs=("judge",),
+        group="identity",
+        measures=("identity",),
         no_face="counts as not nearer",
         reference="sign of id_leakage",
         digits=1,

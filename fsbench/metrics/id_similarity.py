@@ -23,6 +23,8 @@ class IdSimilarity:
         direction="higher",
         bounds=(-1.0, 1.0),
         needs=("judge",),
+        group="identity",
+        measures=("identity",),
         no_face="not scored, and counted",
         reference="experiment 13 of the faceswap-GAN notes; Deng et al., ArcFace, CVPR 2019, for cosine scores",
     )

@@ -26,6 +26,8 @@ class IdTargetVerified:
         direction="lower",
         bounds=(0.0, 100.0),
         needs=("judge",),
+        group="identity",
+        measures=("identity",),
         no_face="not scored, and counted",
         reference="as id_verified, against the target",
         digits=1,

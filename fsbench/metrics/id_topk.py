@@ -24,6 +24,8 @@ class IdTopk:
         direction="higher",
         bounds=(0.0, 1.0),
         needs=("judge",),
+        group="identity",
+        measures=("identity",),
         no_face="not scored, and counted",
         reference="experiment 13 of the faceswap-GAN notes: top-k look-alikes among VGGFace2's people",
     )

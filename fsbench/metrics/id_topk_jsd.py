@@ -27,10 +27,12 @@ class IdTopkJsd:
         direction="lower",
         bounds=(0.0, 1.0),
         needs=("judge",),
+        group="identity",
+        measures=("identity",),
         no_face="not scored, and counted",
         reference="Lin, Divergence measures based on the Shannon entropy, IEEE Trans. Information Theory 37(1), 1991; "
         "counts as in experiment 13 of the faceswap-GAN notes",
-        interval=False,
+        interval="none",
     )
 
     def measure(self, batch: Batch) -> Tensor:

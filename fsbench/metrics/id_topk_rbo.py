@@ -39,6 +39,8 @@ class IdTopkRbo:
         direction="higher",
         bounds=(0.0, 1.0),
         needs=("judge",),
+        group="identity",
+        measures=("identity",),
         no_face="not scored, and counted",
         reference="Webber, Moffat and Zobel, A similarity measure for indefinite rankings, ACM TOIS 28(4), 2010",
     )

@@ -25,6 +25,8 @@ class IdVerified:
         direction="higher",
         bounds=(0.0, 100.0),
         needs=("judge",),
+        group="identity",
+        measures=("identity",),
         no_face="counts as not accepted",
         reference="true-accept rate at a false-accept rate: ISO/IEC 19795-1, biometric performance testing",
         digits=1,

@@ -111,7 +111,7 @@ def _mean_and_interval(axes: Axes, run: Run, rows: pd.DataFrame, column: Column,
     values, colour = rows[column.key].to_numpy(np.float64), colours(run)[model.name]
     protocol = run.result.protocol
     interval = cluster_bootstrap(
-        values[:, None], rows["session"].to_numpy(), rows["identity"].to_numpy(), lambda drawn: float(drawn.mean()),
+        lambda drawn: float(values[drawn].mean()), rows["session"].to_numpy(), rows["identity"].to_numpy(),
         resamples=protocol.resamples, confidence=protocol.confidence, seed=run.result.seed,
     )  # fmt: skip
     if interval is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from fsbench import contracts
 from fsbench.errors import UsageError
 from fsbench.faces import detect
 from fsbench.harness import records
-from fsbench.harness.judging import Judge, Witness, build_judges, embed, find_landmarks
+from fsbench.harness.judging import Judge, RealImages, Witness, build_judges, embed, find_landmarks
 from fsbench.interfaces import Context, EmbedderInfo, Faces, WeightsFile
 from fsbench.registry import embedders
 
@@ -83,8 +82,7 @@ def strangers() -> Faces:
 
 
 def brief(name: str, test: Faces, gallery: Faces | None, context: Context) -> Witness:
-    sets = [("held out", test)] + ([("gallery", gallery)] if gallery is not None else [])
-    return Witness.brief(Judge.build(name, context), sets, records.reference_rows(test, gallery), context)
+    return Witness.brief(Judge.build(name, context), RealImages.look(test, gallery, context), context)
 
 
 def test_a_classifier_names_its_own_classes(test: Faces, fresh_context: Context) -> None:
@@ -201,7 +199,7 @@ def test_a_judge_may_find_no_face_where_the_detector_did(test: Faces, fresh_cont
     assert (seen.top[6:, 0] == 1).all()
 
 
-def test_reference_rows_say_their_split(test: Faces, strangers: Faces) -> None:
-    rows = records.reference_rows(test, strangers)
-    assert isinstance(rows, pd.DataFrame)
-    assert rows["split"].tolist() == ["test"] * 12 + ["gallery"] * 6
+def test_rows_of_real_images_say_their_split(test: Faces, strangers: Faces, fresh_context: Context) -> None:
+    real = RealImages.look(test, strangers, fresh_context)
+    assert real.rows["split"].tolist() == ["test"] * 12 + ["gallery"] * 6
+    assert [len(landmarks) for _, _, landmarks in real.parts] == [12, 6]

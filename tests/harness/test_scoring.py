@@ -43,7 +43,7 @@ def outputs(values: np.ndarray) -> ImageSet:
 
 
 def a_value(values: np.ndarray):
-    rows = scoring.measure(Brightness(), "brightness", pairs(), outputs(values), None)
+    rows = scoring.measure(Brightness(), "brightness", pairs(), scoring.Evidence(outputs(values)))
     return scoring.value(Brightness(), "brightness", "m", None, pairs(), rows, 200, 0)
 
 
@@ -67,15 +67,15 @@ def test_one_session_of_an_identity_has_a_value_and_no_interval() -> None:
 
 
 def test_the_batch_size_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    shades = np.linspace(40, 250, 24)
-    whole = scoring.measure(Brightness(), "brightness", pairs(), outputs(shades), None)
+    shades = scoring.Evidence(outputs(np.linspace(40, 250, 24)))
+    whole = scoring.measure(Brightness(), "brightness", pairs(), shades)
     monkeypatch.setattr(scoring, "CHUNK", 5)
-    assert np.array_equal(whole, scoring.measure(Brightness(), "brightness", pairs(), outputs(shades), None))
+    assert np.array_equal(whole, scoring.measure(Brightness(), "brightness", pairs(), shades))
 
 
 def test_batches_hold_the_targets_of_their_outputs() -> None:
     everything = pairs()
-    shown = list(scoring.batches(everything, outputs(np.arange(24) * 10.0), None))
+    shown = list(scoring.batches(everything, scoring.Evidence(outputs(np.arange(24) * 10.0))))
     assert [batch.source.identity for batch in shown] == ["toy0", "toy1"]
     for batch, group in zip(shown, everything.groups, strict=True):
         assert torch.equal(batch.target, group.targets.crops[:])
@@ -89,4 +89,4 @@ def test_a_metric_owes_one_row_per_output() -> None:
             return torch.zeros(1)
 
     with pytest.raises(PluginError, match="12 outputs"):
-        scoring.measure(Short(), "short", pairs(), outputs(np.arange(24.0)), None)
+        scoring.measure(Short(), "short", pairs(), scoring.Evidence(outputs(np.arange(24.0))))

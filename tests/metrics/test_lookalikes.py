@@ -44,7 +44,7 @@ def batch(
         Lookalikes(tuple(f"person {i}" for i in range(people)), output, known),
     )
     nothing = torch.zeros(len(output), 3, 2, 2)
-    return Batch(Source(source, nothing), targets, nothing, nothing, view)
+    return Batch(Source(source, nothing), targets, nothing, nothing, nothing[:, :1], view)
 
 
 def vectors(lists: torch.Tensor) -> torch.Tensor:

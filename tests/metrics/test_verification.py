@@ -51,7 +51,7 @@ def batch(output: torch.Tensor, references: torch.Tensor, calibration: Calibrati
     targets = pd.DataFrame({"identity": ["bob"] * len(output), "session": ["t0"] * len(output)})
     rows = pd.DataFrame(ROWS, columns=["split", "identity", "session"])
     view = Judgement("toy", output, output, references, rows, calibration=calibration)
-    return Batch(Source("ann", nothing), targets, nothing, nothing, view)
+    return Batch(Source("ann", nothing), targets, nothing, nothing, nothing[:, :1], view)
 
 
 ONE = cosines(1, 1, 1, 1, 1)  # everybody's references at the same place: only cosines to (1, 0) matter

@@ -41,6 +41,7 @@ METRICS = [
         digits=digits,
         no_face=f"no face, {name}",
         reference=f"reference of {name}",
+        group="identity" if name.startswith("id_") else "attributes",
     )
     for name, unit, direction, digits in [
         ("pose_error", "degrees", "lower", 2),
@@ -260,6 +261,7 @@ def _result(
             resamples=1000,
             confidence=0.95,
         ),
+        observers=(),
         judges=records,
         metrics=tuple(METRICS),
         models=contestants,

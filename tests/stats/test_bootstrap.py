@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from fsbench.stats.bootstrap import cluster_bootstrap
 
 
-def mean(rows: np.ndarray) -> float:
-    return float(rows.mean())
+def mean_of(rows: np.ndarray) -> Callable[[np.ndarray], float]:
+    return lambda drawn: float(rows[drawn].mean())
 
 
 def interval(rows: np.ndarray, clusters: np.ndarray, **options: int) -> tuple[float, float]:
-    found = cluster_bootstrap(rows[:, None], clusters, np.zeros(len(rows)), mean, **options)
+    found = cluster_bootstrap(mean_of(rows), clusters, np.zeros(len(rows)), **options)
     assert found is not None
     return found
 
@@ -33,14 +35,14 @@ def test_copies_of_an_image_add_no_certainty() -> None:
 
 
 def test_one_cluster_has_no_interval() -> None:
-    assert cluster_bootstrap(np.ones((5, 1)), np.zeros(5), np.zeros(5), mean) is None
+    assert cluster_bootstrap(mean_of(np.ones(5)), np.zeros(5), np.zeros(5)) is None
     strata = np.array([0, 0, 0, 1, 1])
-    assert cluster_bootstrap(np.ones((5, 1)), np.array([0, 1, 2, 3, 3]), strata, mean) is None
+    assert cluster_bootstrap(mean_of(np.ones(5)), np.array([0, 1, 2, 3, 3]), strata) is None
 
 
 def test_a_difference_between_strata_does_not_widen_the_interval() -> None:
-    rows = np.r_[np.full(10, 0.0), np.full(10, 100.0)][:, None] + np.random.default_rng(0).normal(size=(20, 1))
-    low, high = cluster_bootstrap(rows, np.arange(20), np.repeat([0, 1], 10), mean) or (0, 0)
+    rows = np.r_[np.full(10, 0.0), np.full(10, 100.0)] + np.random.default_rng(0).normal(size=20)
+    low, high = cluster_bootstrap(mean_of(rows), np.arange(20), np.repeat([0, 1], 10)) or (0, 0)
     assert high - low < 3
 
 
@@ -56,3 +58,18 @@ def test_coverage_is_what_it_says(between: float, n_clusters: int) -> None:
         low, high = interval(rows, clusters, resamples=300, seed=world)
         hits += low <= 0 <= high
     assert 0.91 <= hits / worlds <= 0.985
+
+
+def test_a_centred_interval_lies_about_the_value_and_is_as_wide() -> None:
+    """The largest of a sample only shrinks where rows are drawn again: its percentiles lie below it."""
+    rows, clusters = np.random.default_rng(3).normal(size=30), np.arange(30)
+
+    def largest(drawn: np.ndarray) -> float:
+        return float(rows[drawn].max())
+
+    plain = cluster_bootstrap(largest, clusters, np.zeros(30))
+    moved = cluster_bootstrap(largest, clusters, np.zeros(30), centre=float(rows.max()))
+    assert plain is not None
+    assert moved is not None
+    assert plain[1] == rows.max() < moved[1]
+    assert moved[1] - moved[0] == pytest.approx(plain[1] - plain[0])

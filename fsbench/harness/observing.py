@@ -1,0 +1,85 @@
+"""Observers: what networks tell of images, once per image set, whatever number of metrics asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from fsbench.errors import FsbenchError, NotScorable, PluginError
+from fsbench.harness.judging import BLOCK
+from fsbench.harness.obtain import code_hash
+from fsbench.images import ImageSet
+from fsbench.interfaces import Context, Metric, Observer
+from fsbench.registry import observers, parse_spec
+from fsbench.store import Arrays, fingerprint
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """An observer under the name that results use."""
+
+    name: str  # its specification
+    observer: Observer
+    key: str  # hash of everything that decides what it tells, but the images
+
+    @classmethod
+    def build(cls, text: str, context: Context) -> Watcher:
+        """Make an observer from its specification; raises FsbenchError where its files or packages are missing."""
+        spec = parse_spec(text)
+        entry = observers.get(spec.name)
+        observer = entry.build(spec, context)
+        recipe = {
+            "spec": str(spec),
+            "version": observer.info.version,
+            "weights": {file.name: file.sha256 for file in observer.info.weights},
+            "code": code_hash(entry.factory),
+        }
+        return cls(text, observer, fingerprint(recipe))
+
+
+def build_watchers(metrics: Iterable[Metric], context: Context) -> tuple[dict[str, Watcher], dict[str, NotScorable]]:
+    """Make the observers that metrics need, by specification; and why there is none, where it cannot be made."""
+    found: dict[str, Watcher] = {}
+    missing: dict[str, NotScorable] = {}
+    for name in dict.fromkeys(metric.info.observer for metric in metrics if metric.info.observer):
+        try:
+            found[name] = Watcher.build(name, context)
+        except FsbenchError as error:
+            missing[name] = NotScorable(error.message + (f" ({error.hint})" if error.hint else ""))
+    return found, missing
+
+
+def observe(watcher: Watcher, crops: ImageSet, landmarks: np.ndarray, title: str, context: Context) -> Arrays:
+    """Show an observer some images: arrays by name, (N, ...) float32. Cached by content, in blocks."""
+    progress = context.stage(f"{watcher.name}: {title}")
+    parts = []
+    for start in range(0, len(crops), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(crops)))
+
+        def compute(rows: np.ndarray = rows) -> Arrays:
+            points = torch.from_numpy(landmarks[rows]).to(context.device)
+            with torch.inference_mode():
+                told = watcher.observer.observe(crops[rows].to(context.device), points)
+            for name, array in told.items():
+                if len(array) != len(rows):
+                    given = f"observer {watcher.name} gave {len(array)} rows of {name} for {len(rows)} images"
+                    raise PluginError(given, "it owes one row per image")
+            progress(int(rows[-1]) + 1, len(crops), {})
+            return {name: array.float().cpu().numpy() for name, array in told.items()}
+
+        recipe = {
+            "images": crops.select(rows).content_hash(),
+            "landmarks": fingerprint(np.nan_to_num(landmarks[rows], nan=-1).tolist()),
+            "observer": watcher.key,
+            "device": context.device.type,
+        }
+        parts.append(context.store.arrays("observations", recipe, compute))
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def pick(told: Mapping[str, np.ndarray], index: np.ndarray) -> dict[str, torch.Tensor]:
+    """What is told of some of the images, as tensors."""
+    return {name: torch.from_numpy(array[index]) for name, array in told.items()}
