@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
@@ -13,6 +14,7 @@ from fsbench.datasets.synthetic.asset import asset_sha256
 from fsbench.datasets.synthetic.people import SEEDS
 from fsbench.datasets.synthetic.plan import Chunk, Item, Plan
 from fsbench.datasets.synthetic.render import VERSION
+from fsbench.datasets.synthetic.scenes import EXACT, Change
 from fsbench.datasets.synthetic.truth import GroundTruth
 from fsbench.datasets.synthetic.work import KIND, TAGS, describe_item, draw_missing
 from fsbench.errors import BadParameter, DataError
@@ -78,25 +80,35 @@ class Synthetic:
 
     def truth(self, source: str, targets: Faces) -> Truth:
         """Return the exact swaps of identity `source` into entries of this data set; raises DataError for others."""
-        person = self._person(source)
         places = [self._place(str(row)) for row in targets.rows["id"]]
-        plain = list(dict.fromkeys(chunk for chunk, _ in places))
-        exact = [self._plan.exact(chunk, person) for chunk in plain]
-        drawn = dict(zip(plain, self._arrays(exact, f"drawing exact swaps of {source}"), strict=True))
-        own = dict(zip(plain, self._arrays(plain, "drawing synthetic people"), strict=True))
-        images = [drawn[chunk]["image"][k] for chunk, k in places]
+        drawn = self._swaps(source, places, EXACT, f"drawing exact swaps of {source}")
+        own = dict(zip(drawn, self._arrays(list(drawn), "drawing synthetic people"), strict=True))
         masks = [np.maximum(drawn[chunk]["mask"][k], own[chunk]["mask"][k]) for chunk, k in places]
-        return Truth(ImageSet(np.stack(images)), ImageSet(np.stack(masks)))
+        return Truth(_images(drawn, places), ImageSet(np.stack(masks)))
 
-    def describe(self, row: str, source: str | None = None) -> GroundTruth:
-        """Draw one image again, by its row id, with all that is known about it; with a source, its exact swap.
+    def variants(self, source: str, targets: Faces, change: Change) -> ImageSet:
+        """Return the same swaps with a change, (N, 3, S, S), in the targets' crops; drawn, so that it is true to scale.
+
+        Raises DataError for entries and identities that this data set does not have.
+        """
+        places = [self._place(str(row)) for row in targets.rows["id"]]
+        return _images(self._swaps(source, places, change, f"drawing changed swaps of {source}"), places)
+
+    def describe(self, row: str, source: str | None = None, change: Change = EXACT) -> GroundTruth:
+        """Draw one image again, by its row id, with all that is known about it; with a source, its swap.
 
         Raises DataError for an id or an identity that this data set does not have.
         """
         chunk, k = self._place(row)
         if source is not None:
-            chunk = self._plan.exact(chunk, self._person(source))
+            chunk = replace(self._plan.exact(chunk, self._person(source)), change=change)
         return describe_item(chunk, k, self._context.device)
+
+    def _swaps(self, source: str, places: list[tuple[Chunk, int]], change: Change, title: str) -> dict[Chunk, Arrays]:
+        """What is drawn of swaps, by the chunk of their targets."""
+        person, plain = self._person(source), list(dict.fromkeys(chunk for chunk, _ in places))
+        swapped = [replace(self._plan.exact(chunk, person), change=change) for chunk in plain]
+        return dict(zip(plain, self._arrays(swapped, title), strict=True))
 
     def _person(self, identity: str) -> int:
         people = {Item(k, 0, 0).identity: k for k in range(self._plan.people + self._plan.gallery)}
@@ -146,3 +158,7 @@ def _assemble(chunks: list[Chunk], arrays: list[Arrays]) -> Faces:
     joined = {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
     tags = pd.DataFrame(joined["tags"].astype(np.float64), columns=list(TAGS))
     return Faces(ImageSet(joined["image"]), pd.concat([rows, tags], axis=1), joined["five"], ImageSet(joined["mask"]))
+
+
+def _images(drawn: dict[Chunk, Arrays], places: list[tuple[Chunk, int]]) -> ImageSet:
+    return ImageSet(np.stack([drawn[chunk]["image"][k] for chunk, k in places]))

@@ -42,21 +42,23 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Pose:
-    """The turn of a head and of the body below it, about the neck."""
+    """The turn of a head and of the body below it, about the neck, and how far the head is then moved."""
 
     head: Tensor                                        # (3, 3)
     body: Tensor                                        # (3, 3)
     pivot: Tensor                                       # (3,)
+    shift: Tensor                                       # (3,) of the head
 
     @classmethod
     def of(cls, shot: Shot, like: Tensor) -> Pose:
         return cls(like.new_tensor(rotation(shot.yaw, shot.pitch, shot.roll)),
-                   like.new_tensor(rotation(shot.body_yaw, 0, 0)), like.new_tensor(PIVOT))
+                   like.new_tensor(rotation(shot.body_yaw, 0, 0)), like.new_tensor(PIVOT), like.new_zeros(3))
 
     def apply(self, points: Tensor, head_weight: Tensor) -> Tensor:
         """(V, 3) points at rest -> posed; `head_weight` (V, 1) tells how far each follows the head."""
         away = points - self.pivot
-        return torch.lerp(away @ self.body.T, away @ self.head.T, head_weight) + self.pivot
+        turned = torch.lerp(away @ self.body.T, away @ self.head.T, head_weight)
+        return turned + self.pivot + head_weight * self.shift
 
     def turn(self, vectors: Tensor, head_weight: Tensor) -> Tensor:
         """The same for directions."""

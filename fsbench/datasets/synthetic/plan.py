@@ -10,7 +10,7 @@ from typing import Any, Literal
 from fsbench.datasets.synthetic.asset import asset_sha256
 from fsbench.datasets.synthetic.people import Person, person_seed
 from fsbench.datasets.synthetic.render import VERSION, Drawing, Renderer
-from fsbench.datasets.synthetic.scenes import Session, Shot, sample_clip, sample_session, sample_shot
+from fsbench.datasets.synthetic.scenes import EXACT, Change, Session, Shot, sample_clip, sample_session, sample_shot
 from fsbench.interfaces import Split
 
 CHUNK = 20
@@ -46,17 +46,22 @@ class Chunk:
     jitter: float
     source: int = -1                                    # the person swapped in, -1 for the plain images
     swap: Literal["face", "head"] = "face"
+    change: Change = EXACT                              # of a swap
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What the cache key is made of."""
+        """What the cache key is made of; one without a change has the key it had before there were changes."""
         people = {item.person for item in self.items} | ({self.source} if self.source >= 0 else set())
         seeds = {person: person_seed(person, self.seed) for person in sorted(people)}
-        return {"chunk": asdict(self), "people": seeds, "asset": asset_sha256(), "renderer": VERSION}
+        chunk = asdict(self)
+        if self.change == EXACT:
+            del chunk["change"]
+        return {"chunk": chunk, "people": seeds, "asset": asset_sha256(), "renderer": VERSION}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Chunk:
-        return cls(**{**data, "items": tuple(Item(**item) for item in data["items"])})
+        return cls(**{**data, "items": tuple(Item(**item) for item in data["items"]),
+                      "change": Change(**data["change"])})
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,8 @@ def scene(renderer: Renderer, item: Item, seed: int) -> tuple[Person, Session, S
 
 
 def draw(renderer: Renderer, item: Item, chunk: Chunk) -> tuple[Drawing, Session, Shot]:
-    """Draw one item of a chunk."""
+    """Draw one item of a chunk; the shot is the one that the drawing shows."""
     person, session, shot = scene(renderer, item, chunk.seed)
     face = renderer.person(person_seed(chunk.source, chunk.seed)) if chunk.source >= 0 else None
-    return renderer.draw(session, shot, person, face, swap=chunk.swap), session, shot
+    drawing = renderer.draw(session, shot, person, face, swap=chunk.swap, change=chunk.change)
+    return drawing, session, chunk.change.of(shot)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal
 
@@ -18,7 +18,7 @@ from fsbench.datasets.synthetic.hair import make_strands, paint_hair
 from fsbench.datasets.synthetic.mesh import Mesh, build_mesh
 from fsbench.datasets.synthetic.people import Person, sample_person
 from fsbench.datasets.synthetic.raster import pick, rasterise
-from fsbench.datasets.synthetic.scenes import Hair, Session, Shot, gaze_actions, with_hair_of
+from fsbench.datasets.synthetic.scenes import EXACT, Change, Hair, Session, Shot, gaze_actions, with_hair_of
 from fsbench.datasets.synthetic.shade import Surface, direction, radiance, shadow
 from fsbench.datasets.synthetic.surface import Hits, find_hits, inside_mouth, make_surface
 from fsbench.datasets.synthetic.texture import COVER, GLOSS, RELIEF, face_weight, paint_skin
@@ -70,33 +70,41 @@ class Renderer:
         return sample_person(tuple(self.asset.names), seed)
 
     def draw(self, session: Session, shot: Shot, owner: Person, face: Person | None = None, *, swap: Swap = "face",
-             framing: Framing = "crop") -> Drawing:
-        """Draw `owner` in a session; with another `face`, the exact swap of that person into the same image.
+             framing: Framing = "crop", change: Change = EXACT) -> Drawing:
+        """Draw `owner` in a session; with another `face`, the swap of that person into the same image.
 
         A face swap takes shape and skin inside the face region from `face`; a head swap takes the whole head and its
-        hair. Both leave pose, expression, light, clothes, glasses, background and crop as they are without a swap.
+        hair. Both leave pose, expression, light, clothes, glasses, background and crop as they are without a swap. It
+        is exact but for `change`, which does not move the crop.
         """
         face = face or owner
-        own = self._expressed(owner, shot)
+        shown = change.of(shot)
+        own = self._expressed(owner, shown)
         rest = own
         if face is not owner:
-            other = self._expressed(face, shot)
-            rest = torch.lerp(own, other, self._face_share) if swap == "face" else other
-            session = session if swap == "face" else with_hair_of(face, session)
-        pose = Pose.of(shot, rest)
+            share = self._face_share if swap == "face" else torch.ones_like(self._face_share)
+            rest = torch.lerp(own, self._expressed(face, shown), share * change.shape)
+            session = with_hair_of(face, session) if swap == "head" and change.texture >= 0.5 else session
         camera = frame_camera(session, self.size)
+        weight, before, pose = self.asset.head_weight[self._landmarks], Pose.of(shot, rest), Pose.of(shown, rest)
         if framing == "crop":
-            aligned = five_points(pose.apply(own[self._landmarks], self.asset.head_weight[self._landmarks]))
+            aligned = five_points(before.apply(self._expressed(owner, shot)[self._landmarks], weight))
             camera = crop_camera(camera, aligned, self.size, shot, self.jitter)
-        mesh = build_mesh(self.asset, rest, pose, self._strands(session.hair), session, shot, self._landmarks)
+        if shown != shot:                               # turn on the spot: the five points keep their middle
+            points = own[self._landmarks]
+            moved = five_points(before.apply(points, weight) - pose.apply(points, weight)).mean(0)
+            pose = replace(pose, shift=moved)
+        mesh = build_mesh(self.asset, rest, pose, self._strands(session.hair), session, shown, self._landmarks)
         fine, side = camera.scaled(self.supersample), self.size * self.supersample
         screen = fine.project(mesh.position)
         hits = find_hits(mesh, screen, side, session.hair)
-        skin_map = self._map(face, owner, session.hair, swap)
-        surface = make_surface(self.asset, mesh, hits, skin_map, session, face, owner, fine)
+        skin_map = self._map(face, owner, session.hair, swap, change.texture)
+        worn = _mix_eyes(owner, face, change.texture)
+        surface = make_surface(self.asset, mesh, hits, skin_map, session, worn, owner, fine)
         picture = self._backdrop(camera, side, session)
         picture[hits.pixels] = self._light(mesh, surface, session)
-        self._draw_lashes(picture, mesh, screen, hits, 0.6 if face.male else 0.35)
+        lashes = [0.6 if person.male else 0.35 for person in (owner, face)]
+        self._draw_lashes(picture, mesh, screen, hits, lashes[0] + (lashes[1] - lashes[0]) * change.texture)
         return self._describe(self._develop(picture, side, session, shot), mesh, hits, surface, camera)
 
     def _expressed(self, person: Person, shot: Shot) -> Tensor:
@@ -108,13 +116,13 @@ class Renderer:
         targets = self.asset.targets[torch.tensor(numbers, dtype=torch.int64, device=neutral.device)]
         return neutral + torch.einsum("k,kvd->vd", values, targets)
 
-    def _paint_map(self, face: Person, owner: Person, hair: Hair, swap: Swap) -> Tensor:
-        """The skin map of a face on an owner's head under a head of hair, (6, H, W)."""
+    def _paint_map(self, face: Person, owner: Person, hair: Hair, swap: Swap, texture: float) -> Tensor:
+        """The skin map of a share of a face on an owner's head under a head of hair, (6, H, W)."""
         texels = self.asset.texels(self._map_height)
         skin: Tensor = self._skin(face)
-        if face is not owner and swap == "face":
-            share = face_weight(texels.position)[texels.fill].view(1, *skin.shape[1:])
-            skin = torch.lerp(self._skin(owner), skin, share)
+        if face is not owner:
+            share = face_weight(texels.position) if swap == "face" else torch.ones_like(texels.position[:, 0])
+            skin = torch.lerp(self._skin(owner), skin, texture * share[texels.fill].view(1, *skin.shape[1:]))
         cover, colour = paint_hair(texels, hair)
         cover, colour = cover[texels.fill].view(1, *skin.shape[1:]), colour.T[:, texels.fill].view(3, *skin.shape[1:])
         painted = skin.clone()
@@ -178,3 +186,12 @@ class Renderer:
         return Drawing(image, avg_pool2d(share, step)[0], landmarks, five_points(landmarks),
                        torch.cat([projected[:, :2], 1 / projected[:, 2:]], 1), buffer(depth[:, None], float("inf"))[0],
                        buffer(surface.normal, 0.0), buffer(surface.albedo, 0.0), camera)
+
+
+def _mix_eyes(owner: Person, face: Person, texture: float) -> Person:
+    """The person whose irises and gloss lie so far between two people's; the pattern of an iris is the nearer one's."""
+    if texture in (0, 1):
+        return face if texture else owner
+    iris = [a + (b - a) * texture for a, b in zip(owner.iris, face.iris, strict=True)]
+    return replace(face if texture >= 0.5 else owner, iris=(iris[0], iris[1], iris[2]),
+                   roughness=owner.roughness + (face.roughness - owner.roughness) * texture)

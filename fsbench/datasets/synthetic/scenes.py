@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fsbench.datasets.synthetic.people import Colour, Person
+from fsbench.errors import BadParameter
 
 FPS = 25
 _STYLE_VOLUME = {"short": 0.10, "buzz": 0.03, "swept": 0.14, "fringe": 0.16, "long": 0.10, "curly": 0.20, "bald": 0.0}
@@ -93,6 +94,39 @@ class Shot:
     actions: Mapping[str, float]                        # expression coefficients by name, without gaze
     gaze: tuple[float, float]                           # degrees, to the image's right and up, relative to the head
     occluder: str = ""                                  # "", "microphone" or "hand"
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a swap departs from the exact one; by default it does not. Raises BadParameter.
+
+    Light, background, clothes and crop stay what they are. Eyes that a squint narrows belong to the expression.
+    """
+
+    shape: float = 1.0                                  # 0 the target's own person, 1 the source
+    texture: float = 1.0                                # likewise: skin and iris, and the hair of a head swap
+    expression: float = 1.0                             # factor on all actions but blinks
+    blink: float = 1.0                                  # factor on blinks
+    yaw: float = 0.0                                    # degrees added to the head's
+    pitch: float = 0.0
+    gaze: float = 0.0                                   # degrees added to the image's right, relative to the head
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            low, high = (-45, 45) if name in ("yaw", "pitch", "gaze") else (0, 1)
+            if not low <= value <= high:
+                raise BadParameter(f"a change of {name} to {value} cannot be drawn", f"{name} is {low} to {high}")
+
+    def of(self, shot: Shot) -> Shot:
+        """Return what a swap with this change shows instead of the shot."""
+        actions = {name: value * (self.blink if name.startswith("eyeBlink") else self.expression)
+                   for name, value in shot.actions.items()}
+        return replace(shot, yaw=shot.yaw + self.yaw, pitch=shot.pitch + self.pitch, actions=actions,
+                       gaze=(shot.gaze[0] + self.gaze, shot.gaze[1]))
+
+
+EXACT = Change()
+"""No change."""
 
 
 def _colour(values: np.ndarray) -> Colour:

@@ -1,0 +1,39 @@
+"""Known faults at known strengths: what `fsbench validate` holds metrics against.
+
+A fault is one `Fault` and one name in the table below. Strength 0 is the exact swap of a data set that knows it; the
+ladder goes from there, with the same outputs and the same random numbers, to something nobody would overlook.
+"""
+
+from __future__ import annotations
+
+from fsbench.faults import drawn, paste, pixels, sequence
+from fsbench.faults.fault import Fault, Scene
+
+FAULTS: dict[str, Fault] = {
+    fault.name: fault
+    for fault in (
+        pixels.BLUR,
+        pixels.NOISE,
+        pixels.JPEG,
+        paste.COLOUR_CAST,
+        paste.ALPHA_SEAM,
+        pixels.SHIFT,
+        pixels.SCALE,
+        drawn.IDENTITY_SHAPE,
+        drawn.IDENTITY_TEXTURE,
+        drawn.IDENTITY_MIX,
+        drawn.EXPRESSION_DAMPED,
+        drawn.BLINK_LOST,
+        drawn.GAZE_OFFSET,
+        drawn.POSE_OFFSET,
+        sequence.JITTER,
+        paste.FLICKER,
+        sequence.LAG,
+        sequence.FROZEN,
+        sequence.COPY_TARGET,
+        sequence.COPY_SOURCE,
+    )
+}
+"""All faults by name: detail, colour and blending, geometry, identity, what the target asks for, time, copies."""
+
+__all__ = ["FAULTS", "Fault", "Scene"]

@@ -1,0 +1,82 @@
+"""What a fault is, and what it is given: the perfect outputs of some pairs, and what is known about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fsbench.datasets.synthetic import Synthetic
+from fsbench.errors import BadParameter, DataError
+from fsbench.images import ImageSet
+from fsbench.interfaces import Aspect, Faces
+
+
+@dataclass(frozen=True)
+class Scene:
+    """The pairs of one source identity with their perfect outputs; entry i of every field belongs to target i."""
+
+    dataset: Synthetic
+    source: str
+    targets: Faces
+    exact: ImageSet  # (N, 3, S, S)
+    mask: ImageSet  # (N, 1, S, S) where target or exact output shows the face
+    sources: ImageSet  # (N, 3, S, S) images of the source, of sessions to train on
+
+    @classmethod
+    def of(cls, dataset: Synthetic, source: str, targets: Faces) -> Scene:
+        """Draw what the store does not have; the image of the source that goes with a target is chosen by its id."""
+        truth, own = dataset.truth(source, targets), dataset.faces("train").of(source)
+        if len(own) == 0:
+            raise DataError(f"{dataset.info.name} has no images of {source} to train on", "take a person of its split")
+        chosen = np.array([chance("source", str(row)).integers(len(own)) for row in targets.rows["id"]], np.int64)
+        return cls(dataset, source, targets, truth.exact, truth.mask, own.crops.select(chosen))
+
+    @property
+    def ids(self) -> list[str]:
+        """Names of the targets, by which everything random is decided."""
+        return [str(row) for row in self.targets.rows["id"]]
+
+
+Effect = Callable[[Scene, float], ImageSet]
+"""Makes the faulty outputs (N, 3, S, S) of a scene at a strength above 0."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that is wrong with outputs, to a known extent."""
+
+    name: str
+    aspect: Aspect  # what a metric has to measure to be expected to respond
+    unit: str  # of a strength; pixels are those of a crop with 128 a side
+    strengths: tuple[float, ...]  # increasing, five at least: from barely visible to gross
+    description: str  # one sentence: what it is, and how its extent is known
+    effect: Effect
+    also: tuple[Aspect, ...] = ()  # what cannot but be wrong as well
+    clips: bool = False  # means nothing on stills
+    drawn: bool = False  # rendered anew, which takes longer than changing pixels
+
+    def __post_init__(self) -> None:
+        if len(self.strengths) < 5 or any(b <= a for a, b in zip((0.0, *self.strengths), self.strengths, strict=False)):
+            raise BadParameter(f"the strengths of {self.name} are no ladder", "five or more, increasing, above 0")
+
+    def apply(self, scene: Scene, strength: float) -> ImageSet:
+        """Return the outputs with this fault, (N, 3, S, S); at strength 0 the exact ones.
+
+        What is random is a function of the fault and a target's id: neither of the other targets, nor of their order,
+        nor of the strength, so that a stronger fault is the same fault. Raises BadParameter for a strength beyond the
+        ladder and DataError for stills where the fault needs clips.
+        """
+        if not 0 <= strength <= self.strengths[-1]:
+            raise BadParameter(f"{self.name} has no strength {strength:g}", f"it is 0 to {self.strengths[-1]:g}")
+        if self.clips and (scene.targets.rows["clip"] == "").any():
+            raise DataError(f"{self.name} means nothing on stills", "take the split clips")
+        return self.effect(scene, strength) if strength else scene.exact
+
+
+def chance(what: str, row: str) -> np.random.Generator:
+    """Return the random numbers of one image, by its id."""
+    digest = hashlib.sha256(f"{what}/{row}".encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:8], "little"))
