@@ -25,10 +25,23 @@ from fsbench.report import (
     verdict,
 )
 from fsbench.report.run import Run, read
-from fsbench.results import JudgeRecord, ModelRecord
+from fsbench.results import JudgeRecord, ModelRecord, slug
 from fsbench.store import write_text
 
 FILE_NAME = "report.html"
+
+
+@dataclass(frozen=True)
+class GroupView:
+    """All that the page shows of the metrics of one group that is not identity."""
+
+    title: str
+    table: tables.Table
+
+    @property
+    def short(self) -> str:
+        """What the navigation calls it."""
+        return self.title.partition(":")[0]
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,7 @@ def write(folder: Path) -> Path:
 def html(run: Run) -> str:
     """Return the page of a run."""
     environment = page.environment()
-    environment.filters.update(duration=tables.duration, decimals=tables.number, when=_when, coaches=tables.coaches)
+    environment.filters.update(duration=tables.duration, decimals=tables.number, when=_when, coaches=tables.coaches, slug=slug)
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     table = tables.summary(run)
     order = tables.ordered(run)
@@ -74,10 +87,18 @@ def html(run: Run) -> str:
         dots=[(head, figure) for head in table.heads if (figure := plots.dots(run, head.column, order))],
         comparisons=galleries.comparisons(run, album, order),
         galleries=galleries.galleries(run, album, order),
+        groups=_groups(run),
+        networks=[*run.result.judges, *run.result.observers, *run.result.metrics],
         judges=[_judge_view(run, record, order) for record in run.judges],
         slices=slices.draw_all(run),
         balance=balance.bars(run),
     )
+
+
+def _groups(run: Run) -> dict[str, GroupView]:
+    measured = {metric.group for metric in run.result.metrics}
+    return {group: GroupView(title, tables.of_group(run, group))
+            for group, title in tables.GROUP_TITLES.items() if group in measured}
 
 
 def _judge_view(run: Run, record: JudgeRecord, order: Sequence[ModelRecord]) -> JudgeView:

@@ -15,6 +15,16 @@ BETTER, WORSE, UNCLEAR = "better than", "worse than", "not distinguishable from"
 SUMMARISED = ("id_nearer_source", "id_retrieval", "id_verified", "id_target_verified", "id_equivalent_far")
 """What the summary tells of one judge, beside its headline metric; the rest stands in the judge's own tables."""
 
+SUMMARISED_ALONE = ("kid", "pose_error", "expression_error", "skin_colour", "gt_lpips", "gt_psnr", "gt_ssim")
+"""What it tells of metrics that ask no judge, where there are more of them than it has room for."""
+
+ROOM = 8
+GROUP_TITLES = {
+    "realism": "Realism: do the outputs, all together, look like the targets?",
+    "attributes": "Attributes: is what belongs to the target still there?",
+    "truth": "Ground truth: how near is the exact swap?",
+}
+
 VERIFICATION = (
     "id_equivalent_far", "id_verified", "id_verified_strict", "id_target_verified", "id_target_verified_strict"
 )  # fmt: skip
@@ -29,6 +39,7 @@ class Cell:
     interval: str = ""
     counts: str = ""
     reason: str = ""
+    caution: str = ""
     sort: float | None = None
     best: bool = False
     coached: bool = False
@@ -68,6 +79,12 @@ class Table:
             if head.trivial_winner:
                 found.setdefault(head.trivial_winner, []).append(head.column)
         return found
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What limits values of this table, each sentence once; cells refer to them by number, from 1."""
+        return tuple(dict.fromkeys(cell.caution for _, rows in self.groups for row in rows for cell in row.cells
+                                   if cell.caution))
 
     @property
     def coached(self) -> bool:
@@ -137,22 +154,29 @@ def training_facts(model: ModelRecord) -> tuple[str, ...]:
 
 
 def summary(run: Run) -> Table:
-    """Build the table that a reader sees first: the headline of every judge, a few metrics of the first, all others.
+    """Build the table that a reader sees first: the headline of every judge, a few metrics of the first, a few others.
 
-    Thirteen metrics of each of three judges would be a table that nobody reads.
+    Forty metrics under three judges would be a table that nobody reads; `of_group` and `of_judge` have all of them.
     """
     first = run.judges[0].name if run.judges else ""
     columns = run.columns
     chosen = [column for column in columns if column.metric.name == HEADLINE]
     mine = [column for column in columns if column.judge == first]
     chosen += [column for name in SUMMARISED for column in mine if column.metric.name == name]
-    chosen += [column for column in columns if column.judge is None and column.metric.name != HEADLINE]
-    return table(run, chosen)
+    alone = [column for column in columns if column.judge is None and column.metric.name != HEADLINE]
+    if len(alone) > ROOM:
+        alone = [column for name in SUMMARISED_ALONE for column in alone if column.metric.name == name]
+    return table(run, chosen + alone)
+
+
+def of_group(run: Run, group: str) -> Table:
+    """Build the table of the metrics of one group, under every judge that they ask."""
+    return table(run, [column for column in run.columns if column.metric.group == group])
 
 
 def of_judge(run: Run, judge: str) -> tuple[Table, Table]:
     """Build the tables of all that one judge says: of likeness, and of whom it would accept."""
-    mine = [column for column in run.columns if column.judge == judge]
+    mine = [column for column in run.columns if column.judge == judge and column.metric.group == "identity"]
     accepted = [column for name in VERIFICATION for column in mine if column.metric.name == name]
     return table(run, [column for column in mine if column not in accepted]), table(run, accepted)
 
@@ -204,6 +228,7 @@ def _cell(run: Run, model: ModelRecord, column: Column, winner: str) -> Cell:
         number(value.value, digits),
         interval(value, digits),
         counts,
+        caution=value.caution,
         sort=value.value,
         best=model.name == winner,
         coached=_coached(run, model, column.judge),

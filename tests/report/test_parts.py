@@ -28,7 +28,10 @@ JUDGE = "toy_judge"
 
 def column(direction: str) -> Column:
     return Column(
-        MetricRecord(name="k", summary="", unit="", direction=direction, digits=1, no_face="", reference=""), None
+        MetricRecord(
+            name="k", summary="", unit="", direction=direction, digits=1, no_face="", reference="", group="attributes"
+        ),
+        None,
     )
 
 
