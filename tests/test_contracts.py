@@ -20,6 +20,7 @@ SHELVES: list[Registry] = [
     registry.metrics,
     registry.datasets,
     registry.embedders,
+    registry.observers,
 ]
 
 
@@ -52,6 +53,16 @@ def test_embedders(name: str, context: Context) -> None:
     except FsbenchError as missing:
         pytest.skip(missing.message)
     contracts.check_embedder(embedder)
+
+
+@pytest.mark.parametrize("name", registry.observers.names())
+def test_observers(name: str, context: Context) -> None:
+    """Those whose files are not there are held to it by their own tests, as far as that goes without them."""
+    try:
+        observer = registry.observers.build(name, context)
+    except FsbenchError as missing:
+        pytest.skip(missing.message)
+    contracts.check_observer(observer)
 
 
 class Whole:

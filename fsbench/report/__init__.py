@@ -69,7 +69,9 @@ def write(folder: Path) -> Path:
 def html(run: Run) -> str:
     """Return the page of a run."""
     environment = page.environment()
-    environment.filters.update(duration=tables.duration, decimals=tables.number, when=_when, coaches=tables.coaches, slug=slug)
+    environment.filters.update(
+        duration=tables.duration, decimals=tables.number, when=_when, coaches=tables.coaches, slug=slug
+    )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     table = tables.summary(run)
     order = tables.ordered(run)

@@ -1,0 +1,164 @@
+"""Observers look once at each image set; what they need may be missing, and metrics say so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from fsbench import contracts
+from fsbench.config import Plan
+from fsbench.errors import NotScorable, PluginError, WeightsError
+from fsbench.harness import bench
+from fsbench.harness.observing import Watcher, build_watchers, observe, pick
+from fsbench.harness.pairs import Group, Pairs
+from fsbench.images import ImageSet
+from fsbench.interfaces import Batch, Context, MetricInfo, ObserverInfo, Source, Truth
+from fsbench.registry import metrics, observers
+
+pytestmark = pytest.mark.usefixtures("registering")
+LOOKS: list[int] = []
+
+
+@pytest.fixture(autouse=True)
+def _toys() -> None:
+    """A network of a few lines, one that is not installed, and metrics that ask them."""
+    LOOKS.clear()
+
+    @observers.register("light")
+    class Light:
+        """Tells how light an image is; sees nothing where no face was found."""
+
+        def __init__(self, *, dim: float = 1.0) -> None:
+            self.dim = dim
+            self.info = ObserverInfo(weights=(), description="mean of all pixels")
+
+        def observe(self, crops: Tensor, landmarks: Tensor) -> Mapping[str, Tensor]:
+            LOOKS.append(len(crops))
+            light = self.dim * crops.mean((1, 2, 3))
+            return {"light": torch.where(landmarks.isnan().any(2).any(1), torch.nan, light)}
+
+    @observers.register("absent")
+    class Absent:
+        """Is not there."""
+
+        def __init__(self) -> None:
+            raise WeightsError("the weights absent are not installed", "fsbench weights fetch absent")
+
+    def facts(**changes: object) -> MetricInfo:
+        given = {"unit": "", "direction": "lower", "bounds": (0, 1), "no_face": "not scored", "reference": "none"}
+        return MetricInfo(**given | {"needs": ("observer",), "observer": "light", "measures": ("colour",)} | changes)
+
+    @metrics.register("light_change")
+    class LightChange:
+        """Mean difference of lightness."""
+
+        info = facts(checked_by="gt_light_change", digits=4, cautions=((100, "too few"), (10, "far too few")))
+
+        def measure(self, batch: Batch) -> Tensor:
+            assert batch.observation is not None
+            return (batch.observation.output["light"] - batch.observation.target["light"]).abs()
+
+        def summarise(self, rows: np.ndarray) -> float:
+            return float(rows.mean())
+
+    @metrics.register("gt_light_change")
+    class GtLightChange(LightChange):
+        """Mean difference from a lightness of one half, which is the truth here."""
+
+        info = facts(needs=("observer", "truth"))
+
+        def measure(self, batch: Batch) -> Tensor:
+            if batch.exact is None:
+                raise NotScorable("nobody knows")
+            assert batch.observation is not None
+            return (batch.observation.output["light"] - 0.5).abs()
+
+    @metrics.register("absent_change")
+    class AbsentChange(LightChange):
+        """Cannot be had."""
+
+        info = facts(observer="absent")
+
+
+def pairs(known: bool = True) -> Pairs:
+    faces = contracts.toy_faces(2, sessions=3, images=4, size=32)
+    target = faces.of("toy1")
+    assert target.masks is not None
+    index = np.flatnonzero(faces.rows["identity"] == "toy1")
+    truth = Truth(target.crops, target.masks) if known else None
+    return Pairs((Group(Source("toy0", faces.of("toy0").crops[:2]), index, target, truth),), "all")
+
+
+def prepared(context: Context, *names: str, known: bool = True) -> bench.Bench:
+    plan = Plan(metrics=names, resamples=100)
+    return bench.prepare(plan, [], pairs(known), contracts.toy_faces(2, sessions=3, images=4, size=32), None, context)
+
+
+def test_it_looks_once_at_an_image_set(fresh_context: Context) -> None:
+    crops = contracts.toy_faces(2, sessions=10, images=4, size=16).crops
+    landmarks = np.zeros((len(crops), 5, 2), np.float32)
+    landmarks[3] = np.nan
+    watcher = Watcher.build("light", fresh_context)
+    told = observe(watcher, crops, landmarks, "", fresh_context)
+    assert LOOKS == [64, 16]
+    assert np.isnan(told["light"]).nonzero()[0].tolist() == [3]
+    assert told["light"][5] == pytest.approx(float(crops[5].mean()))
+    again = observe(watcher, crops, landmarks, "", fresh_context)
+    assert LOOKS == [64, 16]
+    assert np.array_equal(told["light"], again["light"], equal_nan=True)
+    landmarks[3] = 0
+    assert np.isfinite(observe(watcher, crops, landmarks, "", fresh_context)["light"]).all()
+    assert LOOKS == [64, 16, 64]  # only the block whose landmarks changed
+    observe(Watcher.build("light(dim=0.5)", fresh_context), crops, landmarks, "", fresh_context)
+    assert LOOKS[3:] == [64, 16]
+
+
+def test_an_observer_owes_a_row_per_image(fresh_context: Context) -> None:
+    @observers.register("short")
+    class Short:
+        """Forgets an image."""
+
+        info = ObserverInfo(weights=(), description="")
+
+        def observe(self, crops: Tensor, landmarks: Tensor) -> Mapping[str, Tensor]:
+            return {"x": torch.zeros(len(crops) - 1)}
+
+    crops = contracts.toy_faces(size=16).crops
+    with pytest.raises(PluginError, match="23 rows of x for 24 images"):
+        observe(Watcher.build("short", fresh_context), crops, np.zeros((24, 5, 2), np.float32), "", fresh_context)
+
+
+def test_an_observer_that_cannot_be_made_leaves_its_reason(fresh_context: Context) -> None:
+    asked = [metrics.build(name, fresh_context) for name in ("light_change", "absent_change", "gt_light_change")]
+    found, missing = build_watchers(asked, fresh_context)
+    assert list(found) == ["light"]
+    assert missing["absent"].message == "the weights absent are not installed (fsbench weights fetch absent)"
+
+
+def test_a_plan_that_names_a_metric_is_refused_where_its_observer_is_missing(fresh_context: Context) -> None:
+    with pytest.raises(NotScorable, match="fetch absent"):
+        prepared(fresh_context, "light_change", "absent_change")
+
+
+def test_outputs_are_held_against_their_own_targets(fresh_context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "find_landmarks", lambda crops, title, context: np.zeros((len(crops), 5, 2), np.float32))
+    monkeypatch.setattr("fsbench.harness.judging.find_landmarks", bench.find_landmarks)
+    ready = prepared(fresh_context, "light_change")
+    darker = ImageSet((ready.pairs.targets.pixels // 2).astype(np.uint8))
+    ((name, judge, rows),) = bench.measure(ready, bench.look(ready, darker, "darker"))
+    assert (name, judge) == ("light_change", None)
+    expected = (ready.pairs.targets[:] - darker[:]).mean((1, 2, 3)).numpy()
+    assert np.allclose(np.asarray(rows)[:, 0], expected, atol=1e-6)
+    assert bench.estimator_errors(ready)["light_change"] == pytest.approx(
+        float((ready.pairs.targets[:].mean((1, 2, 3)) - 0.5).abs().mean()), abs=1e-6
+    )
+    assert bench.estimator_errors(prepared(fresh_context, "light_change", known=False)) == {}
+
+
+def test_what_is_told_of_some_images_is_theirs() -> None:
+    told = pick({"a": np.arange(6.0).reshape(3, 2)}, np.array([2, 0, 2]))
+    assert told["a"].tolist() == [[4, 5], [0, 1], [4, 5]]
