@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fsbench.embedders._vggface2_h5 import is_h5, read_h5
-from fsbench.embedders._vggface2_pickle import read_pickle
 from fsbench.errors import WeightsError
+from fsbench.weights.pickles import read_pickle
 
 Architecture = Literal["resnet50", "senet50"]
 

