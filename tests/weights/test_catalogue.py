@@ -8,7 +8,7 @@ import pytest
 
 from fsbench import weights
 from fsbench.errors import UnknownName
-from fsbench.registry import embedders, parse_spec
+from fsbench.registry import embedders, metrics, observers, parse_spec
 
 ENTRIES = pytest.mark.parametrize("entry", weights.CATALOGUE.values(), ids=lambda entry: entry.name)
 
@@ -48,7 +48,8 @@ def test_files_do_not_overwrite_each_other() -> None:
 
 def test_licences_that_forbid_commercial_use_are_marked() -> None:
     free = {entry.name for entry in weights.CATALOGUE.values() if not entry.restriction}
-    assert free == {"dlib_resnet", "dlib_landmarks5", "sface", "mobilefacenet"}
+    assert free == {"dlib_resnet", "dlib_landmarks5", "sface", "mobilefacenet", "inception", "lpips_alex", "lpips_vgg",
+                    "face_landmarker"}
 
 
 def test_a_wrong_name_is_answered_with_the_nearest() -> None:
@@ -76,5 +77,5 @@ def test_listing_needs_no_torch() -> None:
 
 
 @ENTRIES
-def test_the_embedder_that_uses_it_is_there(entry: weights.Weights) -> None:
-    assert parse_spec(entry.used_by).name in embedders.names()
+def test_the_plugin_that_uses_it_is_there(entry: weights.Weights) -> None:
+    assert parse_spec(entry.used_by).name in embedders.names() + observers.names() + metrics.names()
