@@ -19,17 +19,19 @@ IMAGE: tuple[Aspect, ...] = (
 Score = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
 
 
-def measure_inside_mask(batch: Batch, score: Score) -> Tensor:
-    """Apply `score(exact (H, W, 3), output (H, W, 3), mask (H, W) bool)` to every sample, (N,); NaN for an empty mask.
+def compare(batch: Batch, score: Score, *, whole_crop: bool) -> Tensor:
+    """Apply `score(exact (H, W, 3), output (H, W, 3), where (H, W) bool)` to every sample, (N,); NaN for an empty mask.
 
-    Raises NotScorable where the data set does not know the exact swaps.
+    `where` is the face mask, or every pixel of the crop. Raises NotScorable where the data set does not know the exact
+    swaps.
     """
     if batch.exact is None:
         raise NotScorable("the data set does not know the exact swaps")
+    masks = torch.ones_like(batch.mask) if whole_crop else batch.mask
     rows = []
-    for exact, output, mask in zip(batch.exact.cpu(), batch.output.cpu(), batch.mask.cpu(), strict=True):
-        inside = mask[0].numpy() > 0.5
+    for exact, output, mask in zip(batch.exact.cpu(), batch.output.cpu(), masks.cpu(), strict=True):
+        where = mask[0].numpy() > 0.5
         rows.append(
-            score(exact.permute(1, 2, 0).numpy(), output.permute(1, 2, 0).numpy(), inside) if inside.any() else np.nan
+            score(exact.permute(1, 2, 0).numpy(), output.permute(1, 2, 0).numpy(), where) if where.any() else np.nan
         )
     return torch.tensor(rows, dtype=torch.float64)

@@ -8,18 +8,18 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._truth import IMAGE, measure_inside_mask
+from fsbench.metrics._truth import IMAGE, compare
 from fsbench.registry import metrics
 
 ROUNDING = 1 / (12 * 255**2)
 """Mean squared error of rounding to 8 bits."""
 
 
-def psnr(exact: np.ndarray, output: np.ndarray, inside: np.ndarray) -> float:
-    """Decibels over the pixels inside the mask, images in [0, 1]."""
+def psnr(exact: np.ndarray, output: np.ndarray, where: np.ndarray) -> float:
+    """Decibels over some of the pixels, images in [0, 1]."""
     from skimage.metrics import mean_squared_error  # slow to import, and not every command measures
 
-    return -10 * math.log10(max(mean_squared_error(exact[inside], output[inside]), ROUNDING))
+    return -10 * math.log10(max(mean_squared_error(exact[where], output[where]), ROUNDING))
 
 
 @metrics.register("gt_psnr")
@@ -30,6 +30,7 @@ class GtPsnr:
     images that agree get that and not infinity. Mean over images of the per-image ratio.
     """
 
+    whole_crop = False
     info = MetricInfo(
         unit="dB",
         direction="higher",
@@ -43,7 +44,7 @@ class GtPsnr:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        return measure_inside_mask(batch, psnr)  # (N,)
+        return compare(batch, psnr, whole_crop=self.whole_crop)  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

@@ -6,12 +6,12 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._truth import IMAGE, measure_inside_mask
+from fsbench.metrics._truth import IMAGE, compare
 from fsbench.registry import metrics
 
 
-def ssim(exact: np.ndarray, output: np.ndarray, inside: np.ndarray) -> float:
-    """Mean of the structural similarity map over the pixels inside the mask, images in [0, 1]."""
+def ssim(exact: np.ndarray, output: np.ndarray, where: np.ndarray) -> float:
+    """Mean of the structural similarity map over some of the pixels, images in [0, 1]."""
     from skimage.metrics import structural_similarity  # slow to import, and not every command measures
 
     _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
@@ -24,7 +24,7 @@ def ssim(exact: np.ndarray, output: np.ndarray, inside: np.ndarray) -> float:
         use_sample_covariance=False,
         full=True,
     )
-    return float(similarity[inside].mean())
+    return float(similarity[where].mean())
 
 
 @metrics.register("gt_ssim")
@@ -35,6 +35,7 @@ class GtSsim:
     swap shows the face, and windows at its border see a little beyond it.
     """
 
+    whole_crop = False
     info = MetricInfo(
         unit="",
         direction="higher",
@@ -47,7 +48,7 @@ class GtSsim:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        return measure_inside_mask(batch, ssim)  # (N,)
+        return compare(batch, ssim, whole_crop=self.whole_crop)  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

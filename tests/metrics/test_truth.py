@@ -12,7 +12,9 @@ import torch
 from fsbench import contracts
 from fsbench.errors import NotScorable
 from fsbench.metrics.gt_psnr import GtPsnr
+from fsbench.metrics.gt_psnr_crop import GtPsnrCrop
 from fsbench.metrics.gt_ssim import GtSsim
+from fsbench.metrics.gt_ssim_crop import GtSsimCrop
 
 BATCH = contracts.toy_batch(6)
 
@@ -22,9 +24,10 @@ def against_itself(shift: float = 0.0):
     return replace(BATCH, exact=BATCH.exact.double() * 0.5 + 0.25, output=BATCH.exact.double() * 0.5 + 0.25 + shift)
 
 
+@pytest.mark.parametrize("metric", [GtPsnr(), GtPsnrCrop()])
 @pytest.mark.parametrize("shift", [0.1, 0.01, -0.05])
-def test_psnr_of_a_constant_error(shift: float) -> None:
-    assert GtPsnr().measure(against_itself(shift)).tolist() == pytest.approx([-20 * math.log10(abs(shift))] * 6)
+def test_psnr_of_a_constant_error(metric: GtPsnr, shift: float) -> None:
+    assert metric.measure(against_itself(shift)).tolist() == pytest.approx([-20 * math.log10(abs(shift))] * 6)
 
 
 def test_the_same_image_gets_the_cap_and_not_infinity() -> None:
@@ -41,7 +44,22 @@ def test_what_lies_outside_the_mask_does_not_count(metric: GtPsnr | GtSsim) -> N
     assert torch.allclose(metric.measure(batch), metric.measure(spoilt))
 
 
-@pytest.mark.parametrize("metric", [GtPsnr(), GtSsim()])
+def test_the_whole_crop_counts_what_lies_outside_the_mask() -> None:
+    """An error in a part of the crop's pixels alone: their share of it is what the mean squared error falls by."""
+    base, part = against_itself(), torch.arange(64) < 8
+    spoilt = replace(base, output=base.output + 0.1 * part)
+    assert GtPsnr().measure(spoilt).tolist() == GtPsnr().measure(base).tolist()
+    assert GtPsnrCrop().measure(spoilt).tolist() == pytest.approx([-10 * math.log10(0.01 / 8)] * 6)
+    assert (GtSsimCrop().measure(spoilt) < 1).all()
+
+
+def test_with_a_mask_of_everything_both_are_the_same() -> None:
+    whole = replace(BATCH, mask=torch.ones_like(BATCH.mask))
+    assert torch.equal(GtPsnr().measure(whole), GtPsnrCrop().measure(BATCH))
+    assert torch.equal(GtSsim().measure(whole), GtSsimCrop().measure(BATCH))
+
+
+@pytest.mark.parametrize("metric", [GtPsnr(), GtSsim(), GtPsnrCrop(), GtSsimCrop()])
 def test_more_noise_scores_lower(metric: GtPsnr | GtSsim) -> None:
     noise = torch.randn(BATCH.output.shape, generator=torch.Generator().manual_seed(0))
     base = against_itself()
@@ -54,5 +72,6 @@ def test_an_empty_mask_is_not_scored_and_no_truth_is_said() -> None:
     assert BATCH.mask is not None
     empty = replace(BATCH, mask=torch.zeros_like(BATCH.mask))
     assert GtPsnr().measure(empty).isnan().all()
+    assert GtPsnrCrop().measure(empty).isfinite().all()
     with pytest.raises(NotScorable, match="exact swaps"):
         GtPsnr().measure(replace(BATCH, exact=None))

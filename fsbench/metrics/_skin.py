@@ -1,0 +1,59 @@
+"""Skin inside the face mask, and the difference of two skin colours."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import max_pool2d
+
+from fsbench.faces.align import TEMPLATE
+
+MARGIN = 0.03
+"""Of the crop's side: the border of a mask, where hair, paste edges and resampling mix two surfaces."""
+
+_ABOVE_EYES, _EYE = 0.03, (0.09, 0.085)
+_BELOW_MOUTH, _MOUTH = 0.015, (0.13, 0.07)
+"""Ovals about eyes with brows and about the mouth: how far their centres lie from the landmarks, and half axes."""
+
+DELTA_E = (0.0, 120.0)
+"""CIEDE2000 differences of sRGB colours: the largest is 119, of dark blue and yellow green."""
+
+
+def grown(mask: Tensor) -> Tensor:
+    """(N, 1, S, S) bool masks, with a margin of 3 % of the side added around what is set."""
+    reach = max(1, round(MARGIN * mask.shape[-1]))
+    return max_pool2d(mask.float(), 2 * reach + 1, 1, reach) > 0.5
+
+
+def skin(mask: Tensor) -> Tensor:
+    """(N, 1, S, S) face masks -> where they show skin, bool: not at the border, not eyes, brows and mouth.
+
+    Crops are aligned, so these are known places; those of a face in profile are off, and nostrils, beard and glasses
+    stay in.
+    """
+    size = mask.shape[-1]
+    step = (torch.arange(size, device=mask.device) + 0.5) / size
+    y, x = torch.meshgrid(step, step, indexing="ij")
+    eyes, mouth = TEMPLATE[:2], TEMPLATE[3:].mean(0)
+    features = _oval(x, y, mouth[0], mouth[1] + _BELOW_MOUTH, _MOUTH)
+    for eye in eyes:
+        features |= _oval(x, y, eye[0], eye[1] - _ABOVE_EYES, _EYE)
+    return ~grown(mask <= 0.5) & ~features  # (N, 1, S, S)
+
+
+def _oval(x: Tensor, y: Tensor, centre_x: float, centre_y: float, half: tuple[float, float]) -> Tensor:
+    return ((x - centre_x) / half[0]) ** 2 + ((y - centre_y) / half[1]) ** 2 < 1
+
+
+def delta_e(images: Tensor, others: Tensor, where: Tensor) -> Tensor:
+    """CIEDE2000 between the mean colours of two sets of images (N, 3, S, S), (N,) float64; NaN where `where` is empty.
+
+    Levels are averaged as they are stored, in sRGB, and the means compared in CIE Lab under D65: noise and blur leave
+    such a mean as it is. CIE 142-2001; Sharma, Wu & Dalal, Color Research & Application 30(1), 2005.
+    """
+    from skimage.color import deltaE_ciede2000, rgb2lab  # slow to import, and not every command measures
+
+    weight = where.double().cpu()
+    means = [(side.double().cpu() * weight).sum((2, 3)) / weight.sum((2, 3)) for side in (images, others)]
+    first, second = (rgb2lab(mean.numpy()) for mean in means)  # (N, 3) each
+    return torch.from_numpy(deltaE_ciede2000(first, second))  # type: ignore[no-untyped-call]
