@@ -33,6 +33,7 @@ class Plan(BaseModel):
     baselines: bool = True  # add copy_target, copy_source, alpha_paste and exact
     metrics: tuple[str, ...] = ()  # empty: all
     judges: tuple[str, ...] = ("dlib_resnet",)
+    observers: tuple[str, ...] = ()  # NAME@PATH: the file that an observer is to be made from, instead of its own
     gallery: str = ""  # a folder of people whose images are added to the data set's gallery
     budget: str = "auto"  # auto is short on a CPU, full on a GPU
     seed: int = Field(0, ge=0, lt=2**32)

@@ -38,7 +38,7 @@ def test_every_command_is_in_the_readme(name: str) -> None:
     "name",
     [
         name
-        for shelf in (registry.swappers, registry.metrics, registry.datasets, registry.embedders)
+        for shelf in (registry.swappers, registry.metrics, registry.datasets, registry.embedders, registry.observers)
         for name in shelf.names()
     ],
 )

@@ -7,13 +7,22 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from fsbench.interfaces import Context
     from fsbench.results import RunResult
+
+
+ObserverFiles = Annotated[
+    str | None,
+    typer.Option(
+        help="Comma-separated NAME@PATH: files of your own for the networks behind metrics such as fid (inception). "
+        "See: fsbench list observers. Default: the catalogue's."
+    ),
+]
 
 
 def execute(

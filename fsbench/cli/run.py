@@ -44,6 +44,7 @@ def run(
             "model was trained against make a headline. See: fsbench list embedders. Default: dlib_resnet.",
         ),
     ] = None,
+    observers: job.ObserverFiles = None,
     gallery: Annotated[
         Text,
         typer.Option(help="A folder of other people (PERSON/*.jpg): more faces that an output could be taken for."),
@@ -99,6 +100,7 @@ def run(
         "models": tuple(split_list(models)) if models is not None else None,
         "metrics": tuple(split_list(metrics)) if metrics is not None else None,
         "judges": tuple(split_list(judges)) if judges is not None else None,
+        "observers": tuple(split_list(observers)) if observers is not None else None,
         "gallery": gallery,
         "dataset": dataset,
         "budget": budget,

@@ -52,6 +52,7 @@ def score(
         ),
     ] = None,
     metrics: Annotated[Text, typer.Option(help="Comma-separated. See: fsbench list metrics. Default: all.")] = None,
+    observers: job.ObserverFiles = None,
     gallery: Annotated[
         Text,
         typer.Option(help="A folder of other people (PERSON/*.jpg): more faces that an output could be taken for."),
@@ -88,6 +89,7 @@ def score(
     given: dict[str, object] = {
         "metrics": tuple(split_list(metrics)) if metrics is not None else None,
         "judges": tuple(split_list(judges)) if judges is not None else None,
+        "observers": tuple(split_list(observers)) if observers is not None else None,
         "gallery": gallery,
         "seed": seed,
         "device": device,

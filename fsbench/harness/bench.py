@@ -75,7 +75,7 @@ def prepare(
     without.
     """
     scorers = {name: metrics.build(name, context) for name in plan.metrics or metrics.names()}
-    watchers, missing = build_watchers(scorers.values(), context)
+    watchers, missing = build_watchers(scorers.values(), plan.observers, context)
     if plan.metrics and missing:
         raise next(iter(missing.values()))
     real = RealImages.look(test, gallery, context)

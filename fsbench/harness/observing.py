@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from fsbench.errors import FsbenchError, NotScorable, PluginError
+from fsbench.errors import FsbenchError, NotScorable, PluginError, UsageError
 from fsbench.harness.judging import BLOCK
 from fsbench.harness.obtain import code_hash
 from fsbench.images import ImageSet
@@ -26,13 +26,16 @@ class Watcher:
     key: str  # hash of everything that decides what it tells, but the images
 
     @classmethod
-    def build(cls, text: str, context: Context) -> Watcher:
-        """Make an observer from its specification; raises FsbenchError where its files or packages are missing."""
-        spec = parse_spec(text)
+    def build(cls, text: str, context: Context, path: str = "") -> Watcher:
+        """Make an observer from its specification, of its own files or of the one at `path`.
+
+        Raises FsbenchError where its files or packages are missing.
+        """
+        spec = replace(parse_spec(text), path=path)
         entry = observers.get(spec.name)
         observer = entry.build(spec, context)
         recipe = {
-            "spec": str(spec),
+            "spec": text,
             "version": observer.info.version,
             "weights": {file.name: file.sha256 for file in observer.info.weights},
             "code": code_hash(entry.factory),
@@ -40,14 +43,28 @@ class Watcher:
         return cls(text, observer, fingerprint(recipe))
 
 
-def build_watchers(metrics: Iterable[Metric], context: Context) -> tuple[dict[str, Watcher], dict[str, NotScorable]]:
-    """Make the observers that metrics need, by specification; and why there is none, where it cannot be made."""
+def build_watchers(
+    metrics: Iterable[Metric], files: Sequence[str], context: Context
+) -> tuple[dict[str, Watcher], dict[str, NotScorable]]:
+    """Make the observers that metrics need, by specification; and why there is none, where it cannot be made.
+
+    `files` are specifications NAME@PATH of those that are to be made from a file of the user's: raises UsageError for
+    one that is not so written, and FsbenchError for a file that is not of that network.
+    """
+    paths = {spec.name: spec.path for spec in map(parse_spec, files)}
+    for name, path in paths.items():
+        observers.get(name)
+        if not path:
+            raise UsageError(f"--observers {name} names no file", f"write {name}@PATH; without it {name} has its own")
     found: dict[str, Watcher] = {}
     missing: dict[str, NotScorable] = {}
     for name in dict.fromkeys(metric.info.observer for metric in metrics if metric.info.observer):
+        path = paths.get(parse_spec(name).name, "")
         try:
-            found[name] = Watcher.build(name, context)
+            found[name] = Watcher.build(name, context, path)
         except FsbenchError as error:
+            if path:
+                raise
             missing[name] = NotScorable(error.message + (f" ({error.hint})" if error.hint else ""))
     return found, missing
 

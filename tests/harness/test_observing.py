@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fsbench import contracts
 from fsbench.config import Plan
-from fsbench.errors import NotScorable, PluginError, WeightsError
+from fsbench.errors import NotScorable, PluginError, UnknownName, UsageError, WeightsError
 from fsbench.harness import bench
 from fsbench.harness.observing import Watcher, build_watchers, observe, pick
 from fsbench.harness.pairs import Group, Pairs
@@ -134,9 +134,32 @@ def test_an_observer_owes_a_row_per_image(fresh_context: Context) -> None:
 
 def test_an_observer_that_cannot_be_made_leaves_its_reason(fresh_context: Context) -> None:
     asked = [metrics.build(name, fresh_context) for name in ("light_change", "absent_change", "gt_light_change")]
-    found, missing = build_watchers(asked, fresh_context)
+    found, missing = build_watchers(asked, (), fresh_context)
     assert list(found) == ["light"]
     assert missing["absent"].message == "the weights absent are not installed (fsbench weights fetch absent)"
+
+
+def test_a_file_of_the_users_own_takes_the_place_of_the_networks(fresh_context: Context) -> None:
+    @observers.register("filed")
+    class Filed:
+        """Says where its file is."""
+
+        def __init__(self, *, context: Context) -> None:
+            if context.path == "wrong":
+                raise WeightsError("no file of that network")
+            self.info = ObserverInfo(weights=(), description=context.path)
+
+    class Asks:
+        info = MetricInfo("", "lower", (0, 1), ("observer",), "-", "-", observer="filed")
+
+    found, _ = build_watchers([Asks()], ["filed@a/b.pth"], fresh_context)
+    assert found["filed"].observer.info.description == "a/b.pth"
+    with pytest.raises(WeightsError, match="no file"):
+        build_watchers([Asks()], ["filed@wrong"], fresh_context)
+    with pytest.raises(UsageError, match="names no file"):
+        build_watchers([Asks()], ["filed"], fresh_context)
+    with pytest.raises(UnknownName, match="unknown observer 'filled'"):
+        build_watchers([Asks()], ["filled@x"], fresh_context)
 
 
 def test_a_plan_that_names_a_metric_is_refused_where_its_observer_is_missing(fresh_context: Context) -> None:
