@@ -38,7 +38,7 @@ EXPRESSION_DAMPED = Fault("expression_damped", "expression", "share", SHARES, "A
 POSE_OFFSET = Fault("pose_offset", "pose", "degrees", (2.0, 4.0, 8.0, 12.0, 18.0, 25.0), "The head is drawn turned to "
                     "the image's right on the spot, by a known angle.", _draw(lambda s: Change(yaw=s)),
                     also=("geometry",), drawn=True)
-GAZE_OFFSET = Fault("gaze_offset", "gaze", "degrees", (2.0, 4.0, 7.0, 10.0, 14.0, 18.0), "The eyes are drawn turned to "
+GAZE_OFFSET = Fault("gaze_offset", "gaze", "degrees", (2.0, 4.0, 7.0, 11.0, 15.0, 20.0), "The eyes are drawn turned to "
                     "the image's right, by a known angle.", _draw(lambda s: Change(gaze=s)), drawn=True)
 BLINK_LOST = Fault("blink_lost", "expression", "share", SHARES, "A known share of each blink is lost; at 1 the eyes "
                    "stay open.", _draw(lambda s: Change(blink=_rest(s))), also=("temporal",), drawn=True)

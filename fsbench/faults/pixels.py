@@ -66,7 +66,7 @@ def _scale(scene: Scene, strength: float) -> ImageSet:
     return ImageSet.of(resample(scene.exact[:], torch.zeros(len(scene.exact), 2), 1 + strength / 100))
 
 
-BLUR = Fault("blur", "detail", "px", (0.5, 1.0, 1.5, 2.0, 3.0, 5.0), "The output is blurred with a Gaussian whose "
+BLUR = Fault("blur", "detail", "px", (0.6, 1.0, 1.5, 2.5, 4.0, 6.0), "The output is blurred with a Gaussian whose "
              "standard deviation is the strength.", _blur)
 NOISE = Fault("noise", "detail", "levels of 255", (2.0, 4.0, 8.0, 16.0, 32.0, 64.0), "Independent Gaussian noise of a "
               "known standard deviation is added to every channel.", _noise)

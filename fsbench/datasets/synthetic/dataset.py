@@ -14,7 +14,7 @@ from fsbench.datasets.synthetic.asset import asset_sha256
 from fsbench.datasets.synthetic.people import SEEDS
 from fsbench.datasets.synthetic.plan import Chunk, Item, Plan
 from fsbench.datasets.synthetic.render import VERSION
-from fsbench.datasets.synthetic.scenes import EXACT, Change
+from fsbench.datasets.synthetic.scenes import EXACT, Change, true_gaze
 from fsbench.datasets.synthetic.truth import GroundTruth
 from fsbench.datasets.synthetic.work import KIND, TAGS, describe_item, draw_missing
 from fsbench.errors import BadParameter, DataError
@@ -157,6 +157,7 @@ def _assemble(chunks: list[Chunk], arrays: list[Arrays]) -> Faces:
                          "frame": [item.frame for item in items]})
     joined = {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
     tags = pd.DataFrame(joined["tags"].astype(np.float64), columns=list(TAGS))
+    tags[["gaze_x", "gaze_y"]] = true_gaze(tags[["gaze_x", "gaze_y"]].to_numpy())
     return Faces(ImageSet(joined["image"]), pd.concat([rows, tags], axis=1), joined["five"], ImageSet(joined["mask"]))
 
 

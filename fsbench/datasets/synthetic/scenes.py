@@ -17,6 +17,7 @@ from fsbench.datasets.synthetic.people import Colour, Person
 from fsbench.errors import BadParameter
 
 FPS = 25
+_TURN_ASIDE, _TURN_UP, _TURN_DOWN = 0.485, 0.322, 0.369  # degrees by thirtieths, fitted to the eyeballs of SEEDS
 _STYLE_VOLUME = {"short": 0.10, "buzz": 0.03, "swept": 0.14, "fringe": 0.16, "long": 0.10, "curly": 0.20, "bald": 0.0}
 _STYLE_POLE = {"short": (0.25, 0.95, -0.35), "buzz": (0, 1, -0.5), "swept": (0.2, 0.62, 0.75),
                "fringe": (0.1, 0.9, -0.5), "long": (0.05, 0.95, 0.1), "curly": (0, 1, -0.3), "bald": (0, 1, 0)}
@@ -92,7 +93,7 @@ class Shot:
     roll: float
     body_yaw: float
     actions: Mapping[str, float]                        # expression coefficients by name, without gaze
-    gaze: tuple[float, float]                           # degrees, to the image's right and up, relative to the head
+    gaze: tuple[float, float]                           # thirtieths of a coefficient, right and up: see true_gaze
     occluder: str = ""                                  # "", "microphone" or "hand"
 
 
@@ -109,7 +110,7 @@ class Change:
     blink: float = 1.0                                  # factor on blinks
     yaw: float = 0.0                                    # degrees added to the head's
     pitch: float = 0.0
-    gaze: float = 0.0                                   # degrees added to the image's right, relative to the head
+    gaze: float = 0.0                                   # degrees that the eyes turn further to the image's right
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -122,7 +123,7 @@ class Change:
         actions = {name: value * (self.blink if name.startswith("eyeBlink") else self.expression)
                    for name, value in shot.actions.items()}
         return replace(shot, yaw=shot.yaw + self.yaw, pitch=shot.pitch + self.pitch, actions=actions,
-                       gaze=(shot.gaze[0] + self.gaze, shot.gaze[1]))
+                       gaze=(shot.gaze[0] + self.gaze / _TURN_ASIDE, shot.gaze[1]))
 
 
 EXACT = Change()
@@ -204,8 +205,17 @@ def expression(name: str) -> dict[str, float]:
     return actions
 
 
+def true_gaze(gaze: np.ndarray) -> np.ndarray:
+    """(..., 2) as a shot has it -> degrees that the eyeballs turn, to the image's right and up, relative to the head.
+
+    Smaller than the number that a shot asks for, as the head model's coefficients turn its eyes by less than 30
+    degrees. A mean over people, from which they differ by 6 %.
+    """
+    return gaze * np.where([True, False], _TURN_ASIDE, np.where(gaze > 0, _TURN_UP, _TURN_DOWN))
+
+
 def gaze_actions(gaze: tuple[float, float]) -> dict[str, float]:
-    """Return the coefficients that turn the eyes; a coefficient of 1 is about 30 degrees."""
+    """Return the coefficients that turn the eyes."""
     right, up = gaze[0] / 30, gaze[1] / 30
     return {"eyeLookOutLeft": max(right, 0), "eyeLookInLeft": max(-right, 0), "eyeLookInRight": max(right, 0),
             "eyeLookOutRight": max(-right, 0), **{f"eyeLook{way}{side}": max(value, 0.0) for side in ("Left", "Right")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fsbench.datasets.synthetic.asset import HEAD_BOX, Asset
 from fsbench.datasets.synthetic.raster import gather, rasterise, weights_at
 from fsbench.datasets.synthetic.render import Drawing
-from fsbench.datasets.synthetic.scenes import Session, Shot
+from fsbench.datasets.synthetic.scenes import Session, Shot, true_gaze
 
 UV_SIZE = 256
 _FACE_BOX = (0.67, 1.0, 0.30, 0.68)
@@ -60,4 +61,5 @@ def ground_truth(asset: Asset, drawing: Drawing, session: Session, shot: Shot) -
     """Collect what is known about a drawing."""
     position, valid = PositionMap(asset)(drawing.vertices)
     pose = (shot.yaw, shot.pitch, shot.roll)
-    return GroundTruth(drawing, session, shot, pose, dict(shot.actions), shot.gaze, position, valid)
+    right, up = true_gaze(np.array(shot.gaze)).tolist()
+    return GroundTruth(drawing, session, shot, pose, dict(shot.actions), (right, up), position, valid)

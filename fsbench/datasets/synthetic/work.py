@@ -54,7 +54,10 @@ def _renderer(device: torch.device, size: int, jitter: float) -> Renderer:
 
 
 def draw_chunk(chunk: Chunk, device: torch.device) -> Arrays:
-    """Return `image` (N, S, S, 3) and `mask` (N, S, S, 1) uint8, `five`, `landmarks` and `tags` float32."""
+    """Return `image` (N, S, S, 3) and `mask` (N, S, S, 1) uint8, `five`, `landmarks` and `tags` float32.
+
+    The tags hold the gaze as the shot has it.
+    """
     renderer = _renderer(device, chunk.size, chunk.jitter)
     images, masks, five, landmarks, tags = [], [], [], [], []
     with one_thread():
