@@ -1,0 +1,183 @@
+"""Outputs with a known fault, and what metrics say of them: the same pairs, networks and rows as in a run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+
+from fsbench.config import Plan
+from fsbench.datasets.synthetic import Synthetic
+from fsbench.errors import FsbenchError, NotScorable, UsageError
+from fsbench.faces.detect import Detector
+from fsbench.faults import Fault, Scene
+from fsbench.harness import bench, scoring
+from fsbench.harness.bench import Bench, Seen
+from fsbench.harness.gallery import gather
+from fsbench.harness.judging import Judge, RealImages, Witness
+from fsbench.harness.observing import Watcher, observe, pick
+from fsbench.harness.pairs import make_pairs
+from fsbench.images import ImageSet
+from fsbench.interfaces import Context, Faces, Metric, Split, silent
+from fsbench.registry import metrics
+from fsbench.stats.validity import Condition, Design, design
+
+TIMED = 8
+"""Outputs that networks are timed on."""
+
+Key = tuple[str, str | None]
+"""Metric, and judge where it asks one."""
+
+Rows = Mapping[Key, np.ndarray | NotScorable]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Some images of one split as targets, everybody who looks at them, and how they are drawn again."""
+
+    split: Split
+    targets: Faces
+    gallery: Faces | None
+    bench: Bench
+    scenes: tuple[Scene, ...]  # group by group of the pairs
+    plan: Design
+
+    @classmethod
+    def build(
+        cls,
+        dataset: Synthetic,
+        split: Split,
+        n: int,
+        scorers: Mapping[str, Metric],
+        watchers: Mapping[str, Watcher],
+        judges: Sequence[Judge],
+        plan: Plan,
+        context: Context,
+    ) -> Setting:
+        """Show the real images to all networks; about `n` targets, spread over people, sessions and clips."""
+        faces = dataset.faces(split)
+        targets = faces.select(consecutive(faces, n) if split == "clips" else spread(faces, n))
+        gallery = gather(dataset, targets, "", context)
+        pairs = make_pairs(dataset, targets)
+        real = RealImages.look(targets, gallery, context)
+        title, crops, landmarks = real.parts[0]
+        told = {name: observe(one, crops, landmarks, title, context) for name, one in watchers.items()}
+        ready = Bench(
+            plan=plan,
+            context=replace(context, stage=lambda title: silent),  # one bar for all conditions, not some for each
+            pairs=pairs,
+            real=real,
+            witnesses={judge.name: Witness.brief(judge, real, context) for judge in judges},
+            watchers=watchers,
+            targets={name: pick(arrays, pairs.index) for name, arrays in told.items()},
+            missing={},
+            scorers=scorers,
+        )
+        scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
+        rows = pairs.rows
+        sessions, people = (rows["identity"] + "/" + rows["session"]).to_numpy(str), rows["identity"].to_numpy(str)
+        again = design(sessions, people, resamples=plan.resamples, seed=plan.seed)
+        return cls(split, targets, gallery, ready, scenes, again)
+
+    @property
+    def sessions(self) -> np.ndarray:
+        """The session of each output's target, (N,)."""
+        rows = self.bench.pairs.rows
+        return (rows["identity"] + "/" + rows["session"]).to_numpy(str)
+
+    def outputs(self, fault: Fault, strength: float) -> ImageSet:
+        """Outputs of all pairs, in their order; at strength 0 the exact swaps."""
+        return ImageSet(np.concatenate([fault.apply(scene, strength).pixels for scene in self.scenes]))
+
+    def look(self, outputs: ImageSet) -> Seen:
+        """Show the outputs to every network."""
+        return bench.look(self.bench, outputs, "faulty outputs")
+
+    def rows(self, seen: Seen) -> tuple[Rows, dict[Key, float]]:
+        """Measure outputs; and the seconds that each metric took."""
+        found: dict[Key, np.ndarray | NotScorable] = {}
+        seconds = {}
+        began = time.perf_counter()
+        for name, judge, rows in bench.measure(self.bench, seen):
+            found[name, judge] = rows
+            seconds[name, judge] = time.perf_counter() - began
+            began = time.perf_counter()
+        return found, seconds
+
+    def condition(self, name: str, rows: np.ndarray) -> Condition:
+        """Make rows of a metric (N, K) ready to be drawn again; it has no value where too few could be scored."""
+        metric, scored = self.bench.scorers[name], ~np.isnan(rows).any(1)
+        fewest = max(1, metric.info.min_samples)
+        if scored.sum() >= fewest:
+            try:
+                return Condition.scored(scoring.statistic(metric, rows[scored]), scored, fewest)
+            except NotScorable:
+                pass
+        return Condition.scored(lambda index: math.nan, scored & False)
+
+    def draws(self, name: str) -> Design:
+        """How a metric's rows are drawn again: no oftener than it says."""
+        limit = self.bench.scorers[name].info.resamples or None
+        return replace(self.plan, draws=self.plan.draws[:limit])
+
+
+def spread(faces: Faces, n: int) -> np.ndarray:
+    """Choose `n` entries, in their order: as many sessions as can be, of all people alike."""
+    rows = faces.rows
+    image = rows.groupby(["identity", "session"]).cumcount().to_numpy()
+    session = rows.groupby("identity")["session"].transform(lambda mine: mine.factorize()[0]).to_numpy(int)
+    return np.sort(np.lexsort((np.arange(len(rows)), session, image))[:n])
+
+
+def consecutive(faces: Faces, n: int) -> np.ndarray:
+    """Choose the first frames of every clip, so many that there are about `n` in all."""
+    clips = faces.rows.groupby(["identity", "session", "clip"])["frame"]
+    return np.flatnonzero(clips.rank(method="first") <= max(2, n // clips.ngroups))
+
+
+def build_scorers(names: Sequence[str], context: Context) -> tuple[dict[str, Metric], dict[str, str]]:
+    """Make metrics by name; and why some cannot be made: no weights, no package. Raises UsageError for a wrong name."""
+    found: dict[str, Metric] = {}
+    missing: dict[str, str] = {}
+    for name in names or metrics.names():
+        try:
+            found[name] = metrics.build(name, context)
+        except UsageError:
+            raise
+        except FsbenchError as error:
+            missing[name] = told(error)
+    return found, missing
+
+
+def told(error: FsbenchError) -> str:
+    """An error in one sentence."""
+    return error.message + (f" ({error.hint})" if error.hint else "")
+
+
+def time_networks(setting: Setting, outputs: ImageSet) -> dict[str, float]:
+    """Seconds per output of the detector (""), of each judge and of each observer by name; nothing is cached."""
+    device = setting.bench.context.device
+    few = outputs[np.arange(min(TIMED, len(outputs)))].to(device)
+    detector = Detector(device)
+    points = torch.from_numpy(detector.detect_crops(few).astype(np.float32)).to(device)
+    found = torch.arange(len(few))[~points.isnan().any(2).any(1).cpu()]
+    calls: dict[str, Callable[[], object]] = {"": lambda: detector.detect_crops(few)}
+    for name, witness in setting.bench.witnesses.items():
+        calls[name] = partial(witness.judge.embedder.embed, few[found], points[found])
+    for name, watcher in setting.bench.watchers.items():
+        calls[name] = partial(watcher.observer.observe, few, points)
+    with torch.inference_mode():
+        return {name: _seconds(call) / len(few) for name, call in calls.items()}
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """How long the second call takes: the first may load what it needs."""
+    call()
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began

@@ -1,0 +1,190 @@
+"""What `fsbench validate` leaves behind: how every metric responds to every known fault.
+
+    DIR/validation.json      Validation: every response with its curve, what is known about each metric, provenance
+    DIR/validation.html      the page about it
+
+A summary is the same file without curves, small enough to be carried along. The number SCHEMA grows with every change
+of shape; files of a newer schema are refused. Null for what could not be measured, with the reason: never NaN.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, FiniteFloat, ValidationError
+
+from fsbench.errors import ResultError
+from fsbench.results import DatasetRecord, JudgeRecord, MetricRecord, ObserverRecord, Record
+from fsbench.store import write_text
+
+SCHEMA = 1
+FILE_NAME = "validation.json"
+
+Verdict = Literal["responds", "turns_back", "blind", "ignores", "leaks", "wrong_way", "unexamined"]
+"""responds: worse with the fault, as it should, or may; turns_back: but more of it is better again; blind: should
+respond and does not; ignores: as it should, or may; leaks: responds to what it should ignore; wrong_way: better with
+the fault; unexamined: has no value here."""
+
+
+class FaultRecord(Record):
+    """A known fault and its ladder."""
+
+    name: str
+    aspect: str  # what a metric has to measure to be expected to respond
+    also: tuple[str, ...] = ()  # what cannot but be wrong as well: a metric of it may respond, and need not
+    unit: str
+    strengths: tuple[FiniteFloat, ...]  # increasing, without 0
+    description: str
+    split: Literal["test", "clips"]  # of the data set that it was applied to
+
+
+class StepRecord(Record):
+    """A metric at one strength. A change is to the perfect outputs, positive where it is for the worse."""
+
+    strength: FiniteFloat
+    n_scored: int
+    value: FiniteFloat | None
+    low: FiniteFloat | None
+    high: FiniteFloat | None
+    change: FiniteFloat | None
+    change_low: FiniteFloat | None
+    change_high: FiniteFloat | None
+    counts: bool  # at least half of what could be scored without the fault
+    noticed: bool  # the change is more than chance
+
+
+class ResponseRecord(Record):
+    """How a metric responds to a fault; see `fsbench.stats.validity.Response`."""
+
+    metric: str
+    judge: str | None = None
+    fault: str
+    expected: Literal["respond", "ignore", "either"]
+    verdict: Verdict
+    rho: FiniteFloat | None = None
+    rho_low: FiniteFloat | None = None
+    rho_high: FiniteFloat | None = None
+    direction: Literal[-1, 0, 1] = 0
+    detected: FiniteFloat | None = None
+    saturated: FiniteFloat | None = None
+    turned: FiniteFloat | None = None
+    change: FiniteFloat | None = None
+    size: FiniteFloat | None = None  # the change in spreads of the value
+    share: FiniteFloat | None = None  # of the metric's largest response to what it measures
+    steps: tuple[StepRecord, ...] = ()  # none in a summary
+    reason: str = ""  # why it was not examined
+
+
+class PartRecord(Record):
+    """Mean value over draws of so many outputs, without repeats."""
+
+    n: int
+    value: FiniteFloat
+
+
+class CostRecord(Record):
+    """Seconds per 1,000 outputs, nothing being cached, on the machine that `environment` describes."""
+
+    networks: FiniteFloat  # detector, judge and observer, which all metrics that ask for them share
+    metric: FiniteFloat  # measuring and summarising, with what networks the metric runs itself
+
+
+class ExaminedRecord(Record):
+    """What is known about a metric, under one judge or without one."""
+
+    metric: MetricRecord
+    judge: str | None = None
+    measures: tuple[str, ...]
+    perfect: FiniteFloat | None  # value of the exact swaps
+    perfect_low: FiniteFloat | None = None
+    perfect_high: FiniteFloat | None = None
+    trivial: dict[str, FiniteFloat | None] = Field(default_factory=dict)  # value by copy: copy_target, copy_source
+    won_by: tuple[str, ...] = ()  # copies whose value is at least as good as that of the exact swaps
+    full_scale: FiniteFloat | None = None  # largest response to what it measures, in its unit
+    reliability: FiniteFloat | None = None  # of two halves of the data, stepped up to the whole
+    parts: tuple[PartRecord, ...] = ()  # dependence on the number of outputs, in the next field's condition
+    parts_of: str = ""
+    bias: FiniteFloat | None = None  # of a quarter of the outputs, as a share of the value of all; null within chance
+    cost: CostRecord | None = None
+    cautions: tuple[str, ...] = ()  # of the metric's own, at this number of outputs
+
+    @property
+    def key(self) -> str:
+        """Name in tables: metric, and judge where there is one."""
+        return f"{self.metric.name}@{self.judge}" if self.judge else self.metric.name
+
+
+class UnexaminedRecord(Record):
+    """A metric that could not be examined, and why."""
+
+    metric: str
+    judge: str | None = None
+    summary: str
+    reason: str
+
+
+class Validation(Record):
+    """All that one `fsbench validate` found."""
+
+    schema_number: int = Field(alias="schema")
+    created: str  # ISO 8601, UTC
+    command: str
+    seed: int
+    seconds: FiniteFloat
+    budget: str
+    n_outputs: dict[str, int]  # of each condition, by split
+    n_sessions: dict[str, int]
+    resamples: int
+    alpha: FiniteFloat  # of all faults and strengths of one metric together
+    environment: dict[str, Any]
+    dataset: DatasetRecord
+    judges: tuple[JudgeRecord, ...]
+    observers: tuple[ObserverRecord, ...]
+    faults: tuple[FaultRecord, ...]
+    metrics: tuple[ExaminedRecord, ...]
+    unexamined: tuple[UnexaminedRecord, ...]
+    responses: tuple[ResponseRecord, ...]
+    warnings: tuple[str, ...] = ()
+
+    def of(self, metric: str, judge: str | None = None) -> dict[str, ResponseRecord]:
+        """Return what a metric does about each fault, by the fault's name."""
+        return {one.fault: one for one in self.responses if (one.metric, one.judge) == (metric, judge)}
+
+
+def summary(found: Validation) -> Validation:
+    """Return the same without curves."""
+    return found.model_copy(update={"responses": tuple(one.model_copy(update={"steps": ()})
+                                                       for one in found.responses)})
+
+
+def save(found: Validation, path: Path, *, compact: bool = False) -> None:
+    """Write it atomically; `compact` without line breaks and what is at its default."""
+    text = found.model_dump_json(by_alias=True, indent=None if compact else 1, exclude_defaults=compact)
+    write_text(path, text + "\n")
+
+
+def load(place: Path) -> Validation:
+    """Read DIR/validation.json, or a file; raises ResultError."""
+    path = place / FILE_NAME if place.is_dir() else place
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResultError(f"{place} holds no {FILE_NAME}", "name the --out directory of: fsbench validate") from None
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{path} cannot be read: {error}", "the file is damaged; run again") from error
+    number = raw.get("schema") if isinstance(raw, dict) else None
+    if not isinstance(number, int) or number < 1:
+        raise ResultError(f"{path} is not what fsbench validate writes: it has no schema number")
+    if number > SCHEMA:
+        raise ResultError(
+            f"{path} was written by a newer fsbench (schema {number}, this one reads up to {SCHEMA})",
+            "upgrade fsbench to read it",
+        )
+    try:
+        return Validation.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ResultError(f"{path} is not a valid validation: {where}: {first['msg']}", "run again") from error
