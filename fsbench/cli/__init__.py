@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from fsbench.cli import calibrate, listing, report, run, score, show
+from fsbench.cli import calibrate, listing, report, run, score, show, validate
 from fsbench.cli import data as data
 from fsbench.cli import weights as weights
 from fsbench.environment import quiet_openmp
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("score")(score.score)
+app.command("validate")(validate.validate)
 app.command("calibrate")(calibrate.calibrate)
 app.command("show")(show.show)
 app.command("report")(report.report)

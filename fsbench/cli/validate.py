@@ -1,0 +1,129 @@
+"""`fsbench validate`: whether metrics measure what they say."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fsbench.cli import job
+
+if TYPE_CHECKING:
+    from fsbench.validity import Validation
+
+
+def validate(
+    metrics: Annotated[
+        str, typer.Option("--metrics", "-m", help="Comma-separated. See: fsbench list metrics. Default: all.")
+    ] = "",
+    faults: Annotated[
+        str,
+        typer.Option(
+            "--faults", "-f", help="Comma-separated: blur, identity_mix, ...; a wrong name lists them. Default: all."
+        ),
+    ] = "",
+    judges: Annotated[
+        str, typer.Option("--judges", "-j", help="Comma-separated recognisers. See: fsbench list embedders.")
+    ] = "dlib_resnet",
+    observers: job.ObserverFiles = None,
+    dataset: Annotated[
+        str,
+        typer.Option(
+            "--dataset", "-d", help="synthetic(parameter=value): the faults are drawn. Default: as the budget has it."
+        ),
+    ] = "",
+    budget: Annotated[
+        str,
+        typer.Option(
+            "--budget",
+            "-b",
+            help="Outputs of each condition: smoke (16), short (24; everything in under 20 minutes on two cores), "
+            "full (200; hours).",
+        ),
+    ] = "short",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Directory for validation.json and validation.html. "
+                     "Default: reports/validation-DATE-TIME."),
+    ] = None,
+    summary: Annotated[
+        Path | None, typer.Option(help="Also write the verdicts without their curves to this file.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the draws that intervals come from.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
+) -> None:
+    """Hold metrics against known faults: what each responds to, from which strength on, and what it should ignore.
+
+    Everything; two metrics and two faults in a minute; a metric of your own under two judges:
+
+      fsbench validate
+
+      fsbench validate --metrics id_similarity,gt_psnr --faults blur,identity_mix --budget smoke --out validation
+
+      fsbench validate --metrics my_metric --judges "dlib_resnet,onnx(sface)"
+
+    Exact swaps of synthetic people are made worse by known amounts: blurred, recoloured, moved, turned, mixed with the
+    target, replaced by it. A metric should call outputs worse as what it says it measures gets worse, and leave the
+    rest alone. Work that is finished is kept in FSBENCH_CACHE: a command that was interrupted goes on.
+    """
+    from fsbench import validity
+    from fsbench.cli.progress import stages
+    from fsbench.environment import make_context
+    from fsbench.errors import Interrupted
+    from fsbench.registry import split_list
+
+    place = out or job.default_out("validation")
+    typed = shlex.join(["fsbench", *sys.argv[1:]])
+    try:
+        with stages(quiet) as shown:
+            from fsbench.harness import validate as work  # brings torch: not before it is needed
+
+            found = work.validate(
+                split_list(metrics), split_list(faults), split_list(judges),
+                make_context(device, None, shown.stage, shown.log),
+                observers=split_list(observers or ""), dataset=dataset, budget=budget, seed=seed, command=typed,
+            )  # fmt: skip
+            validity.save(found, place / validity.FILE_NAME)
+            if summary is not None:
+                validity.save(validity.summary(found), summary, compact=True)
+            from fsbench.report.validity import write  # matplotlib: not before it is needed
+
+            page = write(place)
+    except KeyboardInterrupt:
+        raise Interrupted("interrupted; finished work is kept", f"go on with: {typed}") from None
+    if not quiet:
+        _print(found)
+    typer.echo(f"report: {page}")
+
+
+def _print(found: Validation) -> None:
+    """A row per metric, a column per fault: the same marks as on the page."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+    from rich.text import Text
+
+    from fsbench.report.validity import MARKS, cell
+
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    for fault in found.faults:
+        table.add_column(Text(fault.name), justify="right")
+    for metric in found.metrics:
+        responses = found.of(metric.metric.name, metric.judge)
+        cells = (cell(responses[fault.name]) for fault in found.faults)
+        table.add_row(Text(metric.key), *(Text(text, style=MARKS[verdict].style) for verdict, text in cells))
+    console.print(table)
+    console.print("  ".join(f"{mark.sign} {mark.title}" for mark in MARKS.values()), style="dim")
+    for one in found.metrics:
+        if one.won_by:
+            console.print(escape(f"{one.key}: no better for the exact swap than for {' and '.join(one.won_by)}"))
+    for missing in found.unexamined:
+        console.print(f"[yellow]![/yellow] {escape(missing.metric)} was not examined: {escape(missing.reason)}")
+    for warning in found.warnings:
+        console.print(f"[yellow]![/yellow] {escape(warning)}")
