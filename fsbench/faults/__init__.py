@@ -7,7 +7,7 @@ ladder goes from there, with the same outputs and the same random numbers, to so
 from __future__ import annotations
 
 from fsbench.faults import drawn, paste, pixels, sequence
-from fsbench.faults.fault import Fault, Scene
+from fsbench.faults.fault import Fault, Scene, draw_ahead
 
 FAULTS: dict[str, Fault] = {
     fault.name: fault
@@ -36,4 +36,4 @@ FAULTS: dict[str, Fault] = {
 }
 """All faults by name: detail, colour and blending, geometry, identity, what the target asks for, time, copies."""
 
-__all__ = ["FAULTS", "Fault", "Scene"]
+__all__ = ["FAULTS", "Fault", "Scene", "draw_ahead"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from fsbench.datasets.synthetic import Synthetic
+from fsbench.datasets.synthetic.scenes import Change
 from fsbench.errors import BadParameter, DataError
 from fsbench.images import ImageSet
 from fsbench.interfaces import Aspect, Faces
@@ -45,6 +46,16 @@ Effect = Callable[[Scene, float], ImageSet]
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """An effect that the data set draws; `change` tells what for a strength."""
+
+    change: Callable[[float], Change]
+
+    def __call__(self, scene: Scene, strength: float) -> ImageSet:
+        return scene.dataset.variants(scene.source, scene.targets, self.change(strength))
+
+
+@dataclass(frozen=True)
 class Fault:
     """Something that is wrong with outputs, to a known extent."""
 
@@ -55,12 +66,16 @@ class Fault:
     description: str  # one sentence: what it is, and how its extent is known
     effect: Effect
     also: tuple[Aspect, ...] = ()  # what cannot but be wrong as well
-    clips: bool = False  # means nothing on stills
-    drawn: bool = False  # rendered anew, which takes longer than changing pixels
+    clips: bool = False  # shows between frames, or on few of them: refused on stills
 
     def __post_init__(self) -> None:
         if len(self.strengths) < 5 or any(b <= a for a, b in zip((0.0, *self.strengths), self.strengths, strict=False)):
             raise BadParameter(f"the strengths of {self.name} are no ladder", "five or more, increasing, above 0")
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it is rendered anew, which takes a hundred times as long as changing pixels."""
+        return isinstance(self.effect, Drawn)
 
     def apply(self, scene: Scene, strength: float) -> ImageSet:
         """Return the outputs with this fault, (N, 3, S, S); at strength 0 the exact ones.
@@ -72,8 +87,15 @@ class Fault:
         if not 0 <= strength <= self.strengths[-1]:
             raise BadParameter(f"{self.name} has no strength {strength:g}", f"it is 0 to {self.strengths[-1]:g}")
         if self.clips and (scene.targets.rows["clip"] == "").any():
-            raise DataError(f"{self.name} means nothing on stills", "take the split clips")
+            raise DataError(f"{self.name} needs clips and got stills", "take the split clips")
         return self.effect(scene, strength) if strength else scene.exact
+
+
+def draw_ahead(scene: Scene, faults: Iterable[Fault]) -> None:
+    """Draw all that faults are going to need of a scene at once: there is one bar, and it keeps every core busy."""
+    changes = [fault.effect.change(strength) for fault in faults if isinstance(fault.effect, Drawn)
+               for strength in fault.strengths]
+    scene.dataset.draw_variants(scene.source, scene.targets, changes)
 
 
 def chance(what: str, row: str) -> np.random.Generator:

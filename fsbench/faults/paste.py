@@ -61,6 +61,6 @@ COLOUR_CAST = Fault("colour_cast", "colour", "ΔE*ab", (1.0, 2.0, 4.0, 8.0, 16.0
                     "distance in CIE Lab towards orange, its lightness kept.", _colour_cast)
 ALPHA_SEAM = Fault("alpha_seam", "blending", "levels of 255", (4.0, 8.0, 16.0, 32.0, 64.0, 100.0), "The face is a "
                    "patch with a hard edge, brighter there by a known step that fades towards the middle.",
-                   _alpha_seam)
+                   _alpha_seam, also=("colour",))
 FLICKER = Fault("flicker", "temporal", "%", (2.0, 4.0, 8.0, 14.0, 22.0, 35.0), "The brightness of the face is another "
                 "in each frame, at random with a known standard deviation.", _flicker, also=("colour",))

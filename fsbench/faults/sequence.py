@@ -65,4 +65,4 @@ COPY_TARGET = Fault("copy_target", "identity", "share", _SHARES, "A known share 
                     "unchanged.", _copy_target, also=("colour",))
 COPY_SOURCE = Fault("copy_source", "pose", "share", _SHARES, "A known share of the outputs is a training image of the "
                     "source, with nothing of the target.", _copy_source,
-                    also=("expression", "gaze", "geometry", "colour", "blending", "temporal"))
+                    also=("expression", "gaze", "geometry", "colour", "blending", "temporal", "diversity"))

@@ -10,7 +10,7 @@ import pytest
 
 from fsbench.datasets.synthetic import Synthetic
 from fsbench.errors import BadParameter, DataError
-from fsbench.faults import FAULTS, Fault, Scene, drawn
+from fsbench.faults import FAULTS, Fault, Scene, draw_ahead, drawn
 from fsbench.faults.fault import chance
 from fsbench.faults.paste import inside
 from fsbench.faults.sequence import earlier
@@ -30,14 +30,14 @@ def scene(context: Context) -> Scene:
 
 @pytest.fixture
 def blinking(context: Context) -> Scene:
-    """The only still of many in which somebody blinks, and one beside it."""
+    """Two images, called the frames of a clip: the one of many in which somebody blinks most, and one beside it."""
     dataset = Synthetic(people=2, sessions=2, images=60, gallery=0, size=32, context=context)
     targets = dataset.faces("train")
     targets = targets.of(str(targets.rows["identity"][targets.rows["blink"].idxmax()]))
     k = int(targets.rows["blink"].argmax())
     assert targets.rows["blink"][k] > 0.3
     source = "p001" if targets.identities == ["p000"] else "p000"
-    return Scene.of(dataset, source, targets.select([k, k - 1]))
+    return as_clip(Scene.of(dataset, source, targets.select([k, k - 1])))
 
 
 def as_clip(scene: Scene) -> Scene:
@@ -145,10 +145,11 @@ def test_what_is_no_ladder_or_beyond_it_is_refused(scene: Scene) -> None:
             FAULTS["blur"].apply(scene, strength)
 
 
-def test_lag_is_refused_on_stills(scene: Scene) -> None:
+@pytest.mark.parametrize("name", ["lag", "blink_lost"])
+def test_what_needs_clips_is_refused_on_stills(name: str, scene: Scene) -> None:
     stills = replace(scene, targets=replace(scene.targets, rows=scene.targets.rows.assign(clip="")))
-    with pytest.raises(DataError, match="lag means nothing on stills"):
-        FAULTS["lag"].apply(stills, 1.0)
+    with pytest.raises(DataError, match=f"{name} needs clips"):
+        FAULTS[name].apply(stills, 1.0)
     assert damage(stills, FAULTS["jitter"].apply(stills, 1.0)) > 0
 
 
@@ -312,6 +313,16 @@ def test_strengths_of_drawn_faults_reach_the_renderer(scene: Scene, monkeypatch:
     given = [{name: value for name, value in vars(change).items() if value not in (0.0, 1.0)} for change in asked]
     assert given == [{"shape": 0.65}, {"texture": 0.65}, {"shape": 0.65, "texture": 0.65}, {"expression": 0.65},
                      {"blink": 0.65}, {"yaw": 8.0}, {"gaze": 8.0}]
+
+
+def test_all_is_drawn_ahead(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    faults = [FAULTS[name] for name in ("identity_shape", "noise", "gaze_offset")]
+    assert [fault.drawn for fault in faults] == [True, False, True]
+    draw_ahead(scene, faults)
+    monkeypatch.setattr("fsbench.datasets.synthetic.dataset.draw_missing", None)
+    for fault in faults:
+        for strength in fault.strengths:
+            assert len(fault.apply(scene, strength)) == len(scene.targets)
 
 
 def test_chance_belongs_to_fault_and_image() -> None:

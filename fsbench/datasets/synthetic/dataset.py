@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cached_property
 from typing import Literal
@@ -93,6 +94,12 @@ class Synthetic:
         """
         places = [self._place(str(row)) for row in targets.rows["id"]]
         return _images(self._swaps(source, places, change, f"drawing changed swaps of {source}"), places)
+
+    def draw_variants(self, source: str, targets: Faces, changes: Iterable[Change]) -> None:
+        """Draw what the store does not have of several `variants`, all at once, so that every core has work."""
+        person, plain = self._person(source), {self._place(str(row))[0]: None for row in targets.rows["id"]}
+        chunks = [replace(self._plan.exact(chunk, person), change=change) for change in changes for chunk in plain]
+        self._arrays(chunks, f"drawing changed swaps of {source}")
 
     def describe(self, row: str, source: str | None = None, change: Change = EXACT) -> GroundTruth:
         """Draw one image again, by its row id, with all that is known about it; with a source, its swap.
