@@ -53,10 +53,11 @@ def test_torch_fidelity_sees_the_same(
     torch.save(state, tmp_path / "whole.pth")
     extractor = fidelity.FeatureExtractorInceptionV3(
         "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(tmp_path / "whole.pth"))
-    for images in (photographs, photographs[:2, :, :90, :90]):
+    observer = build(tmp_path / "whole.pth", context)
+    for images in (photographs, photographs[:1, :, :90, :90]):
         with torch.inference_mode():
             features, logits = extractor((images * 255).round().to(torch.uint8))
-        seen = build(tmp_path / "whole.pth", context).observe(images, NOWHERE)
+        seen = observer.observe(images, NOWHERE)
         assert relative(seen["features"], features) < 1e-5
         assert relative(seen["logits"], logits) < 1e-5
 
