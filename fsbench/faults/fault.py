@@ -74,15 +74,15 @@ class Fault:
 
     @property
     def drawn(self) -> bool:
-        """Whether it is rendered anew, which takes a hundred times as long as changing pixels."""
+        """Whether it is rendered anew, which takes far longer than changing pixels."""
         return isinstance(self.effect, Drawn)
 
     def apply(self, scene: Scene, strength: float) -> ImageSet:
         """Return the outputs with this fault, (N, 3, S, S); at strength 0 the exact ones.
 
         What is random is a function of the fault and a target's id: neither of the other targets, nor of their order,
-        nor of the strength, so that a stronger fault is the same fault. Raises BadParameter for a strength beyond the
-        ladder and DataError for stills where the fault needs clips.
+        nor of the strength, so that a stronger fault is the same fault; `lag` and `frozen` show other outputs of the
+        scene. Raises BadParameter for a strength beyond the ladder and DataError for stills where the fault needs clips.
         """
         if not 0 <= strength <= self.strengths[-1]:
             raise BadParameter(f"{self.name} has no strength {strength:g}", f"it is 0 to {self.strengths[-1]:g}")

@@ -102,7 +102,7 @@ class Synthetic:
         self._arrays(chunks, f"drawing changed swaps of {source}")
 
     def describe(self, row: str, source: str | None = None, change: Change = EXACT) -> GroundTruth:
-        """Draw one image again, by its row id, with all that is known about it; with a source, its swap.
+        """Draw one image again, by its row id, with all that is known about it; with a source, its swap with a change.
 
         Raises DataError for an id or an identity that this data set does not have.
         """
