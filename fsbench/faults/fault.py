@@ -82,7 +82,7 @@ class Fault:
 
         What is random is a function of the fault and a target's id: neither of the other targets, nor of their order,
         nor of the strength, so that a stronger fault is the same fault; `lag` and `frozen` show other outputs of the
-        scene. Raises BadParameter for a strength beyond the ladder and DataError for stills where the fault needs clips.
+        scene. Raises BadParameter for a strength beyond the ladder, DataError for stills where the fault needs clips.
         """
         if not 0 <= strength <= self.strengths[-1]:
             raise BadParameter(f"{self.name} has no strength {strength:g}", f"it is 0 to {self.strengths[-1]:g}")
