@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SIDE, DIM = 299, 2048
 BATCH = 16
-"""Images that the network is given at once."""
+"""Images that the network is given at once; 32 were measured to be no faster on a CPU."""
 
 Resize = Literal["tf1", "clean", "torch"]
 
