@@ -14,6 +14,7 @@ from __future__ import annotations
 import inspect
 import math
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import (
     Batch,
     Budget,
+    Context,
     Dataset,
     Embedder,
     Faces,
@@ -242,6 +244,41 @@ def check_metric(metric: Metric) -> None:
     if isinstance(metric, Resampled):
         again = metric.statistic(scored)(np.arange(len(scored)))
         assert math.isclose(value, again, rel_tol=1e-9, abs_tol=1e-12), "statistic() of all rows is not summarise()"
+
+
+def check_validity(
+    metric: Metric,
+    *,
+    faults: Sequence[str] = (),
+    judge: str = "dlib_resnet",
+    dataset: str = "",
+    budget: str = "smoke",
+    context: Context | None = None,
+) -> None:
+    """It calls outputs worse as what it says it measures gets worse: known faults on synthetic people.
+
+    `faults` are names of `fsbench.faults.FAULTS`, by default all of an aspect in `info.measures`; of one that it does
+    not measure it is only asked that more of it is not better. A metric that needs a judge is shown what `judge` makes
+    of the images. These are drawn once and kept in the cache: half a minute, then seconds. What the metric should
+    ignore, and how well it does, is told by `fsbench validate`.
+    """
+    from fsbench.environment import make_context
+    from fsbench.faults import FAULTS
+    from fsbench.harness.validate import examine  # the very examination of `fsbench validate`; no other check needs it
+
+    name = type(metric).__name__
+    chosen = faults or [fault.name for fault in FAULTS.values() if fault.aspect in metric.info.measures]
+    assert chosen, "info.measures names nothing that there is a fault of"
+    found = examine({name: metric}, chosen, [judge], context or make_context("cpu"), dataset=dataset, budget=budget)
+    for missing in found.unexamined:
+        raise AssertionError(f"{name} cannot be examined: {missing.reason}")
+    for response in found.responses:
+        fault = FAULTS[response.fault]
+        assert response.verdict != "unexamined", f"{name} has no value under {fault.name}: {response.reason}"
+        assert response.verdict != "blind", (
+            f"{name} does not respond to {fault.name}, though it measures {fault.aspect}"
+        )
+        assert response.verdict != "wrong_way", f"{name} calls outputs better the more there is of {fault.name}"
 
 
 def check_dataset(dataset: Dataset) -> None:

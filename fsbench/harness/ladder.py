@@ -120,6 +120,16 @@ class Setting:
                 pass
         return Condition.scored(lambda index: math.nan, scored & False)
 
+    def reason(self, name: str, rows: np.ndarray) -> str:
+        """Why a metric has no value of rows (N, K)."""
+        metric, scored = self.bench.scorers[name], ~np.isnan(rows).any(1)
+        if scored.sum() < metric.info.min_samples:
+            return f"{scored.sum()} exact swaps could be scored, {metric.info.min_samples} are needed"
+        try:
+            return f"the exact swaps have the value {metric.summarise(rows[scored])}"
+        except NotScorable as why:
+            return why.message
+
     def draws(self, name: str) -> Design:
         """How a metric's rows are drawn again: no oftener than it says."""
         limit = self.bench.scorers[name].info.resamples or None

@@ -14,7 +14,7 @@ from fsbench import environment, validity
 from fsbench.config import Plan
 from fsbench.datasets.synthetic import Synthetic
 from fsbench.errors import NotScorable, UnknownName, UsageError
-from fsbench.faults import FAULTS, Fault
+from fsbench.faults import FAULTS, Fault, draw_ahead
 from fsbench.harness import records
 from fsbench.harness.bench import estimator_errors
 from fsbench.harness.judging import build_judges
@@ -106,7 +106,7 @@ def examine(
     built = build_judges(asked, context) if asked else []
     data = environment.build_dataset(plan.dataset, context)
     if not isinstance(data, Synthetic):
-        raise UsageError(f"{data.info.name} cannot be drawn with known faults", "try --dataset synthetic")
+        raise UsageError(f"{plan.dataset} cannot be drawn with known faults", "try --dataset synthetic")
     sizes: dict[Split, int] = {"test": size.stills, "clips": size.frames}
     settings = {
         split: Setting.build(data, split, sizes[split], scorers, watchers, built, plan, context)
@@ -207,6 +207,9 @@ class _Examination:
 
     def run(self) -> None:
         """Measure and compare; raises FsbenchError."""
+        for split, setting in self.settings.items():
+            for scene in setting.scenes:
+                draw_ahead(scene, [fault for fault in self.faults if _split(fault) == split])
         perfect = {split: self._rows(one, self.faults[0], 0) for split, one in self.settings.items()}
         self._facts(perfect[self.home.split])
         for fault in self.faults:
@@ -255,7 +258,8 @@ class _Examination:
         found = respond(conditions, (0.0, *fault.strengths), worse, plan, alpha=ALPHA / len(self.faults),
                         confidence=CONFIDENCE)  # fmt: skip
         if found is None:
-            subject.reasons[fault.name] = "the perfect outputs have no value"
+            assert isinstance(ladder[0], np.ndarray)
+            subject.reasons[fault.name] = setting.reason(key[0], ladder[0])
             return
         subject.responses[fault.name] = found
         if setting is self.home:

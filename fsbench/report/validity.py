@@ -113,7 +113,7 @@ def matrix(record: Validation, *, linked: bool = True) -> Markup:
     """Return the table: a row per metric and judge, a column per fault. `linked` cells lead to the page's details."""
     rendered = page.environment().get_template("validity_matrix.html.j2").render(
         columns=[(aspect, list(faults)) for aspect, faults in groupby(record.faults, key=lambda fault: fault.aspect)],
-        groups=[(GROUPS[group], [(one, _row(record, one), _seconds(one)) for one in rows])
+        groups=[(GROUPS[group], [(one, _row(record, one), _cost(one)) for one in rows])
                 for group, rows in _grouped(record)],
         marks=MARKS,
         arrows=ARROWS,
@@ -249,8 +249,17 @@ def _reliability(one: ExaminedRecord) -> str:
     return "" if one.reliability is None else number(one.reliability, 2)
 
 
-def _seconds(one: ExaminedRecord) -> str:
-    return "" if one.cost is None else duration(one.cost.networks + one.cost.metric)
+def _cost(one: ExaminedRecord) -> str:
+    return "" if one.cost is None else _seconds(one.cost.networks + one.cost.metric)
+
+
+def _seconds(amount: float) -> str:
+    """Two digits are what a machine that does other things as well allows.
+
+    >>> _seconds(0.0123), _seconds(45.6), _seconds(345.6)
+    ('0.012 s', '46 s', '346 s')
+    """
+    return f"{amount:.2g} s" if amount < 100 else f"{amount:.0f} s"
 
 
 def facts(one: ExaminedRecord) -> dict[str, str]:
@@ -278,8 +287,8 @@ def facts(one: ExaminedRecord) -> dict[str, str]:
     if one.metric.estimator_error is not None:
         said["error of the estimator"] = f"{number(one.metric.estimator_error, digits + 1)}{unit}"
     if one.cost is not None:
-        shared = f", of which {duration(one.cost.networks)} in shared networks" if one.cost.networks else ""
-        said["1,000 outputs take"] = duration(one.cost.networks + one.cost.metric) + shared
+        shared = f", of which {_seconds(one.cost.networks)} in shared networks" if one.cost.networks else ""
+        said["1,000 outputs take"] = _cost(one) + shared
     return said
 
 
@@ -304,7 +313,7 @@ def for_metric(record: Validation, name: str, judge: str | None = None) -> list[
             names = [response.fault + more(response, units[response.fault]) for response in some]
             said.append(f"{text} {_join(names)}.")
     if one.won_by:
-        said.append(f"{_join(one.won_by)} {'is' if len(one.won_by) == 1 else 'are'} as good as the exact swap, or better.")
+        said.append(f"No better for the exact swap than for {_join(one.won_by)}.")
     if one.bias is not None:
         few, all_of_them = one.parts[0].n, one.parts[-1].n
         way = "larger" if one.bias > 0 else "smaller"
