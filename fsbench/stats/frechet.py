@@ -170,8 +170,9 @@ def frechet_infinity(features_1: np.ndarray, features_2: np.ndarray, *, seed: in
 
     The distance of few rows is too large by about b / n: it is computed on random subsets of pairs, from half of them
     to all, and the line in 1 / n is followed to 0, Chong & Forsyth, Effectively unbiased FID and Inception Score, CVPR
-    2020, section 3. Both sides are subsets here: both are samples. Deterministic in `seed` and the order of the rows.
-    The line is fitted, not bounded: sets that are nearly the same may give a value below 0.
+    2020, section 3. Both sides are subsets here: both are samples. Theirs start at a tenth, of 50,000: with fewer rows
+    than dimensions the line bends, and a tenth of a few thousand is fewer.
+    Deterministic in `seed` and the order of the rows. Sets that are nearly the same may give a value below 0.
     """
     n = len(features_1)
     if n != len(features_2):

@@ -1,0 +1,42 @@
+"""Density."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from torch import Tensor
+
+from fsbench.interfaces import Batch
+from fsbench.metrics._distribution import in_target_balls, inception_features
+from fsbench.metrics.precision import Precision
+from fsbench.registry import metrics
+
+K = 5
+
+
+@metrics.register("density")
+class Density:
+    """How densely outputs lie where targets do, in Inception's feature space; 1 for outputs of the same distribution.
+
+    Mean number of targets whose ball holds an output, over k = 5, the reach of a ball in neighbours. Unlike `precision`
+    it counts balls, so that one far target weighs little. Outputs that crowd into the middle are above 1, which is no
+    merit: read it beside `coverage`. Copying the target is at 1. A target that serves several sources counts once.
+    There is no interval: copies in a resample have no distance.
+    """
+
+    info = replace(
+        Precision.info,
+        bounds=(0.0, math.inf),
+        reference="Naeem et al., Reliable fidelity and diversity metrics for generative models, ICML 2020, section 3; "
+        "k = 5",
+        min_samples=K + 1,
+    )
+
+    def measure(self, batch: Batch) -> Tensor:
+        return inception_features(batch)  # (N, 4096)
+
+    def summarise(self, rows: np.ndarray) -> float:
+        balls, _ = in_target_balls(rows, K)
+        return float(balls.mean() / K)

@@ -1,0 +1,37 @@
+"""Fréchet distance in a recogniser's feature space."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from fsbench.interfaces import Batch
+from fsbench.metrics._distribution import FEW_FOR_FRECHET, face_vectors
+from fsbench.metrics.fid import Fid
+from fsbench.registry import metrics
+
+
+@metrics.register("fid_face")
+class FidFace(Fid):
+    """Fréchet distance between a judge's vectors of outputs and of targets; 0 for outputs that are their targets.
+
+    A recogniser sees people before all else, and the reference is the targets, who are other people: a perfect swap is
+    not at 0, and copying the target wins. It compares models on the same pairs (does the set of faces look like faces
+    to that network?), beside the value of `exact`, where that is known. Vectors have unit length, so that values are
+    far below those of `fid`, on a scale of the judge's own.
+    """
+
+    info = replace(
+        Fid.info,
+        needs=("judge",),
+        no_face="not scored, and counted",
+        reference="Heusel et al., NeurIPS 2017, section 4, on the judge's unit vectors",
+        measures=("identity", "diversity"),
+        observer="",
+        cautions=FEW_FOR_FRECHET,
+        digits=4,
+    )
+
+    def measure(self, batch: Batch) -> Tensor:
+        return face_vectors(batch)  # (N, 2 D)

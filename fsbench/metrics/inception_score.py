@@ -1,0 +1,69 @@
+"""Inception score."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fsbench.errors import NotScorable
+from fsbench.interfaces import Batch, MetricInfo
+from fsbench.metrics._distribution import Statistic
+from fsbench.registry import metrics
+
+CLASSES = 1008
+
+
+@metrics.register("is")
+class InceptionScore:
+    """Into how many kinds of things Inception's classifier sorts the outputs, and how surely; 1 is a single kind.
+
+    exp of the mean divergence between an image's classes and those of all images, over the 1,008 outputs of the
+    network of 2015-12-05. Classes are ImageNet's, which has no people: on faces it tells of ties and wigs, and a value
+    matters only beside that of the targets (`copy_target`). No target is looked at. All images are one split: papers
+    print the mean of ten splits of 5,000, which depends on the order; few images make it smaller, so that values for
+    different numbers of images do not compare.
+    """
+
+    info = MetricInfo(
+        unit="",
+        direction="higher",
+        bounds=(1.0, float(CLASSES)),
+        needs=("observer",),
+        no_face="scored like any other",
+        reference="Salimans et al., Improved techniques for training GANs, NeurIPS 2016, section 4; one split",
+        group="realism",
+        measures=("detail", "diversity"),
+        observer="inception",
+        cautions=((5000, "few images make the Inception score smaller: compare at the same number of images only"),),
+        min_samples=2,
+        digits=2,
+        interval="centred",
+    )
+
+    def measure(self, batch: Batch) -> Tensor:
+        seen = batch.observation
+        if seen is None:
+            raise NotScorable("no observer looked at the images")
+        if "logits" not in seen.output:
+            raise NotScorable(f"the Inception file at hand has no classifier: {seen.observer} gives no logits")
+        return seen.output["logits"]  # (N, 1008)
+
+    def statistic(self, rows: np.ndarray) -> Statistic:
+        """Divergence of images from the mean = entropy of the mean - mean of the entropies."""
+        if not np.isfinite(rows).all():
+            raise NotScorable("logits of some images are not finite: the network, or what it was given, is broken")
+        logs = torch.from_numpy(rows).double().log_softmax(1).numpy()
+        shares = np.exp(logs)
+        entropies = -(shares * logs).sum(1)
+
+        def value(index: np.ndarray) -> float:
+            weights = np.bincount(index, minlength=len(rows)) / len(index)
+            mean = weights @ shares
+            divergence = -(mean * np.log(mean, where=mean > 0, out=np.zeros_like(mean))).sum() - weights @ entropies
+            return float(np.exp(max(divergence, 0.0)))
+
+        return value
+
+    def summarise(self, rows: np.ndarray) -> float:
+        return self.statistic(rows)(np.arange(len(rows)))

@@ -1,0 +1,44 @@
+"""Improved precision."""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor
+
+from fsbench.interfaces import Batch, MetricInfo
+from fsbench.metrics._distribution import FEW_FOR_NEIGHBOURS, in_target_balls, inception_features
+from fsbench.registry import metrics
+
+K = 3
+
+
+@metrics.register("precision")
+class Precision:
+    """Share of outputs that lie among the targets in Inception's feature space: within the reach of one's neighbours.
+
+    A target's ball reaches to its third nearest other target; one that serves several sources counts once. Copying the
+    target is at 1. One target far from all others has a ball that holds nearly everything: `density` bears that better.
+    It grows with the number of targets. There is no interval: copies in a resample have no distance.
+    """
+
+    info = MetricInfo(
+        unit="",
+        direction="higher",
+        bounds=(0.0, 1.0),
+        needs=("observer",),
+        no_face="scored like any other",
+        reference="Kynkäänniemi et al., Improved precision and recall metric, NeurIPS 2019, section 2; k = 3",
+        group="realism",
+        measures=("detail", "colour", "blending", "geometry"),
+        observer="inception",
+        cautions=FEW_FOR_NEIGHBOURS,
+        min_samples=K + 1,
+        interval="none",
+    )
+
+    def measure(self, batch: Batch) -> Tensor:
+        return inception_features(batch)  # (N, 4096)
+
+    def summarise(self, rows: np.ndarray) -> float:
+        balls, _ = in_target_balls(rows, K)
+        return float((balls > 0).mean())
