@@ -12,6 +12,11 @@
                              `score` (probability, or cosine without a classifier)
     DIR/umap.parquet         a map of each judge's vectors: `judge`, `model` ("" for a reference image), `row`, the
                              coordinates `x2`, `y2` of the one in the plane and `x3`, `y3`, `z3` of the one in space
+    DIR/recursion.parquet    outputs that were fed back as targets, where any were: `model`, `row` (of the model's
+                             samples), `n` (passes; 1 is the output), `colour` (CIEDE2000 between the mean skin colours
+                             of this image and of the output), `sharpness` (variance of the Laplacian inside the face,
+                             divided by the target's) and one column `id_similarity@JUDGE` per judge
+    DIR/recursion/MODEL/ROW/N.png    these images
     DIR/outputs/MODEL/SOURCE/ID.png, DIR/inputs/{target,exact/SOURCE}/ID.png, DIR/inputs/source/IDENTITY.png
     DIR/models/MODEL.safetensors     trained weights
 

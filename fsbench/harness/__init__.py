@@ -8,13 +8,14 @@ from pathlib import Path
 from fsbench import environment, results
 from fsbench.config import Plan, parse_budget
 from fsbench.errors import UsageError
-from fsbench.harness import records
+from fsbench.harness import records, recursion
 from fsbench.harness.bench import assess, conclude, prepare
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.gallery import gather
 from fsbench.harness.judging import build_judges
 from fsbench.harness.obtain import build, obtain, steps_or_seconds
 from fsbench.harness.pairs import make_pairs
+from fsbench.harness.scoring import Passes
 from fsbench.harness.swapping import swap_all
 from fsbench.interfaces import Context, Faces, Oracle, Split, Trainable
 from fsbench.registry import metrics
@@ -48,7 +49,7 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
         return used["train"]
 
     families = {judge.name: judge.embedder.info.family for judge in judges}
-    done = []
+    done, fed_back = [], {}
     for pipeline in plan.pipelines():
         if pipeline.label in oracles and any(group.truth is None for group in pairs.groups):
             if pipeline.label in plan.models:
@@ -57,7 +58,10 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
         try:
             model = obtain(build(pipeline, context), train_split, plan.budget, plan.seed, context)
             outputs, seconds = swap_all(model, pairs, context)
-            done.append(assess(bench, records.model_record(model, seconds), outputs, folder))
+            passes = recursion.feed_back(bench, model, outputs, seconds)
+            done.append(assess(bench, records.model_record(model, seconds), outputs, folder, passes))
+            if isinstance(passes, Passes):
+                fed_back[model.label] = passes
             folder.write_model(model)
         except Exception as error:
             error.add_note(f"while running {pipeline.label}; what was finished before is kept")
@@ -65,6 +69,7 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
         warnings += records.model_warnings(model, done[-1].record, len(pairs), families, used)
     if not done:
         raise UsageError("no model is left to run", f"{dataset.info.name} does not know the exact swaps: name a model")
+    recursion.write(bench, folder, fed_back)
     record = records.dataset_record(plan.dataset, dataset.info, used)
     return conclude(bench, done, folder, record, used, command=command, started=started, warnings=warnings)
 

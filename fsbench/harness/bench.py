@@ -53,7 +53,7 @@ class Seen:
     landmarks: np.ndarray  # (N, 5, 2)
     judged: Mapping[str, Judged]  # by judge
     observed: Mapping[str, Observation]  # by observer
-    passes: Mapping[int, Tensor] | None
+    passes: scoring.Passes | NotScorable | None  # why there are none, where the reason is not the usual one
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,9 @@ def prepare(
     return Bench(plan, context, pairs, real, witnesses, watchers, targets, missing, scorers)
 
 
-def look(bench: Bench, outputs: ImageSet, title: str, passes: Mapping[int, Tensor] | None = None) -> Seen:
+def look(
+    bench: Bench, outputs: ImageSet, title: str, passes: scoring.Passes | NotScorable | None = None
+) -> Seen:
     """Show the outputs of a model, in the order of the pairs, to every network."""
     context = bench.context
     landmarks = find_landmarks(outputs, title, context)
@@ -108,7 +110,7 @@ def measure(bench: Bench, seen: Seen) -> Iterator[tuple[str, str | None, np.ndar
                     seen.outputs,
                     None if judge is None else judgements[judge],
                     _observation(bench, seen.observed, metric),
-                    seen.passes,
+                    _passes(seen, metric),
                 )
                 yield name, judge, scoring.measure(metric, name, bench.pairs, evidence)
             except NotScorable as why:
@@ -120,7 +122,7 @@ def assess(
     record: results.ModelRecord,
     outputs: ImageSet,
     folder: RunFolder,
-    passes: Mapping[int, Tensor] | None = None,
+    passes: scoring.Passes | NotScorable | None = None,
 ) -> Assessed:
     """Measure the outputs of a model, in the order of the pairs, and write them as images."""
     label, plan = record.name, bench.plan
@@ -170,6 +172,14 @@ def _observation(bench: Bench, observed: Mapping[str, Observation], metric: Metr
     if name in bench.missing:
         raise bench.missing[name]
     return observed[name] if name else None
+
+
+def _passes(seen: Seen, metric: Metric) -> scoring.Passes | None:
+    if "recursion" not in metric.info.needs:
+        return None
+    if isinstance(seen.passes, NotScorable):
+        raise seen.passes
+    return seen.passes
 
 
 def _judgement(bench: Bench, name: str, judged: Judged) -> Judgement:

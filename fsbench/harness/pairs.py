@@ -32,7 +32,7 @@ class Group:
             return self.truth.mask
         return self.targets.masks or ovals(self.targets.landmarks, self.targets.crops.pixels.shape[1])
 
-    def cut(self, rows: slice) -> Group:
+    def cut(self, rows: slice | np.ndarray) -> Group:
         """Return some of the pairs."""
         index = np.arange(len(self.index))[rows]
         truth = Truth(self.truth.exact.select(index), self.truth.mask.select(index)) if self.truth else None

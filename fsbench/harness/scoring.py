@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor
 
 from fsbench.errors import NotScorable, PluginError
@@ -23,13 +24,30 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
+class Passes:
+    """What a model makes of some of its outputs when they are its targets, again and again."""
+
+    rows: np.ndarray  # (K,) which outputs were fed back, in the order of the pairs
+    images: Mapping[int, ImageSet]  # by number of passes, 1 being the outputs; (K, 3, S, S) each
+
+    def cut(self, rows: slice) -> dict[int, Tensor]:
+        """Return what `Batch.passes` holds of some of the outputs."""
+        here = np.flatnonzero((self.rows >= rows.start) & (self.rows < rows.stop))
+        found = {}
+        for n, images in self.images.items():
+            found[n] = torch.full((rows.stop - rows.start, *images[0].shape), torch.nan)
+            found[n][self.rows[here] - rows.start] = images[here]
+        return found
+
+
+@dataclass(frozen=True)
 class Evidence:
     """A model's outputs, and what the networks make of them, in the order of the pairs."""
 
     outputs: ImageSet  # (N, 3, S, S)
     judgement: Judgement | None = None
     observation: Observation | None = None
-    passes: Mapping[int, Tensor] | None = None  # as in Batch.passes
+    passes: Passes | None = None
 
 
 def batches(pairs: Pairs, evidence: Evidence) -> Iterator[Batch]:
@@ -48,7 +66,7 @@ def batches(pairs: Pairs, evidence: Evidence) -> Iterator[Batch]:
                 judgement=evidence.judgement and evidence.judgement.cut(here),
                 observation=evidence.observation and evidence.observation.cut(here),
                 exact=block.truth.exact[:] if block.truth else None,
-                passes=evidence.passes and {n: images[here] for n, images in evidence.passes.items()},
+                passes=None if evidence.passes is None else evidence.passes.cut(here),
             )
             offset = here.stop
 

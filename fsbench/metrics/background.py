@@ -23,7 +23,7 @@ class Background:
         bounds=(0.0, 255.0),
         needs=(),
         group="attributes",
-        measures=("blending", "geometry"),
+        measures=("detail", "geometry"),
         no_face="scored like any other; an output whose mask leaves nothing outside is not scored",
         reference="closed form",
         digits=2,

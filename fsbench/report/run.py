@@ -54,8 +54,9 @@ class Run:
     samples: pd.DataFrame  # empty where there is no file
     references: pd.DataFrame | None
     features: Mapping[str, Features]  # judge -> unit vectors: references (R, D), and by model (N, D)
-    lookalikes: pd.DataFrame  # empty where there is no file, as is `maps`
+    lookalikes: pd.DataFrame  # empty where there is no file, as are the next two
     maps: pd.DataFrame
+    recursion: pd.DataFrame
     gaps: tuple[str, ...]
 
     @property
@@ -113,19 +114,23 @@ def read(folder: Path) -> Run:
     samples = _table(folder / "samples.parquet", ("model", "source", "id", "identity", "session", "output"), gaps)
     references = _table(folder / "references.parquet", ("identity", "session", "split"), gaps)
     nothing = pd.DataFrame()
-    run = Run(folder, result, nothing if samples is None else samples, references, {}, nothing, nothing, ())
+    run = Run(folder, result, nothing if samples is None else samples, references, {}, nothing, nothing, nothing, ())
     features = {judge.name: arrays for judge in result.judges if (arrays := _features(run, judge.name, gaps))}
-    lookalikes = maps = nothing
+    lookalikes = maps = recursion = nothing
     if any(judge.lookalikes for judge in result.judges):
-        lookalikes = _of_images(run, "lookalikes.parquet", ("rank", "name"), gaps)
+        lookalikes = _of_images(run, "lookalikes.parquet", ("judge", "rank", "name"), gaps)
     if features:
-        maps = _of_images(run, "umap.parquet", ("x2", "y2", "x3", "y3", "z3"), gaps)
-    return replace(run, features=features, lookalikes=lookalikes, maps=maps, gaps=tuple(gaps))
+        maps = _of_images(run, "umap.parquet", ("judge", "x2", "y2", "x3", "y3", "z3"), gaps)
+    if (folder / "recursion.parquet").exists():  # in old runs, and without such a metric, nothing was fed back
+        recursion = _of_images(run, "recursion.parquet", ("n", "colour", "sharpness"), gaps)
+    return replace(
+        run, features=features, lookalikes=lookalikes, maps=maps, recursion=recursion, gaps=tuple(gaps)
+    )
 
 
 def _of_images(run: Run, name: str, needed: tuple[str, ...], gaps: list[str]) -> pd.DataFrame:
     """A table about images, which it names by model and row; those that are not in the other tables are left out."""
-    table = _table(run.folder / name, ("judge", "model", "row", *needed), gaps)
+    table = _table(run.folder / name, ("model", "row", *needed), gaps)
     if table is None:
         return pd.DataFrame()
     sizes = _sizes(run, "")

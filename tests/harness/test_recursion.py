@@ -1,0 +1,272 @@
+"""Outputs fed back: what a model that darkens by one level a pass becomes, what is kept, what is left out and why."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+from fsbench import contracts, harness
+from fsbench.config import Plan, parse_pipeline
+from fsbench.errors import NotScorable
+from fsbench.faces.align import TEMPLATE
+from fsbench.harness import bench, judging, recursion, scoring
+from fsbench.harness.judging import build_judges
+from fsbench.harness.obtain import Model, build, obtain
+from fsbench.harness.pairs import make_pairs
+from fsbench.harness.swapping import swap_all
+from fsbench.images import ImageSet, read_image
+from fsbench.interfaces import Context, DatasetInfo, EmbedderInfo, Faces, Source, Split, Truth
+from fsbench.metrics.recursion_drift import FIRST, LAST
+from fsbench.registry import datasets, embedders, refiners, swappers
+
+pytestmark = pytest.mark.usefixtures("registering")
+GREY, STEP, SIZE = 200, 1, 32                          # levels of the toy images: a chessboard about a grey
+CALLS: list[int] = []
+FAILS_AT: list[int] = []                                # number of the call that is interrupted
+
+
+class Interrupted(Exception):
+    pass
+
+
+class Chessboards:
+    """Images of two people, all the same."""
+
+    info = DatasetInfo(name="chessboards", revision="1", size=SIZE, description="-", licence="CC0-1.0",
+                       splits=("train", "test"))
+
+    def faces(self, split: Split) -> Faces:
+        made = contracts.toy_faces(2, sessions=6, images=3, size=SIZE)
+        board = GREY + STEP * (np.indices((SIZE, SIZE)).sum(0) % 2 * 2 - 1)
+        crops = ImageSet(np.broadcast_to(board[None, :, :, None], made.crops.pixels.shape).astype(np.uint8).copy())
+        held_out = (made.rows["session"] >= "s2").to_numpy()
+        return replace(made, crops=crops).select(held_out if split == "test" else ~held_out)
+
+    def truth(self, source: str, targets: Faces) -> Truth:
+        assert targets.masks is not None
+        return Truth(targets.crops, targets.masks)
+
+
+@pytest.fixture(autouse=True)
+def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A data set, a judge, a swapper, and a detector that finds a face in everything."""
+    CALLS.clear()
+    FAILS_AT.clear()
+    datasets.register("chessboards")(Chessboards)
+
+    @swappers.register("fade")
+    class Fade:
+        """Answers with the target, one level darker."""
+
+        def swap(self, source: Source, target: Tensor) -> Tensor:
+            CALLS.append(len(target))
+            if len(CALLS) in FAILS_AT:
+                raise Interrupted
+            return target - 1 / 255
+
+    @refiners.register("brighten")
+    class Brighten:
+        """Makes outputs one level lighter."""
+
+        def refine(self, output: Tensor, target: Tensor, source: Source) -> Tensor:
+            return output + 1 / 255
+
+    @embedders.register("halves")
+    class Halves:
+        """Knows images by the colours of their halves."""
+
+        info = EmbedderInfo(family="halves", dim=6, weights=(), description="-")
+
+        def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+            return torch.nn.functional.adaptive_avg_pool2d(crops, (1, 2)).flatten(1)
+
+    def everywhere(crops: ImageSet, title: str, context: Context) -> np.ndarray:
+        return np.repeat((TEMPLATE * SIZE)[None], len(crops), 0)
+
+    for module in (bench, judging):
+        monkeypatch.setattr(module, "find_landmarks", everywhere)
+
+
+def plan(*models: str, metrics: tuple[str, ...] = ("id_similarity", "recursion_drift")) -> Plan:
+    return Plan(dataset="chessboards", models=models, metrics=metrics, judges=("halves",), device="cpu")
+
+
+def lightness(level: float) -> float:
+    """CIE L* of a grey, from the definitions of sRGB and of L*."""
+    return 116 * ((level / 255 + 0.055) / 1.055) ** (2.4 / 3) - 16
+
+
+def difference(level: float, other: float) -> float:
+    """CIEDE2000 of two greys: only the term of the lightness is left."""
+    apart = ((lightness(level) + lightness(other)) / 2 - 50) ** 2
+    return abs(lightness(level) - lightness(other)) / (1 + 0.015 * apart / (20 + apart) ** 0.5)
+
+
+def bench_of(plan: Plan, context: Context) -> bench.Bench:
+    data = Chessboards()
+    test = data.faces("test")
+    return bench.prepare(plan, build_judges(plan.judges, context), make_pairs(data, test), test, None, context)
+
+
+def model_of(text: str, context: Context) -> Model:
+    return obtain(build(parse_pipeline(text), context), lambda: Chessboards().faces("train"), "auto", 0, context)
+
+
+@pytest.fixture
+def out(tmp_path: Path, fresh_context: Context) -> Path:
+    harness.run(plan("fade", "fade+brighten"), tmp_path / "out", fresh_context)
+    return tmp_path / "out"
+
+
+def test_the_metric_and_the_harness_mean_the_same_passes() -> None:
+    assert (FIRST, LAST) == (recursion.PASSES[0], recursion.PASSES[-1])
+
+
+def test_a_model_that_darkens_drifts_by_the_known_amount(out: Path) -> None:
+    found = {value.model: value for value in harness.results.load(out).find(metric="recursion_drift")}
+    assert found["fade"].value == pytest.approx(difference(GREY - 1, GREY - 50), abs=0.01)
+    assert found["fade+brighten"].value == pytest.approx(0, abs=1e-6)         # refiners take part
+    assert found["copy_target"].value == pytest.approx(0, abs=1e-6)
+    assert (found["fade"].n_scored, found["fade"].n_total) == (8, 24)
+    assert found["exact"].value is None
+    assert "repeats the answers" in found["exact"].reason
+
+
+def test_the_table_tells_colour_sharpness_and_identity(out: Path) -> None:
+    table = pd.read_parquet(out / "recursion.parquet")
+    assert table.columns.tolist() == ["model", "row", "n", "colour", "sharpness", "id_similarity@halves"]
+    assert set(table["model"]) == {"copy_target", "copy_source", "alpha_paste", "fade", "fade+brighten"}
+    fade = table[table["model"] == "fade"]
+    assert fade.groupby("n").size().to_dict() == dict.fromkeys(recursion.PASSES, 8)
+    expected = [difference(GREY - 1, GREY - n) for n in fade["n"]]
+    assert fade["colour"].tolist() == pytest.approx(expected, abs=0.01)
+    assert fade["sharpness"].tolist() == pytest.approx([1.0] * 32)            # the contrast is left as it is
+    samples = pd.read_parquet(out / "samples.parquet").query("model == 'fade'").reset_index()
+    first = fade[fade["n"] == 1]
+    assert first["id_similarity@halves"].tolist() == pytest.approx(
+        samples.loc[first["row"], "id_similarity@halves"].tolist()
+    )
+
+
+def test_images_of_every_pass_are_left_without_loss(out: Path) -> None:
+    rows = pd.read_parquet(out / "recursion.parquet").query("model == 'fade'")["row"].unique()
+    for row in rows:
+        means = {n: read_image(out / f"recursion/fade/{row}/{n}.png").mean() for n in recursion.PASSES}
+        assert means == {n: GREY - n for n in recursion.PASSES}
+
+
+def test_passes_are_made_once(tmp_path: Path, fresh_context: Context) -> None:
+    harness.run(plan("fade"), tmp_path / "one", fresh_context)
+    assert sum(CALLS) == 24 + 8 * 49
+    harness.run(plan("fade"), tmp_path / "two", fresh_context)
+    assert sum(CALLS) == 24 + 8 * 49
+
+
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, fresh_context: Context) -> None:
+    FAILS_AT.append(2 + 2 + 2 * 8 + 3)                  # 2 sources: outputs, 2 passes, 10 passes, and into the 50
+    with pytest.raises(Interrupted):
+        harness.run(plan("fade"), tmp_path / "out", fresh_context)
+    CALLS.clear()
+    FAILS_AT.clear()
+    harness.run(plan("fade"), tmp_path / "out", fresh_context, resume=True)
+    assert sum(CALLS) == 8 * 40
+    assert read_image(tmp_path / "out/recursion/fade/1/50.png").mean() == GREY - 50
+
+
+def test_nothing_is_fed_back_where_no_metric_asks(tmp_path: Path, fresh_context: Context) -> None:
+    harness.run(plan("fade", metrics=("skin_colour",)), tmp_path / "out", fresh_context)
+    assert sum(CALLS) == 24
+    assert not list((tmp_path / "out").glob("recursion*"))
+
+
+def test_a_slow_model_is_fed_back_only_where_the_metric_is_named(fresh_context: Context) -> None:
+    named = bench_of(plan("fade"), fresh_context)
+    by_default = replace(named, plan=named.plan.model_copy(update={"metrics": ()}))
+    model = model_of("fade", fresh_context)
+    outputs, _ = swap_all(model, named.pairs, fresh_context)
+    left_out = recursion.feed_back(by_default, model, outputs, seconds=2.0)
+    assert isinstance(left_out, NotScorable)
+    assert "392 swaps would take about 13 minutes" in left_out.message
+    assert "--metrics" in left_out.message
+    for asked, seconds in ((by_default, 1.0), (named, 2.0)):
+        assert isinstance(recursion.feed_back(asked, model, outputs, seconds), scoring.Passes)
+    seen = bench.look(by_default, outputs, "fade", left_out)
+    told = {name: rows for name, _, rows in bench.measure(by_default, seen)}
+    assert told["recursion_drift"] is left_out
+    assert isinstance(told["id_similarity"], np.ndarray)
+
+
+def test_files_of_another_tool_cannot_be_fed_back(fresh_context: Context) -> None:
+    one = bench_of(plan("fade"), fresh_context)
+    told = {name: rows for name, _, rows in bench.measure(one, bench.look(one, one.pairs.targets, "files"))}
+    assert "only files are known" in told["recursion_drift"].message
+
+
+def rows_of(sources: int, sessions: int, images: int) -> pd.DataFrame:
+    return pd.DataFrame([(f"a{source}", "b", f"s{session}", f"{source}/{session}/{image}") for source in range(sources)
+                         for session in range(sessions) for image in range(images)],
+                        columns=["source", "identity", "session", "id"])
+
+
+@pytest.mark.parametrize(("sources", "sessions", "images"), [(2, 10, 5), (1, 8, 1), (8, 1, 3), (4, 2, 7), (3, 9, 2)])
+def test_the_choice_is_even(sources: int, sessions: int, images: int) -> None:
+    rows = rows_of(sources, sessions, images)
+    chosen = rows.iloc[recursion.choose(rows)]
+    assert len(chosen) == recursion.FED_BACK
+    assert np.ptp(chosen.groupby("source").size()) <= 1
+    assert chosen["source"].nunique() == sources
+    assert not chosen.duplicated(["source", "session"]).any()
+
+
+def test_a_session_with_many_images_counts_no_more_than_another() -> None:
+    rows = pd.concat([rows_of(1, 4, 1), rows_of(1, 1, 500).assign(session="long")], ignore_index=True)
+    assert recursion.choose(rows).tolist() == [0, 1, 2, 3, 35, 347]           # at 4 + 1 / 16 and 4 + 11 / 16
+
+
+def test_fewer_pairs_than_wanted_are_all_fed_back() -> None:
+    assert recursion.choose(rows_of(1, 1, 5)).tolist() == [0, 1, 2, 3, 4]
+    assert recursion.choose(rows_of(40, 1, 2)).tolist() == sorted(set(recursion.choose(rows_of(40, 1, 2)).tolist()))
+    assert len(recursion.choose(rows_of(40, 1, 2))) == recursion.FED_BACK
+
+
+def test_some_of_the_pairs_keep_their_targets_and_answers() -> None:
+    data = Chessboards()
+    pairs = make_pairs(data, data.faces("test"))
+    part = recursion.few(pairs, np.array([1, 5, 13]))
+    assert part.rows["id"].tolist() == pairs.rows["id"].iloc[[1, 5, 13]].tolist()
+    assert part.index.tolist() == pairs.index[[1, 5, 13]].tolist()
+    assert [len(group.truth.exact) for group in part.groups] == [2, 1]
+    assert len(recursion.few(pairs, np.array([20])).groups) == 1
+
+
+def test_what_was_not_fed_back_is_nan_in_a_batch() -> None:
+    levels = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+    passes = scoring.Passes(np.array([2, 5, 6]), {1: ImageSet(levels), 50: ImageSet(levels + 100)})
+    for rows in (slice(0, 8), slice(4, 6), slice(0, 2)):
+        for n, images in passes.cut(rows).items():
+            shown = dict(zip(range(rows.start, rows.stop), images[:, 0, 0, 0].mul(255).tolist(), strict=True))
+            known = {row: value for row, value in shown.items() if not np.isnan(value)}
+            there = {row: k + (100 if n == 50 else 0) for k, row in enumerate([2, 5, 6]) if rows.start <= row < rows.stop}
+            assert known == pytest.approx(there)
+
+
+def test_sharpness_of_a_chessboard_of_a_ramp_and_of_nothing() -> None:
+    """A chessboard of +-a has the Laplacian +-8 a everywhere; a ramp has none."""
+    where = torch.ones(2, 1, 40, 40)
+    board = torch.from_numpy(np.indices((40, 40)).sum(0) % 2 * 2.0 - 1)
+    images = torch.stack([0.5 + 0.05 * board.expand(3, -1, -1), torch.arange(40.0).expand(3, 40, -1).double() / 40])
+    where[:, :, :3] = where[:, :, -3:] = where[:, :, :, :3] = where[:, :, :, -3:] = 0
+    assert recursion.sharpness(images, where).tolist() == pytest.approx([64 * 0.05**2, 0.0], abs=1e-9)
+    assert recursion.sharpness(images, torch.zeros_like(where)).isnan().all()
+
+
+def test_half_the_contrast_is_a_quarter_of_the_sharpness() -> None:
+    batch = contracts.toy_batch(6)
+    whole, half = (recursion.sharpness(s * batch.output + 0.1, batch.mask) for s in (1.0, 0.5))
+    assert torch.allclose(half, whole / 4)
