@@ -40,7 +40,7 @@ def validate(
         typer.Option(
             "--budget",
             "-b",
-            help="Outputs of each condition: smoke (16), short (24; everything in under 20 minutes on two cores), "
+            help="Outputs of each condition: smoke (16), short (32; everything in under 20 minutes on two cores), "
             "full (200; hours).",
         ),
     ] = "short",
@@ -107,16 +107,17 @@ def _print(found: Validation) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from fsbench.report.validity import MARKS, cell
+    from fsbench.report.validity import MARKS, cell, columns
 
     console = Console(highlight=False, soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
-    for fault in found.faults:
+    faults = columns(found)
+    for fault in faults:
         table.add_column(Text(fault.name), justify="right")
     for metric in found.metrics:
         responses = found.of(metric.metric.name, metric.judge)
-        cells = (cell(responses[fault.name]) for fault in found.faults)
+        cells = (cell(responses[fault.name]) for fault in faults)
         table.add_row(Text(metric.key), *(Text(text, style=MARKS[verdict].style) for verdict, text in cells))
     console.print(table)
     console.print("  ".join(f"{mark.sign} {mark.title}" for mark in MARKS.values()), style="dim")

@@ -94,7 +94,7 @@ def html(record: Validation) -> str:
         arrows=ARROWS,
         curves={one.key: curves(record, one) for one in record.metrics},
         sentences={one.key: for_metric(record, one.metric.name, one.judge) for one in record.metrics},
-        facts={one.key: facts(one) for one in record.metrics},
+        facts={one.key: facts(record, one) for one in record.metrics},
         networks=[*record.judges, *record.observers, *{one.metric.name: one.metric for one in record.metrics}.values()],
         counts=_counts(record),
         classes={mark.sign: f"{verdict} middle" for verdict, mark in MARKS.items()},
@@ -112,7 +112,7 @@ def shipped() -> Validation | None:
 def matrix(record: Validation, *, linked: bool = True) -> Markup:
     """Return the table: a row per metric and judge, a column per fault. `linked` cells lead to the page's details."""
     rendered = page.environment().get_template("validity_matrix.html.j2").render(
-        columns=[(aspect, list(faults)) for aspect, faults in groupby(record.faults, key=lambda fault: fault.aspect)],
+        columns=[(aspect, list(faults)) for aspect, faults in groupby(columns(record), key=lambda fault: fault.aspect)],
         groups=[(GROUPS[group], [(one, _row(record, one), _cost(one)) for one in rows])
                 for group, rows in _grouped(record)],
         marks=MARKS,
@@ -120,8 +120,16 @@ def matrix(record: Validation, *, linked: bool = True) -> Markup:
         linked=linked,
         slug=slug,
         reliability=_reliability,
+        won={copy: [one.key for one in record.metrics if copy in one.won_by]
+             for copy in sorted({copy for one in record.metrics for copy in one.won_by})},
     )  # fmt: skip
     return Markup(rendered)
+
+
+def columns(record: Validation) -> list[FaultRecord]:
+    """The faults, those of one aspect together."""
+    order = list(dict.fromkeys(fault.aspect for fault in record.faults))
+    return sorted(record.faults, key=lambda fault: order.index(fault.aspect))
 
 
 def _grouped(record: Validation) -> Iterable[tuple[str, Iterable[ExaminedRecord]]]:
@@ -143,7 +151,7 @@ def _anchor(metric: str, judge: str | None, fault: str) -> str:
 
 def _row(record: Validation, one: ExaminedRecord) -> list[Cell]:
     found = record.of(one.metric.name, one.judge)
-    return [_cell(found[fault.name], fault) for fault in record.faults]
+    return [_cell(found[fault.name], fault) for fault in columns(record)]
 
 
 def _cell(found: ResponseRecord, fault: FaultRecord) -> Cell:
@@ -198,9 +206,7 @@ def _told(found: ResponseRecord, fault: FaultRecord) -> list[str]:
 def curves(record: Validation, one: ExaminedRecord) -> dict[str, list[Curve]]:
     """Draw what a metric does about each fault, on one scale; by what it is expected to do."""
     found, faults = record.of(one.metric.name, one.judge), {fault.name: fault for fault in record.faults}
-    reach = [value for response in found.values() for step in response.steps if step.counts
-             for value in (step.value, step.low, step.high) if value is not None]  # fmt: skip
-    scale = (min(reach), max(reach)) if reach else (0.0, 1.0)
+    scale = _scale(found.values())
     drawn: dict[str, list[Curve]] = {}
     for expected, heading in EXPECTED.items():
         for name, response in found.items():
@@ -210,6 +216,13 @@ def curves(record: Validation, one: ExaminedRecord) -> dict[str, list[Curve]]:
                 told = tuple(_told(response, faults[name]))
                 drawn.setdefault(heading, []).append(Curve(response, faults[name], anchor, figure, told))
     return drawn
+
+
+def _scale(responses: Iterable[ResponseRecord]) -> tuple[float, float]:
+    """Least and largest value that the curves of a metric show."""
+    shown = [value for response in responses for step in response.steps if step.counts
+             for value in (step.value, step.low, step.high) if value is not None]  # fmt: skip
+    return (min(shown), max(shown)) if shown else (0.0, 1.0)
 
 
 def _draw(found: ResponseRecord, one: ExaminedRecord, scale: tuple[float, float]) -> Markup:
@@ -262,7 +275,7 @@ def _seconds(amount: float) -> str:
     return f"{amount:.2g} s" if amount < 100 else f"{amount:.0f} s"
 
 
-def facts(one: ExaminedRecord) -> dict[str, str]:
+def facts(record: Validation, one: ExaminedRecord) -> dict[str, str]:
     """What is known about a metric besides its responses, by heading."""
     digits, unit = one.metric.digits, f" {one.metric.unit}" if one.metric.unit else ""
 
@@ -289,6 +302,8 @@ def facts(one: ExaminedRecord) -> dict[str, str]:
     if one.cost is not None:
         shared = f", of which {_seconds(one.cost.networks)} in shared networks" if one.cost.networks else ""
         said["1,000 outputs take"] = _cost(one) + shared
+    low, high = _scale(record.of(one.metric.name, one.judge).values())
+    said["the curves' scale"] = f"{value(low)} to {value(high)}{unit}"
     return said
 
 

@@ -221,11 +221,15 @@ def test_targets_are_spread_over_sessions_and_people() -> None:
     assert len(ladder.spread(faces, 100)) == 60
 
 
-def test_clips_give_their_first_frames() -> None:
+def test_clips_give_consecutive_frames_around_their_blinks() -> None:
     faces = contracts.toy_faces(identities=2, sessions=2, images=6, size=8)
-    clips = replace(faces, rows=faces.rows.assign(clip="c0"))
+    blink = np.where(faces.rows["frame"] == 4, 1.0, 0.0)
+    clips = replace(faces, rows=faces.rows.assign(clip="c0", blink=blink))
     chosen = clips.select(ladder.consecutive(clips, 12)).rows
-    assert chosen.groupby(["identity", "session"])["frame"].apply(list).tolist() == [[0, 1, 2]] * 4
+    assert chosen.groupby(["identity", "session"])["frame"].apply(list).tolist() == [[3, 4, 5]] * 4
+    unknown = replace(clips, rows=clips.rows.drop(columns="blink"))
+    first = unknown.select(ladder.consecutive(unknown, 12)).rows
+    assert first.groupby(["identity", "session"])["frame"].apply(list).tolist() == [[0, 1, 2]] * 4
 
 
 class TestCheckValidity:
