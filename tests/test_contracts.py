@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fsbench import contracts, registry
-from fsbench.errors import FsbenchError
+from fsbench.errors import FsbenchError, NotScorable
 from fsbench.interfaces import Batch, Context, MetricInfo, Source
 from fsbench.metrics.id_similarity import IdSimilarity
 from fsbench.registry import Registry, load_plugins
@@ -42,7 +42,14 @@ def test_swappers(name: str, context: Context) -> None:
 
 @pytest.mark.parametrize("name", registry.metrics.names())
 def test_metrics(name: str, context: Context) -> None:
-    contracts.check_metric(registry.metrics.build(name, context))
+    """Those whose files are not there are held to it by their own tests, with files that are made up."""
+    metric = registry.metrics.build(name, context)
+    try:
+        contracts.check_metric(metric)
+    except NotScorable as missing:
+        if "not installed" not in missing.message:
+            raise
+        pytest.skip(missing.message)
 
 
 @pytest.mark.parametrize("name", registry.embedders.names())

@@ -13,12 +13,13 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"__main__"},
     {"cli"},
-    {"contracts", "harness", "report"},
+    {"contracts"},
+    {"harness", "report"},
     {"faults"},
     {"metrics", "embedders", "observers", "datasets", "training"},
     {"faces", "weights"},
     {"environment"},
-    {"config", "stats", "results"},
+    {"config", "stats", "results", "validity"},
     {"images"},
     {"interfaces"},
     {"registry"},
@@ -26,8 +27,8 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"errors"},
 ]
 APART = {
-    "report": {"harness", "contracts"},
-    "harness": {"report", "contracts"},
+    "report": {"harness"},
+    "harness": {"report"},
     "metrics": {"datasets", "embedders", "observers"},
     "datasets": {"metrics", "embedders", "observers"},
     "embedders": {"metrics", "datasets", "observers"},
