@@ -20,6 +20,7 @@ from fsbench.report import (
     people,
     plots,
     ranking,
+    recursion,
     slices,
     tables,
     verdict,
@@ -92,6 +93,7 @@ def html(run: Run) -> str:
         groups=_groups(run),
         networks=[*run.result.judges, *run.result.observers, *run.result.metrics],
         judges=[_judge_view(run, record, order) for record in run.judges],
+        recursion=recursion.view(run, album, order),
         slices=slices.draw_all(run),
         balance=balance.bars(run),
     )

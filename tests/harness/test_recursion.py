@@ -125,7 +125,7 @@ def out(tmp_path: Path, fresh_context: Context) -> Path:
 
 
 def test_the_metric_and_the_harness_mean_the_same_passes() -> None:
-    assert (FIRST, LAST) == (recursion.PASSES[0], recursion.PASSES[-1])
+    assert (recursion.PASSES[0], recursion.PASSES[-1]) == (FIRST, LAST)
 
 
 def test_a_model_that_darkens_drifts_by_the_known_amount(out: Path) -> None:
@@ -252,7 +252,8 @@ def test_what_was_not_fed_back_is_nan_in_a_batch() -> None:
         for n, images in passes.cut(rows).items():
             shown = dict(zip(range(rows.start, rows.stop), images[:, 0, 0, 0].mul(255).tolist(), strict=True))
             known = {row: value for row, value in shown.items() if not np.isnan(value)}
-            there = {row: k + (100 if n == 50 else 0) for k, row in enumerate([2, 5, 6]) if rows.start <= row < rows.stop}
+            base = 100 if n == 50 else 0
+            there = {row: base + k for k, row in enumerate([2, 5, 6]) if rows.start <= row < rows.stop}
             assert known == pytest.approx(there)
 
 

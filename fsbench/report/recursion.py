@@ -1,0 +1,95 @@
+"""Outputs that were fed back as targets: curves over the number of passes, and what became of a few."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from fsbench.report.galleries import Album, Picture
+from fsbench.report.plots import GREY, WIDTH, colours, reference_line, render
+from fsbench.report.run import HEADLINE, Run
+from fsbench.results import ModelRecord, column, slug
+
+SHOWN = 2  # outputs per contestant in the filmstrips
+
+
+@dataclass(frozen=True)
+class Film:
+    """What became of some outputs of one model: the target, then one picture per number of passes."""
+
+    model: ModelRecord
+    strips: tuple[tuple[Picture, ...], ...]
+
+
+@dataclass(frozen=True)
+class Recursion:
+    """Figures, the first of them under the first judge that counts, and filmstrips."""
+
+    curves: tuple[Markup, ...]
+    films: tuple[Film, ...]
+    n_outputs: int  # per model, at most
+
+
+def view(run: Run, album: Album, order: Sequence[ModelRecord]) -> Recursion | None:
+    """Draw what was fed back; None where nothing of a contestant was."""
+    table = run.recursion
+    fed_back = set() if table.empty else set(table["model"])
+    shown = [model for model in order if model in run.contestants and model.name in fed_back]
+    if not shown:
+        return None
+    named = {column(HEADLINE, judge.name): f"{HEADLINE}, {judge.name}" for judge in run.judges}
+    named |= {"colour": "change of skin colour, Delta E", "sharpness": "sharpness, target's = 1"}
+    curves = tuple(_curves(run, order, key, label) for key, label in named.items()
+                   if key in table and table[key].notna().any())
+    films = tuple(_film(run, album, model) for model in shown)
+    return Recursion(curves, films, int(table.groupby("model")["row"].nunique().max()))
+
+
+def _curves(run: Run, order: Sequence[ModelRecord], key: str, label: str) -> Markup:
+    """Means over the outputs of each model against the number of passes, and the outputs of contestants one by one."""
+    table, colour = run.recursion, colours(run)
+    passes = sorted(table["n"].unique())
+
+    def draw(axes: Axes) -> None:
+        for model in order:
+            values = table[table["model"] == model.name].pivot_table(index="n", columns="row", values=key)
+            if values.empty:
+                continue
+            if model in run.contestants:
+                axes.plot(values.index, values, color=colour[model.name], linewidth=0.6, alpha=0.3)
+                axes.plot(values.index, values.mean(axis=1), "o-", color=colour[model.name], linewidth=2, markersize=4)
+            elif style := reference_line(model):
+                axes.plot(values.index, values.mean(axis=1), color=GREY, linewidth=1.1, linestyle=style)
+        axes.set_xscale("log")
+        axes.set_xticks(passes, [str(n) for n in passes])
+        axes.minorticks_off()
+        axes.locator_params(axis="y", nbins=5)
+        axes.set_xlabel("passes")
+        axes.set_ylabel(label)
+
+    return render(draw, (WIDTH, 2.7), f"{label} against the number of passes, by model")
+
+
+def _film(run: Run, album: Album, model: ModelRecord) -> Film:
+    """Filmstrips of outputs that are evenly chosen among those that were fed back."""
+    samples = run.of(model.name)
+    table = run.recursion[run.recursion["model"] == model.name]
+    rows, passes = np.sort(table["row"].unique()), sorted(table["n"].unique())
+    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, SHOWN).round().astype(int))]
+    strips = []
+    for row in chosen:
+        sample = samples.iloc[row]
+        pair = f"{sample['source']} into {sample['identity']}"
+        _, _, _, *image = PurePosixPath(str(sample["output"])).parts  # outputs/MODEL/SOURCE/ID.png
+        pictures = [album.picture("target", Path("inputs", "target", *image), f"target: {sample['identity']}")]
+        for n in passes:
+            path = Path("recursion", slug(model.name), str(row), f"{n}.png")
+            title = f"{n} pass{'' if n == 1 else 'es'}"
+            pictures.append(album.picture(title, path, f"{model.name}, {pair}, after {title}"))
+        strips.append(tuple(pictures))
+    return Film(model, tuple(strips))
