@@ -23,6 +23,9 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import SPLITS, Context, DatasetInfo, Faces, Split, Truth
 from fsbench.store import Arrays, fingerprint
 
+ROWS = 2
+"""Raised whenever rows tell something else of the same images; 2 corrected the gaze, which was said too large."""
+
 _RANGES = {"people": (2, 500), "sessions": (2, 99), "images": (1, 1000), "gallery": (0, 500), "size": (32, 1024),
            "seed": (0, 2000)}
 
@@ -56,8 +59,9 @@ class Synthetic:
 
     @property
     def info(self) -> DatasetInfo:
-        """Facts about the data set; the revision covers the head model, the renderer and all parameters."""
-        recipe = {"plan": vars(self._plan), "people": SEEDS, "asset": asset_sha256(), "renderer": VERSION}
+        """Facts about the data set; the revision covers head model, renderer, parameters and what rows tell."""
+        recipe = {"plan": vars(self._plan), "people": SEEDS, "asset": asset_sha256(), "renderer": VERSION,
+                  "rows": ROWS}
         return DatasetInfo(
             name="synthetic", revision=fingerprint(recipe), size=self._plan.size,
             description=f"{self._plan.people} parametric people to swap among and {self._plan.gallery} others",
