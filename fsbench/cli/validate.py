@@ -40,7 +40,7 @@ def validate(
         typer.Option(
             "--budget",
             "-b",
-            help="Outputs of each condition: smoke (16), short (32; everything in under 20 minutes on two cores), "
+            help="Outputs of each condition: smoke (16), short (30; everything in under 20 minutes on two cores), "
             "full (200; hours).",
         ),
     ] = "short",
@@ -101,29 +101,29 @@ def validate(
 
 
 def _print(found: Validation) -> None:
-    """A row per metric, a column per fault: the same marks as on the page."""
+    """A row per metric, a column per fault: the same marks as on the page, without numbers where there is no room."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
     from rich.text import Text
 
-    from fsbench.report.validity import MARKS, cell, columns
+    from fsbench.report.validity import MARKS, cell, columns, won
 
     console = Console(highlight=False, soft_wrap=True)
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
-    faults = columns(found)
+    faults, rows = columns(found), {one.key: found.of(one.metric.name, one.judge) for one in found.metrics}
+    roomy = max(map(len, rows), default=0) + sum(len(fault.name) + 2 for fault in faults) <= console.width
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2 if roomy else 1, 0, 0))
+    table.add_column("", vertical="bottom", no_wrap=True)
     for fault in faults:
-        table.add_column(Text(fault.name), justify="right")
-    for metric in found.metrics:
-        responses = found.of(metric.metric.name, metric.judge)
-        cells = (cell(responses[fault.name]) for fault in faults)
-        table.add_row(Text(metric.key), *(Text(text, style=MARKS[verdict].style) for verdict, text in cells))
+        table.add_column(Text(fault.name if roomy else "\n".join(fault.name)), justify="right", vertical="bottom")
+    for key, responses in rows.items():
+        cells = [cell(responses[fault.name]) for fault in faults]
+        table.add_row(Text(key), *(Text(text if roomy else MARKS[verdict].sign, style=MARKS[verdict].style)
+                                   for verdict, text in cells))  # fmt: skip
     console.print(table)
     console.print("  ".join(f"{mark.sign} {mark.title}" for mark in MARKS.values()), style="dim")
-    for one in found.metrics:
-        if one.won_by:
-            console.print(escape(f"{one.key}: no better for the exact swap than for {' and '.join(one.won_by)}"))
+    for copy, names in won(found).items():
+        console.print(escape(f"{copy} is at least as good as the exact swap for {', '.join(names)}"))
     for missing in found.unexamined:
         console.print(f"[yellow]![/yellow] {escape(missing.metric)} was not examined: {escape(missing.reason)}")
     for warning in found.warnings:

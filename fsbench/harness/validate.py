@@ -46,8 +46,8 @@ class Budget:
 BUDGETS = {
     # Sixty strangers are enough for the threshold of a false-accept rate of 0.1 %.
     "smoke": Budget("synthetic(people=4,sessions=9,images=2,gallery=20)", 16, 32, 100),
-    "short": Budget("synthetic(people=4,sessions=18,images=2,gallery=60)", 32, 48, 200),
-    "full": Budget("synthetic(people=4,sessions=22,images=20,gallery=60)", 200, 192, 400),
+    "short": Budget("synthetic(people=6,sessions=11,images=2,gallery=60)", 30, 48, 200),
+    "full": Budget("synthetic(people=6,sessions=22,images=20,gallery=60)", 200, 192, 400),
 }
 
 

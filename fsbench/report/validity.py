@@ -120,10 +120,16 @@ def matrix(record: Validation, *, linked: bool = True) -> Markup:
         linked=linked,
         slug=slug,
         reliability=_reliability,
-        won={copy: [one.key for one in record.metrics if copy in one.won_by]
-             for copy in sorted({copy for one in record.metrics for copy in one.won_by})},
+        won=won(record),
     )  # fmt: skip
     return Markup(rendered)
+
+
+def won(record: Validation) -> dict[str, list[str]]:
+    """Names of the metrics whose value is at least as good for an answer that takes no work, by that answer."""
+    copies = dict.fromkeys(copy for one in record.metrics for copy in one.won_by)
+    return {copy: list(dict.fromkeys(one.metric.name for one in record.metrics if copy in one.won_by))
+            for copy in sorted(copies)}  # fmt: skip
 
 
 def columns(record: Validation) -> list[FaultRecord]:
