@@ -269,7 +269,10 @@ def check_validity(
     name = type(metric).__name__
     chosen = faults or [fault.name for fault in FAULTS.values() if fault.aspect in metric.info.measures]
     assert chosen, "info.measures names nothing that there is a fault of"
-    found = examine({name: metric}, chosen, [judge], context or make_context("cpu"), dataset=dataset, budget=budget)
+    try:
+        found = examine({name: metric}, chosen, [judge], context or make_context("cpu"), dataset=dataset, budget=budget)
+    except NotScorable as why:
+        raise AssertionError(why.message) from why
     for missing in found.unexamined:
         raise AssertionError(f"{name} cannot be examined: {missing.reason}")
     for response in found.responses:

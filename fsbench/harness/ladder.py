@@ -90,8 +90,12 @@ class Setting:
         rows = self.bench.pairs.rows
         return (rows["identity"] + "/" + rows["session"]).to_numpy(str)
 
+    def perfect(self) -> ImageSet:
+        """The exact swaps of all pairs, in their order."""
+        return ImageSet(np.concatenate([scene.exact.pixels for scene in self.scenes]))
+
     def outputs(self, fault: Fault, strength: float) -> ImageSet:
-        """Outputs of all pairs, in their order; at strength 0 the exact swaps."""
+        """The same with a fault; raises FsbenchError for one that this split cannot show."""
         return ImageSet(np.concatenate([fault.apply(scene, strength).pixels for scene in self.scenes]))
 
     def look(self, outputs: ImageSet) -> Seen:

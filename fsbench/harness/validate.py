@@ -21,6 +21,7 @@ from fsbench.harness.judging import build_judges
 from fsbench.harness.ladder import Key, Rows, Setting, build_scorers, time_networks
 from fsbench.harness.observing import build_watchers
 from fsbench.harness.scoring import CONFIDENCE
+from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, Metric, MetricInfo, Split
 from fsbench.registry import metrics as shelf
 from fsbench.registry import parse_spec
@@ -34,7 +35,7 @@ COPIES = ("copy_target", "copy_source")
 
 
 @dataclass(frozen=True)
-class Budget:
+class Size:
     """How many outputs a condition has, and the data that has so many."""
 
     dataset: str
@@ -45,9 +46,9 @@ class Budget:
 
 BUDGETS = {
     # Sixty strangers are enough for the threshold of a false-accept rate of 0.1 %.
-    "smoke": Budget("synthetic(people=4,sessions=9,images=2,gallery=20)", 16, 32, 100),
-    "short": Budget("synthetic(people=6,sessions=11,images=2,gallery=60)", 30, 48, 200),
-    "full": Budget("synthetic(people=6,sessions=22,images=20,gallery=60)", 200, 192, 400),
+    "smoke": Size("synthetic(people=4,sessions=9,images=2,gallery=20)", 16, 32, 100),
+    "short": Size("synthetic(people=6,sessions=11,images=2,gallery=60)", 30, 48, 200),
+    "full": Size("synthetic(people=6,sessions=22,images=20,gallery=60)", 200, 192, 400),
 }
 
 
@@ -93,7 +94,10 @@ def examine(
     command: str = "",
     missing: Mapping[str, str] | None = None,
 ) -> validity.Validation:
-    """Examine metrics by name; `missing` are others that could not be made, and why."""
+    """Examine metrics by name; `missing` are others that could not be made, and why.
+
+    Raises NotScorable where none is left to be examined, and UsageError for what does not exist.
+    """
     began = time.monotonic()
     if budget not in BUDGETS:
         raise UnknownName("budget", budget, BUDGETS)
@@ -101,6 +105,8 @@ def examine(
     watchers, unwatched = build_watchers(scorers.values(), observers, context)
     reasons = {**(missing or {}), **_unfit(scorers, unwatched)}
     scorers = {name: metric for name, metric in scorers.items() if name not in reasons}
+    if not scorers:
+        raise NotScorable("; ".join(f"{name} cannot be examined: {why}" for name, why in reasons.items()))
     asked = judges if any("judge" in metric.info.needs for metric in scorers.values()) else ()
     plan = Plan(dataset=dataset or size.dataset, models=(), metrics=tuple(scorers), judges=tuple(asked),
                 observers=tuple(observers), seed=seed, resamples=size.resamples)  # fmt: skip
@@ -211,26 +217,31 @@ class _Examination:
         for split, setting in self.settings.items():
             for scene in setting.scenes:
                 draw_ahead(scene, [fault for fault in self.faults if _split(fault) == split])
-        perfect = {split: self._rows(one, self.faults[0], 0) for split, one in self.settings.items()}
+        perfect = {split: self._rows(one, one.perfect()) for split, one in self.settings.items()}
         self._facts(perfect[self.home.split])
         for fault in self.faults:
             setting = self.settings[_split(fault)]
-            ladder = [perfect[setting.split]] + [self._rows(setting, fault, strength) for strength in fault.strengths]
+            ladder = [perfect[setting.split], *self._climb(setting, fault)]
             for key, subject in self._subjects.items():
                 self._compare(key, subject, setting, fault, [rows[key] for rows in ladder])
 
-    def _rows(self, setting: Setting, fault: Fault, strength: float) -> Rows:
-        rows, _ = setting.rows(setting.look(setting.outputs(fault, strength)))
+    def _climb(self, setting: Setting, fault: Fault) -> Iterator[Rows]:
+        for strength in fault.strengths:
+            yield self._rows(setting, setting.outputs(fault, strength), {fault.name: strength})
+
+    def _rows(self, setting: Setting, outputs: ImageSet, told: Mapping[str, float] | None = None) -> Rows:
+        rows, _ = setting.rows(setting.look(outputs))
         self._done += 1
-        self._progress(self._done, self._total, {fault.name: strength} if strength else {})
+        self._progress(self._done, self._total, told or {})
         return rows
 
     def _facts(self, perfect: Rows) -> None:
         """What needs no ladder: cost, and the values of answers that take no work."""
-        outputs = self.home.outputs(self.faults[0], 0)
+        outputs = self.home.perfect()
         self.networks = time_networks(self.home, outputs)
         _, seconds = self.home.rows(self.home.look(outputs))  # once more: what had to be loaded is loaded now
-        copies = {name: self._rows(self.home, FAULTS[name], FAULTS[name].strengths[-1]) for name in COPIES}
+        made = {name: self.home.outputs(FAULTS[name], FAULTS[name].strengths[-1]) for name in COPIES}
+        copies = {name: self._rows(self.home, copy) for name, copy in made.items()}
         everything = np.arange(len(outputs))
         for key in perfect:
             subject = self._subjects[key] = _Subject()

@@ -19,7 +19,7 @@ from fsbench.validity import Validation
 
 TINY = "synthetic(people=2,sessions=9,images=2,gallery=0,size=48)"
 FACTS = MetricInfo(unit="levels", direction="lower", bounds=(0.0, 255.0), needs=("truth",), no_face="scored",
-                   reference="closed form", group="truth", measures=("detail",))  # fmt: skip
+                   reference="closed form", group="truth", measures=("detail", "geometry"))  # fmt: skip
 
 
 class Distance:
@@ -211,6 +211,22 @@ def test_a_data_set_that_cannot_be_drawn(context: Context, tmp_path) -> None:
             write_png(tmp_path / person / session / "0.png", np.zeros((64, 64, 3), np.uint8))
     with pytest.raises(UsageError, match="known faults"):
         validate(["gt_psnr"], ["blur"], [], context, dataset=f"folder:{tmp_path}")
+
+
+def test_nothing_is_drawn_where_no_metric_can_be_examined(fresh_context: Context) -> None:
+    with pytest.raises(NotScorable, match="fed cannot be examined: it needs outputs that were fed back"):
+        examine({"fed": Fed()}, ["blur"], [], fresh_context)
+    assert not (fresh_context.store.root / "synthetic").exists()
+
+
+def test_a_fault_of_clips_and_one_of_stills(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fsbench.datasets.synthetic.plan.CLIP_FRAMES", 4)  # of people whom no other test draws
+    data = TINY.replace("size", "seed=9,size")
+    found = examine({"distance": Distance()}, ["jitter", "noise"], [], context, dataset=data, budget="smoke")
+    assert {fault.name: fault.split for fault in found.faults} == {"noise": "test", "jitter": "clips"}
+    assert (found.n_outputs, found.n_sessions) == ({"test": 8, "clips": 16}, {"test": 8, "clips": 4})
+    assert found.of("distance")["jitter"].expected == "either"
+    assert found.of("distance")["jitter"].direction == 1
 
 
 def test_targets_are_spread_over_sessions_and_people() -> None:
