@@ -1,0 +1,139 @@
+"""MediaPipe's Face Landmarker: a mesh of landmarks, expression, pose and gaze."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fsbench.errors import FsbenchError, WeightsError
+from fsbench.images import resize, to_bytes
+from fsbench.interfaces import Context, ObserverInfo
+from fsbench.observers._gaze import gaze
+from fsbench.registry import observers
+from fsbench.weights import find, own, useless
+
+if TYPE_CHECKING:
+    from mediapipe.tasks.python.vision import FaceLandmarker
+
+SIDE = 256
+"""Pixels, to which smaller crops are enlarged."""
+
+SHAPES = {"landmarks": (478, 3), "rotation": (3, 3), "blendshapes": (52,), "gaze": (2,)}
+
+
+@observers.register("face_mesh")
+class FaceMesh:
+    """MediaPipe Face Landmarker: 478 landmarks, 52 blendshape coefficients, the head's rotation and the gaze.
+
+    "landmarks" (N, 478, 3) pixels of the crop, y down, z in the same scale and away from the camera; "rotation"
+    (N, 3, 3) from the head to the image, x to the image's right, y up, z towards the camera, the rotation nearest to
+    MediaPipe's facial transformation matrix; "blendshapes" (N, 52) from 0 to 1 in MediaPipe's order, "_neutral" first;
+    "gaze" (N, 2) degrees to the image's right and up, relative to the head (`fsbench.observers._gaze`). It finds the
+    face itself, one an image, so that the detector's landmarks are not looked at; NaN where it finds none.
+
+    Crops of less than 256 pixels are enlarged to that (bicubic). On 400 synthetic images of 100 people (seed 7) this
+    takes the error of eye and mouth corners from 4.6 to 3.7 % of the distance between the outer corners of the eyes at
+    64 pixels, and from 3.5 to 3.3 % at 128; 398 and 399 of the faces are found, where without it all are. 512 pixels,
+    and borders of a quarter or a half around the crop (repeated, mirrored or grey), change the error by less than
+    0.1 %. Of 306 photographs of LFW, 305 faces are found at 64 pixels and all at 128, with and without.
+
+    Needs the package mediapipe, and libEGL and libGLESv2 where it runs on Linux. Raises FsbenchError without them.
+    Lugaresi et al., "MediaPipe: A Framework for Building Perception Pipelines", arXiv 1906.08172, 2019.
+    """
+
+    def __init__(self, *, context: Context) -> None:
+        folder = context.store.root / "weights"
+        file = own(Path(context.path), "face_landmarker") if context.path else find("face_landmarker", folder)
+        self._path = file.path
+        with _opened(self._path):                        # whatever is missing is told before the work starts
+            pass
+        self.info = ObserverInfo((file,), f"MediaPipe Face Landmarker, crops enlarged to {SIDE} pixels, on the CPU")
+
+    def observe(self, crops: Tensor, landmarks: Tensor) -> Mapping[str, Tensor]:
+        """(N, 3, S, S) crops -> "landmarks", "rotation", "blendshapes" and "gaze", NaN where no face is found."""
+        side = max(SIDE, crops.shape[-1])
+        told = {name: np.full((len(crops), *shape), np.nan, np.float32) for name, shape in SHAPES.items()}
+        with _opened(self._path) as landmarker:
+            for i in range(len(crops)):
+                crop = crops[i : i + 1].float().cpu()
+                pixels = to_bytes(crop if side == crops.shape[-1] else resize(crop, side))[0]
+                for name, array in _look(landmarker, np.ascontiguousarray(pixels), crops.shape[-1]).items():
+                    told[name][i] = array
+        return {name: torch.from_numpy(array) for name, array in told.items()}
+
+
+def _look(landmarker: FaceLandmarker, pixels: np.ndarray, size: int) -> dict[str, np.ndarray]:
+    """(side, side, 3) uint8 -> arrays by name in pixels of a crop of `size`; none where there is no face."""
+    import mediapipe
+
+    seen = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels))
+    if not seen.face_landmarks:
+        return {}
+    points = np.array([(point.x, point.y, point.z) for point in seen.face_landmarks[0]]) * size
+    u, _, v = np.linalg.svd(np.asarray(seen.facial_transformation_matrixes[0])[:3, :3])
+    rotation = u @ np.diag([1, 1, np.linalg.det(u @ v)]) @ v
+    scores = np.array([category.score for category in seen.face_blendshapes[0]])
+    return {"landmarks": points, "rotation": rotation, "blendshapes": scores, "gaze": gaze(points, rotation)}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[FaceLandmarker]:
+    """Open the landmarker; closed here, for its destructor fails when Python ends."""
+    try:
+        from mediapipe.tasks.python import BaseOptions, vision
+    except ImportError as error:
+        raise FsbenchError("face_mesh needs the package mediapipe, which cannot be imported here: "
+                           f"{_first_line(error)}", "pip install 'fsbench[mediapipe]'") from error
+    options = vision.FaceLandmarkerOptions(
+        base_options=BaseOptions(model_asset_buffer=path.read_bytes()),
+        output_face_blendshapes=True,
+        output_facial_transformation_matrixes=True,
+    )
+    with _silence():
+        landmarker = _create(vision.FaceLandmarker, options, path)
+    try:
+        yield landmarker
+    finally:
+        landmarker.close()
+
+
+def _create(kind: Any, options: Any, path: Path) -> FaceLandmarker:
+    import mediapipe
+
+    try:
+        landmarker: FaceLandmarker = kind.create_from_options(options)
+        blank = np.zeros((SIDE, SIDE, 3), np.uint8)      # its threads warn when they are first used
+        landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=blank))
+    except OSError as error:                             # a shared library is not there
+        raise FsbenchError(f"mediapipe lacks a library of the system: {_first_line(error)}",
+                           "on Debian or Ubuntu: apt-get install libegl1 libgles2") from error
+    except (RuntimeError, ValueError) as error:
+        raise WeightsError(f"{path} is damaged, or no Face Landmarker: {_first_line(error)}",
+                           useless(path)) from error
+    return landmarker
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Drop what is written to the process's standard error: MediaPipe's native code has no switch for its warnings."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
