@@ -194,7 +194,7 @@ class _Subject:
     responses: dict[str, Response] = field(default_factory=dict)  # by fault
     reasons: dict[str, str] = field(default_factory=dict)  # of faults without a response
     halves: list[np.ndarray] = field(default_factory=list)  # (splits, 2) values of each condition of the home setting
-    copies: dict[str, float | None] = field(default_factory=dict)
+    copies: dict[str, float | None] = field(default_factory=dict)  # "" is the exact swap
     seconds: float = 0.0  # per output
     parts: tuple[validity.PartRecord, ...] = ()
     parts_of: str = ""
@@ -291,8 +291,8 @@ class _Examination:
             if not len(drawn) or not np.isfinite(drawn).all():
                 continue
             parts.append(validity.PartRecord(n=size, value=float(drawn.mean())))
-            chance = 3 * float(drawn.std(ddof=1)) / math.sqrt(len(drawn))
-            if size == n // 4 and abs(parts[0].value - whole) > chance and whole:
+            least = max(3 * float(drawn.std(ddof=1)) / math.sqrt(len(drawn)), 0.01 * abs(whole))
+            if size == n // 4 and abs(parts[0].value - whole) > least and whole:
                 subject.bias = (parts[0].value - whole) / abs(whole)
         if math.isfinite(whole):
             subject.parts = (*parts, validity.PartRecord(n=n, value=whole))
@@ -337,12 +337,12 @@ class _Examination:
 
     def examined(self) -> Iterator[validity.ExaminedRecord]:
         """What is known about each metric that has a value."""
-        errors = {} if not self._subjects else estimator_errors(self.home.bench)
+        errors = estimator_errors(self.home.bench)
         for key, subject in self._subjects.items():
             if not subject.responses:
                 continue
             metric = self.scorers[key[0]]
-            perfect = subject.copies.pop("")
+            perfect, copies = subject.copies[""], {name: subject.copies[name] for name in COPIES}
             here = [name for name in subject.responses if self.settings[_split(FAULTS[name])] is self.home]
             first = self._steps(key[0], subject.responses[here[0]])[0] if here else None
             n = len(self.home.sessions)
@@ -353,8 +353,8 @@ class _Examination:
                 perfect=perfect,
                 perfect_low=first.low if first else None,
                 perfect_high=first.high if first else None,
-                trivial=subject.copies,
-                won_by=tuple(_winners(metric.info, perfect, subject.copies)),
+                trivial=copies,
+                won_by=tuple(_winners(metric.info, perfect, copies)),
                 full_scale=self._full_scale(key, subject),
                 reliability=reliability(np.array(subject.halves)) if subject.halves else None,
                 parts=subject.parts,
