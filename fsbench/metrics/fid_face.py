@@ -16,10 +16,10 @@ from fsbench.registry import metrics
 class FidFace(Fid):
     """Fréchet distance between a judge's vectors of outputs and of targets; 0 for outputs that are their targets.
 
-    A recogniser sees people before all else, and the reference is the targets, who are other people: a perfect swap is
-    not at 0, and copying the target wins. It compares models on the same pairs (does the set of faces look like faces
-    to that network?), beside the value of `exact`, where that is known. Vectors have unit length, so that values are
-    far below those of `fid`, on a scale of the judge's own.
+    Do the outputs, all together, look like faces to a recogniser? It does not tell whether they show the right people:
+    the reference is the targets, who are other people, so that a perfect swap is not at 0, identity that leaks from the
+    target makes it *smaller*, and copying the target wins. Read it beside the value of `exact`, where that is known.
+    Vectors have unit length, so that values are far below those of `fid`, on a scale of the judge's own.
     """
 
     info = replace(
@@ -27,7 +27,7 @@ class FidFace(Fid):
         needs=("judge",),
         no_face="not scored, and counted",
         reference="Heusel et al., NeurIPS 2017, section 4, on the judge's unit vectors",
-        measures=("identity", "diversity"),
+        measures=("detail", "diversity"),
         observer="",
         cautions=FEW_FOR_FRECHET,
         digits=4,

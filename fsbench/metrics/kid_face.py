@@ -16,8 +16,9 @@ from fsbench.registry import metrics
 class KidFace(Kid):
     """Kernel distance between a judge's vectors of outputs and of targets, in thousandths; 0 is no difference.
 
-    The statistic of `kid`. A recogniser sees people, and the targets are other people: a perfect swap is not at 0, and
-    copying the target wins; read it beside `exact`. On unit vectors x.y / D is small and the kernel nearly linear, so
+    The statistic of `kid`: do the outputs, all together, look like faces to a recogniser? It does not tell whether they
+    show the right people: where the same people are sources and targets, swapping all faces or none gives the same set
+    of people, and identity that leaks from the target does not move it. Read it beside `exact`. On unit vectors x.y / D is small and the kernel nearly linear, so
     that it tells the means apart and little more: `mmd` sees the rest.
     """
 
@@ -26,7 +27,7 @@ class KidFace(Kid):
         needs=("judge",),
         no_face="not scored, and counted",
         reference="Bińkowski et al., ICLR 2018, section 4, on the judge's unit vectors",
-        measures=("identity",),
+        measures=("detail",),
         observer="",
         digits=3,
     )

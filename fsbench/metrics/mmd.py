@@ -21,8 +21,9 @@ class Mmd:
 
     MMD^2 as in CMMD, on the judge instead of CLIP, and unbiased: it may be negative. `mmd(sigma=10)` has the published
     bandwidth; on unit vectors, which are never more than 2 apart, that kernel is nearly linear and sees the means only.
-    The default of 1 sees spread and shape as well. The reference is the targets, who are other people: a perfect swap
-    is not at 0, and copying the target wins; read it beside `exact`. Pairs that share a target image are left out.
+    The default of 1 sees spread and shape as well. Like `kid_face` it tells whether the set of outputs looks like faces
+    to that network, not whether they show the right people; read it beside `exact`. Pairs that share a target image are
+    left out.
     """
 
     def __init__(self, *, sigma: float = 1.0) -> None:
@@ -36,7 +37,7 @@ class Mmd:
             no_face="not scored, and counted",
             reference="Jayasumana et al., Rethinking FID, CVPR 2024, section 4; unbiased as in Gretton et al., "
             "JMLR 13, 2012, Lemma 6",
-            measures=("identity", "diversity"),
+            measures=("detail", "diversity"),
             observer="",
         )
 
