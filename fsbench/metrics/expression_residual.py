@@ -22,9 +22,9 @@ class ExpressionResidual:
     square of the five distances that remain, over the distance between the target's eyes; mean over outputs. There
     wherever faces are found, and blind to eyes and brows.
 
-    It sees the shape of a face, and a change of yaw, as much as an expression: between the two synthetic people to
-    swap exact swaps are at 5.5, two images of one person with unrelated poses and expressions at 12.2.
-    Compare with `exact`, not with 0.
+    It sees the shape of a face, and a change of yaw, as much as an expression: exact swaps are at 5.1 between 60 pairs
+    of synthetic people of seed 7, and at 5.5 between the two people to swap; two images of one person with unrelated
+    poses and expressions are at 11.3 and 12.2. Compare with `exact`, not with 0.
     """
 
     info = MetricInfo(

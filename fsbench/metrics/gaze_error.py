@@ -18,8 +18,8 @@ class GazeError:
     By the irises of MediaPipe's mesh (`fsbench.observers.face_mesh`). The estimate is 4.3 degrees off on synthetic
     crops of 128 pixels, where an iris moves by a tenth of a pixel for each degree, and it does not know up from down.
     Between the two synthetic people to swap exact swaps are at 5.5; drawn with the eyes 6 and 12 degrees aside, at 8.6
-    and 13.5; two images of one person with unrelated gazes at 6.4. Compare with `exact`, not with 0. Outputs in which
-    no face is found are not scored and are counted.
+    and 13.5; two images of one person with unrelated gazes at 6.4. Between 60 pairs of people of seed 7 exact swaps are
+    at 4.3. Compare with `exact`, not with 0. Outputs in which no face is found are not scored and are counted.
     """
 
     info = MetricInfo(

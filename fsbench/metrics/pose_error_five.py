@@ -16,9 +16,9 @@ class PoseErrorFive:
     """Mean angle between the head poses of output and target by the detector's five landmarks, in degrees.
 
     As `pose_error`, but there without any further network, and coarser: pitch is little better than a guess from five
-    points, since it is told by the nose, and noses differ. Between the two synthetic people to swap the exact swaps are
-    at 11.5, and two images of one person with unrelated poses at 26. Outputs in which no face was found are not scored
-    and are counted.
+    points, since it is told by the nose, and noses differ. Between 60 pairs of synthetic people of seed 7 exact swaps
+    are at 9.6, between the two people to swap at 11.5, and two images of one person with unrelated poses at 26. Outputs
+    in which no face was found are not scored and are counted.
     """
 
     info = MetricInfo(
