@@ -124,6 +124,7 @@ def _toy_observation(target: Faces, random: torch.Generator) -> Observation:
         "rotation": torch.linalg.qr(torch.eye(3) + 0.1 * torch.randn(2 * n, 3, 3, generator=random)).Q,
         "blendshapes": torch.rand(2 * n, 52, generator=random),
         "gaze": 10 * torch.randn(2 * n, 2, generator=random),
+        "openings": 10 * torch.rand(2 * n, 3, generator=random),
     }
     for array in told.values():
         array[n - 1] = torch.nan
