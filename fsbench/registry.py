@@ -75,6 +75,7 @@ BUILT_IN = (
     "fsbench.metrics.kid_face",
     "fsbench.metrics.lpips",
     "fsbench.metrics.mmd",
+    "fsbench.metrics.opening_error",
     "fsbench.metrics.pose_error",
     "fsbench.metrics.pose_error_five",
     "fsbench.metrics.precision",

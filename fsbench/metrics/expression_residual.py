@@ -25,7 +25,7 @@ class ExpressionResidual:
     It sees the shape of a face, and a change of yaw, as much as an expression: exact swaps are at 5.1 between 60 pairs
     of synthetic people of seed 7, and at 5.5 between the two people to swap; two images of one person with unrelated
     poses and expressions are at 11.3 and 12.2. An expression that is lost altogether adds 0.6 and 0.9 alone, which does
-    not show in a few dozen outputs; `expression_error` grows by 125 and 58 %. Compare with `exact`, not with 0.
+    not show in a few dozen outputs; `opening_error` grows by 125 and 58 %. Compare with `exact`, not with 0.
     """
 
     info = MetricInfo(

@@ -18,8 +18,8 @@ class KidFace(Kid):
 
     The statistic of `kid`: do the outputs, all together, look like faces to a recogniser? It does not tell whether they
     show the right people: where the same people are sources and targets, swapping all faces or none gives the same set
-    of people, and identity that leaks from the target does not move it. Read it beside `exact`. On unit vectors x.y / D is small and the kernel nearly linear, so
-    that it tells the means apart and little more: `mmd` sees the rest.
+    of people, and identity that leaks from the target does not move it. Read it beside `exact`. On unit vectors x.y / D
+    is small and the kernel nearly linear, so that it tells the means apart and little more: `mmd` sees the rest.
     """
 
     info = replace(

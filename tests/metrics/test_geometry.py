@@ -17,21 +17,22 @@ from fsbench.errors import NotScorable
 from fsbench.interfaces import Batch, Metric, Observation
 from fsbench.metrics._blendshapes import BLENDSHAPES
 from fsbench.metrics._rotation import angle_between, angle_between_gazes, rotations
-from fsbench.metrics.expression_error import ExpressionError
+from fsbench.metrics.expression_error import COMPARED, ExpressionError
 from fsbench.metrics.expression_residual import ExpressionResidual, residual
 from fsbench.metrics.gaze_error import GazeError
 from fsbench.metrics.gt_expression_error import GtExpressionError
 from fsbench.metrics.gt_gaze_error import GtGazeError
 from fsbench.metrics.gt_pose_error import TILT, GtPoseError
 from fsbench.metrics.gt_pose_error_five import GtPoseErrorFive
+from fsbench.metrics.opening_error import OpeningError
 from fsbench.metrics.pose_error import PoseError
 from fsbench.metrics.pose_error_five import PoseErrorFive
 
 N = 6
 BATCH = contracts.toy_batch(N)
 ARRAYS = {PoseError: "rotation", PoseErrorFive: "rotation", GtPoseError: "rotation", GtPoseErrorFive: "rotation",
-          ExpressionError: "openings", GtExpressionError: "blendshapes", ExpressionResidual: "landmarks",
-          GazeError: "gaze", GtGazeError: "gaze"}
+          ExpressionError: "blendshapes", GtExpressionError: "blendshapes", ExpressionResidual: "landmarks",
+          GazeError: "gaze", GtGazeError: "gaze", OpeningError: "openings"}
 ALL = [kind() for kind in ARRAYS]
 TRUE = [metric for metric in ALL if metric.info.group == "truth"]
 COMPARING = [metric for metric in ALL if metric.info.group != "truth"]
@@ -122,10 +123,24 @@ def test_the_roll_of_the_truth_comes_from_the_target_alone() -> None:
 # ------------------------------------------------------------------------------------------------------ expression
 
 
-def test_expression_error_is_the_distance_of_the_openings() -> None:
+def test_expression_error_is_the_distance_over_mouth_jaw_and_blink() -> None:
+    target = {"blendshapes": torch.full((N, 52), 0.25)}
+    moved = target["blendshapes"].clone()
+    moved[:, BLENDSHAPES.index("jawOpen")] += 0.3
+    moved[:, BLENDSHAPES.index("eyeBlinkLeft")] += 0.4
+    for ignored in ("_neutral", "browInnerUp", "eyeLookInLeft", "eyeSquintLeft", "cheekPuff", "noseSneerLeft"):
+        moved[:, BLENDSHAPES.index(ignored)] = 1.0
+    assert len(BLENDSHAPES) == len(set(BLENDSHAPES)) == 52
+    assert len(COMPARED) == 29
+    assert ExpressionError().measure(told({"blendshapes": moved}, target)).tolist() == pytest.approx([0.5] * N)
+    opposite = told({"blendshapes": torch.ones(N, 52)}, {"blendshapes": torch.zeros(N, 52)})
+    assert ExpressionError().measure(opposite).tolist() == pytest.approx([ExpressionError.info.bounds[1]] * N)
+
+
+def test_opening_error_is_the_distance_of_the_openings() -> None:
     target = torch.full((N, 3), 10.0)
     moved = target + torch.tensor([3.0, 0.0, -4.0])
-    measured = ExpressionError().measure(told({"openings": moved}, {"openings": target}))
+    measured = OpeningError().measure(told({"openings": moved}, {"openings": target}))
     assert measured.tolist() == pytest.approx([5.0] * N)
 
 
