@@ -10,6 +10,7 @@ of shape; files of a newer schema are refused. Null for what could not be measur
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,8 @@ from fsbench.store import write_text
 
 SCHEMA = 1
 FILE_NAME = "validation.json"
+SHIPPED = Path(__file__).with_name("validity.json")
+"""The verdicts of this version, which every report tells: `fsbench validate --summary` wrote them."""
 
 Verdict = Literal["responds", "turns_back", "blind", "ignores", "leaks", "wrong_way", "unexamined"]
 """responds: worse with the fault, as it should, or may; turns_back: but more of it is better again; blind: should
@@ -151,6 +154,12 @@ class Validation(Record):
     def of(self, metric: str, judge: str | None = None) -> dict[str, ResponseRecord]:
         """Return what a metric does about each fault, by the fault's name."""
         return {one.fault: one for one in self.responses if (one.metric, one.judge) == (metric, judge)}
+
+
+@lru_cache(maxsize=1)
+def shipped() -> Validation | None:
+    """Return the validation that came with this version, without curves; None where there is none."""
+    return load(SHIPPED) if SHIPPED.is_file() else None
 
 
 def summary(found: Validation) -> Validation:

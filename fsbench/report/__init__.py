@@ -23,11 +23,13 @@ from fsbench.report import (
     recursion,
     slices,
     tables,
+    validity,
     verdict,
 )
 from fsbench.report.run import Run, read
 from fsbench.results import JudgeRecord, ModelRecord, slug
 from fsbench.store import write_text
+from fsbench.validity import shipped
 
 FILE_NAME = "report.html"
 
@@ -74,11 +76,11 @@ def html(run: Run) -> str:
         duration=tables.duration, decimals=tables.number, when=_when, coaches=tables.coaches, slug=slug
     )
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
-    table = tables.summary(run)
+    table, validation = tables.summary(run), shipped()
     order = tables.ordered(run)
     album = galleries.Album(run)
     return environment.get_template("page.html.j2").render(
-        style=page.text("style.css"),
+        style=page.text("style.css") + page.text("validity.css"),
         script=page.text("page.js") + (page.text("map.js") if len(run.maps) else ""),
         run=run,
         result=run.result,
@@ -91,6 +93,11 @@ def html(run: Run) -> str:
         comparisons=galleries.comparisons(run, album, order),
         galleries=galleries.galleries(run, album, order),
         groups=_groups(run),
+        validation=validation,
+        matrix=validity.matrix(validation, linked=False) if validation else None,
+        marks=validity.MARKS,
+        findings={metric.name: validity.for_metric(validation, metric.name) if validation else []
+                  for metric in run.result.metrics},
         networks=[*run.result.judges, *run.result.observers, *run.result.metrics],
         judges=[_judge_view(run, record, order) for record in run.judges],
         recursion=recursion.view(run, album, order),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fsbench.report.run import HEADLINE, NOTHING_SWAPPED, Column, Run, Scored
 from fsbench.results import ModelRecord, Value
 from fsbench.stats.ranking import CONTESTANTS
+from fsbench.validity import shipped
 
 TRIVIAL = (NOTHING_SWAPPED, "copy_source")
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -15,7 +16,7 @@ BETTER, WORSE, UNCLEAR = "better than", "worse than", "not distinguishable from"
 SUMMARISED = ("id_nearer_source", "id_retrieval", "id_verified", "id_target_verified", "id_equivalent_far")
 """What the summary tells of one judge, beside its headline metric; the rest stands in the judge's own tables."""
 
-SUMMARISED_ALONE = ("kid", "pose_error", "expression_error", "skin_colour", "gt_lpips", "gt_psnr", "gt_ssim")
+SUMMARISED_ALONE = ("kid", "pose_error", "opening_error", "skin_colour", "gt_lpips", "gt_psnr", "gt_ssim")
 """What it tells of metrics that ask no judge, where there are more of them than it has room for."""
 
 ROOM = 8
@@ -52,6 +53,7 @@ class Head:
     column: Column
     arrow: str
     trivial_winner: str  # a baseline that does no work and yet has the best value
+    won_by: tuple[str, ...]  # such answers that are no worse than the exact swap, where the truth is known
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,15 @@ class Table:
         for head in self.heads:
             if head.trivial_winner:
                 found.setdefault(head.trivial_winner, []).append(head.column)
+        return found
+
+    @property
+    def won(self) -> dict[str, list[Column]]:
+        """Columns by the answer that takes no work and is no worse than the exact swap, where the truth is known."""
+        found: dict[str, list[Column]] = {}
+        for head in self.heads:
+            for copy in head.won_by:
+                found.setdefault(copy, []).append(head.column)
         return found
 
     @property
@@ -201,7 +212,10 @@ def table(run: Run, columns: Sequence[Column]) -> Table:
 
     models = ordered(run)
     groups = ((title, tuple(row(model) for model in models if model.kind in kinds)) for title, kinds in GROUPS.items())
-    heads = tuple(Head(column, ARROWS[column.metric.direction], _trivial_winner(run, column)) for column in columns)
+    heads = tuple(
+        Head(column, ARROWS[column.metric.direction], _trivial_winner(run, column), _won_by(column))
+        for column in columns
+    )
     return Table(heads, tuple((title, rows) for title, rows in groups if rows), unscored)
 
 
@@ -250,6 +264,13 @@ def _clear_winner(run: Run, column: Column) -> str:
     entries = ranked(run, run.contestants, column)
     relations = {compare(entries[0].record, other.record, column) for other in entries[1:]}
     return entries[0].model.name if relations == {BETTER} else ""
+
+
+def _won_by(column: Column) -> tuple[str, ...]:
+    record = shipped()
+    known = [one for one in record.metrics if one.metric.name == column.metric.name] if record is not None else []
+    same = [one for one in known if one.judge == column.judge] or known[:1]
+    return tuple(copy for one in same for copy in one.won_by)
 
 
 def _trivial_winner(run: Run, column: Column) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,6 @@ from fsbench.store import write_text
 from fsbench.validity import ExaminedRecord, FaultRecord, ResponseRecord, Validation, Verdict
 
 FILE_NAME = "validation.html"
-SHIPPED = Path(__file__).with_name("validity.json")
-"""The verdicts that came with this version: `fsbench validate --summary` wrote them."""
 
 GROUPS = {"identity": "Identity", "realism": "Realism", "attributes": "Attributes", "truth": "Ground truth"}
 EXPECTED = {"respond": "Meant to respond to", "either": "May respond to", "ignore": "Meant to ignore"}
@@ -101,12 +98,6 @@ def html(record: Validation) -> str:
         weak=WEAK,
         strong=STRONG,
     )
-
-
-@lru_cache(maxsize=1)
-def shipped() -> Validation | None:
-    """The validation that came with this version, without curves; None where there is none."""
-    return validity.load(SHIPPED) if SHIPPED.is_file() else None
 
 
 def matrix(record: Validation, *, linked: bool = True) -> Markup:

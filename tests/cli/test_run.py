@@ -53,7 +53,7 @@ def test_every_value_has_counts_and_an_interval_around_it(out: Path) -> None:
     told = json.loads((out / "result.json").read_text())["metrics"]
     assert {metric["name"] for metric in told} == set(metrics.names())
     intervals = {metric["name"]: metric["interval"] for metric in told}
-    excuses = ("not installed", "impostor", "answers that it is shown", "2048 are needed")  # ten people make no threshold
+    excuses = ("not installed", "impostor", "answers that it is shown", "2048 are needed")  # ten people: no threshold
     for (model, metric), value in values(out).items():
         assert 0 <= value["n_scored"] <= value["n_total"] == 6 * 2
         if value["value"] is None:  # what a model makes after a few steps may have no face
