@@ -9,16 +9,14 @@ from fsbench import environment, results
 from fsbench.config import Plan, parse_budget
 from fsbench.errors import UsageError
 from fsbench.harness import records, recursion
-from fsbench.harness.bench import assess, conclude, prepare
+from fsbench.harness.bench import Panel, assess, conclude, prepare
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.gallery import gather
-from fsbench.harness.judging import build_judges
 from fsbench.harness.obtain import build, obtain, steps_or_seconds
 from fsbench.harness.pairs import make_pairs
 from fsbench.harness.scoring import Passes
 from fsbench.harness.swapping import swap_all
 from fsbench.interfaces import Context, Faces, Oracle, Split, Trainable
-from fsbench.registry import metrics
 
 
 def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: bool = False) -> results.RunResult:
@@ -28,7 +26,7 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
     after an interruption, or with another metric, only what is missing is computed.
     """
     started = time.monotonic()
-    oracles, judges = check(plan, context), build_judges(plan.judges, context)
+    oracles, panel = check(plan, context), Panel.of(plan, context)
     folder = RunFolder(out)
     folder.check(plan, resume)
     dataset = environment.build_dataset(plan.dataset, context)
@@ -37,7 +35,7 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
     if (strangers := gather(dataset, used["test"], plan.gallery, context)) is not None:
         used["gallery"] = strangers
     pairs = make_pairs(dataset, used["test"])
-    bench = prepare(plan, judges, pairs, used["test"], used.get("gallery"), context)
+    bench = prepare(plan, panel, pairs, used["test"], used.get("gallery"), context)
     folder.begin(plan)
     context.log(f"results go to {out}")
     folder.write_inputs(pairs)
@@ -48,7 +46,7 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
             used["train"] = dataset.faces("train")
         return used["train"]
 
-    families = {judge.name: judge.embedder.info.family for judge in judges}
+    families = {judge.name: judge.embedder.info.family for judge in panel.judges}
     done, fed_back = [], {}
     for pipeline in plan.pipelines():
         if pipeline.label in oracles and any(group.truth is None for group in pairs.groups):
@@ -80,8 +78,6 @@ def check(plan: Plan, context: Context) -> set[str]:
         parse_budget(plan.budget)
     if not plan.pipelines():
         raise UsageError("no model to run", "name one with --models; see: fsbench list models")
-    for name in plan.metrics:
-        metrics.build(name, context)
     oracles = set()
     for pipeline in plan.pipelines():
         built = build(pipeline, context)

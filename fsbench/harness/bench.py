@@ -17,7 +17,7 @@ from fsbench.config import Plan
 from fsbench.errors import NotScorable
 from fsbench.harness import maps, records, scoring
 from fsbench.harness.folder import RunFolder
-from fsbench.harness.judging import Judge, RealImages, Witness, find_landmarks
+from fsbench.harness.judging import Judge, RealImages, Witness, build_judges, find_landmarks
 from fsbench.harness.judging import Seen as Judged
 from fsbench.harness.observing import Watcher, build_watchers, observe, pick
 from fsbench.harness.pairs import Pairs
@@ -28,6 +28,30 @@ from fsbench.stats.ranking import ranking
 
 TOLD = 10
 """Look-alikes of each image that a run's files tell."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Who looks at images: judges, observers, and the metrics that ask them."""
+
+    judges: Sequence[Judge]
+    scorers: Mapping[str, Metric]
+    watchers: Mapping[str, Watcher]  # by observer
+    missing: Mapping[str, NotScorable]  # why an observer that a metric asks for is not there
+
+    @classmethod
+    def of(cls, plan: Plan, context: Context) -> Panel:
+        """Make them; raises FsbenchError for what does not exist.
+
+        Raises NotScorable where the plan names a metric whose observer cannot be made; metrics that it does not name
+        may go without.
+        """
+        judges = build_judges(plan.judges, context)
+        scorers = {name: metrics.build(name, context) for name in plan.metrics or metrics.names()}
+        watchers, missing = build_watchers(scorers.values(), plan.observers, context)
+        if plan.metrics and missing:
+            raise next(iter(missing.values()))
+        return cls(judges, scorers, watchers, missing)
 
 
 @dataclass(frozen=True)
@@ -67,23 +91,15 @@ class Assessed:
 
 
 def prepare(
-    plan: Plan, judges: Sequence[Judge], pairs: Pairs, test: Faces, gallery: Faces | None, context: Context
+    plan: Plan, panel: Panel, pairs: Pairs, test: Faces, gallery: Faces | None, context: Context
 ) -> Bench:
-    """Let every network look at the real images.
-
-    Raises NotScorable where the plan names a metric whose observer cannot be made; metrics that it does not name may go
-    without.
-    """
-    scorers = {name: metrics.build(name, context) for name in plan.metrics or metrics.names()}
-    watchers, missing = build_watchers(scorers.values(), plan.observers, context)
-    if plan.metrics and missing:
-        raise next(iter(missing.values()))
+    """Let every network look at the real images."""
     real = RealImages.look(test, gallery, context)
     title, crops, landmarks = real.parts[0]
-    told = {name: observe(one, crops, landmarks, title, context) for name, one in watchers.items()}
+    told = {name: observe(one, crops, landmarks, title, context) for name, one in panel.watchers.items()}
     targets = {name: pick(arrays, pairs.index) for name, arrays in told.items()}
-    witnesses = {judge.name: Witness.brief(judge, real, context) for judge in judges}
-    return Bench(plan, context, pairs, real, witnesses, watchers, targets, missing, scorers)
+    witnesses = {judge.name: Witness.brief(judge, real, context) for judge in panel.judges}
+    return Bench(plan, context, pairs, real, witnesses, panel.watchers, targets, panel.missing, panel.scorers)
 
 
 def look(

@@ -17,10 +17,8 @@ from fsbench.errors import FsbenchError, NotScorable, UsageError
 from fsbench.faces.detect import Detector
 from fsbench.faults import Fault, Scene
 from fsbench.harness import bench, scoring
-from fsbench.harness.bench import Bench, Seen
+from fsbench.harness.bench import Bench, Panel, Seen
 from fsbench.harness.gallery import gather
-from fsbench.harness.judging import Judge, RealImages, Witness
-from fsbench.harness.observing import Watcher, observe, pick
 from fsbench.harness.pairs import make_pairs
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, Metric, Split, silent
@@ -49,35 +47,15 @@ class Setting:
 
     @classmethod
     def build(
-        cls,
-        dataset: Synthetic,
-        split: Split,
-        n: int,
-        scorers: Mapping[str, Metric],
-        watchers: Mapping[str, Watcher],
-        judges: Sequence[Judge],
-        plan: Plan,
-        context: Context,
+        cls, dataset: Synthetic, split: Split, n: int, panel: Panel, plan: Plan, context: Context
     ) -> Setting:
         """Show the real images to all networks; about `n` targets, spread over people, sessions and clips."""
         faces = dataset.faces(split)
         targets = faces.select(consecutive(faces, n) if split == "clips" else spread(faces, n))
         gallery = gather(dataset, targets, "", context)
         pairs = make_pairs(dataset, targets)
-        real = RealImages.look(targets, gallery, context)
-        title, crops, landmarks = real.parts[0]
-        told = {name: observe(one, crops, landmarks, title, context) for name, one in watchers.items()}
-        ready = Bench(
-            plan=plan,
-            context=replace(context, stage=lambda title: silent),  # one bar for all conditions, not some for each
-            pairs=pairs,
-            real=real,
-            witnesses={judge.name: Witness.brief(judge, real, context) for judge in judges},
-            watchers=watchers,
-            targets={name: pick(arrays, pairs.index) for name, arrays in told.items()},
-            missing={},
-            scorers=scorers,
-        )
+        ready = bench.prepare(plan, panel, pairs, targets, gallery, context)
+        ready = replace(ready, context=replace(context, stage=lambda title: silent))  # one bar for all conditions
         scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
         rows = pairs.rows
         sessions, people = (rows["identity"] + "/" + rows["session"]).to_numpy(str), rows["identity"].to_numpy(str)

@@ -14,10 +14,9 @@ from fsbench.config import Plan, parse_pipeline
 from fsbench.datasets.people import Album, open_album
 from fsbench.errors import DataError, UsageError
 from fsbench.harness import records
-from fsbench.harness.bench import assess, conclude, prepare
+from fsbench.harness.bench import Panel, assess, conclude, prepare
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.gallery import gather, join
-from fsbench.harness.judging import build_judges
 from fsbench.harness.matching import Match, by_name, by_table
 from fsbench.harness.obtain import build, obtain
 from fsbench.harness.outputs import Outputs
@@ -25,7 +24,6 @@ from fsbench.harness.pairs import N_REFERENCES, Group, Pairs
 from fsbench.harness.swapping import swap_all
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, DatasetInfo, Faces, Source, Split, Truth
-from fsbench.registry import metrics
 from fsbench.store import fingerprint
 
 BASELINES = ("copy_target", "copy_source")
@@ -71,9 +69,9 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     """
     started = time.monotonic()
     trained = coaches or {}
-    _check([one.name for one in outputs], trained, plan, context)
-    judges = build_judges(plan.judges, context)
-    families = sorted({judge.embedder.info.family for judge in judges})
+    _check([one.name for one in outputs], trained)
+    panel = Panel.of(plan, context)
+    families = sorted({judge.embedder.info.family for judge in panel.judges})
     folder = RunFolder(out)
     folder.check(plan, resume)
     givers = open_album(source, size, context)
@@ -90,7 +88,7 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     warnings += [said for one in outputs for said in _coach_warnings(one.name, trained.get(one.name, ()), families)]
     if lost := len(found[0]) - len(kept):
         warnings.append(f"{lost} of {len(found[0])} pairs left out, no face was found in their targets")
-    bench = prepare(plan, judges, pairs, people.test, used.get("gallery"), context)
+    bench = prepare(plan, panel, pairs, people.test, used.get("gallery"), context)
     folder.begin(plan)
     context.log(f"results go to {out}")
     folder.write_inputs(pairs)
@@ -111,7 +109,7 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
                     command=command, started=started, warnings=warnings, stage=STAGE)
 
 
-def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]], plan: Plan, context: Context) -> None:
+def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]]) -> None:
     """Raise UsageError for what does not exist or cannot be read, before any work."""
     for name in names:
         if not name:
@@ -121,8 +119,6 @@ def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]], plan: Pla
             raise UsageError(f"{name} is the name of {whose}", "give each its own name: --outputs NAME=DIR")
     if strangers := [name for name in coaches if name not in names]:
         raise UsageError(f"--coach names {strangers[0]}, of which there are no outputs", f"it knows {', '.join(names)}")
-    for name in plan.metrics:
-        metrics.build(name, context)
 
 
 def _coach_warnings(name: str, coaches: Sequence[str], families: Sequence[str]) -> list[str]:

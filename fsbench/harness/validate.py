@@ -16,7 +16,7 @@ from fsbench.datasets.synthetic import Synthetic
 from fsbench.errors import NotScorable, UnknownName, UsageError
 from fsbench.faults import FAULTS, Fault, draw_ahead
 from fsbench.harness import records
-from fsbench.harness.bench import estimator_errors
+from fsbench.harness.bench import Panel, estimator_errors
 from fsbench.harness.judging import build_judges
 from fsbench.harness.ladder import Key, Rows, Setting, build_scorers, time_networks
 from fsbench.harness.observing import build_watchers
@@ -110,13 +110,13 @@ def examine(
     asked = judges if any("judge" in metric.info.needs for metric in scorers.values()) else ()
     plan = Plan(dataset=dataset or size.dataset, models=(), metrics=tuple(scorers), judges=tuple(asked),
                 observers=tuple(observers), seed=seed, resamples=size.resamples)  # fmt: skip
-    built = build_judges(asked, context) if asked else []
+    panel = Panel(build_judges(asked, context) if asked else [], scorers, watchers, {})
     data = environment.build_dataset(plan.dataset, context)
     if not isinstance(data, Synthetic):
         raise UsageError(f"{plan.dataset} cannot be drawn with known faults", "try --dataset synthetic")
     sizes: dict[Split, int] = {"test": size.stills, "clips": size.frames}
     settings = {
-        split: Setting.build(data, split, sizes[split], scorers, watchers, built, plan, context)
+        split: Setting.build(data, split, sizes[split], panel, plan, context)
         for split in dict.fromkeys(_split(fault) for fault in ladder)
     }
     found = _Examination(settings, ladder, seed, context)

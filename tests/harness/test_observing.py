@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -95,7 +96,9 @@ def pairs(known: bool = True) -> Pairs:
 
 def prepared(context: Context, *names: str, known: bool = True) -> bench.Bench:
     plan = Plan(metrics=names, resamples=100)
-    return bench.prepare(plan, [], pairs(known), contracts.toy_faces(2, sessions=3, images=4, size=32), None, context)
+    panel = replace(bench.Panel.of(plan, context), judges=[])
+    faces = contracts.toy_faces(2, sessions=3, images=4, size=32)
+    return bench.prepare(plan, panel, pairs(known), faces, None, context)
 
 
 def test_it_looks_once_at_an_image_set(fresh_context: Context) -> None:

@@ -16,7 +16,6 @@ from fsbench.config import Plan, parse_pipeline
 from fsbench.errors import NotScorable
 from fsbench.faces.align import TEMPLATE
 from fsbench.harness import bench, judging, recursion, scoring
-from fsbench.harness.judging import build_judges
 from fsbench.harness.obtain import Model, build, obtain
 from fsbench.harness.pairs import make_pairs
 from fsbench.harness.swapping import swap_all
@@ -111,7 +110,7 @@ def difference(level: float, other: float) -> float:
 def bench_of(plan: Plan, context: Context) -> bench.Bench:
     data = Chessboards()
     test = data.faces("test")
-    return bench.prepare(plan, build_judges(plan.judges, context), make_pairs(data, test), test, None, context)
+    return bench.prepare(plan, bench.Panel.of(plan, context), make_pairs(data, test), test, None, context)
 
 
 def model_of(text: str, context: Context) -> Model:
