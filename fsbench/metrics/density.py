@@ -24,6 +24,9 @@ class Density:
     it counts balls, so that one far target weighs little. Outputs that crowd into the middle are above 1, which is no
     merit: read it beside `coverage`. Copying the target is at 1. A target that serves several sources counts once.
     There is no interval: copies in a resample have no distance.
+
+    `fsbench validate` (30 exact swaps of synthetic people, known faults): it responds to lost detail and noise, and is
+    blind to casts of colour, seams, shifts and scale; from 7 outputs it is nearly three times as large as from 30.
     """
 
     info = replace(

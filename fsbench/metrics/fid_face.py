@@ -20,6 +20,9 @@ class FidFace(Fid):
     the reference is the targets, who are other people, so that a perfect swap is not at 0, identity that leaks from the
     target makes it *smaller*, and copying the target wins. Read it beside the value of `exact`, where that is known.
     Vectors have unit length, so that values are far below those of `fid`, on a scale of the judge's own.
+
+    `fsbench validate`: blur and noise move it most; identity that is wholly the target's lowers it by 38 % of what blur
+    raises it.
     """
 
     info = replace(

@@ -20,6 +20,9 @@ class GazeError:
     Between the two synthetic people to swap exact swaps are at 5.5; drawn with the eyes 6 and 12 degrees aside, at 8.6
     and 13.5; two images of one person with unrelated gazes at 6.4. Between 60 pairs of people of seed 7 exact swaps are
     at 4.3. Compare with `exact`, not with 0. Outputs in which no face is found are not scored and are counted.
+
+    `fsbench validate`: identity that is left of the target lowers it by a third of what a turn of the eyes by 20
+    degrees raises it.
     """
 
     info = MetricInfo(

@@ -19,6 +19,8 @@ class GtGazeError:
     median 4.0 on the test images of the two synthetic people to swap, 2.5 aside (correlation 0.80) and 3.0 up and down
     (0.04). Exact swaps are at 4.7 and 3.3, by source. These eyes look ahead, mostly: taking all for straight ahead
     would err by 3.2. So this tells of a gaze that is lost or turned far, not of small errors.
+
+    `fsbench validate`: it falls as blinks are lost, for the gaze of shut eyes cannot be estimated.
     """
 
     info = MetricInfo(

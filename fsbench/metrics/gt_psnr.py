@@ -28,6 +28,9 @@ class GtPsnr:
 
     The mask is where the target or the exact swap shows the face. Capped at 58.9 dB, the error of rounding to 8 bits:
     images that agree get that and not infinity. Mean over images of the per-image ratio.
+
+    `fsbench validate`: as it falls by ten decibels for ten times the error, the slightest fault costs most of its
+    range; differences near the cap mean little.
     """
 
     whole_crop = False

@@ -33,6 +33,9 @@ class GtSsim:
 
     Gaussian window of sigma 1.5 on each colour channel, as published; the map is averaged where the target or the exact
     swap shows the face, and windows at its border see a little beyond it.
+
+    `fsbench validate`: a cast of colour of 32 Delta E costs a ninth of what noise of 64 levels does, a turned gaze next
+    to nothing: structure is what it sees.
     """
 
     whole_crop = False

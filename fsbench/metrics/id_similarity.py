@@ -16,6 +16,9 @@ class IdSimilarity:
 
     The scale is the judge's own: two strangers are at about 0.85 under dlib's network and near 0 under ArcFace, so the
     number is to be read beside those of `copy_target` (nothing swapped) and `exact` (the ceiling), never across judges.
+
+    `fsbench validate` (dlib_resnet, synthetic people): colour, seams, pose, expression and gaze leave it alone, but
+    blur and noise lower it as much as a face that is wholly the target's: a low value may mean a poor image.
     """
 
     info = MetricInfo(

@@ -32,6 +32,8 @@ class IdTopkRbo:
 
     Extrapolated from the ranks that are stored, with p = 0.9; the first ranks weigh most. Mean over images. In a small
     gallery chance alone agrees a good deal. Else as `id_topk`.
+
+    `fsbench validate` (dlib_resnet, synthetic people): blur and noise lower it as much as a face that is the target's.
     """
 
     info = MetricInfo(

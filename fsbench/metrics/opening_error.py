@@ -26,6 +26,8 @@ class OpeningError:
     differ, at 5.5 and 8.6; exact swaps into other images are at 9.4 and 9.9. Compare with `exact`, not with 0. A blur
     of 2.5 pixels in crops of 128 moves the landmarks by as much as a lost expression does. Outputs in which no face is
     found are not scored and are counted.
+
+    `fsbench validate`: it responds to lost expressions and lost blinks, and falls where the target's identity is left.
     """
 
     info = MetricInfo(

@@ -23,6 +23,9 @@ class PoseError:
     between the two people to swap, who were chosen to differ, at 8.3; two images of one person with unrelated poses are
     at 24. Within one person the same part falls out. A model below `exact` has kept the target's shape: compare with
     it, and with `gt_pose_error`.
+
+    `fsbench validate`: 30 outputs show a turn from 8 degrees on, and identity that is left of the target lowers it by a
+    quarter of what a turn by 25 degrees raises it.
     """
 
     info = MetricInfo(

@@ -19,6 +19,9 @@ class PoseErrorFive:
     points, since it is told by the nose, and noses differ. Between 60 pairs of synthetic people of seed 7 exact swaps
     are at 9.6, between the two people to swap at 11.5, and two images of one person with unrelated poses at 26. Outputs
     in which no face was found are not scored and are counted.
+
+    `fsbench validate`: identity that is left of the target lowers it by 43 % of what a turn by 25 degrees raises it;
+    compare with `exact`, not with 0.
     """
 
     info = MetricInfo(

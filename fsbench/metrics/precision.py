@@ -19,6 +19,9 @@ class Precision:
     A target's ball reaches to its third nearest other target; one that serves several sources counts once. Copying the
     target is at 1. One target far from all others has a ball that holds nearly everything: `density` bears that better.
     It grows with the number of targets. There is no interval: copies in a resample have no distance.
+
+    `fsbench validate` (30 exact swaps of synthetic people, known faults): it responds to lost detail and noise, and is
+    blind to casts of colour, seams, shifts and scale.
     """
 
     info = MetricInfo(

@@ -22,6 +22,8 @@ class SkinColourWorst(SkinColour):
     with its people fails where the light is another than in training, and a mean over sessions hides that. The maximum
     grows with the number of sessions, so compare models on the same data only. There is no interval: a resample never
     has a worse session than the data, so no percentile of resamples covers what the next session would bring.
+
+    `fsbench validate`: the target's skin where the source's should be lowers it more than the largest cast raises it.
     """
 
     info = replace(SkinColour.info, interval="none")
