@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fsbench.interfaces import Context, Dataset, Progress
 
 PACKAGES = ("fsbench", "torch", "torchvision", "facenet-pytorch", "numpy", "scipy", "scikit-image", "pillow",
-            "onnxruntime", "umap-learn")
+            "onnxruntime", "mediapipe", "umap-learn")
 
 
 def quiet_openmp() -> None:

@@ -382,6 +382,7 @@ class MetricInfo:
     measures: tuple[Aspect, ...] = ()  # what it is meant to respond to: `fsbench validate` holds it to that
     observer: str = ""  # specification of the observer that it needs
     weights: tuple[WeightsFile, ...] = ()  # files of a network that the metric runs itself
+    missing: str = ""  # what that network lacks on this machine, in a sentence with the remedy
     checked_by: str = ""  # the metric whose value for unchanged targets is the error of this one's estimator
     cautions: tuple[tuple[int, str], ...] = ()  # (n, sentence): said of a value from fewer than n outputs
     min_samples: int = 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -43,14 +44,15 @@ class Panel:
     def of(cls, plan: Plan, context: Context) -> Panel:
         """Make them; raises FsbenchError for what does not exist.
 
-        Raises NotScorable where the plan names a metric whose observer cannot be made; metrics that it does not name
-        may go without.
+        Raises NotScorable where the plan names a metric whose network is not there; metrics that it does not name may
+        go without.
         """
         judges = build_judges(plan.judges, context)
         scorers = {name: metrics.build(name, context) for name in plan.metrics or metrics.names()}
         watchers, missing = build_watchers(scorers.values(), plan.observers, context)
-        if plan.metrics and missing:
-            raise next(iter(missing.values()))
+        lacking = [*missing.values(), *(NotScorable(one.info.missing) for one in scorers.values() if one.info.missing)]
+        if plan.metrics and lacking:
+            raise lacking[0]
         return cls(judges, scorers, watchers, missing)
 
 
@@ -176,8 +178,8 @@ def estimator_errors(bench: Bench) -> dict[str, float]:
             evidence = scoring.Evidence(bench.pairs.targets, None, _observation(bench, unchanged, check))
             rows = scoring.measure(check, metric.info.checked_by, bench.pairs, evidence)
             scored = rows[~np.isnan(rows).any(1)]
-            if len(scored):
-                found[name] = check.summarise(scored)
+            if len(scored) and math.isfinite(error := check.summarise(scored)):
+                found[name] = error
         except NotScorable:  # nobody knows the truth here, so nobody knows the error
             continue
     return found
@@ -187,7 +189,7 @@ def _observation(bench: Bench, observed: Mapping[str, Observation], metric: Metr
     name = metric.info.observer
     if name in bench.missing:
         raise bench.missing[name]
-    return observed[name] if name else None
+    return observed.get(name)
 
 
 def _passes(seen: Seen, metric: Metric) -> scoring.Passes | None:

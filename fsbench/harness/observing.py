@@ -36,7 +36,7 @@ class Watcher:
         observer = entry.build(spec, context)
         recipe = {
             "spec": text,
-            "version": observer.info.version,
+            "version": [observer.info.version, observer.info.description],
             "weights": {file.name: file.sha256 for file in observer.info.weights},
             "code": code_hash(entry.factory),
         }

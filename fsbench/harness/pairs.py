@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -63,6 +64,11 @@ class Pairs:
     def targets(self) -> ImageSet:
         """The target image of each pair, (N, 3, S, S)."""
         return ImageSet(np.concatenate([group.targets.crops.pixels for group in self.groups]))
+
+    @cached_property
+    def masks(self) -> ImageSet:
+        """Where each target, or its exact swap, shows the face, (N, 1, S, S)."""
+        return ImageSet(np.concatenate([group.masks.pixels for group in self.groups]))
 
     @property
     def rows(self) -> pd.DataFrame:

@@ -62,7 +62,7 @@ def batches(pairs: Pairs, evidence: Evidence) -> Iterator[Batch]:
                 rows=block.targets.rows,
                 output=evidence.outputs[here],
                 target=block.targets.crops[:],
-                mask=block.masks[:],
+                mask=pairs.masks[here],
                 judgement=evidence.judgement and evidence.judgement.cut(here),
                 observation=evidence.observation and evidence.observation.cut(here),
                 exact=block.truth.exact[:] if block.truth else None,
@@ -132,7 +132,7 @@ def value(
             seed=seed,
             centre=found if info.interval == "centred" else None,
         )
-    low, high = interval if interval and np.isfinite(interval).all() else (None, None)
+    low, high = np.clip(interval, *info.bounds).tolist() if interval else (None, None)
     caution = next((said for n, said in sorted(info.cautions) if n_scored < n), "")
     return Value(value=found, low=low, high=high, caution=caution, **counts)
 

@@ -158,6 +158,8 @@ def _unfit(scorers: Mapping[str, Metric], unwatched: Mapping[str, NotScorable]) 
     for name, metric in scorers.items():
         if "recursion" in metric.info.needs:
             reasons[name] = "it needs outputs that were fed back into a model, and here is none"
+        elif metric.info.missing:
+            reasons[name] = metric.info.missing
         elif metric.info.observer in unwatched:
             reasons[name] = unwatched[metric.info.observer].message
     return reasons

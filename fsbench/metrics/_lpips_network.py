@@ -45,6 +45,11 @@ class Distance:
         elif locate(self._name, folder) is not None:
             self.weights = (find(self._name, folder),)
 
+    @property
+    def missing(self) -> str:
+        """Why nothing can be measured, with the remedy; "" where the weights are there."""
+        return "" if self.weights else f"the weights {self._name} are not installed ({lookup(self._name).remedy})"
+
     @functools.cached_property
     def _network(self) -> Network:
         with torch.inference_mode(False):
@@ -59,8 +64,8 @@ class Distance:
         map, which is the sum of the layers' maps enlarged to S pixels (bilinear), averaged over those pixels. Raises
         NotScorable where the weights are not there, and for images below SMALLEST.
         """
-        if not self.weights:
-            raise NotScorable(f"the weights {self._name} are not installed ({lookup(self._name).remedy})")
+        if self.missing:
+            raise NotScorable(self.missing)
         if min(first.shape[2:]) < SMALLEST:
             raise NotScorable(f"LPIPS takes images of {SMALLEST} pixels and more, not of {min(first.shape[2:])}")
         distances = torch.empty(len(first), dtype=torch.float64)

@@ -36,6 +36,7 @@ class GtExpressionError:
     """
 
     info = MetricInfo(
+        checked_by="gt_expression_error",
         unit="",
         direction="lower",
         bounds=(0.0, 1.0),

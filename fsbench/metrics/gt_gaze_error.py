@@ -24,6 +24,7 @@ class GtGazeError:
     """
 
     info = MetricInfo(
+        checked_by="gt_gaze_error",
         unit="degrees",
         direction="lower",
         bounds=DEGREES,

@@ -34,6 +34,7 @@ class GtPoseError:
     """
 
     info = MetricInfo(
+        checked_by="gt_pose_error",
         unit="degrees",
         direction="lower",
         bounds=DEGREES,

@@ -21,6 +21,7 @@ class GtPoseErrorFive:
     """
 
     info = MetricInfo(
+        checked_by="gt_pose_error_five",
         unit="degrees",
         direction="lower",
         bounds=DEGREES,

@@ -40,7 +40,7 @@ class Lpips:
 
     def __init__(self, *, backbone: Backbone = "alex", context: Context) -> None:
         self._distance = Distance(backbone, context)
-        self.info = replace(type(self).info, weights=self._distance.weights)
+        self.info = replace(type(self).info, weights=self._distance.weights, missing=self._distance.missing)
 
     def measure(self, batch: Batch) -> Tensor:
         return self._distance(batch.output, batch.target)  # (N,)

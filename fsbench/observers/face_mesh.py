@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,8 @@ class FaceMesh:
         self._path = file.path
         with _opened(self._path):                        # whatever is missing is told before the work starts
             pass
-        self.info = ObserverInfo((file,), f"MediaPipe Face Landmarker, crops enlarged to {SIDE} pixels, on the CPU")
+        self.info = ObserverInfo((file,), f"Face Landmarker of MediaPipe {version('mediapipe')}, crops enlarged to "
+                                 f"{SIDE} pixels, on the CPU")
 
     def observe(self, crops: Tensor, landmarks: Tensor) -> Mapping[str, Tensor]:
         """(N, 3, S, S) crops -> arrays by name, as the class tells, NaN where no face is found."""

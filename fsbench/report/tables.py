@@ -268,9 +268,9 @@ def _clear_winner(run: Run, column: Column) -> str:
 
 def _won_by(column: Column) -> tuple[str, ...]:
     record = shipped()
-    known = [one for one in record.metrics if one.metric.name == column.metric.name] if record is not None else []
-    same = [one for one in known if one.judge == column.judge] or known[:1]
-    return tuple(copy for one in same for copy in one.won_by)
+    examined = record.metrics if record is not None else ()
+    return tuple(copy for one in examined if (one.metric.name, one.judge) == (column.metric.name, column.judge)
+                 for copy in one.won_by)
 
 
 def _trivial_winner(run: Run, column: Column) -> str:

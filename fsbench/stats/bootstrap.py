@@ -25,7 +25,8 @@ def cluster_bootstrap(
     one stratum. Percentile interval, with the percentiles widened for few clusters as in Hesterberg, The American
     Statistician 69(4), 2015, section 4.2: without that, ten clusters give an interval that is about 10 % too narrow.
     With `centre` the resampled values are moved so that this is their mean: for statistics whose bias grows where rows
-    are repeated; the interval then tells the spread, and nothing of the bias. Deterministic in `seed`.
+    are repeated; the interval then tells the spread, and nothing of the bias. Resamples without a value are left
+    out; None where they are more than half. Deterministic in `seed`.
     """
     members = [
         [
@@ -41,6 +42,9 @@ def cluster_bootstrap(
     for i in range(resamples):
         picks = [group[j] for group in members for j in random.integers(0, len(group), len(group))]
         drawn[i] = statistic(np.concatenate(picks))
+    drawn = drawn[np.isfinite(drawn)]
+    if len(drawn) < resamples / 2:
+        return None
     if centre is not None:
         drawn += centre - drawn.mean()
     from scipy.special import ndtr, stdtrit  # slow to import, and not every command needs an interval

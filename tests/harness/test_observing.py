@@ -170,6 +170,11 @@ def test_a_plan_that_names_a_metric_is_refused_where_its_observer_is_missing(fre
         prepared(fresh_context, "light_change", "absent_change")
 
 
+def test_a_plan_that_names_a_metric_is_refused_where_its_own_network_is_missing(fresh_context: Context) -> None:
+    with pytest.raises(NotScorable, match="fsbench weights fetch lpips_alex"):
+        prepared(fresh_context, "light_change", "lpips")
+
+
 def test_outputs_are_held_against_their_own_targets(fresh_context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "find_landmarks", lambda crops, title, context: np.zeros((len(crops), 5, 2), np.float32))
     monkeypatch.setattr("fsbench.harness.judging.find_landmarks", bench.find_landmarks)

@@ -80,14 +80,14 @@ def test_the_shipped_verdicts_name_nothing_of_the_machine(validation: validity.V
 def test_a_report_tells_what_its_metrics_respond_to(
     make_run: MakeRun, validation: validity.Validation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = read(make_run())
+    run = read(make_run(judges=("dlib_resnet",)))
     page = report.html(run)
     card = page[page.index('<article id="metric-id_similarity"') :].partition("</article>")[0]
     assert '<a href="#validity">Validity:</a>' in card
     assert "identity_mix" in card
     matrix = page[page.index('<section id="validity"') :].partition("</section>")[0]
     assert all(fault.name in matrix for fault in validation.faults)
-    assert "copy_source in id_similarity@toy_judge" in page[page.index('id="won-summary"') :].partition("</p>")[0]
+    assert "copy_source in id_similarity@dlib_resnet" in page[page.index('id="won-summary"') :].partition("</p>")[0]
 
     monkeypatch.setattr(report, "shipped", lambda: None)
     monkeypatch.setattr(tables, "shipped", lambda: None)

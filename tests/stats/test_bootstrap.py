@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -73,3 +74,13 @@ def test_a_centred_interval_lies_about_the_value_and_is_as_wide() -> None:
     assert moved is not None
     assert plain[1] == rows.max() < moved[1]
     assert moved[1] - moved[0] == pytest.approx(plain[1] - plain[0])
+
+
+def test_resamples_without_a_value_are_left_out_unless_they_are_most() -> None:
+    rows, clusters = np.random.default_rng(3).normal(size=20), np.arange(20)
+
+    def without(row: int, copies: int) -> Callable[[np.ndarray], float]:
+        return lambda drawn: math.nan if (drawn == row).sum() >= copies else float(rows[drawn].mean())
+
+    assert cluster_bootstrap(without(0, 3), clusters, np.zeros(20), centre=0.5) is not None
+    assert cluster_bootstrap(without(0, 1), clusters, np.zeros(20), centre=0.5) is None  # 64 % of the draws hold a row
