@@ -81,8 +81,8 @@ class Pairs:
 def make_pairs(dataset: Dataset, test: Faces) -> Pairs:
     """Pair every held-out image with the other identities; raises DataError where there is only one.
 
-    Up to three identities: every image with every other identity. More: every image with one other identity, in turn,
-    so that the cost grows with the images and every ordered pair of identities takes part.
+    Up to three identities: every image with every other identity. More: every still, and every clip as a whole, with
+    one other identity, in turn, so that the cost grows with the images and every ordered pair of identities takes part.
     """
     names = test.identities
     if len(names) < 2:
@@ -97,7 +97,7 @@ def make_pairs(dataset: Dataset, test: Faces) -> Pairs:
         if len(names) <= ALL_PAIRS_LIMIT:
             source_of[np.ix_(own, np.array(others))] = True
         else:
-            source_of[own, [others[(position + i) % len(others)] for i in range(len(own))]] = True
+            source_of[own, [others[(position + i) % len(others)] for i in _turns(test.rows.iloc[own])]] = True
     groups = []
     for column, name in enumerate(names):
         index = np.flatnonzero(source_of[:, column])
@@ -110,6 +110,13 @@ def make_pairs(dataset: Dataset, test: Faces) -> Pairs:
         else "every held-out image with one other identity, in turn"
     )
     return Pairs(tuple(groups), rule)
+
+
+def _turns(rows: pd.DataFrame) -> np.ndarray:
+    """Number what takes turns, (N,) from 0: every still by itself, all frames of a clip together."""
+    clip = rows["session"].astype(str) + "/" + rows["clip"].astype(str)
+    found: np.ndarray = pd.factorize(clip.where(rows["clip"] != "", rows["id"].astype(str)))[0]
+    return found
 
 
 def _source(dataset: Dataset, test: Faces, identity: str) -> Source:

@@ -47,7 +47,7 @@ class Size:
 BUDGETS = {
     # Sixty strangers are enough for the threshold of a false-accept rate of 0.1 %.
     "smoke": Size("synthetic(people=4,sessions=9,images=2,gallery=20)", 16, 32, 100),
-    "short": Size("synthetic(people=6,sessions=11,images=2,gallery=60)", 30, 48, 200),
+    "short": Size("synthetic(people=6,sessions=11,images=2,gallery=60)", 30, 72, 200),
     "full": Size("synthetic(people=6,sessions=22,images=20,gallery=60)", 200, 192, 400),
 }
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -61,3 +63,14 @@ def test_one_identity_cannot_be_swapped() -> None:
     toy = Toy(1)
     with pytest.raises(DataError, match="two are needed"):
         make_pairs(toy, toy.faces("test"))
+
+
+def test_a_clip_stays_with_one_source() -> None:
+    toy = Toy(5)
+    test = toy.faces("test")
+    frames = test.rows.assign(clip=["c0", "c0", "c1", "c1", "", ""] * 5)
+    pairs = make_pairs(toy, replace(test, rows=frames))
+    clips = pairs.rows[pairs.rows["clip"] != ""].groupby(["identity", "session", "clip"])["source"]
+    assert len(pairs) == 6 * 5
+    assert (clips.nunique() == 1).all()
+    assert pairs.rows.groupby("identity")["source"].nunique().min() >= 3

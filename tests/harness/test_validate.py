@@ -219,14 +219,18 @@ def test_nothing_is_drawn_where_no_metric_can_be_examined(fresh_context: Context
     assert not (fresh_context.store.root / "synthetic").exists()
 
 
-def test_a_fault_of_clips_and_one_of_stills(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_of_clips_and_one_of_stills(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four people, so that each clip has one source of three: frames of one clip must not be dealt out to all."""
     monkeypatch.setattr("fsbench.datasets.synthetic.plan.CLIP_FRAMES", 4)  # of people whom no other test draws
-    data = TINY.replace("size", "seed=9,size")
-    found = examine({"distance": Distance()}, ["jitter", "noise"], [], context, dataset=data, budget="smoke")
-    assert {fault.name: fault.split for fault in found.faults} == {"noise": "test", "jitter": "clips"}
-    assert (found.n_outputs, found.n_sessions) == ({"test": 8, "clips": 16}, {"test": 8, "clips": 4})
-    assert found.of("distance")["jitter"].expected == "either"
-    assert found.of("distance")["jitter"].direction == 1
+    data = TINY.replace("people=2", "people=4").replace("size", "seed=9,size")
+    found = examine({"distance": Distance()}, ["jitter", "lag", "noise"], [], context, dataset=data, budget="smoke")
+    assert {fault.name: fault.split for fault in found.faults} == {"noise": "test", "jitter": "clips", "lag": "clips"}
+    assert (found.n_outputs, found.n_sessions) == ({"test": 16, "clips": 32}, {"test": 16, "clips": 8})
+    for name in ("jitter", "lag"):
+        response = found.of("distance")[name]
+        assert response.expected == "either"
+        assert response.direction == 1
+        assert [step.value > 0 for step in response.steps] == [False] + [True] * 6
 
 
 def test_targets_are_spread_over_sessions_and_people() -> None:
