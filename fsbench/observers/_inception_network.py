@@ -59,7 +59,7 @@ def read_network(path: Path, device: torch.device) -> tuple[nn.Module, Tensor | 
     for module in network.modules():
         if isinstance(module, BasicConv2d):
             module.conv, module.bn = fuse_conv_bn_eval(module.conv, module.bn), nn.Identity()
-    network.to(device, memory_format=torch.channels_last)  # with the fusion, twice as fast on a CPU
+    network.to(device, memory_format=torch.channels_last)  # 1.7 times as fast on a CPU, with the fusion
     return network, None if classifier is None else classifier.to(device)
 
 
