@@ -67,8 +67,8 @@ def test_folding_pays(context: Context, crops: torch.Tensor, tmp_path: Path) -> 
         spent = np.array([[seconds(call, context.device) for call in calls] for _ in range(ROUNDS + 1)])[1:]
     ours, theirs = np.median(spent, 0)
     rate, ratio = BATCH / ours, theirs / ours
-    print(f"\ninception on {context.device}: {rate:.1f} images a second with resizing, {ratio:.2f} times as fast as the "
-          "network that is not folded")
+    print(f"\ninception on {context.device}: {rate:.1f} images a second with resizing, {ratio:.2f} times as fast as "
+          "the network that is not folded")
     assert ratio > WANTED
 
 
