@@ -20,12 +20,11 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, Context, MetricInfo, ObserverInfo, Source, Truth
 from fsbench.registry import metrics, observers
 
-pytestmark = pytest.mark.usefixtures("registering")
 LOOKS: list[int] = []
 
 
 @pytest.fixture(autouse=True)
-def _toys() -> None:
+def _toys(registering: None) -> None:
     """A network of a few lines, one that is not installed, and metrics that ask them."""
     LOOKS.clear()
 

@@ -107,7 +107,8 @@ def test_sections_stand_in_order(page: str) -> None:
     tree = parse(page)
     sections = [e.attributes["id"] for e in tree.all("main")[0].all("section")]
     assert sections == [
-        "summary", "intervals", "galleries", "identity", "attributes", "slices", "balance", "provenance", "metrics"
+        "summary", "intervals", "galleries", "identity", "attributes", "slices", "balance", "validity", "provenance",
+        "metrics",
     ]
     links = [e.attributes["href"] for e in tree.all("nav")[0].all("a")]
     assert links == [f"#{name}" for name in sections]
