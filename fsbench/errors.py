@@ -36,6 +36,11 @@ class FsbenchError(Exception):
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
 
+    @property
+    def sentence(self) -> str:
+        """Message and hint on one line."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
 
 class UsageError(FsbenchError):
     """What was typed cannot be understood."""

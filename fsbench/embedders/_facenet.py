@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import pickle
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,8 @@ from fsbench.errors import FsbenchError, WeightsError
 from fsbench.faces.align import TEMPLATE
 from fsbench.faces.chips import cut_chips
 from fsbench.interfaces import Context, EmbedderInfo
-from fsbench.weights import find, own, useless
+from fsbench.weights import find, own
+from fsbench.weights.tensors import check_tensors, read_tensors
 
 if TYPE_CHECKING:
     from facenet_pytorch import InceptionResnetV1
@@ -101,26 +100,11 @@ def read_state(path: Path, n_classes: int) -> dict[str, Tensor]:
 
     Raises WeightsError for a file that is damaged, of another kind, or of another network.
     """
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError,
-            IndexError, UnicodeDecodeError, OSError) as error:  # as torch.load was seen to fail
-        raise WeightsError(f"{path} is damaged, or no file of tensors that torch saved", useless(path)) from error
-    if not isinstance(state, dict):
-        raise WeightsError(f"{path} does not hold FaceNet: it is no table of tensors", useless(path))
+    state = read_tensors(path)
     with torch.device("meta"):
         wanted = new_network(n_classes).state_dict()
     optional = {name for name in wanted if name.startswith("logits.") or name.endswith(".num_batches_tracked")}
     if "logits.weight" in state:
         optional -= {"logits.bias"}
-    odd = sorted(map(str, state.keys() - wanted.keys())) + sorted(wanted.keys() - state.keys() - optional)
-    odd += [name for name, tensor in state.items()
-            if name in wanted and (not isinstance(tensor, Tensor) or tensor.shape != wanted[name].shape)]
-    if odd:
-        has, wants = (_shape(table.get(odd[0])) for table in (state, wanted))
-        raise WeightsError(f"{path} does not hold FaceNet: {odd[0]} is {has} instead of {wants}", useless(path))
+    check_tensors(path, "FaceNet", state, wanted, optional)
     return state
-
-
-def _shape(tensor: object) -> str:
-    return "x".join(map(str, tensor.shape)) or "a number" if isinstance(tensor, Tensor) else "not there"

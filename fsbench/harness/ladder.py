@@ -152,13 +152,8 @@ def build_scorers(names: Sequence[str], context: Context) -> tuple[dict[str, Met
         except UsageError:
             raise
         except FsbenchError as error:
-            missing[name] = told(error)
+            missing[name] = error.sentence
     return found, missing
-
-
-def told(error: FsbenchError) -> str:
-    """An error in one sentence."""
-    return error.message + (f" ({error.hint})" if error.hint else "")
 
 
 def time_networks(setting: Setting, outputs: ImageSet) -> dict[str, float]:

@@ -65,7 +65,7 @@ def build_watchers(
         except FsbenchError as error:
             if path:
                 raise
-            missing[name] = NotScorable(error.message + (f" ({error.hint})" if error.hint else ""))
+            missing[name] = NotScorable(error.sentence)
     return found, missing
 
 

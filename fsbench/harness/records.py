@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from fsbench import results
 from fsbench.config import Plan
@@ -17,7 +17,7 @@ from fsbench.harness.observing import Watcher
 from fsbench.harness.obtain import Model
 from fsbench.harness.pairs import Pairs
 from fsbench.harness.scoring import CONFIDENCE
-from fsbench.interfaces import Dataset, DatasetInfo, Faces, Metric, Split
+from fsbench.interfaces import Dataset, DatasetInfo, Faces, Metric, Split, WeightsFile
 from fsbench.stats.calibration import Calibration
 from fsbench.store import file_sha256
 
@@ -73,6 +73,15 @@ def protocol_record(stage: str, pairs: Pairs, gallery: Faces | None, plan: Plan)
     )
 
 
+def _files(weights: Sequence[WeightsFile]) -> dict[str, Any]:
+    """What the record of a network says of the files that it was made from."""
+    return {
+        "weights": {file.name: file.sha256 for file in weights},
+        "licences": tuple(sorted({file.licence for file in weights})),
+        "notes": tuple(dict.fromkeys(file.note for file in weights if file.note)),
+    }
+
+
 def metric_record(name: str, metric: Metric, error: float | None) -> results.MetricRecord:
     """Copy a metric's facts, so that a report needs no plug-in; `error` is that of its estimator, where it is known."""
     info = metric.info
@@ -87,9 +96,7 @@ def metric_record(name: str, metric: Metric, error: float | None) -> results.Met
         reference=info.reference,
         group=info.group,
         observer=info.observer,
-        weights={file.name: file.sha256 for file in info.weights},
-        licences=tuple(sorted({file.licence for file in info.weights})),
-        notes=tuple(dict.fromkeys(file.note for file in info.weights if file.note)),
+        **_files(info.weights),
         interval=info.interval,
         checked_by=info.checked_by,
         estimator_error=error,
@@ -103,9 +110,7 @@ def observer_record(watcher: Watcher) -> results.ObserverRecord:
         name=watcher.name,
         description=info.description,
         version=info.version,
-        weights={file.name: file.sha256 for file in info.weights},
-        licences=tuple(sorted({file.licence for file in info.weights})),
-        notes=tuple(dict.fromkeys(file.note for file in info.weights if file.note)),
+        **_files(info.weights),
     )
 
 
@@ -123,9 +128,7 @@ def judge_record(witness: Witness) -> results.JudgeRecord:
         description=info.description,
         dim=info.dim,
         version=info.version,
-        weights={file.name: file.sha256 for file in info.weights},
-        licences=tuple(sorted({file.licence for file in info.weights})),
-        notes=tuple(dict.fromkeys(file.note for file in info.weights if file.note)),
+        **_files(info.weights),
         lookalikes=f"the {len(witness.people):,} {named}" if witness.people else "",
         calibration=None if found is None else calibration_record(found),
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from torch import Tensor
 
-from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._rotation import DEGREES, error_of_true_pose
+from fsbench.interfaces import Batch
+from fsbench.metrics._rotation import error_of_true_pose
+from fsbench.metrics.gt_pose_error import GtPoseError
 from fsbench.registry import metrics
 
 
@@ -20,19 +23,7 @@ class GtPoseErrorFive:
     (correlation 0.98), pitch to 7.5 (0.64). The exact swaps are at 10.8 and 6.8, by source.
     """
 
-    info = MetricInfo(
-        checked_by="gt_pose_error_five",
-        unit="degrees",
-        direction="lower",
-        bounds=DEGREES,
-        needs=("observer", "truth"),
-        group="truth",
-        measures=("pose",),
-        observer="five_points",
-        no_face="not scored, and counted",
-        reference="geodesic distance (Huynh, Metrics for 3D Rotations, JMIV 35, 2009); truth by drawing",
-        digits=0,
-    )
+    info = replace(GtPoseError.info, checked_by="gt_pose_error_five", observer="five_points", digits=0)
 
     def measure(self, batch: Batch) -> Tensor:
         return error_of_true_pose(batch, tilt=0.0)  # (N,)

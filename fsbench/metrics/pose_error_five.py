@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from torch import Tensor
 
-from fsbench.interfaces import Batch, MetricInfo
+from fsbench.interfaces import Batch
 from fsbench.metrics._distribution import observed
-from fsbench.metrics._rotation import DEGREES, angle_between
+from fsbench.metrics._rotation import angle_between
+from fsbench.metrics.pose_error import PoseError
 from fsbench.registry import metrics
 
 
@@ -24,15 +27,10 @@ class PoseErrorFive:
     compare with `exact`, not with 0.
     """
 
-    info = MetricInfo(
-        unit="degrees",
-        direction="lower",
-        bounds=DEGREES,
-        needs=("observer",),
-        measures=("pose",),
+    info = replace(
+        PoseError.info,
         observer="five_points",
         checked_by="gt_pose_error_five",
-        no_face="not scored, and counted",
         reference="geodesic distance (Huynh, Metrics for 3D Rotations, JMIV 35, 2009); pose by DeMenthon & Davis, "
         "IJCV 15, 1995, first step",
         digits=0,
