@@ -73,7 +73,7 @@ def test_every_metric_of_this_version_was_examined_or_has_a_reason(validation: v
 
 def test_the_shipped_verdicts_name_nothing_of_the_machine(validation: validity.Validation) -> None:
     text = validity.SHIPPED.read_text(encoding="utf-8")
-    assert not re.search(r'"[^"]*(/tmp/|/root/|/home/|/work/)', text)
+    assert not re.search(r"(?<![\w.:/])/\w+/", text)  # an absolute path, of whatever machine
     assert all(not one.steps for one in validation.responses)
 
 
