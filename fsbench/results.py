@@ -3,7 +3,8 @@
     DIR/result.json          RunResult: every value with interval, counts and provenance; written last, so a run without
                              it is not finished
     DIR/samples.parquet      one row per output: model, source, the target's columns of `Faces.rows`, `output` (path
-                             below DIR) and one column per metric (`metric`, `metric@judge`), null where not scorable
+                             below DIR) and one column per metric (`metric`, `metric@judge`), null where not scorable;
+                             `failure` ("" or one of `Failure`)
     DIR/references.parquet   one row per reference image: the columns of `Faces.rows`, and `split`
     DIR/features/JUDGE.safetensors   unit vectors: `references` (R, D), and per model (N, D) in the order of its
                              samples; a row of NaN is an image in which no face was found
@@ -38,7 +39,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 from fsbench.errors import ResultError
 from fsbench.store import fingerprint, write_text
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 def _since_1(raw: dict[str, Any]) -> dict[str, Any]:
@@ -55,8 +56,16 @@ def _since_2(raw: dict[str, Any]) -> dict[str, Any]:
     return {**raw, "metrics": grouped, "observers": ()}
 
 
-UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _since_1, 2: _since_2}
+def _since_3(raw: dict[str, Any]) -> dict[str, Any]:
+    """Schema 4 counts failures of models and names files that were not used; what is new has a default."""
+    return raw
+
+
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _since_1, 2: _since_2, 3: _since_3}
 FILE_NAME = "result.json"
+
+Failure = Literal["missing", "unreadable", "no_face", "unchanged"]
+"""How a model can fail on a pair: no output, one that is no image, one without a face, one that is its target."""
 
 
 class Record(BaseModel):
@@ -66,17 +75,24 @@ class Record(BaseModel):
 
 
 class Value(Record):
-    """One metric of one model. `value` is null where too little could be scored; `reason` then says why."""
+    """One metric of one model. `value` is null where too little could be scored; `reason` then says why.
+
+    Pairs on which a contestant failed are in `value`: each counts as the worst value of the baselines at that pair, or
+    as its own where that is worse. `value_of_scored` leaves them out, and is null where none was counted so.
+    """
 
     model: str
     metric: str
     judge: str | None = None
     value: FiniteFloat | None
-    low: FiniteFloat | None = None  # of the interval; null where there are fewer than two clusters a stratum
+    low: FiniteFloat | None = None  # of the interval; null where there are too few clusters
     high: FiniteFloat | None = None
-    n_scored: int
+    n_scored: int  # pairs with a row of the metric's own
     n_total: int
     n_clusters: int
+    n_failed: int = 0  # pairs that count as the baselines' worst
+    value_of_scored: FiniteFloat | None = None
+    resampled: Literal["sessions", "people"] = "sessions"  # of the targets: what the interval draws again
     reason: str = ""
     caution: str = ""  # what limits a value that is there: too few images for it to be near the truth
 
@@ -138,6 +154,8 @@ class ModelRecord(Record):
     weights_sha256: str = ""  # of the trained or loaded file
     swap_seconds: FiniteFloat | None = None  # per image, model only, when the outputs were made (they are cached)
     n_no_face: int = 0  # outputs in which the detector found no face
+    failures: dict[Failure, int] = Field(default_factory=dict)  # pairs by what went wrong, each counted once
+    error: str = ""  # why there is nothing of it: the run went on without it
     notes: tuple[str, ...] = ()
 
 
@@ -160,6 +178,8 @@ class CalibrationRecord(Record):
     genuine_mean: FiniteFloat  # cosine
     impostor_mean: FiniteFloat
     d_prime: FiniteFloat | None
+    d_prime_low: FiniteFloat | None = None  # of its interval over people
+    d_prime_high: FiniteFloat | None = None
     eer: FiniteFloat | None  # equal error rate, a share
     eer_threshold: FiniteFloat | None  # cosine
     points: tuple[OperatingPoint, ...]
@@ -178,6 +198,7 @@ class JudgeRecord(Record):
     licences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # about its files: pinned at first use, not for commercial use, ...
     lookalikes: str = ""  # whom it can name, "" where it can name nobody
+    unfit: str = ""  # why it does not count in ranks and headlines: it cannot tell the real images of this run apart
     calibration: CalibrationRecord | None = None  # null without a genuine or without an impostor pair
 
 
@@ -187,6 +208,7 @@ class Rank(Record):
     model: str
     mean: FiniteFloat | None  # over the ranking's judges; null where one of them could not score it
     by_judge: dict[str, FiniteFloat | None]  # of all judges, also of those that are left out
+    reason: str = ""  # why it has no place
 
 
 class RankingRecord(Record):
@@ -225,6 +247,14 @@ class DatasetRecord(Record):
     notes: tuple[str, ...] = ()
 
 
+class UnusedRecord(Record):
+    """Files and folders that were there and were not used, for one reason."""
+
+    where: str  # name of the folder, or of the model whose outputs they are
+    reason: str
+    files: tuple[str, ...]  # below that folder, all of them
+
+
 class ProtocolRecord(Record):
     """Every choice that another harness could make differently."""
 
@@ -237,6 +267,7 @@ class ProtocolRecord(Record):
     gallery_images: int
     detector: str
     interval: str
+    failures: str = ""  # what a pair counts as on which a model failed
     resamples: int
     confidence: FiniteFloat
 
@@ -258,6 +289,7 @@ class RunResult(Record):
     models: tuple[ModelRecord, ...]
     values: tuple[Value, ...]
     ranking: RankingRecord
+    unused: tuple[UnusedRecord, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def find(self, model: str | None = None, metric: str | None = None) -> list[Value]:

@@ -12,14 +12,14 @@ from fsbench.errors import ResultError
 OLD = Path(__file__).parent / "old_results"
 
 
-@pytest.mark.parametrize(("number", "similarity"), [(1, 0.88266), (2, 0.81314), (3, 0.80973)])
+@pytest.mark.parametrize(("number", "similarity"), [(1, 0.88266), (2, 0.81314), (3, 0.80973), (4, 0.80973)])
 def test_files_of_every_schema_still_load(number: int, similarity: float) -> None:
     result = results.load(OLD / f"schema_{number}.json")
     assert result.schema_number == results.SCHEMA
     assert result.find("copy_target", "id_similarity")[0].value == pytest.approx(similarity, abs=1e-5)
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_metrics_of_old_files_have_groups(number: int) -> None:
     groups = {metric.name: metric.group for metric in results.load(OLD / f"schema_{number}.json").metrics}
     assert groups["id_similarity"] == "identity"
