@@ -104,3 +104,14 @@ class Interrupted(FsbenchError):
     """The user pressed Ctrl-C; the hint is the command that goes on."""
 
     exit_code = 130
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, on one line; of one that fsbench did not raise, with its type.
+
+    >>> one_line(ZeroDivisionError("division by zero")), one_line(DataError("no image", "add one"))
+    ('ZeroDivisionError: division by zero', 'no image (add one)')
+    """
+    if isinstance(error, FsbenchError):
+        return error.sentence
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")

@@ -5,6 +5,7 @@
     DIR/samples.parquet      one row per output: model, source, the target's columns of `Faces.rows`, `output` (path
                              below DIR) and one column per metric (`metric`, `metric@judge`), null where not scorable;
                              `failure` ("" or one of `Failure`)
+    DIR/scores.csv           the same for spreadsheets: UTF-8 with a byte-order mark, decimal points
     DIR/references.parquet   one row per reference image: the columns of `Faces.rows`, and `split`
     DIR/features/JUDGE.safetensors   unit vectors: `references` (R, D), and per model (N, D) in the order of its
                              samples; a row of NaN is an image in which no face was found
@@ -310,6 +311,23 @@ def slug(label: str) -> str:
     """
     plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in label).strip("_.")
     return plain if plain == label else f"{plain}-{fingerprint(label)[:6]}"
+
+
+def failure_rate(failures: Mapping[Failure, int], n_total: int) -> str:
+    """Say on how many pairs a model failed, and how.
+
+    >>> failure_rate({"missing": 2, "no_face": 1}, 12)
+    'failed on 3 of 12 pairs (25 %): 2 without an output, 1 without a face'
+    """
+    words = {
+        "missing": "without an output",
+        "unreadable": "with an unreadable output",
+        "no_face": "without a face",
+        "unchanged": "with the target unchanged",
+    }
+    kinds = ", ".join(f"{n} {words[kind]}" for kind, n in failures.items())
+    n_failed = sum(failures.values())
+    return f"failed on {n_failed} of {n_total} pairs ({100 * n_failed / max(n_total, 1):.0f} %): {kinds}"
 
 
 def save(result: RunResult, folder: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from fsbench import environment, results
 from fsbench.config import Plan, parse_budget
-from fsbench.errors import UsageError
+from fsbench.errors import Interrupted, OutputError, UsageError
 from fsbench.harness import records, recursion
-from fsbench.harness.bench import Panel, assess, conclude, prepare
+from fsbench.harness.bench import Assessed, Panel, assess, conclude, prepare
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.gallery import gather
 from fsbench.harness.obtain import build, obtain, steps_or_seconds
@@ -47,7 +47,9 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
         return used["train"]
 
     families = {judge.name: judge.embedder.info.family for judge in panel.judges}
-    done, fed_back = [], {}
+    done: list[Assessed] = []
+    failed: dict[str, Exception] = {}
+    fed_back = {}
     for pipeline in plan.pipelines():
         if pipeline.label in oracles and any(group.truth is None for group in pairs.groups):
             if pipeline.label in plan.models:
@@ -61,15 +63,25 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
             if isinstance(passes, Passes):
                 fed_back[model.label] = passes
             folder.write_model(model)
-        except Exception as error:
-            error.add_note(f"while running {pipeline.label}; what was finished before is kept")
+        except (OutputError, Interrupted):  # of the disk and of the user, not of the model
             raise
+        except Exception as error:  # noqa: BLE001 - whatever a model raises, the others are measured
+            failed[str(pipeline)] = error
+            warnings.append(f"{pipeline.label} {folder.write_error(pipeline.label, error)}")
+            context.log(warnings[-1])
+            continue
         warnings += records.model_warnings(model, done[-1].record, len(pairs), families, used)
+    if not done and failed:
+        raise next(iter(failed.values()))
     if not done:
         raise UsageError("no model is left to run", f"{dataset.info.name} does not know the exact swaps: name a model")
     recursion.write(bench, folder, fed_back)
     record = records.dataset_record(plan.dataset, dataset.info, used)
-    return conclude(bench, done, folder, record, used, command=command, started=started, warnings=warnings)
+    lost = [records.failed_model(pipeline, failed[str(pipeline)]) for pipeline in plan.pipelines()
+            if str(pipeline) in failed]
+    return conclude(
+        bench, done, folder, record, used, command=command, started=started, warnings=warnings, failed=lost
+    )
 
 
 def check(plan: Plan, context: Context) -> set[str]:

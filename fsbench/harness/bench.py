@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -14,18 +14,23 @@ import torch
 from torch import Tensor
 
 from fsbench import environment, results
-from fsbench.config import Plan
-from fsbench.errors import NotScorable
-from fsbench.harness import maps, records, scoring
+from fsbench.config import BASELINES, Plan, parse_pipeline
+from fsbench.errors import NotScorable, one_line
+from fsbench.harness import failures, maps, records, scoring
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.judging import Judge, RealImages, Witness, build_judges, find_landmarks
 from fsbench.harness.judging import Seen as Judged
 from fsbench.harness.observing import Watcher, build_watchers, observe, pick
+from fsbench.harness.obtain import build, obtain
 from fsbench.harness.pairs import Pairs
+from fsbench.harness.swapping import swap_all
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, Judgement, Metric, Observation, Split
 from fsbench.registry import metrics
-from fsbench.stats.ranking import ranking
+from fsbench.stats.ranking import CONTESTANTS, ranking
+
+CHEAPEST_BASELINES = ("copy_target", "copy_source")
+"""Measured where a model failed in a run without baselines: something has to say what a failure counts as."""
 
 TOLD = 10
 """Look-alikes of each image that a run's files tell."""
@@ -69,6 +74,7 @@ class Bench:
     targets: Mapping[str, Mapping[str, Tensor]]  # what each observer tells of the targets, in the order of the pairs
     missing: Mapping[str, NotScorable]  # why an observer that a metric asks for is not there
     scorers: Mapping[str, Metric]
+    floor: failures.Floor = field(default_factory=failures.Floor)
 
 
 @dataclass(frozen=True)
@@ -133,6 +139,8 @@ def measure(bench: Bench, seen: Seen) -> Iterator[tuple[str, str | None, np.ndar
                 yield name, judge, scoring.measure(metric, name, bench.pairs, evidence)
             except NotScorable as why:
                 yield name, judge, why
+            except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others say
+                yield name, judge, scoring.fault(error)
 
 
 def assess(
@@ -141,29 +149,72 @@ def assess(
     outputs: ImageSet,
     folder: RunFolder,
     passes: scoring.Passes | NotScorable | None = None,
+    *,
+    lost: np.ndarray | None = None,
+    facts: pd.DataFrame | None = None,
 ) -> Assessed:
-    """Measure the outputs of a model, in the order of the pairs, and write them as images."""
+    """Measure the outputs of a model, in the order of the pairs, and write them as images.
+
+    `lost` (N,) of str names the pairs without an image (`failures.ABSENT`, "" for the others): what stands for it in
+    `outputs` is not measured. The columns of `facts`, N rows, are added to samples.parquet.
+    """
     label, plan = record.name, bench.plan
     seen = look(bench, outputs, label, passes)
-    rows: dict[str, np.ndarray] = {}
+    absent = np.full(len(bench.pairs), "", object) if lost is None else lost
+    failed = np.full(len(absent), "", object)
+    if contestant := record.kind in CONTESTANTS:
+        faceless = _faceless(seen.landmarks) & ~_faceless(bench.real.parts[0][2])[bench.pairs.index]
+        failed = failures.find(outputs, bench.pairs.targets, bench.pairs.masks, faceless, absent)
+    columns: dict[str, np.ndarray] = {}
     values: list[results.Value] = []
     for name, judge, measured in measure(bench, seen):
         if isinstance(measured, NotScorable):
             values.append(scoring.unscorable(name, label, judge, len(bench.pairs), measured))
             continue
         scorer = bench.scorers[name]
-        values.append(scoring.value(scorer, name, label, judge, bench.pairs, measured, plan.resamples, plan.seed))
-        if measured.shape[1] == 1:
-            rows[results.column(name, judge)] = measured[:, 0]
+        rows = np.where((absent != "")[:, None], np.nan, measured)
+        counted = failures.Counted.of(rows)
+        if contestant and ((failed != "").any() or np.isnan(rows).any()):
+            counted = failures.Counted.with_failures(scorer, rows, failed, _floor(bench, name, judge))
+        elif record.kind == "baseline" and label in BASELINES:
+            bench.floor.add(name, judge, rows)
+        values.append(scoring.value(scorer, name, label, judge, bench.pairs, counted, plan.resamples, plan.seed))
+        if rows.shape[1] == 1:
+            columns[results.column(name, judge)] = rows[:, 0]
     paths = folder.write_outputs(label, bench.pairs, outputs)
+    samples = bench.pairs.rows.assign(model=label, output=paths, failure=failed, **columns)
     return Assessed(
         record=record.model_copy(update={
-            "n_no_face": int(np.isnan(seen.landmarks).any((1, 2)).sum()), "content": outputs.content_hash()
+            "n_no_face": int((_faceless(seen.landmarks) & (absent == "")).sum()),
+            "failures": failures.count(failed),
+            "content": outputs.content_hash(),
         }),
         values=values,
-        samples=bench.pairs.rows.assign(model=label, output=paths, **rows),
+        samples=samples if facts is None else samples.join(facts),
         judged=seen.judged,
     )
+
+
+def _floor(bench: Bench, name: str, judge: str | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """What failures count as, where need be by baselines that the run did not ask for."""
+    if not bench.floor.rows:
+        for label in CHEAPEST_BASELINES:
+            model = obtain(build(parse_pipeline(label), bench.context), _untrained, "auto", 0, bench.context)
+            outputs, _ = swap_all(model, bench.pairs, bench.context)
+            for other, asked, rows in measure(bench, look(bench, outputs, label)):
+                if not isinstance(rows, NotScorable):
+                    bench.floor.add(other, asked, rows)
+    return bench.floor.at(bench.scorers[name], name, judge)
+
+
+def _untrained() -> Faces:
+    raise AssertionError("baselines do not learn")
+
+
+def _faceless(landmarks: np.ndarray) -> np.ndarray:
+    """Where no face was found, (N, 5, 2) -> (N,) bool."""
+    found: np.ndarray = np.isnan(landmarks).any((1, 2))
+    return found
 
 
 def estimator_errors(bench: Bench) -> dict[str, float]:
@@ -219,19 +270,20 @@ def conclude(
     started: float,
     warnings: Sequence[str],
     stage: str = "aligned crop, outputs rounded to 8 bits, scored from memory",
+    failed: Sequence[results.ModelRecord] = (),
+    unused: Sequence[results.UnusedRecord] = (),
 ) -> results.RunResult:
-    """Write all files of a run, result.json last."""
-    folder.write_table("samples.parquet", pd.concat([one.samples for one in done], ignore_index=True))
+    """Write all files of a run: what the numbers need, then result.json, then what only illustrates them."""
+    folder.write_samples(pd.concat([one.samples for one in done], ignore_index=True))
     folder.write_table("references.parquet", bench.real.rows)
     for name, witness in bench.witnesses.items():
         vectors = {one.record.name: one.judged[name].vectors.numpy() for one in done}
         folder.write_features(name, {"references": witness.references.vectors.numpy()} | vectors)
-    folder.write_table("lookalikes.parquet", _lookalikes(bench, done))
-    folder.write_table("umap.parquet", _maps(bench, done))
     judges = tuple(records.judge_record(witness) for witness in bench.witnesses.values())
     errors = estimator_errors(bench)
-    models = tuple(one.record for one in done)
+    models = (*(one.record for one in done), *failed)
     values = tuple(value for one in done for value in one.values)
+    faults = [f"{value.metric}: {value.reason}" for value in values if value.reason.startswith(scoring.FAULT)]
     result = results.RunResult(
         schema=results.SCHEMA,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -247,10 +299,34 @@ def conclude(
         models=models,
         values=values,
         ranking=ranking(values, models, judges),
-        warnings=(*warnings, *(said for judge in judges for said in records.judge_warnings(judge))),
+        unused=tuple(unused),
+        warnings=(
+            *warnings,
+            *(warning for judge in judges for warning in records.judge_warnings(judge)),
+            *dict.fromkeys(faults),
+        ),
     )
     results.save(result, folder.path)
+    lost = _illustrate(bench, done, folder)
+    if lost:
+        result = result.model_copy(update={"warnings": (*result.warnings, *lost)})
+        results.save(result, folder.path)
     return result
+
+
+def _illustrate(bench: Bench, done: Sequence[Assessed], folder: RunFolder) -> list[str]:
+    """Write tables that no value depends on; returns a sentence for each that could not be made."""
+    tables: dict[str, Callable[[Bench, Sequence[Assessed]], pd.DataFrame]] = {
+        "lookalikes.parquet": _lookalikes,
+        "umap.parquet": _maps,
+    }
+    lost = []
+    for name, make in tables.items():
+        try:
+            folder.write_table(name, make(bench, done))
+        except Exception as error:  # noqa: BLE001 - whatever a library of plots raises, the numbers are there
+            lost.append(f"{name} could not be made, and the report is without it: {one_line(error)}")
+    return lost
 
 
 def _lookalikes(bench: Bench, done: Sequence[Assessed]) -> pd.DataFrame:

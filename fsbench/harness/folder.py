@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fsbench.config import Plan
-from fsbench.errors import OutputError
+from fsbench.errors import OutputError, one_line
 from fsbench.harness.obtain import Model, tell_beside
 from fsbench.harness.pairs import Pairs
 from fsbench.images import ImageSet, write_png
@@ -85,6 +86,18 @@ class RunFolder:
             copy = self.path / "models" / f"{slug(model.label)}.safetensors"
             copy_file(model.weights, copy)
             tell_beside(model, copy)
+
+    def write_error(self, label: str, error: Exception) -> str:
+        """Keep the traceback of a model that failed; returns a sentence without its subject."""
+        path = f"errors/{slug(label)}.txt"
+        write_text(self.path / path, "".join(traceback.format_exception(error)))
+        return f"failed, and the run went on without it: {one_line(error)} (traceback: {path})"
+
+    def write_samples(self, samples: pd.DataFrame) -> None:
+        """Write the rows of all outputs, as parquet and as CSV for spreadsheets (UTF-8 with a byte-order mark)."""
+        self.write_table("samples.parquet", samples)
+        with atomic_path(self.path / "scores.csv") as partial:
+            samples.to_csv(partial, index=False, encoding="utf-8-sig")
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a parquet file."""

@@ -5,19 +5,22 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fsbench import results
-from fsbench.config import Plan
+from fsbench.config import Pipeline, Plan
 from fsbench.datasets import balance
 from fsbench.datasets._photos import some
+from fsbench.errors import one_line
 from fsbench.faces import detect
+from fsbench.harness import failures
 from fsbench.harness.judging import Witness
 from fsbench.harness.observing import Watcher
 from fsbench.harness.obtain import Model
 from fsbench.harness.pairs import Pairs
 from fsbench.harness.scoring import CONFIDENCE
 from fsbench.interfaces import Dataset, DatasetInfo, Faces, Metric, Split, WeightsFile
+from fsbench.registry import swappers
 from fsbench.stats.calibration import Calibration
 from fsbench.store import file_sha256
 
@@ -67,7 +70,9 @@ def protocol_record(stage: str, pairs: Pairs, gallery: Faces | None, plan: Plan)
         gallery_identities=len(gallery.identities) if gallery is not None else 0,
         gallery_images=len(gallery) if gallery is not None else 0,
         detector=detect.DESCRIPTION,
-        interval="cluster bootstrap: target sessions resampled within each target identity",
+        interval="cluster bootstrap: target sessions resampled within each target identity; whole target identities "
+        "where one of them has a single session",
+        failures=failures.RULE,
         resamples=plan.resamples,
         confidence=CONFIDENCE,
     )
@@ -174,6 +179,15 @@ def model_record(model: Model, seconds: float | None) -> results.ModelRecord:
     )
 
 
+def failed_model(pipeline: Pipeline, error: Exception) -> results.ModelRecord:
+    """Describe a model of which there is nothing but the reason."""
+    entry = swappers.get(pipeline.swapper.name)
+    kind: Literal["baseline", "ready"] = "baseline" if getattr(entry.factory, "baseline", False) else "ready"
+    return results.ModelRecord(
+        name=pipeline.label, spec=str(pipeline), summary=entry.summary, kind=kind, error=one_line(error)
+    )
+
+
 def data_warnings(dataset: Dataset, test: Faces, gallery: Faces | None) -> list[str]:
     """Say what in the data limits what the numbers mean."""
     said = list(dataset.info.warnings)
@@ -214,8 +228,8 @@ def model_warnings(
         said.append(
             f"{record.name} was trained on other data than this training split, and may have seen held-out images"
         )
-    if record.n_no_face:
-        said.append(f"{record.name}: no face was found in {record.n_no_face} of {n_pairs} outputs")
+    if record.failures:
+        said.append(f"{record.name} {results.failure_rate(record.failures, n_pairs)}")
     if record.training is not None and record.training.budget == "smoke":
         said.append(
             f"{record.name} was trained for {record.training.steps} steps only (--budget smoke): its figures test the "

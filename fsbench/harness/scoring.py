@@ -12,15 +12,18 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from fsbench.errors import NotScorable, PluginError
+from fsbench.errors import NotScorable, PluginError, one_line
+from fsbench.harness.failures import Counted
 from fsbench.harness.pairs import Pairs
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, Judgement, Metric, Observation, Resampled
 from fsbench.results import Value
-from fsbench.stats.bootstrap import cluster_bootstrap
+from fsbench.stats.bootstrap import cluster_bootstrap, units
 
 CHUNK = 64
 CONFIDENCE = 0.95
+FAULT = "the metric failed"
+"""What the reason of a value begins with whose metric raised an error of its own."""
 
 
 @dataclass(frozen=True)
@@ -93,48 +96,85 @@ def statistic(metric: Metric, rows: np.ndarray) -> Callable[[np.ndarray], float]
 
 
 def value(
-    metric: Metric, name: str, model: str, judge: str | None, pairs: Pairs, rows: np.ndarray, resamples: int, seed: int
+    metric: Metric,
+    name: str,
+    model: str,
+    judge: str | None,
+    pairs: Pairs,
+    rows: np.ndarray | Counted,
+    resamples: int,
+    seed: int,
 ) -> Value:
-    """Summarise the rows that could be scored, with an interval over sessions; too few give null and a reason."""
-    scored = ~np.isnan(rows).any(1)
+    """Summarise the rows that count, with an interval over sessions; too few give null and a reason.
+
+    Where a target person has images of one session only, the interval is over people (`stats.bootstrap.units`).
+    """
+    counted = rows if isinstance(rows, Counted) else Counted.of(rows)
+    info, scored = metric.info, counted.scored | counted.failed
     labels: pd.DataFrame = pairs.rows[scored]
-    sessions = (labels["identity"] + "/" + labels["session"]).to_numpy(str)
     people = labels["identity"].to_numpy(str)
-    n_scored = int(scored.sum())
-    counts: dict[str, Any] = {
+    sessions = (labels["identity"] + "/" + labels["session"]).to_numpy(str)
+    clusters, strata, whole_people = units(sessions, people) if len(people) else (sessions, people, False)
+    fields: dict[str, Any] = {
         "model": model,
         "metric": name,
         "judge": judge,
-        "n_scored": n_scored,
-        "n_total": len(rows),
-        "n_clusters": len(np.unique(sessions)),
+        "n_scored": int(counted.scored.sum()),
+        "n_total": len(scored),
+        "n_clusters": len(np.unique(clusters)),
+        "n_failed": int(counted.failed.sum()),
     }
-    info = metric.info
-    if n_scored < info.min_samples:
-        return Value(
-            value=None, reason=f"{n_scored} outputs could be scored, {info.min_samples} are needed", **counts
-        )
+    if not counted.scored.any() and counted.failed.any():
+        return Value(value=None, reason="the model failed on every pair that can be scored", **fields)
+    if scored.sum() < info.min_samples:
+        few = f"{scored.sum() or 'none'} of {len(scored)} outputs could be scored"
+        few += f", at least {info.min_samples} are needed" if info.min_samples > 1 else ""
+        return Value(value=None, reason=few, **fields)
     try:
-        of = statistic(metric, rows[scored])
-        found = of(np.arange(n_scored))
+        of = statistic(metric, counted.rows[scored])
+        found = of(np.arange(len(labels)))
+        alone = None
+        if counted.failed.any() and counted.scored.sum() >= info.min_samples:
+            alone = of(np.flatnonzero(counted.scored[scored]))
     except NotScorable as why:
-        return Value(value=None, reason=why.message, **counts)
+        return Value(value=None, reason=why.message, **fields)
+    except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others say
+        return Value(value=None, reason=fault(error).message, **fields)
     if not math.isfinite(found):
-        return Value(value=None, reason=f"the metric's summary is {found}", **counts)
+        return Value(value=None, reason=f"the metric's summary is {found}", **fields)
     interval = None
     if info.interval != "none":
         interval = cluster_bootstrap(
             of,
-            sessions,
-            people,
+            clusters,
+            strata,
             resamples=min(resamples, info.resamples or resamples),
             confidence=CONFIDENCE,
             seed=seed,
             centre=found if info.interval == "centred" else None,
         )
     low, high = np.clip(interval, *info.bounds).tolist() if interval else (None, None)
-    caution = next((said for n, said in sorted(info.cautions) if n_scored < n), "")
-    return Value(value=found, low=low, high=high, caution=caution, **counts)
+    return Value(
+        value=found,
+        low=low,
+        high=high,
+        value_of_scored=alone if alone is None or math.isfinite(alone) else None,
+        resampled="people" if whole_people else "sessions",
+        caution="; ".join(_cautions(metric, counted)),
+        **fields,
+    )
+
+
+def _cautions(metric: Metric, counted: Counted) -> list[str]:
+    n = int((counted.scored | counted.failed).sum())
+    few = [caution for fewest, caution in sorted(metric.info.cautions) if n < fewest][:1]
+    lost = [f"{counted.n_absent} of {len(counted.rows)} outputs are failures and not in it"] if counted.n_absent else []
+    return few + lost
+
+
+def fault(error: Exception) -> NotScorable:
+    """Return why there is no value of a metric that raised an error of its own."""
+    return NotScorable(f"{FAULT}: {one_line(error)}")
 
 
 def unscorable(name: str, model: str, judge: str | None, total: int, why: NotScorable) -> Value:

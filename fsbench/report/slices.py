@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from fsbench.report.plots import GREY, WIDTH, colours, reference_line, render, short
 from fsbench.report.run import Column, Run
 from fsbench.results import ModelRecord
-from fsbench.stats.bootstrap import cluster_bootstrap
+from fsbench.stats.bootstrap import cluster_bootstrap, units
 
 N_BINS = 6
 SESSIONS = 24  # sessions that are drawn; of more, the hardest ones
@@ -110,8 +110,9 @@ def _mean_and_interval(axes: Axes, run: Run, rows: pd.DataFrame, column: Column,
         return
     values, colour = rows[column.key].to_numpy(np.float64), colours(run)[model.name]
     protocol = run.result.protocol
+    clusters, strata, _ = units(rows["session"].to_numpy(), rows["identity"].to_numpy())
     interval = cluster_bootstrap(
-        lambda drawn: float(values[drawn].mean()), rows["session"].to_numpy(), rows["identity"].to_numpy(),
+        lambda drawn: float(values[drawn].mean()), clusters, strata,
         resamples=protocol.resamples, confidence=protocol.confidence, seed=run.result.seed,
     )  # fmt: skip
     if interval is not None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fsbench.report.run import HEADLINE, NOTHING_SWAPPED, Column, Run, Scored
-from fsbench.results import ModelRecord, Value
-from fsbench.stats.ranking import CONTESTANTS
+from fsbench.results import ModelRecord, Value, failure_rate
+from fsbench.stats.ranking import CONTESTANTS, ENOUGH_ANSWERED, answered
 from fsbench.validity import shipped
 
 TRIVIAL = (NOTHING_SWAPPED, "copy_source")
@@ -138,12 +138,16 @@ def is_better(value: float, other: float, column: Column) -> bool:
 
 
 def compare(a: Value, b: Value, column: Column) -> str:
-    """Say what two intervals carry: BETTER, WORSE, UNCLEAR, or "" where there is no interval."""
+    """Say what two intervals carry: BETTER, WORSE, UNCLEAR, or "" where there is no interval.
+
+    Nobody is better with a share scored below ENOUGH_ANSWERED.
+    """
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return ""
     if a.low <= b.high and b.low <= a.high:
         return UNCLEAR
-    return BETTER if is_better(a.low, b.low, column) else WORSE
+    relation, winner = (BETTER, a) if is_better(a.low, b.low, column) else (WORSE, b)
+    return relation if answered(winner) >= ENOUGH_ANSWERED else ""
 
 
 def ranked(run: Run, models: Iterable[ModelRecord], column: Column) -> list[Scored]:
@@ -152,14 +156,18 @@ def ranked(run: Run, models: Iterable[ModelRecord], column: Column) -> list[Scor
     return sorted(run.scored(models, column), key=lambda entry: sign * entry.value)
 
 
-def training_facts(model: ModelRecord) -> tuple[str, ...]:
-    """What stands beside a model's name: size, steps, time."""
+def facts_of(model: ModelRecord, n_pairs: int) -> tuple[str, ...]:
+    """What stands beside a model's name: size, steps, time, and how often it failed."""
     facts = [] if model.kind != "loaded" else ["loaded from a file"]
     if model.training is not None:
         size = model.training.settings.get("size")
         facts += [f"size {size}"] if isinstance(size, str) else []
         facts += [f"{model.training.steps:,} steps", duration(model.training.seconds), f"on {model.training.device}"]
-    if model.n_no_face:
+    if model.error:
+        facts.append(f"failed: {model.error}")
+    if model.failures:
+        facts.append(failure_rate(model.failures, n_pairs))
+    elif model.n_no_face:
         facts.append(f"no face in {model.n_no_face} output{'s' if model.n_no_face > 1 else ''}")
     return tuple(facts)
 
@@ -208,7 +216,7 @@ def table(run: Run, columns: Sequence[Column]) -> Table:
 
     def row(model: ModelRecord) -> Row:
         cells = (_cell(run, model, *pair) for pair in zip(columns, winners, strict=True))
-        return Row(model, training_facts(model), tuple(cells))
+        return Row(model, facts_of(model, run.result.protocol.n_pairs), tuple(cells))
 
     models = ordered(run)
     groups = ((title, tuple(row(model) for model in models if model.kind in kinds)) for title, kinds in GROUPS.items())
@@ -233,8 +241,8 @@ def _unscored(run: Run, columns: Sequence[Column]) -> dict[str, tuple[Column, ..
 def _cell(run: Run, model: ModelRecord, column: Column, winner: str) -> Cell:
     value = run.value(model.name, column)
     if value is None:
-        return Cell(reason="not measured")
-    counts = f"{value.n_scored} of {value.n_total} scored" if value.n_scored < value.n_total else ""
+        return Cell(reason="the model failed" if model.error else "not measured")
+    counts = counts_of(value, column.metric.digits)
     if value.value is None:
         return Cell(reason=value.reason or "no reason given", counts=counts)
     digits = column.metric.digits
@@ -247,6 +255,18 @@ def _cell(run: Run, model: ModelRecord, column: Column, winner: str) -> Cell:
         best=model.name == winner,
         coached=_coached(run, model, column.judge),
     )
+
+
+def counts_of(value: Value, digits: int) -> str:
+    """Say how many pairs are in a value, and what it would be without the failures; "" where all were scored."""
+    if value.n_scored == value.n_total:
+        return ""
+    parts = [f"{value.n_scored} of {value.n_total} scored"]
+    if value.n_failed:
+        parts.append(f"{value.n_failed} failed")
+    if value.value_of_scored is not None:
+        parts.append(f"{number(value.value_of_scored, digits)} without these")
+    return ", ".join(parts)
 
 
 def _coached(run: Run, model: ModelRecord, judge: str | None) -> bool:

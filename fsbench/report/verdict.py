@@ -5,7 +5,8 @@ from __future__ import annotations
 from fsbench.report.ranking import ENOUGH, disputed, place
 from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
 from fsbench.report.tables import UNCLEAR, compare, interval, number, ordered
-from fsbench.results import ModelRecord
+from fsbench.results import ModelRecord, failure_rate
+from fsbench.stats.ranking import ENOUGH_ANSWERED, answered
 
 NEARER = "id_nearer_source"
 NAMED = 3  # contestants that are named before the rest is counted
@@ -21,7 +22,14 @@ def sentences(run: Run) -> list[str]:
     entries = run.scored([model for model in ordered(run) if model in run.contestants], column)
     silent = [model for model in run.contestants if all(entry.model != model for entry in entries)]
     lines = [_reached(run, entry, column) for entry in entries[:NAMED]] + _between(entries, column)
-    return _ranked(run) + lines + [_not_scored(run, model, column) for model in silent[:NAMED]]
+    failing = [model for model in run.contestants if model.failures]
+    return (
+        _ranked(run)
+        + lines
+        + [_not_scored(run, model, column) for model in silent[:NAMED]]
+        + [_failed(run, model, column) for model in failing[:NAMED]]
+        + [f"{len(failing) - NAMED} more models failed on some pairs."] * (len(failing) > NAMED)
+    )
 
 
 def _ranked(run: Run) -> list[str]:
@@ -68,7 +76,9 @@ def _reached(run: Run, entry: Scored, column: Column) -> str:
     under = f" under {column.judge}" if column.judge else ""
     sentence = f"{entry.model.name} reaches {column.metric.name} {shown(entry, column)}{under}"
     if entry.record.n_scored < entry.record.n_total:
-        sentence += f", of the {entry.record.n_scored} outputs among {entry.record.n_total} that could be scored"
+        counted = entry.record.n_scored + entry.record.n_failed
+        sentence += f", over {counted} of {entry.record.n_total} pairs"
+        sentence += f" of which {entry.record.n_failed} are failures" if entry.record.n_failed else ""
     marks = [(model, "the ceiling") for model in run.result.models if model.kind == "ceiling"]
     marks += [(model, "where nothing is swapped") for model in run.result.models if model.name == NOTHING_SWAPPED]
     beside = [
@@ -89,7 +99,8 @@ def _elsewhere(run: Run, model: ModelRecord, column: Column) -> str:
             for entry in run.scored([model], other):
                 for mark in run.scored(floor, other):
                     relation = compare(entry.record, mark.record, other) or "beside"
-                    found.setdefault(relation, []).append(f"{other.judge} ({number(entry.value, other.metric.digits)})")
+                    values = (number(one.value, other.metric.digits) for one in (entry, mark))
+                    found.setdefault(relation, []).append(f"{other.judge} ({' against '.join(values)})")
     told = [f"{relation} {NOTHING_SWAPPED} under {' and '.join(judges)}" for relation, judges in found.items()]
     return f" It is {'; '.join(told)}." if told else ""
 
@@ -104,7 +115,18 @@ def _nearer(run: Run, model: ModelRecord, column: Column) -> str:
     return ""
 
 
+def _failed(run: Run, model: ModelRecord, column: Column) -> str:
+    """How often a model failed, and what follows."""
+    said = f"{model.name} {failure_rate(model.failures, run.result.protocol.n_pairs)}"
+    record = run.value(model.name, column)
+    if record is not None and record.value is not None and answered(record) < ENOUGH_ANSWERED:
+        said += f"; below {100 * ENOUGH_ANSWERED:.0f}\N{NO-BREAK SPACE}% scored, it is called better than nobody"
+    return f"{said}."
+
+
 def _not_scored(run: Run, model: ModelRecord, column: Column) -> str:
+    if model.error:
+        return f"{model.name} failed: {model.error}."
     record = run.value(model.name, column)
     reason = "it was not measured" if record is None else record.reason or "no reason given"
     return f"{model.name} has no {column.metric.name}: {reason}."

@@ -7,6 +7,22 @@ from collections.abc import Callable
 
 import numpy as np
 
+FEWEST_STRATA = 3
+"""Strata that are drawn again themselves where one of them has a single cluster."""
+
+
+def units(clusters: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return what to draw again, and within what, as labels (N,) for `cluster_bootstrap`; and whether it is the strata.
+
+    Clusters within strata, where each stratum has two or more. Where one has a single cluster, it cannot be drawn again
+    within that stratum: of three strata or more, the strata themselves are drawn, each with all that is in it. The
+    interval then tells what other strata would give, and nothing of other clusters of these.
+    """
+    names = np.unique(strata)
+    if len(names) < FEWEST_STRATA or min(len(np.unique(clusters[strata == name])) for name in names) > 1:
+        return clusters, strata, False
+    return strata, np.zeros(len(strata), int), True
+
 
 def cluster_bootstrap(
     statistic: Callable[[np.ndarray], float],

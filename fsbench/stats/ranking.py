@@ -10,6 +10,12 @@ from fsbench.results import JudgeRecord, ModelRecord, Rank, RankingRecord, Value
 
 METRIC = "id_similarity"  # more is better
 CONTESTANTS = ("trained", "loaded", "ready", "precomputed")
+ENOUGH_ANSWERED = 0.8
+"""Share of the pairs that a model must have been scored on, below which it is called better than nobody."""
+
+MOST = 0.5
+"""Share of the pairs on which a model may fail at most to have a place at all."""
+
 WANTED = 2
 """Judges: one alone may like a model for reasons of its own."""
 
@@ -23,11 +29,10 @@ ADVISED = {  # families to ask when there are too few judges, the easiest to get
 def ranking(values: Sequence[Value], models: Sequence[ModelRecord], judges: Sequence[JudgeRecord]) -> RankingRecord:
     """Mean rank of each contestant by `id_similarity`, over the judges that no contestant was trained against.
 
-    Baselines and the ceiling take no part. An output that could not be scored, because no face was found in it,
-    counts as a stranger's: as the judge's mean impostor cosine, or as the model's own mean where that is lower. Else
-    whoever destroys the hard faces would stand first. A judge that could score no contestant does not count either; one
-    that could score some ranks those, and a contestant that a counting judge could not score has no mean and stands
-    last.
+    Baselines and the ceiling take no part. Values are over all pairs, failures counted as the baselines' worst
+    (`harness.failures`). A contestant that failed on more than half of the pairs has no place, however good the rest
+    is. A judge that cannot tell real people apart does not count, nor does one that could score no contestant; one that
+    could score some ranks those, and a contestant without a place under a judge that counts stands last.
     """
     contestants = [model for model in models if model.kind in CONTESTANTS]
     names = [model.name for model in contestants]
@@ -38,17 +43,20 @@ def ranking(values: Sequence[Value], models: Sequence[ModelRecord], judges: Sequ
         pupils = [model.name for model in contestants if judge.family in model.coaches]
         if pupils:
             left_out[judge.name] = f"{' and '.join(pupils)} trained against it"
+        elif judge.unfit:
+            left_out[judge.name] = judge.unfit
         elif not scores[judge.name]:
             left_out[judge.name] = f"no contestant has {METRIC} under it"
     counting = tuple(judge.name for judge in judges if judge.name not in left_out)
-    ranks = [
-        Rank(
-            model=name,
-            mean=_mean([places[judge].get(name) for judge in counting]),
-            by_judge={judge.name: places[judge.name].get(name) for judge in judges},
-        )
-        for name in names
-    ]
+    ranks = []
+    for model in contestants:
+        mean = _mean([places[judge].get(model.name) for judge in counting])
+        ranks.append(Rank(
+            model=model.name,
+            mean=mean,
+            by_judge={judge.name: places[judge.name].get(model.name) for judge in judges},
+            reason=_reason(model, values) if mean is None else "",
+        ))
     return RankingRecord(
         metric=METRIC,
         judges=counting,
@@ -58,14 +66,33 @@ def ranking(values: Sequence[Value], models: Sequence[ModelRecord], judges: Sequ
     )
 
 
+def answered(value: Value) -> float:
+    """Share of the pairs that count on which a model did not fail; 1 where none counts."""
+    counted = value.n_scored + value.n_failed
+    return value.n_scored / counted if counted else 1.0
+
+
 def _scores(values: Sequence[Value], names: Sequence[str], judge: JudgeRecord) -> dict[str, float]:
-    """What a judge says of the contestants that it could score, lost faces counted as strangers'."""
-    stranger = judge.calibration.impostor_mean if judge.calibration is not None else 0.0
+    """What a judge says of the contestants that have a place."""
     return {
-        value.model: value.value + (min(stranger, value.value) - value.value) * (1 - value.n_scored / value.n_total)
+        value.model: value.value
         for value in values
-        if value.metric == METRIC and value.judge == judge.name and value.model in names and value.value is not None
+        if value.metric == METRIC and value.judge == judge.name and value.model in names
+        and value.value is not None and answered(value) >= MOST
     }
+
+
+def _reason(model: ModelRecord, values: Sequence[Value]) -> str:
+    """Why a contestant has no place."""
+    if model.error:
+        return model.error
+    for value in values:
+        if (value.metric, value.model) == (METRIC, model.name):
+            if value.value is None:
+                return value.reason
+            if answered(value) < MOST:
+                return f"it failed on {value.n_failed} of {value.n_scored + value.n_failed} pairs"
+    return f"no judge that counts could score its {METRIC}"
 
 
 def _places(scores: Mapping[str, float]) -> dict[str, float]:

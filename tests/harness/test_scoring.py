@@ -90,3 +90,21 @@ def test_a_metric_owes_one_row_per_output() -> None:
 
     with pytest.raises(PluginError, match="12 outputs"):
         scoring.measure(Short(), "short", pairs(), scoring.Evidence(outputs(np.arange(24.0))))
+
+
+def test_one_image_of_each_person_has_an_interval_over_people() -> None:
+    faces = contracts.toy_faces(12, sessions=1, images=1, size=16)
+    index = np.arange(1, 12)
+    alone = Pairs((Group(Source("toy0", faces.of("toy0").crops[:1]), index, faces.select(index), None),), "one")
+    rows = np.linspace(0.2, 0.8, 11)[:, None]
+    value = scoring.value(Brightness(), "brightness", "m", None, alone, rows, 200, 0)
+    assert value.resampled == "people"
+    assert value.n_clusters == 11
+    assert value.low is not None
+    assert value.high is not None
+    assert value.low < value.value < value.high
+
+
+@pytest.mark.parametrize(("dark", "reason"), [(24, "none of 24 outputs could be scored"), (23, "1 of 24 outputs could")])
+def test_the_reason_counts_outputs(dark: int, reason: str) -> None:
+    assert a_value(np.r_[np.full(dark, 0), np.full(24 - dark, 102)]).reason.startswith(reason)

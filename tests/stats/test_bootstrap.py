@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fsbench.stats.bootstrap import cluster_bootstrap
+from fsbench.stats.bootstrap import cluster_bootstrap, units
 
 
 def mean_of(rows: np.ndarray) -> Callable[[np.ndarray], float]:
@@ -84,3 +84,38 @@ def test_resamples_without_a_value_are_left_out_unless_they_are_most() -> None:
 
     assert cluster_bootstrap(without(0, 3), clusters, np.zeros(20), centre=0.5) is not None
     assert cluster_bootstrap(without(0, 1), clusters, np.zeros(20), centre=0.5) is None  # 64 % of the draws hold a row
+
+
+@pytest.mark.parametrize(
+    ("sessions", "whole"),
+    [
+        ([1, 1, 1, 1, 1, 1], True),  # one image of each person
+        ([1, 2, 2, 2], True),  # somebody has one session
+        ([3, 3, 1], True),
+        ([2, 2, 2], False),
+        ([5], False),
+        ([1], False),  # nothing to draw again
+        ([1, 1], False),  # two people are no sample of people
+        ([3, 1], False),
+    ],
+)
+def test_people_are_drawn_where_one_of_them_has_one_session(sessions: list[int], whole: bool) -> None:
+    people = np.repeat([f"p{i}" for i in range(len(sessions))], sessions)
+    labels = np.array([f"{person}/{i}" for i, person in enumerate(people)])
+    clusters, strata, drawn = units(labels, people)
+    assert drawn is whole
+    assert (clusters == (people if whole else labels)).all()
+    assert len(np.unique(strata)) == (1 if whole else len(sessions))
+    rows = np.random.default_rng(1).normal(size=len(labels))
+    assert (cluster_bootstrap(mean_of(rows), clusters, strata) is not None) == (whole or min(sessions) > 1)
+
+
+def test_an_interval_over_people_covers_the_mean_of_all_people() -> None:
+    random, hits, worlds = np.random.default_rng(8), 0, 300
+    people = np.array([f"p{i}" for i in range(20)])
+    for world in range(worlds):
+        rows = random.normal(size=20)
+        clusters, strata, _ = units(people, people)
+        low, high = cluster_bootstrap(mean_of(rows), clusters, strata, resamples=300, seed=world) or (1, 0)
+        hits += low <= 0 <= high
+    assert 0.91 <= hits / worlds <= 0.985

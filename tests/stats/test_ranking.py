@@ -4,7 +4,7 @@ from itertools import permutations
 
 import pytest
 
-from fsbench.results import CalibrationRecord, JudgeRecord, ModelRecord, RankingRecord, TrainingRecord, Value
+from fsbench.results import JudgeRecord, ModelRecord, RankingRecord, TrainingRecord, Value
 from fsbench.stats.ranking import ranking
 
 
@@ -83,33 +83,40 @@ def test_what_a_judge_could_not_score_has_no_mean_and_stands_last() -> None:
     assert found.ranks[2].by_judge == {"dlib_resnet": None, "onnx(sface)": 1}
 
 
-def test_without_a_calibration_a_lost_face_counts_as_no_likeness() -> None:
-    careful, careless = (
-        Value(model=name, metric="id_similarity", judge=DLIB.name, value=value, n_scored=n, n_total=20, n_clusters=4)
-        for name, value, n in (("careful", 0.7, 20), ("careless", 0.9, 15))
+def of_all(name: str, value: float | None, scored: int, failed: int, total: int = 100) -> Value:
+    return Value(model=name, metric="id_similarity", judge=DLIB.name, value=value, n_scored=scored, n_total=total,
+                 n_clusters=4, n_failed=failed)
+
+
+@pytest.mark.parametrize(
+    ("scored", "failed", "placed"),
+    [(50, 50, True), (49, 51, False), (2, 98, False), (0, 100, False), (30, 20, True), (2, 0, True), (1, 9, False)],
+)
+def test_who_failed_on_most_pairs_has_no_place(scored: int, failed: int, placed: bool) -> None:
+    found = ranking(
+        [of_all("careless", 0.95, scored, failed), of_all("careful", 0.5, 100, 0)],
+        [model("careless"), model("careful")], [DLIB],
     )
-    models = [model("careless"), model("careful")]
-    assert means(ranking([careless, careful], models, [DLIB])) == [("careful", 1.0), ("careless", 2.0)]
+    assert means(found) == ([("careless", 1), ("careful", 2)] if placed else [("careful", 1), ("careless", None)])
+    last = found.ranks[-1]
+    assert last.reason == ("" if placed else f"it failed on {failed} of {scored + failed} pairs")
 
 
-@pytest.mark.parametrize(("stranger", "first"), [(0.85, "careless"), (0.1, "careful"), (-0.5, "careful")])
-def test_a_lost_face_counts_as_a_strangers(stranger: float, first: str) -> None:
-    record = CalibrationRecord(n_identities=9, n_images=9, n_genuine=9, n_impostor=9, genuine_mean=0.9,
-                               impostor_mean=stranger, d_prime=1, eer=0.1, eer_threshold=0.5, points=())
-    judge = DLIB.model_copy(update={"calibration": record})
-    found = [
-        Value(model=name, metric="id_similarity", judge=DLIB.name, value=value, n_scored=n, n_total=20, n_clusters=4)
-        for name, value, n in (("careful", 0.88, 20), ("careless", 0.9, 15))
+def test_a_model_without_a_value_stands_last_with_its_reason() -> None:
+    failed = model("a").model_copy(update={"error": "ValueError: nothing there"})
+    nothing = of_all("b", None, 0, 100).model_copy(update={"reason": "the model failed on every pair"})
+    found = ranking([nothing, of_all("c", 0.1, 100, 0)], [failed, model("b"), model("c")], [DLIB])
+    assert [(rank.model, rank.reason) for rank in found.ranks] == [
+        ("c", ""), ("a", "ValueError: nothing there"), ("b", "the model failed on every pair")
     ]
-    assert ranking(found, [model("careless"), model("careful")], [judge]).ranks[0].model == first
 
 
-def test_losing_faces_never_pays() -> None:
-    found = [
-        Value(model=name, metric="id_similarity", judge=DLIB.name, value=value, n_scored=n, n_total=100, n_clusters=4)
-        for name, value, n in (("careless", -0.05, 10), ("careful", -0.02, 100))
-    ]
-    assert ranking(found, [model("careless"), model("careful")], [DLIB]).ranks[0].model == "careful"
+def test_a_judge_that_tells_nobody_apart_does_not_count() -> None:
+    blind = SFACE.model_copy(update={"unfit": "it cannot tell people apart"})
+    found = ranking(values(DLIB, a=0.1, b=0.2) + values(blind, a=0.9, b=0.2), [model("a"), model("b")], [DLIB, blind])
+    assert (found.judges, found.left_out) == (("dlib_resnet",), {"onnx(sface)": "it cannot tell people apart"})
+    assert means(found) == [("b", 1), ("a", 2)]
+    assert found.advice.startswith("dlib_resnet is the only judge that counts")
 
 
 def test_two_judges_of_one_family_are_one_opinion() -> None:

@@ -1,0 +1,110 @@
+"""Pairs on which a model failed, and what they count as: else whoever fails on the hard ones would stand first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import get_args
+
+import numpy as np
+
+from fsbench.images import ImageSet
+from fsbench.interfaces import Metric
+from fsbench.results import Failure
+
+ABSENT: tuple[Failure, ...] = ("missing", "unreadable")
+"""Failures that leave no image to measure."""
+
+UNCHANGED_LEVELS = 3.0
+"""Mean absolute difference inside the face, in levels of 255, up to which an output counts as its target.
+
+LFW photographs saved again and cut at 128 pixels differ by 0.4 (JPEG, quality 95) to 2.4 (quality 60) on average; the
+exact swaps of synthetic people differ by 12 and more.
+"""
+
+RULE = (
+    "a pair on which a contestant failed (no output, an unreadable one, one without a face where the target has one, "
+    f"one that differs from its target by {UNCHANGED_LEVELS:g} levels of 255 or less inside the face) counts as the "
+    "worst value of copy_target, copy_source and alpha_paste at that pair (the lowest where higher is better, the "
+    "highest where lower is), or as its own where that is worse; distances of distributions leave out outputs that are "
+    "not there"
+)
+
+Key = tuple[str, str | None]
+"""Metric, and judge where it asks one."""
+
+
+def find(outputs: ImageSet, targets: ImageSet, masks: ImageSet, faceless: np.ndarray, absent: np.ndarray) -> np.ndarray:
+    """How a model failed on each pair, (N,) of str, "" where it did not.
+
+    `faceless` (N,) bool: an output without a face of a target that has one; `absent` (N,) of str: ABSENT or "".
+    """
+    found = np.where(faceless, "no_face", "").astype(object)
+    for i in np.flatnonzero(~faceless):
+        inside = masks.pixels[i, ..., 0] > 127
+        change = np.abs(outputs.pixels[i].astype(np.int16) - targets.pixels[i])
+        if (change[inside] if inside.any() else change).mean() <= UNCHANGED_LEVELS:
+            found[i] = "unchanged"
+    return np.where(absent != "", absent, found)
+
+
+def count(failures: np.ndarray) -> dict[Failure, int]:
+    """Pairs by failure, those that happened alone."""
+    counts = {kind: int((failures == kind).sum()) for kind in get_args(Failure)}
+    return {kind: n for kind, n in counts.items() if n}
+
+
+@dataclass
+class Floor:
+    """The worst value that a baseline has at each pair; baselines are added as they are measured."""
+
+    rows: dict[Key, list[np.ndarray]] = field(default_factory=dict)
+
+    def add(self, name: str, judge: str | None, rows: np.ndarray) -> None:
+        """Take the rows of a metric, (N, K), of one baseline; those of distributions say nothing of a pair."""
+        if rows.shape[1] == 1:
+            self.rows.setdefault((name, judge), []).append(rows[:, 0])
+
+    def at(self, metric: Metric, name: str, judge: str | None) -> tuple[np.ndarray, np.ndarray] | None:
+        """The floor of one metric, (N,), and where every baseline has a row, (N,) bool; None without any row.
+
+        NaN where no baseline has a row; the worst value of all pairs where only some have.
+        """
+        if (name, judge) not in self.rows:
+            return None
+        sign = 1.0 if metric.info.direction == "higher" else -1.0
+        values = sign * np.stack(self.rows[name, judge])  # (B, N), more is better
+        known = np.isfinite(values)
+        if not known.any():
+            return None
+        everyone: np.ndarray = np.logical_and.reduce(known)
+        floor = np.where(everyone, np.where(known, values, np.inf).min(0), values[known].min())
+        return sign * np.where(known.any(0), floor, np.nan), everyone
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Rows of one metric for all pairs of a model, failures as what they count as."""
+
+    rows: np.ndarray  # (N, K), NaN where a pair cannot be scored for anybody
+    scored: np.ndarray  # (N,) bool: the model's own
+    failed: np.ndarray  # (N,) bool: counted as the floor
+    n_absent: int = 0  # failures that the value of a distribution leaves out
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> Counted:
+        """Rows of a model whose failures are not counted, such as a baseline."""
+        scored = ~np.isnan(rows).any(1)
+        return cls(rows, scored, np.zeros(len(rows), bool))
+
+    @classmethod
+    def with_failures(cls, metric: Metric, rows: np.ndarray, failures: np.ndarray,
+                      floor: tuple[np.ndarray, np.ndarray] | None) -> Counted:
+        """Put the floor where the model failed, and where it has no row although every baseline has one."""
+        rows = np.where(np.isin(failures, ABSENT)[:, None], np.nan, rows)
+        if floor is None or rows.shape[1] != 1:
+            return replace(cls.of(rows), n_absent=int(((failures != "") & np.isnan(rows).any(1)).sum()))
+        own, (worst, everyone) = rows[:, 0], floor
+        failed = ((failures != "") & np.isfinite(worst)) | (np.isnan(own) & everyone)
+        worse = np.fmin if metric.info.direction == "higher" else np.fmax
+        counted = np.where(failed, worse(own, worst), own)
+        return cls(counted[:, None], np.isfinite(own) & ~failed, failed)
