@@ -7,10 +7,13 @@ FSBENCH_DATA    folder that holds data sets which cannot be redistributed (defau
 
 from __future__ import annotations
 
+import atexit
 import os
 import platform
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
     import torch
 
     from fsbench.interfaces import Context, Dataset, Progress
+
+LIBRARY_CACHES = {"NUMBA_CACHE_DIR": "numba", "MPLCONFIGDIR": "matplotlib", "TORCH_HOME": "torch"}
+"""Environment variables, and the folders that they are to name."""
 
 PACKAGES = ("fsbench", "torch", "torchvision", "facenet-pytorch", "numpy", "scipy", "scikit-image", "pillow",
             "onnxruntime", "mediapipe", "umap-learn")
@@ -35,6 +41,26 @@ def quiet_openmp() -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+
+def keep_library_caches() -> None:
+    """Let libraries keep what they compile and download below FSBENCH_CACHE; settings of the user's own win.
+
+    Has to run before numba and matplotlib are imported. By default numba writes beside its users' source files or into
+    the home folder, and raises where it may write to neither. Where the cache cannot be written, a folder of this
+    process takes its place.
+    """
+    root = cache_root() / "libraries"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        writable = os.access(root, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        root = Path(tempfile.mkdtemp(prefix="fsbench-"))
+        atexit.register(shutil.rmtree, root, ignore_errors=True)
+    for name, folder in LIBRARY_CACHES.items():
+        os.environ.setdefault(name, str(root / folder))
 
 
 def available_cores() -> int:
@@ -93,6 +119,7 @@ def make_context(
     from fsbench.interfaces import Context, silent
     from fsbench.store import Store
 
+    keep_library_caches()
     torch.set_num_threads(available_cores())
     return Context(
         device=find_device(device),

@@ -9,7 +9,7 @@ import typer
 from fsbench.cli import calibrate, listing, report, run, score, show, validate
 from fsbench.cli import data as data
 from fsbench.cli import weights as weights
-from fsbench.environment import quiet_openmp
+from fsbench.environment import keep_library_caches, quiet_openmp
 from fsbench.errors import FsbenchError
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ def version(version: bool = typer.Option(False, "--version", help="Print the ver
 def main() -> None:
     """Run the command line; an error that a user can put right is one sentence, a hint and exit code 2."""
     quiet_openmp()
+    keep_library_caches()
     try:
         app()
     except FsbenchError as error:
