@@ -103,7 +103,7 @@ def lightness(level: float) -> float:
 
 
 def difference(level: float, other: float) -> float:
-    """CIEDE2000 of two greys: only the term of the lightness is left, but for a white point that is rounded (0.04 %)."""
+    """CIEDE2000 of two greys: only the lightness is left, and a white point that is rounded (0.04 %)."""
     apart = ((lightness(level) + lightness(other)) / 2 - 50) ** 2
     return abs(lightness(level) - lightness(other)) / (1 + 0.015 * apart / (20 + apart) ** 0.5)
 
