@@ -120,12 +120,13 @@ def make_context(
     from fsbench.store import Store
 
     torch.set_num_threads(available_cores())
+    tell = log or (lambda message: None)
     return Context(
         device=find_device(device),
-        store=Store(cache_root()),
+        store=Store(cache_root(), tell),
         data_root=data_root_path or data_root(),
         stage=stage or (lambda title: silent),
-        log=log or (lambda message: None),
+        log=tell,
     )
 
 

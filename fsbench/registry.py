@@ -154,14 +154,8 @@ class Entry(Generic[T]):
         )  # costs a tenth of a second, which `fsbench --help` does not have
 
         hints = self.hints()
-        if (
-            spec.path
-            and "context" not in inspect.signature(self.factory).parameters
-            and not hasattr(self.factory, "load")
-        ):
-            raise BadParameter(f"{self.name} takes no path ({spec.path})", f"write {self.name} alone")
         values: dict[str, Any] = {}
-        for key, text in self._named(spec.params).items():
+        for key, text in self.named(spec.params).items():
             if key not in self.parameters:
                 wrong = UnknownName(f"parameter of {self.name}", key, self.parameters)
                 raise BadParameter(wrong.message, wrong.hint)
@@ -176,12 +170,20 @@ class Entry(Generic[T]):
         for key, parameter in self.parameters.items():
             if parameter.default is parameter.empty and key not in values:
                 raise BadParameter(f"{self.name} needs to know {key}", f"write {self.name}({key.upper()})")
-        if "context" in inspect.signature(self.factory).parameters:
-            values["context"] = replace(context, path=spec.path)
-        return self.factory(**values)
+        needless = BadParameter(f"{self.name} takes no path ({spec.path})", f"write {self.name} alone")
+        if "context" not in inspect.signature(self.factory).parameters:
+            if spec.path and not hasattr(self.factory, "load"):
+                raise needless
+            return self.factory(**values)
+        if not spec.path:
+            return self.factory(**values, context=replace(context, path=""))
+        offer = _Offer(context, spec.path)
+        made = self.factory(**values, context=offer.context)
+        if not (offer.asked_for_path() or hasattr(made, "load")):
+            raise needless
+        return made
 
-
-    def _named(self, params: Mapping[str, str]) -> dict[str, str]:
+    def named(self, params: Mapping[str, str]) -> dict[str, str]:
         """Give the value that was typed without a name the name of the first parameter."""
         if "" not in params:
             return dict(params)
@@ -191,6 +193,28 @@ class Entry(Generic[T]):
         if first in params:
             raise BadParameter(f"{self.name} is given {first} twice: {params['']} and {params[first]}")
         return {first: params[""], **{key: text for key, text in params.items() if key}}
+
+
+class _Offer:
+    """The context that a plug-in is given, and whether its constructor asked for the path in it."""
+
+    def __init__(self, context: Any, path: str) -> None:
+        asked: list[str] = []
+        kind = type(context)
+
+        def watch(self: Any, name: str) -> Any:
+            if name == "path":
+                asked.append(name)
+            return object.__getattribute__(self, name)
+
+        self._asked, self._kind = asked, kind
+        self.context = replace(context, path=path)
+        object.__setattr__(self.context, "__class__", type(kind.__name__, (kind,), {"__getattribute__": watch}))
+
+    def asked_for_path(self) -> bool:
+        """Stop watching, and tell."""
+        object.__setattr__(self.context, "__class__", self._kind)
+        return bool(self._asked)
 
 
 class Registry(Generic[T]):

@@ -14,7 +14,7 @@ from torch.nn.functional import normalize
 
 from fsbench.errors import UsageError
 from fsbench.faces import detect
-from fsbench.harness.obtain import code_hash
+from fsbench.harness.codehash import plugin_key
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Embedder, Faces, Lookalikes
 from fsbench.registry import Spec, embedders, parse_spec
@@ -34,7 +34,7 @@ class Judge:
 
     name: str
     embedder: Embedder
-    key: str  # hash of everything that decides its features, but the images
+    key: str | None  # hash of everything that decides its features, but the images; None where that is not known
 
     @classmethod
     def build(cls, text: str, context: Context) -> Judge:
@@ -42,13 +42,10 @@ class Judge:
         spec = parse_spec(text)
         entry = embedders.get(spec.name)
         embedder = entry.build(spec, context)
-        recipe = {
-            "spec": str(spec),
-            "version": embedder.info.version,
-            "weights": {file.name: file.sha256 for file in embedder.info.weights},
-            "code": code_hash(entry.factory),
-        }
-        return cls(_label(spec), embedder, fingerprint(recipe))
+        weights = {file.name: file.sha256 for file in embedder.info.weights}
+        own = plugin_key(entry, spec, embedder)
+        recipe = {"plugin": own, "version": embedder.info.version, "weights": weights}
+        return cls(_label(spec), embedder, None if own is None else fingerprint(recipe))
 
     @property
     def files(self) -> frozenset[str]:
