@@ -7,13 +7,10 @@ FSBENCH_DATA    folder that holds data sets which cannot be redistributed (defau
 
 from __future__ import annotations
 
-import atexit
 import os
 import platform
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -57,8 +54,9 @@ def keep_library_caches() -> None:
     except OSError:
         writable = False
     if not writable:
-        root = Path(tempfile.mkdtemp(prefix="fsbench-"))
-        atexit.register(shutil.rmtree, root, ignore_errors=True)
+        from fsbench.store import passing_folder  # numpy: only where it is needed
+
+        root = passing_folder()
     for name, folder in LIBRARY_CACHES.items():
         os.environ.setdefault(name, str(root / folder))
 

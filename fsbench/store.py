@@ -6,6 +6,7 @@ has another name. A process killed at any moment leaves only `*.partial` files, 
 
 from __future__ import annotations
 
+import atexit
 import errno
 import functools
 import hashlib
@@ -13,6 +14,7 @@ import json
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -165,6 +167,13 @@ def copy_file(source: Path, path: Path) -> None:
         shutil.copyfile(source, partial)
 
 
+def passing_folder() -> Path:
+    """Make a folder that is gone with this process, for what cannot be kept."""
+    folder = Path(tempfile.mkdtemp(prefix="fsbench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
 class Store:
     """Arrays on disk under `root/kind/key`, computed at most once.
 
@@ -195,8 +204,12 @@ class Store:
         return None
 
     def save(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Store arrays under a key, atomically; raises OutputError."""
-        write_arrays(self._path(kind, key), arrays, {"digest": _digest(kind, key, arrays)})
+        """Store arrays under a key, atomically; a folder that stands in the way is moved aside. Raises OutputError."""
+        path = self._path(kind, key)
+        if path.is_dir() and not path.is_symlink():
+            with suppress(OSError):  # then the entry cannot be written, and that is told
+                path.rename(path.with_name(f"{key}.{os.getpid()}.aside"))
+        write_arrays(path, arrays, {"digest": _digest(kind, key, arrays)})
 
     def arrays(self, kind: str, recipe: Any, compute: Callable[[], Mapping[str, np.ndarray]]) -> Arrays:
         """Return what `compute` gives for this recipe, from disk where it was computed before.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,7 +17,7 @@ from fsbench.interfaces import Budget, Context, Faces, Oracle, Refiner, Swapper,
 from fsbench.registry import Entry, refiners, swappers
 from fsbench.results import TrainingRecord
 from fsbench.specs import Spec, local_path
-from fsbench.store import content_digest, file_sha256, fingerprint, read_regular, write_text
+from fsbench.store import content_digest, file_sha256, fingerprint, passing_folder, read_regular, write_text
 
 WEIGHTS, RECORD = "model.safetensors", "training.json"
 TRAINABLE = ("budgets", "fit", "save", "load")
@@ -136,24 +133,17 @@ def obtain(built: Built, train: Callable[[], Faces], budget: str, seed: int, con
     return Model(pipeline.label, str(pipeline), built.entry.summary, swapper, built.refiners, identity, **made)
 
 
-def _passing_folder() -> Path:
-    """A folder for one process, for a training that has no key."""
-    folder = Path(tempfile.mkdtemp(prefix="fsbench-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
 def _train(
     swapper: Trainable, faces: Faces, name: str, budget: Budget, key: str | None, label: str, context: Context
 ) -> dict[str, Any]:
-    folder = _passing_folder() if key is None else context.store.folder("models", key)
+    folder = passing_folder() if key is None else context.store.folder("models", key)
     done = _finished(folder)
     if done is not None:
         context.log(f"{label}: trained before ({done.steps:,} steps, {done.seconds:.0f} s); loaded from the cache")
         swapper.load(folder / WEIGHTS)
     else:
         if not context.store.can_write(folder):
-            folder = _passing_folder()
+            folder = passing_folder()
         done = _fit(swapper, faces, budget, label, folder / "checkpoint.pt", context)
         swapper.save(folder / WEIGHTS)
         # The record is written last: it says that the rest is whole.
@@ -176,7 +166,7 @@ def _fit(
 ) -> Training:
     """Train, from a checkpoint where there is one that can be used."""
     if os.path.lexists(checkpoint) and not checkpoint.is_file():
-        checkpoint = _passing_folder() / checkpoint.name
+        checkpoint = passing_folder() / checkpoint.name
     found = checkpoint.exists()
     try:
         return swapper.fit(faces, budget, context.stage(f"training {label}"), checkpoint)

@@ -15,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
+from fsbench.environment import build_dataset
 from fsbench.errors import OutputError
+from fsbench.interfaces import Context
 from fsbench.store import Store, content_digest, in_fixed_order, write_arrays
 
 RECIPE = {"a": 1}
@@ -119,8 +121,7 @@ def test_what_was_not_written_is_computed_again_and_told_once(tmp_path: Path, da
         }
     assert sum("computed again" in message for message in told) == 1
     assert all(str(tmp_path / "cache") in message for message in told)
-    if not damage.endswith("folder"):  # it was mended
-        assert Store(tmp_path / "cache").load("kind", path.stem) is not None
+    assert Store(tmp_path / "cache").load("kind", path.stem) is not None, "it was mended"
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)
@@ -221,3 +222,16 @@ def test_what_cannot_be_read_has_no_digest(tmp_path: Path, make: Callable[[Path]
     make(tmp_path / "odd")
     assert content_digest(tmp_path / "odd") is None
     assert content_digest(tmp_path) is None
+
+
+def test_people_are_drawn_where_the_cache_cannot_be_written(
+    fresh_context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged entry in a read-only cache, and entries that are not there."""
+    spec = "synthetic(people=2,sessions=2,images=1,gallery=0,size=64)"
+    whole = build_dataset(spec, fresh_context).faces("test")
+    flip(sorted(fresh_context.store.root.rglob("*.safetensors"))[0])
+    monkeypatch.setattr(Store, "can_write", lambda store, folder: store is not fresh_context.store)
+    again = build_dataset(spec, fresh_context)
+    assert again.faces("test").content_hash() == whole.content_hash()
+    assert len(again.faces("train")) > 0
