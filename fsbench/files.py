@@ -12,7 +12,7 @@ import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +61,7 @@ BROKEN = "the disk gives an error"
 
 _SYSTEM = tuple(map(Path, ("/proc", "/sys", "/dev")))
 _DISKS_THERE = (Path("/dev/shm"),)
+_BREAKS = "\u2028\u2029"                                # of lines and paragraphs, besides those that steer
 _LINK_LENGTH = 255                                      # characters; longer texts are no destinations of links
 _PATTERNS = tuple(pattern for patterns in MACHINE_MADE.values() for pattern in patterns)
 _VIDEOS = frozenset((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"))
@@ -74,6 +75,18 @@ class Unused:
     where: str                                          # name of the folder
     reason: str
     files: tuple[str, ...]                              # below it, printable; folders end with /
+
+    @property
+    def sentence(self) -> str:
+        """How many there are, why, and the first few.
+
+        >>> Unused("photos", "a link that leads nowhere", ("a.png", "b/")).sentence
+        '2 files and folders not used (a link that leads nowhere): a.png, b/'
+        """
+        n_folders = sum(name.endswith("/") for name in self.files)
+        one, many = ("file", "files") if not n_folders else ("folder", "folders")
+        noun = "files and folders" if 0 < n_folders < len(self.files) else one if len(self.files) == 1 else many
+        return f"{len(self.files)} {noun} not used ({self.reason}): {some(self.files)}"
 
 
 @dataclass(frozen=True)
@@ -104,7 +117,13 @@ def printable(name: str) -> str:
     ('Zoë', 'a\\x1b[2J\\xff.png')
     """
     text = os.fsencode(name).decode("utf-8", "backslashreplace") if _is_surrogate(name) else name
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c)[0] == "C" or c in _BREAKS else c
+                   for c in text)
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first few names, printable, and how many follow."""
+    return ", ".join(map(printable, names[:3])) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def composed(name: str) -> str:
@@ -116,6 +135,15 @@ def is_machine_made(name: str) -> bool:
     """Whether a program left a file or folder of that name (`MACHINE_MADE`), in upper or lower case."""
     lower = name.lower()
     return any(fnmatch.fnmatchcase(lower, pattern) for pattern in _PATTERNS)
+
+
+def home_of(text: str) -> Path:
+    """Return the path that was typed, `~` replaced; raises MissingData for the home of somebody unknown."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise MissingData(f"there is no folder {printable(text)}: nobody of that name has a home here",
+                          "write ./~name for a folder whose name begins with ~") from error
 
 
 def require_folder(path: Path, hint: str) -> Path:
@@ -179,7 +207,7 @@ def gather(where: str, reasons: Iterable[tuple[str, str]]) -> tuple[Unused, ...]
     files: dict[str, list[str]] = {}
     for reason, name in reasons:
         files.setdefault(reason, []).append(printable(name))
-    return tuple(Unused(where, reason, tuple(sorted(names))) for reason, names in files.items())
+    return tuple(Unused(where, reason, tuple(names)) for reason, names in files.items())
 
 
 class _Walk:
@@ -202,7 +230,7 @@ class _Walk:
             else:
                 self._enter(*links.pop(0), pending)
         return Listing(tuple(self.files[name] for name in sorted(self.files, key=_order)),
-                       gather(self.root.name, self.left),
+                       gather(self.root.name, sorted(self.left)),
                        tuple(sorted(name for name in self.folders if "/" not in name)))
 
     def _entries(self, folder: Path, name: str) -> list[tuple[Path, str]]:

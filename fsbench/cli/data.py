@@ -110,7 +110,9 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
     }
     if look_closer and isinstance(dataset, PhotoFolder):
         sides = dataset.files.loc[dataset.files["width"] > 0, ["width", "height"]]
-        said["files"] = {**dataset.files["state"].value_counts().to_dict(), "not an image": len(dataset.ignored)}
+        said["files"] = {**dataset.files["state"].value_counts().to_dict(), 
+                         **{unused.reason: len(unused.files) for unused in dataset.left_beside}}
+        said["near_twins"] = dataset.near_twins.to_dict(orient="records")
         said["photo_size"] = {
             "smallest": sides.min().tolist(),
             "median": sides.median().tolist(),
@@ -138,6 +140,8 @@ def _print(said: dict[str, Any]) -> None:
         console.print(Text("files: " + ", ".join(f"{n} {state}" for state, n in said["files"].items())))
         sizes = ", ".join(f"{name} {width:g} x {height:g}" for name, (width, height) in said["photo_size"].items())
         console.print(Text(f"photographs: {sizes} pixels"))
+    for pair in said.get("near_twins", ()):
+        console.print(Text("one photograph: {one} ({one_split}) and {other} ({other_split})".format(**pair)))
     for note in said["notes"]:
         console.print(Text(f"note: {note}"))
     for warning in said["warnings"]:
