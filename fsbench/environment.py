@@ -119,7 +119,6 @@ def make_context(
     from fsbench.interfaces import Context, silent
     from fsbench.store import Store
 
-    keep_library_caches()
     torch.set_num_threads(available_cores())
     return Context(
         device=find_device(device),

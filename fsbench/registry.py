@@ -19,11 +19,12 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from fsbench.errors import BadParameter, PluginError, UnknownName, UsageError
+from fsbench.errors import BadParameter, PluginError, UnknownName
+from fsbench.specs import Spec, parse_spec, split_list
 
 ENTRY_POINTS = "fsbench.plugins"
 BUILT_IN = (
@@ -88,63 +89,10 @@ BUILT_IN = (
     "fsbench.observers.inception",
 )
 
+__all__ = ["Entry", "Registry", "Spec", "parse_spec", "split_list"]
+
 T = TypeVar("T")
 Factory = Callable[..., T]
-
-
-@dataclass(frozen=True)
-class Spec:
-    """A plug-in as typed: `name`, `name(parameter=value)`, `name(value)`, `name@path`, `name:path`."""
-
-    name: str
-    params: Mapping[str, str] = field(default_factory=dict)  # the one without a name is the plug-in's first parameter
-    path: str = ""
-
-    def __str__(self) -> str:
-        params = ",".join(f"{key}={value}" if key else value for key, value in sorted(self.params.items()))
-        return self.name + (f"({params})" if params else "") + (f"@{self.path}" if self.path else "")
-
-
-def parse_spec(text: str) -> Spec:
-    """Read one specification; raises UsageError.
-
-    >>> parse_spec("gan_mask(size=lite, norm=group)@model.safetensors").params["norm"]
-    'group'
-    >>> str(parse_spec("onnx(sface)")), parse_spec("onnx(sface)").params
-    ('onnx(sface)', {'': 'sface'})
-    """
-    match = re.fullmatch(r"\s*(?P<name>\w+)\s*(?:\((?P<params>[^()]*)\))?\s*(?:[@:](?P<path>.*))?", text, re.DOTALL)
-    if match is not None and match["path"] is not None and not match["path"].strip():
-        raise UsageError(f"no path follows in {text.strip()!r}", f"write {text.strip()}PATH")
-    if match is None:
-        raise UsageError(f"cannot read {text.strip()!r}", "write name, name(parameter=value,...) or name@path")
-    params: dict[str, str] = {}
-    for item in filter(None, (part.strip() for part in (match["params"] or "").split(","))):
-        key, equals, value = (part.strip() for part in item.partition("="))
-        if not equals and not params:
-            key, value = "", key
-        elif not (key.isidentifier() and equals and value):
-            raise UsageError(f"cannot read parameter {item!r} in {text.strip()!r}", "write parameter=value")
-        if key in params:
-            raise UsageError(f"parameter {key!r} is given twice in {text.strip()!r}")
-        params[key] = value
-    return Spec(match["name"], params, (match["path"] or "").strip())
-
-
-def split_list(text: str, separator: str = ",") -> list[str]:
-    """Split at separators outside parentheses.
-
-    >>> split_list("a(x=1,y=2),b")
-    ['a(x=1,y=2)', 'b']
-    """
-    depth, parts = 0, [""]
-    for character in text:
-        depth += (character == "(") - (character == ")")
-        if character == separator and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts if part.strip()]
 
 
 @dataclass(frozen=True)

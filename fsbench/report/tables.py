@@ -261,11 +261,11 @@ def counts_of(value: Value, digits: int) -> str:
     """Say how many pairs are in a value, and what it would be without the failures; "" where all were scored."""
     if value.n_scored == value.n_total:
         return ""
-    parts = [f"{value.n_scored} of {value.n_total} scored"]
-    if value.n_failed:
-        parts.append(f"{value.n_failed} failed")
+    parts = [f"{value.n_failed} of {value.n_total} failed"] if value.n_failed else []
     if value.value_of_scored is not None:
-        parts.append(f"{number(value.value_of_scored, digits)} without these")
+        parts.append(f"{number(value.value_of_scored, digits)} without them")
+    if value.n_scored + value.n_failed < value.n_total:
+        parts.append(f"{value.n_scored} of {value.n_total} scored")
     return ", ".join(parts)
 
 
