@@ -54,12 +54,12 @@ def test_check_looks_closer(photographs: Path) -> None:
     said = json.loads(answer("check", f"folder:{photographs}", "--json"))
     assert [row["session"] for row in said["counts"]] == ["a", "b0", "b1"] * 2
     assert all(row["faces_found"] == row["images"] for row in said["counts"])
-    assert said["files"] == {"used": 18, "unreadable": 1, "not an image": 1}
+    assert said["files"] == {"used": 18, "unreadable": 1, "no image, by its name": 1}
     assert said["photo_size"]["largest"] == [250, 250]
     assert sum("session a holds 6 of 9 images" in warning for warning in said["warnings"]) == 2
     text = answer("check", f"folder:{photographs}")
-    assert "1 of 19 images left out, unreadable: Colin_Powell/a/broken.jpg" in text
-    assert "files: 18 used, 1 unreadable, 1 not an image" in text
+    assert "1 of 19 images left out, unreadable, it is empty (0 bytes): Colin_Powell/a/broken.jpg" in text
+    assert "files: 18 used, 1 unreadable, 1 no image, by its name" in text
 
 
 def test_what_is_missing_or_misspelt(tmp_path: Path) -> None:
