@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,10 @@ from fsbench.cli import listing
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from fsbench.datasets.folder import PhotoFolder
     from fsbench.interfaces import Context, Dataset
+
+_NOT_DRAWN = "nothing was drawn for this; fsbench data check draws the images, and tells of poses and detected faces"
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -34,7 +38,7 @@ def list_datasets(as_json: Annotated[bool, typer.Option("--json", help="A list o
 
 @app.command()
 def info(name: Name, data_root: DataRoot = None, as_json: Json = False) -> None:
-    """Show identities, sessions, images and the split.
+    """Show identities, sessions, images and the split; drawn people are not drawn for it (fsbench data check does).
 
     For example:
 
@@ -79,7 +83,11 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
     from fsbench.harness.judging import find_landmarks
 
     about, parts = dataset.info, []
+    outline = None if look_closer else getattr(dataset, "outline", None)  # rows of images that need not be drawn
     for split in about.splits:
+        if outline is not None:
+            parts.append(outline(split)[["identity", "session"]].assign(split=split))
+            continue
         faces = dataset.faces(split)
         parts.append(faces.rows.filter(["identity", "session", "yaw"]).assign(split=split))
         if look_closer:
@@ -100,23 +108,33 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
         "licence": about.licence,
         "revision": about.revision,
         "crop_size": about.size,
-        "notes": list(about.notes),
+        "notes": [*about.notes, *([_NOT_DRAWN] if outline is not None else [])],
         "warnings": list(dict.fromkeys([*about.warnings, *uneven])),
+        "unused": [asdict(unused) for unused in about.unused],
         "counts": json.loads(groups.agg(**columns).reset_index().to_json(orient="records")),
         "balance": [
             {"identity": name, "split": split, "sessions": balance.by_session(own), "poses": balance.by_pose(own)}
             for (name, split), own in swapped.groupby(["identity", "split"])
         ],
     }
-    if look_closer and isinstance(dataset, PhotoFolder):
-        sides = dataset.files.loc[dataset.files["width"] > 0, ["width", "height"]]
-        said["files"] = {**dataset.files["state"].value_counts().to_dict(), "not an image": len(dataset.ignored)}
-        said["photo_size"] = {
+    return {**said, **_photographs(dataset)} if look_closer and isinstance(dataset, PhotoFolder) else said
+
+
+def _photographs(dataset: PhotoFolder) -> dict[str, Any]:
+    """What became of the files, which show one photograph, and how large they are."""
+    sides = dataset.files.loc[dataset.files["width"] > 0, ["width", "height"]]
+    return {
+        "files": {
+            **dataset.files["state"].value_counts().to_dict(),
+            **{unused.reason: len(unused.files) for unused in dataset.left_beside},
+        },
+        "near_twins": dataset.near_twins.to_dict(orient="records"),
+        "photo_size": {
             "smallest": sides.min().tolist(),
             "median": sides.median().tolist(),
             "largest": sides.max().tolist(),
-        }
-    return said
+        },
+    }
 
 
 def _print(said: dict[str, Any]) -> None:
@@ -138,6 +156,8 @@ def _print(said: dict[str, Any]) -> None:
         console.print(Text("files: " + ", ".join(f"{n} {state}" for state, n in said["files"].items())))
         sizes = ", ".join(f"{name} {width:g} x {height:g}" for name, (width, height) in said["photo_size"].items())
         console.print(Text(f"photographs: {sizes} pixels"))
+    for pair in said.get("near_twins", ()):
+        console.print(Text("one photograph: {one} ({one_split}) and {other} ({other_split})".format(**pair)))
     for note in said["notes"]:
         console.print(Text(f"note: {note}"))
     for warning in said["warnings"]:

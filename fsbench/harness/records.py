@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from fsbench import results
 from fsbench.config import Pipeline, Plan
 from fsbench.datasets import balance
-from fsbench.datasets._photos import some
 from fsbench.errors import one_line
 from fsbench.faces import detect
+from fsbench.files import some
 from fsbench.harness import failures
 from fsbench.harness.judging import Witness
 from fsbench.harness.observing import Watcher
