@@ -118,6 +118,7 @@ class Witness:
     people: tuple[str, ...]  # whom it can name: the classes of its classifier, else the people of the gallery
     centres: Tensor | None  # (P, D) of the people of the gallery, None for a classifier
     calibration: Calibration | None
+    n_faces: int  # real images in which the detector finds a face
 
     @classmethod
     def brief(cls, judge: Judge, real: RealImages, context: Context) -> Witness:
@@ -126,13 +127,14 @@ class Witness:
         rows = real.rows
         identity, session = (rows[name].astype(str).to_numpy(dtype=object) for name in ("identity", "session"))
         calibration = calibrate(seen.vectors.numpy(), identity, session)
+        n_faces = sum(int(np.isfinite(landmarks).all((1, 2)).sum()) for _, _, landmarks in real.parts)
         if judge.embedder.info.classes:
-            return cls(judge, seen, judge.embedder.info.classes, None, calibration)
+            return cls(judge, seen, judge.embedder.info.classes, None, calibration, n_faces)
         known = (rows["split"] == "gallery").to_numpy() & ~seen.vectors.isnan().any(1).numpy()
         people = tuple(sorted(set(identity[known])))
         members = [seen.vectors[np.flatnonzero(known & (identity == name))].mean(0) for name in people]
         centres = normalize(torch.stack(members), dim=1) if members else seen.vectors[:0]
-        return cls(judge, _nearest(seen, centres), people, centres, calibration)
+        return cls(judge, _nearest(seen, centres), people, centres, calibration, n_faces)
 
     def look(self, outputs: ImageSet, landmarks: np.ndarray, title: str, context: Context) -> Seen:
         """Show it the outputs of a model."""
@@ -206,7 +208,8 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
         points = torch.from_numpy(landmarks[faces]).to(context.device)
         with torch.inference_mode():
             features = judge.embedder.embed(crops[faces].to(context.device), points)
-            seen = features.isfinite().all(1)  # a judge may find no face where the detector found one
+            length = features.float().norm(dim=1)  # a judge may find no face where the detector found one
+            seen = features.isfinite().all(1) & length.isfinite() & (length > 0)
             features, faces = features[seen], faces[seen.cpu().numpy()]
             if depth:
                 logits = judge.embedder.classify(features).float()  # type: ignore[attr-defined]
