@@ -11,6 +11,7 @@ import struct
 import warnings
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -111,14 +112,15 @@ def resize(images: Tensor, size: int | tuple[int, int], *, antialias: bool = Tru
     return F.interpolate(images, goal, mode="bicubic", align_corners=False, antialias=antialias).clamp(0, 1)
 
 
+@dataclass(eq=False)
 class ImageSet:
     """Many images of one size, kept as 8-bit pixels; indexing gives float32 `(C, H, W)` or `(N, C, H, W)`."""
 
-    def __init__(self, pixels: np.ndarray) -> None:
-        """Take (N, H, W, C) uint8."""
-        if pixels.dtype != np.uint8 or pixels.ndim != 4:
-            raise TypeError(f"expected (N, H, W, C) uint8, not {pixels.dtype} {pixels.shape}")
-        self.pixels = pixels
+    pixels: np.ndarray  # (N, H, W, C) uint8
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4:
+            raise TypeError(f"expected (N, H, W, C) uint8, not {self.pixels.dtype} {self.pixels.shape}")
 
     @classmethod
     def of(cls, images: Tensor) -> ImageSet:

@@ -23,7 +23,8 @@ from dataclasses import dataclass, field, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from fsbench.errors import BadParameter, PluginError, UnknownName, UsageError
+from fsbench import guard
+from fsbench.errors import BadParameter, FsbenchError, PluginError, UnknownName, UsageError, one_line
 
 ENTRY_POINTS = "fsbench.plugins"
 BUILT_IN = (
@@ -230,8 +231,12 @@ class Entry(Generic[T]):
                 raise BadParameter(f"{self.name} needs to know {key}", f"write {self.name}({key.upper()})")
         if "context" in inspect.signature(self.factory).parameters:
             values["context"] = replace(context, path=spec.path)
-        return self.factory(**values)
+        return guard.run(f"{self.name} of {self.origin}", self._make, values)
 
+    def _make(self, values: Mapping[str, Any]) -> T:
+        made = self.factory(**values)
+        getattr(made, "info", None)  # where it is computed, what goes wrong is told now and as the plug-in's
+        return made
 
     def _named(self, params: Mapping[str, str]) -> dict[str, str]:
         """Give the value that was typed without a name the name of the first parameter."""
@@ -311,7 +316,7 @@ def load_plugins() -> list[Broken]:
             continue
         _loaded[point.value] = None  # set first: a plug-in that asks for names while it is imported must not recurse
         try:
-            importlib.import_module(point.module)
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a plug-in must stay its own
-            _loaded[point.value] = Broken(point.value, f"{type(error).__name__}: {error}")
+            guard.run(point.value, importlib.import_module, point.module)
+        except FsbenchError as error:  # whatever goes wrong in a plug-in must stay its own
+            _loaded[point.value] = Broken(point.value, one_line(error.__cause__ or error))
     return [broken for broken in _loaded.values() if broken is not None]

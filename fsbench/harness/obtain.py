@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import fsbench
+from fsbench import guard
 from fsbench.config import Pipeline, parse_budget
 from fsbench.errors import CheckpointError, PluginError, UsageError
 from fsbench.interfaces import Budget, Context, Faces, Oracle, Refiner, Swapper, Trainable, Training
@@ -98,7 +99,7 @@ def build(pipeline: Pipeline, context: Context) -> Built:
             raise CheckpointError(
                 f"no file {weights}", f"name a file that a run wrote: {entry.name}@DIR/models/{entry.name}.safetensors"
             )
-        swapper.load(weights)
+        guard.call(entry.name, swapper.load, weights)
     return Built(pipeline, entry, swapper, tuple(refiners.build(one, context) for one in pipeline.refiners), weights)
 
 
@@ -158,10 +159,11 @@ def _train(
     done = _finished(record, weights)
     if done is not None:
         context.log(f"{label}: trained before ({done.steps:,} steps, {done.seconds:.0f} s); loaded from the cache")
-        swapper.load(weights)
+        guard.call(label, swapper.load, weights)
     else:
-        done = swapper.fit(faces, budget, context.stage(f"training {label}"), folder / "checkpoint.pt")
-        swapper.save(weights)
+        progress = context.stage(f"training {label}")
+        done = guard.call(label, swapper.fit, faces, budget, progress, folder / "checkpoint.pt")
+        guard.call(label, swapper.save, weights)
         # The record is written last: it says that the rest is whole.
         write_text(record, json.dumps({"sha256": file_sha256(weights), **asdict(done)}))
         (folder / "checkpoint.pt").unlink(missing_ok=True)
