@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -229,14 +229,15 @@ def resize(images: Tensor, size: int | tuple[int, int], *, antialias: bool = Tru
     return F.interpolate(images, goal, mode="bicubic", align_corners=False, antialias=antialias).clamp(0, 1)
 
 
+@dataclass(eq=False)
 class ImageSet:
     """Many images of one size, kept as 8-bit pixels; indexing gives float32 `(C, H, W)` or `(N, C, H, W)`."""
 
-    def __init__(self, pixels: np.ndarray) -> None:
-        """Take (N, H, W, C) uint8."""
-        if pixels.dtype != np.uint8 or pixels.ndim != 4:
-            raise TypeError(f"expected (N, H, W, C) uint8, not {pixels.dtype} {pixels.shape}")
-        self.pixels = pixels
+    pixels: np.ndarray  # (N, H, W, C) uint8
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4:
+            raise TypeError(f"expected (N, H, W, C) uint8, not {self.pixels.dtype} {self.pixels.shape}")
 
     @classmethod
     def of(cls, images: Tensor) -> ImageSet:

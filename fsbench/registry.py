@@ -23,7 +23,8 @@ from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from fsbench.errors import BadParameter, PluginError, UnknownName
+from fsbench import guard
+from fsbench.errors import BadParameter, FsbenchError, PluginError, UnknownName, one_line
 from fsbench.specs import Spec, parse_spec, split_list
 
 ENTRY_POINTS = "fsbench.plugins"
@@ -174,14 +175,22 @@ class Entry(Generic[T]):
         if "context" not in inspect.signature(self.factory).parameters:
             if spec.path and not hasattr(self.factory, "load"):
                 raise needless
-            return self.factory(**values)
+            return self._make(values)
         if not spec.path:
-            return self.factory(**values, context=replace(context, path=""))
+            return self._make({**values, "context": replace(context, path="")})
         offer = _Offer(context, spec.path)
-        made = self.factory(**values, context=offer.context)
+        made = self._make({**values, "context": offer.context})
         if not (offer.asked_for_path() or hasattr(made, "load")):
             raise needless
         return made
+
+    def _make(self, values: Mapping[str, Any]) -> T:
+        def make() -> T:
+            made = self.factory(**values)
+            getattr(made, "info", None)  # where it is computed, what goes wrong is told now and as the plug-in's
+            return made
+
+        return guard.run(f"{self.name} of {self.origin}", make)
 
     def named(self, params: Mapping[str, str]) -> dict[str, str]:
         """Give the value that was typed without a name the name of the first parameter."""
@@ -283,7 +292,7 @@ def load_plugins() -> list[Broken]:
             continue
         _loaded[point.value] = None  # set first: a plug-in that asks for names while it is imported must not recurse
         try:
-            importlib.import_module(point.module)
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a plug-in must stay its own
-            _loaded[point.value] = Broken(point.value, f"{type(error).__name__}: {error}")
+            guard.run(point.value, importlib.import_module, point.module)
+        except FsbenchError as error:  # whatever goes wrong in a plug-in must stay its own
+            _loaded[point.value] = Broken(point.value, one_line(error.__cause__ or error))
     return [broken for broken in _loaded.values() if broken is not None]

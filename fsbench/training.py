@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from fsbench.environment import processor_features
 from fsbench.errors import CheckpointError, FsbenchError
+from fsbench.guard import one_thread as one_thread  # part of what a model's author imports from here
 from fsbench.interfaces import Budget, Progress
 from fsbench.store import atomic_path, in_fixed_order
 
@@ -174,22 +174,6 @@ def fast_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return not processor_features().isdisjoint(("avx512_bf16", "amx_bf16", "bf16"))
-
-
-@contextmanager
-def one_thread(wanted: bool = True) -> Iterator[None]:
-    """Compute with one thread for a while: for small networks on CPUs, whose threads wait for each other by spinning.
-
-    Measured on networks of a million weights and two cores: a second thread gains 5 % of a bfloat16 training step when
-    both cores are free; when one is not, that step takes ten times as long, and a forward pass up to forty times.
-    One thread also makes the result independent of the number of cores.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if wanted else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def save_model(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"images"},
     {"interfaces"},
     {"registry"},
-    {"store", "specs", "files"},
+    {"store", "specs", "files", "guard"},
     {"errors"},
 ]
 APART = {

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fsbench.errors import UsageError
+from fsbench import guard
+from fsbench.errors import PluginError, UsageError
 from fsbench.faces import detect
 from fsbench.harness.codehash import plugin_key
 from fsbench.images import ImageSet
@@ -207,13 +208,23 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
     if len(faces):
         points = torch.from_numpy(landmarks[faces]).to(context.device)
         with torch.inference_mode():
-            features = judge.embedder.embed(crops[faces].to(context.device), points)
+            who = f"judge {judge.name}"
+            features = guard.call(who, judge.embedder.embed, crops[faces].to(context.device), points)
+            _check_rows(who, "features", features, (len(faces), info.dim))
             length = features.float().norm(dim=1)  # a judge may find no face where the detector found one
             seen = features.isfinite().all(1) & length.isfinite() & (length > 0)
             features, faces = features[seen], faces[seen.cpu().numpy()]
             if depth:
-                logits = judge.embedder.classify(features).float()  # type: ignore[attr-defined]
-                best = logits.softmax(1).topk(depth, dim=1)
+                logits = guard.call(who, judge.embedder.classify, features)  # type: ignore[attr-defined]
+                _check_rows(who, "logits", logits, (len(features), len(info.classes)))
+                best = logits.float().softmax(1).topk(depth, dim=1)
                 top[faces], scores[faces] = best.indices.cpu().numpy(), best.values.cpu().numpy()
         vectors[faces] = normalize(features.float(), dim=1).cpu().numpy()
     return {"vectors": vectors, "top": top, "scores": scores}
+
+
+def _check_rows(who: str, name: str, given: object, wanted: tuple[int, int]) -> None:
+    """Raise PluginError for what is not the matrix that a judge owes."""
+    if not isinstance(given, Tensor) or tuple(given.shape) != wanted or not given.is_floating_point():
+        what = f"{given.dtype} {tuple(given.shape)}" if isinstance(given, Tensor) else type(given).__name__
+        raise PluginError(f"{who} gave {what.replace('torch.', '')} for {name}", f"it owes float32 {wanted}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from fsbench import guard
 from fsbench.errors import FsbenchError, NotScorable, PluginError, UsageError
 from fsbench.harness.codehash import plugin_key
 from fsbench.harness.judging import BLOCK
@@ -75,14 +76,11 @@ def observe(watcher: Watcher, crops: ImageSet, landmarks: np.ndarray, title: str
 
         def compute(rows: np.ndarray = rows) -> Arrays:
             points = torch.from_numpy(landmarks[rows]).to(context.device)
+            who = f"observer {watcher.name}"
             with torch.inference_mode():
-                told = watcher.observer.observe(crops[rows].to(context.device), points)
-            for name, array in told.items():
-                if len(array) != len(rows):
-                    given = f"observer {watcher.name} gave {len(array)} rows of {name} for {len(rows)} images"
-                    raise PluginError(given, "it owes one row per image")
+                told = guard.call(who, watcher.observer.observe, crops[rows].to(context.device), points)
             progress(int(rows[-1]) + 1, len(crops), {})
-            return {name: array.float().cpu().numpy() for name, array in told.items()}
+            return _checked(who, told, len(rows))
 
         recipe = {
             "images": crops.select(rows).content_hash(),
@@ -91,7 +89,22 @@ def observe(watcher: Watcher, crops: ImageSet, landmarks: np.ndarray, title: str
             "device": context.device.type,
         }
         parts.append(context.store.arrays("observations", recipe, compute))
+    shapes = [{name: array.shape[1:] for name, array in part.items()} for part in parts]
+    if any(shape != shapes[0] for shape in shapes):
+        raise PluginError(f"observer {watcher.name} gives other arrays for other images", "it owes the same for all")
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
+
+
+def _checked(who: str, told: object, n: int) -> Arrays:
+    """Return what an observer tells of `n` images as float32; raises PluginError for what it does not owe."""
+    if not isinstance(told, Mapping):
+        raise PluginError(f"{who} gave {type(told).__name__}", "it owes arrays by name")
+    for name, array in told.items():
+        if not isinstance(array, torch.Tensor) or array.is_complex() or array.ndim == 0:
+            raise PluginError(f"{who} gave {name} that is no tensor of real numbers, one row an image")
+        if len(array) != n:
+            raise PluginError(f"{who} gave {len(array)} rows of {name} for {n} images", "it owes one row per image")
+    return {str(name): array.float().cpu().numpy() for name, array in told.items()}
 
 
 def pick(told: Mapping[str, np.ndarray], index: np.ndarray) -> dict[str, torch.Tensor]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import fsbench
+from fsbench import guard
 from fsbench.config import Pipeline, parse_budget
 from fsbench.errors import CheckpointError, PluginError, UsageError
 from fsbench.harness.codehash import plugin_key
@@ -83,7 +84,7 @@ def _load(plugin: object, spec: Spec) -> Path | None:
             f"no file {weights}: it is {there}",
             f"name a file that a run wrote: {spec.name}@DIR/models/{spec.name}.safetensors",
         )
-    load(weights)
+    guard.call(spec.name, load, weights)
     return weights
 
 
@@ -140,12 +141,12 @@ def _train(
     done = _finished(folder)
     if done is not None:
         context.log(f"{label}: trained before ({done.steps:,} steps, {done.seconds:.0f} s); loaded from the cache")
-        swapper.load(folder / WEIGHTS)
+        guard.call(label, swapper.load, folder / WEIGHTS)
     else:
         if not context.store.can_write(folder):
             folder = passing_folder()
         done = _fit(swapper, faces, budget, label, folder / "checkpoint.pt", context)
-        swapper.save(folder / WEIGHTS)
+        guard.call(label, swapper.save, folder / WEIGHTS)
         # The record is written last: it says that the rest is whole.
         write_text(folder / RECORD, json.dumps({**asdict(done), "digest": _digest(folder, done)}))
         (folder / "checkpoint.pt").unlink(missing_ok=True)
@@ -169,13 +170,13 @@ def _fit(
         checkpoint = passing_folder() / checkpoint.name
     found = checkpoint.exists()
     try:
-        return swapper.fit(faces, budget, context.stage(f"training {label}"), checkpoint)
+        return guard.call(label, swapper.fit, faces, budget, context.stage(f"training {label}"), checkpoint)
     except CheckpointError as error:
         if not found:
             raise
         context.log(f"{label}: {error.message}: it is trained from the start")
         checkpoint.unlink()
-        return swapper.fit(faces, budget, context.stage(f"training {label}"), checkpoint)
+        return guard.call(label, swapper.fit, faces, budget, context.stage(f"training {label}"), checkpoint)
 
 
 def _finished(folder: Path) -> Training | None:

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from fsbench import guard
 from fsbench.errors import NotScorable, PluginError, one_line
 from fsbench.harness.failures import Counted
 from fsbench.harness.pairs import Pairs
@@ -54,20 +55,23 @@ class Evidence:
 
 
 def batches(pairs: Pairs, evidence: Evidence) -> Iterator[Batch]:
-    """Cut a model's outputs into batches of one source identity each, in the order of the pairs."""
+    """Cut a model's outputs into batches of one source identity each, in the order of the pairs.
+
+    What they hold are copies: a metric that writes into one changes nothing.
+    """
     offset = 0
     for group in pairs.groups:
         for start in range(0, len(group.index), CHUNK):
             block = group.cut(slice(start, start + CHUNK))
             here = slice(offset, offset + len(block.index))
             yield Batch(
-                source=block.source,
+                source=guard.copied(block.source),
                 rows=block.targets.rows,
                 output=evidence.outputs[here],
                 target=block.targets.crops[:],
                 mask=pairs.masks[here],
-                judgement=evidence.judgement and evidence.judgement.cut(here),
-                observation=evidence.observation and evidence.observation.cut(here),
+                judgement=guard.copied(evidence.judgement and evidence.judgement.cut(here)),
+                observation=guard.copied(evidence.observation and evidence.observation.cut(here)),
                 exact=block.truth.exact[:] if block.truth else None,
                 passes=None if evidence.passes is None else evidence.passes.cut(here),
             )
@@ -78,7 +82,9 @@ def measure(metric: Metric, name: str, pairs: Pairs, evidence: Evidence) -> np.n
     """Rows of one metric for all outputs of a model, (N, K) float64; raises NotScorable, PluginError."""
     rows = []
     for batch in batches(pairs, evidence):
-        measured: Tensor = metric.measure(batch)
+        measured = guard.copied(guard.run(f"metric {name}", metric.measure, batch))
+        if not isinstance(measured, Tensor) or measured.is_complex():
+            raise PluginError(f"metric {name} gave no tensor of real numbers", "it owes one row per output")
         if measured.ndim not in (1, 2) or len(measured) != len(batch.rows):
             raise PluginError(
                 f"metric {name} gave {tuple(measured.shape)} for {len(batch.rows)} outputs",
@@ -130,21 +136,14 @@ def value(
         few = f"{scored.sum() or 'none'} of {len(scored)} outputs could be scored"
         few += f", at least {info.min_samples} are needed" if info.min_samples > 1 else ""
         return Value(value=None, reason=few, **fields)
-    try:
+    def summary() -> tuple[float, float | None, tuple[float, float] | None]:
         of = statistic(metric, counted.rows[scored])
-        found = of(np.arange(len(labels)))
-        alone = None
+        found, alone = of(np.arange(len(labels))), None
         if counted.failed.any() and counted.scored.sum() >= info.min_samples:
             alone = of(np.flatnonzero(counted.scored[scored]))
-    except NotScorable as why:
-        return Value(value=None, reason=why.message, **fields)
-    except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others say
-        return Value(value=None, reason=fault(error).message, **fields)
-    if not math.isfinite(found):
-        return Value(value=None, reason=f"the metric's summary is {found}", **fields)
-    interval = None
-    if info.interval != "none":
-        interval = cluster_bootstrap(
+        if not math.isfinite(found) or info.interval == "none":
+            return found, alone, None
+        return found, alone, cluster_bootstrap(
             of,
             clusters,
             strata,
@@ -153,6 +152,15 @@ def value(
             seed=seed,
             centre=found if info.interval == "centred" else None,
         )
+
+    try:
+        found, alone, interval = guard.run(f"metric {name}", summary)
+    except NotScorable as why:
+        return Value(value=None, reason=why.message, **fields)
+    except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others say
+        return Value(value=None, reason=fault(error).message, **fields)
+    if not math.isfinite(found):
+        return Value(value=None, reason=f"the metric's summary is {found}", **fields)
     low, high = np.clip(interval, *info.bounds).tolist() if interval else (None, None)
     return Value(
         value=found,

@@ -8,12 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fsbench import guard
 from fsbench.errors import PluginError, UsageError
 from fsbench.harness.judging import BLOCK
 from fsbench.harness.obtain import Model
 from fsbench.harness.pairs import Group, Pairs
 from fsbench.images import ImageSet, to_bytes
 from fsbench.interfaces import Context, Oracle, Source, Truth
+
+ROUNDING = 1e-3
+"""How far an output may lie outside [0, 1]; a quarter of a level of 255, more than half precision makes of 1."""
 
 
 def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, float]:
@@ -46,25 +50,46 @@ def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, fl
 
 
 def swap(model: Model, source: Source, target: Tensor, truth: Truth | None) -> Tensor:
-    """Outputs for some targets of one source, through swapper and refiners; raises PluginError for what is no image."""
+    """Outputs for some targets of one source, through swapper and refiners, (N, 3, S, S) float32 in [0, 1].
+
+    Raises PluginError for what is no image, and for whatever a part raises that is no FsbenchError.
+    """
     with torch.inference_mode():
         if not isinstance(model.swapper, Oracle):
-            output = model.swapper.swap(source, target)
+            output = guard.call(model.label, model.swapper.swap, source, target)
         elif truth is not None:
-            output = model.swapper.reveal(truth.exact[:].to(target.device))
+            output = guard.call(model.label, model.swapper.reveal, truth.exact[:].to(target.device))
         else:
             raise UsageError(f"{model.label} needs a data set that knows the exact swaps", "try --dataset synthetic")
+        output = check_images(model.label, output, target)
         for refiner in model.refiners:
-            output = refiner.refine(output, target, source)
-    if not isinstance(output, Tensor) or output.shape != target.shape:
-        shape = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise PluginError(f"{model.label} gave {shape} for {tuple(target.shape)}", "an output has its target's shape")
-    if not bool(torch.isfinite(output).all()):
-        raise PluginError(
-            f"{model.label} gave values that are not finite",
-            "its training may have diverged: try another seed or budget",
-        )
+            who = f"{type(refiner).__name__} of {model.label}"
+            output = check_images(who, guard.call(who, refiner.refine, output, target, source), target)
     return output
+
+
+def check_images(who: str, output: object, target: Tensor) -> Tensor:
+    """Return what a part gave for some targets as float32 on their device; raises PluginError for what is no image.
+
+    Values outside [0, 1] by more than ROUNDING are an error: clipped in silence, they would be another picture.
+    """
+    if not isinstance(output, Tensor):
+        raise PluginError(f"{who} gave {type(output).__name__}, not a tensor", "an output is a tensor (N, 3, H, W)")
+    if output.shape != target.shape:
+        given = f"{who} gave {tuple(output.shape)} for {tuple(target.shape)}"
+        raise PluginError(given, "an output has its target's shape")
+    if not output.is_floating_point() or output.layout != torch.strided:
+        given = f"{who} gave {output.dtype} of layout {output.layout}".replace("torch.", "")
+        raise PluginError(given, "pixels are float32 in [0, 1]: divide 8-bit levels by 255")
+    output = output.to(target.device, torch.float32)
+    if not bool(output.isfinite().all()):
+        given = f"{who} gave values that are not finite"
+        raise PluginError(given, "its training may have diverged: try another seed or budget")
+    low, high = (float(end) for end in output.aminmax())
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        given = f"{who} gave values from {low:.4g} to {high:.4g}"
+        raise PluginError(given, "pixels are in [0, 1]: scale or clamp them")
+    return output.clamp(0, 1)
 
 
 def _synchronise(device: torch.device) -> None:
