@@ -12,8 +12,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Column
 
 from fsbench import interfaces
+from fsbench.cli import terminal
 
 LINE_EVERY_SECONDS = 20.0
+QUICK_SECONDS = 3.0
+"""A stage that takes no longer needs no line in a log."""
 
 
 class Stages:
@@ -25,7 +28,7 @@ class Stages:
 
     def log(self, message: str) -> None:
         """Print a line above the bars."""
-        self.console.print(message, highlight=False, markup=False)
+        self.console.print(terminal.cell(message))
 
     def stage(self, title: str) -> interfaces.Progress:
         """Open a stage; its bar appears with the first call."""
@@ -39,7 +42,7 @@ class _Bar:
 
     def __call__(self, done: float, total: float, figures: Mapping[str, float] | None = None) -> None:
         if self.task is None:
-            self.task = self.bars.add_task(self.title, total=total, figures="")
+            self.task = self.bars.add_task(terminal.clean(self.title), total=total, figures="")
         self.bars.update(self.task, completed=done, total=total, figures=_text(figures))
 
 
@@ -50,12 +53,12 @@ class _Lines:
 
     def __call__(self, done: float, total: float, figures: Mapping[str, float] | None = None) -> None:
         now = time.monotonic()
-        if done < total and now - self.printed < LINE_EVERY_SECONDS:
+        if now - self.printed < (LINE_EVERY_SECONDS if done < total else QUICK_SECONDS):
             return
         self.printed = now
         share = 100 * done / total if total else 100.0
         line = f"{self.title}: {share:.0f} %, {now - self.begun:.0f} s  {_text(figures)}"
-        self.console.print(line.rstrip(), highlight=False, markup=False)
+        self.console.print(terminal.cell(line.rstrip()))
 
 
 def _text(figures: Mapping[str, float] | None) -> str:
@@ -65,7 +68,7 @@ def _text(figures: Mapping[str, float] | None) -> str:
 @contextmanager
 def stages(quiet: bool = False) -> Iterator[Stages]:
     """Show progress on standard error for the length of a `with` block."""
-    console = Console(stderr=True, quiet=quiet, soft_wrap=True)
+    console = terminal.console(error=True, quiet=quiet, soft_wrap=True)
     if quiet or not sys.stderr.isatty():
         yield Stages(console, None)
         return
