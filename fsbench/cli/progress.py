@@ -62,7 +62,16 @@ class _Lines:
 
 
 def _text(figures: Mapping[str, float] | None) -> str:
-    return "  ".join(f"{name} {value:.3g}" for name, value in (figures or {}).items())
+    return "  ".join(f"{name} {_figure(value)}" for name, value in (figures or {}).items())
+
+
+def _figure(value: float) -> str:
+    """Print about three digits, without an exponent where a reader needs none.
+
+    >>> _figure(0.918), _figure(12.14), _figure(4812.0), _figure(0.00001)
+    ('0.918', '12.1', '4812', '1e-05')
+    """
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 @contextmanager

@@ -148,15 +148,15 @@ class _Stream:
                 raise OSError("it is closed")
             do(self._stream)
         except (OSError, ValueError) as error:  # ValueError: closed by somebody else
+            fatal, self._fatal = self._fatal and not isinstance(error, BrokenPipeError), False
             self._drop()
-            if self._fatal and not isinstance(error, BrokenPipeError):
+            if fatal:
                 reason = getattr(error, "strerror", None) or str(error)
                 raise OutputError(f"{self._name} cannot be written: {reason}",
                                   "what a command saves is in its files; send the text elsewhere") from error
 
     def _drop(self) -> None:
         """Send the rest nowhere, also what is still in buffers when the process ends."""
-        self._fatal = False
         with suppress(OSError, ValueError, AttributeError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.fileno())
