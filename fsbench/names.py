@@ -46,14 +46,16 @@ def check(plan: Plan) -> None:
     scan = scan_all()
     check_names("swappers", [pipeline.swapper for pipeline in pipelines], scan)
     check_names("refiners", [part for pipeline in pipelines for part in pipeline.refiners], scan)
-    check_measures(plan, scan)
+    check_measures(plan.metrics, plan.judges, plan.observers, scan)
     check_names("datasets", [plan.dataset], scan)
 
 
-def check_measures(plan: Plan, scan: Scan | None = None) -> None:
-    """Check metrics, judges and observers alone: all that a plan names where the outputs are there already."""
+def check_measures(
+    metrics: Iterable[str], judges: Iterable[str], observers: Iterable[str], scan: Scan | None = None
+) -> None:
+    """Check metrics, judges and observers alone: all that is named where the outputs are there already."""
     scan = scan or scan_all()
-    for shelf, specs in (("metrics", plan.metrics), ("embedders", plan.judges), ("observers", plan.observers)):
+    for shelf, specs in (("metrics", metrics), ("embedders", judges), ("observers", observers)):
         check_names(shelf, specs, scan)
 
 

@@ -6,13 +6,16 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
 
-from fsbench import interfaces
 from fsbench.cli import terminal
+
+if TYPE_CHECKING:
+    from fsbench import interfaces  # brings torch
 
 LINE_EVERY_SECONDS = 20.0
 QUICK_SECONDS = 3.0

@@ -85,6 +85,7 @@ def score(
 
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
+    names.check_measures(*(split_list(text or "") for text in (metrics, judges, observers)))
     found = [_outputs(text) for text in outputs]
     coaches = _coaches(coach or [], [one.name for one in found])
     given: dict[str, object] = {
@@ -99,7 +100,6 @@ def score(
         {"dataset": f"source={source},target={target}" + (f",pairs={pairs}" if pairs else "") + f",size={size}",
          "models": tuple(f"{one.name}={one.folder}" for one in found)}
         | {key: value for key, value in given.items() if value is not None}, "--")
-    names.check_measures(plan)
     from fsbench.harness import score as measure  # brings torch: not before the plan can be read
 
     place = job.usable_folder(out or job.default_out("score"))

@@ -24,7 +24,7 @@ KINDS = {"ceiling": 1, "baseline": 2}  # below the contestants
 ARROWS = {"higher": "↑", "lower": "↓"}
 FAILURES = {"missing": "no output", "unreadable": "unreadable", "no_face": "no face", "unchanged": "unchanged"}
 NAME_WIDTH, HEADING_WIDTH = 24, 12
-MOST_WARNINGS, MOST_UNSCORED = 5, 3
+MOST_WARNINGS, MOST_UNSCORED = 3, 2
 REMEDY = re.compile(r"(?:fsbench weights (?:fetch|import)|pip install) [^);,]+")
 WANTING = ("weights", "install", "fetch")
 """What reasons say where a metric waits for files or packages."""
@@ -98,7 +98,7 @@ def _table(
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", max_width=NAME_WIDTH, overflow="fold")
     if failing:
-        table.add_column("failed", justify="right", max_width=10)
+        table.add_column("failed", justify="right", max_width=12)
     for name, judge in columns:
         table.add_column(terminal.cell(*_heading(facts[name], judge)), justify="right", no_wrap=True)
     for model in models:
@@ -145,7 +145,7 @@ def _failed(model: ModelRecord, n_pairs: int) -> list[str]:
     if not model.failures:
         return [""]
     kinds = sorted(model.failures, key=lambda kind: -model.failures[kind])
-    return [f"{sum(model.failures.values())}/{n_pairs}", FAILURES[kinds[0]] + (", .." if len(kinds) > 1 else "")]
+    return [f"{sum(model.failures.values())}/{n_pairs}", FAILURES[kinds[0]] + (" +" if len(kinds) > 1 else "")]
 
 
 def _unscored(result: RunResult) -> list[str]:
@@ -183,7 +183,7 @@ def _grouped(result: RunResult) -> list[str]:
         pattern = re.sub(r"\d+(?:\.\d+)?", "#", warning.replace(name, "\0")) if name else warning
         groups.setdefault(pattern, []).append((name, warning))
     lines = []
-    for members in groups.values():
+    for members in sorted(groups.values(), key=lambda members: not members[0][0]):  # of models first
         first, others = _cut(members[0][1]), list(dict.fromkeys(name for name, _ in members[1:]))
         lines.append(f"{first} (the same of {_some(others, 2)})" if others else first)
     kept = sorted(lines, key=lambda text: " failed" not in text)[:MOST_WARNINGS]
@@ -210,7 +210,7 @@ def _middle(text: str, width: int) -> str:
     return f"{text[:head]}...{text[head + 3 - width :]}"
 
 
-def _cut(text: str, length: int = 200) -> str:
+def _cut(text: str, length: int = 150) -> str:
     return text if len(text) <= length else f"{text[:length].rpartition(' ')[0]} ..."
 
 

@@ -76,9 +76,8 @@ def validate(
 
     place = job.usable_folder(out or job.default_out("validation"))
     typed = job.typed()
-    for shelf, texts in (("metrics", metrics), ("embedders", judges), ("observers", observers or ""),
-                         ("datasets", dataset)):  # fmt: skip
-        names.check_names(shelf, split_list(texts))
+    names.check_measures(split_list(metrics), split_list(judges), split_list(observers or ""))
+    names.check_names("datasets", split_list(dataset))
     try:
         with stages(quiet) as shown:
             from fsbench.harness import validate as work  # brings torch: not before it is needed

@@ -16,7 +16,8 @@ from fsbench.cli import terminal
 from fsbench.results import RunResult
 
 OLD = Path(__file__).parents[1] / "old_results/schema_4.json"
-NAMES = ["人脸交换", "[bold]red[/bold]", "a\x1b[31mb\x07", "two\nlines\rback", "x\u202egnp.exe", "\x9b31m:smile:", "Füße"]
+NAMES = ["人脸交换", "[bold]red[/bold]", "a\x1b[31mb\x07",
+         "two\nlines\rback", "x\u202egnp.exe", "\x9b31m:smile:", "Füße"]  # fmt: skip
 TERMINALS = {
     "utf-8": {"PYTHONIOENCODING": "utf-8"},
     "cp1252": {"PYTHONIOENCODING": "cp1252"},
@@ -27,7 +28,8 @@ FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
 
 
 def call(*arguments: str | bytes | Path, environment: dict[str, str], **streams: object) -> tuple[int, str, str]:
-    kept = {key: value for key, value in os.environ.items() if key not in ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS")}
+    colours = ("FORCE_COLOR", "PY_COLORS", "GITHUB_ACTIONS")
+    kept = {key: value for key, value in os.environ.items() if key not in colours}
     done = subprocess.run(
         [sys.executable, "-m", "fsbench", *arguments], env={**kept, "COLUMNS": "80", **environment}, check=False,
         timeout=120, **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
@@ -66,7 +68,7 @@ def test_names_are_shown_and_not_obeyed(kind: str, hostile_run: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", TERMINALS)
-@pytest.mark.parametrize("name", [b"\xff\xfe", "人".encode(), b"\x1b]0;title\x07", b"[red]x[/red]", b"a\nfsbench: fine"])
+@pytest.mark.parametrize("name", [b"\xff\xfe", "人".encode(), b"\x1b]0;title\x07", b"[red]x[/red]", b"a\nfsbench: ok"])
 def test_errors_name_what_was_typed(kind: str, name: bytes) -> None:
     code, said, errors = call("show", b"/nowhere/" + name, environment=TERMINALS[kind])
     assert (code, said) == (2, "")
