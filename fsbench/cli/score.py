@@ -85,7 +85,7 @@ def score(
 
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
-    names.check_measures(*(split_list(text or "") for text in (metrics, judges, observers)))
+    names.check_measures(split_list(metrics or ""), split_list(judges or ""), split_list(observers or ""))
     found = [_outputs(text) for text in outputs]
     coaches = _coaches(coach or [], [one.name for one in found])
     given: dict[str, object] = {
