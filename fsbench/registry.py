@@ -251,6 +251,10 @@ class Registry(Generic[T]):
 
         return add
 
+    def __contains__(self, name: str) -> bool:
+        """Whether a module that was imported so far has registered a name."""
+        return name in self._entries
+
     def names(self) -> list[str]:
         """All names, sorted."""
         load_plugins()

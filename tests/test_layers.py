@@ -19,7 +19,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"metrics", "embedders", "observers", "datasets", "training"},
     {"faces", "weights"},
     {"environment"},
-    {"config", "stats", "results", "validity"},
+    {"config", "names", "stats", "results", "validity"},
     {"images"},
     {"interfaces"},
     {"registry"},
