@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from fsbench.datasets import _photos
 from fsbench.datasets.folder import BLOCKS, TWIN, Folder
@@ -278,6 +279,28 @@ def test_too_few_because_of_copies_says_so(root: Path, fresh_context: Context) -
         (root / "ann" / f"{i:03d}.png").write_bytes((root / "ann" / "011.png").read_bytes())
     with pytest.raises(DataError, match=r"ann has 7 \(3 for training, 4 held out\); 5 more have the same bytes"):
         load(root, fresh_context).faces("train")
+
+
+def test_a_held_out_photograph_saved_otherwise_is_warned_of_or_left_out(root: Path, fresh_context: Context) -> None:
+    for k, name in enumerate(("ann", "bob")):
+        for i in range(24):
+            coarse = np.random.default_rng(100 * k + i).integers(0, 256, (9, 9, 3), np.uint8)
+            path = root / name / f"shoot{i // 6}" / f"{i:02d}.png"
+            write_png(path, np.asarray(Image.fromarray(coarse).resize((80, 80), Image.Resampling.BICUBIC)))
+    for copy, of in (("ann/shoot0/00", "ann/shoot3/20"), ("ann/shoot0/01", "bob/shoot2/13")):
+        (root / f"{copy}.png").unlink()
+        Image.open(root / f"{of}.png").save(root / f"{copy}.jpg", quality=80)
+    data = load(root, fresh_context)
+    (warning,) = data.info.warnings
+    assert warning.startswith("2 training images show what a held-out image shows")
+    assert {frozenset(pair) for pair in data.near_twins[["one", "other"]].to_numpy().tolist()} == {
+        frozenset(("ann/shoot0/00.jpg", "ann/shoot3/20.png")), frozenset(("ann/shoot0/01.jpg", "bob/shoot2/13.png"))}
+    assert len(data.faces("train")) == 24
+    apart = load(root, fresh_context, dedup=True)
+    assert apart.info.warnings == ("2 of 48 images left out, the same photograph is held out, saved otherwise: "
+                                   "ann/shoot0/00.jpg, ann/shoot0/01.jpg",)
+    assert (len(apart.faces("train")), len(apart.faces("test"))) == (22, 24)
+    assert apart.info.revision != data.info.revision
 
 
 def test_two_of_three_sessions_are_held_out(root: Path, fresh_context: Context) -> None:
