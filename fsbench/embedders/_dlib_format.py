@@ -7,12 +7,18 @@ two integers, mantissa and binary exponent; the data of a tensor are raw float32
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 
 from fsbench.errors import WeightsError
+from fsbench.weights import check_file
+
+_EXPONENT = 900                                         # of a mantissa of 64 bits: no float64 is beyond; dlib's NaN is
+_MOST_INTEGERS = 32 << 20
+"""Bytes of the largest file of integers; each becomes eight in memory. dlib's predictor has nine million."""
 
 
 class Reader:
@@ -20,6 +26,7 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        check_file(path)
         self._data = path.read_bytes()
         self._at = 0
 
@@ -52,7 +59,7 @@ class Reader:
     def real(self) -> float:
         """Read one float or double; infinities and NaN do not occur in a trained model and are refused."""
         mantissa, exponent = self.integer(), self.integer()
-        if exponent >= 32000:
+        if abs(exponent) > _EXPONENT:
             self.fail()
         return math.ldexp(mantissa, exponent)
 
@@ -86,18 +93,23 @@ class Reader:
             self.fail()
 
 
+def _starts(data: bytes) -> Iterator[int]:
+    at = 0
+    while at < len(data):
+        yield at
+        at += 1 + (data[at] & 0x0F)
+
+
 def read_integers(path: Path) -> np.ndarray:
     """Read a file that holds nothing but integers, (K,) int64; three times as fast as asking a Reader for each.
 
     Raises WeightsError where it cannot be that.
     """
+    check_file(path, _MOST_INTEGERS)
     data = path.read_bytes()
-    starts, at = [], 0
-    while at < len(data):
-        starts.append(at)
-        at += 1 + (data[at] & 0x0F)
+    start = np.fromiter(_starts(data), np.int64)
+    at = int(start[-1]) + 1 + (data[start[-1]] & 0x0F) if len(start) else 0
     raw = np.frombuffer(data + bytes(8), np.uint8)
-    start = np.array(starts, np.int64)
     control = raw[start]
     n_bytes = control & 0x0F
     if at != len(data) or (control & 0x70).any() or n_bytes.max(initial=0) > 7:

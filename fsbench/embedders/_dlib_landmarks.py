@@ -124,8 +124,9 @@ def _places(mean: np.ndarray, anchor: np.ndarray, offset: np.ndarray) -> np.ndar
 
 
 def _real(pairs: np.ndarray) -> np.ndarray:
-    """(..., 2) mantissa and binary exponent -> (...)."""
-    return np.ldexp(pairs[..., 0].astype(np.float64), pairs[..., 1].astype(np.int32))
+    """(..., 2) mantissa and binary exponent -> (...); infinite for an exponent as no trained model has."""
+    with np.errstate(over="ignore"):
+        return np.ldexp(pairs[..., 0].astype(np.float64), pairs[..., 1].clip(-2000, 2000).astype(np.int32))
 
 
 class _Stream:

@@ -94,7 +94,8 @@ def draw_faces(n: int, size: int) -> np.ndarray:
         skin = random.uniform(60, 230) * np.array([1, 0.8, 0.7])
         parts = [(0.5, 0.5, random.uniform(0.38, 0.5), random.uniform(0.5, 0.65), skin)]
         for side in (0.345, 0.655):                      # eye and brow
-            parts.append((side, 0.46, random.uniform(0.05, 0.08), random.uniform(0.02, 0.045), random.uniform(10, 250, 3)))
+            eye = random.uniform(10, 250, 3)
+            parts.append((side, 0.46, random.uniform(0.05, 0.08), random.uniform(0.02, 0.045), eye))
             parts.append((side, random.uniform(0.34, 0.39), 0.09, 0.02, random.uniform(0, 120, 3)))
         parts.append((0.5, 0.64, random.uniform(0.04, 0.09), 0.05, skin * random.uniform(0.7, 1.2)))
         parts.append((0.5, 0.82, random.uniform(0.1, 0.2), random.uniform(0.02, 0.06), skin * (1, 0.5, 0.5)))

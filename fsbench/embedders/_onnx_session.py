@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,9 @@ import torch
 from torch import Tensor
 
 from fsbench.embedders._onnx_format import keeps_numbers_elsewhere
+from fsbench.embedders._onnx_graph import read_graph
 from fsbench.errors import BadParameter, WeightsError
+from fsbench.weights.formats import mismatch
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -88,7 +91,7 @@ class Session:
             try:
                 answers = self._run(np.zeros(shape, np.float32), *names) if names else []
             except _failures() as error:
-                reason = f"it cannot be run on {'x'.join(map(str, shape))} ({_first_line(error)})"
+                reason = f"it cannot be run on {'x'.join(map(str, shape))} ({_reason(error)})"
                 continue
             vectors = [(name, answer.size // n) for name, answer in zip(names, answers, strict=True)
                        if answer.ndim > 1 and len(answer) == n and answer.size // n == max(answer.shape[1:]) > 1]
@@ -104,6 +107,10 @@ def _open(path: Path, device: torch.device) -> onnxruntime.InferenceSession:
     if keeps_numbers_elsewhere(path):                    # its hash would not be that of the network
         raise WeightsError(f"{path} keeps its numbers in another file",
                            "save it as one file, for example with torch.onnx.export(..., external_data=False)")
+    graph = read_graph(path)
+    if graph is not None and (excess := graph.excess(path.stat().st_size)):
+        raise WeightsError(f"{path} asks for more memory than a face recogniser needs: {excess}",
+                           "take it from its source again; it may be damaged")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = torch.get_num_threads()
@@ -114,8 +121,12 @@ def _open(path: Path, device: torch.device) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=[*there, "CPUExecutionProvider"])
     except _failures() as error:
-        raise WeightsError(f"{path} is damaged, or no ONNX model: {_first_line(error)}",
-                           "`fsbench weights list` names files that fit") from error
+        if graph is None:
+            raise WeightsError(mismatch(path, "ONNX model", _reason(error)),
+                               "`fsbench weights list` names files that fit") from error
+        raise WeightsError(f"{path} is an ONNX model that ONNX Runtime {onnxruntime.__version__} cannot run: "
+                           f"{_reason(error)}", "pip install --upgrade onnxruntime; or save it with an older opset and "
+                           "the standard's operators alone") from error
 
 
 def _failures() -> tuple[type[Exception], ...]:
@@ -126,5 +137,7 @@ def _failures() -> tuple[type[Exception], ...]:
     return (*found, RuntimeError, ValueError)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+def _reason(error: Exception) -> str:
+    """All that ONNX Runtime says, on one line, without its own source files."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return re.sub(r"\S*/onnxruntime/\S+ (?=[A-Za-z_:]+)", "", text)

@@ -8,7 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from fsbench.errors import WeightsError
+from fsbench.errors import WeightsError, one_line
+from fsbench.weights.formats import LARGEST, check_file
 
 _BRANCHES = {
     "1x1_reduce": "conv1", "1x1_reduce/bn": "bn1",
@@ -22,11 +23,12 @@ _VALUES = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"
            "moving_variance": "running_var"}
 
 # What h5py raises for files that are truncated, overwritten or of another structure.
-_UNREADABLE = (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError)
+_UNREADABLE = (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, MemoryError, OverflowError)
 
 
 def is_h5(path: Path) -> bool:
     """Tell by its first bytes whether a file is HDF5."""
+    check_file(path)
     with path.open("rb") as file:
         return file.read(8) == b"\x89HDF\r\n\x1a\n"
 
@@ -46,15 +48,25 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
 
 def _read(path: Path, names_only: bool) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
+    check_file(path)
+    declared = 0
     try:
         with h5py.File(path, "r") as file:
             for layer in _texts(file.attrs["layer_names"]):
                 for full_name in _texts(file[layer].attrs["weight_names"]):
+                    array = file[layer][full_name]
+                    if array.external or array.is_virtual or array.file.id != file.id:
+                        raise WeightsError(f"{path} keeps the numbers of {full_name} in another file",
+                                           "save it as one file")
+                    declared += array.size * array.dtype.itemsize
+                    if declared > LARGEST:
+                        raise WeightsError(f"{path} declares {declared:,} bytes of numbers, more than the {LARGEST:,} "
+                                           "that fsbench reads of such a file", "take it from its source again")
                     value = full_name.rpartition("/")[2].partition(":")[0]
                     name = f"{_torch_layer(layer)}.{_VALUES.get(value, value)}"
-                    found[name] = np.empty(0) if names_only else _torch_order(file[layer][full_name][()])
+                    found[name] = np.empty(0) if names_only else _torch_order(array[()])
     except _UNREADABLE as error:
-        raise WeightsError(f"{path} is damaged, or holds no weights that Keras saved",
+        raise WeightsError(f"{path} is damaged, or holds no weights that Keras saved: {one_line(error)}",
                            "take it from its source again; `fsbench weights list` names those that fit") from error
     return found
 

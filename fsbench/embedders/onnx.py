@@ -74,8 +74,9 @@ class Onnx:
             weights.path, self._session.size, lambda levels: self._session(torch.from_numpy(levels)).numpy()
         )
         if guessed:
-            context.log(f"{weights.path.name}: mean {found.mean[0]:g} and std {found.std[0]:g} are {why}; say otherwise "
-                        f"with onnx(PATH,mean=..,std=..), in levels of 0 to 255")
+            levels = f"mean {found.mean[0]:g} and std {found.std[0]:g}"
+            context.log(f"{weights.path.name}: {levels} are {why}; say otherwise with onnx(PATH,mean=..,std=..), in "
+                        "levels of 0 to 255")
         return found, why
 
     @torch.inference_mode()

@@ -21,6 +21,7 @@ from fsbench.observers._gaze import gaze
 from fsbench.observers._openings import openings
 from fsbench.registry import observers
 from fsbench.weights import find, own, useless
+from fsbench.weights.formats import mismatch
 
 if TYPE_CHECKING:
     from mediapipe.tasks.python.vision import FaceLandmarker
@@ -121,7 +122,7 @@ def _create(kind: Any, options: Any, path: Path) -> FaceLandmarker:
         raise FsbenchError(f"mediapipe lacks a library of the system: {_first_line(error)}",
                            "on Debian or Ubuntu: apt-get install libegl1 libgles2") from error
     except (RuntimeError, ValueError) as error:
-        raise WeightsError(f"{path} is damaged, or no Face Landmarker: {_first_line(error)}",
+        raise WeightsError(mismatch(path, "Face Landmarker", error),
                            useless(path)) from error
     return landmarker
 

@@ -121,7 +121,8 @@ class Calibration:
     @property
     def _told(self) -> str:
         interval = "no interval" if self.d_prime_low is None else f"{self.d_prime_low:.2f} to {self.d_prime_high:.2f}"
-        return f"d' {self.d_prime:.2f} ({interval}) of {self.n_genuine:,} genuine and {self.n_impostor:,} impostor pairs"
+        pairs = f"{self.n_genuine:,} genuine and {self.n_impostor:,} impostor pairs"
+        return f"d' {self.d_prime:.2f} ({interval}) of {pairs}"
 
     @property
     def eer(self) -> float:

@@ -12,7 +12,7 @@ from fsbench.store import copy_file
 from fsbench.weights.catalogue import CATALOGUE, Weights, lookup
 from fsbench.weights.download import discard, partial_path
 from fsbench.weights.files import digest, find, locate, pin_path, read_pin, recognise, write_pin
-from fsbench.weights.formats import check_format
+from fsbench.weights.formats import check_file, check_format
 
 if TYPE_CHECKING:
     from fsbench.interfaces import Progress, WeightsFile
@@ -57,8 +57,7 @@ def import_file(source: Path, folder: Path, name: str = "") -> WeightsFile:
 
     Raises WeightsError for a file that is not the one that `name` means, or that nobody knows.
     """
-    if not source.is_file():
-        raise WeightsError(f"no file {source}", "name the file to import")
+    check_file(source)
     entry = lookup(name) if name else recognise(digest(source))
     if entry is None:
         unhashed = ", ".join(entry.name for entry in CATALOGUE.values() if not entry.sha256)

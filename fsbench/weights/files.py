@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from fsbench.errors import WeightsError
 from fsbench.store import file_sha256, write_text
 from fsbench.weights.catalogue import CATALOGUE, Weights, lookup
-from fsbench.weights.formats import check_format
+from fsbench.weights.formats import check_file, check_format
 
 if TYPE_CHECKING:
     from fsbench.interfaces import WeightsFile
@@ -79,8 +79,7 @@ def own(path: Path, like: str = "") -> WeightsFile:
     """
     from fsbench.interfaces import WeightsFile  # brings torch, which `fsbench weights list` does not need
 
-    if not path.is_file():
-        raise WeightsError(f"no file {path}", "name a file with pretrained weights; see: fsbench weights list")
+    check_file(path)
     found = digest(path)
     if (known := recognise(found)) is not None:
         return _vouch(known, path, found)
@@ -138,6 +137,7 @@ def write_pin(path: Path, origin: str) -> Pin:
 
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file, computed once per process and state of the file."""
+    check_file(path)
     try:
         state = path.stat()
         return _digest(path, state.st_size, state.st_mtime_ns)

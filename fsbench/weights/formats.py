@@ -29,7 +29,13 @@ def check_format(path: Path, entry: Weights) -> None:
 
 
 LARGEST = 2 << 30
-"""Bytes of the largest file that is read, and of what a file may say that its tensors need; ONNX files end there too."""
+"""Bytes of the largest file that is read, and of all that it may declare. ONNX files end there too."""
+
+
+_UNKNOWN = "of no kind that fsbench knows"
+_DAMAGED = (_UNKNOWN, "an empty file", "a text", "a web page", "a damaged zip archive")
+_REASON = 2000
+"""Characters that are kept of a reason: all, unless a file made it up."""
 
 
 def check_file(path: Path, most: int = LARGEST) -> None:
@@ -78,7 +84,18 @@ def kind(path: Path) -> str:
         return "an image"
     if all(32 <= byte < 127 or byte in b"\t\r\n" for byte in start):
         return "a text"
-    return "of no kind that fsbench knows"
+    return _UNKNOWN
+
+
+def mismatch(path: Path, wanted: str, error: Exception | str = "") -> str:
+    """Say in one sentence that a file is not what was wanted, what it is instead, and the whole reason of its reader.
+
+    `wanted` begins as `kind` calls it, without an article.
+    """
+    found = kind(path)
+    reason = " ".join(str(error).split())[:_REASON]
+    same = found in _DAMAGED or wanted.startswith(found.partition(" ")[2])
+    return f"{path} is {'damaged, or' if same else f'{found},'} no {wanted}" + (f": {reason}" if reason else "")
 
 
 def _kind_of_archive(path: Path) -> str:

@@ -7,6 +7,7 @@ its own that only keep what they are given; whatever else a file asks for is ref
 from __future__ import annotations
 
 import math
+import mmap
 import pickle
 import struct
 from collections.abc import Callable
@@ -15,8 +16,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fsbench.errors import WeightsError
+from fsbench.errors import WeightsError, one_line
 from fsbench.weights.files import useless
+from fsbench.weights.formats import check_file, mismatch
 
 
 class _Dtype:
@@ -42,6 +44,11 @@ class _Array:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.state = state
+
+    def size(self) -> int:
+        """Bytes that it says it needs."""
+        _, shape, dtype, _, _ = self.state
+        return int(math.prod(shape) * dtype.numpy().itemsize)
 
     def numpy(self) -> np.ndarray:
         _, shape, dtype, columns_first, data = self.state
@@ -129,16 +136,20 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
 
     Raises WeightsError for a damaged file and for one with code in it.
     """
+    check_file(path)
     try:
-        with path.open("rb") as file:
-            found = _Unpickler(file, encoding="latin1").load()
-        return {name: array.numpy() for name, array in _flat(found).items()}
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            found = _flat(_Unpickler(content, encoding="latin1").load())  # reads what is there, whatever it declares
+        declared = sum(array.size() for array in found.values())
+        if declared > path.stat().st_size:
+            raise pickle.UnpicklingError("its arrays share their numbers")
+        return {name: array.numpy() for name, array in found.items()}
     except _Refused as error:
         raise WeightsError(f"{path} asks to call {error}, which no weights need: it was refused, nothing ran",
                            f"do not trust this file; {useless(path)}") from error
     except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, MemoryError,
             OverflowError, TypeError, ValueError, struct.error) as error:  # as a damaged pickle was seen to fail
-        raise WeightsError(f"{path} is damaged, or no pickle of arrays by name", useless(path)) from error
+        raise WeightsError(mismatch(path, "pickle of arrays by name", one_line(error)), useless(path)) from error
 
 
 def _flat(found: Any) -> dict[str, Any]:

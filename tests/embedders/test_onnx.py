@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from fsbench.embedders._onnx_format import keeps_numbers_elsewhere
+from fsbench.embedders._onnx_graph import read_graph
 from fsbench.embedders._onnx_session import Session
 from fsbench.embedders.onnx import KNOWN, Onnx
 from fsbench.errors import BadParameter, FsbenchError, UnknownName, WeightsError
@@ -252,3 +254,92 @@ def test_the_description_tells_the_preprocessing(context: Context, tmp_path: Pat
     path = channel_means(tmp_path / "mine.onnx")
     info = embedders.build(f"onnx({path}, size=16, mean=123.7/116.3/103.5, std=58, order=bgr)", context).info
     assert info.description.endswith("16 px, BGR, mean 123.7/116.3/103.5, std 58")
+
+
+def constant(name: str, *values: float) -> bytes:
+    shape = (1, len(values), 1, 1) if len(values) > 1 else ()
+    dims = b"".join(field(1, size) for size in shape)
+    return field(5, dims + field(2, FLOAT) + field(8, name) + field(9, np.array(values, np.float32).tobytes()))
+
+
+def binary(operator: str, first: str, second: str, answer: str) -> bytes:
+    return field(1, first) + field(1, second) + field(2, answer) + field(4, operator)
+
+
+def normalising(path: Path, steps: list[tuple[str, tuple[float, ...]]]) -> Path:
+    """The means of channels, of an image that first goes through these operators."""
+    nodes, name = [], "image"
+    for number, (operator, _) in enumerate(steps):
+        nodes.append(binary(operator, name, f"c{number}", f"x{number}"))
+        name = f"x{number}"
+    pool = [node("GlobalAveragePool", name, "pool"), node("Flatten", "pool", "means")]
+    constants = b"".join(constant(f"c{number}", *values) for number, (_, values) in enumerate(steps))
+    return write_model(path, nodes + pool, [IMAGE], [VECTOR], constants)
+
+
+@pytest.mark.parametrize(("steps", "mean", "std"), [
+    ([("Sub", (127.5,)), ("Mul", (1 / 127.5,))], 0, 1),
+    ([("Sub", (127.5, 127.5, 127.5)), ("Div", (128.0, 128.0, 128.0))], 0, 1),
+    ([("Div", (255.0,)), ("Sub", (0.485, 0.456, 0.406)), ("Div", (0.229, 0.224, 0.225))], 0, 1),
+    ([("Mul", (1 / 255,))], 0, 1),
+    ([("Add", (-103.9, -116.8, -123.7))], 0, 1),
+    ([("Sub", (0.5,)), ("Div", (0.5,))], 0, 255),
+    ([("Mul", (2.0,)), ("Sub", (1.0,))], 0, 255),
+    ([("Sub", (0.485, 0.456, 0.406)), ("Div", (0.229, 0.224, 0.225))], 0, 255),
+    ([("Mul", (1.0,))], 127.5, 127.5),
+])
+def test_a_file_that_normalises_for_itself_is_given_what_it_wants(
+    steps: list[tuple[str, tuple[float, ...]]], mean: float, std: float, tmp_path: Path, context: Context,
+) -> None:
+    path = normalising(tmp_path / "mine.onnx", steps)
+    embedder = Onnx(file=str(path), context=context)
+    assert f"mean {mean:g}, std {std:g} (" in embedder.info.description
+    told = Onnx(file=str(path), mean=str(mean), std=str(std), context=context)
+    assert torch.equal(embedder.embed(*faces()), told.embed(*faces()))
+    assert "(assumed" not in told.info.description
+
+
+def test_what_is_told_wins_over_what_the_file_does(tmp_path: Path, context: Context) -> None:
+    path = normalising(tmp_path / "mine.onnx", [("Sub", (127.5,)), ("Mul", (1 / 127.5,))])
+    info = Onnx(file=str(path), mean="1", std="2", context=context).info
+    assert info.description.endswith("mean 1, std 2")
+
+
+def test_what_is_assumed_is_said(tmp_path: Path, context: Context) -> None:
+    said = list[str]()
+    Onnx(file=str(channel_means(tmp_path / "mine.onnx")), context=dataclasses.replace(context, log=said.append))
+    assert len(said) == 1
+    assert "assumed" in said[0]
+    assert "mean=..,std=.." in said[0]
+
+
+@pytest.mark.parametrize("operator", ["NoSuchOperator", "Foo"])
+def test_a_sound_file_that_cannot_be_run_is_not_called_damaged(operator: str, tmp_path: Path, context: Context) -> None:
+    path = write_model(tmp_path / "mine.onnx", [node(operator, "image", "means")], [IMAGE], [VECTOR])
+    with pytest.raises(WeightsError, match=f"ONNX Runtime .* cannot run.*{operator}") as caught:
+        Onnx(file=str(path), context=context)
+    assert "damaged" not in caught.value.message
+
+
+@pytest.mark.parametrize("shape", [(1 << 40,), (1 << 20, 1 << 20), (3, 1 << 33, 7)])
+def test_a_tensor_larger_than_the_file_is_refused_before_it_is_made(
+    shape: tuple[int, ...], tmp_path: Path, context: Context,
+) -> None:
+    tensor = field(5, b"".join(field(1, n) for n in shape) + field(2, FLOAT) + field(8, "big") + field(9, b"1234"))
+    path = write_model(tmp_path / "mine.onnx", MEANS, [IMAGE], [VECTOR], tensor)
+    with pytest.raises(WeightsError, match="more memory"):
+        Onnx(file=str(path), context=context)
+
+
+def test_a_graph_that_is_damaged_anywhere_is_read_without_an_error(tmp_path: Path) -> None:
+    steps = [("Sub", (0.485, 0.456, 0.406)), ("Div", (0.229, 0.224, 0.225))]
+    whole = normalising(tmp_path / "mine.onnx", steps).read_bytes()
+    path, draw = tmp_path / "damaged.onnx", np.random.default_rng(0)
+    for _ in range(500):
+        bad = bytearray(whole)
+        bad[draw.integers(len(bad))] = draw.integers(256)
+        path.write_bytes(bytes(bad[:draw.integers(1, 2 * len(bad))]))
+        graph = read_graph(path)
+        if graph is not None:
+            graph.affine()
+            graph.excess(len(bad))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
 from sklearn.metrics import roc_curve
 
-from fsbench.stats.calibration import STEPS, Calibration, Pairs, calibrate
+from fsbench.stats.calibration import STEPS, WORKS, Calibration, Pairs, calibrate, fault
 
 
 def tally(cosines: np.ndarray, times: int = 1) -> Pairs:
@@ -254,3 +254,66 @@ def test_ten_thousand_images_fit_in_500_mb() -> None:
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert int(said[0]) == 10_000 * 9_999 // 2 - 50 * 20 * (10 * 9 // 2)  # but for the pairs within a session
     assert float(said[1]) < 500
+
+
+def judged(scatter: float, people: int = 40, sessions: int = 4, dim: int = 32) -> tuple[np.ndarray, ...]:
+    """Unit vectors that scatter so much about their person, and labels; infinity is noise."""
+    random = np.random.default_rng(0)
+    person, session = (index.ravel() for index in np.indices((people, sessions)))
+    centre = random.normal(size=(people, dim)) * np.isfinite(scatter)
+    vectors = centre[person] + min(scatter, 1) * random.normal(size=(len(person), dim))
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), person.astype(str), session.astype(str)
+
+
+@pytest.mark.parametrize(("scatter", "people", "fit"), [
+    (0.5, 40, True), (0.5, 300, True), (0.5, 2, True), (np.inf, 40, False), (np.inf, 300, False),
+])
+def test_a_judge_that_cannot_tell_people_apart_has_a_fault(scatter: float, people: int, fit: bool) -> None:
+    vectors, person, session = judged(scatter, people, sessions=4 if people > 2 else 30)
+    found = calibrated(vectors, person, session)
+    assert found.d_prime is not None
+    assert found.d_prime_low is not None
+    assert found.d_prime_high is not None
+    assert found.d_prime_low < found.d_prime < found.d_prime_high
+    assert (fault(vectors, len(vectors), found) == "") is fit
+    assert (found.d_prime_low >= WORKS) is fit
+
+
+def test_few_pairs_take_no_judge_away() -> None:
+    vectors, person, session = judged(np.inf, people=2, sessions=4)
+    found = calibrated(vectors, person, session)
+    assert found.fault == ""
+    assert "not shown" in found.doubt
+
+
+@pytest.mark.parametrize(("n_lost", "match"), [(160, "160 of 160"), (150, "150 of 160"), (90, "90 of 160"), (8, "")])
+def test_a_judge_that_gives_nan_is_told_as_such(n_lost: int, match: str) -> None:
+    vectors, person, session = judged(0.5)
+    vectors[:n_lost] = np.nan
+    said = fault(vectors, len(vectors), calibrate(vectors, person, session))
+    assert match in said
+    assert bool(said) is bool(match)
+    assert ("NaN" in said) is bool(match)
+
+
+@pytest.mark.parametrize("sessions", [1, 4], ids=["no genuine pair", "pairs"])
+def test_a_judge_that_gives_one_vector_has_a_fault(sessions: int) -> None:
+    vectors, person, session = judged(0.5, sessions=sessions)
+    vectors[:] = vectors[0]
+    assert "same vector" in fault(vectors, len(vectors), calibrate(vectors, person, session))
+
+
+def test_the_interval_is_that_of_people_drawn_again() -> None:
+    """Against the bootstrap done literally: pairs listed for each resample, copies of one unit not paired."""
+    vectors, person, session = judged(0.7, people=12, sessions=2)
+    found, random, values = calibrated(vectors, person, session), np.random.default_rng(1), []
+    cosine, same = vectors @ vectors.T, person[:, None] == person
+    for _ in range(300):
+        times = np.bincount(random.integers(12, size=12), minlength=12)[person.astype(int)]
+        weight = np.triu(np.where(same, times[:, None], np.outer(times, times)), 1)
+        genuine, impostor = weight * same, weight * ~same
+        means = [np.average(cosine, weights=kind) for kind in (genuine, impostor)]
+        spreads = [np.average((cosine - mean) ** 2, weights=kind)
+                   for mean, kind in zip(means, (genuine, impostor), strict=True)]
+        values.append((means[0] - means[1]) / np.sqrt(np.mean(spreads)))
+    assert np.quantile(values, (0.025, 0.975)) == pytest.approx((found.d_prime_low, found.d_prime_high), rel=0.12)
