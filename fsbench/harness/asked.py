@@ -93,9 +93,9 @@ def _own_rows(rows: Sequence[Row], outputs: Sequence[Outputs], table: Path) -> d
     """The rows of each tool: all without a column `model`; raises DataError for a model without a folder."""
     tools = {composed(one.name): one for one in outputs}
     if strangers := [row for row in rows if row.model and composed(row.model) not in tools]:
-        raise DataError(f"{table.name}, row {strangers[0].line}: there are no outputs of a model "
-                        f"{printable(strangers[0].model)!r}",
-                        f"known: {some(list(tools))}; name its folder with --outputs {printable(strangers[0].model)}=DIR")
+        name = printable(strangers[0].model)
+        raise DataError(f"{table.name}, row {strangers[0].line}: there are no outputs of a model {name!r}",
+                        f"known: {some(list(tools))}; name its folder with --outputs {name}=DIR")
     return {one.name: ([row for row in rows if not row.model or composed(row.model) == name], one)
             for name, one in tools.items()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -128,7 +128,7 @@ class Files:
 
 def by_table(table: str, rows: Sequence[Row], outputs: Files, sources: Files, people: Sequence[str],
              targets: Files) -> Matched:
-    """Look up what rows of the table called `table` name; a row whose output is not there asks for its pair all the same.
+    """Look up what rows of the table called `table` name; a row without its output asks for its pair all the same.
 
     `people` (as many as there are source files) are their identities. A source is told by its identity or one of its
     files; every file by its path, with or without suffix, or by its name alone. Raises DataError with the row for an

@@ -124,10 +124,8 @@ def _content(path: Path) -> bytes:
 
 def _decode(content: bytes, path: Path) -> str:
     """UTF-8 with or without mark, UTF-16 with mark, else cp1252; raises DataError for what is no text."""
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        tries = ["utf-16"]
-    else:
-        tries = ["utf-8-sig", "cp1252"]
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    tries = ["utf-16"] if marked else ["utf-8-sig", "cp1252"]
     for encoding in tries:
         try:
             text = content.decode(encoding)
