@@ -119,7 +119,8 @@ def score(
     }
     plan = make_plan(
         {"dataset": f"source={source},target={target}" + (f",pairs={pairs}" if pairs else "")
-    no face or is its target unchanged counts as a failure of its model; unused files are counted by reason.
+         + (f",columns={columns}" if columns else "")
+         + (",missing=drop" if missing == "drop" else "") + f",size={size}",
          "models": tuple(f"{one.name}={one.folder}" for one in found)}
         | {key: value for key, value in given.items() if value is not None}, "--")
     place = out or job.default_out("score")

@@ -143,5 +143,5 @@ def test_what_is_wrong_in_a_table_is_told(tmp_path: Path, text: str | bytes, mes
 def test_a_table_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(MissingData, match="there is no file"):
         read_table(tmp_path / "none.csv")
-    with pytest.raises(DataError, match="cannot be read as CSV: Is a directory|as CSV: is a directory"):
+    with pytest.raises(DataError, match=r"cannot be read as CSV: (I|i)s a directory"):
         read_table(tmp_path)
