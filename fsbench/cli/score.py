@@ -19,8 +19,8 @@ def score(
     outputs: Annotated[
         list[str],
         typer.Option(
-            help="Folder of swapped images: DIR, or NAME=DIR to name the model. May be given more than once, for "
-            "models that swapped the same pairs."
+            help="Folder of swapped images: DIR, or NAME=DIR to name the model. May be given more than once; a pattern "
+            "in quotes, such as 'tools/*', takes each sub-folder as a model."
         ),
     ],
     target: Annotated[
@@ -31,10 +31,25 @@ def score(
         Path | None,
         typer.Option(
             metavar="CSV",
-            help="Table with the columns output, source and target: which is which. Default: by the names of the "
+            help="Table with the columns output, source and target, and model where it tells of several: which is "
+            "which. Its pairs are asked of every model. Default: by the names of the "
             "outputs, SOURCE/TARGET.png, SOURCE_TARGET.png or SOURCE-TARGET.png; TARGET.png where there is one source.",
         ),
     ] = None,
+    columns: Annotated[
+        Text,
+        typer.Option(
+            metavar="ROLE=HEADER,...",
+            help='How the table calls its columns, such as "output=file,source=person,target=original,model=tool".',
+        ),
+    ] = None,
+    missing: Annotated[
+        str,
+        typer.Option(
+            metavar="failure|drop",
+            help="An output that is asked and not there: a failure of its model, or the pair is left out for all.",
+        ),
+    ] = "failure",
     coach: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,20 +88,28 @@ def score(
 
       fsbench score --outputs simswap=results --target targets --source people
 
-      fsbench score --outputs ours --outputs theirs --target targets --source people --pairs pairs.csv
+      fsbench score --outputs 'tools/*' --target targets --source people --pairs pairs.csv
 
-    Full frames, of the size of their target, are cut exactly as the target is; other images by the face in them. An
-    output without a face counts as a failure. Two baselines stand beside: the target and the source as they are.
+    Full frames, of the size of their target, are cut exactly as the target is; other images by the face in them.
+    Without a table the pairs are those that any model has an output of. An output that is missing, cannot be read, has
+    no face or is its target unchanged counts as a failure of its model; files that are not used are counted by reason.
+    Two baselines stand beside: the target and the source as they are.
     """
     from fsbench import names
     from fsbench.config import make_plan
     from fsbench.errors import UsageError
+    from fsbench.harness.table import parse_columns
     from fsbench.registry import split_list
 
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
     names.check_measures(split_list(metrics or ""), split_list(judges or ""), split_list(observers or ""))
-    found = [_outputs(text) for text in outputs]
+    if missing not in ("failure", "drop"):
+        raise UsageError(f"--missing {missing} is not known", "write --missing failure, or --missing drop")
+    if columns and pairs is None:
+        raise UsageError("--columns needs --pairs CSV, whose columns it names")
+    mapped = parse_columns(columns) if columns else None
+    found = [_outputs(text) for pattern in outputs for text in _expand(pattern)]
     coaches = _coaches(coach or [], [one.name for one in found])
     given: dict[str, object] = {
         "metrics": tuple(split_list(metrics)) if metrics is not None else None,
@@ -97,7 +120,9 @@ def score(
         "device": device,
     }
     plan = make_plan(
-        {"dataset": f"source={source},target={target}" + (f",pairs={pairs}" if pairs else "") + f",size={size}",
+        {"dataset": f"source={source},target={target}" + (f",pairs={pairs}" if pairs else "")
+         + (f",columns={columns}" if columns else "")
+         + (",missing=drop" if missing == "drop" else "") + f",size={size}",
          "models": tuple(f"{one.name}={one.folder}" for one in found)}
         | {key: value for key, value in given.items() if value is not None}, "--")
     from fsbench.harness import score as measure  # brings torch: not before the plan can be read
@@ -105,9 +130,24 @@ def score(
     place = job.usable_folder(out or job.default_out("score"))
     job.execute(
         lambda context, command: measure.score(
-            found, source, target, plan, place, context, coaches=coaches, table=pairs, size=size, command=command,
-            resume=resume),
+            found, source, target, plan, place, context, coaches=coaches, table=pairs, columns=mapped,
+            missing="drop" if missing == "drop" else "failure", size=size, command=command, resume=resume),
         place, device=plan.device, resume=resume, quiet=quiet, verbose=verbose)
+
+
+def _expand(text: str) -> list[str]:
+    """Each folder that a pattern such as tools/* names; raises UsageError where it names none."""
+    import glob
+
+    from fsbench.errors import UsageError
+    from fsbench.files import is_machine_made
+
+    if Path(text).exists() or not glob.has_magic(text):
+        return [text]
+    found = [path for path in sorted(glob.glob(text)) if Path(path).is_dir() and not is_machine_made(Path(path).name)]
+    if not found:
+        raise UsageError(f"--outputs {text} names no folder", "a pattern such as 'tools/*' names folders of images")
+    return found
 
 
 def _outputs(text: str) -> Outputs:

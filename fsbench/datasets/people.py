@@ -53,7 +53,7 @@ class Album:
     @functools.cached_property
     def cuts(self) -> Cuts:
         """The crops, in the order of the photos."""
-        return _cut(self.photos, self.size, f"finding faces: {self.root.name}", self.context)
+        return cut_photos(self.photos, self.size, f"finding faces: {self.root.name}", self.context)
 
     @property
     def seen(self) -> np.ndarray:
@@ -127,12 +127,8 @@ def open_album(root: Path, size: int, context: Context) -> Album:
     return Album(root, photos, size, context, ignored, flat and len(photos) > 1)
 
 
-def cut_files(root: Path, files: Sequence[str], size: int, title: str, context: Context) -> Cuts:
-    """Find and align the face in each file of a folder, whoever it shows; cached by content."""
-    return _cut([Photo(root / file, file, "", "") for file in files], size, title, context)
-
-
-def _cut(photos: Sequence[Photo], size: int, title: str, context: Context) -> Cuts:
+def cut_photos(photos: Sequence[Photo], size: int, title: str, context: Context) -> Cuts:
+    """Find and align the face in each photograph, whoever it shows; cached by content."""
     return cut_faces(photos, [photo.sha256() for photo in photos], size, title, context)
 
 

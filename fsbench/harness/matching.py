@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from fsbench.errors import DataError, MissingData
+from fsbench.errors import DataError
+from fsbench.files import composed, printable
+from fsbench.harness.table import Row, plain_path
 
-COLUMNS = ("output", "source", "target")
 SEPARATORS = "/_-"
 _REMEDY = "call it SOURCE/TARGET.png, or say in a table which is which: --pairs CSV, columns output, source, target"
 
@@ -18,9 +18,17 @@ _REMEDY = "call it SOURCE/TARGET.png, or say in a table which is which: --pairs 
 class Match:
     """One output, and what it shows."""
 
-    output: int
+    output: int | None                                   # None: a table asks for it, and there is no such file
     source: str
     target: int
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What the outputs of one tool show, each pair once, and what was not used: (reason, file)."""
+
+    matches: list[Match]
+    unused: list[tuple[str, str]]
 
 
 class Names:
@@ -29,7 +37,7 @@ class Names:
     def __init__(self, files: Sequence[str]) -> None:
         """Take paths below a folder, with `/`."""
         self._found: dict[str, set[int]] = {}
-        paths = [PurePosixPath(file) for file in files]
+        paths = [PurePosixPath(composed(file)) for file in files]
         for keys in ([(path.stem, path.name) for path in paths],
                      [(path.with_suffix("").as_posix(), path.as_posix()) for path in paths]):
             exact: dict[str, set[int]] = {}
@@ -40,34 +48,56 @@ class Names:
 
     def find(self, text: str) -> int | None:
         """Return the number of the file that is meant; None where none or more than one is."""
-        found = self._found.get(PurePosixPath(text.strip()).as_posix(), set())
-        return next(iter(found)) if len(found) == 1 else None
+        found = self.all(text)
+        return found[0] if len(found) == 1 else None
 
-    def count(self, text: str) -> int:
-        """How many files could be meant."""
-        return len(self._found.get(PurePosixPath(text.strip()).as_posix(), ()))
+    def all(self, text: str) -> list[int]:
+        """The numbers of all files that could be meant."""
+        return sorted(self._found.get(PurePosixPath(composed(text.strip())).as_posix(), ()))
 
 
-def by_name(outputs: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> list[Match]:
+def by_name(outputs: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> Matched:
     """Read file names: SOURCE/TARGET, SOURCE_TARGET, SOURCE-TARGET; TARGET alone where there is one source.
 
-    Raises DataError for the first name that says nothing, or could be meant in two ways: also where the roles could be
-    the other way round, for some tools write TARGET_SOURCE.
+    A name that says nothing, or could be meant in two ways, is not used: also where the roles could be the other way
+    round, for some tools write TARGET_SOURCE. Raises DataError where no name says anything.
     """
-    named, known = Names(targets), frozenset(sources)
-    matches = []
+    named, known = Names(targets), {composed(source): source for source in sources}
+    matches: dict[tuple[str, int], Match] = {}
+    unused, first = [], ""
     for number, output in enumerate(outputs):
-        stem = PurePosixPath(output).with_suffix("").as_posix()
-        found = _readings(stem, known, named)
-        if not found:
-            raise DataError(f"{output}: its name does not say which source and target it shows; sources are called "
-                            f"{_examples(sources)}, targets {_examples(targets)}", _REMEDY)
-        found |= _turned(stem, known, named)
-        if len(found) > 1:
-            ways = " or ".join(f"{source} in {targets[target]}" for source, target in sorted(found)[:2])
-            raise DataError(f"{output} could show {ways}", _REMEDY)
-        matches += [Match(number, source, target) for source, target in found]
-    return _each_once(matches, outputs)
+        stem = PurePosixPath(composed(output)).with_suffix("").as_posix()
+        found = _readings(stem, known.keys(), named)
+        found |= _turned(stem, known.keys(), named) if found else set()
+        if len(found) != 1:
+            reason, told = _why(stem, found, known.keys(), named, targets)
+            first = first or f"{printable(output)}: {told}; sources are called {_examples(sources)}, targets " \
+                             f"{_examples(targets)}"
+            unused.append((reason, output))
+            continue
+        (source, target), = found
+        if (known[source], target) in matches:
+            unused.append(("another file shows the same source in the same target", output))
+        else:
+            matches[known[source], target] = Match(number, known[source], target)
+    if not matches:
+        raise DataError(first, _REMEDY)
+    return Matched(list(matches.values()), unused)
+
+
+def _why(stem: str, found: Set[tuple[str, int]], sources: Set[str], named: Names,
+         targets: Sequence[str]) -> tuple[str, str]:
+    """Why a name is not used: in general, and for this file."""
+    if found:
+        ways = " or ".join(f"{source} in {printable(targets[target])}" for source, target in sorted(found)[:2])
+        return "the name could show two pairs", f"its name could show {ways}"
+    texts = [stem[at + 1:] for at in _cuts(stem) if stem[:at] in sources] + [stem] * (len(sources) == 1)
+    for text in texts:
+        if len(several := named.all(text)) > 1:
+            which = " and ".join(printable(targets[number]) for number in several[:2])
+            return "the name fits several targets", f"its name fits {len(several)} targets, {which}"
+    return "the name does not say which source and target it shows", \
+        "its name does not say which source and target it shows"
 
 
 def _readings(stem: str, sources: Set[str], targets: Names) -> set[tuple[str, int]]:
@@ -88,64 +118,59 @@ def _cuts(stem: str) -> list[int]:
     return [at for at, letter in enumerate(stem) if letter in SEPARATORS]
 
 
-def by_table(path: Path, outputs: Sequence[str], sources: Mapping[str, str], targets: Sequence[str]) -> list[Match]:
-    """Read a CSV file with a header and the columns `output`, `source` and `target`; others are ignored.
+@dataclass(frozen=True)
+class Files:
+    """Images below a folder, by path."""
 
-    `sources` gives the identity of each source file. A source is told by its identity or one of its files; every file
-    by its path below its folder, with or without suffix, or by its name alone. Raises DataError with the row.
+    folder: Path
+    names: Sequence[str]
+
+
+def by_table(table: str, rows: Sequence[Row], outputs: Files, sources: Files, people: Sequence[str],
+             targets: Files) -> Matched:
+    """Look up what rows of the table called `table` name; a row without its output asks for its pair all the same.
+
+    `people` (as many as there are source files) are their identities. A source is told by its identity or one of its
+    files; every file by its path, with or without suffix, or by its name alone. Raises DataError with the row for an
+    unknown source or target, one output named for two pairs and one pair named twice.
     """
-    known = {"output": Names(outputs), "source": Names(list(sources)), "target": Names(targets)}
-    identities = list(sources.values())
-    matches, places = [], []
-    for line, row in _read(path):
-        place = f"{path.name}, row {line}"
-        if empty := [name for name in COLUMNS if not (row[name] or "").strip()]:
+    finders = {"output": Names(outputs.names), "source": Names(sources.names), "target": Names(targets.names)}
+    places = {"output": outputs.folder, "source": sources.folder, "target": targets.folder}
+    identities = {composed(name): name for name in people}
+    matches: list[Match] = []
+    seen: dict[object, int] = {}
+
+    def find(place: str, role: str, text: str) -> int | None:
+        several = finders[role].all(plain_path(text, places[role]))
+        if len(several) > 1:
+            raise DataError(f"{place}: {len(several)} {role}s are called {printable(text)!r}",
+                            f"write its path below the folder of the {role}s")
+        if not several and role != "output":
+            raise DataError(f"{place}: there is no {role} {printable(text)!r}",
+                            f"write its path below {printable(str(places[role]))}")
+        return several[0] if several else None
+
+    for row in rows:
+        place = f"{table}, row {row.line}"
+        if empty := [name for name in ("source", "target") if not getattr(row, name)]:
             raise DataError(f"{place}: no {empty[0]}", "each row names an output, its source and its target")
-        found = {}
-        for name, names in known.items():
-            text = row[name].strip()
-            if name == "source" and text in identities:
-                found[name] = identities.index(text)
-                continue
-            number = names.find(text)
-            if number is None:
-                n = names.count(text)
-                said = f"{n} {name}s are called {text!r}" if n else f"there is no {name} {text!r}"
-                raise DataError(f"{place}: {said}", f"write its path below the folder of the {name}s")
-            found[name] = number
-        matches.append(Match(found["output"], identities[found["source"]], found["target"]))
-        places.append(place)
-    if not matches:
-        raise DataError(f"{path.name} has no row but its header", "write a row for each output")
-    return _each_once(matches, places)
-
-
-def _read(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Rows by column, with the line on which each ends."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            table = csv.DictReader(file, restval="")
-            missing = [name for name in COLUMNS if name not in (table.fieldnames or ())]
-            if missing:
-                raise DataError(f"{path.name} has no column {missing[0]!r}",
-                                f"its first row has to name the columns {', '.join(COLUMNS)}")
-            return [(table.line_num, row) for row in table]
-    except FileNotFoundError:
-        raise MissingData(f"there is no file {path}", "--pairs names a CSV file") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as CSV: {error}", "save it as CSV, in UTF-8") from error
-
-
-def _each_once(matches: list[Match], places: Sequence[str]) -> list[Match]:
-    first: dict[tuple[str, int], str] = {}
-    for match, place in zip(matches, places, strict=True):
-        pair = match.source, match.target
-        if pair in first:
-            raise DataError(f"{first[pair]} and {place} show the same source in the same target",
-                            "keep one of them, or score them apart: --outputs NAME=DIR for each folder")
-        first[pair] = place
-    return matches
+        source = identities.get(composed(row.source))
+        if source is None:
+            number = find(place, "source", row.source)
+            source = people[number] if number is not None else ""
+        target = find(place, "target", row.target)
+        output = find(place, "output", row.output) if row.output else None
+        assert target is not None
+        for key, said in (((source, target), "show the same source in the same target"),
+                          (output, f"name the same output {printable(row.output)!r}")):
+            if key is not None and key in seen:
+                raise DataError(f"{table}, rows {seen[key]} and {row.line} {said}", "keep one of them")
+            seen[key] = row.line
+        matches.append(Match(output, source, target))
+    used = {match.output for match in matches}
+    return Matched(matches, [("the table does not name it", name) for number, name in enumerate(outputs.names)
+                             if number not in used])
 
 
 def _examples(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    return ", ".join(map(printable, names[:3])) + (" ..." if len(names) > 3 else "")

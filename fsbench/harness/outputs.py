@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from fsbench.datasets.people import Album, cut_files
-from fsbench.errors import DataError
+from fsbench.datasets._photos import Photo
+from fsbench.datasets.people import Album, cut_photos
+from fsbench.errors import BadImage, DataError
 from fsbench.faces.align import align
+from fsbench.files import Unused
 from fsbench.images import ImageSet, list_images, read_image, shrink
 from fsbench.interfaces import Context
 
@@ -22,39 +25,68 @@ class Outputs:
     name: str
     folder: Path
     files: tuple[str, ...]  # images, by path below the folder
+    paths: tuple[Path, ...] = ()  # what opens each; by default the file below the folder
+    unused: tuple[Unused, ...] = ()  # what else lies there
 
     @classmethod
     def find(cls, name: str, folder: Path) -> Outputs:
-        """List the images of a folder, hidden ones left out; raises DataError where there is none."""
-        files = tuple(file.name for file in list_images(folder, "--outputs names a folder of images").files)
-        if not files:
-            raise DataError(f"{folder} holds no image", "--outputs names a folder of images")
-        return cls(name, folder, files)
+        """List the images of a folder; raises DataError where there is none, MissingData where there is no folder."""
+        found = list_images(folder, "--outputs names a folder of images")
+        if not found.files:
+            why = f": {found.unused[0].sentence}" if found.unused else ""
+            raise DataError(f"{folder} holds no image{why}", "--outputs names a folder of images")
+        return cls(name, folder, tuple(file.name for file in found.files), tuple(file.path for file in found.files),
+                   tuple(replace(one, where=name) for one in found.unused))
 
-    def cut(self, pairs: Sequence[tuple[int, int]], targets: Album, context: Context) -> tuple[ImageSet, int]:
-        """Crops of some outputs, each with its target, by number; and how many were cut by their own face.
+    def path(self, number: int) -> Path:
+        """The path that opens a file."""
+        return self.paths[number] if self.paths else self.folder / self.files[number]
+
+    def cut(self, pairs: Sequence[tuple[int | None, int]], targets: Album, context: Context) -> Cut:
+        """Crops of outputs, each (number or None where there is none) with the number of its target.
 
         An output of the size of its target's photograph is cut where the target was, so that both show the same; any
-        other where its own face is, and without one it is shown whole. Raises BadImage.
+        other where its own face is, and without one it is shown whole. One that cannot be read is black, and lost.
         """
         size = targets.cuts.crops.shape[1]
         crops = np.zeros((len(pairs), size, size, 3), np.uint8)
-        alone = []
+        lost, why, cut = (np.full(len(pairs), "", object) for _ in range(3))
         progress = context.stage(f"cutting faces: {self.name}")
         for k, (number, target) in enumerate(pairs):
-            image = read_image(self.folder / self.files[number])
+            progress(k + 1, len(pairs), {})
+            if number is None:
+                lost[k] = "missing"
+                continue
+            try:
+                image = read_image(self.path(number))
+            except BadImage as error:
+                lost[k], why[k] = "unreadable", error.reason
+                continue
             if image.shape[:2] == tuple(targets.cuts.shape[target]):
                 crops[k], _ = align(image, targets.cuts.points[target], size)
+                cut[k] = "like its target"
             else:
                 crops[k] = _whole(image, size)
-                alone.append(k)
-            progress(k + 1, len(pairs), {})
+                cut[k] = "whole: no face was found"
+        alone = [k for k in range(len(pairs)) if cut[k].startswith("whole")]
         if alone:
-            files = [self.files[pairs[k][0]] for k in alone]
-            cuts = cut_files(self.folder, files, size, f"finding faces: {self.name}", context)
-            found = ~np.isnan(cuts.points).any((1, 2))
-            crops[np.array(alone)[found]] = cuts.crops[found]
-        return ImageSet(crops), len(alone)
+            own = [Photo(self.path(number), self.files[number], "", "") for k in alone
+                   if (number := pairs[k][0]) is not None]
+            cuts = cut_photos(own, size, f"finding faces: {self.name}", context)
+            found = np.array(alone)[~np.isnan(cuts.points).any((1, 2))]
+            crops[found] = cuts.crops[~np.isnan(cuts.points).any((1, 2))]
+            cut[found] = "by its own face"
+        files = ["" if number is None else self.files[number] for number, _ in pairs]
+        return Cut(ImageSet(crops), lost, pd.DataFrame({"file": files, "cut": cut, "why": why}))
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Crops of a tool's outputs; entry i of every field belongs to pair i."""
+
+    images: ImageSet  # black where there is no output
+    lost: np.ndarray  # (N,) of str: "", "missing" or "unreadable"
+    facts: pd.DataFrame  # file, cut, why: the user's file, how it was cut, why it could not be read
 
 
 def _whole(image: np.ndarray, size: int) -> np.ndarray:

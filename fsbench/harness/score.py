@@ -13,13 +13,14 @@ from fsbench import results
 from fsbench.config import Plan, parse_pipeline
 from fsbench.datasets.people import Album, open_album
 from fsbench.errors import DataError, UsageError
+from fsbench.files import some
 from fsbench.harness import records
+from fsbench.harness.asked import Missing, Pair, ask
 from fsbench.harness.bench import Panel, assess, conclude, prepare
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.gallery import gather, join
-from fsbench.harness.matching import Match, by_name, by_table
 from fsbench.harness.obtain import build, obtain
-from fsbench.harness.outputs import Outputs
+from fsbench.harness.outputs import Cut, Outputs
 from fsbench.harness.pairs import N_REFERENCES, Group, Pairs
 from fsbench.harness.swapping import swap_all
 from fsbench.images import ImageSet
@@ -59,12 +60,14 @@ class People:
 
 
 def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, out: Path, context: Context, *,
-          coaches: Mapping[str, Sequence[str]] | None = None, table: Path | None = None, size: int = 128,
+          coaches: Mapping[str, Sequence[str]] | None = None, table: Path | None = None,
+          columns: Mapping[str, str] | None = None, missing: Missing = "failure", size: int = 128,
           command: str = "", resume: bool = False) -> results.RunResult:
     """Measure outputs that exist already and leave the files of `fsbench.results` in `out`; raises FsbenchError.
 
     `source` and `target` are folders of people (`fsbench.datasets.people`); names of the outputs, or the CSV file
-    `table`, say which is which. The pairs are those that there are outputs of, the same for all folders of outputs.
+    `table`, say which is which (`fsbench.harness.asked`). A tool fails on a pair that it has no output of, or one that
+    cannot be read; with `missing` "drop", pairs without an output of every tool are left out for all.
     `coaches` names the families of recognisers that each tool was trained against, NO_COACH where there was none.
     """
     started = time.monotonic()
@@ -76,37 +79,55 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     folder.check(plan, resume)
     givers = open_album(source, size, context)
     scenes = givers if source.resolve() == target.resolve() else open_album(target, size, context)
-    found = _match(outputs, givers, scenes, table)
+    asked = ask(outputs, givers, scenes, table, columns, missing)
     people = _people(givers, scenes)
-    kept = _scorable(found[0], scenes)
-    pairs = _pairs(kept, people, "the outputs that there are, " + ("by their names" if table is None else "by a table"))
+    kept = _scorable(asked.pairs, scenes)
+    pairs = _pairs(kept, people, asked.rule)
 
     used: dict[Split, Faces] = {"test": people.test}
     if (strangers := gather(people, people.test, plan.gallery, context)) is not None:
         used["gallery"] = strangers
     warnings = _warnings(givers, scenes, used)
     warnings += [said for one in outputs for said in _coach_warnings(one.name, trained.get(one.name, ()), families)]
-    if lost := len(found[0]) - len(kept):
-        warnings.append(f"{lost} of {len(found[0])} pairs left out, no face was found in their targets")
+    warnings += asked.warnings
+    if faceless := len(asked.pairs) - len(kept):
+        warnings.append(f"{faceless} of {len(asked.pairs)} pairs left out, no face was found in their targets")
+    cuts = {one.name: one.cut([(asked.outputs[one.name].get(pair), pair[1]) for pair in kept], scenes, context)
+            for one in outputs}
+    for name, cut in cuts.items():
+        warnings += _unreadable(name, cut)
     bench = prepare(plan, panel, pairs, people.test, used.get("gallery"), context)
     folder.begin(plan)
     context.log(f"results go to {out}")
     folder.write_inputs(pairs)
     done = [assess(bench, *_baseline(name, plan, people, pairs, context), folder) for name in BASELINES]
-    order = [(match.source, match.target) for match in kept]
-    for one, matches in zip(outputs, found, strict=True):
-        number = {(match.source, match.target): match.output for match in matches}
-        images, n_own = one.cut([(number[pair], pair[1]) for pair in order], scenes, context)
+    for one in outputs:
+        cut = cuts[one.name]
         record = results.ModelRecord(
             name=one.name, spec=str(one.folder), kind="precomputed", summary="images that another tool made",
-            coaches=tuple(family for family in trained.get(one.name, ()) if family != NO_COACH),
-            notes=(f"{n_own} of {len(order)} outputs were cut by their own face, the others like their target",),
+            coaches=tuple(family for family in trained.get(one.name, ()) if family != NO_COACH), notes=(_note(cut),),
         )
-        done.append(assess(bench, record, images, folder))
-        if n := done[-1].record.n_no_face:
-            warnings.append(f"{one.name}: no face was found in {n} of {len(order)} outputs")
+        done.append(assess(bench, record, cut.images, folder, lost=cut.lost, facts=cut.facts))
+        if failures := done[-1].record.failures:
+            warnings.append(f"{one.name} {results.failure_rate(failures, len(kept))}")
+    albums = [givers] if givers is scenes else [givers, scenes]
+    unused = [*asked.unused, *(record for album in albums for record in album.unused)]
     return conclude(bench, done, folder, records.dataset_record(plan.dataset, people.info, used), used,
-                    command=command, started=started, warnings=warnings, stage=STAGE)
+                    command=command, started=started, warnings=warnings, stage=STAGE,
+                    unused=[results.UnusedRecord(**vars(record)) for record in unused])
+
+
+def _note(cut: Cut) -> str:
+    how = cut.facts["cut"]
+    n_own, n_there = int((~how.isin(["", "like its target"])).sum()), int((cut.lost == "").sum())
+    return f"{n_own} of {n_there} outputs were cut by their own face, the others like their target"
+
+
+def _unreadable(name: str, cut: Cut) -> list[str]:
+    """Say which outputs cannot be read, by reason."""
+    facts = cut.facts[cut.lost == "unreadable"]
+    return [f"{name}: {len(rows)} of {len(cut.lost)} outputs cannot be read ({why}): {some(rows['file'].tolist())}"
+            for why, rows in facts.groupby("why")]
 
 
 def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]]) -> None:
@@ -128,26 +149,6 @@ def _coach_warnings(name: str, coaches: Sequence[str], families: Sequence[str]) 
                 f"(--coach {name}=FAMILY, or {name}={NO_COACH})"]
     return [f"{name} was trained against {family}, and no judge is of a family of that name: they are of "
             f"{', '.join(families)}" for family in coaches if family not in (NO_COACH, *families)]
-
-
-def _match(outputs: Sequence[Outputs], givers: Album, scenes: Album, table: Path | None) -> list[list[Match]]:
-    """Match every folder of outputs; raises DataError where they are not of the same pairs."""
-    targets = [photo.file for photo in scenes.photos]
-    if table is None:
-        found = [by_name(one.files, list(dict.fromkeys(photo.identity for photo in givers.photos)), targets)
-                 for one in outputs]
-    else:
-        sources = {photo.file: photo.identity for photo in givers.photos}
-        found = [by_table(table, one.files, sources, targets) for one in outputs]
-    pairs = [{(match.source, match.target) for match in matches} for matches in found]
-    for one, own in zip(outputs[1:], pairs[1:], strict=True):
-        for less, more, named in ((own, pairs[0], one), (pairs[0], own, outputs[0])):
-            if missing := sorted(more - less):
-                source, target = missing[0]
-                raise DataError(f"{named.name} has no output of {source} in {targets[target]}, another folder has",
-                                "a table compares models on the same pairs: name them with --pairs, or score each "
-                                "folder apart")
-    return found
 
 
 def _people(givers: Album, scenes: Album) -> People:
@@ -182,24 +183,23 @@ def _join(targets: Faces, sources: Faces) -> Faces:
     return join([targets, replace(sources, rows=rows)])
 
 
-def _scorable(matches: Sequence[Match], scenes: Album) -> list[Match]:
-    """Those whose target shows a face, source by source, in the order of the targets; raises DataError for none."""
-    place = {name: k for k, name in enumerate(dict.fromkeys(match.source for match in matches))}
-    kept = [match for match in matches if scenes.seen[match.target]]
+def _scorable(pairs: Sequence[Pair], scenes: Album) -> list[Pair]:
+    """Those whose target shows a face; raises DataError for none."""
+    kept = [pair for pair in pairs if scenes.seen[pair[1]]]
     if not kept:
         raise DataError("no face was found in any of the targets", "are these the photographs that were swapped into?")
-    return sorted(kept, key=lambda match: (place[match.source], match.target))
+    return kept
 
 
-def _pairs(matches: Sequence[Match], people: People, rule: str) -> Pairs:
+def _pairs(asked: Sequence[Pair], people: People, rule: str) -> Pairs:
     groups = []
-    for name in dict.fromkeys(match.source for match in matches):
+    for name in dict.fromkeys(source for source, _ in asked):
         own = people.sources.get(name, np.empty(0, np.int64))
         if len(own) == 0:
             raise DataError(f"no face was found in any image of the source {name}",
                             "add a photograph in which the face is upright and at least 20 pixels wide")
         shown = own[np.unique(np.linspace(0, len(own) - 1, N_REFERENCES).round().astype(int))]
-        index = np.array([people.targets[match.target] for match in matches if match.source == name])
+        index = np.array([people.targets[target] for source, target in asked if source == name])
         groups.append(Group(Source(name, people.test.crops[shown]), index, people.test.select(index), None))
     return Pairs(tuple(groups), rule)
 

@@ -80,12 +80,29 @@ def test_a_finished_score_is_kept_unless_it_is_resumed(folders: Path) -> None:
 
 
 def test_score_raises_what_a_user_can_put_right(folders: Path, photograph: Photograph) -> None:
-    photograph(folders / "swap" / "2.png", "ann", 1)
+    photograph(folders / "odd" / "2.png", "ann", 1)
     with pytest.raises(DataError, match=r"2.png: its name does not say") as caught:
-        score(folders, "--outputs", folders / "swap")
+        score(folders, "--outputs", folders / "odd")
     assert "--pairs" in caught.value.hint
     with pytest.raises(UnknownName, match="unknown metric"):
         score(folders, "--outputs", folders / "swap", "--metrics", "id_similarty")
+
+
+def test_a_pattern_and_a_column_name_many_models(folders: Path, photograph: Photograph) -> None:
+    lines = ["tool;File;person;original"]
+    for tool in ("a", "b"):
+        for i in range(3):
+            photograph(folders / "tools" / tool / f"r{i}.png", "ann", 300 + i)
+            lines.append(f"{tool};r{i}.png;ann;{i}.png")
+    (folders / "tools" / "b" / "r1.png").unlink()
+    (folders / "pairs.csv").write_text("\n".join(lines))
+    done = score(folders, "--outputs", folders / "tools" / "*", "--pairs", folders / "pairs.csv", "--columns",
+                 "output=file,source=person,target=original,model=tool", "-q")
+    assert done.exit_code == 0, done.output
+    assert {model.name: model.failures for model in load(folders / "out").models[2:]} == {"a": {}, "b": {"missing": 1}}
+    for wrong in (("--missing", "maybe"), ("--columns", "output=x"), ("--outputs", "nowhere/*")):
+        with pytest.raises(UsageError):
+            score(folders, "--outputs", folders / "swap", *wrong)
 
 
 def test_calibrate_tells_people_apart(folders: Path) -> None:
