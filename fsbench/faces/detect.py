@@ -96,7 +96,7 @@ class Detector:
             boxes, probability = boxes.astype(np.float32), probability.astype(np.float32)
             best = _most_prominent(boxes, probability, middle)
             found.boxes[i], found.probability[i] = boxes[best], probability[best]
-            found.landmarks[i] = (landmarks[best] * GRID).round() / GRID
+            found.landmarks[i] = (np.asarray(landmarks[best], np.float32) * GRID).round() / GRID
         return found
 
 
