@@ -255,7 +255,7 @@ def _without_people(*identities: str) -> Callable[[Batch], Batch]:
     def change(batch: Batch) -> Batch:
         view = batch.judgement
         assert view is not None
-        gone = torch.from_numpy(view.reference_rows["identity"].isin(identities).to_numpy())[:, None]
+        gone = torch.from_numpy(view.reference_rows["identity"].isin(identities).to_numpy(copy=True))[:, None]
         look = view.lookalikes and replace(
             view.lookalikes, references=view.lookalikes.references.masked_fill(gone, -1)
         )

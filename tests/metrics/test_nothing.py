@@ -71,7 +71,7 @@ def test_retrieval_among_the_source_alone_is_no_retrieval() -> None:
     view = batch.judgement
     assert view is not None
     rows = view.reference_rows
-    keep = ((rows["identity"] == "toy0") | (rows["session"] == "s0")).to_numpy()
+    keep = ((rows["identity"] == "toy0") | (rows["session"] == "s0")).to_numpy(copy=True)
     narrow = replace(view, references=view.references[torch.from_numpy(keep)], reference_rows=rows[keep],
                      lookalikes=None)
     measured = IdRetrieval().measure(replace(batch, judgement=narrow))
