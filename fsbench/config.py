@@ -17,9 +17,14 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fsbench.errors import UnknownName, UsageError
-from fsbench.registry import Spec, parse_spec, split_list
+from fsbench.specs import Spec, before, parse_spec, parts
 
 BASELINES = ("copy_target", "copy_source", "alpha_paste", "exact")
+_QUOTED = r"""'(?:[^']|'')*'|"(?:[^"]|"")*\""""
+_REFINERS = re.compile(rf"""(?:\+[a-z]\w*(?:\((?:[^()'"]|{_QUOTED})*\))?)+\Z""")
+"""What may follow a path that is not in quotes."""
+
+MOST_STEPS = 10**9
 NAMED_BUDGETS = ("smoke", "short", "full")
 
 
@@ -76,13 +81,26 @@ class Pipeline(BaseModel):
 
 
 def parse_pipeline(text: str) -> Pipeline:
-    """Read `swapper(parameter=value)@PATH+refiner(parameter=value)`; raises UsageError."""
-    head, at, tail = text.partition("@")
-    path, refiners = tail, ""
-    if at and (match := re.fullmatch(r"(?P<path>.+?)(?P<refiners>(?:\+[a-z]\w*(?:\([^()]*\))?)*)", tail, re.DOTALL)):
-        path, refiners = match["path"], match["refiners"]
-    swapper, *stages = [*split_list(head, "+"), *split_list(refiners, "+")] or [""]
-    return Pipeline(swapper=parse_spec(swapper + at + path), refiners=tuple(map(parse_spec, stages)))
+    """Read `swapper(parameter=value)@PATH+refiner(parameter=value)`; raises UsageError.
+
+    A path goes on to the end of the text, or to refiners without a path of their own; in quotes, to the closing one.
+    """
+    specs = _stages(text)
+    if "" in specs:
+        raise UsageError(f"a part is missing in {text.strip()!r}", "write SWAPPER+REFINER, or the swapper alone")
+    swapper, *refiners = map(parse_spec, specs)
+    return Pipeline(swapper=swapper, refiners=tuple(refiners))
+
+
+def _stages(text: str) -> list[str]:
+    """The specifications of a pipeline, as typed."""
+    head = before(text, "@")
+    tail = text[len(head) + 1 :]
+    if not tail or tail.lstrip()[:1] in ("'", '"'):
+        return parts(text, "+")
+    path = tail if (match := _REFINERS.search(tail)) is None else tail[: match.start()]
+    *first, swapper = parts(head, "+")
+    return [*first, f"{swapper}@{path}", *parts(tail[len(path) :], "+")[1:]]
 
 
 def load_suite(path: Path) -> Plan:
@@ -91,7 +109,7 @@ def load_suite(path: Path) -> Plan:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"no suite file {path}", "suites that come with fsbench are in benchmarks/") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path} is not a TOML file: {error}") from error
     unknown = [key for key in raw if key not in Plan.model_fields]
     if unknown:
@@ -113,9 +131,10 @@ def parse_budget(text: str) -> str | int | float:
     """`smoke`, `short`, `full`; steps (int); or seconds (float), written `90s`, `3m`, `1.5h`. Raises UsageError."""
     if text in NAMED_BUDGETS:
         return text
-    match = re.fullmatch(r"(\d+)|(\d+(?:\.\d+)?)([smh])", text)
-    if match is None or float(match[1] or match[2]) <= 0:
+    match = re.fullmatch(r"(\d{1,12})|(\d{1,9}(?:\.\d{1,9})?)([smh])", text, re.ASCII)
+    if match is None or not 0 < float(match[1] or match[2]) <= MOST_STEPS:
+        shown = text if len(text) < 40 else f"{text[:30]}... ({len(text)} characters)"
         raise UsageError(
-            f"cannot read --budget {text!r}", "use smoke, short, full, a number of steps (2000), or a time (180s, 3m)"
+            f"cannot read --budget {shown!r}", "use smoke, short, full, a number of steps (2000), or a time (180s, 3m)"
         )
     return int(match[1]) if match[1] else float(match[2]) * {"s": 1, "m": 60, "h": 3600}[match[3]]

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from fsbench.interfaces import Context, Dataset, Progress
 
+LIBRARY_CACHES = {"NUMBA_CACHE_DIR": "numba", "MPLCONFIGDIR": "matplotlib", "TORCH_HOME": "torch"}
+"""Environment variables, and the folders that they are to name."""
+
 PACKAGES = ("fsbench", "torch", "torchvision", "facenet-pytorch", "numpy", "scipy", "scikit-image", "pillow",
             "onnxruntime", "mediapipe", "umap-learn")
 
@@ -35,6 +38,27 @@ def quiet_openmp() -> None:
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
+
+
+def keep_library_caches() -> None:
+    """Let libraries keep what they compile and download below FSBENCH_CACHE; settings of the user's own win.
+
+    Has to run before numba and matplotlib are imported. By default numba writes beside its users' source files or into
+    the home folder, and raises where it may write to neither. Where the cache cannot be written, a folder of this
+    process takes its place.
+    """
+    root = cache_root() / "libraries"
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        writable = os.access(root, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        from fsbench.store import passing_folder  # numpy: only where it is needed
+
+        root = passing_folder()
+    for name, folder in LIBRARY_CACHES.items():
+        os.environ.setdefault(name, str(root / folder))
 
 
 def available_cores() -> int:
@@ -94,12 +118,13 @@ def make_context(
     from fsbench.store import Store
 
     torch.set_num_threads(available_cores())
+    tell = log or (lambda message: None)
     return Context(
         device=find_device(device),
-        store=Store(cache_root()),
+        store=Store(cache_root(), tell),
         data_root=data_root_path or data_root(),
         stage=stage or (lambda title: silent),
-        log=log or (lambda message: None),
+        log=tell,
     )
 
 

@@ -69,7 +69,11 @@ class MissingData(DataError):
 
 
 class BadImage(DataError):
-    """A file is not an image that can be read."""
+    """A file is not an image that can be read; `reason` says it without the file's name ("is empty (0 bytes)")."""
+
+    def __init__(self, path: object, reason: str, hint: str) -> None:
+        super().__init__(f"{path} {reason}", hint)
+        self.reason = reason
 
 
 class WeightsError(FsbenchError):

@@ -6,32 +6,47 @@ in that form.
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import struct
+import io
+import re
 import warnings
-import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+import PIL
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from fsbench.errors import BadImage
+from fsbench.files import Listing, Unopened, gather, printable, read, walk
 from fsbench.store import atomic_path
 
 MAX_PIXELS = 120_000_000
 """A larger image is refused unread: it is an accident or a decompression bomb, and would fill the memory."""
 
-SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".png", ".ppm", ".tif", ".tiff", ".webp"))
-"""Lower-case suffixes of the files that are taken for images."""
+NO_IMAGE = "no image, by its name"
+"""Why `list_images` does not use a file."""
 
-# What Pillow's decoders were seen to raise for files that are not what they say.
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, OverflowError,
-               struct.error, zlib.error)
+_HEIF = (".heic", ".heif", ".hif")
+_RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
+_NEED_MORE = {
+    "JPEG XL": ((".jxl",), (b"\xff\x0a", b"\0\0\0\x0cJXL ")),
+    "SVG": ((".svg",), (b"<svg",)),
+}
+"""Pictures that are told apart but not read here: their suffixes, and how their content begins."""
+
+_NO_PICTURES = frozenset(("EPS", "MPEG", "WMF"))
+"""What Pillow opens by running another program, or does not open at all, besides its mere stubs."""
+
+_LFS = b"version https://git-lfs.github.com/spec/"
+_DAMAGED = "remove the file, or copy it again"
 
 Index = int | slice | Sequence[int] | np.ndarray
 
@@ -46,34 +61,136 @@ def to_bytes(images: Tensor) -> np.ndarray:
     return np.moveaxis((images.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy(), -3, -1)
 
 
+@functools.cache
+def formats() -> Mapping[str, tuple[str, ...]]:
+    """Return the formats that Pillow reads here, each with its suffixes in lower case.
+
+    HEIC is among them where pillow-heif is installed (the extra `heic`).
+    """
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    Image.init()
+    stubs = {name for name, (opener, _) in Image.OPEN.items()
+             if isinstance(opener, type) and issubclass(opener, ImageFile.StubImageFile)}
+    readable = {*Image.OPEN, "MPO"} - stubs - _NO_PICTURES  # MPO is JPEG with more pictures behind the first
+    suffixes = sorted((name, suffix) for suffix, name in Image.registered_extensions().items())
+    return {name: tuple(suffix for of, suffix in suffixes if of == name) for name in sorted(readable)}
+
+
+@functools.cache
+def suffixes() -> frozenset[str]:
+    """Return the lower-case suffixes of files that are taken for images, also those that are not read here.
+
+    Of the latter `read_image` says what they need; a file that is no image by its name is not even tried.
+    """
+    elsewhere = (*_HEIF, *_RAW, *(suffix for names, _ in _NEED_MORE.values() for suffix in names))
+    return frozenset((*elsewhere, *(suffix for names in formats().values() for suffix in names)))
+
+
+def decoders() -> str:
+    """Return the libraries that decide what a file's pixels are, with their versions, for the keys of caches."""
+    pillow = ".".join(PIL.__version__.split(".")[:2])
+    if "HEIF" not in formats():
+        return f"pillow {pillow}"
+    return f"pillow {pillow}, pillow-heif {'.'.join(metadata.version('pillow-heif').split('.')[:2])}"
+
+
+def list_images(root: Path, hint: str = "name a folder of images") -> Listing:
+    """`fsbench.files.walk`, where files that are no images by their names are not used; raises what it raises."""
+    found = walk(root, suffixes(), hint)
+    images = tuple(file for file in found.files if file.path.suffix.lower() in suffixes())
+    names = {file.name for file in images}
+    others = gather(root.name, [(NO_IMAGE, file.name) for file in found.files if file.name not in names])
+    return replace(found, files=images, unused=(*found.unused, *others))
+
+
 def read_image(path: Path) -> np.ndarray:
     """Read an image file as (H, W, 3) uint8 RGB, upright, the first frame where there are several.
 
     Transparent parts become white, 16-bit levels are divided by 257, CMYK is converted without a colour profile.
-    Raises BadImage for a file that is missing, empty, truncated, not an image or larger than MAX_PIXELS; the size is
-    read from the header, before anything is decoded.
+    Raises BadImage, with the reason, for whatever is no image of at most MAX_PIXELS: missing, no regular file, empty,
+    truncated, of a format that is not installed. The size is read from the header, before anything is decoded.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")                  # of odd metadata, and of sizes that are checked here
+    shown = printable(str(path))
+    try:
+        content = read(path)
+    except OSError as error:
+        why = str(error) if isinstance(error, Unopened) else f"cannot be read: {error.strerror or error}"
+        raise BadImage(shown, why, "remove it, or make it a file that can be read") from error
+    except ValueError as error:                          # NUL in a name
+        raise BadImage(shown, f"cannot be read: {error}", "correct the name") from error
+    if not content:
+        raise BadImage(shown, "is empty (0 bytes)", _DAMAGED)
+    if path.suffix.lower() in _RAW:                      # many are TIFF files of a thumbnail, at first sight
+        raise BadImage(shown, "is a camera's raw file, which is not read here", "convert it to PNG")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")                  # why Pillow knows no decoder is a warning of its
         try:
-            if path.stat().st_size == 0:
-                raise BadImage(f"{path} is empty (0 bytes)", "remove the file, or copy it again")
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise _too_large(path)
-                return np.array(_to_rgb(ImageOps.exif_transpose(image)))
-        except Image.DecompressionBombError as error:
-            raise _too_large(path) from error
+            with Image.open(io.BytesIO(content), formats=_tried()) as image:
+                _check_size(image)
+                return np.array(_to_rgb(_upright(image)))
+        except (Image.DecompressionBombError, _TooLarge) as error:
+            raise BadImage(shown, f"has more than {MAX_PIXELS // 10**6} million pixels",
+                           "shrink it, or cut the part with the face") from error
         except UnidentifiedImageError as error:
-            raise BadImage(f"{path} is not an image that can be read", "use PNG, JPEG, WebP, TIFF or BMP") from error
-        except _UNREADABLE as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise BadImage(f"{path} cannot be read: {reason}", "remove the file, or copy it again") from error
+            raise BadImage(shown, *_unknown(path, content, [str(one.message) for one in told])) from error
+        except MemoryError as error:
+            raise BadImage(shown, "needs more memory than there is", "shrink it") from error
+        except Exception as error:                       # decoders raise anything for bytes that are not what they say
+            raise BadImage(shown, f"cannot be read: {_said(error)}", _DAMAGED) from error
 
 
-def _too_large(path: Path) -> BadImage:
-    return BadImage(f"{path} has more than {MAX_PIXELS // 10**6} million pixels",
-                    "shrink it, or cut the part with the face")
+def _tried() -> list[str]:
+    """The formats in Pillow's order: those that cannot be told by their first bytes come late."""
+    return [name for name in Image.ID if name in formats()]
+
+
+class _TooLarge(Exception):
+    pass
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise _TooLarge
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn it as its EXIF data asks; what cannot be understood there is no reason to lose the picture."""
+    image.load()
+    _check_size(image)                                   # some headers are wrong, and the decoder knows better
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001 - as above
+        return image
+
+
+def _unknown(path: Path, content: bytes, told: Sequence[str]) -> tuple[str, str]:
+    """Say why no decoder takes a file, and what to do."""
+    suffix = path.suffix.lower()
+    if content.startswith(_LFS):
+        return "is a pointer of Git LFS, not the image", "fetch the images with git lfs pull"
+    if content[4:8] == b"ftyp" and content[8:12] in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
+        if "HEIF" not in formats():
+            return "is HEIC, for which pillow-heif is not installed", "install fsbench[heic], or convert it to PNG"
+        return "cannot be read: damaged, or HEIC of an unknown kind", _DAMAGED
+    for kind, (names, starts) in _NEED_MORE.items():
+        if suffix in names or (starts and content.lstrip().startswith(starts)):
+            return f"is {kind}, which is not read here", "convert it to PNG"
+    if lacking := [text for text in told if "not installed" in text or "not available" in text]:
+        return f"cannot be read: {_shortened(lacking[-1])}", "install Pillow with it, or convert it to PNG"
+    return "is not an image that can be read", "use PNG, JPEG, WebP, TIFF or BMP"
+
+
+def _said(error: Exception) -> str:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+    return _shortened(reason)
+
+
+def _shortened(text: str) -> str:
+    """On one line and without the counts that would make one reason look like many."""
+    return printable(re.sub(r" \(\d+ bytes not processed\)", "", " ".join(text.split())))[:160]
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

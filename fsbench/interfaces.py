@@ -17,6 +17,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from fsbench.files import Unused
+
 if TYPE_CHECKING:
     from fsbench.images import ImageSet
     from fsbench.stats.calibration import Calibration
@@ -125,6 +127,7 @@ class DatasetInfo:
     synthetic: bool = False
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    unused: tuple[Unused, ...] = ()  # files and folders that were there, by reason; `warnings` tells of them in short
 
 
 class Dataset(Protocol):

@@ -19,12 +19,13 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from fsbench import guard
-from fsbench.errors import BadParameter, FsbenchError, PluginError, UnknownName, UsageError, one_line
+from fsbench.errors import BadParameter, FsbenchError, PluginError, UnknownName, one_line
+from fsbench.specs import Spec, parse_spec, split_list
 
 ENTRY_POINTS = "fsbench.plugins"
 BUILT_IN = (
@@ -89,63 +90,10 @@ BUILT_IN = (
     "fsbench.observers.inception",
 )
 
+__all__ = ["Entry", "Registry", "Spec", "parse_spec", "split_list"]
+
 T = TypeVar("T")
 Factory = Callable[..., T]
-
-
-@dataclass(frozen=True)
-class Spec:
-    """A plug-in as typed: `name`, `name(parameter=value)`, `name(value)`, `name@path`, `name:path`."""
-
-    name: str
-    params: Mapping[str, str] = field(default_factory=dict)  # the one without a name is the plug-in's first parameter
-    path: str = ""
-
-    def __str__(self) -> str:
-        params = ",".join(f"{key}={value}" if key else value for key, value in sorted(self.params.items()))
-        return self.name + (f"({params})" if params else "") + (f"@{self.path}" if self.path else "")
-
-
-def parse_spec(text: str) -> Spec:
-    """Read one specification; raises UsageError.
-
-    >>> parse_spec("gan_mask(size=lite, norm=group)@model.safetensors").params["norm"]
-    'group'
-    >>> str(parse_spec("onnx(sface)")), parse_spec("onnx(sface)").params
-    ('onnx(sface)', {'': 'sface'})
-    """
-    match = re.fullmatch(r"\s*(?P<name>\w+)\s*(?:\((?P<params>[^()]*)\))?\s*(?:[@:](?P<path>.*))?", text, re.DOTALL)
-    if match is not None and match["path"] is not None and not match["path"].strip():
-        raise UsageError(f"no path follows in {text.strip()!r}", f"write {text.strip()}PATH")
-    if match is None:
-        raise UsageError(f"cannot read {text.strip()!r}", "write name, name(parameter=value,...) or name@path")
-    params: dict[str, str] = {}
-    for item in filter(None, (part.strip() for part in (match["params"] or "").split(","))):
-        key, equals, value = (part.strip() for part in item.partition("="))
-        if not equals and not params:
-            key, value = "", key
-        elif not (key.isidentifier() and equals and value):
-            raise UsageError(f"cannot read parameter {item!r} in {text.strip()!r}", "write parameter=value")
-        if key in params:
-            raise UsageError(f"parameter {key!r} is given twice in {text.strip()!r}")
-        params[key] = value
-    return Spec(match["name"], params, (match["path"] or "").strip())
-
-
-def split_list(text: str, separator: str = ",") -> list[str]:
-    """Split at separators outside parentheses.
-
-    >>> split_list("a(x=1,y=2),b")
-    ['a(x=1,y=2)', 'b']
-    """
-    depth, parts = 0, [""]
-    for character in text:
-        depth += (character == "(") - (character == ")")
-        if character == separator and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts if part.strip()]
 
 
 @dataclass(frozen=True)
@@ -207,14 +155,8 @@ class Entry(Generic[T]):
         )  # costs a tenth of a second, which `fsbench --help` does not have
 
         hints = self.hints()
-        if (
-            spec.path
-            and "context" not in inspect.signature(self.factory).parameters
-            and not hasattr(self.factory, "load")
-        ):
-            raise BadParameter(f"{self.name} takes no path ({spec.path})", f"write {self.name} alone")
         values: dict[str, Any] = {}
-        for key, text in self._named(spec.params).items():
+        for key, text in self.named(spec.params).items():
             if key not in self.parameters:
                 wrong = UnknownName(f"parameter of {self.name}", key, self.parameters)
                 raise BadParameter(wrong.message, wrong.hint)
@@ -229,16 +171,23 @@ class Entry(Generic[T]):
         for key, parameter in self.parameters.items():
             if parameter.default is parameter.empty and key not in values:
                 raise BadParameter(f"{self.name} needs to know {key}", f"write {self.name}({key.upper()})")
-        if "context" in inspect.signature(self.factory).parameters:
-            values["context"] = replace(context, path=spec.path)
-        return guard.run(f"{self.name} of {self.origin}", self._make, values)
-
-    def _make(self, values: Mapping[str, Any]) -> T:
-        made = self.factory(**values)
-        getattr(made, "info", None)  # where it is computed, what goes wrong is told now and as the plug-in's
+        needless = BadParameter(f"{self.name} takes no path ({spec.path})", f"write {self.name} alone")
+        if "context" not in inspect.signature(self.factory).parameters:
+            if spec.path and not hasattr(self.factory, "load"):
+                raise needless
+            return self._make(values)
+        if not spec.path:
+            return self._make({**values, "context": replace(context, path="")})
+        offer = _Offer(context, spec.path)
+        made = self._make({**values, "context": offer.context})
+        if not (offer.asked_for_path() or hasattr(made, "load")):
+            raise needless
         return made
 
-    def _named(self, params: Mapping[str, str]) -> dict[str, str]:
+    def _make(self, values: Mapping[str, Any]) -> T:
+        return guard.run(f"{self.name} of {self.origin}", self.factory, **values)
+
+    def named(self, params: Mapping[str, str]) -> dict[str, str]:
         """Give the value that was typed without a name the name of the first parameter."""
         if "" not in params:
             return dict(params)
@@ -248,6 +197,28 @@ class Entry(Generic[T]):
         if first in params:
             raise BadParameter(f"{self.name} is given {first} twice: {params['']} and {params[first]}")
         return {first: params[""], **{key: text for key, text in params.items() if key}}
+
+
+class _Offer:
+    """The context that a plug-in is given, and whether its constructor asked for the path in it."""
+
+    def __init__(self, context: Any, path: str) -> None:
+        asked: list[str] = []
+        kind = type(context)
+
+        def watch(self: Any, name: str) -> Any:
+            if name == "path":
+                asked.append(name)
+            return object.__getattribute__(self, name)
+
+        self._asked, self._kind = asked, kind
+        self.context = replace(context, path=path)
+        object.__setattr__(self.context, "__class__", type(kind.__name__, (kind,), {"__getattribute__": watch}))
+
+    def asked_for_path(self) -> bool:
+        """Stop watching, and tell."""
+        object.__setattr__(self.context, "__class__", self._kind)
+        return bool(self._asked)
 
 
 class Registry(Generic[T]):
@@ -274,6 +245,10 @@ class Registry(Generic[T]):
             return factory
 
         return add
+
+    def __contains__(self, name: str) -> bool:
+        """Whether a module that was imported so far has registered a name."""
+        return name in self._entries
 
     def names(self) -> list[str]:
         """All names, sorted."""

@@ -6,11 +6,15 @@ has another name. A process killed at any moment leaves only `*.partial` files, 
 
 from __future__ import annotations
 
+import atexit
 import errno
+import functools
 import hashlib
 import json
 import os
 import shutil
+import stat
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,11 +22,13 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
-from fsbench.errors import OutputError
+from fsbench.errors import OutputError, one_line
 
 Arrays = dict[str, np.ndarray]
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a disk without space."""
 
 
 def fingerprint(recipe: Any) -> str:
@@ -37,9 +43,48 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def content_digest(path: Path) -> str | None:
+    """Return the SHA-256 of a file, or of all files of a folder by name; None where it cannot be known.
+
+    A file is read once per process and state (size, times, place on the disk). What is neither file nor folder, such as
+    a pipe, is never opened.
+    """
+    try:
+        found = path.stat()
+        if stat.S_ISREG(found.st_mode):
+            return _file_digest(path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if not stat.S_ISDIR(found.st_mode):
+            return None
+        parts: list[tuple[str, str]] = []
+        seen: set[Path] = set()
+        for place, below, names in os.walk(path, followlinks=True, onerror=_reraise):
+            if (here := Path(place).resolve()) in seen:
+                below.clear()
+                continue
+            seen.add(here)
+            below.sort()
+            for name in sorted(names):
+                digest = content_digest(Path(place, name))
+                if digest is None:
+                    return None
+                parts.append((Path(place, name).relative_to(path).as_posix(), digest))
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    except OSError:
+        return None
+
+
+def _reraise(error: OSError) -> None:
+    raise error
+
+
+@functools.lru_cache(maxsize=4096)
+def _file_digest(path: Path, *state: int) -> str:
+    return file_sha256(path)
+
+
 def refused(error: OSError, path: Path) -> OutputError:
     """Return what to raise where a disk does not take `path`."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in FULL:
         return OutputError(
             f"no space left on the disk that holds {path.parent}",
             "free some space, or point --out and FSBENCH_CACHE elsewhere; finished work is kept",
@@ -73,11 +118,47 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays as one safetensors file, atomically."""
-    content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], facts: Mapping[str, str] | None = None) -> None:
+    """Write arrays, and facts about them, as one safetensors file, atomically."""
+    content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()}, dict(facts or {}))
     with atomic_path(path) as partial:
-        partial.write_bytes(content)  # not save_file: a full disk would not be an OSError there
+        partial.write_bytes(in_fixed_order(content))  # not save_file: a full disk would not be an OSError there
+
+
+def in_fixed_order(content: bytes) -> bytes:
+    """A safetensors file with its facts sorted by name: equal tensors and facts then make equal files."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    if "__metadata__" not in header:
+        return content
+    ordered = {"__metadata__": dict(sorted(header.pop("__metadata__").items())), **header}
+    text = json.dumps(ordered, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
+
+
+def read_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:
+    """Return what `write_arrays` wrote; raises OSError and ValueError for what is no such file.
+
+    Nothing but a regular file is opened, and what its header says is held against its size before memory is taken.
+    """
+    content = read_regular(path)
+    end = 8 + int.from_bytes(content[:8], "little")
+    if not 8 < end <= len(content):
+        raise ValueError("its header is longer than the file")
+    try:
+        arrays = load(content)
+        header = json.loads(content[8:end])
+    except (SafetensorError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+    return arrays, header.get("__metadata__", {})
+
+
+def read_regular(path: Path) -> bytes:
+    """Return the content of a regular file; raises OSError for anything else, which could take for ever to open."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "no regular file", str(path))
+    return path.read_bytes()
 
 
 def copy_file(source: Path, path: Path) -> None:
@@ -86,36 +167,94 @@ def copy_file(source: Path, path: Path) -> None:
         shutil.copyfile(source, partial)
 
 
-class Store:
-    """Arrays on disk under `root/kind/key`, computed at most once."""
+def passing_folder() -> Path:
+    """Make a folder that is gone with this process, for what cannot be kept."""
+    folder = Path(tempfile.mkdtemp(prefix="fsbench-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+
+class Store:
+    """Arrays on disk under `root/kind/key`, computed at most once.
+
+    Each entry holds a digest over its kind, key and content. One that does not match, or that is something else than a
+    regular file, is computed again; where the store cannot be written, work goes on without it. Both are told once.
+    """
+
+    def __init__(self, root: Path, tell: Callable[[str], None] = lambda message: None) -> None:
+        self.root, self._tell = root, tell
+        self._told: set[str] = set()
 
     def folder(self, kind: str, key: str) -> Path:
         """Return the folder that belongs to a key, for what is not arrays (checkpoints, models)."""
         return self.root / kind / key
 
     def load(self, kind: str, key: str) -> Arrays | None:
-        """Return the arrays stored under a key, or None where there are none that can be read whole."""
-        path = self.root / kind / f"{key}.safetensors"
-        if not path.exists():
+        """Return the arrays stored under a key, or None where there are none that can be trusted."""
+        path = self._path(kind, key)
+        if not os.path.lexists(path):
             return None
         try:
-            return load_file(path)
-        except (SafetensorError, OSError):
-            path.unlink(missing_ok=True)  # damaged from outside: compute it again rather than trust it
-            return None
+            arrays, facts = read_arrays(path)
+        except (OSError, ValueError):
+            arrays, facts = {}, {}
+        if facts.get("digest") == _digest(kind, key, arrays):
+            return arrays
+        self._say_once("damaged", f"the cache {self.root} holds damaged or changed entries: they are computed again")
+        return None
 
     def save(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Store arrays under a key, atomically."""
-        write_arrays(self.root / kind / f"{key}.safetensors", arrays)
+        """Store arrays under a key, atomically; a folder that stands in the way is moved aside. Raises OutputError."""
+        path = self._path(kind, key)
+        if path.is_dir() and not path.is_symlink():
+            with suppress(OSError):  # then the entry cannot be written, and that is told
+                path.rename(path.with_name(f"{key}.{os.getpid()}.aside"))
+        write_arrays(path, arrays, {"digest": _digest(kind, key, arrays)})
 
     def arrays(self, kind: str, recipe: Any, compute: Callable[[], Mapping[str, np.ndarray]]) -> Arrays:
-        """Return what `compute` gives for this recipe, from disk where it was computed before."""
+        """Return what `compute` gives for this recipe, from disk where it was computed before.
+
+        A recipe with a None in it is that of something without a key, and what it gives is not kept. Raises OutputError
+        where the disk is full.
+        """
+        if isinstance(recipe, Mapping) and None in recipe.values():
+            return dict(compute())
         key = fingerprint(recipe)
         found = self.load(kind, key)
         if found is None:
             found = dict(compute())
-            self.save(kind, key, found)
+            try:
+                self.save(kind, key, found)
+            except OutputError as error:
+                if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
+                    raise
+                self._say_once("closed", f"{error.message}: work goes on without the cache")
         return found
+
+    def can_write(self, folder: Path) -> bool:
+        """Whether a folder of the store can be made and written; told once where it cannot."""
+        try:
+            with atomic_path(folder / ".probe") as probe:
+                probe.write_bytes(b"")
+            (folder / ".probe").unlink()
+        except (OutputError, OSError) as error:
+            self._say_once("closed", f"{one_line(error)}: work goes on without the cache")
+            return False
+        return True
+
+    def _path(self, kind: str, key: str) -> Path:
+        return self.root / kind / f"{key}.safetensors"
+
+    def _say_once(self, topic: str, message: str) -> None:
+        if topic not in self._told:
+            self._told.add(topic)
+            self._tell(message)
+
+
+def _digest(kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(f"{kind}/{key}".encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"/{name}:{array.dtype.str}{array.shape}:".encode())
+        digest.update(array.data if array.size else b"")
+    return digest.hexdigest()

@@ -23,7 +23,7 @@ from fsbench.environment import processor_features
 from fsbench.errors import CheckpointError, FsbenchError
 from fsbench.guard import one_thread as one_thread  # part of what a model's author imports from here
 from fsbench.interfaces import Budget, Progress
-from fsbench.store import atomic_path
+from fsbench.store import atomic_path, in_fixed_order
 
 SAVE_EVERY = 20.0   # seconds between checkpoints
 SAVE_SHARE = 0.05   # of the time may go into writing them: large ones are written less often
@@ -181,7 +181,7 @@ def save_model(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, An
     packed = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
     content = safetensors.torch.save(packed, {name: json.dumps(value) for name, value in facts.items()})
     with atomic_path(path) as partial:
-        partial.write_bytes(content)
+        partial.write_bytes(in_fixed_order(content))
 
 
 def load_model(

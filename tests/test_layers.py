@@ -19,11 +19,11 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"metrics", "embedders", "observers", "datasets", "training"},
     {"faces", "weights"},
     {"environment"},
-    {"config", "stats", "results", "validity"},
+    {"config", "names", "stats", "results", "validity"},
     {"images"},
     {"interfaces"},
     {"registry"},
-    {"store", "guard"},
+    {"store", "specs", "files", "guard"},
     {"errors"},
 ]
 APART = {

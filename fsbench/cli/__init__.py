@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sys
+import traceback
+from types import TracebackType
 
 import typer
 
-from fsbench.cli import calibrate, listing, report, run, score, show, validate
+from fsbench.cli import calibrate, listing, report, run, score, show, terminal, validate
 from fsbench.cli import data as data
 from fsbench.cli import weights as weights
-from fsbench.environment import quiet_openmp
-from fsbench.errors import FsbenchError
+from fsbench.environment import keep_library_caches, quiet_openmp
+from fsbench.errors import FsbenchError, one_line
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,7 +22,8 @@ app = typer.Typer(
     help="Train or load face-swap models, measure what they do, and write a report that anybody can re-run.\n\n"
     "Try [bold]fsbench run[/bold]: it trains two models on synthetic people, in about seven minutes on two cores.",
     epilog="Exit codes: 0 done, 2 something you can put right (one sentence says what and how), 130 interrupted, "
-    "1 a fault in fsbench or a plug-in (a traceback says where).",
+    "1 a fault in fsbench or a plug-in (a traceback says where), or a run that a model failed in (its row says why; "
+    "all else is measured and saved).",
 )
 app.command("run")(run.run)
 app.command("score")(score.score)
@@ -39,17 +42,40 @@ def version(version: bool = typer.Option(False, "--version", help="Print the ver
     if version:
         from fsbench import __version__
 
-        typer.echo(f"fsbench {__version__}")
+        terminal.line(f"fsbench {__version__}")
         raise typer.Exit
 
 
 def main() -> None:
     """Run the command line; an error that a user can put right is one sentence, a hint and exit code 2."""
     quiet_openmp()
-    try:
-        app()
-    except FsbenchError as error:
-        typer.echo(f"fsbench: {error.message}", err=True)
-        if error.hint:
-            typer.echo(f"  {error.hint}", err=True)
-        sys.exit(error.exit_code)
+    with terminal.streams():
+        try:
+            keep_library_caches()
+            app()
+        except FsbenchError as error:
+            _tell(error)
+            sys.exit(error.exit_code)
+        except Exception as error:  # noqa: BLE001 - of fsbench or of a plug-in: told, and where
+            traceback.print_exception(error)
+            where = f"a fault in {_origin(error.__traceback__)}; the lines above say where"
+            _tell(FsbenchError(one_line(error), where))
+            sys.exit(1)
+
+
+def _tell(error: FsbenchError) -> None:
+    terminal.line(f"fsbench: {error.message}", error=True)
+    if error.hint:
+        terminal.line(f"  {error.hint}", error=True)
+
+
+def _origin(trace: TracebackType | None) -> str:
+    """Name the module of fsbench or of a plug-in that stands last in a traceback."""
+    from importlib.metadata import entry_points
+
+    from fsbench.registry import ENTRY_POINTS
+
+    plugins = {point.module.partition(".")[0] for point in entry_points(group=ENTRY_POINTS)}
+    modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(trace)]
+    ours = [module for module in modules if module.partition(".")[0] in {"fsbench", *plugins}]
+    return f"the plug-in {ours[-1]}" if ours and not ours[-1].startswith("fsbench") else (ours or ["fsbench"])[-1]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from fsbench.cli import job, terminal
 
 if TYPE_CHECKING:
     from fsbench.harness.calibrate import CalibrationResult
@@ -49,22 +49,26 @@ def calibrate(
     counts as one. d' is the distance of the two distributions in standard deviations; TAR is the share of genuine pairs
     that is accepted at the threshold where so many impostor pairs are (FAR).
     """
+    from fsbench import names
     from fsbench.cli.progress import stages
     from fsbench.environment import make_context
-    from fsbench.harness import calibrate as measure
     from fsbench.registry import split_list
+
+    typed = job.typed()
+    place = job.usable_folder(out) if out is not None else None
+    names.check_names("embedders", split_list(judges))
+    from fsbench.harness import calibrate as measure  # brings torch: not before it is needed
 
     with stages(quiet) as shown:
         context = make_context(device, data_root, shown.stage, shown.log)
-        command = shlex.join(["fsbench", *sys.argv[1:]])
-        result = measure.calibrate(data, split_list(judges), context, size=size, command=command)
-        page = _save(result, out) if out is not None else None
+        result = measure.calibrate(data, split_list(judges), context, size=size, command=typed)
+        page = _save(result, place) if place is not None else None
     if as_json:
-        typer.echo(result.model_dump_json(by_alias=True, indent=1))
+        terminal.say_json(result.model_dump(mode="json", by_alias=True))
         return
     _print(result)
     if page is not None:
-        typer.echo(f"report: {page}")
+        terminal.line(f"report: {page}")
 
 
 def _save(result: CalibrationResult, folder: Path) -> Path:
@@ -79,21 +83,18 @@ def _save(result: CalibrationResult, folder: Path) -> Path:
 
 
 def _print(result: CalibrationResult) -> None:
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
-    from rich.text import Text
 
     from fsbench.report.calibration import figures
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = terminal.console(soft_wrap=True)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
     for judge in result.judges:
-        table.add_column(Text(judge.name), justify="right")
+        table.add_column(terminal.cell(judge.name), justify="right")
     found = [figures(judge.calibration) if judge.calibration is not None else {} for judge in result.judges]
     for heading in dict.fromkeys(heading for cells in found for heading in cells):
-        table.add_row(heading, *(Text(cells.get(heading, "")) for cells in found))
+        table.add_row(heading, *(terminal.cell(cells.get(heading, "")) for cells in found))
     console.print(table)
     for warning in result.warnings:
-        console.print(f"[yellow]![/yellow] {escape(warning)}")
+        terminal.warn(console, warning)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fsbench.cli import listing
+from fsbench.cli import listing, terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from fsbench.datasets.folder import PhotoFolder
     from fsbench.interfaces import Context, Dataset
+
+_NOT_DRAWN = "nothing was drawn for this; fsbench data check draws the images, and tells of poses and detected faces"
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -34,7 +38,7 @@ def list_datasets(as_json: Annotated[bool, typer.Option("--json", help="A list o
 
 @app.command()
 def info(name: Name, data_root: DataRoot = None, as_json: Json = False) -> None:
-    """Show identities, sessions, images and the split.
+    """Show identities, sessions, images and the split; drawn people are not drawn for it (fsbench data check does).
 
     For example:
 
@@ -57,14 +61,16 @@ def check(name: Name, data_root: DataRoot = None, as_json: Json = False) -> None
 
 
 def _report(name: str, data_root: Path | None, as_json: bool, look_closer: bool) -> None:
+    from fsbench import names
     from fsbench.cli.progress import stages
     from fsbench.environment import build_dataset, make_context
 
+    names.check_names("datasets", [name])
     with stages() as shown:
         context = make_context("auto", data_root, shown.stage, shown.log)
         said = _examine(build_dataset(name, context), context, look_closer)
     if as_json:
-        typer.echo(json.dumps(said, indent=1))
+        terminal.say_json(said)
     else:
         _print(said)
 
@@ -79,7 +85,11 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
     from fsbench.harness.judging import find_landmarks
 
     about, parts = dataset.info, []
+    outline = None if look_closer else getattr(dataset, "outline", None)  # rows of images that need not be drawn
     for split in about.splits:
+        if outline is not None:
+            parts.append(outline(split)[["identity", "session"]].assign(split=split))
+            continue
         faces = dataset.faces(split)
         parts.append(faces.rows.filter(["identity", "session", "yaw"]).assign(split=split))
         if look_closer:
@@ -100,54 +110,65 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
         "licence": about.licence,
         "revision": about.revision,
         "crop_size": about.size,
-        "notes": list(about.notes),
+        "notes": [*about.notes, *([_NOT_DRAWN] if outline is not None else [])],
         "warnings": list(dict.fromkeys([*about.warnings, *uneven])),
+        "unused": [asdict(unused) for unused in about.unused],
         "counts": json.loads(groups.agg(**columns).reset_index().to_json(orient="records")),
         "balance": [
             {"identity": name, "split": split, "sessions": balance.by_session(own), "poses": balance.by_pose(own)}
             for (name, split), own in swapped.groupby(["identity", "split"])
         ],
     }
-    if look_closer and isinstance(dataset, PhotoFolder):
-        sides = dataset.files.loc[dataset.files["width"] > 0, ["width", "height"]]
-        said["files"] = {**dataset.files["state"].value_counts().to_dict(), "not an image": len(dataset.ignored)}
-        said["photo_size"] = {
+    return {**said, **_photographs(dataset)} if look_closer and isinstance(dataset, PhotoFolder) else said
+
+
+def _photographs(dataset: PhotoFolder) -> dict[str, Any]:
+    """What became of the files, which show one photograph, and how large they are."""
+    sides = dataset.files.loc[dataset.files["width"] > 0, ["width", "height"]]
+    return {
+        "files": {
+            **dataset.files["state"].value_counts().to_dict(),
+            **{unused.reason: len(unused.files) for unused in dataset.left_beside},
+        },
+        "near_twins": dataset.near_twins.to_dict(orient="records"),
+        "photo_size": {
             "smallest": sides.min().tolist(),
             "median": sides.median().tolist(),
             "largest": sides.max().tolist(),
-        }
-    return said
+        },
+    }
 
 
 def _print(said: dict[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(Text(f"{said['name']}: {said['description']}", style="bold"))
-    console.print(Text(f"licence {said['licence']}; revision {said['revision']}; crops of {said['crop_size']} pixels"))
+    console = terminal.console(soft_wrap=True)
+    console.print(terminal.cell(f"{said['name']}: {said['description']}", style="bold"))
+    facts = f"licence {said['licence']}; revision {said['revision']}; crops of {said['crop_size']} pixels"
+    console.print(terminal.cell(facts))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, value in said["counts"][0].items():
         table.add_column(heading.replace("_", " "), justify="right" if isinstance(value, int) else "left")
     for row in said["counts"]:
-        table.add_row(*(Text(str(value)) for value in row.values()))
+        table.add_row(*(terminal.cell(str(value)) for value in row.values()))
     console.print(table)
     console.print(_shares(said["balance"]))
     if "files" in said:
-        console.print(Text("files: " + ", ".join(f"{n} {state}" for state, n in said["files"].items())))
+        console.print(terminal.cell("files: " + ", ".join(f"{n} {state}" for state, n in said["files"].items())))
         sizes = ", ".join(f"{name} {width:g} x {height:g}" for name, (width, height) in said["photo_size"].items())
-        console.print(Text(f"photographs: {sizes} pixels"))
+        console.print(terminal.cell(f"photographs: {sizes} pixels"))
+    for pair in said.get("near_twins", ()):
+        told = "one photograph: {one} ({one_split}) and {other} ({other_split})"
+        console.print(terminal.cell(told.format(**pair)))
     for note in said["notes"]:
-        console.print(Text(f"note: {note}"))
+        console.print(terminal.cell(f"note: {note}"))
     for warning in said["warnings"]:
-        console.print(Text(f"warning: {warning}", style="yellow"))
+        console.print(terminal.cell(f"warning: {warning}", style="yellow"))
 
 
 def _shares(balance: list[dict[str, Any]]) -> Table:
     """Draw up which share of each identity's images its largest session and each pose hold."""
     from rich.table import Table
-    from rich.text import Text
 
     poses = list(dict.fromkeys(pose for row in balance for pose in row["poses"]))
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -160,5 +181,5 @@ def _shares(balance: list[dict[str, Any]]) -> Table:
         turned = sum(row["poses"].values())
         cells = [f"{row['poses'].get(pose, 0) / turned:.0%}" if turned else "" for pose in poses]
         session = f"{largest} {row['sessions'][largest] / total:.0%}"
-        table.add_row(*map(Text, (row["identity"], row["split"], session, *cells)))
+        table.add_row(*map(terminal.cell, (row["identity"], row["split"], session, *cells)))
     return table

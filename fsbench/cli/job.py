@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
+import stat
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from fsbench.cli import terminal
+from fsbench.errors import FsbenchError, Interrupted, OutputError, UsageError
 
 if TYPE_CHECKING:
     from fsbench.interfaces import Context
@@ -23,6 +30,12 @@ ObserverFiles = Annotated[
         "See: fsbench list observers. Default: the catalogue's."
     ),
 ]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print every value at the end, as fsbench show does, and every warning.")
+]
+
+BELOW = "/".join(5 * ["x" * 60])
+"""A path as long as those that a run writes below its directory."""
 
 
 def execute(
@@ -33,30 +46,96 @@ def execute(
     data_root: Path | None = None,
     resume: bool = False,
     quiet: bool = False,
+    verbose: bool = False,
 ) -> None:
-    """Do some work, given a context and the command as typed, write its report, and print what was found."""
-    from fsbench.cli.progress import stages
-    from fsbench.cli.show import print_summary
-    from fsbench.environment import make_context
-    from fsbench.errors import Interrupted
+    """Do some work, given a context and the command as typed, write its report, and print what was found.
 
-    typed = ["fsbench", *sys.argv[1:]]
+    Leaves with exit code 1 where a model failed, after everything else was written.
+    """
+    from fsbench.cli.progress import stages
+    from fsbench.cli.summary import print_summary
+    from fsbench.environment import make_context
+
+    command = typed()
     try:
         with stages(quiet) as shown:
-            result = work(make_context(device, data_root, shown.stage, shown.log), shlex.join(typed))
+            result = work(make_context(device, data_root, shown.stage, shown.log), command)
             from fsbench.report import write  # matplotlib: not before it is needed
 
-            page = write(out)
+            try:
+                page, lost = write(out), ""
+            except FsbenchError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the numbers are there, and must be told
+                page, lost = None, f"{type(error).__name__}: {error}"
     except KeyboardInterrupt:
-        named = any(word == "-o" or word.startswith("--out=") or word == "--out" for word in typed)
+        words = sys.argv[1:]
+        named = any(word == "-o" or word.startswith("--out=") or word == "--out" for word in words)
         more = [*([] if named else ["--out", str(out)]), *([] if resume else ["--resume"])]
-        raise Interrupted("interrupted; finished work is kept", f"go on with: {shlex.join(typed + more)}") from None
+        hint = f"go on with: {shlex.join(['fsbench', *words, *more])}"
+        raise Interrupted("interrupted; finished work is kept", hint) from None
     if not quiet:
-        print_summary(result)
-    typer.echo(f"report: {page}")
+        print_summary(result, verbose=verbose)
+    if page is None:
+        terminal.line(f"the report could not be written ({lost}); the numbers are in {out}: fsbench show", error=True)
+    else:
+        terminal.line(f"report: {page}")
+    if page is None or any(model.error for model in result.models):
+        raise typer.Exit(1)
+
+
+def typed() -> str:
+    """The command as typed, which results keep; raises UsageError where it cannot be written down."""
+    for word in sys.argv[1:]:
+        try:
+            word.encode("utf-8")
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"{word} is not UTF-8, and a report could not name it",
+                "rename the file or folder; where the name is right, set a UTF-8 locale, such as LC_ALL=C.UTF-8",
+            ) from None
+    return shlex.join(["fsbench", *sys.argv[1:]])
 
 
 def default_out(name: str) -> Path:
     """A new directory for results."""
-    plain = "".join(c if c.isalnum() else "-" for c in name)
+    plain = "".join(c if c.isalnum() else "-" for c in name)[:80]
     return Path("reports") / f"{plain}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def usable_folder(out: Path) -> Path:
+    """The directory that --out names; raises OutputError for what can become none, before any work is done."""
+    said = f"--out {out if len(str(out)) < 100 else f'{str(out)[:80]}...'}"
+    try:
+        folder = out.expanduser()
+        there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
+        for name in (*folder.absolute().relative_to(there).parts, BELOW):
+            _none(there / name)
+        _none(folder / BELOW)
+        kind = os.stat(there).st_mode  # of what a link leads to
+    except RuntimeError:
+        raise OutputError(f"{said}: there is no user {out.parts[0][1:]}",
+                          f"write the path in full, or ./{out.parts[0]} for a directory of that name") from None
+    except (OSError, ValueError) as error:
+        remedies = {
+            errno.ENAMETOOLONG: "name a shorter directory",
+            errno.ENOENT: "remove the dead link, or name another directory",
+            errno.ELOOP: "remove the links that lead to each other, or name another directory",
+        }
+        number = error.errno if isinstance(error, OSError) else None
+        raise OutputError(f"{said} cannot be a directory: {getattr(error, 'strerror', None) or error}",
+                          remedies.get(number or 0, "name another directory")) from None
+    if not stat.S_ISDIR(kind):
+        where = "" if there == folder.absolute() else f"{there} "
+        what = "a file" if stat.S_ISREG(kind) else "a pipe, a socket or a device"
+        raise OutputError(f"{said}{': ' if where else ' '}{where}is {what}", "name a new directory")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"{said}: nothing may be written into {there}",
+                          "name a directory elsewhere, or change the permissions of this one")
+    return folder
+
+
+def _none(path: Path) -> None:
+    """Ask for a path that need not be there; raises OSError where there can be none of that name."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        os.lstat(path)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
+
+from fsbench.cli import terminal
 
 
 class Kind(StrEnum):
@@ -36,25 +37,23 @@ def list_plugins(
 def show(rows: list[dict[str, Any]], as_json: bool) -> None:
     """Print rows of equal columns as a table, or as JSON."""
     if as_json:
-        typer.echo(json.dumps(rows, indent=1))
+        terminal.say_json(rows)
         return
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in rows[0] if rows else ("nothing",):
         table.add_column(heading, no_wrap=heading == "name", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_cell(value)) for value in row.values()))
-    Console().print(table)
+        table.add_row(*(terminal.cell(*_lines(value)) for value in row.values()))
+    terminal.console().print(table)
 
 
-def _cell(value: object) -> str:
-    """Print parameters as `name=default | choice | choice`."""
+def _lines(value: object) -> list[object]:
+    """Write parameters as `name=default | choice | choice`, one a line."""
     if isinstance(value, dict):
-        return "\n".join(f"{name}={' | '.join(choices)}" for name, choices in value.items())
-    return str(value)
+        return [f"{name}={' | '.join(choices)}" for name, choices in value.items()]
+    return [value]
 
 
 def _plugins(kind: Kind) -> list[dict[str, Any]]:

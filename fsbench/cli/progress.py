@@ -6,14 +6,20 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Column
 
-from fsbench import interfaces
+from fsbench.cli import terminal
+
+if TYPE_CHECKING:
+    from fsbench import interfaces  # brings torch
 
 LINE_EVERY_SECONDS = 20.0
+QUICK_SECONDS = 3.0
+"""A stage that takes no longer needs no line in a log."""
 
 
 class Stages:
@@ -25,7 +31,7 @@ class Stages:
 
     def log(self, message: str) -> None:
         """Print a line above the bars."""
-        self.console.print(message, highlight=False, markup=False)
+        self.console.print(terminal.cell(message))
 
     def stage(self, title: str) -> interfaces.Progress:
         """Open a stage; its bar appears with the first call."""
@@ -39,7 +45,7 @@ class _Bar:
 
     def __call__(self, done: float, total: float, figures: Mapping[str, float] | None = None) -> None:
         if self.task is None:
-            self.task = self.bars.add_task(self.title, total=total, figures="")
+            self.task = self.bars.add_task(terminal.clean(self.title), total=total, figures="")
         self.bars.update(self.task, completed=done, total=total, figures=_text(figures))
 
 
@@ -50,22 +56,31 @@ class _Lines:
 
     def __call__(self, done: float, total: float, figures: Mapping[str, float] | None = None) -> None:
         now = time.monotonic()
-        if done < total and now - self.printed < LINE_EVERY_SECONDS:
+        if now - self.printed < (LINE_EVERY_SECONDS if done < total else QUICK_SECONDS):
             return
         self.printed = now
         share = 100 * done / total if total else 100.0
         line = f"{self.title}: {share:.0f} %, {now - self.begun:.0f} s  {_text(figures)}"
-        self.console.print(line.rstrip(), highlight=False, markup=False)
+        self.console.print(terminal.cell(line.rstrip()))
 
 
 def _text(figures: Mapping[str, float] | None) -> str:
-    return "  ".join(f"{name} {value:.3g}" for name, value in (figures or {}).items())
+    return "  ".join(f"{name} {_figure(value)}" for name, value in (figures or {}).items())
+
+
+def _figure(value: float) -> str:
+    """Print about three digits, without an exponent where a reader needs none.
+
+    >>> _figure(0.918), _figure(12.14), _figure(4812.0), _figure(0.00001)
+    ('0.918', '12.1', '4812', '1e-05')
+    """
+    return f"{value:.0f}" if 1000 <= abs(value) < 1e9 else f"{value:.3g}"
 
 
 @contextmanager
 def stages(quiet: bool = False) -> Iterator[Stages]:
     """Show progress on standard error for the length of a `with` block."""
-    console = Console(stderr=True, quiet=quiet, soft_wrap=True)
+    console = terminal.console(error=True, quiet=quiet, soft_wrap=True)
     if quiet or not sys.stderr.isatty():
         yield Stages(console, None)
         return

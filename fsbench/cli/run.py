@@ -79,6 +79,7 @@ def run(
         Path | None, typer.Option(help="Where named data sets lie. Default: FSBENCH_DATA, or the user data folder.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
+    verbose: job.Verbose = False,
 ) -> None:
     """Train or load models, let each swap the same faces, measure the outputs, and write a report.
 
@@ -92,6 +93,7 @@ def run(
 
     Work that is finished (rendered images, trained models, features) is kept in FSBENCH_CACHE and never done twice.
     """
+    from fsbench import names
     from fsbench.config import Plan, load_suite, make_plan
     from fsbench.errors import UsageError
     from fsbench.registry import split_list
@@ -115,11 +117,13 @@ def run(
         )
     base = load_suite(suite) if suite else Plan()
     plan = make_plan(base.model_dump() | {key: value for key, value in given.items() if value is not None}, "--")
-    place = out or job.default_out(plan.dataset.partition(":")[0].partition("(")[0])
+    names.check(plan)
+    place = job.usable_folder(out or job.default_out(plan.dataset.partition(":")[0].partition("(")[0]))
 
     def work(context: Context, command: str) -> RunResult:
         from fsbench import harness  # brings torch: not before the plan can be read
 
         return harness.run(plan, place, context, command=command, resume=resume)
 
-    job.execute(work, place, device=plan.device, data_root=data_root, resume=resume, quiet=quiet)
+    job.execute(work, place, device=plan.device, data_root=data_root, resume=resume, quiet=quiet,
+                verbose=verbose)

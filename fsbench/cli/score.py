@@ -65,6 +65,7 @@ def score(
     seed: Annotated[int | None, typer.Option(help="Seed of intervals and maps. Default: 0.")] = None,
     device: Annotated[Text, typer.Option(help="auto, cpu, cuda or cuda:N. Default: auto.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
+    verbose: job.Verbose = False,
 ) -> None:
     """Measure images that another tool swapped, and write the same report as fsbench run.
 
@@ -77,13 +78,14 @@ def score(
     Full frames, of the size of their target, are cut exactly as the target is; other images by the face in them. An
     output without a face counts as a failure. Two baselines stand beside: the target and the source as they are.
     """
+    from fsbench import names
     from fsbench.config import make_plan
     from fsbench.errors import UsageError
-    from fsbench.harness import score as measure
     from fsbench.registry import split_list
 
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
+    names.check_measures(split_list(metrics or ""), split_list(judges or ""), split_list(observers or ""))
     found = [_outputs(text) for text in outputs]
     coaches = _coaches(coach or [], [one.name for one in found])
     given: dict[str, object] = {
@@ -98,12 +100,14 @@ def score(
         {"dataset": f"source={source},target={target}" + (f",pairs={pairs}" if pairs else "") + f",size={size}",
          "models": tuple(f"{one.name}={one.folder}" for one in found)}
         | {key: value for key, value in given.items() if value is not None}, "--")
-    place = out or job.default_out("score")
+    from fsbench.harness import score as measure  # brings torch: not before the plan can be read
+
+    place = job.usable_folder(out or job.default_out("score"))
     job.execute(
         lambda context, command: measure.score(
             found, source, target, plan, place, context, coaches=coaches, table=pairs, size=size, command=command,
             resume=resume),
-        place, device=plan.device, resume=resume, quiet=quiet)
+        place, device=plan.device, resume=resume, quiet=quiet, verbose=verbose)
 
 
 def _outputs(text: str) -> Outputs:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from fsbench.cli import terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,43 +53,34 @@ def show(
         fields |= {"judge"} if len(result.judges) > 1 else set()
         said = [value.model_dump(include=fields) for value in values]
         single = model is not None and metric is not None and len(said) == 1
-        typer.echo(json.dumps(said[0] if single else said, indent=1))
+        terminal.say_json(said[0] if single else said)
     else:
-        print_values(result, values)
+        print_all(result, values)
 
 
-def print_values(result: RunResult, values: Sequence[Value]) -> None:
+def print_all(result: RunResult, values: Sequence[Value]) -> None:
+    """Print tables of values, the ranks and all warnings."""
+    target = terminal.console()
+    print_values(target, result, values)
+    print_ranking(target, result.ranking)
+    for warning in result.warnings:
+        terminal.warn(target, warning)
+
+
+def print_values(target: Console, result: RunResult, values: Sequence[Value]) -> None:
     """Print a table for what needs no judge and one for each judge, a row per metric and a column per model."""
-    from rich.console import Console
-    from rich.markup import escape
-
-    console = Console()
     facts = {record.name: record for record in result.metrics}
     models = list(dict.fromkeys(value.model for value in values))
     for judge in dict.fromkeys(value.judge for value in values):
         mine = [value for value in values if value.judge == judge]
-        _print_table(console, f"judge: {judge}" if judge else "", mine, models, facts)
-    _print_ranking(console, result.ranking)
-    for warning in result.warnings:
-        console.print(f"[yellow]![/yellow] {escape(warning)}", highlight=False)
-
-
-def print_summary(result: RunResult) -> None:
-    """Print what a run ends with: what needs no judge, and the metric of the ranking."""
-    known = {value.judge for value in result.values} - {None}
-    print_values(result, [
-        value for value in result.values
-        if value.judge is None or value.metric == result.ranking.metric or len(known) == 1
-    ])
+        _print_table(target, f"judge: {judge}" if judge else "", mine, models, facts)
 
 
 def _print_table(
-    console: Console, title: str, values: Sequence[Value], models: Sequence[str], facts: Mapping[str, MetricRecord]
+    target: Console, title: str, values: Sequence[Value], models: Sequence[str], facts: Mapping[str, MetricRecord]
 ) -> None:
     """Print in as many tables as the terminal is too narrow for; what nobody could score is a sentence."""
-    from rich.markup import escape
     from rich.table import Table
-    from rich.text import Text
 
     cells = {(value.metric, value.model): cell(value, facts[value.metric].digits) for value in values}
     names = list(dict.fromkeys(value.metric for value in values))
@@ -97,42 +89,42 @@ def _print_table(
     rows = [name for name in names if name not in reasons]
     headings = {name: _heading(facts[name]) for name in rows}
     first = max(map(len, [*headings.values(), title]), default=0) + 2
-    widths = {model: max([len(model), *(len(cells.get((name, model), "")) for name in rows)]) + 2 for model in models}
+    widths = {model: max([terminal.cell(model).cell_len, *(len(cells.get((name, model), "")) for name in rows)]) + 2
+              for model in models}  # fmt: skip
     left = list(models) if rows else []
     while left:
-        room, now = console.width - first, left[:1]
+        room, now = target.width - first, left[:1]
         while len(now) < len(left) and sum(widths[name] for name in left[: len(now) + 1]) <= room:
             now = left[: len(now) + 1]
         left = left[len(now) :]
         table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column(Text(title), no_wrap=True)
+        table.add_column(terminal.cell(title), no_wrap=True)
         for model in now:
-            table.add_column(Text(model), justify="right", no_wrap=True)
+            table.add_column(terminal.cell(model), justify="right", overflow="fold")
         for name in rows:
-            table.add_row(headings[name], *(Text(cells.get((name, model), "")) for model in now))
-        console.print(table)
-        console.print()
+            row = [headings[name], *(cells.get((name, model), "") for model in now)]
+            table.add_row(*map(terminal.cell, row))
+        target.print(table)
+        target.print()
     for name, why in reasons.items():
-        console.print(f"{name} could not be scored: {escape('; '.join(sorted(why)))}", highlight=False)
+        target.print(terminal.cell(f"{name} could not be scored: {'; '.join(sorted(why))}"))
     if reasons:
-        console.print()
+        target.print()
 
 
-def _print_ranking(console: Console, ranking: RankingRecord) -> None:
-    from rich.markup import escape
-
+def print_ranking(target: Console, ranking: RankingRecord, shorten: Callable[[str], str] = str) -> None:
+    """Print where the contestants stand, and what would make the ranks mean more."""
     if not ranking.ranks:
         return
     if ranking.judges and len(ranking.ranks) > 1:
-        places = ", ".join(f"{one.model} {'not ranked' if one.mean is None else f'{one.mean:.3g}'}"
+        places = ", ".join(f"{shorten(one.model)} {'not ranked' if one.mean is None else f'{one.mean:.3g}'}"
                            for one in ranking.ranks)
-        judges = f"{len(ranking.judges)} judge{'s' if len(ranking.judges) > 1 else ''}"
-        console.print(escape(f"mean rank by {ranking.metric} over {judges} ({', '.join(ranking.judges)}): {places}"),
-                      highlight=False)
+        judges = f"{len(ranking.judges)} judge{'s' if len(ranking.judges) > 1 else ''} ({', '.join(ranking.judges)})"
+        target.print(terminal.cell(f"mean rank by {ranking.metric} over {judges}: {places}"))
     for judge, why in ranking.left_out.items():
-        console.print(escape(f"{judge} is left out of the ranks: {why}"), highlight=False)
+        target.print(terminal.cell(f"{judge} is left out of the ranks: {why}"))
     if ranking.advice:
-        console.print(f"[yellow]![/yellow] {escape(ranking.advice)}", highlight=False)
+        terminal.warn(target, ranking.advice)
 
 
 def _heading(metric: MetricRecord) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fsbench.cli import job
+from fsbench.cli import job, terminal
 
 if TYPE_CHECKING:
     from fsbench.validity import Validation
@@ -70,14 +68,16 @@ def validate(
     target, replaced by it. A metric should call outputs worse as what it says it measures gets worse, and leave the
     rest alone. Work that is finished is kept in FSBENCH_CACHE: a command that was interrupted goes on.
     """
-    from fsbench import validity
+    from fsbench import names, validity
     from fsbench.cli.progress import stages
     from fsbench.environment import make_context
     from fsbench.errors import Interrupted
     from fsbench.registry import split_list
 
-    place = out or job.default_out("validation")
-    typed = shlex.join(["fsbench", *sys.argv[1:]])
+    place = job.usable_folder(out or job.default_out("validation"))
+    typed = job.typed()
+    names.check_measures(split_list(metrics), split_list(judges), split_list(observers or ""))
+    names.check_names("datasets", split_list(dataset))
     try:
         with stages(quiet) as shown:
             from fsbench.harness import validate as work  # brings torch: not before it is needed
@@ -97,34 +97,32 @@ def validate(
         raise Interrupted("interrupted; finished work is kept", f"go on with: {typed}") from None
     if not quiet:
         _print(found)
-    typer.echo(f"report: {page}")
+    terminal.line(f"report: {page}")
 
 
 def _print(found: Validation) -> None:
     """A row per metric, a column per fault: the same marks as on the page, without numbers where there is no room."""
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
-    from rich.text import Text
 
     from fsbench.report.validity import MARKS, cell, columns, won
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = terminal.console(soft_wrap=True)
     faults, rows = columns(found), {one.key: found.of(one.metric.name, one.judge) for one in found.metrics}
     roomy = max(map(len, rows), default=0) + sum(len(fault.name) + 2 for fault in faults) <= console.width
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2 if roomy else 1, 0, 0))
     table.add_column("", vertical="bottom", no_wrap=True)
     for fault in faults:
-        table.add_column(Text(fault.name if roomy else "\n".join(fault.name)), justify="right", vertical="bottom")
+        table.add_column(terminal.cell(*([fault.name] if roomy else fault.name)), justify="right", vertical="bottom")
     for key, responses in rows.items():
         cells = [cell(responses[fault.name]) for fault in faults]
-        table.add_row(Text(key), *(Text(text if roomy else MARKS[verdict].sign, style=MARKS[verdict].style)
-                                   for verdict, text in cells))  # fmt: skip
+        table.add_row(terminal.cell(key), *(
+            terminal.cell(text if roomy else MARKS[verdict].sign, style=MARKS[verdict].style)
+            for verdict, text in cells))  # fmt: skip
     console.print(table)
-    console.print("  ".join(f"{mark.sign} {mark.title}" for mark in MARKS.values()), style="dim")
+    console.print(terminal.cell("  ".join(f"{mark.sign} {mark.title}" for mark in MARKS.values()), style="dim"))
     for copy, names in won(found).items():
-        console.print(escape(f"{copy} is at least as good as the exact swap for {', '.join(names)}"))
+        console.print(terminal.cell(f"{copy} is at least as good as the exact swap for {', '.join(names)}"))
     for missing in found.unexamined:
-        console.print(f"[yellow]![/yellow] {escape(missing.metric)} was not examined: {escape(missing.reason)}")
+        terminal.warn(console, f"{missing.metric} was not examined: {missing.reason}")
     for warning in found.warnings:
-        console.print(f"[yellow]![/yellow] {escape(warning)}")
+        terminal.warn(console, warning)

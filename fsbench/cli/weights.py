@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fsbench.cli import listing
+from fsbench.cli import listing, terminal
 
 if TYPE_CHECKING:
     from fsbench.interfaces import WeightsFile
@@ -37,11 +36,11 @@ def info(name: Name, as_json: Json = False) -> None:
     """
     said = describe(name)
     if as_json:
-        typer.echo(json.dumps(said, indent=1))
+        terminal.say_json(said)
         return
     for key, value in said.items():
         for number, line in enumerate(value if isinstance(value, list) else [value or "-"]):
-            typer.echo(f"{'' if number else key.replace('_', ' '):12} {line}")
+            terminal.line(f"{'' if number else key.replace('_', ' '):12} {line}")
 
 
 @app.command()
@@ -93,7 +92,7 @@ def verify(
     asked = names or [name for name in weights.CATALOGUE if weights.locate(name, _folder()) is not None]
     states = [_verify(name) for name in asked]
     if not asked:
-        typer.echo("nothing is here yet; see: fsbench weights list")
+        terminal.line("nothing is here yet; see: fsbench weights list")
     if {"damaged", "missing"} & set(states):
         raise typer.Exit(2)
 
@@ -157,14 +156,16 @@ def _verify(name: str) -> str:
         weights.find(name, _folder())
     except WeightsError as error:
         state = "damaged" if path is not None else "missing"
-        said = f"{error.message}\n  {error.hint}"
+        said, hint = error.message, error.hint
     else:
         state = "intact" if weights.lookup(name).sha256 else "pinned"
-        said = str(path)
-    typer.echo(f"{name:{max(map(len, weights.CATALOGUE))}}  {state:7}  {said}")
+        said, hint = str(path), ""
+    terminal.line(f"{name:{max(map(len, weights.CATALOGUE))}}  {state:7}  {said}")
+    if hint:
+        terminal.line(f"  {hint}")
     return state
 
 
 def _tell(file: WeightsFile) -> None:
-    typer.echo(f"{file.name}: {file.path}")
-    typer.echo(f"  sha256 {file.sha256}; licence {file.licence}" + (f"; {file.note}" if file.note else ""))
+    terminal.line(f"{file.name}: {file.path}")
+    terminal.line(f"  sha256 {file.sha256}; licence {file.licence}" + (f"; {file.note}" if file.note else ""))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from fsbench.errors import BadImage, DataError, MissingData
+from fsbench import files
+from fsbench.errors import BadImage, DataError
 from fsbench.faces import align, detect, pose
-from fsbench.images import SUFFIXES, read_image
+from fsbench.files import Found, Unused, gather, some
+from fsbench.images import decoders, list_images, read_image
 from fsbench.interfaces import Context
-from fsbench.store import Arrays, file_sha256
+from fsbench.store import Arrays
 
 USED, NO_FACE, UNREADABLE = "used", "no face", "unreadable"
 _STATES = (USED, NO_FACE, UNREADABLE)
@@ -23,10 +24,12 @@ VERSIONS = (detect.VERSION, align.VERSION)
 REVISION = (*VERSIONS, pose.VERSION)
 """What decides crops and facts, besides the files."""
 
-_STORED = 2                                             # raised whenever the arrays that are cached change
+_STORED = 3                                             # raised whenever the arrays that are cached change
 _CHUNK = 32                                             # files cached together: what a killed process loses at most
-_LINK_LENGTH = 255                                      # characters; longer texts are no destinations of links
+_REASON = 200                                           # bytes of a reason that are kept
 _RUN = "plan.json"                                      # what `fsbench run` leaves in its folder
+_EMPTY = "a folder without an image"
+_BESIDE = "beside the folders of identities"
 _LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, or as IDENTITY/*.jpg where sessions are not known"
 
 
@@ -35,7 +38,7 @@ class Photo:
     """One file below the folder of an identity."""
 
     path: Path
-    file: str                                           # its name in messages: path below the data set's folder
+    file: str                                           # its name: path below the data set's folder, in Unicode's NFC
     identity: str
     session: str                                        # name of the sub-folder, "" where there is none
 
@@ -44,102 +47,62 @@ class Photo:
         """Identity and session."""
         return self.identity, self.session
 
-    @property
-    def is_image(self) -> bool:
-        """By its name; whether it can be read is another matter."""
-        return self.path.suffix.lower() in SUFFIXES
-
     def sha256(self) -> str:
-        """Return the hash of its content, "" where it cannot be read; `cut_faces` then finds it unreadable."""
+        """Return the hash of its content, or why it cannot be read; `cut_faces` then finds it unreadable."""
         try:
-            return file_sha256(self.path)
-        except OSError:
-            return ""
+            return files.sha256(self.path)
+        except (OSError, ValueError) as error:
+            return f"unreadable: {error}"
 
 
-def list_files(root: Path, layout: str = _LAYOUT) -> list[Photo]:
-    """Return the files of all identities; raises DataError, whose hint is `layout`, for what is no such folder."""
-    if not root.is_dir():
-        raise MissingData(f"{root} is a file, not a folder" if root.exists() else f"there is no folder {root}", layout)
-    if any((folder / _RUN).exists() for folder in (root, *root.iterdir())):
+@dataclass(frozen=True)
+class People:
+    """What lies in a folder of people."""
+
+    photos: tuple[Photo, ...]                           # images below the folder of an identity, one identity by one
+    loose: tuple[Found, ...]                            # images beside these folders
+    unused: tuple[Unused, ...]                          # everything else
+
+    @property
+    def identities(self) -> list[str]:
+        """Names, in order."""
+        return list(dict.fromkeys(photo.identity for photo in self.photos))
+
+
+def list_people(root: Path, layout: str = _LAYOUT) -> People:
+    """List a folder of people; raises DataError, whose hint is `layout`, for what is no such folder.
+
+    Sub-folders are identities, theirs are sessions; what lies deeper in a session belongs to that session.
+    """
+    found = list_images(root, layout)
+    if any((root / folder / _RUN).exists() for folder in ("", *found.folders)):
         raise DataError(f"{root} holds a run of fsbench, not photographs", layout)
-    return [photo for item in _identity_folders(root).items() for photo in _photos_of(*item)]
+    photos, loose = [], []
+    for file in found.files:
+        identity, *inside = file.name.split("/")
+        if inside:
+            photos.append(Photo(file.path, file.name, identity, inside[0] if len(inside) > 1 else ""))
+        else:
+            loose.append(file)
+    full = {photo.identity for photo in photos}
+    empty = [(_EMPTY, f"{folder}/") for folder in found.folders if folder not in full]
+    return People(tuple(photos), tuple(loose), (*found.unused, *gather(root.name, empty)))
 
 
-def list_photos(root: Path) -> list[Photo]:
-    """Return the files of all identities; raises DataError where fewer than two have images."""
-    photos = list_files(root)
-    identities = sorted({photo.identity for photo in photos if photo.is_image})
-    if len(identities) < 2:
-        found = f"only {identities[0]} has" if identities else "none has"
-        raise DataError(f"{root} should hold a folder of images for each of two or more identities; {found}", _LAYOUT)
-    return photos
+def list_identities(root: Path) -> People:
+    """`list_people`; raises DataError where fewer than two have images, and counts loose images as unused."""
+    people = list_people(root)
+    if len(people.identities) < 2:
+        found = f"only {people.identities[0]} has" if people.identities else "none has"
+        lost = "".join(f"; {unused.sentence}" for unused in people.unused)
+        raise DataError(f"{root} should hold a folder of images for each of two or more identities; {found}{lost}",
+                        _LAYOUT)
+    return replace(people, unused=(*people.unused, *beside(root, people)))
 
 
-def loose_images(root: Path) -> list[Path]:
-    """Return the images that lie in no folder of an identity."""
-    return [path for path in sorted(root.iterdir())
-            if path.is_file() and path.suffix.lower() in SUFFIXES and not path.name.startswith(".")]
-
-
-def outside(root: Path) -> list[str]:
-    """Return what no identity can be made of: images beside the folders, folders without an image."""
-    loose = [path.name for path in loose_images(root)]
-    empty = [f"{name}/" for name, folder in _identity_folders(root).items()
-             if not any(photo.is_image for photo in _photos_of(name, folder))]
-    return loose + empty
-
-
-def _identity_folders(root: Path) -> dict[str, Path]:
-    """Return the folder of each identity, by name; a link to a folder is as good as a folder.
-
-    A link to `root` or to a folder around it is no identity: it would show everybody.
-    """
-    whole = root.resolve()
-    found = {path.name: _linked_folder(path) for path in sorted(root.iterdir()) if not path.name.startswith(".")}
-    return {name: folder for name, folder in found.items()
-            if folder is not None and not whole.is_relative_to(folder.resolve())}
-
-
-def _linked_folder(path: Path) -> Path | None:
-    """Return the folder that `path` is or leads to.
-
-    Where links cannot be made, git writes a link as a text file that holds its destination; that counts, too.
-    """
-    try:
-        if path.is_dir():
-            return path
-        if path.suffix or not path.is_file() or path.stat().st_size > 4 * _LINK_LENGTH:
-            return None
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-        if len(lines) != 1 or len(lines[0]) >= _LINK_LENGTH:
-            return None
-        destination = path.parent / lines[0].strip()
-        return destination if destination.is_dir() else None
-    except OSError:                                      # not to be read, or no name that this system knows
-        return None
-
-
-def _photos_of(identity: str, folder: Path) -> list[Photo]:
-    """Return all files of one identity by session and name, without hidden ones.
-
-    What lies deeper in a session belongs to that session. Links are followed; a folder counts where it is met first,
-    and a folder around the identity's own never, for other people are in it.
-    """
-    found: list[Photo] = []
-    home, seen = folder.resolve(), set()
-    for place, below, names in os.walk(folder, followlinks=True):
-        here = Path(place).resolve()
-        if here in seen or here in home.parents:
-            below.clear()
-            continue
-        seen.add(here)
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        inside = Path(place).relative_to(folder)
-        session = inside.parts[0] if inside.parts else ""
-        found += [Photo(Path(place, name), (Path(identity) / inside / name).as_posix(), identity, session)
-                  for name in sorted(names) if not name.startswith(".")]
-    return found
+def beside(root: Path, people: People) -> tuple[Unused, ...]:
+    """What is to be said of images that lie in no folder of an identity."""
+    return gather(root.name, [(_BESIDE, file.name) for file in people.loose])
 
 
 @dataclass(frozen=True)
@@ -147,6 +110,7 @@ class Cuts:
     """What became of each photograph; entry i of every field belongs to photograph i."""
 
     state: np.ndarray                                   # (N,) of str
+    why: np.ndarray                                     # (N,) of str, why it is unreadable, "" for others
     shape: np.ndarray                                   # (N, 2) height and width of the photograph, 0 where unreadable
     crops: np.ndarray                                   # (N, S, S, 3) uint8, black where there is no face
     landmarks: np.ndarray                               # (N, 5, 2) float32 in the crop, NaN where there is no face
@@ -161,16 +125,24 @@ class Cuts:
         return {"yaw": yaw, "pitch": pitch}
 
 
-def some(names: Sequence[str]) -> str:
-    """Return the first few names and how many follow."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def left_out(where: str, names: Sequence[str], states: Sequence[str], why: Sequence[str],
+             words: Mapping[str, str]) -> tuple[Unused, ...]:
+    """Tell by reason which images were not used: `words` has the states that mean so; `why` says more of one."""
+    found = sorted(((list(words).index(state), reason), name)
+                   for name, state, reason in zip(names, states, why, strict=True) if state in words)
+    spoken = list(words.values())
+    return gather(where, [(f"{spoken[k]}, {_phrase(reason)}" if reason else spoken[k], name)
+                          for (k, reason), name in found])
 
 
-def left_out(files: Sequence[str], states: Sequence[str], reasons: Mapping[str, str]) -> list[str]:
-    """Say for each reason, by state, which files were not used; one sentence each."""
-    of = {state: [file for file, found in zip(files, states, strict=True) if found == state] for state in reasons}
-    return [f"{len(names)} of {len(files)} images left out, {reasons[state]}: {some(names)}"
-            for state, names in of.items() if names]
+def tell_left_out(unused: Sequence[Unused], n: int) -> list[str]:
+    """Say it in one sentence a reason; `n` images there were."""
+    return [f"{len(group.files)} of {n} images left out, {group.reason}: {some(group.files)}" for group in unused]
+
+
+def _phrase(reason: str) -> str:
+    short = reason.removeprefix("cannot be read: ")
+    return f"it {reason}" if short == reason else short
 
 
 def cut_faces(photos: Sequence[Photo], hashes: Sequence[str], size: int, title: str, context: Context) -> Cuts:
@@ -185,13 +157,15 @@ def cut_faces(photos: Sequence[Photo], hashes: Sequence[str], size: int, title: 
         end = start + 1
         while end < min(start + _CHUNK, len(photos)) and photos[end].shoot == photos[start].shoot:
             end += 1
-        recipe = {"photos": hashes[start:end], "size": size, "versions": VERSIONS, "stored": _STORED}
+        recipe = {"photos": hashes[start:end], "size": size, "versions": VERSIONS, "stored": _STORED,
+                  "decoders": decoders()}
         chunks.append(context.store.arrays("faces", recipe, functools.partial(cutter.cut, photos[start:end])))
         progress(end, len(photos), {})
         start = end
     merged = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     state = np.array(_STATES)[merged.pop("state")]
-    return Cuts(state, **merged)
+    why = np.array([bytes(row).rstrip(b"\0").decode("utf-8", "ignore") for row in merged.pop("why")], dtype=object)
+    return Cuts(state, why, **merged)
 
 
 class _Cutter:
@@ -205,13 +179,16 @@ class _Cutter:
         self.detector = self.detector or detect.Detector(torch.device("cpu"))
         n = len(photos)
         state, shape = np.zeros(n, np.int64), np.zeros((n, 2), np.int64)
+        why = np.zeros((n, _REASON), np.uint8)
         crops = np.zeros((n, self.size, self.size, 3), np.uint8)
         landmarks, points = np.full((2, n, 5, 2), np.nan, np.float32)
         for i, photo in enumerate(photos):
             try:
                 image = read_image(photo.path)
-            except BadImage:
+            except BadImage as error:
                 state[i] = _STATES.index(UNREADABLE)
+                reason = error.reason.encode()[:_REASON]
+                why[i, :len(reason)] = np.frombuffer(reason, np.uint8)
                 continue
             shape[i] = image.shape[:2]
             found = self.detector.detect_photo(image)
@@ -220,4 +197,4 @@ class _Cutter:
                 crops[i], landmarks[i] = align.align(image, points[i], self.size)
             else:
                 state[i] = _STATES.index(NO_FACE)
-        return {"state": state, "shape": shape, "crops": crops, "landmarks": landmarks, "points": points}
+        return {"state": state, "why": why, "shape": shape, "crops": crops, "landmarks": landmarks, "points": points}

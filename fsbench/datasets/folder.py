@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fsbench.datasets import balance
+from fsbench.datasets import _twins, balance
 from fsbench.datasets._photos import (
     NO_FACE,
     REVISION,
@@ -18,11 +18,11 @@ from fsbench.datasets._photos import (
     Cuts,
     cut_faces,
     left_out,
-    list_photos,
-    outside,
-    some,
+    list_identities,
+    tell_left_out,
 )
 from fsbench.errors import BadParameter, DataError, UsageError
+from fsbench.files import Unused, home_of, printable, some
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split, Truth
 from fsbench.registry import datasets
@@ -40,7 +40,15 @@ SPLIT_VERSION = "last sessions 2"
 TWIN = "twin"
 """State of an image that is not trained on because its bytes are held out, too."""
 
-_REASONS = {NO_FACE: "no face found", UNREADABLE: "unreadable", TWIN: "the same bytes are held out"}
+NEAR_TWIN = "near twin"
+"""State of an image that is not trained on, with `dedup`, because the same photograph is held out in another file."""
+
+_REASONS = {NO_FACE: "no face found", UNREADABLE: "unreadable", TWIN: "the same bytes are held out",
+            NEAR_TWIN: "the same photograph is held out, saved otherwise"}
+_LEAK = ("{n} training images show what a held-out image shows: the same photograph saved otherwise, or a neighbouring "
+         "frame, which flatters every model: {pairs}; dedup=true leaves them out of training")
+_ACROSS = ("{n} pairs of images of one split show the same photograph, saved otherwise, or a neighbouring frame, in "
+           "two sessions or of two people: {pairs}")
 _SPLITTING = "held out are the last sessions of each identity, by name, until they hold {test:.0%} of its images"
 _BLOCKING = ("{names}: no sessions are known, so the images, by file name, were cut into up to {blocks} consecutive "
              "blocks that stand for sessions; images of one shoot may be in both splits, which flatters every model")
@@ -60,15 +68,17 @@ class Label:
 class PhotoFolder:
     """Aligned faces out of folders: what `folder` and named sets of that form share."""
 
-    def __init__(self, root: Path, label: Label, context: Context, size: int, test: float) -> None:
+    def __init__(self, root: Path, label: Label, context: Context, size: int, test: float,
+                 dedup: bool = False) -> None:
         if not 32 <= size <= 1024:
             raise BadParameter(f"{label.name}(size={size}): a crop has 32 to 1024 pixels", "the default is 128")
         if not 0.05 <= test <= 0.75:
             raise BadParameter(f"{label.name}(test={test}): the held-out share is 0.05 to 0.75", "the default is 0.25")
-        self._root, self._label, self._context, self._size, self._test = root, label, context, size, test
-        photos = list_photos(root)
-        self._images = [photo for photo in photos if photo.is_image]
-        self.ignored = [photo.file for photo in photos if not photo.is_image]
+        self._root, self._label, self._context = root, label, context
+        self._size, self._test, self._dedup = size, test, dedup
+        people = list_identities(root)
+        self._images = people.photos
+        self.left_beside = people.unused           # files and folders that are no photographs of anybody
 
     @functools.cached_property
     def info(self) -> DatasetInfo:
@@ -81,13 +91,16 @@ class PhotoFolder:
             notes.append(_BLOCKING.format(names=some(blocked), blocks=BLOCKS))
         return DatasetInfo(
             name=self._label.name,
-            revision=fingerprint([files, self._hashes, self._size, self._test, REVISION, SPLIT_VERSION]),
+            revision=fingerprint([files, self._hashes, self._size, self._test, REVISION, SPLIT_VERSION,
+                                  *(["dedup", _twins.NEAR] if self._dedup else [])]),
             size=self._size,
             description=self._label.description,
             licence=self._label.licence,
             splits=("train", "test"),
             notes=tuple(notes),
-            warnings=(*self._left_out(), *_one_session(used), *balance.warnings(used)),
+            warnings=(*tell_left_out(self._lost, len(files)), *(lost.sentence for lost in self.left_beside),
+                      *self._tell_near(), *_one_session(used), *balance.warnings(used)),
+            unused=(*self._lost, *self.left_beside),
         )
 
     def faces(self, split: Split) -> Faces:
@@ -105,16 +118,18 @@ class PhotoFolder:
 
     @functools.cached_property
     def files(self) -> pd.DataFrame:
-        """Every image file and what became of it; `state` is one of "used", "no face", "unreadable" and "twin".
+        """Every image file and what became of it; `state` is "used", "no face", "unreadable", "twin" or "near twin".
 
         Columns `file`, `identity`, `session`, `state`, `height`, `width`, `yaw` and `pitch` (NaN without a face),
-        `split` ("" where not used), `id`, `blocked` (its session is made up) and `image` (its place in the cache).
+        `why` (it is unreadable), `split` ("" where not used), `id`, `blocked` (its session is made up) and `image` (its
+        place in the cache).
         """
         files = pd.DataFrame({
             "file": [photo.file for photo in self._images],
             "identity": [photo.identity for photo in self._images],
             "session": [photo.session for photo in self._images],
             "state": self._cuts.state,
+            "why": self._cuts.why,
             "height": self._cuts.shape[:, 0],
             "width": self._cuts.shape[:, 1],
             **self._cuts.facts(),
@@ -130,16 +145,63 @@ class PhotoFolder:
         hashes = np.array(self._hashes)[files["image"]]
         twins = (files["split"] == "train") & np.isin(hashes, hashes[files["split"] == "test"])
         files.loc[twins, ["state", "split"]] = TWIN, ""
+        if self._dedup:
+            files.loc[self._leaks(files), ["state", "split"]] = NEAR_TWIN, ""
         _check_enough(files)
         return files
 
-    def _left_out(self) -> list[str]:
-        said = left_out(self.files["file"].tolist(), self.files["state"].tolist(), _REASONS)
-        if lost := outside(self._root):
-            said.append(f"not used, beside the folders of identities or without an image: {some(lost)}")
-        if self.ignored:
-            said.append(f"{len(self.ignored)} files are not images of a known kind: {some(self.ignored)}")
+    @functools.cached_property
+    def near_twins(self) -> pd.DataFrame:
+        """Pairs of used images that show one photograph (`_twins`), the nearest first.
+
+        Columns `one`, `other` (files), `one_split`, `other_split`. They are of two sessions, of which those that are
+        made up count only across splits, or of two identities; with `dedup`, none crosses the split.
+        """
+        return self._find_near(self.files)
+
+    def _find_near(self, files: pd.DataFrame) -> pd.DataFrame:
+        used = files[files["split"] != ""]
+        split, identity, session = (used[name].to_numpy(str) for name in ("split", "identity", "session"))
+        blocked = used["blocked"].to_numpy(bool)
+
+        def crosses(i: np.ndarray, j: np.ndarray) -> np.ndarray:
+            apart: np.ndarray = ((split[i] != split[j]) | (identity[i] != identity[j])
+                                 | (session[i] != session[j]) & ~blocked[i])
+            return apart
+
+        i, j = _twins.near(self._bits[used["image"]], crosses).T
+        names = used["file"].to_numpy()
+        return pd.DataFrame({"one": names[i], "other": names[j], "one_split": split[i], "other_split": split[j]})
+
+    def _leaks(self, files: pd.DataFrame) -> np.ndarray:
+        """Which of the files are training images of which a near twin is held out, bool."""
+        pairs = self._find_near(files)
+        crossing = pairs[pairs["one_split"] != pairs["other_split"]]
+        leaked = {*crossing["one"], *crossing["other"]}
+        found: np.ndarray = (files["file"].isin(leaked) & (files["split"] == "train")).to_numpy()
+        return found
+
+    def _tell_near(self) -> list[str]:
+        pairs, said = self.near_twins, []
+        crossing = pairs["one_split"] != pairs["other_split"]
+        for text, group in ((_LEAK, pairs[crossing]), (_ACROSS, pairs[~crossing])):
+            if len(group):
+                training = {file for row in group.itertuples() for file, split in
+                            ((row.one, row.one_split), (row.other, row.other_split)) if split == "train"}
+                n = len(training) if text is _LEAK else len(group)
+                shown = [f"{row.one} and {row.other}" for row in group.itertuples()]
+                said.append(text.format(n=n, pairs=some(shown)))
         return said
+
+    @functools.cached_property
+    def _lost(self) -> tuple[Unused, ...]:
+        files = self.files
+        return left_out(self._root.name, files["file"].tolist(), files["state"].tolist(), files["why"].tolist(),
+                        _REASONS)
+
+    @functools.cached_property
+    def _bits(self) -> np.ndarray:
+        return _twins.hashes(self._cuts.crops)
 
     @functools.cached_property
     def _hashes(self) -> list[str]:
@@ -193,8 +255,9 @@ def _check_enough(files: pd.DataFrame) -> None:
     if len(short):
         said = some([f"{name} has {row.sum()} ({row['train']} for training, {row['test']} held out)"
                       for name, row in short.iterrows()])
-        twins = int((files["state"] == TWIN).sum())
-        copies = f"; {twins} more have the same bytes as a held-out image" if twins else ""
+        twins = [int((files["state"] == state).sum()) for state in (TWIN, NEAR_TWIN)]
+        copies = f"; {twins[0]} more have the same bytes as a held-out image" if twins[0] else ""
+        copies += f"; {twins[1]} more show the same photograph as a held-out image" if twins[1] else ""
         raise DataError(f"too few images with a face for the split: {said}{copies}",
                         f"each identity needs {NEEDED['train']} images in its training sessions and {NEEDED['test']} "
                         "in its held-out sessions: add images, or remove the folder")
@@ -205,11 +268,12 @@ class Folder(PhotoFolder):
     """Photographs of any people, `folder:PATH`: a folder per identity, sub-folders are sessions.
 
     Faces are found by MTCNN and aligned by five landmarks. `test` is the share of each identity that is held out.
+    Training images that show a held-out photograph in another file are warned of; `dedup` leaves them out.
     """
 
-    def __init__(self, *, context: Context, size: int = 128, test: float = 0.25) -> None:
+    def __init__(self, *, context: Context, size: int = 128, test: float = 0.25, dedup: bool = False) -> None:
         if not context.path:
             raise UsageError("the data set `folder` needs a path", "write --dataset folder:PATH")
-        root = Path(context.path).expanduser().absolute()
-        label = Label("folder", f"photographs of {root.name}", "unknown: the user's own files")
-        super().__init__(root, label, context, size, test)
+        root = home_of(context.path).absolute()
+        label = Label("folder", f"photographs of {printable(root.name)}", "unknown: the user's own files")
+        super().__init__(root, label, context, size, test, dedup)

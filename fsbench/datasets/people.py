@@ -21,19 +21,21 @@ from fsbench.datasets._photos import (
     USED,
     Cuts,
     Photo,
+    beside,
     cut_faces,
     left_out,
-    list_files,
-    loose_images,
-    outside,
-    some,
+    list_people,
+    tell_left_out,
 )
 from fsbench.errors import DataError
+from fsbench.files import Unused, printable, some
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces
 
 _REASONS = {NO_FACE: "no face found", UNREADABLE: "unreadable"}
 _TOLD = 3                                               # sentences about uneven images
+_FLAT = ("{folder} has no folders of people, so each of its {n} images was read as another person, called by its file; "
+         "if they all show one person, put them into a folder in it: {folder}/PERSON/*.jpg")
 _LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, as IDENTITY/*.jpg, or as one image of each person"
 
 
@@ -45,7 +47,8 @@ class Album:
     photos: tuple[Photo, ...]
     size: int                                           # pixels, height and width of a crop
     context: Context
-    ignored: tuple[str, ...]                            # files that are no images of a person, told in sentences
+    ignored: tuple[Unused, ...]                         # what else lies in the folder
+    flat: bool                                          # without folders of people: each image is a person
 
     @functools.cached_property
     def cuts(self) -> Cuts:
@@ -59,10 +62,21 @@ class Album:
         return found
 
     @property
+    def unused(self) -> tuple[Unused, ...]:
+        """What lies in the folder and shows nobody, by reason; faces are looked for."""
+        return (*self._lost, *self.ignored)
+
+    @property
     def warnings(self) -> tuple[str, ...]:
-        """What was left out, and whose sessions are not known, one sentence each."""
-        lost = left_out([photo.file for photo in self.photos], self.cuts.state.tolist(), _REASONS)
-        return (*lost, *self.ignored, *self._no_sessions())
+        """How the folder was read, what was left out, and whose sessions are not known, one sentence each."""
+        read = [_FLAT.format(n=len(self.photos), folder=printable(self.root.name))] if self.flat else []
+        lost = tell_left_out(self._lost, len(self.photos))
+        return (*lost, *(unused.sentence for unused in self.ignored), *read, *self._no_sessions())
+
+    @functools.cached_property
+    def _lost(self) -> tuple[Unused, ...]:
+        return left_out(self.root.name, [photo.file for photo in self.photos], self.cuts.state.tolist(),
+                        self.cuts.why.tolist(), _REASONS)
 
     def _no_sessions(self) -> list[str]:
         images = Counter(photo.identity for photo, seen in zip(self.photos, self.seen, strict=True)
@@ -103,20 +117,14 @@ def read_people(root: Path, size: int, context: Context) -> Faces:
 
 def open_album(root: Path, size: int, context: Context) -> Album:
     """List the images of such a folder; raises DataError where there is none, MissingData where there is no folder."""
-    files = list_files(root, _LAYOUT)
-    photos = [photo for photo in files if photo.is_image]
-    lost, others = outside(root), [photo.file for photo in files if not photo.is_image]
+    people = list_people(root, _LAYOUT)
+    photos = people.photos or tuple(Photo(file.path, file.name, Path(file.name).stem, "") for file in people.loose)
+    flat = not people.photos
+    ignored = people.unused if flat else (*people.unused, *beside(root, people))
     if not photos:
-        photos = [Photo(path, path.name, path.stem, "") for path in loose_images(root)]
-        lost = [name for name in lost if name.endswith("/")]
-    if not photos:
-        raise DataError(f"{root} holds no image", _LAYOUT)
-    ignored = []
-    if lost:
-        ignored.append(f"not used, beside the folders of identities or without an image: {some(lost)}")
-    if others:
-        ignored.append(f"{len(others)} files are not images of a known kind: {some(others)}")
-    return Album(root, tuple(photos), size, context, tuple(ignored))
+        lost = "".join(f"; {unused.sentence}" for unused in ignored)
+        raise DataError(f"{root} holds no image{lost}", _LAYOUT)
+    return Album(root, photos, size, context, ignored, flat and len(photos) > 1)
 
 
 def cut_files(root: Path, files: Sequence[str], size: int, title: str, context: Context) -> Cuts:

@@ -14,10 +14,11 @@ IDENTITIES = ("donald_trump", "nicolas_cage")
 class TrumpCage(PhotoFolder):
     """Press and film photographs of Donald Trump and Nicolas Cage, brought by the user: they cannot be redistributed.
 
-    `test` is the share of each identity that is held out.
+    `test` is the share of each identity that is held out; `dedup` leaves training images out that show a held-out
+    photograph in another file.
     """
 
-    def __init__(self, *, context: Context, size: int = 128, test: float = 0.25) -> None:
+    def __init__(self, *, context: Context, size: int = 128, test: float = 0.25, dedup: bool = False) -> None:
         root = context.data_root / "trump_cage"
         missing = [name for name in IDENTITIES if not (root / name).is_dir()]
         if missing:
@@ -27,4 +28,4 @@ class TrumpCage(PhotoFolder):
                 f"{context.data_root}: fill these folders, one sub-folder for each video or shoot\n{places}",
                 "or point --data-root or FSBENCH_DATA at where they are; --dataset synthetic goes on without them")
         super().__init__(root, Label("trump_cage", "photographs of Donald Trump and Nicolas Cage",
-                                     "not redistributable: the user's own files"), context, size, test)
+                                     "not redistributable: the user's own files"), context, size, test, dedup)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from fsbench.weights import check_file
 
 _VARINT, _BYTES, _FIXED = 0, 2, {1: 8, 5: 4}            # how a field is written; bytes of one that is always as long
 _DATA_LOCATION, _EXTERNAL = 14, 1
@@ -22,11 +25,20 @@ _PARTS = {
 
 def keeps_numbers_elsewhere(path: Path) -> bool:
     """Tell whether a tensor's numbers lie in another file; False as well for a file that is damaged, or no ONNX."""
+    with mapped(path) as content:
+        return content is not None and _has_external_tensor(content)
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[mmap.mmap | None]:
+    """Give the content of a file without reading it; None for one that is empty."""
+    check_file(path)
     with path.open("rb") as file:
         if not file.seek(0, 2):
-            return False                                 # nothing to map
+            yield None                                   # nothing to map
+            return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return _has_external_tensor(content)
+            yield content
 
 
 def _has_external_tensor(content: mmap.mmap) -> bool:
@@ -34,7 +46,7 @@ def _has_external_tensor(content: mmap.mmap) -> bool:
     while waiting:
         kind, start, end = waiting.pop()
         try:
-            for number, value, length in _fields(content, start, end):
+            for number, value, length in fields(content, start, end):
                 if kind == "tensor" and (number, value, length) == (_DATA_LOCATION, _EXTERNAL, 0):
                     return True
                 if length and number in _PARTS[kind]:
@@ -44,16 +56,16 @@ def _has_external_tensor(content: mmap.mmap) -> bool:
     return False
 
 
-def _fields(content: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int, int]]:
+def fields(content: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int, int]]:
     """Yield number, value and 0 of a field that is a whole number; number, start and length of one that is longer."""
     while position < end:
-        key, position = _varint(content, position)
+        key, position = whole_number(content, position)
         if key & 7 == _VARINT:
-            value, position = _varint(content, position)
+            value, position = whole_number(content, position)
             yield key >> 3, value, 0
             continue
         if key & 7 == _BYTES:
-            length, position = _varint(content, position)
+            length, position = whole_number(content, position)
         elif key & 7 in _FIXED:
             length = _FIXED[key & 7]
         else:
@@ -64,7 +76,7 @@ def _fields(content: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, 
         position += length
 
 
-def _varint(content: mmap.mmap, position: int) -> tuple[int, int]:
+def whole_number(content: mmap.mmap, position: int) -> tuple[int, int]:
     """Return a number, seven bits a byte, lowest first, and where it ends."""
     value = 0
     for shift in range(0, 64, 7):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fsbench.embedders._batches import in_batches
+from fsbench.embedders._onnx_preprocessing import ARCFACES, Preprocessing, probe
 from fsbench.embedders._onnx_session import Session
 from fsbench.errors import BadParameter, UnknownName
 from fsbench.faces.chips import ARCFACE, cut_chips
@@ -20,16 +20,6 @@ from fsbench.weights import find, own
 Order = Literal["auto", "rgb", "bgr"]
 
 
-@dataclass(frozen=True)
-class Preprocessing:
-    """What a network wants to see: (level - mean) / std of each channel, levels from 0 to 255, red first."""
-
-    mean: tuple[float, ...] = (127.5,)
-    std: tuple[float, ...] = (127.5,)
-    order: Literal["rgb", "bgr"] = "rgb"
-
-
-ARCFACES = Preprocessing()
 KNOWN = {
     "arcface_mbf": ARCFACES,
     "edgeface_s": ARCFACES,
@@ -47,8 +37,10 @@ class Onnx:
 
     Written onnx(sface), onnx(PATH) or onnx@PATH. Of the four it is known what they want to see; of another file,
     `size` in pixels (read from the file where it is fixed there), `mean` and `std` in levels of 0 to 255 (one number,
-    or one a channel, as 123.7/116.3/103.5, red first) and `order` of channels can be told, and are ArcFace's where they
-    are not. Faces are aligned to ArcFace's five points. On a GPU it runs there where onnxruntime-gpu is installed.
+    or one a channel, as 123.7/116.3/103.5, red first) and `order` of channels can be told. Where neither mean nor std
+    is, a file that normalises for itself is given the levels that it wants, by its first operators or by what it
+    answers to drawn faces; else they are ArcFace's, which is said. Faces are aligned to ArcFace's five points. On a GPU
+    it runs there where onnxruntime-gpu is installed.
     """
 
     def __init__(
@@ -59,9 +51,9 @@ class Onnx:
         if not file and not context.path:
             raise BadParameter("onnx needs a file", f"write onnx(PATH), or onnx(NAME) with one of {', '.join(KNOWN)}")
         weights = _find(context.path or file, context)
-        known = KNOWN.get(weights.name, ARCFACES)
         self._device = context.device
         self._session = Session(weights.path, size, SIZE, context.device, context.log)
+        known, why = self._preprocessing(weights, bool(mean or std), context)
         self._mean = _levels("mean", mean, known.mean, context.device)
         self._std = _levels("std", std, known.std, context.device)
         self._reverse = (known.order if order == "auto" else order) == "bgr"
@@ -70,8 +62,21 @@ class Onnx:
             dim=self._session.dim,
             weights=(weights,),
             description=f"{weights.name} (ONNX), 5-point alignment to ArcFace's template, {self._session.size} px, "
-            f"{'BGR' if self._reverse else 'RGB'}, mean {_told(self._mean)}, std {_told(self._std)}",
+            f"{'BGR' if self._reverse else 'RGB'}, mean {_told(self._mean)}, std {_told(self._std)}"
+            + (f" ({why})" if why else ""),
         )
+
+    def _preprocessing(self, weights: WeightsFile, told: bool, context: Context) -> tuple[Preprocessing, str]:
+        """What the network wants to see, and how that is known; "" where it needs no saying."""
+        if told or weights.name in KNOWN:
+            return KNOWN.get(weights.name, ARCFACES), ""
+        found, why, guessed = probe(
+            weights.path, self._session.size, lambda levels: self._session(torch.from_numpy(levels)).numpy()
+        )
+        if guessed:
+            context.log(f"{weights.path.name}: mean {found.mean[0]:g} and std {found.std[0]:g} are {why}; say otherwise "
+                        f"with onnx(PATH,mean=..,std=..), in levels of 0 to 255")
+        return found, why
 
     @torch.inference_mode()
     def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from fsbench.store import write_text
 FILE_NAME = "calibration.json"
 SCHEMA = 1
 BINS = 1000
+PREPROCESSING = "see that it is a face recogniser, and given what it wants: onnx(PATH,mean=..,std=..,order=..)"
 
 
 class Distribution(results.Record):
@@ -58,6 +59,8 @@ def calibrate(data: str, judges: Sequence[str], context: Context, *, size: int =
     told = tuple(records.judge_record(witness) for witness in witnesses)
     found = {one.judge.name: _distribution(one.calibration) for one in witnesses if one.calibration is not None}
     if not found:
+        if faults := [f"{judge.name}: {judge.unfit}" for judge in told if judge.unfit]:
+            raise DataError(f"nothing can be calibrated: {'; '.join(faults)}", PREPROCESSING)
         raise DataError(f"{data} gives no pair of one person in two sessions, or none of two people",
                         "it needs two people or more, and two images of one of them that were not taken together")
     return CalibrationResult(

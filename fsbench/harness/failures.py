@@ -89,6 +89,7 @@ class Counted:
     scored: np.ndarray  # (N,) bool: the model's own
     failed: np.ndarray  # (N,) bool: counted as the floor
     n_absent: int = 0  # failures that the value of a distribution leaves out
+    empty: bool = False  # the model has no row of its own: there is nothing that a value could say of it
 
     @classmethod
     def of(cls, rows: np.ndarray) -> Counted:
@@ -107,4 +108,4 @@ class Counted:
         failed = ((failures != "") & np.isfinite(worst)) | (np.isnan(own) & everyone)
         worse = np.fmin if metric.info.direction == "higher" else np.fmax
         counted = np.where(failed, worse(own, worst), own)
-        return cls(counted[:, None], np.isfinite(own) & ~failed, failed)
+        return cls(counted[:, None], np.isfinite(own) & ~failed, failed, empty=bool(np.isnan(own).all()))

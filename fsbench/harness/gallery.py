@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from fsbench.datasets._photos import some
 from fsbench.datasets.people import read_people
 from fsbench.errors import DataError
+from fsbench.files import home_of, some
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Dataset, Faces
 
@@ -23,7 +22,7 @@ def gather(dataset: Dataset, test: Faces, folder: str, context: Context) -> Face
     """
     parts = [dataset.faces("gallery")] if "gallery" in dataset.info.splits else []
     if folder:
-        people = read_people(Path(folder).expanduser(), dataset.info.size, context)
+        people = read_people(home_of(folder), dataset.info.size, context)
         names = {name for part in (test, *parts) for name in part.identities}
         pixels = set(test.crops.hashes())
         again = np.array([content in pixels for content in people.crops.hashes()])

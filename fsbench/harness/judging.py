@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 from fsbench import guard
 from fsbench.errors import PluginError, UsageError
 from fsbench.faces import detect
-from fsbench.harness.obtain import code_hash
+from fsbench.harness.codehash import plugin_key
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Embedder, Faces, Lookalikes
 from fsbench.registry import Spec, embedders, parse_spec
@@ -35,7 +35,7 @@ class Judge:
 
     name: str
     embedder: Embedder
-    key: str  # hash of everything that decides its features, but the images
+    key: str | None  # hash of everything that decides its features, but the images; None where that is not known
 
     @classmethod
     def build(cls, text: str, context: Context) -> Judge:
@@ -43,13 +43,10 @@ class Judge:
         spec = parse_spec(text)
         entry = embedders.get(spec.name)
         embedder = entry.build(spec, context)
-        recipe = {
-            "spec": str(spec),
-            "version": embedder.info.version,
-            "weights": {file.name: file.sha256 for file in embedder.info.weights},
-            "code": code_hash(entry.factory),
-        }
-        return cls(_label(spec), embedder, fingerprint(recipe))
+        weights = {file.name: file.sha256 for file in embedder.info.weights}
+        own = plugin_key(entry, spec, embedder)
+        recipe = {"plugin": own, "version": embedder.info.version, "weights": weights}
+        return cls(_label(spec), embedder, None if own is None else fingerprint(recipe))
 
     @property
     def files(self) -> frozenset[str]:
@@ -122,6 +119,7 @@ class Witness:
     people: tuple[str, ...]  # whom it can name: the classes of its classifier, else the people of the gallery
     centres: Tensor | None  # (P, D) of the people of the gallery, None for a classifier
     calibration: Calibration | None
+    n_faces: int  # real images in which the detector finds a face
 
     @classmethod
     def brief(cls, judge: Judge, real: RealImages, context: Context) -> Witness:
@@ -130,13 +128,14 @@ class Witness:
         rows = real.rows
         identity, session = (rows[name].astype(str).to_numpy(dtype=object) for name in ("identity", "session"))
         calibration = calibrate(seen.vectors.double().numpy(), identity, session)
+        n_faces = sum(int(np.isfinite(landmarks).all((1, 2)).sum()) for _, _, landmarks in real.parts)
         if judge.embedder.info.classes:
-            return cls(judge, seen, judge.embedder.info.classes, None, calibration)
+            return cls(judge, seen, judge.embedder.info.classes, None, calibration, n_faces)
         known = (rows["split"] == "gallery").to_numpy() & ~seen.vectors.isnan().any(1).numpy()
         people = tuple(sorted(set(identity[known])))
         members = [seen.vectors[np.flatnonzero(known & (identity == name))].mean(0) for name in people]
         centres = normalize(torch.stack(members), dim=1) if members else seen.vectors[:0]
-        return cls(judge, _nearest(seen, centres), people, centres, calibration)
+        return cls(judge, _nearest(seen, centres), people, centres, calibration, n_faces)
 
     def look(self, outputs: ImageSet, landmarks: np.ndarray, title: str, context: Context) -> Seen:
         """Show it the outputs of a model."""
@@ -214,8 +213,8 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
                 _matrix(who, "features", guard.call(who, judge.embedder.embed, *part), (len(part[0]), info.dim))
                 for part in portions(crops[faces].to(context.device), points)
             ])
-            # A judge may find no face where the detector found one; a vector without a direction says nothing.
-            seen = features.isfinite().all(1) & (features != 0).any(1)
+            length = features.float().norm(dim=1)  # a judge may find no face where the detector found one
+            seen = features.isfinite().all(1) & length.isfinite() & (length > 0)
             features, faces = features[seen], faces[seen.cpu().numpy()]
             if depth:
                 given = guard.call(who, judge.embedder.classify, features)  # type: ignore[attr-defined]

@@ -10,8 +10,8 @@ import torch
 
 from fsbench import guard
 from fsbench.errors import FsbenchError, NotScorable, PluginError, UsageError
+from fsbench.harness.codehash import plugin_key
 from fsbench.harness.judging import BLOCK, portions
-from fsbench.harness.obtain import code_hash
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Metric, Observer
 from fsbench.registry import observers, parse_spec
@@ -24,7 +24,7 @@ class Watcher:
 
     name: str  # its specification
     observer: Observer
-    key: str  # hash of everything that decides what it tells, but the images
+    key: str | None  # hash of everything that decides what it tells, but the images; None where that is not known
 
     @classmethod
     def build(cls, text: str, context: Context, path: str = "") -> Watcher:
@@ -35,13 +35,10 @@ class Watcher:
         spec = replace(parse_spec(text), path=path)
         entry = observers.get(spec.name)
         observer = entry.build(spec, context)
-        recipe = {
-            "spec": text,
-            "version": [observer.info.version, observer.info.description],
-            "weights": {file.name: file.sha256 for file in observer.info.weights},
-            "code": code_hash(entry.factory),
-        }
-        return cls(text, observer, fingerprint(recipe))
+        weights = {file.name: file.sha256 for file in observer.info.weights}
+        own = plugin_key(entry, spec, observer)
+        recipe = {"plugin": own, "version": [observer.info.version, observer.info.description], "weights": weights}
+        return cls(text, observer, None if own is None else fingerprint(recipe))
 
 
 def build_watchers(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import json
-import sys
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +13,15 @@ import fsbench
 from fsbench import guard
 from fsbench.config import Pipeline, parse_budget
 from fsbench.errors import CheckpointError, PluginError, UsageError
+from fsbench.harness.codehash import plugin_key
 from fsbench.interfaces import Budget, Context, Faces, Oracle, Refiner, Swapper, Trainable, Training
 from fsbench.registry import Entry, refiners, swappers
 from fsbench.results import TrainingRecord
-from fsbench.store import file_sha256, fingerprint, write_text
+from fsbench.specs import Spec, local_path
+from fsbench.store import content_digest, file_sha256, fingerprint, passing_folder, read_regular, write_text
 
+WEIGHTS, RECORD = "model.safetensors", "training.json"
 TRAINABLE = ("budgets", "fit", "save", "load")
-SHARED_CODE = ("training.py", "images.py", "faces/*.py")
 
 
 @dataclass(frozen=True)
@@ -44,36 +44,12 @@ class Model:
     summary: str
     swapper: Swapper | Oracle
     refiners: tuple[Refiner, ...]
-    identity: str  # hash of everything that decides its outputs
+    identity: str | None  # hash of everything that decides its outputs; None where that cannot be known
     kind: Literal["baseline", "ceiling", "ready", "loaded", "trained"]
     training: TrainingRecord | None = None
     weights: Path | None = None
     trained_on: str = ""  # content hash of the training split; "" where it is not known
     notes: tuple[str, ...] = ()
-
-
-def code_hash(factory: Callable[..., Any]) -> str:
-    """Hash of a plug-in's package and of what fsbench shares with it: edited code never meets its old outputs."""
-    digest = hashlib.sha256()
-    for path in _code_files(factory):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _code_files(factory: Callable[..., Any]) -> Iterator[Path]:
-    own = Path(fsbench.__file__).parent
-    for pattern in SHARED_CODE:
-        yield from sorted(own.glob(pattern))
-    try:
-        file = Path(inspect.getfile(factory))
-    except TypeError:
-        return
-    package = sys.modules.get(factory.__module__.partition(".")[0])
-    folder = Path(package.__file__).parent if package is not None and package.__file__ else file.parent
-    if "." not in factory.__module__ and file.name != "__init__.py":
-        yield file  # a module of its own: what lies beside it is somebody else's
-    else:
-        yield from sorted((file.parent if folder == own else folder).rglob("*.py"))
 
 
 def build(pipeline: Pipeline, context: Context) -> Built:
@@ -88,19 +64,28 @@ def build(pipeline: Pipeline, context: Context) -> Built:
     if "fit" in has and not isinstance(swapper, Trainable):
         missing = ", ".join(name for name in TRAINABLE if name not in has)
         raise PluginError(f"{entry.name} has fit, but no {missing}", "see fsbench.interfaces.Trainable")
-    weights = None
-    if pipeline.swapper.path:
-        if not isinstance(swapper, Trainable):
-            raise UsageError(
-                f"{entry.name} has no weights to load from {pipeline.swapper.path}", f"write {entry.name} alone"
-            )
-        weights = Path(pipeline.swapper.path).expanduser()
-        if not weights.is_file():
-            raise CheckpointError(
-                f"no file {weights}", f"name a file that a run wrote: {entry.name}@DIR/models/{entry.name}.safetensors"
-            )
-        guard.call(entry.name, swapper.load, weights)
-    return Built(pipeline, entry, swapper, tuple(refiners.build(one, context) for one in pipeline.refiners), weights)
+    weights = _load(swapper, pipeline.swapper)
+    made = []
+    for spec in pipeline.refiners:
+        made.append(refiners.build(spec, context))
+        _load(made[-1], spec)
+    return Built(pipeline, entry, swapper, tuple(made), weights)
+
+
+def _load(plugin: object, spec: Spec) -> Path | None:
+    """Load the file that a specification names into a plug-in with `load`; another has read the path for itself."""
+    load: Callable[[Path], None] | None = getattr(plugin, "load", None)
+    if not spec.path or load is None:
+        return None
+    weights = local_path(spec.path, f"{spec.name}@")
+    if not weights.is_file():
+        there = "a folder" if weights.is_dir() else "no regular file" if weights.exists() else "not there"
+        raise CheckpointError(
+            f"no file {weights}: it is {there}",
+            f"name a file that a run wrote: {spec.name}@DIR/models/{spec.name}.safetensors",
+        )
+    guard.call(spec.name, load, weights)
+    return weights
 
 
 def steps_or_seconds(budget: str, model: Trainable, device: str, seed: int) -> tuple[str, Budget]:
@@ -120,17 +105,15 @@ def steps_or_seconds(budget: str, model: Trainable, device: str, seed: int) -> t
 def obtain(built: Built, train: Callable[[], Faces], budget: str, seed: int, context: Context) -> Model:
     """Train what needs training, or take a training that was finished before: it is never repeated."""
     pipeline, swapper = built.pipeline, built.swapper
-    files = [Path(spec.path).expanduser() for spec in pipeline.refiners if spec.path]
-    recipe: dict[str, Any] = {
-        "pipeline": str(pipeline),
-        "version": fsbench.__version__,
-        "device": context.device.type,
-        "code": [
-            code_hash(built.entry.factory),
-            *(code_hash(refiners.get(spec.name).factory) for spec in pipeline.refiners),
-        ],
-        "files": [file_sha256(path) if path.is_file() else "" for path in files],
-    }
+    keys = [
+        plugin_key(built.entry, pipeline.swapper, swapper),
+        *(plugin_key(refiners.get(spec.name), spec, refiner)
+          for spec, refiner in zip(pipeline.refiners, built.refiners, strict=True)),
+    ]
+    recipe: dict[str, Any] = {"parts": keys, "version": fsbench.__version__, "device": context.device.type}
+    keyed = None not in keys
+    if not keyed:
+        context.log(f"{pipeline.label}: its outputs are not kept for later runs (it holds an object, or has no source)")
     made: dict[str, Any] = {"kind": "ready"}
     if isinstance(swapper, Oracle):
         made["kind"] = "ceiling"
@@ -141,31 +124,31 @@ def obtain(built: Built, train: Callable[[], Faces], budget: str, seed: int, con
     elif isinstance(swapper, Trainable):
         name, amount = steps_or_seconds(budget, swapper, context.device.type, seed)
         faces = train()
-        recipe |= {"budget": asdict(amount), "data": faces.content_hash(), "inputs": getattr(swapper, "inputs", {})}
+        recipe |= {"budget": asdict(amount), "data": faces.content_hash()}
         made = {"kind": "trained", "trained_on": recipe["data"]}
-        made |= _train(swapper, faces, name, amount, fingerprint(recipe), pipeline.label, context)
+        key = fingerprint(recipe) if keyed else None
+        made |= _train(swapper, faces, name, amount, key, pipeline.label, context)
     if "weights" in made:
         recipe["weights"] = file_sha256(made["weights"])
-    return Model(
-        pipeline.label, str(pipeline), built.entry.summary, swapper, built.refiners, fingerprint(recipe), **made
-    )
+    identity = fingerprint(recipe) if keyed else None
+    return Model(pipeline.label, str(pipeline), built.entry.summary, swapper, built.refiners, identity, **made)
 
 
 def _train(
-    swapper: Trainable, faces: Faces, name: str, budget: Budget, key: str, label: str, context: Context
+    swapper: Trainable, faces: Faces, name: str, budget: Budget, key: str | None, label: str, context: Context
 ) -> dict[str, Any]:
-    folder = context.store.folder("models", key)
-    weights, record = folder / "model.safetensors", folder / "training.json"
-    done = _finished(record, weights)
+    folder = passing_folder() if key is None else context.store.folder("models", key)
+    done = _finished(folder)
     if done is not None:
         context.log(f"{label}: trained before ({done.steps:,} steps, {done.seconds:.0f} s); loaded from the cache")
-        guard.call(label, swapper.load, weights)
+        guard.call(label, swapper.load, folder / WEIGHTS)
     else:
-        progress = context.stage(f"training {label}")
-        done = guard.call(label, swapper.fit, faces, budget, progress, folder / "checkpoint.pt")
-        guard.call(label, swapper.save, weights)
+        if not context.store.can_write(folder):
+            folder = passing_folder()
+        done = _fit(swapper, faces, budget, label, folder / "checkpoint.pt", context)
+        guard.call(label, swapper.save, folder / WEIGHTS)
         # The record is written last: it says that the rest is whole.
-        write_text(record, json.dumps({"sha256": file_sha256(weights), **asdict(done)}))
+        write_text(folder / RECORD, json.dumps({**asdict(done), "digest": _digest(folder, done)}))
         (folder / "checkpoint.pt").unlink(missing_ok=True)
     training = TrainingRecord(
         budget=name,
@@ -176,15 +159,40 @@ def _train(
         coaches=tuple(done.coaches),
         inputs=dict(getattr(swapper, "inputs", {})),
     )
-    return {"training": training, "weights": weights, "notes": tuple(done.notes)}
+    return {"training": training, "weights": folder / WEIGHTS, "notes": tuple(done.notes)}
 
 
-def _finished(record: Path, weights: Path) -> Training | None:
+def _fit(
+    swapper: Trainable, faces: Faces, budget: Budget, label: str, checkpoint: Path, context: Context
+) -> Training:
+    """Train, from a checkpoint where there is one that can be used."""
+    if os.path.lexists(checkpoint) and not checkpoint.is_file():
+        checkpoint = passing_folder() / checkpoint.name
+    found = checkpoint.exists()
     try:
-        said = json.loads(record.read_text())
-        return Training(**said) if said.pop("sha256") == file_sha256(weights) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        return guard.call(label, swapper.fit, faces, budget, context.stage(f"training {label}"), checkpoint)
+    except CheckpointError as error:
+        if not found:
+            raise
+        context.log(f"{label}: {error.message}: it is trained from the start")
+        checkpoint.unlink()
+        return guard.call(label, swapper.fit, faces, budget, context.stage(f"training {label}"), checkpoint)
+
+
+def _finished(folder: Path) -> Training | None:
+    """A training that was finished in this folder, if what lies there is what was written."""
+    try:
+        fields = json.loads(read_regular(folder / RECORD))
+        digest = fields.pop("digest")
+        done = Training(**fields)
+        return done if digest == _digest(folder, done) else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None  # not there, or damaged from outside: train again
+
+
+def _digest(folder: Path, training: Training) -> str:
+    """Of the key, the record and the weights: files of another training do not pass for this one's."""
+    return fingerprint([folder.name, content_digest(folder / WEIGHTS), asdict(training)])
 
 
 def tell_beside(model: Model, weights: Path) -> None:
@@ -197,9 +205,9 @@ def tell_beside(model: Model, weights: Path) -> None:
 def _told_beside(weights: Path) -> dict[str, Any]:
     """How loaded weights came to be, as far as the file beside them says so."""
     try:
-        said = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+        said = json.loads(read_regular(weights.with_suffix(".json")))
         if said["sha256"] == file_sha256(weights):
             return {"training": TrainingRecord(**said["training"]), "trained_on": str(said["trained_on"])}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # not there, or not ours: what it was trained on and against is then not known, and the result says so
     return {}

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from fsbench.datasets.people import Album, cut_files
-from fsbench.errors import DataError, MissingData
+from fsbench.errors import DataError
 from fsbench.faces.align import align
-from fsbench.images import SUFFIXES, ImageSet, read_image, shrink
+from fsbench.images import ImageSet, list_images, read_image, shrink
 from fsbench.interfaces import Context
 
 
@@ -26,10 +26,7 @@ class Outputs:
     @classmethod
     def find(cls, name: str, folder: Path) -> Outputs:
         """List the images of a folder, hidden ones left out; raises DataError where there is none."""
-        if not folder.is_dir():
-            raise MissingData(f"there is no folder {folder}", "--outputs names a folder of images")
-        paths = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES)
-        files = tuple(path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts))
+        files = tuple(file.name for file in list_images(folder, "--outputs names a folder of images").files)
         if not files:
             raise DataError(f"{folder} holds no image", "--outputs names a folder of images")
         return cls(name, folder, files)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from fsbench import results
 from fsbench.config import Pipeline, Plan
 from fsbench.datasets import balance
-from fsbench.datasets._photos import some
 from fsbench.errors import one_line
 from fsbench.faces import detect
+from fsbench.files import some
 from fsbench.harness import failures
 from fsbench.harness.judging import Witness
 from fsbench.harness.observing import Watcher
@@ -21,7 +21,7 @@ from fsbench.harness.pairs import Pairs
 from fsbench.harness.scoring import CONFIDENCE
 from fsbench.interfaces import Dataset, DatasetInfo, Faces, Metric, Split, WeightsFile
 from fsbench.registry import swappers
-from fsbench.stats.calibration import Calibration
+from fsbench.stats.calibration import Calibration, fault, lost
 from fsbench.store import file_sha256
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ FALSE_ACCEPTS = (1e-2, 1e-3)
 def judge_record(witness: Witness) -> results.JudgeRecord:
     """Describe a judge, its files, and how well it tells the people of this data set apart."""
     info, found = witness.judge.embedder.info, witness.calibration
+    vectors = witness.references.vectors.numpy()
     named = "classes of its classifier" if info.classes else "people of the gallery, by nearest mean vector"
     return results.JudgeRecord(
         name=witness.judge.name,
@@ -135,12 +136,13 @@ def judge_record(witness: Witness) -> results.JudgeRecord:
         version=info.version,
         **_files(info.weights),
         lookalikes=f"the {len(witness.people):,} {named}" if witness.people else "",
-        calibration=None if found is None else calibration_record(found),
+        calibration=None if found is None else calibration_record(found, lost(found.n_images, witness.n_faces)),
+        unfit=fault(vectors, witness.n_faces, found),
     )
 
 
-def calibration_record(found: Calibration) -> results.CalibrationRecord:
-    """Write a calibration down."""
+def calibration_record(found: Calibration, lost: str = "") -> results.CalibrationRecord:
+    """Write a calibration down; `lost` says of how many images there is no vector."""
     return results.CalibrationRecord(
         n_identities=found.n_identities,
         n_images=found.n_images,
@@ -149,15 +151,19 @@ def calibration_record(found: Calibration) -> results.CalibrationRecord:
         genuine_mean=found.genuine.mean,
         impostor_mean=found.impostor.mean,
         d_prime=found.d_prime,
+        d_prime_low=found.d_prime_low,
+        d_prime_high=found.d_prime_high,
         eer=found.eer,
         eer_threshold=found.eer_threshold,
         points=tuple(found.point(far) for far in FALSE_ACCEPTS),
-        warnings=found.warnings,
+        warnings=(*filter(None, [lost]), *found.warnings),
     )
 
 
 def judge_warnings(judge: results.JudgeRecord) -> list[str]:
     """Say what limits what a judge says here."""
+    if judge.unfit:
+        return [f"{judge.name} counts neither in ranks nor in headlines: {judge.unfit}"]
     if judge.calibration is None:
         return [f"{judge.name} is not calibrated: the real images give no pair of one person in two sessions, or none "
                 "of two people"]

@@ -130,7 +130,7 @@ def value(
         "n_clusters": len(np.unique(clusters)),
         "n_failed": int(counted.failed.sum()),
     }
-    if not counted.scored.any() and counted.failed.any():
+    if counted.empty and counted.failed.any():
         return Value(value=None, reason="the model failed on every pair that can be scored", **fields)
     if scored.sum() < info.min_samples:
         few = f"{scored.sum() or 'none'} of {len(scored)} outputs could be scored"

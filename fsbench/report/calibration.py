@@ -36,6 +36,7 @@ def write(
         warnings=warnings,
         figures={name: figures(record) for name, record in told.items()},
         histograms={name: histogram(name, shares[name], record) for name, record in told.items()},
+        unfit={judge.name for judge in judges if judge.unfit},
         errors=errors({name: shares[name] for name in told}),
     )
     write_text(folder / FILE_NAME, html)
@@ -49,13 +50,19 @@ def figures(record: CalibrationRecord) -> dict[str, str]:
         "images with a face": f"{record.n_images:,}",
         "genuine pairs": f"{record.n_genuine:,}",
         "impostor pairs": f"{record.n_impostor:,}",
-        "d'": "not known" if record.d_prime is None else f"{record.d_prime:.2f}",
+        "d'": "not known" if record.d_prime is None else f"{record.d_prime:.2f}{_interval(record)}",
         "EER": "not known" if record.eer is None else f"{record.eer:.2%} at {record.eer_threshold:.3f}",
     }
     for point in record.points:
         known = point.threshold is not None and point.tar is not None
         cells[f"TAR at FAR {point.far:g}"] = f"{point.tar:.2%} at {point.threshold:.3f}" if known else point.reason
     return cells
+
+
+def _interval(record: CalibrationRecord) -> str:
+    if record.d_prime_low is None or record.d_prime_high is None:
+        return ""
+    return f" ({record.d_prime_low:.2f} to {record.d_prime_high:.2f})"
 
 
 def histogram(judge: str, shares: Shares, record: CalibrationRecord) -> Markup:

@@ -122,11 +122,11 @@ def interval(value: Value, digits: int) -> str:
 def duration(seconds: float) -> str:
     """Print a length of time in the unit that suits it.
 
-    >>> duration(0.0042), duration(75), duration(192), duration(7400)
-    ('4.2 ms', '75 s', '3.2 min', '2.1 h')
+    >>> duration(0.0042), duration(0.484), duration(0.9999), duration(75), duration(192), duration(7400)
+    ('4.2 ms', '484 ms', '1000 ms', '75 s', '3.2 min', '2.1 h')
     """
     if seconds < 1:
-        return f"{1000 * seconds:.2g} ms"
+        return f"{1000 * seconds:.{1 if seconds < 0.01 else 0}f} ms"
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
@@ -261,11 +261,11 @@ def counts_of(value: Value, digits: int) -> str:
     """Say how many pairs are in a value, and what it would be without the failures; "" where all were scored."""
     if value.n_scored == value.n_total:
         return ""
-    parts = [f"{value.n_scored} of {value.n_total} scored"]
-    if value.n_failed:
-        parts.append(f"{value.n_failed} failed")
+    parts = [f"{value.n_failed} of {value.n_total} failed"] if value.n_failed else []
     if value.value_of_scored is not None:
-        parts.append(f"{number(value.value_of_scored, digits)} without these")
+        parts.append(f"{number(value.value_of_scored, digits)} without them")
+    if value.n_scored + value.n_failed < value.n_total:
+        parts.append(f"{value.n_scored} of {value.n_total} scored")
     return ", ".join(parts)
 
 

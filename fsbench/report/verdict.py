@@ -120,7 +120,7 @@ def _failed(run: Run, model: ModelRecord, column: Column) -> str:
     said = f"{model.name} {failure_rate(model.failures, run.result.protocol.n_pairs)}"
     record = run.value(model.name, column)
     if record is not None and record.value is not None and answered(record) < ENOUGH_ANSWERED:
-        said += f"; below {100 * ENOUGH_ANSWERED:.0f}\N{NO-BREAK SPACE}% scored, it is called better than nobody"
+        said += f"; with less than {100 * ENOUGH_ANSWERED:.0f}\N{NO-BREAK SPACE}% scored, it is not called better"
     return f"{said}."
 
 

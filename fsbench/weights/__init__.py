@@ -5,6 +5,7 @@ from __future__ import annotations
 from fsbench.weights.catalogue import CATALOGUE, Weights, lookup
 from fsbench.weights.fetching import fetch, import_file
 from fsbench.weights.files import Pin, find, find_first, locate, own, useless
+from fsbench.weights.formats import check_file
 from fsbench.weights.sources import NpmPackage, PackageFile, Source, Url, Wheel
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Url",
     "Weights",
     "Wheel",
+    "check_file",
     "fetch",
     "find",
     "find_first",

@@ -7,7 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from fsbench.cli import data
+from fsbench.datasets.synthetic import dataset
+from fsbench.environment import build_dataset
 from fsbench.errors import MissingData, UnknownName
+from fsbench.interfaces import Context
 
 
 def answer(*arguments: str) -> str:
@@ -54,12 +57,29 @@ def test_check_looks_closer(photographs: Path) -> None:
     said = json.loads(answer("check", f"folder:{photographs}", "--json"))
     assert [row["session"] for row in said["counts"]] == ["a", "b0", "b1"] * 2
     assert all(row["faces_found"] == row["images"] for row in said["counts"])
-    assert said["files"] == {"used": 18, "unreadable": 1, "not an image": 1}
+    assert said["files"] == {"used": 18, "unreadable": 1, "no image, by its name": 1}
     assert said["photo_size"]["largest"] == [250, 250]
     assert sum("session a holds 6 of 9 images" in warning for warning in said["warnings"]) == 2
     text = answer("check", f"folder:{photographs}")
-    assert "1 of 19 images left out, unreadable: Colin_Powell/a/broken.jpg" in text
-    assert "files: 18 used, 1 unreadable, 1 not an image" in text
+    assert "1 of 19 images left out, unreadable, it is empty (0 bytes): Colin_Powell/a/broken.jpg" in text
+    assert "files: 18 used, 1 unreadable, 1 no image, by its name" in text
+
+
+def test_info_draws_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FSBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(dataset, "draw_missing", lambda *_: pytest.fail("something was drawn"))
+    for spec in ("synthetic", "synthetic(people=3, gallery=0)", "synthetic(size=64)"):
+        said = json.loads(answer("info", spec, "--json"))
+        train = [row for row in said["counts"] if row["split"] == "train"]
+        assert [row["images"] for row in train] == [240] * (3 if "people" in spec else 2)
+        assert "fsbench data check" in said["notes"][-1]
+
+
+def test_an_outline_is_what_is_drawn(context: Context) -> None:
+    small = build_dataset("synthetic(sessions=4, images=2, gallery=2, size=32)", context)
+    for split in small.info.splits:
+        outline = small.outline(split)
+        assert outline.equals(small.faces(split).rows[list(outline.columns)])
 
 
 def test_what_is_missing_or_misspelt(tmp_path: Path) -> None:

@@ -123,10 +123,15 @@ def test_what_is_left_out_is_counted_and_named(root: Path, fresh_context: Contex
     (root / "bob" / "notes.txt").write_text("hello")
     (root / "bob" / ".hidden.png").write_bytes(b"")
     data = load(root, fresh_context)
-    no_face, unreadable, others = data.info.warnings
+    no_face, truncated, empty, hidden, others = data.info.warnings
     assert no_face == "1 of 27 images left out, no face found: ann/black.png"
-    assert unreadable == "2 of 27 images left out, unreadable: bob/broken.png, bob/empty.jpg"
-    assert others == "1 files are not images of a known kind: bob/notes.txt"
+    assert truncated == "1 of 27 images left out, unreadable, image file is truncated: bob/broken.png"
+    assert empty == "1 of 27 images left out, unreadable, it is empty (0 bytes): bob/empty.jpg"
+    assert hidden == "1 file not used (hidden: the name begins with a dot): bob/.hidden.png"
+    assert others == "1 file not used (no image, by its name): bob/notes.txt"
+    assert [(unused.where, *unused.files) for unused in data.info.unused] == [
+        ("people", "ann/black.png"), ("people", "bob/broken.png"), ("people", "bob/empty.jpg"),
+        ("people", "bob/.hidden.png"), ("people", "bob/notes.txt")]
     assert data.files["state"].value_counts().to_dict() == {"used": 24, "no face": 1, "unreadable": 2}
     assert len(data.faces("train")) + len(data.faces("test")) == 24
 
@@ -287,7 +292,9 @@ def test_two_of_three_sessions_are_held_out(root: Path, fresh_context: Context) 
 def test_images_outside_the_identities_and_empty_folders_are_told(root: Path, fresh_context: Context) -> None:
     photograph(people(root, ann=9, bob=9) / "loose.png", 77)
     (root / "empty").mkdir()
-    assert any("loose.png, empty/" in warning for warning in load(root, fresh_context).info.warnings)
+    assert load(root, fresh_context).info.warnings == (
+        "1 folder not used (a folder without an image): empty/",
+        "1 file not used (beside the folders of identities): loose.png")
 
 
 def test_a_run_is_no_photographs(root: Path, fresh_context: Context) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import torch
 
-from fsbench.datasets._photos import USED, cut_faces, list_photos
+from fsbench.datasets._photos import USED, cut_faces, list_people
 from fsbench.environment import make_context
 from fsbench.images import read_image, to_float, write_png
 from fsbench.interfaces import Context
@@ -75,7 +75,7 @@ def people(
     judging: Context, shared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
     """Crops, landmarks and identities of three photographs of each person."""
-    groups = itertools.groupby(list_photos(shared / "data/lfw"), lambda photo: photo.identity)
+    groups = itertools.groupby(list_people(shared / "data/lfw").photos, lambda photo: photo.identity)
     photos = []
     for photo in itertools.chain.from_iterable(itertools.islice(group, PHOTOS) for _, group in groups):
         middle = tmp_path_factory.getbasetemp() / "lfw" / f"{photo.path.stem}.png"

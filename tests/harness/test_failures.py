@@ -173,14 +173,17 @@ def test_who_destroys_the_hard_faces_does_not_stand_first(tmp_path: Path, contex
 
 @pytest.mark.usefixtures("_toys")
 @pytest.mark.parametrize(("name", "kind"), [("blank", "no_face"), ("copies", "unchanged")])
-def test_who_fails_everywhere_has_no_value_and_no_place(tmp_path: Path, context: Context, name: str, kind: str) -> None:
+def test_who_fails_everywhere_has_no_place(tmp_path: Path, context: Context, name: str, kind: str) -> None:
     result = run(tmp_path / "out", context, name)
     record = next(model for model in result.models if model.name == name)
     assert record.failures == {kind: result.protocol.n_pairs}
     value = result.find(name, "id_similarity")[0]
-    assert (value.value, value.n_scored, value.n_failed) == (None, 0, result.protocol.n_pairs)
-    assert result.ranking.ranks[0].mean is None
-    assert "every pair" in result.ranking.ranks[0].reason
+    assert (value.n_scored, value.n_failed) == (0, result.protocol.n_pairs)
+    floor = result.find("copy_target", "id_similarity")[0].value if kind == "unchanged" else None  # of no face: nothing
+    assert value.value == pytest.approx(floor)
+    (rank,) = result.ranking.ranks
+    assert rank.mean is None
+    assert "failed on" in rank.reason
 
 
 @pytest.mark.usefixtures("_toys")

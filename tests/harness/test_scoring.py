@@ -105,6 +105,6 @@ def test_one_image_of_each_person_has_an_interval_over_people() -> None:
     assert value.low < value.value < value.high
 
 
-@pytest.mark.parametrize(("dark", "reason"), [(24, "none of 24 outputs could be scored"), (23, "1 of 24 outputs could")])
+@pytest.mark.parametrize(("dark", "reason"), [(24, "none of 24 outputs could"), (23, "1 of 24 outputs could")])
 def test_the_reason_counts_outputs(dark: int, reason: str) -> None:
     assert a_value(np.r_[np.full(dark, 0), np.full(24 - dark, 102)]).reason.startswith(reason)

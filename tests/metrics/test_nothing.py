@@ -83,7 +83,7 @@ def test_people_without_a_face_are_not_there_to_be_found() -> None:
     view = batch.judgement
     assert view is not None
     references = view.references.clone()
-    references[torch.from_numpy((view.reference_rows["identity"] == "toy1").to_numpy())] = torch.nan
+    references[torch.from_numpy((view.reference_rows["identity"] == "toy1").to_numpy(copy=True))] = torch.nan
     with pytest.raises(NotScorable, match="1 people with a face"):
         IdRetrieval().measure(replace(batch, judgement=replace(view, references=references)))
 

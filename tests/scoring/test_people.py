@@ -65,7 +65,10 @@ def test_flat_files_are_a_person_each(tmp_path: Path, fresh_context: Context, ph
     (tmp_path / "empty").mkdir()
     (tmp_path / ".hidden.png").write_bytes(b"")
     assert read_people(tmp_path, SIZE, fresh_context).identities == ["ann", "bob"]
-    assert any("empty/" in warning for warning in open_album(tmp_path, SIZE, fresh_context).warnings)
+    said = open_album(tmp_path, SIZE, fresh_context).warnings
+    assert any("empty/" in warning for warning in said)
+    assert any("each of its 2 images was read as another person" in warning and "/PERSON/*.jpg" in warning
+               for warning in said)
 
 
 def test_what_is_left_out_is_logged(tmp_path: Path, fresh_context: Context, photograph: Photograph) -> None:
@@ -78,9 +81,10 @@ def test_what_is_left_out_is_logged(tmp_path: Path, fresh_context: Context, phot
     faces = read_people(tmp_path, SIZE, replace(fresh_context, log=said.append))
     assert faces.rows["id"].tolist() == ["ann/a"]
     assert [line.partition(": ")[2] for line in said] == [
-        "1 of 3 images left out, no face found: ann/b.png", "1 of 3 images left out, unreadable: ann/c.png",
-        "not used, beside the folders of identities or without an image: loose.png",
-        "1 files are not images of a known kind: ann/notes.txt"]
+        "1 of 3 images left out, no face found: ann/b.png",
+        "1 of 3 images left out, unreadable, it is empty (0 bytes): ann/c.png",
+        "1 file not used (no image, by its name): ann/notes.txt",
+        "1 file not used (beside the folders of identities): loose.png"]
 
 
 def test_a_folder_that_cannot_be_used_says_why(tmp_path: Path, fresh_context: Context, photograph: Photograph) -> None:

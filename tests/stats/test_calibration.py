@@ -209,6 +209,7 @@ def test_few_people_and_few_pairs_are_told() -> None:
     assert [text.partition(":")[0] for text in two.warnings] == [
         "the impostor pairs are worth one pair of people, 30 are wanted",
         "there are 2 genuine pairs only",
+        "it is not shown to tell people apart",
     ]
     assert calibrated(*crowd()).warnings == ()  # 66 pairs of people
 

@@ -21,7 +21,7 @@ from fsbench.datasets.synthetic.work import KIND, TAGS, describe_item, draw_miss
 from fsbench.errors import BadParameter, DataError
 from fsbench.images import ImageSet
 from fsbench.interfaces import SPLITS, Context, DatasetInfo, Faces, Split, Truth
-from fsbench.store import Arrays, fingerprint
+from fsbench.store import Arrays, Store, fingerprint, passing_folder
 
 ROWS = 2
 """Raised whenever rows tell something else of the same images; 2 corrected the gaze, which was said too large."""
@@ -77,6 +77,10 @@ class Synthetic:
             chunks = self._plan.chunks(split)
             self._splits[split] = _assemble(chunks, self._arrays(chunks, f"drawing synthetic people ({split})"))
         return self._splits[split]
+
+    def outline(self, split: Split) -> pd.DataFrame:
+        """Return what rows tell without drawing anything: `id`, `identity`, `session`, `clip` and `frame`."""
+        return _outline(self._plan.chunks(split))
 
     def landmarks68(self, split: Split) -> np.ndarray:
         """Return the 68 landmarks of a split in crop pixels, (N, 68, 2) float32, those turned away included."""
@@ -152,6 +156,8 @@ class Synthetic:
                 progress(drawn, total, {})
 
             progress(drawn, total, {})
+            if not store.can_write(store.root / KIND):
+                store = Store(passing_folder())
             draw_missing(missing, store, self._context.device, done)
             stored = [found or store.load(KIND, key) for key, found in zip(keys, stored, strict=True)]
         whole = [arrays for arrays in stored if arrays is not None]
@@ -160,12 +166,16 @@ class Synthetic:
         return whole
 
 
-def _assemble(chunks: list[Chunk], arrays: list[Arrays]) -> Faces:
+def _outline(chunks: list[Chunk]) -> pd.DataFrame:
     items = [item for chunk in chunks for item in chunk.items]
-    rows = pd.DataFrame({"id": [item.id for item in items], "identity": [item.identity for item in items],
+    return pd.DataFrame({"id": [item.id for item in items], "identity": [item.identity for item in items],
                          "session": [f"s{item.session:02d}" for item in items],
                          "clip": ["" if item.clip < 0 else f"c{item.clip:02d}" for item in items],
                          "frame": [item.frame for item in items]})
+
+
+def _assemble(chunks: list[Chunk], arrays: list[Arrays]) -> Faces:
+    rows = _outline(chunks)
     joined = {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
     tags = pd.DataFrame(joined["tags"].astype(np.float64), columns=list(TAGS))
     tags[["gaze_x", "gaze_y"]] = true_gaze(tags[["gaze_x", "gaze_y"]].to_numpy())

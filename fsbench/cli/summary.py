@@ -1,0 +1,224 @@
+"""What a run or a score ends with: who did what by the headline metrics, on one screen of 80 columns.
+
+Everything else is one option away (`--verbose`), and in `fsbench show` and the report.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from fsbench.cli import terminal
+from fsbench.cli.show import print_ranking, print_values
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from fsbench.results import MetricRecord, ModelRecord, RunResult, Value
+
+HEADLINES = ("id_similarity", "id_retrieval", "id_nearer_source", "kid", "pose_error", "gt_psnr", "gt_lpips")
+"""Metrics that are shown as far as there is room, in this order, after that of the ranking; then any other."""
+
+KINDS = {"ceiling": 1, "baseline": 2}  # below the contestants
+ARROWS = {"higher": "↑", "lower": "↓"}
+FAILURES = {"missing": "no output", "unreadable": "unreadable", "no_face": "no face", "unchanged": "unchanged"}
+NAME_WIDTH, HEADING_WIDTH = 24, 12
+MOST_WARNINGS, MOST_UNSCORED = 3, 2
+REMEDY = re.compile(r"(?:fsbench weights (?:fetch|import)|pip install) [^);,]+")
+WANTING = ("weights", "install", "fetch")
+"""What reasons say where a metric waits for files or packages."""
+
+Key = tuple[str, str | None]
+"""Metric, and judge where it asks one."""
+
+
+def print_summary(result: RunResult, verbose: bool = False) -> None:
+    """Print models by headline metrics, what waits for weights, the ranks and what limits all this."""
+    target = terminal.console()
+    if verbose:
+        print_values(target, result, result.values)
+    models = _in_order(result)
+    short = _shortened([model.name for model in models])
+    values = {(value.model, value.metric, value.judge): value for value in result.values}
+    target.print(_table(result, models, short, _columns(result, values, target.width), values))
+    target.print()
+    for sentence in _unscored(result):
+        target.print(terminal.cell(sentence))
+    print_ranking(target, result.ranking, lambda name: short.get(name, name))
+    told = list(result.warnings) if verbose else _grouped(result)
+    for model in models:
+        if model.error and not any(model.error in warning for warning in told):
+            told.insert(0, f"{model.name} failed: {model.error}")
+    for warning in told:
+        terminal.warn(target, warning)
+
+
+def _in_order(result: RunResult) -> list[ModelRecord]:
+    """Contestants by rank, then the ceiling, then baselines."""
+    ranks = [rank.model for rank in result.ranking.ranks]
+    place = {name: i for i, name in enumerate(ranks)}
+    return sorted(result.models, key=lambda model: (KINDS.get(model.kind, 0), place.get(model.name, len(place))))
+
+
+def _columns(result: RunResult, values: Mapping[tuple[str, str, str | None], Value], width: int) -> list[Key]:
+    """Metrics and judges to show: those that have a value, the most telling first, as many as there is room for."""
+    record = result.ranking
+    judges = [*record.judges, *(judge.name for judge in result.judges if judge.name not in record.judges)]
+    scored = dict.fromkeys((value.metric, value.judge) for value in result.values if value.value is not None)
+    wanted: list[Key] = [(record.metric, judge) for judge in record.judges]
+    wanted += [(name, judge) for name in HEADLINES for judge in (None, *judges[:1])]
+    keys = [key for key in dict.fromkeys([*wanted, *scored]) if key in scored]
+    digits = {metric.name: metric for metric in result.metrics}
+    failing = any(model.failures or model.error for model in result.models)
+    room, shown = width - NAME_WIDTH - 12 * failing, list[Key]()
+    for key in keys:
+        lines = [*_heading(digits[key[0]], key[1])]
+        for (_, *rest), value in values.items():
+            if tuple(rest) == key:
+                lines += _value(value, digits[key[0]].digits)
+        room -= max(map(len, lines)) + 2
+        if room < 0:
+            break
+        shown.append(key)
+    return shown
+
+
+def _table(
+    result: RunResult,
+    models: Sequence[ModelRecord],
+    short: Mapping[str, str],
+    columns: Sequence[Key],
+    values: Mapping[tuple[str, str, str | None], Value],
+) -> Table:
+    from rich.table import Table
+
+    facts = {metric.name: metric for metric in result.metrics}
+    failing = any(model.failures or model.error for model in models)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", max_width=NAME_WIDTH, overflow="fold")
+    if failing:
+        table.add_column("failed", justify="right", max_width=12)
+    for name, judge in columns:
+        table.add_column(terminal.cell(*_heading(facts[name], judge)), justify="right", no_wrap=True)
+    for model in models:
+        low = model.kind in KINDS
+        cells = [_value(values.get((model.name, *key)), facts[key[0]].digits)[: 1 if low else 2] for key in columns]
+        failed = [terminal.cell(*_failed(model, result.protocol.n_pairs))] if failing else []
+        style = "dim" if low else ""
+        row = [terminal.cell(short[model.name]), *failed, *(terminal.cell(*lines) for lines in cells)]
+        table.add_row(*row, style=style)
+    return table
+
+
+def _heading(metric: MetricRecord, judge: str | None) -> list[str]:
+    """Name, judge, direction and unit, in narrow lines."""
+    lines = [""]
+    for part in metric.name.split("_"):
+        joined = f"{lines[-1]}_{part}".lstrip("_")
+        if lines[-1] and len(joined) > HEADING_WIDTH:
+            lines[-1] += "_"
+            lines.append(part)
+        else:
+            lines[-1] = joined
+    unit = "deg" if metric.unit == "degrees" else metric.unit
+    asked = [_middle(judge, HEADING_WIDTH + 2)] if judge else []
+    return [*lines, *asked, f"{ARROWS[metric.direction]} {unit}".rstrip()]
+
+
+def _value(value: Value | None, digits: int) -> list[str]:
+    """A value, and below it its interval."""
+    if value is None:
+        return [""]
+    if value.value is None:
+        return ["not scored"]
+    lines = [f"{value.value:.{digits}f}"]
+    if value.low is not None and value.high is not None:
+        lines.append(f"{value.low:.{digits}f}..{value.high:.{digits}f}")
+    return lines
+
+
+def _failed(model: ModelRecord, n_pairs: int) -> list[str]:
+    """How often a model failed, and mostly how."""
+    if model.error:
+        return ["all", "see below"]
+    if not model.failures:
+        return [""]
+    kinds = sorted(model.failures, key=lambda kind: -model.failures[kind])
+    return [f"{sum(model.failures.values())}/{n_pairs}", FAILURES[kinds[0]] + (" +" if len(kinds) > 1 else "")]
+
+
+def _unscored(result: RunResult) -> list[str]:
+    """What nobody has a value of: what waits for weights or packages in one sentence, the rest by reason."""
+    reasons: dict[str, set[str]] = {}
+    scored = {value.metric for value in result.values if value.value is not None}
+    for value in result.values:
+        if value.value is None and value.metric not in scored:
+            reasons.setdefault(value.metric, set()).add(value.reason)
+    waiting, remedies, others = [], list[str](), dict[str, list[str]]()
+    for metric, why in reasons.items():
+        if all(any(word in reason for word in WANTING) for reason in why):
+            waiting.append(metric)
+            remedies += [found.strip() for reason in why for found in REMEDY.findall(reason)]
+        else:
+            others.setdefault("; ".join(sorted(why)), []).append(metric)
+    lines = []
+    if waiting:
+        how = f": {'; '.join(dict.fromkeys(remedies))}" if remedies else ": fsbench show says what for"
+        lines.append(f"{_some(waiting, 6)} wait{'s' if len(waiting) == 1 else ''} for weights or packages{how}")
+    lines += [f"not scored: {_some(names, 4)}: {_cut(why)}" for why, names in list(others.items())[:MOST_UNSCORED]]
+    if rest := [name for names in list(others.values())[MOST_UNSCORED:] for name in names]:
+        lines.append(f"not scored for other reasons: {_some(rest, 4)}")
+    return lines
+
+
+def _grouped(result: RunResult) -> list[str]:
+    """Warnings, those that differ by the model or by numbers alone as one; what the table tells is left out."""
+    names = sorted((model.name for model in result.models), key=len, reverse=True)
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for warning in dict.fromkeys(result.warnings):
+        name = next((name for name in names if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", warning)), "")
+        if name and warning.startswith(f"{name} failed on "):
+            continue
+        pattern = re.sub(r"\d+(?:\.\d+)?", "#", warning.replace(name, "\0")) if name else warning
+        groups.setdefault(pattern, []).append((name, warning))
+    lines = []
+    for members in sorted(groups.values(), key=lambda members: not members[0][0]):  # of models first
+        first, others = _cut(members[0][1]), list(dict.fromkeys(name for name, _ in members[1:]))
+        lines.append(f"{first} (the same of {_some(others, 2)})" if others else first)
+    kept = sorted(lines, key=lambda text: " failed" not in text)[:MOST_WARNINGS]
+    more = len(lines) - len(kept)
+    return [*kept, *([f"{more} more warnings: in the report, by --verbose and by fsbench show"] if more else [])]
+
+
+def _shortened(names: Sequence[str]) -> dict[str, str]:
+    """Names cut in their middle, where what is left still tells them apart."""
+    short = {name: _middle(terminal.clean(name), NAME_WIDTH) for name in names}
+    taken = list(short.values())
+    return {name: text if taken.count(text) == 1 else name for name, text in short.items()}
+
+
+def _middle(text: str, width: int) -> str:
+    """Cut the middle of a text out.
+
+    >>> _middle("cyclegan(mask=true)@runs/last.safetensors", 24)
+    'cyclegan(m...safetensors'
+    """
+    if len(text) <= width:
+        return text
+    head = (width - 3) // 2
+    return f"{text[:head]}...{text[head + 3 - width :]}"
+
+
+def _cut(text: str, length: int = 150) -> str:
+    return text if len(text) <= length else f"{text[:length].rpartition(' ')[0]} ..."
+
+
+def _some(names: Iterable[str], most: int) -> str:
+    """Name a few.
+
+    >>> _some(["a", "b", "c", "d"], 2)
+    'a, b and 2 more'
+    """
+    names = list(names)
+    return ", ".join(names) if len(names) <= most else f"{', '.join(names[:most])} and {len(names) - most} more"

@@ -1,0 +1,188 @@
+"""Names of plug-ins, and the parameters that they take, without importing one: a typo is told at once.
+
+Importing the plug-ins brings torch, which takes seconds. What stands as `@metrics.register("name")` in a source file
+can be read as text. A package that registers in any other way (names that are computed, a loop, no source) is imported
+before anything is called unknown.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from fsbench import registry
+from fsbench.config import Plan, parse_budget
+from fsbench.errors import BadParameter, UnknownName
+from fsbench.registry import BUILT_IN, ENTRY_POINTS, Registry, Spec, parse_spec
+
+SHELVES = {
+    name: shelf for name in ("swappers", "refiners", "metrics", "datasets", "embedders", "observers")
+    if isinstance(shelf := getattr(registry, name), Registry)
+}  # fmt: skip
+MOST_FILES, MOST_BYTES = 500, 1_000_000
+"""Of a package, and of a file, that is read rather than imported."""
+
+Parameters = frozenset[str] | None
+"""That a plug-in takes; None where the source does not say."""
+
+
+@dataclass
+class Scan:
+    """What source files register."""
+
+    found: dict[str, dict[str, Parameters]] = field(default_factory=lambda: {shelf: {} for shelf in SHELVES})
+    complete: bool = True  # nothing registers in a way that cannot be read
+
+
+def check(plan: Plan) -> None:
+    """Raise UnknownName or BadParameter for a name in a plan that no plug-in has, UsageError for its budget."""
+    if plan.budget != "auto":
+        parse_budget(plan.budget)
+    pipelines = plan.pipelines()
+    scan = scan_all()
+    check_names("swappers", [pipeline.swapper for pipeline in pipelines], scan)
+    check_names("refiners", [part for pipeline in pipelines for part in pipeline.refiners], scan)
+    check_measures(plan.metrics, plan.judges, plan.observers, scan)
+    check_names("datasets", [plan.dataset], scan)
+
+
+def check_measures(
+    metrics: Iterable[str], judges: Iterable[str], observers: Iterable[str], scan: Scan | None = None
+) -> None:
+    """Check metrics, judges and observers alone: all that is named where the outputs are there already."""
+    scan = scan or scan_all()
+    for shelf, specs in (("metrics", metrics), ("embedders", judges), ("observers", observers)):
+        check_names(shelf, specs, scan)
+
+
+def check_names(shelf: str, specs: Iterable[str | Spec], scan: Scan | None = None) -> None:
+    """Raise UnknownName or BadParameter for the first specification that no plug-in of a shelf answers to."""
+    scan = scan or scan_all()
+    names = scan.found[shelf]
+    for spec in specs:
+        spec = parse_spec(spec) if isinstance(spec, str) else spec
+        kind, listing = SHELVES[shelf].kind, SHELVES[shelf].listing
+        if spec.name not in names and spec.name not in SHELVES[shelf]:
+            if scan.complete:
+                raise UnknownName(kind, spec.name, names, f"see: {listing}")
+            SHELVES[shelf].get(spec.name)
+        known = names.get(spec.name)
+        for key in spec.params if known is not None else ():
+            if key and known is not None and key not in known:
+                wrong = UnknownName(f"parameter of {spec.name}", key, known)
+                raise BadParameter(wrong.message, wrong.hint)
+
+
+def scan_all() -> Scan:
+    """Read what fsbench and all packages with entry points register."""
+    scan = Scan()
+    for module in BUILT_IN:
+        place = Path(__file__).parent.joinpath(*module.split(".")[1:])
+        for path in sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]:
+            _read(path, scan)
+    for package in dict.fromkeys(point.module.partition(".")[0] for point in entry_points(group=ENTRY_POINTS)):
+        before = sum(map(len, scan.found.values()))
+        files = list(_files(package))
+        if not files or len(files) > MOST_FILES:
+            scan.complete = False
+            continue
+        for path in files:
+            _read(path, scan)
+        scan.complete &= sum(map(len, scan.found.values())) > before  # else it registers by other means
+    return scan
+
+
+def _files(package: str) -> Iterator[Path]:
+    """Source files of a top-level package or module; none where there are none to read. Nothing is imported."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        return
+    if spec is None:
+        return
+    if spec.submodule_search_locations:
+        for place in spec.submodule_search_locations:
+            yield from sorted(Path(place).rglob("*.py"))
+    elif spec.origin and spec.origin.endswith(".py"):
+        yield Path(spec.origin)
+
+
+def _read(path: Path, scan: Scan) -> None:
+    """Add what one file registers."""
+    try:
+        with path.open("rb") as file:
+            source = file.read(MOST_BYTES + 1)
+        if b"register" not in source:
+            return
+        tree = ast.parse(source) if len(source) <= MOST_BYTES else None
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        tree = None
+    if tree is None:
+        scan.complete = False
+        return
+    known = _registries(tree)
+    plain: set[ast.AST] = set()  # calls that decorate what stands at the top of the file
+    for node in tree.body:
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef):
+            continue
+        for decorator in node.decorator_list:
+            shelf, name = _registered(decorator, known)
+            if shelf and name:
+                plain.add(decorator)
+                scan.found[shelf].setdefault(name, _parameters(node))
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and call not in plain:
+            shelf, name = _registered(call, known)
+            if shelf and name:
+                scan.found[shelf].setdefault(name, None)
+            elif shelf or _may_register(call, known):
+                scan.complete = False
+
+
+def _registries(tree: ast.Module) -> dict[str, str]:
+    """What a file calls the registries: expression -> shelf."""
+    known = {f"fsbench.registry.{shelf}": shelf for shelf in SHELVES}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "fsbench.registry":
+            known |= {alias.asname or alias.name: alias.name for alias in node.names if alias.name in SHELVES}
+        elif isinstance(node, ast.ImportFrom | ast.Import):
+            whole = "fsbench" if isinstance(node, ast.ImportFrom) and node.module == "fsbench" else ""
+            for alias in node.names:
+                if f"{whole}.{alias.name}".lstrip(".") == "fsbench.registry" and (alias.asname or whole):
+                    known |= {f"{alias.asname or alias.name}.{shelf}": shelf for shelf in SHELVES}
+    return known
+
+
+def _registered(call: ast.AST, known: dict[str, str]) -> tuple[str, str]:
+    """Shelf and name of `registry.register("name")`; "" for what it is not, or does not say."""
+    if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "register"):
+        return "", ""
+    shelf = known.get(ast.unparse(call.func.value), "")
+    first = call.args[0] if len(call.args) == 1 and not call.keywords else None
+    return shelf, first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
+
+
+def _may_register(call: ast.Call, known: dict[str, str]) -> bool:
+    """Whether a call may register a plug-in in a way that is not read here; `atexit.register` does not."""
+    if isinstance(call.func, ast.Attribute) and call.func.attr == "register":
+        return ast.unparse(call.func.value) not in ("atexit", "codecs", "abc.ABC", "signal")
+    return any(isinstance(part, ast.Name | ast.Attribute) and ast.unparse(part) in known for part in call.args)
+
+
+def _parameters(node: ast.ClassDef | ast.FunctionDef) -> Parameters:
+    """Keyword-only parameters, as `Entry.parameters` has them; None where a base or another decorator decides."""
+    if len(node.decorator_list) > 1:
+        return None
+    function: ast.stmt | None = node
+    if isinstance(node, ast.ClassDef):
+        function = next((one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"), None)
+        if function is None and (node.bases or node.keywords):
+            return None
+    if function is None:
+        return frozenset()
+    assert isinstance(function, ast.FunctionDef)
+    return frozenset(one.arg for one in function.args.kwonlyargs) - {"context"}

@@ -1,0 +1,115 @@
+"""A run ends with one table on one screen, and a directory that cannot be one is told before any work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fsbench import results
+from fsbench.cli import job, summary
+from fsbench.errors import OutputError
+from fsbench.results import RunResult
+
+OLD = Path(__file__).parents[1] / "old_results/schema_4.json"
+LONG = "swapper_{}(size=512,steps=40000,norm=group)@runs/2026-03-04/checkpoints/last_{}.safetensors"
+
+
+def crowd(same_ends: bool = False) -> RunResult:
+    """Six contestants with long names beside the baselines; all fail now and then, and one altogether."""
+    result = results.load(OLD)
+    first, names = result.models[0], [LONG.format("x" if same_ends else i, "x" if same_ends else i) for i in range(6)]
+    if same_ends:
+        names = [name.replace("norm=group", f"norm=group{i}") for i, name in enumerate(names)]
+    extra = {"kind": "trained", "failures": {"no_face": 3, "missing": 1}}
+    models = [first.model_copy(update={"name": name, **extra}) for name in names]
+    models[-1] = models[-1].model_copy(update={"error": "ZeroDivisionError: division by zero", "failures": {}})
+    values = [value.model_copy(update={"model": name}) for name in names[:-1] for value in result.find(first.name)]
+    waiting = [
+        value.model_copy(update={"metric": "fid", "value": None, "low": None, "high": None,
+                                 "reason": "inception is not here (fsbench weights fetch inception)"})
+        for value in result.values if value.metric == result.metrics[0].name
+    ]  # fmt: skip
+    metric = result.metrics[0].model_copy(update={"name": "fid"})
+    return result.model_copy(update={
+        "models": (*result.models, *models), "values": (*result.values, *values, *waiting),
+        "metrics": (*result.metrics, metric),
+        "warnings": (*result.warnings, *(f"{name} was trained for {i + 3} steps only" for i, name in enumerate(names)),
+                     *(f"odd thing {letter}" for letter in "abcdefgh")),
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("same_ends", [False, True])
+def test_the_end_of_a_run_fits_one_screen(
+    same_ends: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    summary.print_summary(crowd(same_ends))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 40 + 12 * same_ends, "\n".join(lines)  # names that differ in their middle alone are not cut
+    assert max(map(len, lines)) <= 80
+    said = " ".join(" ".join(lines).split())
+    assert "similarity" in said
+    assert "4/" in said
+    assert "ZeroDivisionError: division by zero" in said
+    assert "fid waits for weights or packages: fsbench weights fetch inception" in said
+    assert said.count("steps only") == 1
+    assert "more warnings" in said
+
+
+def test_all_of_it_is_one_option_away(capsys: pytest.CaptureFixture[str]) -> None:
+    summary.print_summary(crowd(), verbose=True)
+    said = " ".join(capsys.readouterr().out.split())
+    for metric in crowd().metrics:
+        assert metric.name in said
+    assert said.count("steps only") == 6
+    assert "odd thing h" in said
+
+
+@pytest.mark.parametrize(("out", "sentence"), [
+    ("x" * 300, "too long"), ("a/" + "x" * 300, "too long"), ("a/" * 2040, "too long"), ("~nouser/x", "no user nouser"),
+    ("a\0b", "null"), ("file", "is a file"), ("file/below", "file is a file"), ("pipe", "is a pipe"),
+    ("[bold]dead", "cannot be a directory"), ("loop", "cannot be a directory"),
+])  # fmt: skip
+def test_a_directory_that_can_be_none(
+    out: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    os.mkfifo("pipe")
+    Path("[bold]dead").symlink_to("nowhere")
+    Path("loop").symlink_to("loop")
+    with pytest.raises(OutputError, match=r"--out ") as raised:
+        job.usable_folder(Path(out))
+    assert sentence in raised.value.message
+    assert raised.value.hint
+    assert len(raised.value.message) < 250
+
+
+def test_directories_that_are_right(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    for out in (tmp_path, tmp_path / "new/er/人", tmp_path / "link", tmp_path / "[bold]"):
+        assert job.usable_folder(out) == out
+
+
+def test_a_directory_without_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(OutputError, match="nothing may be written"):
+        job.usable_folder(tmp_path / "new")
+
+
+def test_a_run_in_which_a_model_failed_ends_with_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import typer
+
+    monkeypatch.setattr("fsbench.report.write", lambda out: out / "report.html")
+    for result, code in ((crowd(), 1), (results.load(OLD), 0)):
+        try:
+            job.execute(lambda *_, result=result: result, tmp_path, device="cpu")
+            left = 0
+        except typer.Exit as leaving:
+            left = leaving.exit_code
+        assert left == code
+        assert capsys.readouterr().out.splitlines()[-1] == f"report: {tmp_path / 'report.html'}"
