@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -245,6 +245,69 @@ def check_metric(metric: Metric) -> None:
     if isinstance(metric, Resampled):
         again = metric.statistic(scored)(np.arange(len(scored)))
         assert math.isclose(value, again, rel_tol=1e-9, abs_tol=1e-12), "statistic() of all rows is not summarise()"
+    for lack in LACKING:
+        check_nothing(metric, lack)
+
+
+def _without_people(*identities: str) -> Callable[[Batch], Batch]:
+    """Judges see a face on no real image of these people; the target images themselves are others."""
+
+    def change(batch: Batch) -> Batch:
+        view = batch.judgement
+        assert view is not None
+        gone = torch.from_numpy(view.reference_rows["identity"].isin(identities).to_numpy(copy=True))[:, None]
+        look = view.lookalikes and replace(
+            view.lookalikes, references=view.lookalikes.references.masked_fill(gone, -1)
+        )
+        references = view.references.masked_fill(gone, torch.nan)
+        return replace(batch, judgement=replace(view, references=references, lookalikes=look))
+
+    return change
+
+
+def _without_faces(batch: Batch) -> Batch:
+    """No network sees a face, on any image."""
+    view, seen = _without_people("toy0", "toy1")(batch).judgement, batch.observation
+    assert view is not None
+    assert view.lookalikes is not None
+    assert seen is not None
+    blind = {name: torch.full_like(array, torch.nan) for name, array in seen.output.items()}
+    judgement = replace(
+        view,
+        output=torch.full_like(view.output, torch.nan),
+        target=torch.full_like(view.target, torch.nan),
+        lookalikes=replace(view.lookalikes, output=torch.full_like(view.lookalikes.output, -1)),
+    )
+    return replace(batch, judgement=judgement, observation=replace(seen, output=blind, target=blind))
+
+
+LACKING: dict[str, Callable[[Batch], Batch]] = {
+    "images of the source": _without_people("toy0"),
+    "images of the target": _without_people("toy1"),
+    "images of anybody": _without_people("toy0", "toy1"),
+    "any face": _without_faces,
+    "a face in any mask": lambda batch: replace(batch, mask=torch.zeros_like(batch.mask)),
+}
+"""What a toy batch can be made to lack, so that comparing has no meaning whatever a model does."""
+
+
+def check_nothing(metric: Metric, lack: str) -> None:
+    """No number is made of nothing: where an output with a face cannot be scored, one that lost it is not either.
+
+    `lack` is a key of LACKING. Whether a metric looks at what is lacking shows itself: outputs with a face have no row.
+    """
+    batch = toy_batch(8)  # the last output has no face
+    try:
+        _rows(metric, [batch])
+    except NotScorable:
+        batch = _crowded(batch)
+    try:
+        rows = _rows(metric, [LACKING[lack](batch)])
+    except NotScorable:
+        return
+    nothing = np.isnan(rows).any(1)
+    assert not np.isinf(rows).any(), f"without {lack} there are infinite rows"
+    assert nothing.all() or not nothing[:-1].all(), f"without {lack} a comparison means nothing, and gives a number"
 
 
 def check_validity(

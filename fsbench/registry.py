@@ -185,12 +185,7 @@ class Entry(Generic[T]):
         return made
 
     def _make(self, values: Mapping[str, Any]) -> T:
-        def make() -> T:
-            made = self.factory(**values)
-            getattr(made, "info", None)  # where it is computed, what goes wrong is told now and as the plug-in's
-            return made
-
-        return guard.run(f"{self.name} of {self.origin}", make)
+        return guard.run(f"{self.name} of {self.origin}", self.factory, **values)
 
     def named(self, params: Mapping[str, str]) -> dict[str, str]:
         """Give the value that was typed without a name the name of the first parameter."""

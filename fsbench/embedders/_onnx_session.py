@@ -113,7 +113,7 @@ def _open(path: Path, device: torch.device) -> onnxruntime.InferenceSession:
                            "take it from its source again; it may be damaged")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = 1  # features do not depend on the number of cores
     # A pool that waits by spinning takes the cores from torch's, which works in turns with it.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wanted = [_GPU] if device.type == "cuda" else []

@@ -11,7 +11,7 @@ import torch
 from fsbench import guard
 from fsbench.errors import FsbenchError, NotScorable, PluginError, UsageError
 from fsbench.harness.codehash import plugin_key
-from fsbench.harness.judging import BLOCK
+from fsbench.harness.judging import BLOCK, portions
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Metric, Observer
 from fsbench.registry import observers, parse_spec
@@ -77,10 +77,11 @@ def observe(watcher: Watcher, crops: ImageSet, landmarks: np.ndarray, title: str
         def compute(rows: np.ndarray = rows) -> Arrays:
             points = torch.from_numpy(landmarks[rows]).to(context.device)
             who = f"observer {watcher.name}"
-            with torch.inference_mode():
-                told = guard.call(who, watcher.observer.observe, crops[rows].to(context.device), points)
+            with torch.inference_mode(), guard.one_thread(context.device.type == "cpu"):
+                told = [_checked(who, guard.call(who, watcher.observer.observe, *part), len(part[0]))
+                        for part in portions(crops[rows].to(context.device), points)]
             progress(int(rows[-1]) + 1, len(crops), {})
-            return _checked(who, told, len(rows))
+            return _join(who, told)
 
         recipe = {
             "images": crops.select(rows).content_hash(),
@@ -89,9 +90,14 @@ def observe(watcher: Watcher, crops: ImageSet, landmarks: np.ndarray, title: str
             "device": context.device.type,
         }
         parts.append(context.store.arrays("observations", recipe, compute))
+    return _join(f"observer {watcher.name}", parts)
+
+
+def _join(who: str, parts: Sequence[Arrays]) -> Arrays:
+    """Put arrays together, in their order; raises PluginError where names or shapes are not the same throughout."""
     shapes = [{name: array.shape[1:] for name, array in part.items()} for part in parts]
     if any(shape != shapes[0] for shape in shapes):
-        raise PluginError(f"observer {watcher.name} gives other arrays for other images", "it owes the same for all")
+        raise PluginError(f"{who} gives other arrays for other images", "it owes the same for all")
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
 
 

@@ -61,23 +61,25 @@ def compare(
 ) -> Tensor:
     """Apply `score`, (n, R) cosines to the held-out images of one person -> (n,), to every output, (N,).
 
-    `lost` where the output has no face; NaN where that person has no held-out image with a face in another session.
+    `lost` where the output has no face although the target has one; NaN where neither has, and where that person has no
+    held-out image with a face in another session: there no model could be compared. Cosines are float64, so that those
+    that a metric rounds do not fall on another side with the size of the batch.
     """
     view = judgement(batch)
     rows = view.output.new_full((len(view.output),), torch.nan)
-    found = ~view.output.isnan().any(1).cpu()
+    found, losable = (~vectors.isnan().any(1).cpu() for vectors in (view.output, view.target))
     for outputs, images in held_out(batch, identities):
         seen = outputs[found[outputs]]
-        rows[outputs] = lost
-        rows[seen] = score(view.output[seen] @ view.references[images].T).to(rows)
+        rows[outputs[losable[outputs]]] = lost
+        rows[seen] = score(view.output[seen].double() @ view.references[images].double().T).to(rows)
     return rows
 
 
-def to_source(batch: Batch) -> Tensor:
-    """Mean cosine to the source's held-out images, (N,)."""
-    return compare(batch, sources(batch), lambda cosine: cosine.mean(1))
+def to_source(batch: Batch, lost: float = math.nan) -> Tensor:
+    """Mean cosine to the source's held-out images, (N,); `lost` and NaN as of `compare`."""
+    return compare(batch, sources(batch), lambda cosine: cosine.mean(1), lost)
 
 
-def to_target(batch: Batch) -> Tensor:
-    """Mean cosine to the target person's held-out images of other sessions, (N,)."""
-    return compare(batch, targets(batch), lambda cosine: cosine.mean(1))
+def to_target(batch: Batch, lost: float = math.nan) -> Tensor:
+    """Mean cosine to the target person's held-out images of other sessions, (N,); `lost` and NaN as of `compare`."""
+    return compare(batch, targets(batch), lambda cosine: cosine.mean(1), lost)

@@ -79,8 +79,12 @@ def content(rows: np.ndarray) -> np.ndarray:
 
 
 def frechet(rows: np.ndarray) -> Statistic:
-    """Frechet distance of outputs and targets, for resamples of the rows (M, 2 D)."""
+    """Frechet distance of outputs and targets, for resamples of the rows (M, 2 D).
+
+    Raises NotScorable where all rows share a target.
+    """
     output, target, image = halves(rows)
+    _enough(image, 1)
     first = np.unique(image, return_index=True)[1]
     distance = FrechetOfFeatures(output, target[first])
 
@@ -97,8 +101,7 @@ def discrepancy(rows: np.ndarray, kernel: Kernel) -> Statistic:
     Pairs of rows that share a target are left out of all sums. Raises NotScorable where all rows do.
     """
     output, target, image = halves(rows)
-    if image.max() == 0:
-        raise NotScorable("all targets are the same image: a distribution needs two")
+    _enough(image, 1)
     estimate = PairedMmd(output, target, kernel, image)
 
     def value(index: np.ndarray) -> float:
@@ -131,5 +134,7 @@ def in_output_balls(rows: np.ndarray, k: int) -> np.ndarray:
 
 def _enough(image: np.ndarray, k: int) -> None:
     different = image.max() + 1
+    if different == 1:
+        raise NotScorable("all targets are the same image: a distribution needs two")
     if different <= k:
         raise NotScorable(f"there are {different} different targets: {k} neighbours need more than {k}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
@@ -24,7 +25,7 @@ class Background:
         needs=(),
         group="attributes",
         measures=("detail", "geometry"),
-        no_face="scored like any other; an output whose mask leaves nothing outside is not scored",
+        no_face="scored like any other; not scored where the mask is empty or leaves nothing outside",
         reference="closed form",
         digits=2,
     )
@@ -32,7 +33,8 @@ class Background:
     def measure(self, batch: Batch) -> Tensor:
         outside = ~grown(batch.mask > 0.5)  # (N, 1, S, S)
         change = (batch.output - batch.target).abs().mean(1, keepdim=True)
-        return 255 * (change * outside).double().sum((1, 2, 3)) / outside.sum((1, 2, 3))  # (N,) NaN for 0 / 0
+        rows = 255 * (change * outside).double().sum((1, 2, 3)) / outside.sum((1, 2, 3))  # (N,) NaN for 0 / 0
+        return rows.where((batch.mask > 0.5).any(3).any(2).any(1), torch.nan)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

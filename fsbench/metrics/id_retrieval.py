@@ -19,25 +19,30 @@ class _Retrieval:
 
     def measure(self, batch: Batch) -> Tensor:
         view = judgement(batch)
-        rows, found = view.reference_rows, ~view.references.isnan().any(1)
+        found = ~view.references.isnan().any(1)
+        rows, references = view.reference_rows[found.cpu().numpy()], view.references[found]
         owner, session = rows["identity"].to_numpy(), rows["session"].to_numpy()
         people, index = np.unique(owner, return_inverse=True)
         if len(people) <= self.k:
-            raise NotScorable(f"the gallery has {len(people)} people: too few for a top-{self.k}")
-        if not (found.cpu().numpy() & (owner == batch.source.identity)).any():
-            raise NotScorable(f"the gallery has no held-out image of {batch.source.identity} with a face")
+            raise NotScorable(f"the gallery has {len(people)} people with a face: too few for a top-{self.k}")
+        if batch.source.identity not in people:
+            return view.output.new_full((len(view.output),), torch.nan)
         source = int(np.flatnonzero(people == batch.source.identity)[0])
-        cosine = view.output @ torch.where(found[:, None], view.references, 0).T  # (N, R)
+        cosine = view.output.nan_to_num() @ references.T  # (N, R)
         hidden = (owner[None, :] == batch.rows["identity"].to_numpy()[:, None]) & (
             session[None, :] == batch.rows["session"].to_numpy()[:, None]
         )
-        cosine = cosine.masked_fill(torch.from_numpy(hidden).to(cosine.device) | ~found, -torch.inf)
+        cosine = cosine.masked_fill(torch.from_numpy(hidden).to(cosine.device), -torch.inf)
         nearest = torch.full((len(cosine), len(people)), -torch.inf, dtype=cosine.dtype, device=cosine.device)
         nearest = nearest.scatter_reduce(
             1, torch.from_numpy(index).to(cosine.device).expand(len(cosine), -1), cosine, "amax"
         )  # (N, P)
         rank = (nearest > nearest[:, source : source + 1]).sum(1)
-        return ((rank < self.k) & ~view.output.isnan().any(1)).to(torch.float32)  # (N,)
+        seen, losable = (~vectors.isnan().any(1) for vectors in (view.output, view.target))
+        # Whoever has images of the hidden session only is not there to be found, and among k people nobody can miss.
+        there = nearest > -torch.inf
+        meant = (there.sum(1) > self.k) & there[:, source] & (seen | losable)
+        return ((rank < self.k) & seen).to(torch.float32).where(meant, torch.nan)  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(100 * rows.mean())

@@ -293,7 +293,7 @@ def test_features_that_are_not_finite_are_said(metric: Metric) -> None:
 def test_too_little_is_said_or_has_a_finite_value(metric: Metric, rows: np.ndarray) -> None:
     if len(rows) < metric.info.min_samples:
         return                                                              # never asked
-    if (metric in KERNEL and len(rows) > 2) or metric in NEIGHBOURS:
+    if (metric in FRECHET + KERNEL and len(rows) > 2) or metric in NEIGHBOURS:
         with pytest.raises(NotScorable, match=r"same image|there are 1 different targets"):
             metric.summarise(rows)
     else:

@@ -27,7 +27,7 @@ def batch(outputs: torch.Tensor, references: list[tuple[str, str, str, float]]) 
     rows = pd.DataFrame([{"split": a, "identity": b, "session": c} for a, b, c, _ in references])
     n, nothing = len(outputs), torch.zeros(len(outputs), 3, 2, 2)
     targets = pd.DataFrame({"identity": ["bob"] * n, "session": ["t0"] * n})
-    view = Judgement("toy", outputs, outputs, at(*(r[3] for r in references)), rows)
+    view = Judgement("toy", outputs, outputs.nan_to_num(), at(*(r[3] for r in references)), rows)
     return Batch(Source("ann", nothing), targets, nothing, nothing, nothing[:, :1], view)
 
 

@@ -50,7 +50,7 @@ def batch(output: torch.Tensor, references: torch.Tensor, calibration: Calibrati
     nothing = torch.zeros(len(output), 3, 2, 2)
     targets = pd.DataFrame({"identity": ["bob"] * len(output), "session": ["t0"] * len(output)})
     rows = pd.DataFrame(ROWS, columns=["split", "identity", "session"])
-    view = Judgement("toy", output, output, references, rows, calibration=calibration)
+    view = Judgement("toy", output, output.nan_to_num(), references, rows, calibration=calibration)
     return Batch(Source("ann", nothing), targets, nothing, nothing, nothing[:, :1], view)
 
 

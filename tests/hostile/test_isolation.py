@@ -1,0 +1,159 @@
+"""What a plug-in does or raises stays its own."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import warnings
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from fsbench import contracts, guard
+from fsbench.errors import PluginError
+from fsbench.harness.swapping import swap
+from fsbench.interfaces import Source
+
+
+class Own(BaseException):
+    """An error that is no Exception."""
+
+
+def model(answer: Callable[[Source, torch.Tensor], Any]) -> Any:
+    return SimpleNamespace(label="mine", swapper=SimpleNamespace(swap=answer), refiners=())
+
+
+def pair() -> tuple[Source, torch.Tensor]:
+    faces = contracts.toy_faces()
+    return Source("toy0", faces.of("toy0").crops[:3]), faces.of("toy1").crops[:4]
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(3), SystemExit(), GeneratorExit(), Own("no"), StopIteration(), ValueError("x")]
+)
+def test_whatever_is_raised_names_the_plugin(error: BaseException) -> None:
+    def answer(source: Source, target: torch.Tensor) -> torch.Tensor:
+        raise error
+
+    with pytest.raises(PluginError, match=f"mine raised {type(error).__name__}") as told:
+        swap(model(answer), *pair(), None)
+    assert told.value.__cause__ is error
+
+
+def test_ctrl_c_passes() -> None:
+    def answer(source: Source, target: torch.Tensor) -> torch.Tensor:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        swap(model(answer), *pair(), None)
+
+
+def test_what_is_written_into_arguments_reaches_nobody() -> None:
+    source, target = pair()
+    before = source.images.clone(), target.clone()
+
+    def answer(source: Source, target: torch.Tensor) -> torch.Tensor:
+        source.images.zero_()
+        return target.mul_(0.5)
+
+    assert torch.equal(swap(model(answer), source, target, None), before[1] * 0.5)
+    assert torch.equal(source.images, before[0])
+    assert torch.equal(target, before[1])
+
+
+def test_an_answer_that_is_written_into_later_does_not_change() -> None:
+    kept: list[torch.Tensor] = []
+
+    def answer() -> torch.Tensor:
+        kept.append(torch.ones(2))
+        return kept[0]
+
+    given = guard.call("mine", answer)
+    kept[0].zero_()
+    assert torch.equal(given, torch.ones(2))
+
+
+def test_a_batch_is_copied_to_the_last_tensor() -> None:
+    batch = contracts.toy_batch()
+    twin = guard.copied(batch)
+    assert batch.judgement is not None
+    assert twin.judgement is not None
+    before = batch.judgement.references.clone()
+    twin.judgement.references.zero_()
+    twin.judgement.reference_rows["identity"] = "nobody"
+    twin.source.images.zero_()
+    assert torch.equal(batch.judgement.references, before)
+    assert "nobody" not in set(batch.judgement.reference_rows["identity"])
+    assert batch.source.images.any()
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda target: target * 255, "values from"),
+        (lambda target: target - 0.01 - target, "values from"),
+        (lambda target: (target * 255).to(torch.uint8), "uint8"),
+        (lambda target: target.long(), "int64"),
+        (lambda target: target > 0, "bool"),
+        (lambda target: target * torch.nan, "not finite"),
+        (lambda target: target[:1], "for"),
+        (lambda target: target.numpy(), "ndarray"),
+        (lambda target: None, "NoneType"),
+    ],
+)
+def test_what_is_no_image_is_an_error(answer: Callable[[torch.Tensor], Any], said: str) -> None:
+    with pytest.raises(PluginError, match=f"mine gave .*{said}"):
+        swap(model(lambda source, target: answer(target)), *pair(), None)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_floating_point_is_converted(dtype: torch.dtype) -> None:
+    output = swap(model(lambda source, target: target.to(dtype) + 1e-5), *pair(), None)
+    assert output.dtype == torch.float32
+    assert float(output.max()) <= 1
+
+
+CHANGES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
+    "dtype": (lambda: torch.set_default_dtype(torch.float64), torch.get_default_dtype),
+    "device": (lambda: torch.set_default_device("meta"), lambda: torch.zeros(1).device),
+    "threads": (lambda: torch.set_num_threads(torch.get_num_threads() + 1), torch.get_num_threads),
+    "grad": (lambda: torch.set_grad_enabled(False), torch.is_grad_enabled),
+    "deterministic": (lambda: torch.use_deterministic_algorithms(True), torch.are_deterministic_algorithms_enabled),
+    "torch's numbers": (lambda: torch.manual_seed(5), lambda: torch.get_rng_state().numpy().tobytes()),
+    "numpy's numbers": (lambda: np.random.seed(5), lambda: str(np.random.get_state())),
+    "random's numbers": (lambda: random.seed(5), random.getstate),
+    "numpy's errors": (lambda: np.seterr(all="raise"), np.geterr),
+    "environment": (lambda: os.environ.update(FSBENCH_SEED="x"), lambda: dict(os.environ)),
+    "folder": (lambda: os.chdir("/"), os.getcwd),
+    "warnings": (lambda: warnings.simplefilter("ignore"), lambda: list(warnings.filters)),
+    "output": (lambda: setattr(sys, "stdout", None), lambda: sys.stdout),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("ends", ["well", "in SystemExit"])
+def test_the_state_of_the_process_is_put_back(name: str, ends: str) -> None:
+    change, read = CHANGES[name]
+    before = read()
+
+    def spoil() -> None:
+        change()
+        if ends != "well":
+            raise SystemExit(1)
+
+    try:
+        guard.run("mine", spoil)
+    except PluginError:
+        assert ends != "well"
+    assert read() == before
+
+
+def test_what_it_prints_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    guard.run("mine", lambda: sys.stdout.write("hello\n"))
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "hello\n")
