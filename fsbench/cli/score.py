@@ -98,7 +98,6 @@ def score(
     from fsbench import names
     from fsbench.config import make_plan
     from fsbench.errors import UsageError
-    from fsbench.harness.table import parse_columns
     from fsbench.registry import split_list
 
     if resume and out is None:
@@ -108,7 +107,11 @@ def score(
         raise UsageError(f"--missing {missing} is not known", "write --missing failure, or --missing drop")
     if columns and pairs is None:
         raise UsageError("--columns needs --pairs CSV, whose columns it names")
-    mapped = parse_columns(columns) if columns else None
+    mapped = None
+    if columns:
+        from fsbench.harness.table import parse_columns  # brings torch: not before names are known
+
+        mapped = parse_columns(columns)
     found = [_outputs(text) for pattern in outputs for text in _expand(pattern)]
     coaches = _coaches(coach or [], [one.name for one in found])
     given: dict[str, object] = {

@@ -59,7 +59,9 @@ def calibrate(data: str, judges: Sequence[str], context: Context, *, size: int =
     told = tuple(records.judge_record(witness) for witness in witnesses)
     found = {one.judge.name: _distribution(one.calibration) for one in witnesses if one.calibration is not None}
     if not found:
-        if faults := [f"{judge.name}: {judge.unfit}" for judge in told if judge.unfit]:
+        sessions = real.rows.groupby("identity")["session"].nunique()
+        comparable = len(sessions) > 1 and sessions.max() > 1  # else no judge could do anything
+        if comparable and (faults := [f"{judge.name}: {judge.unfit}" for judge in told if judge.unfit]):
             raise DataError(f"nothing can be calibrated: {'; '.join(faults)}", PREPROCESSING)
         raise DataError(f"{data} gives no pair of one person in two sessions, or none of two people",
                         "it needs two people or more, and two images of one of them that were not taken together")
