@@ -90,8 +90,7 @@ def parts(text: str, separator: str) -> list[str]:
         else:
             found[-1] += character
     if depth:
-        raise UsageError(f"the parentheses in {text.strip()!r} do not match",
-                         "put a path with parentheses into quotes: name('a(1).pt')")
+        raise UsageError(f"cannot read {text.strip()!r}: the parentheses do not match", _HINT)
     return [part.strip() for part in found]
 
 
@@ -156,7 +155,7 @@ def _closing(text: str, whole: str) -> int:
             return i
         if character == "(" and not quoted and i:
             break
-    raise UsageError(f"the parentheses in {whole!r} do not match", _HINT)
+    raise UsageError(f"cannot read {whole!r}: the parentheses do not match", _HINT)
 
 
 def _characters_up_to_close(text: str) -> Iterator[tuple[str, bool]]:

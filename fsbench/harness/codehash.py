@@ -89,7 +89,8 @@ def _held_by(factory: Callable[..., Any]) -> list[str]:
         functions = [factory, *(factory.__defaults__ or ()), *(factory.__kwdefaults__ or {}).values()]
     else:
         raise _Unknown  # an instance that can be called
-    functions = [getattr(value, "__func__", getattr(value, "fget", value)) for value in functions]
+    functions = [inspect.unwrap(getattr(value, "__func__", getattr(value, "fget", value)), stop=_is_no_function)
+                 for value in functions]  # without decorators such as torch.inference_mode, which hold functions
     return [
         _plain(cell.cell_contents)
         for function in functions
@@ -97,6 +98,10 @@ def _held_by(factory: Callable[..., Any]) -> list[str]:
         for cell in function.__closure__ or ()
         if not _is_own_class(cell, factory)
     ]
+
+
+def _is_no_function(value: object) -> bool:
+    return not isinstance(getattr(value, "__wrapped__", None), types.FunctionType)
 
 
 def _is_own_class(cell: types.CellType, factory: object) -> bool:

@@ -80,5 +80,5 @@ def test_a_cache_that_is_a_file(invoke: Invoke, tmp_path: Path, monkeypatch: pyt
         "--out",
         tmp_path / "out",
     )
-    assert code == 2
-    assert "cannot write" in errors
+    assert code == 0, errors
+    assert errors.count("work goes on without the cache") == 1

@@ -304,3 +304,20 @@ def test_a_file_that_cannot_be_loaded_is_a_sentence(tmp_path: Path, context: Con
     with pytest.raises(CheckpointError) as caught:
         build(parse_pipeline(text.format(path)), context)
     assert "w.txt" in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["gan_mask", "cyclegan", "copy_target", "copy_source", "alpha_paste", "exact"])
+def test_models_that_come_with_fsbench_have_keys(name: str, context: Context) -> None:
+    plugin = swappers.build(name, context)
+    assert plugin_key(swappers.get(name), parse_spec(name), plugin) is not None
+
+
+def test_a_decorator_holds_no_object() -> None:
+    class Decorated(Level):
+        """Swaps without gradients."""
+
+        @torch.inference_mode()
+        def swap(self, source: Source, target: Tensor) -> Tensor:
+            return target
+
+    assert plugin_key(Entry("decorated", Decorated), parse_spec("decorated"), Decorated()) is not None
