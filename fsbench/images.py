@@ -144,7 +144,8 @@ def read_image(path: Path) -> np.ndarray:
 
 def _tried() -> list[str]:
     """The formats in Pillow's order: those that cannot be told by their first bytes come late."""
-    return [name for name in Image.ID if name in formats()]
+    readable = formats()  # before ID is read: until this loads Pillow's decoders, there are none
+    return [name for name in Image.ID if name in readable]
 
 
 class _TooLarge(Exception):
