@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from fsbench.cli import job
 
 if TYPE_CHECKING:
+    from fsbench.harness.face_choice import FaceRule
     from fsbench.harness.outputs import Outputs
 
 Text = str | None
@@ -50,6 +51,14 @@ def score(
             help="An output that is asked and not there: a failure of its model, or the pair is left out for all.",
         ),
     ] = "failure",
+    face: Annotated[
+        str,
+        typer.Option(
+            metavar="changed|nearest-to-source|largest",
+            help="The face that is measured where a target shows several: the one that most models changed, the one "
+            "at whose place an output is most like its source, or the largest and most central.",
+        ),
+    ] = "changed",
     coach: Annotated[
         list[str] | None,
         typer.Option(
@@ -90,7 +99,7 @@ def score(
 
       fsbench score --outputs 'tools/*' --target targets --source people --pairs pairs.csv
 
-    Full frames, of the size of their target, are cut exactly as the target is; other images by the face in them.
+    Outputs that show the whole frame of their target are cut exactly as the target is; others by the face in them.
     Without a table the pairs are those that any model has an output of. An output that is missing, cannot be read, has
     no face or is its target unchanged counts as a failure of its model; files that are not used are counted by reason.
     Two baselines stand beside: the target and the source as they are.
@@ -105,6 +114,8 @@ def score(
     names.check_measures(split_list(metrics or ""), split_list(judges or ""), split_list(observers or ""))
     if missing not in ("failure", "drop"):
         raise UsageError(f"--missing {missing} is not known", "write --missing failure, or --missing drop")
+    if face not in ("changed", "nearest-to-source", "largest"):
+        raise UsageError(f"--face {face} is not known", "write --face changed, nearest-to-source or largest")
     if columns and pairs is None:
         raise UsageError("--columns needs --pairs CSV, whose columns it names")
     mapped = None
@@ -125,7 +136,8 @@ def score(
     plan = make_plan(
         {"dataset": f"source={source},target={target}" + (f",pairs={pairs}" if pairs else "")
          + (f",columns={columns}" if columns else "")
-         + (",missing=drop" if missing == "drop" else "") + f",size={size}",
+         + (",missing=drop" if missing == "drop" else "") + (f",face={face}" if face != "changed" else "")
+         + f",size={size}",
          "models": tuple(f"{one.name}={one.folder}" for one in found)}
         | {key: value for key, value in given.items() if value is not None}, "--")
     from fsbench.harness import score as measure  # brings torch: not before the plan can be read
@@ -134,7 +146,8 @@ def score(
     job.execute(
         lambda context, command: measure.score(
             found, source, target, plan, place, context, coaches=coaches, table=pairs, columns=mapped,
-            missing="drop" if missing == "drop" else "failure", size=size, command=command, resume=resume),
+            missing="drop" if missing == "drop" else "failure", face=cast("FaceRule", face), size=size,
+            command=command, resume=resume),
         place, device=plan.device, resume=resume, quiet=quiet, verbose=verbose)
 
 

@@ -17,6 +17,15 @@ from fsbench.files import Unused
 from fsbench.images import ImageSet, list_images, read_image, shrink
 from fsbench.interfaces import Context
 
+LIKE_TARGET, RESIZED = "like its target", "like its target, which is of another size"
+"""How outputs are cut that show the frame of their target."""
+
+SEVERAL = "by the largest of its "
+"""How outputs are cut that show another frame, and several faces in it; how many follows."""
+
+_SAME_SHAPE = 0.02                                       # of the ratio of width to height, by rounding to whole pixels
+_NEAR = 0.5                                              # of the distance of the eyes
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -42,17 +51,19 @@ class Outputs:
         """The path that opens a file."""
         return self.paths[number] if self.paths else self.folder / self.files[number]
 
-    def cut(self, pairs: Sequence[tuple[int | None, int]], targets: Album, context: Context) -> Cut:
-        """Crops of outputs, each (number or None where there is none) with the number of its target.
+    def cut(self, pairs: Sequence[tuple[int | None, int, int]], targets: Album, context: Context) -> Cut:
+        """Crops of outputs, each (number or None where there is none) with the numbers of its target and its face.
 
-        An output of the size of its target's photograph is cut where the target was, so that both show the same; any
-        other where its own face is, and without one it is shown whole. One that cannot be read is black, and lost.
+        An output that shows its target's frame, in its size or in another, is cut where the face of the target was, so
+        that both show the same; any other where its own face is, and without one it is shown whole. One that cannot be
+        read is black, and lost.
         """
         size = targets.cuts.crops.shape[1]
         crops = np.zeros((len(pairs), size, size, 3), np.uint8)
         lost, why, cut = (np.full(len(pairs), "", object) for _ in range(3))
         progress = context.stage(f"cutting faces: {self.name}")
-        for k, (number, target) in enumerate(pairs):
+        resized = []
+        for k, (number, target, face) in enumerate(pairs):
             progress(k + 1, len(pairs), {})
             if number is None:
                 lost[k] = "missing"
@@ -63,20 +74,26 @@ class Outputs:
                 lost[k], why[k] = "unreadable", error.reason
                 continue
             if image.shape[:2] == tuple(targets.cuts.shape[target]):
-                crops[k], _ = align(image, targets.cuts.points[target], size)
-                cut[k] = "like its target"
+                crops[k], _ = align(image, targets.cuts.points(target)[face], size)
+                cut[k] = LIKE_TARGET
             else:
                 crops[k] = _whole(image, size)
                 cut[k] = "whole: no face was found"
-        alone = [k for k in range(len(pairs)) if cut[k].startswith("whole")]
-        if alone:
-            own = [Photo(self.path(number), self.files[number], "", "") for k in alone
-                   if (number := pairs[k][0]) is not None]
-            cuts = cut_photos(own, size, f"finding faces: {self.name}", context)
-            found = np.array(alone)[~np.isnan(cuts.points).any((1, 2))]
-            crops[found] = cuts.crops[~np.isnan(cuts.points).any((1, 2))]
-            cut[found] = "by its own face"
-        files = ["" if number is None else self.files[number] for number, _ in pairs]
+                resized.append(k)
+        numbers = [number for k in resized if (number := pairs[k][0]) is not None]
+        if numbers:
+            own = cut_photos([Photo(self.path(number), self.files[number], "", "") for number in numbers], size,
+                             f"finding faces: {self.name}", context)
+            for i, k in enumerate(resized):
+                place = in_frame(own.shape[i], targets.cuts.shape[pairs[k][1]],
+                                 targets.cuts.points(pairs[k][1])[pairs[k][2]])
+                if place is not None and _shows_a_face_at(place, own.points(i)):
+                    crops[k], _ = align(read_image(self.path(numbers[i])), place, size)
+                    cut[k] = RESIZED
+                elif n_faces := own.n_faces[i]:
+                    crops[k] = own.crops[i]
+                    cut[k] = "by its own face" if n_faces == 1 else f"{SEVERAL}{n_faces} faces"
+        files = ["" if number is None else self.files[number] for number, _, _ in pairs]
         return Cut(ImageSet(crops), lost, pd.DataFrame({"file": files, "cut": cut, "why": why}))
 
 
@@ -87,6 +104,24 @@ class Cut:
     images: ImageSet  # black where there is no output
     lost: np.ndarray  # (N,) of str: "", "missing" or "unreadable"
     facts: pd.DataFrame  # file, cut, why: the user's file, how it was cut, why it could not be read
+
+
+def in_frame(shape: np.ndarray, target: np.ndarray, points: np.ndarray) -> np.ndarray | None:
+    """Points (..., 2) of a target's photograph in an output that shows the same frame; None where its shape is another.
+
+    `shape` and `target` are (2,) heights and widths; output and target may be of different sizes.
+    """
+    factor = np.asarray(shape, float)[::-1] / np.asarray(target, float)[::-1]
+    if abs(factor[0] / factor[1] - 1) > _SAME_SHAPE:
+        return None
+    place: np.ndarray = (points * factor).astype(np.float32)
+    return place
+
+
+def _shows_a_face_at(place: np.ndarray, faces: np.ndarray) -> bool:
+    """Whether one of the faces (F, 5, 2) lies where five landmarks (5, 2) are: else the frame is another."""
+    distance = np.linalg.norm(faces - place, axis=-1).mean(-1)
+    return bool((distance < _NEAR * np.linalg.norm(place[1] - place[0])).any())
 
 
 def _whole(image: np.ndarray, size: int) -> np.ndarray:

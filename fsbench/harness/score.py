@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import torch
+from torch.nn.functional import cosine_similarity
 
 from fsbench import results
 from fsbench.config import Plan, parse_pipeline
 from fsbench.datasets.people import Album, open_album
 from fsbench.errors import DataError, UsageError
+from fsbench.faces.align import align
+from fsbench.faces.pose import pose
 from fsbench.files import some
 from fsbench.harness import records
 from fsbench.harness.asked import Missing, Pair, ask
 from fsbench.harness.bench import Panel, assess, conclude, prepare
+from fsbench.harness.face_choice import FaceRule, choose
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.gallery import gather, join
+from fsbench.harness.judging import Judge, embed, find_landmarks
 from fsbench.harness.obtain import build, obtain
-from fsbench.harness.outputs import Cut, Outputs
+from fsbench.harness.outputs import LIKE_TARGET, RESIZED, SEVERAL, Cut, Outputs
 from fsbench.harness.pairs import N_REFERENCES, Group, Pairs
 from fsbench.harness.swapping import swap_all
-from fsbench.images import ImageSet
+from fsbench.images import ImageSet, read_image
 from fsbench.interfaces import Context, DatasetInfo, Faces, Source, Split, Truth
 from fsbench.store import fingerprint
 
@@ -33,8 +41,8 @@ NO_COACH = "none"
 STAGE = "files of another tool, aligned crops cut out of them"
 
 NOTES = (
-    "outputs are files of another tool: one of the size of its target's photograph was cut exactly as that photograph "
-    "was, any other by the face that was found in it",
+    "outputs are files of another tool: one that shows the frame of its target's photograph was cut exactly as that "
+    "photograph was, any other by the face that was found in it",
     "the references of a source are all of its images, also those that the tool was shown",
 )
 
@@ -46,7 +54,7 @@ class People:
     info: DatasetInfo
     test: Faces
     sources: Mapping[str, np.ndarray]                    # identity -> rows of the test split
-    targets: Mapping[int, int]                           # image of the album of targets -> row of the test split
+    targets: Mapping[tuple[int, int], int]               # image of the album of targets, face -> row of the test split
 
     def faces(self, split: Split) -> Faces:
         """Return the test split; raises DataError for the others."""
@@ -61,13 +69,14 @@ class People:
 
 def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, out: Path, context: Context, *,
           coaches: Mapping[str, Sequence[str]] | None = None, table: Path | None = None,
-          columns: Mapping[str, str] | None = None, missing: Missing = "failure", size: int = 128,
-          command: str = "", resume: bool = False) -> results.RunResult:
+          columns: Mapping[str, str] | None = None, missing: Missing = "failure", face: FaceRule = "changed",
+          size: int = 128, command: str = "", resume: bool = False) -> results.RunResult:
     """Measure outputs that exist already and leave the files of `fsbench.results` in `out`; raises FsbenchError.
 
     `source` and `target` are folders of people (`fsbench.datasets.people`); names of the outputs, or the CSV file
     `table`, say which is which (`fsbench.harness.asked`). A tool fails on a pair that it has no output of, or one that
-    cannot be read; with `missing` "drop", pairs without an output of every tool are left out for all.
+    cannot be read; with `missing` "drop", pairs without an output of every tool are left out for all. `face` says which
+    face of a target with several is measured (`fsbench.harness.face_choice`).
     `coaches` names the families of recognisers that each tool was trained against, NO_COACH where there was none.
     """
     started = time.monotonic()
@@ -80,22 +89,25 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     givers = open_album(source, size, context)
     scenes = givers if source.resolve() == target.resolve() else open_album(target, size, context)
     asked = ask(outputs, givers, scenes, table, columns, missing)
-    people = _people(givers, scenes)
     kept = _scorable(asked.pairs, scenes)
-    pairs = _pairs(kept, people, asked.rule)
+    choice = choose(kept, outputs, asked.outputs, scenes, face,
+                    functools.partial(_likeness, panel.judges[0], givers, context), context)
+    faced = [(target, int(of)) for (_, target), of in zip(kept, choice.face, strict=True)]
+    people = _people(givers, scenes, sorted({place for place in faced if place[1]}))
+    pairs = _pairs([(source, place) for (source, _), place in zip(kept, faced, strict=True)], people, asked.rule)
 
     used: dict[Split, Faces] = {"test": people.test}
     if (strangers := gather(people, people.test, plan.gallery, context)) is not None:
         used["gallery"] = strangers
     warnings = _warnings(givers, scenes, used)
     warnings += [said for one in outputs for said in _coach_warnings(one.name, trained.get(one.name, ()), families)]
-    warnings += asked.warnings
+    warnings += [*asked.warnings, *choice.warnings]
     if faceless := len(asked.pairs) - len(kept):
         warnings.append(f"{faceless} of {len(asked.pairs)} pairs left out, no face was found in their targets")
-    cuts = {one.name: one.cut([(asked.outputs[one.name].get(pair), pair[1]) for pair in kept], scenes, context)
-            for one in outputs}
+    cuts = {one.name: one.cut([(asked.outputs[one.name].get(pair), *place) for pair, place
+                               in zip(kept, faced, strict=True)], scenes, context) for one in outputs}
     for name, cut in cuts.items():
-        warnings += _unreadable(name, cut)
+        warnings += [*_unreadable(name, cut), *_ambiguous(name, cut)]
     bench = prepare(plan, panel, pairs, people.test, used.get("gallery"), context)
     folder.begin(plan)
     context.log(f"results go to {out}")
@@ -119,8 +131,26 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
 
 def _note(cut: Cut) -> str:
     how = cut.facts["cut"]
-    n_own, n_there = int((~how.isin(["", "like its target"])).sum()), int((cut.lost == "").sum())
+    n_own, n_there = int((~how.isin(["", LIKE_TARGET, RESIZED])).sum()), int((cut.lost == "").sum())
     return f"{n_own} of {n_there} outputs were cut by their own face, the others like their target"
+
+
+def _ambiguous(name: str, cut: Cut) -> list[str]:
+    """Say of how many outputs nobody knows which face is meant."""
+    unclear = cut.facts[cut.facts["cut"].str.startswith(SEVERAL)]
+    return [f"{name}: {len(unclear)} of {len(cut.lost)} outputs show several faces, and another frame than their "
+            f"target; of each the largest was cut: {some(unclear['file'].tolist())}"] if len(unclear) else []
+
+
+def _likeness(judge: Judge, givers: Album, context: Context, crops: ImageSet, sources: Sequence[str]) -> np.ndarray:
+    """Cosine of each crop to the mean of its source's photographs under a judge, (N,); NaN without a face."""
+    given = givers.faces
+    own = embed(judge, given.crops, find_landmarks(given.crops, "sources", context), "sources", context).vectors
+    seen = embed(judge, crops, find_landmarks(crops, "faces of targets", context), "faces of targets", context).vectors
+    owner = given.rows["identity"].to_numpy()
+    centres = {name: own[np.flatnonzero(owner == name)].nanmean(0) for name in dict.fromkeys(sources)}
+    cosines: np.ndarray = cosine_similarity(seen, torch.stack([centres[name] for name in sources])).numpy()
+    return cosines
 
 
 def _unreadable(name: str, cut: Cut) -> list[str]:
@@ -151,10 +181,15 @@ def _coach_warnings(name: str, coaches: Sequence[str], families: Sequence[str]) 
             f"{', '.join(families)}" for family in coaches if family not in (NO_COACH, *families)]
 
 
-def _people(givers: Album, scenes: Album) -> People:
-    """Put sources and targets together; an image that is in both folders stands once."""
-    target_images = np.flatnonzero(scenes.seen)
-    faces, targets = scenes.faces, {int(image): row for row, image in enumerate(target_images)}
+def _people(givers: Album, scenes: Album, others: Sequence[tuple[int, int]]) -> People:
+    """Put sources and targets together; an image that is in both folders stands once.
+
+    `others` are faces of targets that are not the first of their photographs: each is a person of its own.
+    """
+    first = [(int(image), 0) for image in np.flatnonzero(scenes.seen)]
+    faces = replace(scenes.faces, rows=scenes.faces.rows.assign(face=1))
+    for image, face in others:
+        faces = join([faces, _face(scenes, faces.rows.iloc[[first.index((image, 0))]], image, face)])
     if givers is not scenes:
         known = set(_content(faces))
         new = [content not in known for content in _content(givers.faces)]
@@ -167,7 +202,18 @@ def _people(givers: Album, scenes: Album) -> People:
         description=f"people of {givers.root.name} in photographs of {scenes.root.name}",
         licence="unknown: the user's own files", splits=("test",), notes=NOTES,
     )
-    return People(info, faces, {name: np.flatnonzero(owner == name) for name in names}, targets)
+    return People(info, faces, {name: np.flatnonzero(owner == name) for name in names},
+                  {place: row for row, place in enumerate([*first, *others])})
+
+
+def _face(scenes: Album, row: pd.DataFrame, image: int, face: int) -> Faces:
+    """Another face of a photograph whose first one has the facts `row`."""
+    photo, points = read_image(scenes.photos[image].path), scenes.cuts.points(image)[face]
+    crop, landmarks = align(photo, points, scenes.cuts.crops.shape[1])
+    yaw, pitch, _ = pose(landmarks[None]).round(2).T
+    name = f"{row['id'].item()}~face{face + 1}"
+    return Faces(ImageSet(crop[None]), row.assign(id=name, identity=name, yaw=yaw, pitch=pitch, face=face + 1),
+                 landmarks[None])
 
 
 def _content(faces: Faces) -> list[tuple[str, bytes]]:
@@ -191,7 +237,7 @@ def _scorable(pairs: Sequence[Pair], scenes: Album) -> list[Pair]:
     return kept
 
 
-def _pairs(asked: Sequence[Pair], people: People, rule: str) -> Pairs:
+def _pairs(asked: Sequence[tuple[str, tuple[int, int]]], people: People, rule: str) -> Pairs:
     groups = []
     for name in dict.fromkeys(source for source, _ in asked):
         own = people.sources.get(name, np.empty(0, np.int64))
@@ -208,6 +254,7 @@ def _warnings(givers: Album, scenes: Album, used: Mapping[Split, Faces]) -> list
     """Say what in the data limits what the numbers mean."""
     albums = {"source": givers} | ({} if scenes is givers else {"target": scenes})
     said = [f"{role}: {warning}" for role, album in albums.items() for warning in (*album.warnings, *album.uneven)]
+    said += [f"source: {warning}" for warning in givers.several]
     for role, album in albums.items():
         flat = sum(photo.file == photo.path.name for photo in album.photos)
         if flat > 1:

@@ -24,7 +24,7 @@ def test_sessions_are_folders(tmp_path: Path, fresh_context: Context, photograph
     assert rows[["id", "identity", "session"]].to_numpy().tolist() == [
         ["ann/2001/a", "ann", "2001"], ["ann/2001/deep/b", "ann", "2001"], ["ann/2002/a", "ann", "2002"],
         ["bob/2001/a", "bob", "2001"]]
-    assert set(rows.columns) == {"id", "identity", "session", "clip", "frame", "yaw", "pitch"}
+    assert set(rows.columns) == {"id", "identity", "session", "clip", "frame", "yaw", "pitch", "faces"}
 
 
 def test_without_sessions_each_image_is_its_own(tmp_path: Path, fresh_context: Context, photograph: Photograph) -> None:
