@@ -35,8 +35,8 @@ from fsbench.interfaces import Context, Faces
 
 _REASONS = {NO_FACE: "no face found", UNREADABLE: "unreadable"}
 _TOLD = 3                                               # sentences about uneven images
-_FLAT = ("{folder} has no folders of people, so each of its {n} images was read as another person, called by its file; "
-         "if they all show one person, put them into a folder in it: {folder}/PERSON/*.jpg")
+_FLAT = ("{n} images lie in no folder of a person, so each was read as another person, called by its file; if they all "
+         "show one person, put them into a folder in it: {folder}/PERSON/*.jpg")
 _LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, as IDENTITY/*.jpg, or as one image of each person"
 
 

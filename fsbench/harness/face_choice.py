@@ -115,23 +115,26 @@ def _tell(pairs: Sequence[Pair], views: Sequence[_Views], face: np.ndarray, targ
           rule: FaceRule) -> list[str]:
     """Say how many targets show several faces, which one is measured, and what the choice leaves out."""
     files = [targets.photos[pairs[view.pair][1]].file for view in views]
-    crowds = list(dict.fromkeys(files))
-    said = [f"{len(crowds)} of {len({target for _, target in pairs})} targets show several faces, {some(crowds)}: "
+    said = [f"{len(set(files))} of {len({target for _, target in pairs})} targets show several faces, {_some(files)}: "
             f"measured is {RULES[rule]} (--face {rule})"]
     other = [file for view, file in zip(views, files, strict=True) if face[view.pair]]
     if other:
         said.append(f"in {len(other)} pairs the face that is measured is not the largest and most central of its "
-                    f"target: it counts as a person of its own, of whom there is no other image: {some(other)}")
+                    f"target: it counts as a person of its own, of whom there is no other image: {_some(other)}")
     if rule != "largest":
         unclear = [file for view, file in zip(views, files, strict=True) if not view.tools]
         if unclear:
             said.append(f"in {len(unclear)} pairs no output shows the frame of its target, which has several faces: "
-                        f"the largest and most central is measured: {some(unclear)}")
+                        f"the largest and most central is measured: {_some(unclear)}")
     for tool in dict.fromkeys(tool for view in views for tool in view.tools):
         elsewhere = [file for view, file in zip(views, files, strict=True) if tool in view.tools
                      for changed in [view.changed[view.tools.index(tool)]]
                      if changed.any() and not changed[face[view.pair]]]
         if elsewhere:
             said.append(f"{tool} changed another face of its target than the one that is measured in "
-                        f"{len(elsewhere)} pairs: {some(elsewhere)}")
+                        f"{len(elsewhere)} pairs: {_some(elsewhere)}")
     return said
+
+
+def _some(files: Sequence[str]) -> str:
+    return some(list(dict.fromkeys(files)))

@@ -99,20 +99,20 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     used: dict[Split, Faces] = {"test": people.test}
     if (strangers := gather(people, people.test, plan.gallery, context)) is not None:
         used["gallery"] = strangers
-    warnings = _warnings(givers, scenes, used)
-    warnings += [said for one in outputs for said in _coach_warnings(one.name, trained.get(one.name, ()), families)]
-    warnings += [*asked.warnings, *choice.warnings]
-    if faceless := len(asked.pairs) - len(kept):
-        warnings.append(f"{faceless} of {len(asked.pairs)} pairs left out, no face was found in their targets")
     cuts = {one.name: one.cut([(asked.outputs[one.name].get(pair), *place) for pair, place
                                in zip(kept, faced, strict=True)], scenes, context) for one in outputs}
-    for name, cut in cuts.items():
-        warnings += [*_unreadable(name, cut), *_ambiguous(name, cut)]
+    warnings = list(choice.warnings)
+    if faceless := len(asked.pairs) - len(kept):
+        warnings.append(f"{faceless} of {len(asked.pairs)} pairs left out, no face was found in their targets")
+    warnings += [said for name, cut in cuts.items() for said in (*_unreadable(name, cut), *_ambiguous(name, cut))]
+    warnings += [*asked.warnings, *_warnings(givers, scenes, used)]
+    warnings += [said for one in outputs for said in _coach_warnings(one.name, trained.get(one.name, ()), families)]
     bench = prepare(plan, panel, pairs, people.test, used.get("gallery"), context)
     folder.begin(plan)
     context.log(f"results go to {out}")
     folder.write_inputs(pairs)
     done = [assess(bench, *_baseline(name, plan, people, pairs, context), folder) for name in BASELINES]
+    failed = []
     for one in outputs:
         cut = cuts[one.name]
         record = results.ModelRecord(
@@ -121,11 +121,11 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
         )
         done.append(assess(bench, record, cut.images, folder, lost=cut.lost, facts=cut.facts))
         if failures := done[-1].record.failures:
-            warnings.append(f"{one.name} {results.failure_rate(failures, len(kept))}")
+            failed.append(f"{one.name} {results.failure_rate(failures, len(kept))}")
     albums = [givers] if givers is scenes else [givers, scenes]
     unused = [*asked.unused, *(record for album in albums for record in album.unused)]
     return conclude(bench, done, folder, records.dataset_record(plan.dataset, people.info, used), used,
-                    command=command, started=started, warnings=warnings, stage=STAGE,
+                    command=command, started=started, warnings=[*failed, *warnings], stage=STAGE,
                     unused=[results.UnusedRecord(**vars(record)) for record in unused])
 
 
@@ -156,8 +156,8 @@ def _likeness(judge: Judge, givers: Album, context: Context, crops: ImageSet, so
 def _unreadable(name: str, cut: Cut) -> list[str]:
     """Say which outputs cannot be read, by reason."""
     facts = cut.facts[cut.lost == "unreadable"]
-    return [f"{name}: {len(rows)} of {len(cut.lost)} outputs cannot be read ({why}): {some(rows['file'].tolist())}"
-            for why, rows in facts.groupby("why")]
+    return [f"{name}: {len(rows)} of {len(cut.lost)} outputs cannot be read ({why.removeprefix('cannot be read: ')}): "
+            f"{some(rows['file'].tolist())}" for why, rows in facts.groupby("why")]
 
 
 def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]]) -> None:
@@ -187,13 +187,13 @@ def _people(givers: Album, scenes: Album, others: Sequence[tuple[int, int]]) -> 
     `others` are faces of targets that are not the first of their photographs: each is a person of its own.
     """
     first = [(int(image), 0) for image in np.flatnonzero(scenes.seen)]
-    faces = replace(scenes.faces, rows=scenes.faces.rows.assign(face=1))
+    faces, own = (replace(album.faces, rows=album.faces.rows.assign(face=1)) for album in (scenes, givers))
     for image, face in others:
         faces = join([faces, _face(scenes, faces.rows.iloc[[first.index((image, 0))]], image, face)])
     if givers is not scenes:
         known = set(_content(faces))
-        new = [content not in known for content in _content(givers.faces)]
-        faces = _join(faces, givers.faces.select(np.array(new, bool)))
+        new = [content not in known for content in _content(own)]
+        faces = _join(faces, own.select(np.array(new, bool)))
     names = givers.faces.identities
     owner = faces.rows["identity"].to_numpy()
     content = fingerprint([faces.crops.content_hash(), faces.rows["id"].tolist()])
@@ -255,11 +255,6 @@ def _warnings(givers: Album, scenes: Album, used: Mapping[Split, Faces]) -> list
     albums = {"source": givers} | ({} if scenes is givers else {"target": scenes})
     said = [f"{role}: {warning}" for role, album in albums.items() for warning in (*album.warnings, *album.uneven)]
     said += [f"source: {warning}" for warning in givers.several]
-    for role, album in albums.items():
-        flat = sum(photo.file == photo.path.name for photo in album.photos)
-        if flat > 1:
-            said.append(f"{role}: {flat} images lie in no folder of a person, so each is taken for another person; if "
-                        "some show the same, lay them out as PERSON/*.jpg")
     strangers = used["gallery"].identities if "gallery" in used else []
     if (n := len(used["test"].identities) + len(strangers)) < records.FEW_STRANGERS:
         said.append(f"outputs can be taken for {n} people only, so retrieval says little: --gallery adds others")

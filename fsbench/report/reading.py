@@ -30,7 +30,7 @@ _UNIT = 1e-3
 def table(path: Path, texts: Sequence[str], numbers: Sequence[str], gaps: list[str]) -> pd.DataFrame | None:
     """A parquet file with certain columns of text and of numbers; None where it cannot be used.
 
-    Other columns are kept where they hold text, or finite numbers and nothing.
+    Other columns are kept where they hold text, or finite numbers, or nothing.
     """
     if not os.path.lexists(path):
         gaps.append(f"{path.name} is not there.")
@@ -50,7 +50,7 @@ def table(path: Path, texts: Sequence[str], numbers: Sequence[str], gaps: list[s
         gaps.append(f"{path.name} holds other things than it should in {', '.join(odd)}.")
         return None
     others = [name for name in found if name not in (*texts, *numbers)]
-    useless = [name for name in others if not (_is_text(found[name]) or _is_numeric(found[name]))]
+    useless = [name for name in others if not (_is_text(found[name].dropna()) or _is_numeric(found[name]))]
     if useless:
         shown = ", ".join(printable(str(name)[:60]) for name in useless[:3])
         gaps.append(f"{path.name}: {len(useless)} columns hold neither text nor finite numbers: {shown}.")
