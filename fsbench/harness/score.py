@@ -92,6 +92,8 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     kept = _scorable(asked.pairs, scenes)
     choice = choose(kept, outputs, asked.outputs, scenes, face,
                     functools.partial(_likeness, panel.judges[0], givers, context), context)
+    for said in choice.warnings[:1]:
+        context.log(said)
     faced = [(target, int(of)) for (_, target), of in zip(kept, choice.face, strict=True)]
     people = _people(givers, scenes, sorted({place for place in faced if place[1]}))
     pairs = _pairs([(source, place) for (source, _), place in zip(kept, faced, strict=True)], people, asked.rule)
