@@ -23,7 +23,7 @@ from fsbench.files import some
 from fsbench.harness import records
 from fsbench.harness.asked import Missing, Pair, ask
 from fsbench.harness.bench import Panel, assess, conclude, prepare
-from fsbench.harness.face_choice import FaceRule, choose
+from fsbench.harness.face_choice import RULES, FaceRule, choose
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.gallery import gather, join
 from fsbench.harness.judging import Judge, embed, find_landmarks
@@ -96,7 +96,8 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
         context.log(said)
     faced = [(target, int(of)) for (_, target), of in zip(kept, choice.face, strict=True)]
     people = _people(givers, scenes, sorted({place for place in faced if place[1]}))
-    pairs = _pairs([(source, place) for (source, _), place in zip(kept, faced, strict=True)], people, asked.rule)
+    rule = asked.rule + (f"; of a target with several faces, {RULES[face]}" if choice.warnings else "")
+    pairs = _pairs([(source, place) for (source, _), place in zip(kept, faced, strict=True)], people, rule)
 
     used: dict[Split, Faces] = {"test": people.test}
     if (strangers := gather(people, people.test, plan.gallery, context)) is not None:

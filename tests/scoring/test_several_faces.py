@@ -131,6 +131,7 @@ def test_the_smaller_face_is_measured_where_it_was_swapped(job: Job, rule: FaceR
     assert rows["identity"].tolist() == [f"eve/{i}~face2" for i in range(TARGETS)]
     assert said(result, f"{TARGETS} of {TARGETS} targets show several faces, eve/0.png, eve/1.png, eve/2.png: measured")
     assert said(result, f"--face {rule}")
+    assert "of a target with several faces, the one" in result.protocol.pairing
     assert said(result, f"in {TARGETS} pairs the face that is measured is not the largest")
     references = pd.read_parquet(job.root / "out" / "references.parquet")
     assert (references["identity"] == "eve").sum() == TARGETS  # the largest face is still the folder's person
@@ -259,6 +260,7 @@ def test_one_face_needs_no_choice(tmp_path: Path, photograph: Photograph, fresh_
         result = score([Outputs.find("tool", tmp_path / "tool")], tmp_path / "people", tmp_path / "targets", PLAN,
                        tmp_path / rule, fresh_context, size=SIZE, face=rule)
         assert not said(result, "several faces")
+        assert "several faces" not in result.protocol.pairing
         samples = pd.read_parquet(tmp_path / rule / "samples.parquet")
         assert samples["faces"].eq(1).all()
         assert samples["face"].eq(1).all()
