@@ -99,7 +99,7 @@ def _look(k: int, pair: Pair, outputs: Sequence[Outputs], answers: Mapping[str, 
             image = None if number is None else read_image(one.path(number))
         except BadImage:                                 # counted where it is cut
             continue
-        if image is None or (own := in_frame(np.array(image.shape[:2]), cuts.shape[target], points)) is None:
+        if image is None or (own := in_frame(image, photo, points)) is None:
             continue
         after = np.stack([align(image, place, size)[0] for place in own])
         apart = np.abs(after.astype(np.int16) - before)
