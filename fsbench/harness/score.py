@@ -13,9 +13,9 @@ from fsbench import results
 from fsbench.config import Plan, parse_pipeline
 from fsbench.datasets.people import Album, open_album
 from fsbench.errors import DataError, UsageError
-from fsbench.files import some
+from fsbench.files import printable, some
 from fsbench.harness import records
-from fsbench.harness.asked import Missing, Pair, ask
+from fsbench.harness.asked import Missing, Pair, ask, by_model
 from fsbench.harness.bench import Panel, assess, conclude, prepare
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.gallery import gather, join
@@ -23,6 +23,7 @@ from fsbench.harness.obtain import build, obtain
 from fsbench.harness.outputs import Cut, Outputs
 from fsbench.harness.pairs import N_REFERENCES, Group, Pairs
 from fsbench.harness.swapping import swap_all
+from fsbench.harness.table import read_table
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, DatasetInfo, Faces, Source, Split, Truth
 from fsbench.store import fingerprint
@@ -65,6 +66,7 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
           command: str = "", resume: bool = False) -> results.RunResult:
     """Measure outputs that exist already and leave the files of `fsbench.results` in `out`; raises FsbenchError.
 
+    Of a tool whose outputs show none of the pairs the reason is kept, and the others are measured.
     `source` and `target` are folders of people (`fsbench.datasets.people`); names of the outputs, or the CSV file
     `table`, say which is which (`fsbench.harness.asked`). A tool fails on a pair that it has no output of, or one that
     cannot be read; with `missing` "drop", pairs without an output of every tool are left out for all.
@@ -72,6 +74,8 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     """
     started = time.monotonic()
     trained = coaches or {}
+    listed = read_table(table, columns) if table is not None else None
+    outputs, split = by_model(outputs, listed)
     _check([one.name for one in outputs], trained)
     panel = Panel.of(plan, context)
     families = sorted({judge.embedder.info.family for judge in panel.judges})
@@ -79,7 +83,7 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     folder.check(plan, resume)
     givers = open_album(source, size, context)
     scenes = givers if source.resolve() == target.resolve() else open_album(target, size, context)
-    asked = ask(outputs, givers, scenes, table, columns, missing)
+    asked = ask(outputs, givers, scenes, listed, missing)
     people = _people(givers, scenes)
     kept = _scorable(asked.pairs, scenes)
     pairs = _pairs(kept, people, asked.rule)
@@ -87,13 +91,13 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     used: dict[Split, Faces] = {"test": people.test}
     if (strangers := gather(people, people.test, plan.gallery, context)) is not None:
         used["gallery"] = strangers
-    warnings = _warnings(givers, scenes, used)
+    warnings = [*split, *_warnings(givers, scenes, used)]
     warnings += [said for one in outputs for said in _coach_warnings(one.name, trained.get(one.name, ()), families)]
     warnings += asked.warnings
     if faceless := len(asked.pairs) - len(kept):
         warnings.append(f"{faceless} of {len(asked.pairs)} pairs left out, no face was found in their targets")
     cuts = {one.name: one.cut([(asked.outputs[one.name].get(pair), pair[1]) for pair in kept], scenes, context)
-            for one in outputs}
+            for one in outputs if one.name not in asked.failed}
     for name, cut in cuts.items():
         warnings += _unreadable(name, cut)
     bench = prepare(plan, panel, pairs, people.test, used.get("gallery"), context)
@@ -101,20 +105,28 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     context.log(f"results go to {out}")
     folder.write_inputs(pairs)
     done = [assess(bench, *_baseline(name, plan, people, pairs, context), folder) for name in BASELINES]
+    failed = []
     for one in outputs:
+        record = _record(one, trained.get(one.name, ()))
+        if one.name in asked.failed:
+            failed.append(record.model_copy(update={"error": asked.failed[one.name].sentence}))
+            continue
         cut = cuts[one.name]
-        record = results.ModelRecord(
-            name=one.name, spec=str(one.folder), kind="precomputed", summary="images that another tool made",
-            coaches=tuple(family for family in trained.get(one.name, ()) if family != NO_COACH), notes=(_note(cut),),
-        )
+        record = record.model_copy(update={"notes": (_note(cut),)})
         done.append(assess(bench, record, cut.images, folder, lost=cut.lost, facts=cut.facts))
         if failures := done[-1].record.failures:
             warnings.append(f"{one.name} {results.failure_rate(failures, len(kept))}")
     albums = [givers] if givers is scenes else [givers, scenes]
     unused = [*asked.unused, *(record for album in albums for record in album.unused)]
     return conclude(bench, done, folder, records.dataset_record(plan.dataset, people.info, used), used,
-                    command=command, started=started, warnings=warnings, stage=STAGE,
+                    command=command, started=started, warnings=warnings, stage=STAGE, failed=failed,
                     unused=[results.UnusedRecord(**vars(record)) for record in unused])
+
+
+def _record(one: Outputs, coaches: Sequence[str]) -> results.ModelRecord:
+    return results.ModelRecord(
+        name=one.name, spec=printable(str(one.folder)), kind="precomputed", summary="images that another tool made",
+        coaches=tuple(family for family in coaches if family != NO_COACH))
 
 
 def _note(cut: Cut) -> str:
