@@ -11,7 +11,7 @@ from fsbench.errors import DataError
 from fsbench.files import Unused, composed, gather, printable, some
 from fsbench.harness.matching import Files, Match, Matched, NoMatch, by_name, by_table
 from fsbench.harness.outputs import Outputs
-from fsbench.harness.table import Row, Table
+from fsbench.harness.table import Row, Table, shown
 
 Missing = Literal["failure", "drop"]
 Pair = tuple[str, int]
@@ -137,7 +137,7 @@ def _listed(one: Outputs, table: Table, found: Matched) -> _Found:
         row = next((row for row in table.rows if row.output), None)
         hint = f"write their paths below the folder of outputs, such as {some(one.files[:1])}"
         error = DataError(f"{table.name} names none of its outputs", hint) if row is None else \
-            DataError(f"{table.name}: none of the outputs that it names is there, such as {printable(row.output)!r} "
+            DataError(f"{table.name}: none of the outputs that it names is there, such as {shown(row.output)!r} "
                       f"of row {row.line}", hint)
     return _Found(found.matches, found.unused, error)
 
@@ -149,7 +149,7 @@ def _own_rows(table: Table, outputs: Sequence[Outputs]) -> list[tuple[Outputs, T
     for row in table.rows:
         model = composed(row.model)
         if model and model not in tools:
-            name = printable(row.model)
+            name = shown(row.model)
             raise DataError(f"{table.name}, row {row.line}: there are no outputs of a model {name!r}",
                             f"known: {some(list(tools))}; name its folder with --outputs {name}=DIR")
         for own in [model] if model else tools:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from fsbench.errors import DataError
 from fsbench.files import composed, printable
-from fsbench.harness.table import Place, Table
+from fsbench.harness.table import Place, Table, shown
 
 SEPARATORS = "/_-"
 _REMEDY = "call it SOURCE/TARGET.png, or say in a table which is which: --pairs CSV, columns output, source, target"
@@ -152,10 +152,10 @@ def by_table(table: Table, outputs: Files, sources: Files, people: Sequence[str]
         readings = places[role].readings(text)
         several = next((found for reading in readings if (found := finders[role].all(reading))), [])
         if len(several) > 1:
-            raise DataError(f"{place}: {len(several)} {role}s are called {printable(text)!r}",
+            raise DataError(f"{place}: {len(several)} {role}s are called {shown(text)!r}",
                             f"write its path below the folder of the {role}s")
         if not several and role != "output":
-            raise DataError(f"{place}: there is no {role} {printable(text)!r}",
+            raise DataError(f"{place}: there is no {role} {shown(text)!r}",
                             f"write its path below {printable(str(folders[role]))}")
         return several[0] if several else None
 
@@ -171,7 +171,7 @@ def by_table(table: Table, outputs: Files, sources: Files, people: Sequence[str]
         output = find(place, "output", row.output) if row.output else None
         assert target is not None
         for key, said in (((source, target), "show the same source in the same target"),
-                          (output, f"name the same output {printable(row.output)!r}")):
+                          (output, f"name the same output {shown(row.output)!r}")):
             if key is not None and key in seen:
                 raise DataError(f"{table.name}, rows {seen[key]} and {row.line} {said}", "keep one of them")
             seen[key] = row.line

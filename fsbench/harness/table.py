@@ -21,6 +21,7 @@ MODEL = "model"
 DELIMITERS: Mapping[str, str] = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 MAX_BYTES = 64 * 2**20
 MAX_ROWS = 1_000_000
+MAX_LINES = 4 * MAX_ROWS
 MAX_LINE = 2**20
 """Characters of one line, so that neither a line nor its columns fill the memory."""
 MAX_FIELD = 4096
@@ -34,7 +35,8 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
 }
 GUESSED = "cp1252"
 _SAVE = "save it as CSV, in UTF-8"
-_SHOWN = 12
+_SHOWN, _MOST = 80, 12
+"""Characters of a text, and columns, that a sentence shows."""
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
@@ -108,10 +110,15 @@ def parse_columns(text: str) -> dict[str, str]:
     for part in specs.parts(text, ","):
         name, sign, header = (piece.strip() for piece in part.partition("="))
         if not sign or not header or name.lower() not in (*COLUMNS, MODEL) or name.lower() in found:
-            raise UsageError(f"--columns {files.printable(text)} cannot be read at {files.printable(part)!r}",
+            raise UsageError(f"--columns {shown(text)} cannot be read at {shown(part)!r}",
                              'write --columns "output=file,source=person,target=original,model=tool"')
         found[name.lower()] = specs.unquoted(header, text)
     return found
+
+
+def shown(text: str) -> str:
+    """A text out of a table as a sentence can show it."""
+    return files.printable(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 class Place:
@@ -148,14 +155,14 @@ def _local(text: str) -> str:
 
 
 def _content(path: Path) -> bytes:
-    shown = files.printable(str(path))
+    name = files.printable(str(path))
     try:
         return files.read(path, MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        raise MissingData(f"there is no file {shown}", "--pairs names a CSV file") from None
+        raise MissingData(f"there is no file {name}", "--pairs names a CSV file") from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{shown} cannot be read as CSV: {why}", "--pairs names a CSV file") from error
+        raise DataError(f"{name} cannot be read as CSV: {why}", "--pairs names a CSV file") from error
 
 
 def _encoding(content: bytes, name: str) -> str:
@@ -179,6 +186,8 @@ def _lines(stream: io.TextIOWrapper, name: str) -> Iterator[str]:
     number = 0
     while line := stream.readline(MAX_LINE + 1):
         number += 1
+        if number > MAX_LINES:
+            raise DataError(f"{name} has more than {MAX_LINES} lines", "split it")
         if len(line) > MAX_LINE:
             raise DataError(f"{name}, row {number} has more than {MAX_LINE} characters",
                             "a table of pairs has a row for each output, and short ones: is this the right file?")
@@ -236,21 +245,20 @@ def _header(name: str, cells: list[str], wanted: Mapping[str, str], columns: Map
     names = [_plain(cell) for cell in cells]
     place = {}
     for column, header in wanted.items():
-        shown = files.printable(header[:40])
         if names.count(header) > 1:
-            raise DataError(f"{name} has two columns {shown!r}", "rename one of them")
+            raise DataError(f"{name} has two columns {shown(header)!r}", "rename one of them")
         if header in names:
             place[column] = names.index(header)
         elif column != MODEL or column in columns:
-            there = ", ".join(files.printable(cell.strip()[:40]) for cell in cells[:_SHOWN])
-            there += f" and {len(cells) - _SHOWN} more" if len(cells) > _SHOWN else ""
-            raise DataError(f"{name} has no column {shown!r}; it was read with {DELIMITERS[delimiter]} between the "
-                            f"columns {there}", _advice(column, cells[:1000]))
+            there = ", ".join(shown(cell.strip()) for cell in cells[:_MOST])
+            there += f" and {len(cells) - _MOST} more" if len(cells) > _MOST else ""
+            raise DataError(f"{name} has no column {shown(header)!r}; it was read with {DELIMITERS[delimiter]} between "
+                            f"the columns {there}", _advice(column, cells[:1000]))
     return place
 
 
 def _advice(column: str, cells: list[str]) -> str:
-    names = {_plain(cell): cell.strip() for cell in cells if len(cell) <= 40}
+    names = {_plain(cell): cell.strip() for cell in cells if len(cell) <= _SHOWN}
     near = next((names[name] for name in SYNONYMS[column] if name in names), None)
     if near is None:
         close = difflib.get_close_matches(column, names, n=1, cutoff=0.6)
