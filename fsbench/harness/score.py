@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from fsbench import results
 from fsbench.config import Plan, parse_pipeline
+from fsbench.datasets._photos import Photo
 from fsbench.datasets.people import Album, open_album
 from fsbench.errors import DataError, UsageError
-from fsbench.files import printable, some
+from fsbench.files import home_of, printable, some
 from fsbench.harness import records
 from fsbench.harness.asked import Missing, Pair, ask, by_model
 from fsbench.harness.bench import Panel, assess, conclude, prepare
@@ -23,8 +24,8 @@ from fsbench.harness.obtain import build, obtain
 from fsbench.harness.outputs import Cut, Outputs
 from fsbench.harness.pairs import N_REFERENCES, Group, Pairs
 from fsbench.harness.swapping import swap_all
-from fsbench.harness.table import read_table
-from fsbench.images import ImageSet
+from fsbench.harness.table import Table, read_table
+from fsbench.images import ImageSet, list_images
 from fsbench.interfaces import Context, DatasetInfo, Faces, Source, Split, Truth
 from fsbench.store import fingerprint
 
@@ -84,6 +85,8 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     givers = open_album(source, size, context)
     scenes = givers if source.resolve() == target.resolve() else open_album(target, size, context)
     asked = ask(outputs, givers, scenes, listed, missing)
+    inputs = _inputs(outputs, {"source": givers, "target": scenes}, listed, plan.gallery, trained)
+    folder.check(plan, resume, inputs)
     people = _people(givers, scenes)
     kept = _scorable(asked.pairs, scenes)
     pairs = _pairs(kept, people, asked.rule)
@@ -101,7 +104,7 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     for name, cut in cuts.items():
         warnings += _unreadable(name, cut)
     bench = prepare(plan, panel, pairs, people.test, used.get("gallery"), context)
-    folder.begin(plan)
+    folder.begin(plan, inputs)
     context.log(f"results go to {out}")
     folder.write_inputs(pairs)
     done = [assess(bench, *_baseline(name, plan, people, pairs, context), folder) for name in BASELINES]
@@ -121,6 +124,24 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     return conclude(bench, done, folder, records.dataset_record(plan.dataset, people.info, used), used,
                     command=command, started=started, warnings=warnings, stage=STAGE, failed=failed,
                     unused=[results.UnusedRecord(**vars(record)) for record in unused])
+
+
+def _inputs(outputs: Sequence[Outputs], albums: Mapping[str, Album], table: Table | None, gallery: str,
+            coaches: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Hashes of all that was read, by what a sentence calls it: an interrupted score goes on with the same only."""
+    found = {f"the outputs of {printable(one.name)}": _hash([Photo(one.path(k), file, "", "")
+                                                            for k, file in enumerate(one.files)]) for one in outputs}
+    found |= {f"the folder of --{role}": _hash(album.photos) for role, album in albums.items()}
+    if gallery:
+        listing = list_images(home_of(gallery), "--gallery names a folder of people")
+        found["the folder of --gallery"] = _hash([Photo(file.path, file.name, "", "") for file in listing.files])
+    if table is not None:
+        found[f"the table {table.name}"] = fingerprint([astuple(row) for row in table.rows])
+    return found | {f"--coach of {printable(name)}": ",".join(families) for name, families in coaches.items()}
+
+
+def _hash(photos: Sequence[Photo]) -> str:
+    return fingerprint([(photo.file, photo.sha256()) for photo in photos])
 
 
 def _record(one: Outputs, coaches: Sequence[str]) -> results.ModelRecord:

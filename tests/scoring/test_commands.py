@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fsbench.cli import app
-from fsbench.errors import DataError, FsbenchError, UnknownName, UsageError
+from fsbench.errors import DataError, FsbenchError, OutputError, UnknownName, UsageError
 from fsbench.results import load
 from fsbench.specs import parse_spec
 
@@ -106,6 +106,44 @@ def test_a_pattern_and_a_column_name_many_models(folders: Path, photograph: Phot
             score(folders, "--outputs", folders / "swap", *wrong)
 
 
+def test_a_score_goes_on_only_with_what_it_was_asked(folders: Path, photograph: Photograph) -> None:
+    table, others = folders / "pairs.csv", folders / "others"
+    photograph(others / "zoe" / "0.png", "bob", 9)
+    table.write_text("output,source,target\nann_0,ann,0\nann_1,ann,1\n")
+    again = ("--outputs", folders / "swap", "--pairs", table, "--gallery", others, "-q")
+    assert score(folders, *again).exit_code == 0
+    before = (folders / "out" / "result.json").read_bytes()
+    changes = [(table, b"output,source,target\nann_0,ann,1\nann_1,ann,0\n", "the table pairs.csv"),
+               (table, b"output,source,target\nann_0,ann,0\n", "the table pairs.csv"),
+               (folders / "swap" / "ann_2.png", (folders / "swap" / "ann_1.png").read_bytes(), "the outputs of swap"),
+               (folders / "swap" / "ann_3.png", b"", "the outputs of swap"),
+               (folders / "targets" / "2.png", b"x", "the folder of --target"),
+               (folders / "people" / "bob" / "s0" / "7.png", b"x", "the folder of --source"),
+               (others / "zoe" / "0.png", b"x", "the folder of --gallery")]
+    for path, content, what in changes:
+        kept = path.read_bytes() if path.exists() else None
+        path.write_bytes(content)
+        with pytest.raises(OutputError, match=f"a finished run of other content: {what} changed since"):
+            score(folders, *again, "--resume")
+        path.unlink() if kept is None else path.write_bytes(kept)
+    with pytest.raises(OutputError, match="--coach of swap changed since"):
+        score(folders, *again, "--resume", "--coach", "colour")
+    for more in (("--missing", "drop"), ("--columns", "output=output"), ("--size", "64"), ("--seed", "3")):
+        with pytest.raises(OutputError, match="of another plan"):
+            score(folders, *again, "--resume", *more)
+    assert (folders / "out" / "result.json").read_bytes() == before
+    table.write_bytes(b"\xef\xbb\xbfOutput;Source;Target\r\nann_0;ann;0\r\nann_1;ann;1\r\n")  # says the same
+    assert score(folders, *again, "--resume").exit_code == 0
+
+
+@pytest.mark.parametrize("plan", ["", "[]", "{", '{"inputs": 3}', "null"])
+def test_a_folder_with_a_damaged_plan_is_not_gone_on_with(folders: Path, plan: str) -> None:
+    (folders / "out").mkdir()
+    (folders / "out" / "plan.json").write_text(plan)
+    with pytest.raises(OutputError, match="an unfinished run of another plan"):
+        score(folders, "--outputs", folders / "swap", "--resume")
+
+
 @pytest.fixture
 def tools(folders: Path, photograph: Photograph) -> Path:
     for tool in ("a", "b (1), x", "it's"):
@@ -124,7 +162,7 @@ def test_a_pattern_without_quotes_is_what_it_is_in_quotes(tools: Path, expanded:
     assert done.exit_code == 0, done.output
     result = load(tools / "out")
     assert [model.name for model in result.models[2:]] == ["a", "b (1), x", "it's"]
-    assert {(one.where, one.files) for one in result.unused if one.where != "people"} == {("tools", ("@eaDir/",)), ("tools", ("0readme.txt",))}
+    assert {one.files for one in result.unused if one.where == "tools"} == {("@eaDir/",), ("0readme.txt",)}
 
 
 @pytest.mark.parametrize("stray", ["targets/0.png", "nowhere", "tools/none", "a" * 300, "/"])
