@@ -241,11 +241,6 @@ def _warnings(givers: Album, scenes: Album, used: Mapping[Split, Faces]) -> list
     """Say what in the data limits what the numbers mean."""
     albums = {"source": givers} | ({} if scenes is givers else {"target": scenes})
     said = [f"{role}: {warning}" for role, album in albums.items() for warning in (*album.warnings, *album.uneven)]
-    for role, album in albums.items():
-        flat = sum(photo.file == photo.path.name for photo in album.photos)
-        if flat > 1:
-            said.append(f"{role}: {flat} images lie in no folder of a person, so each is taken for another person; if "
-                        "some show the same, lay them out as PERSON/*.jpg")
     strangers = used["gallery"].identities if "gallery" in used else []
     if (n := len(used["test"].identities) + len(strangers)) < records.FEW_STRANGERS:
         said.append(f"outputs can be taken for {n} people only, so retrieval says little: --gallery adds others")

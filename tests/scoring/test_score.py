@@ -197,7 +197,8 @@ def test_flat_folders_are_warned_of(folders: Path, fresh_context: Context, photo
         photograph(folders / "swap" / f"ann_{i}.png", "ann", i)
     result = score([Outputs.find("swap", folders / "swap")], folders / "people", folders / "flat", PLAN,
                    folders / "out", fresh_context, size=SIZE)
-    assert any(warning.startswith("target: 2 images lie in no folder of a person") for warning in result.warnings)
+    (told,) = [warning for warning in result.warnings if "PERSON/*.jpg" in warning]
+    assert told.startswith("target: flat has no folders of people, so each of its 2 images was read as another person")
     assert sum("held-out sessions" in warning for warning in result.warnings) == 1
 
 
