@@ -31,10 +31,10 @@ class Spec:
 
     def __str__(self) -> str:
         params = ",".join(
-            f"{key}={_written(value, ',()')}" if key else _written(value, ",()=")
+            f"{key}={quoted(value, ',()')}" if key else quoted(value, ",()=")
             for key, value in sorted(self.params.items())
         )
-        return self.name + (f"({params})" if params else "") + (f"@{_written(self.path, ',()+')}" if self.path else "")
+        return self.name + (f"({params})" if params else "") + (f"@{quoted(self.path, ',()+')}" if self.path else "")
 
 
 def parse_spec(text: str) -> Spec:
@@ -62,7 +62,7 @@ def parse_spec(text: str) -> Spec:
         return Spec(name, params)
     if rest[0] not in "@:":
         raise UsageError(f"cannot read {rest!r} in {whole!r}", _HINT)
-    path = _unquoted(rest[1:].strip(), whole)
+    path = unquoted(rest[1:].strip(), whole)
     if not path.strip():
         raise UsageError(f"no path follows in {whole!r}", f"write {whole[: len(whole) - len(rest) + 1]}PATH")
     return Spec(name, params, path)
@@ -178,7 +178,7 @@ def _params(text: str, whole: str) -> dict[str, str]:
             raise UsageError(f"cannot read parameter {item!r} in {whole!r}", "write parameter=value")
         if key in found:
             raise UsageError(f"parameter {key!r} is given twice in {whole!r}")
-        found[key] = _unquoted(value, whole)
+        found[key] = unquoted(value, whole)
     return found
 
 
@@ -189,7 +189,7 @@ def _key_and_value(item: str) -> tuple[str, str, str]:
     return key.strip(), equals, value.strip()
 
 
-def _unquoted(text: str, whole: str) -> str:
+def unquoted(text: str, whole: str) -> str:
     """The value that is meant by one in quotes, or by one without."""
     quote = text[:1]
     if not quote or quote not in _QUOTES:
@@ -200,8 +200,8 @@ def _unquoted(text: str, whole: str) -> str:
     return text[1:-1].replace(quote * 2, quote)
 
 
-def _written(value: str, special: str) -> str:
-    """A value as it has to be typed."""
+def quoted(value: str, special: str) -> str:
+    """A value as it has to be typed, where the characters of `special` mean something."""
     if value and value == value.strip() and not any(c in special or c in _QUOTES for c in value):
         return value
     quote = "'" if "'" not in value else '"'

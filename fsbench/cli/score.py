@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import glob
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from fsbench.cli import job
+from fsbench.errors import UsageError
+from fsbench.specs import quoted
 
 if TYPE_CHECKING:
     from fsbench.harness.face_choice import FaceRule
     from fsbench.harness.outputs import Outputs
 
 Text = str | None
+_PATTERN = "'tools/*'"
 
 
 def score(
+    beside: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
+    *,
     outputs: Annotated[
         list[str],
         typer.Option(
@@ -106,7 +114,6 @@ def score(
     """
     from fsbench import names
     from fsbench.config import make_plan
-    from fsbench.errors import UsageError
     from fsbench.registry import split_list
 
     if resume and out is None:
@@ -123,7 +130,7 @@ def score(
         from fsbench.harness.table import parse_columns  # brings torch: not before names are known
 
         mapped = parse_columns(columns)
-    found = [_outputs(text) for pattern in outputs for text in _expand(pattern)]
+    found = _find(outputs, beside or [])
     coaches = _coaches(coach or [], [one.name for one in found])
     given: dict[str, object] = {
         "metrics": tuple(split_list(metrics)) if metrics is not None else None,
@@ -133,11 +140,10 @@ def score(
         "seed": seed,
         "device": device,
     }
+    asked = {"source": source, "target": target, "pairs": pairs, "columns": columns,
+             "missing": missing if missing == "drop" else "", "face": face if face != "changed" else "", "size": size}
     plan = make_plan(
-        {"dataset": f"source={source},target={target}" + (f",pairs={pairs}" if pairs else "")
-         + (f",columns={columns}" if columns else "")
-         + (",missing=drop" if missing == "drop" else "") + (f",face={face}" if face != "changed" else "")
-         + f",size={size}",
+        {"dataset": ",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in asked.items() if value),
          "models": tuple(f"{one.name}={one.folder}" for one in found)}
         | {key: value for key, value in given.items() if value is not None}, "--")
     from fsbench.harness import score as measure  # brings torch: not before the plan can be read
@@ -151,19 +157,43 @@ def score(
         place, device=plan.device, resume=resume, quiet=quiet, verbose=verbose)
 
 
-def _expand(text: str) -> list[str]:
-    """Each folder that a pattern such as tools/* names; raises UsageError where it names none."""
-    import glob
-
-    from fsbench.errors import UsageError
-    from fsbench.files import is_machine_made
-
-    if Path(text).exists() or not glob.has_magic(text):
-        return [text]
-    found = [path for path in sorted(glob.glob(text)) if Path(path).is_dir() and not is_machine_made(Path(path).name)]
-    if not found:
-        raise UsageError(f"--outputs {text} names no folder", "a pattern such as 'tools/*' names folders of images")
+def _find(texts: list[str], beside: list[str]) -> list[Outputs]:
+    """The folders that --outputs names, one by one, by patterns, or by one that the shell has written out."""
+    found: list[Outputs] = []
+    for k, text in enumerate(texts):
+        if beside and k == len(texts) - 1:
+            found += _tools(text, _written_out(text, beside))
+        elif os.path.exists(text) or not glob.has_magic(text):
+            found.append(_outputs(text))
+        else:
+            found += _tools(text, sorted(glob.glob(text)))
     return found
+
+
+def _written_out(first: str, others: list[str]) -> list[str]:
+    """What the shell made of a pattern without quotes; raises UsageError for arguments that are nothing of the kind."""
+    for other in others:
+        if not os.path.exists(other) or Path(other).parent != Path(first).parent:
+            raise UsageError(
+                f"{other} belongs to no option",
+                f"where it comes from a pattern, put that in quotes: --outputs {_PATTERN}; no other option takes one",
+            )
+    return [first, *others]
+
+
+def _tools(text: str, paths: list[str]) -> list[Outputs]:
+    """Each folder as a tool; what else a pattern names is told beside the first. Raises UsageError for no folder."""
+    from fsbench.files import MADE, gather, is_machine_made
+
+    made = {path for path in paths if is_machine_made(Path(path).name)}
+    folders = [path for path in paths if os.path.isdir(path) and path not in made]
+    if not folders:
+        raise UsageError(f"--outputs {text} names no folder", f"a pattern such as {_PATTERN} names folders of images")
+    left = [(MADE if path in made else "no folder, so no tool", Path(path).name + "/" * os.path.isdir(path))
+            for path in paths if path not in folders]
+    first, *others = map(_outputs, folders)
+    where = Path(paths[0]).absolute().parent.name
+    return [replace(first, unused=(*first.unused, *gather(where, left))), *others]
 
 
 def _outputs(text: str) -> Outputs:
@@ -177,7 +207,6 @@ def _outputs(text: str) -> Outputs:
 
 def _coaches(texts: list[str], models: list[str]) -> dict[str, list[str]]:
     """Read NAME=FAMILY, or FAMILY where there is one model; raises UsageError."""
-    from fsbench.errors import UsageError
 
     found: dict[str, list[str]] = {}
     for text in texts:

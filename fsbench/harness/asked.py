@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fsbench.datasets.people import Album
 from fsbench.errors import DataError
 from fsbench.files import Unused, composed, gather, printable, some
-from fsbench.harness.matching import Files, Matched, by_name, by_table
+from fsbench.harness.matching import Files, Match, Matched, NoMatch, by_name, by_table
 from fsbench.harness.outputs import Outputs
-from fsbench.harness.table import Row, read_table
+from fsbench.harness.table import Row, Table, shown
 
 Missing = Literal["failure", "drop"]
 Pair = tuple[str, int]
@@ -27,23 +26,55 @@ class Asked:
 
     pairs: tuple[Pair, ...]
     outputs: Mapping[str, Mapping[Pair, int | None]]    # by tool; a pair that is not there has no output
+    failed: Mapping[str, DataError]                     # tools of which nothing can be measured, and why
     rule: str
     unused: tuple[Unused, ...]
     warnings: tuple[str, ...]
 
 
-def ask(outputs: Sequence[Outputs], givers: Album, scenes: Album, table: Path | None,
-        columns: Mapping[str, str] | None = None, missing: Missing = "failure") -> Asked:
+@dataclass(frozen=True)
+class _Found:
+    """What is known of one tool's outputs; with an error, none of them can be measured."""
+
+    matches: Sequence[Match]
+    unused: Sequence[tuple[str, str]]
+    error: DataError | None = None
+
+
+def by_model(outputs: Sequence[Outputs], table: Table | None) -> tuple[Sequence[Outputs], list[str]]:
+    """Each sub-folder of a single folder of outputs that the table's column `model` names as a tool, and a warning."""
+    names = list(dict.fromkeys(composed(row.model) for row in table.rows if row.model)) if table else []
+    if table is None or len(outputs) != 1 or composed(outputs[0].name) in names:
+        return outputs, []
+    whole = outputs[0]
+    own = {name: [k for k, file in enumerate(whole.files) if file.startswith(f"{name}/")] for name in names}
+    if not any(own.values()):
+        return outputs, []
+    tools = [Outputs(name, whole.folder / name, tuple(whole.files[k][len(name) + 1:] for k in numbers),
+                     tuple(whole.path(k) for k in numbers)) for name, numbers in own.items()]
+    used = {k for numbers in own.values() for k in numbers}
+    rest = gather(whole.name, [("in no folder that the table names as a model", file)
+                               for k, file in enumerate(whole.files) if k not in used])
+    tools[0] = replace(tools[0], unused=(*whole.unused, *rest))
+    return tools, [f"the models of {table.name} are sub-folders of {printable(whole.name)}, each measured as a tool: "
+                   f"{some(names)}"]
+
+
+def ask(outputs: Sequence[Outputs], givers: Album, scenes: Album, table: Table | None,
+        missing: Missing = "failure") -> Asked:
     """The pairs of the table, or all that any tool has an output of by its name.
 
-    With `missing` "drop", pairs that one of the tools has no output of are left out for all. Raises DataError where a
-    table contradicts itself or nothing is left.
+    With `missing` "drop", pairs that one of the tools has no output of are left out for all. A tool of whose outputs
+    none shows a pair is `failed`. Raises DataError where all are, a table contradicts itself, or nothing is left.
     """
-    found = _match(outputs, givers, scenes, table, columns)
+    found = _find(outputs, givers, scenes, table)
+    failed = {name: one.error for name, one in found.items() if one.error is not None}
+    if len(failed) == len(found):
+        raise next(iter(failed.values()))
     answered = {name: {(match.source, match.target): match.output for match in one.matches}
-                for name, one in found.items()}
-    order = sorted({pair for own in answered.values() for pair in own}, key=_place(found))
-    warnings = []
+                for name, one in found.items() if name not in failed}
+    order = sorted({(match.source, match.target) for one in found.values() for match in one.matches}, key=_place(found))
+    warnings = [table.warning] if table is not None and table.warning else []
     rule = "the pairs of a table" if table is not None else "the pairs that any tool has an output of, by its name"
     if missing == "drop":
         whole = [pair for pair in order if all(own.get(pair) is not None for own in answered.values())]
@@ -54,6 +85,7 @@ def ask(outputs: Sequence[Outputs], givers: Album, scenes: Album, table: Path | 
             warnings.append(f"{len(order) - len(whole)} of {len(order)} pairs left out for all tools, one of them has "
                             "no output there (--missing drop)")
         order = whole
+    warnings += [f"nothing of {printable(name)} was measured: {error.sentence}" for name, error in failed.items()]
     unused = [record for one in outputs for record in
               (*one.unused, *gather(one.name, found[one.name].unused))]
     warnings += [f"{record.where}: {record.sentence}" for record in unused]
@@ -61,43 +93,68 @@ def ask(outputs: Sequence[Outputs], givers: Album, scenes: Album, table: Path | 
         unused.append(record)
         warnings.append(f"{record.where}: {record.sentence}; " + (
             _NAMED if table is None else "no row of the table names it"))
-    return Asked(tuple(order), answered, rule, tuple(unused), tuple(warnings))
+    return Asked(tuple(order), answered, failed, rule, tuple(unused), tuple(warnings))
 
 
-def _place(found: Mapping[str, Matched]) -> Callable[[Pair], tuple[int, int]]:
+def _place(found: Mapping[str, _Found]) -> Callable[[Pair], tuple[int, int]]:
     """Sources in the order in which they are met, then targets in theirs."""
     met = dict.fromkeys(match.source for one in found.values() for match in one.matches)
     at = {name: k for k, name in enumerate(met)}
     return lambda pair: (at[pair[0]], pair[1])
 
 
-def _match(outputs: Sequence[Outputs], givers: Album, scenes: Album, table: Path | None,
-           columns: Mapping[str, str] | None) -> dict[str, Matched]:
+def _find(outputs: Sequence[Outputs], givers: Album, scenes: Album, table: Table | None) -> dict[str, _Found]:
+    """What the outputs of each tool show; raises DataError for what is wrong in the table."""
     targets = [photo.file for photo in scenes.photos]
     people = [photo.identity for photo in givers.photos]
     if table is None:
-        return {one.name: by_name(one.files, list(dict.fromkeys(people)), targets) for one in outputs}
-    rows = read_table(table, columns)
+        return {one.name: _named(one, list(dict.fromkeys(people)), targets) for one in outputs}
     given = Files(givers.root, [photo.file for photo in givers.photos]), people, Files(scenes.root, targets)
-    found = {name: by_table(table.name, own, Files(folder.folder, folder.files), *given)
-             for name, (own, folder) in _own_rows(rows, outputs, table).items()}
-    if not any(match.output is not None for one in found.values() for match in one.matches):
-        row = next((row for row in rows if row.output), rows[0])
-        raise DataError(f"{table.name}: none of the outputs that it names is there, such as "
-                        f"{printable(row.output)!r} of row {row.line}",
-                        f"write their paths below the folder of outputs, such as {some(outputs[0].files[:1])}")
-    return found
+    try:
+        return {one.name: _listed(one, own, by_table(own, Files(one.folder, one.files), *given))
+                for one, own in _own_rows(table, outputs)}
+    except DataError as error:
+        if not table.warning:
+            raise
+        raise DataError(error.message, f"{error.hint}; {table.warning}") from error
 
 
-def _own_rows(rows: Sequence[Row], outputs: Sequence[Outputs], table: Path) -> dict[str, tuple[list[Row], Outputs]]:
+def _named(one: Outputs, sources: Sequence[str], targets: Sequence[str]) -> _Found:
+    """What a tool's outputs show by their names."""
+    if (empty := one.empty()) is not None:
+        return _Found((), (), empty)
+    try:
+        found = by_name(one.files, sources, targets)
+    except NoMatch as error:
+        return _Found((), error.unused, error)
+    return _Found(found.matches, found.unused)
+
+
+def _listed(one: Outputs, table: Table, found: Matched) -> _Found:
+    """What a tool's outputs show by its rows of a table."""
+    error = one.empty()
+    if error is None and not any(match.output is not None for match in found.matches):
+        row = next((row for row in table.rows if row.output), None)
+        hint = f"write their paths below the folder of outputs, such as {some(one.files[:1])}"
+        error = DataError(f"{table.name} names none of its outputs", hint) if row is None else \
+            DataError(f"{table.name}: none of the outputs that it names is there, such as {shown(row.output)!r} "
+                      f"of row {row.line}", hint)
+    return _Found(found.matches, found.unused, error)
+
+
+def _own_rows(table: Table, outputs: Sequence[Outputs]) -> list[tuple[Outputs, Table]]:
     """The rows of each tool: all without a column `model`; raises DataError for a model without a folder."""
     tools = {composed(one.name): one for one in outputs}
-    if strangers := [row for row in rows if row.model and composed(row.model) not in tools]:
-        name = printable(strangers[0].model)
-        raise DataError(f"{table.name}, row {strangers[0].line}: there are no outputs of a model {name!r}",
-                        f"known: {some(list(tools))}; name its folder with --outputs {name}=DIR")
-    return {one.name: ([row for row in rows if not row.model or composed(row.model) == name], one)
-            for name, one in tools.items()}
+    rows: dict[str, list[Row]] = {name: [] for name in tools}
+    for row in table.rows:
+        model = composed(row.model)
+        if model and model not in tools:
+            name = shown(row.model)
+            raise DataError(f"{table.name}, row {row.line}: there are no outputs of a model {name!r}",
+                            f"known: {some(list(tools))}; name its folder with --outputs {name}=DIR")
+        for own in [model] if model else tools:
+            rows[own].append(row)
+    return [(one, replace(table, rows=rows[name])) for name, one in tools.items()]
 
 
 def _nobody_used(pairs: Sequence[Pair], givers: Album, scenes: Album) -> list[Unused]:

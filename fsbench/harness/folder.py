@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from fsbench.config import Plan
 from fsbench.errors import OutputError, one_line
+from fsbench.files import some
 from fsbench.harness.obtain import Model, tell_beside
 from fsbench.harness.pairs import Pairs
 from fsbench.images import ImageSet, write_png
@@ -19,6 +21,7 @@ from fsbench.results import FILE_NAME, slug
 from fsbench.store import atomic_path, copy_file, write_arrays, write_text
 
 PLAN_FILE = "plan.json"
+INPUTS = "inputs"
 
 
 @dataclass(frozen=True)
@@ -27,29 +30,45 @@ class RunFolder:
 
     path: Path
 
-    def check(self, plan: Plan, resume: bool) -> None:
-        """Raise OutputError where the folder holds something that this plan may not write over."""
+    def check(self, plan: Plan, resume: bool, inputs: Mapping[str, str] | None = None) -> None:
+        """Raise OutputError where the folder holds something that this plan may not write over.
+
+        `inputs` are hashes of what is not the plan and decides the numbers, by what a sentence calls it.
+        """
         plan_file = self.path / PLAN_FILE
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"--out {self.path} is a file", "name a new directory")
         if plan_file.exists():
-            same = plan_file.read_text(encoding="utf-8") == _text(plan)
-            if not (same and resume):
+            other = self._other(plan, inputs)
+            if other or not resume:
                 state = "a finished run" if (self.path / FILE_NAME).exists() else "an unfinished run"
                 remedy = (
-                    "add --resume to go on with it, or name another --out"
-                    if same
-                    else "name another --out, or remove it"
+                    "name another --out, or remove it"
+                    if other
+                    else "add --resume to go on with it, or name another --out"
                 )
-                raise OutputError(f"--out {self.path} holds {state}{'' if same else ' of another plan'}", remedy)
+                raise OutputError(f"--out {self.path} holds {state}{other}", remedy)
         elif self.path.exists() and any(path.suffix != ".partial" for path in self.path.iterdir()):
             raise OutputError(f"--out {self.path} is not empty and holds no run of fsbench", "name a new directory")
 
-    def begin(self, plan: Plan) -> None:
+    def _other(self, plan: Plan, inputs: Mapping[str, str] | None) -> str:
+        """What tells the run that is there from this one; "" for nothing."""
+        try:
+            there = json.loads((self.path / PLAN_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            there = None
+        before = there.pop(INPUTS, {}) if isinstance(there, dict) else {}
+        if there != json.loads(plan.model_dump_json()) or not isinstance(before, dict):
+            return " of another plan"
+        changed = [name for name in {**before, **(inputs or {})} if before.get(name) != (inputs or {}).get(name)]
+        return f" of other content: {some(changed)} changed since" if changed and inputs is not None else ""
+
+    def begin(self, plan: Plan, inputs: Mapping[str, str] | None = None) -> None:
         """Make the folder this plan's; it holds no finished run until the result is written."""
         for path in (self.path / FILE_NAME, *self.path.glob("*.partial")):
             path.unlink(missing_ok=True)
-        write_text(self.path / PLAN_FILE, _text(plan))
+        content = plan.model_dump() | ({INPUTS: dict(inputs)} if inputs else {})
+        write_text(self.path / PLAN_FILE, json.dumps(content, indent=1, sort_keys=True) + "\n")
 
     def write_inputs(self, pairs: Pairs) -> None:
         """Write targets, source references and exact swaps."""
@@ -108,6 +127,3 @@ class RunFolder:
         """Write the unit vectors of one judge."""
         write_arrays(self.path / "features" / f"{slug(judge)}.safetensors", arrays)
 
-
-def _text(plan: Plan) -> str:
-    return json.dumps(plan.model_dump(), indent=1, sort_keys=True) + "\n"

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from fsbench.errors import DataError
 from fsbench.files import composed, printable
-from fsbench.harness.table import Row, plain_path
+from fsbench.harness.table import Place, Table, shown
 
 SEPARATORS = "/_-"
 _REMEDY = "call it SOURCE/TARGET.png, or say in a table which is which: --pairs CSV, columns output, source, target"
@@ -29,6 +29,14 @@ class Matched:
 
     matches: list[Match]
     unused: list[tuple[str, str]]
+
+
+class NoMatch(DataError):
+    """No name of a tool's outputs says what it shows; `unused` has all of them: (reason, file)."""
+
+    def __init__(self, message: str, unused: list[tuple[str, str]]) -> None:
+        super().__init__(message, _REMEDY)
+        self.unused = unused
 
 
 class Names:
@@ -60,7 +68,7 @@ def by_name(outputs: Sequence[str], sources: Sequence[str], targets: Sequence[st
     """Read file names: SOURCE/TARGET, SOURCE_TARGET, SOURCE-TARGET; TARGET alone where there is one source.
 
     A name that says nothing, or could be meant in two ways, is not used: also where the roles could be the other way
-    round, for some tools write TARGET_SOURCE. Raises DataError where no name says anything.
+    round, for some tools write TARGET_SOURCE. Raises NoMatch where no name says anything.
     """
     named, known = Names(targets), {composed(source): source for source in sources}
     matches: dict[tuple[str, int], Match] = {}
@@ -81,7 +89,7 @@ def by_name(outputs: Sequence[str], sources: Sequence[str], targets: Sequence[st
         else:
             matches[known[source], target] = Match(number, known[source], target)
     if not matches:
-        raise DataError(first, _REMEDY)
+        raise NoMatch(first, unused)
     return Matched(list(matches.values()), unused)
 
 
@@ -126,32 +134,33 @@ class Files:
     names: Sequence[str]
 
 
-def by_table(table: str, rows: Sequence[Row], outputs: Files, sources: Files, people: Sequence[str],
-             targets: Files) -> Matched:
-    """Look up what rows of the table called `table` name; a row without its output asks for its pair all the same.
+def by_table(table: Table, outputs: Files, sources: Files, people: Sequence[str], targets: Files) -> Matched:
+    """Look up what the rows of a table name; a row without its output asks for its pair all the same.
 
     `people` (as many as there are source files) are their identities. A source is told by its identity or one of its
     files; every file by its path, with or without suffix, or by its name alone. Raises DataError with the row for an
     unknown source or target, one output named for two pairs and one pair named twice.
     """
     finders = {"output": Names(outputs.names), "source": Names(sources.names), "target": Names(targets.names)}
-    places = {"output": outputs.folder, "source": sources.folder, "target": targets.folder}
+    folders = {"output": outputs.folder, "source": sources.folder, "target": targets.folder}
+    places = {role: Place(folder, table.folder) for role, folder in folders.items()}
     identities = {composed(name): name for name in people}
     matches: list[Match] = []
     seen: dict[object, int] = {}
 
     def find(place: str, role: str, text: str) -> int | None:
-        several = finders[role].all(plain_path(text, places[role]))
+        readings = places[role].readings(text)
+        several = next((found for reading in readings if (found := finders[role].all(reading))), [])
         if len(several) > 1:
-            raise DataError(f"{place}: {len(several)} {role}s are called {printable(text)!r}",
+            raise DataError(f"{place}: {len(several)} {role}s are called {shown(text)!r}",
                             f"write its path below the folder of the {role}s")
         if not several and role != "output":
-            raise DataError(f"{place}: there is no {role} {printable(text)!r}",
-                            f"write its path below {printable(str(places[role]))}")
+            raise DataError(f"{place}: there is no {role} {shown(text)!r}",
+                            f"write its path below {printable(str(folders[role]))}")
         return several[0] if several else None
 
-    for row in rows:
-        place = f"{table}, row {row.line}"
+    for row in table.rows:
+        place = f"{table.name}, row {row.line}"
         if empty := [name for name in ("source", "target") if not getattr(row, name)]:
             raise DataError(f"{place}: no {empty[0]}", "each row names an output, its source and its target")
         source = identities.get(composed(row.source))
@@ -162,9 +171,9 @@ def by_table(table: str, rows: Sequence[Row], outputs: Files, sources: Files, pe
         output = find(place, "output", row.output) if row.output else None
         assert target is not None
         for key, said in (((source, target), "show the same source in the same target"),
-                          (output, f"name the same output {printable(row.output)!r}")):
+                          (output, f"name the same output {shown(row.output)!r}")):
             if key is not None and key in seen:
-                raise DataError(f"{table}, rows {seen[key]} and {row.line} {said}", "keep one of them")
+                raise DataError(f"{table.name}, rows {seen[key]} and {row.line} {said}", "keep one of them")
             seen[key] = row.line
         matches.append(Match(output, source, target))
     used = {match.output for match in matches}

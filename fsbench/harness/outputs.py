@@ -14,7 +14,7 @@ from fsbench.datasets._photos import Photo
 from fsbench.datasets.people import Album, cut_photos
 from fsbench.errors import BadImage, DataError
 from fsbench.faces.align import align
-from fsbench.files import Unused
+from fsbench.files import Unused, printable
 from fsbench.images import ImageSet, list_images, read_image, shrink
 from fsbench.interfaces import Context
 
@@ -50,13 +50,17 @@ class Outputs:
 
     @classmethod
     def find(cls, name: str, folder: Path) -> Outputs:
-        """List the images of a folder; raises DataError where there is none, MissingData where there is no folder."""
+        """List the images of a folder; raises MissingData where there is no folder. One without images is `empty`."""
         found = list_images(folder, "--outputs names a folder of images")
-        if not found.files:
-            why = f": {found.unused[0].sentence}" if found.unused else ""
-            raise DataError(f"{folder} holds no image{why}", "--outputs names a folder of images")
         return cls(name, folder, tuple(file.name for file in found.files), tuple(file.path for file in found.files),
                    tuple(replace(one, where=name) for one in found.unused))
+
+    def empty(self) -> DataError | None:
+        """Why there is nothing to measure, or None."""
+        if self.files:
+            return None
+        why = f": {self.unused[0].sentence}" if self.unused else ""
+        return DataError(f"{printable(str(self.folder))} holds no image{why}", "--outputs names a folder of images")
 
     def path(self, number: int) -> Path:
         """The path that opens a file."""

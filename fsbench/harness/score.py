@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,14 @@ from torch.nn.functional import cosine_similarity
 
 from fsbench import results
 from fsbench.config import Plan, parse_pipeline
+from fsbench.datasets._photos import Photo
 from fsbench.datasets.people import Album, open_album
 from fsbench.errors import DataError, UsageError
 from fsbench.faces.align import align
 from fsbench.faces.pose import pose
-from fsbench.files import some
+from fsbench.files import home_of, printable, some
 from fsbench.harness import records
-from fsbench.harness.asked import Missing, Pair, ask
+from fsbench.harness.asked import Asked, Missing, Pair, ask, by_model
 from fsbench.harness.bench import Panel, assess, conclude, prepare
 from fsbench.harness.face_choice import RULES, FaceRule, choose
 from fsbench.harness.folder import RunFolder
@@ -31,7 +32,8 @@ from fsbench.harness.obtain import build, obtain
 from fsbench.harness.outputs import LIKE_TARGET, RESIZED, SEVERAL, Cut, Outputs
 from fsbench.harness.pairs import N_REFERENCES, Group, Pairs
 from fsbench.harness.swapping import swap_all
-from fsbench.images import ImageSet, read_image
+from fsbench.harness.table import Table, read_table
+from fsbench.images import ImageSet, list_images, read_image
 from fsbench.interfaces import Context, DatasetInfo, Faces, Source, Split, Truth
 from fsbench.store import fingerprint
 
@@ -73,6 +75,7 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
           size: int = 128, command: str = "", resume: bool = False) -> results.RunResult:
     """Measure outputs that exist already and leave the files of `fsbench.results` in `out`; raises FsbenchError.
 
+    Of a tool whose outputs show none of the pairs the reason is kept, and the others are measured.
     `source` and `target` are folders of people (`fsbench.datasets.people`); names of the outputs, or the CSV file
     `table`, say which is which (`fsbench.harness.asked`). A tool fails on a pair that it has no output of, or one that
     cannot be read; with `missing` "drop", pairs without an output of every tool are left out for all. `face` says which
@@ -81,6 +84,8 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     """
     started = time.monotonic()
     trained = coaches or {}
+    listed = read_table(table, columns) if table is not None else None
+    outputs, split = by_model(outputs, listed)
     _check([one.name for one in outputs], trained)
     panel = Panel.of(plan, context)
     families = sorted({judge.embedder.info.family for judge in panel.judges})
@@ -88,9 +93,12 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     folder.check(plan, resume)
     givers = open_album(source, size, context)
     scenes = givers if source.resolve() == target.resolve() else open_album(target, size, context)
-    asked = ask(outputs, givers, scenes, table, columns, missing)
+    asked = ask(outputs, givers, scenes, listed, missing)
+    inputs = _inputs(outputs, {"source": givers, "target": scenes}, listed, plan.gallery, trained)
+    folder.check(plan, resume, inputs)
     kept = _scorable(asked.pairs, scenes)
-    choice = choose(kept, outputs, asked.outputs, scenes, face,
+    answering = [one for one in outputs if one.name not in asked.failed]
+    choice = choose(kept, answering, asked.outputs, scenes, face,
                     functools.partial(_likeness, panel.judges[0], givers, context), context)
     for said in choice.warnings[:1]:
         context.log(said)
@@ -103,46 +111,60 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     if (strangers := gather(people, people.test, plan.gallery, context)) is not None:
         used["gallery"] = strangers
     cuts = {one.name: one.cut([(asked.outputs[one.name].get(pair), *place) for pair, place
-                               in zip(kept, faced, strict=True)], scenes, context) for one in outputs}
-    warnings = list(choice.warnings)
-    if faceless := len(asked.pairs) - len(kept):
-        warnings.append(f"{faceless} of {len(asked.pairs)} pairs left out, no face was found in their targets")
-    warnings += [said for name, cut in cuts.items() for said in (*_unreadable(name, cut), *_ambiguous(name, cut))]
-    warnings += [*asked.warnings, *_warnings(givers, scenes, used)]
+                               in zip(kept, faced, strict=True)], scenes, context) for one in answering}
+    warnings = [*choice.warnings, *_lost(asked, kept, cuts), *split, *asked.warnings, *_warnings(givers, scenes, used)]
     warnings += [said for one in outputs for said in _coach_warnings(one.name, trained.get(one.name, ()), families)]
     bench = prepare(plan, panel, pairs, people.test, used.get("gallery"), context)
-    folder.begin(plan)
+    folder.begin(plan, inputs)
     context.log(f"results go to {out}")
     folder.write_inputs(pairs)
     done = [assess(bench, *_baseline(name, plan, people, pairs, context), folder) for name in BASELINES]
-    failed = []
+    failed, failing = [], []
     for one in outputs:
+        record = _record(one, trained.get(one.name, ()))
+        if one.name in asked.failed:
+            failed.append(record.model_copy(update={"error": asked.failed[one.name].sentence}))
+            continue
         cut = cuts[one.name]
-        record = results.ModelRecord(
-            name=one.name, spec=str(one.folder), kind="precomputed", summary="images that another tool made",
-            coaches=tuple(family for family in trained.get(one.name, ()) if family != NO_COACH), notes=(_note(cut),),
-        )
+        record = record.model_copy(update={"notes": (_note(cut),)})
         done.append(assess(bench, record, cut.images, folder, lost=cut.lost, facts=cut.facts))
         if failures := done[-1].record.failures:
-            failed.append(f"{one.name} {results.failure_rate(failures, len(kept))}")
+            failing.append(f"{one.name} {results.failure_rate(failures, len(kept))}")
     albums = [givers] if givers is scenes else [givers, scenes]
     unused = [*asked.unused, *(record for album in albums for record in album.unused)]
     return conclude(bench, done, folder, records.dataset_record(plan.dataset, people.info, used), used,
-                    command=command, started=started, warnings=[*failed, *warnings], stage=STAGE,
+                    command=command, started=started, warnings=[*failing, *warnings], stage=STAGE, failed=failed,
                     unused=[results.UnusedRecord(**vars(record)) for record in unused])
+
+
+def _inputs(outputs: Sequence[Outputs], albums: Mapping[str, Album], table: Table | None, gallery: str,
+            coaches: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Hashes of all that was read, by what a sentence calls it: an interrupted score goes on with the same only."""
+    found = {f"the outputs of {printable(one.name)}": _hash([Photo(one.path(k), file, "", "")
+                                                            for k, file in enumerate(one.files)]) for one in outputs}
+    found |= {f"the folder of --{role}": _hash(album.photos) for role, album in albums.items()}
+    if gallery:
+        listing = list_images(home_of(gallery), "--gallery names a folder of people")
+        found["the folder of --gallery"] = _hash([Photo(file.path, file.name, "", "") for file in listing.files])
+    if table is not None:
+        found[f"the table {table.name}"] = fingerprint([astuple(row) for row in table.rows])
+    return found | {f"--coach of {printable(name)}": ",".join(families) for name, families in coaches.items()}
+
+
+def _hash(photos: Sequence[Photo]) -> str:
+    return fingerprint([(photo.file, photo.sha256()) for photo in photos])
+
+
+def _record(one: Outputs, coaches: Sequence[str]) -> results.ModelRecord:
+    return results.ModelRecord(
+        name=one.name, spec=printable(str(one.folder)), kind="precomputed", summary="images that another tool made",
+        coaches=tuple(family for family in coaches if family != NO_COACH))
 
 
 def _note(cut: Cut) -> str:
     how = cut.facts["cut"]
     n_own, n_there = int((~how.isin(["", LIKE_TARGET, RESIZED])).sum()), int((cut.lost == "").sum())
     return f"{n_own} of {n_there} outputs were cut by their own face, the others like their target"
-
-
-def _ambiguous(name: str, cut: Cut) -> list[str]:
-    """Say of how many outputs nobody knows which face is meant."""
-    unclear = cut.facts[cut.facts["cut"].str.startswith(SEVERAL)]
-    return [f"{name}: {len(unclear)} of {len(cut.lost)} outputs show several faces, and another frame than their "
-            f"target; of each the largest was cut: {some(unclear['file'].tolist())}"] if len(unclear) else []
 
 
 def _likeness(judge: Judge, givers: Album, context: Context, crops: ImageSet, sources: Sequence[str]) -> np.ndarray:
@@ -156,11 +178,18 @@ def _likeness(judge: Judge, givers: Album, context: Context, crops: ImageSet, so
     return cosines
 
 
-def _unreadable(name: str, cut: Cut) -> list[str]:
-    """Say which outputs cannot be read, by reason."""
-    facts = cut.facts[cut.lost == "unreadable"]
-    return [f"{name}: {len(rows)} of {len(cut.lost)} outputs cannot be read ({why.removeprefix('cannot be read: ')}): "
-            f"{some(rows['file'].tolist())}" for why, rows in facts.groupby("why")]
+def _lost(asked: Asked, kept: Sequence[Pair], cuts: Mapping[str, Cut]) -> list[str]:
+    """Say which pairs are not measured, which outputs cannot be read, and of which nobody knows what they show."""
+    n = len(asked.pairs)
+    said = [f"{n - len(kept)} of {n} pairs left out, no face was found in their targets"] if len(kept) < n else []
+    for name, cut in cuts.items():
+        for why, rows in cut.facts[cut.lost == "unreadable"].groupby("why"):
+            said.append(f"{name}: {len(rows)} of {len(kept)} outputs cannot be read "
+                        f"({why.removeprefix('cannot be read: ')}): {some(rows['file'].tolist())}")
+        if len(unclear := cut.facts[cut.facts["cut"].str.startswith(SEVERAL)]):
+            said.append(f"{name}: {len(unclear)} of {len(kept)} outputs show several faces, and another frame than "
+                        f"their target; of each the largest was cut: {some(unclear['file'].tolist())}")
+    return said
 
 
 def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]]) -> None:

@@ -6,22 +6,26 @@ import codecs
 import csv
 import difflib
 import io
+import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from fsbench import files
+from fsbench import files, specs
 from fsbench.errors import DataError, MissingData, UsageError
 
 COLUMNS = ("output", "source", "target")
 MODEL = "model"
-DELIMITERS = ",;\t|"
+DELIMITERS: Mapping[str, str] = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 MAX_BYTES = 64 * 2**20
 MAX_ROWS = 1_000_000
+MAX_LINES = 4 * MAX_ROWS
+MAX_LINE = 2**20
+"""Characters of one line, so that neither a line nor its columns fill the memory."""
 MAX_FIELD = 4096
-"""Characters of one field; a path is no longer."""
+"""Characters of a field that is used; a path is no longer."""
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "output": ("file", "filename", "image", "result", "swap", "swapped", "out", "path"),
@@ -29,10 +33,15 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "target": ("original", "tgt", "dst", "destination", "into", "base"),
     MODEL: ("tool", "method", "swapper", "name"),
 }
+GUESSED = "cp1252"
 _SAVE = "save it as CSV, in UTF-8"
+_SHOWN, _MOST = 80, 12
+"""Characters of a text, and columns, that a sentence shows."""
+_SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One line: the texts of its columns, "" for an empty one."""
 
@@ -43,132 +52,217 @@ class Row:
     model: str
 
 
-def read_table(path: Path, columns: Mapping[str, str] | None = None) -> list[Row]:
-    """Rows of a CSV file with a header; raises DataError with the row, MissingData where there is no file.
+@dataclass(frozen=True)
+class Table:
+    """What a CSV file of pairs says."""
+
+    name: str                                            # of the file, printable
+    folder: Path                                         # where it lies: paths in it may begin there
+    rows: list[Row]
+    warning: str = ""                                    # what was guessed in reading it
+
+
+def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
+    """Read a CSV file with a header; raises DataError with the row, MissingData where there is no file.
 
     `columns` says how the file calls the columns `output`, `source`, `target` and `model`; the last may be missing.
     """
-    text = _decode(_content(path), path)
-    delimiter = _delimiter(text)
+    name, content = files.printable(path.name), _content(path)
+    wanted = {column: _plain((columns or {}).get(column, column)) for column in (*COLUMNS, MODEL)}
+    encoding = _encoding(content, name)
+    delimiter = _delimiter(_stream(content, encoding), wanted)
+    reader = csv.reader(_lines(_stream(content, encoding), name), delimiter=delimiter, skipinitialspace=True,
+                        strict=True)
     rows: list[Row] = []
-    place: dict[str, int] | None = None
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    header: list[str] = []
+    place: dict[str, int] = {}
+    end = 0                                              # of the row before
     try:
         for cells in reader:
-            if not any(cell.strip() for cell in cells):
+            line, end = end + 1, reader.line_num
+            if not any(cell.strip() for cell in cells) or (not header and _tells_delimiter(cells, delimiter)):
                 continue
-            if place is None:
-                place = _header(path, cells, columns or {}, delimiter)
+            if not header:
+                header, place = cells, _header(name, cells, wanted, columns or {}, delimiter)
                 continue
             if len(rows) == MAX_ROWS:
-                raise DataError(f"{path.name} has more than {MAX_ROWS} rows", "split it")
-            if max(map(len, cells)) > MAX_FIELD:
-                raise DataError(f"{path.name}, row {reader.line_num}: a field has more than {MAX_FIELD} characters",
-                                "a quotation mark that is not closed swallows what follows; correct it")
-            found = {name: cells[at].strip() if at < len(cells) else "" for name, at in place.items()}
-            rows.append(Row(reader.line_num, found["output"], found["source"], found["target"], found.get(MODEL, "")))
+                raise DataError(f"{name} has more than {MAX_ROWS} rows", "split it")
+            rows.append(_row(f"{name}, row {line}", line, cells, place, len(header)))
     except csv.Error as error:
-        raise DataError(f"{path.name}, row {reader.line_num}: {error}", _SAVE) from error
-    if place is None:
-        raise DataError(f"{path.name} is empty", f"its first row has to name the columns {', '.join(COLUMNS)}")
+        raise DataError(f"{name}, row {end + 1}: {_said(error)}", "a name with a quotation mark in it stands "
+                        "in quotation marks, with its own doubled; else leave them out") from error
+    if not header:
+        raise DataError(f"{name} is empty", f"its first row has to name the columns {', '.join(COLUMNS)}")
     if not rows:
-        raise DataError(f"{path.name} has no row but its header", "write a row for each output")
-    return rows
+        raise DataError(f"{name} has no row but its header", "write a row for each output")
+    return Table(name, path.absolute().parent, rows, "" if encoding != GUESSED else
+                 f"{name} is not UTF-8, and was read as {GUESSED} (Western European); if names in it look wrong, save "
+                 "it in UTF-8")
 
 
 def parse_columns(text: str) -> dict[str, str]:
-    """Read `output=file,source=person`; raises UsageError.
+    """Read `output=file,source=person`; a header with `,` or `=` stands in quotes. Raises UsageError.
 
-    >>> parse_columns("output=file, model=tool")
-    {'output': 'file', 'model': 'tool'}
+    >>> parse_columns("output=file, model=tool"), parse_columns("output='file, cut'")
+    ({'output': 'file', 'model': 'tool'}, {'output': 'file, cut'})
     """
     found: dict[str, str] = {}
-    for part in text.split(","):
+    for part in specs.parts(text, ","):
         name, sign, header = (piece.strip() for piece in part.partition("="))
         if not sign or not header or name.lower() not in (*COLUMNS, MODEL) or name.lower() in found:
-            raise UsageError(f"--columns {files.printable(text)} cannot be read at {files.printable(part)!r}",
+            raise UsageError(f"--columns {shown(text)} cannot be read at {shown(part)!r}",
                              'write --columns "output=file,source=person,target=original,model=tool"')
-        found[name.lower()] = header
+        found[name.lower()] = specs.unquoted(header, text)
     return found
 
 
-def plain_path(text: str, folder: Path) -> str:
-    r"""A path as it was written in a table, below `folder` where it leads there, with `/`, in NFC.
+def shown(text: str) -> str:
+    """A text out of a table as a sentence can show it."""
+    return files.printable(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
-    >>> plain_path(r".\ann\1.png", Path("/data")), plain_path("file:///data/ann/1.png", Path("/data"))
-    ('ann/1.png', 'ann/1.png')
-    """
-    if text.lower().startswith("file:"):
-        text = unquote(urlsplit(text).path)
-    text = files.composed(text.replace("\\", "/"))
-    for root in (folder.absolute(), folder.resolve(), folder):
-        home = files.composed(root.as_posix()) + "/"
-        if home != "./" and text.startswith(home):
-            text = text[len(home):]
-            break
-    while text.startswith("./"):
-        text = text[2:]
-    return re.sub(r"/(\./)*/*", "/", text)
+
+class Place:
+    """A folder whose files a table names: below it, in full, or from around it, from the table or where we are."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self._roots = [files.composed(path.as_posix()).rstrip("/") + "/"
+                       for path in dict.fromkeys((folder.absolute(), folder.resolve()))]
+        bases = (home.absolute(), home.resolve(), Path.cwd(), folder.absolute().parent, folder.resolve().parent)
+        self._bases = [files.composed(path.as_posix()) for path in dict.fromkeys(bases)]
+
+    def readings(self, text: str) -> Iterator[str]:
+        r"""Paths below the folder that may be meant by a text, the likeliest first, with `/`, in NFC.
+
+        >>> place = Place(Path("/data/out"), Path("/data"))
+        >>> list(place.readings(r".\ann\1.png")), list(place.readings("file:///data/out/ann/1.png"))[1:]
+        (['ann/1.png'], ['ann/1.png'])
+        >>> list(place.readings("out/1.png"))
+        ['out/1.png', '1.png']
+        """
+        if text.lower().startswith("file:"):
+            text = _local(text)
+        text = posixpath.normpath(files.composed(text.strip().replace("\\", "/")))
+        yield text
+        there = dict.fromkeys(posixpath.normpath(posixpath.join(base, text)) for base in self._bases)
+        yield from dict.fromkeys(path[len(root):] for path in there for root in self._roots if path.startswith(root))
+
+
+def _local(text: str) -> str:
+    try:
+        return unquote(urlsplit(text).path)
+    except ValueError:                                   # file://[ and the like: no address, so a name
+        return text
 
 
 def _content(path: Path) -> bytes:
+    name = files.printable(str(path))
     try:
         return files.read(path, MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        raise MissingData(f"there is no file {files.printable(str(path))}", "--pairs names a CSV file") from None
+        raise MissingData(f"there is no file {name}", "--pairs names a CSV file") from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{files.printable(str(path))} cannot be read as CSV: {why}",
-                        "--pairs names a CSV file") from error
+        raise DataError(f"{name} cannot be read as CSV: {why}", "--pairs names a CSV file") from error
 
 
-def _decode(content: bytes, path: Path) -> str:
+def _encoding(content: bytes, name: str) -> str:
     """UTF-8 with or without mark, UTF-16 with mark, else cp1252; raises DataError for what is no text."""
     marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    tries = ["utf-16"] if marked else ["utf-8-sig", "cp1252"]
-    for encoding in tries:
+    for encoding in ("utf-16",) if marked else ("utf-8-sig", GUESSED):
         try:
             text = content.decode(encoding)
         except UnicodeDecodeError:
             continue
-        if not any(c < " " and c not in "\t\r\n\f" for c in text):
-            return text
-    raise DataError(f"{path.name} cannot be read as CSV: it is no text", _SAVE)
+        if "\0" not in text and not (encoding == GUESSED and _CONTROL.search(text)):
+            return encoding
+    raise DataError(f"{name} cannot be read as CSV: it is no text", _SAVE)
 
 
-def _delimiter(text: str) -> str:
-    """The one that cuts the header into the most columns."""
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    return max(DELIMITERS, key=lambda delimiter: len(next(csv.reader([header[:MAX_FIELD]], delimiter=delimiter), [])))
+def _stream(content: bytes, encoding: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(content), encoding, newline="")
+
+
+def _lines(stream: io.TextIOWrapper, name: str) -> Iterator[str]:
+    number = 0
+    while line := stream.readline(MAX_LINE + 1):
+        number += 1
+        if number > MAX_LINES:
+            raise DataError(f"{name} has more than {MAX_LINES} lines", "split it")
+        if len(line) > MAX_LINE:
+            raise DataError(f"{name}, row {number} has more than {MAX_LINE} characters",
+                            "a table of pairs has a row for each output, and short ones: is this the right file?")
+        yield line
+
+
+def _tells_delimiter(cells: list[str], delimiter: str) -> bool:
+    """Whether this is the line that tells Excel the delimiter."""
+    return _SEPARATOR.fullmatch(delimiter.join(cells).strip()) is not None
+
+
+def _delimiter(stream: io.TextIOWrapper, wanted: Mapping[str, str]) -> str:
+    """The one that Excel is told, or that finds the most of the wanted columns, then the most columns at all."""
+    line = next((line for line in iter(lambda: stream.readline(MAX_LINE), "") if line.strip()), "").strip("\r\n")
+    told = _SEPARATOR.fullmatch(line.strip())
+    if told and told[1] in DELIMITERS:
+        return told[1]
+
+    def worth(delimiter: str) -> tuple[int, int]:
+        try:
+            cells = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+        except csv.Error:                                # such as a field without end
+            return 0, 0
+        return len({*wanted.values()} & {_plain(cell) for cell in cells}), len(cells)
+
+    return max(DELIMITERS, key=worth)
+
+
+def _row(where: str, line: int, cells: list[str], place: Mapping[str, int], n_columns: int) -> Row:
+    if any(cell.strip() for cell in cells[n_columns:]):
+        raise DataError(f"{where} has {len(cells)} columns, and the header {n_columns}",
+                        "put names that hold the delimiter into quotation marks, and name all columns in the header")
+    found = {column: cells[at].strip() if at < len(cells) else "" for column, at in place.items()}
+    if max(map(len, found.values())) > MAX_FIELD:
+        raise DataError(f"{where}: a field has more than {MAX_FIELD} characters",
+                        "a quotation mark that is not closed swallows what follows; correct it")
+    return Row(line, found["output"], found["source"], found["target"], found.get(MODEL, ""))
+
+
+def _said(error: csv.Error) -> str:
+    text = str(error)
+    if "unexpected end" in text:
+        return "a quotation mark is not closed"
+    if "field limit" in text:
+        return f"a field has more than {csv.field_size_limit()} characters, or a quotation mark is not closed"
+    return "text follows a closing quotation mark" if "expected after" in text else text
 
 
 def _plain(name: str) -> str:
     return " ".join(files.composed(name).casefold().split())
 
 
-def _header(path: Path, cells: list[str], columns: Mapping[str, str], delimiter: str) -> dict[str, int]:
+def _header(name: str, cells: list[str], wanted: Mapping[str, str], columns: Mapping[str, str],
+            delimiter: str) -> dict[str, int]:
     names = [_plain(cell) for cell in cells]
-    there = ", ".join(files.printable(cell.strip()[:40]) for cell in cells[:12])
     place = {}
-    for column in (*COLUMNS, MODEL):
-        wanted = _plain(columns.get(column, column))
-        if names.count(wanted) > 1:
-            raise DataError(f"{path.name} has two columns {wanted!r}", "rename one of them")
-        if wanted in names:
-            place[column] = names.index(wanted)
+    for column, header in wanted.items():
+        if names.count(header) > 1:
+            raise DataError(f"{name} has two columns {shown(header)!r}", "rename one of them")
+        if header in names:
+            place[column] = names.index(header)
         elif column != MODEL or column in columns:
-            shown = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}[delimiter]
-            raise DataError(f"{path.name} has no column {wanted!r}; it was read with {shown} between the columns "
-                            f"{there}", _advice(column, cells))
+            there = ", ".join(shown(cell.strip()) for cell in cells[:_MOST])
+            there += f" and {len(cells) - _MOST} more" if len(cells) > _MOST else ""
+            raise DataError(f"{name} has no column {shown(header)!r}; it was read with {DELIMITERS[delimiter]} between "
+                            f"the columns {there}", _advice(column, cells[:1000]))
     return place
 
 
 def _advice(column: str, cells: list[str]) -> str:
-    names = {_plain(cell): cell.strip() for cell in cells}
+    names = {_plain(cell): cell.strip() for cell in cells if len(cell) <= _SHOWN}
     near = next((names[name] for name in SYNONYMS[column] if name in names), None)
     if near is None:
         close = difflib.get_close_matches(column, names, n=1, cutoff=0.6)
         near = names[close[0]] if close else None
     if near is None:
         return f"its first row has to name the columns {', '.join(COLUMNS)}, or say: --columns {column}=HEADER"
-    return f'if that is {files.printable(near)}, say: --columns "{column}={files.printable(near)}"'
+    return f'if that is {files.printable(near)}, say: --columns "{column}={files.printable(specs.quoted(near, ",="))}"'

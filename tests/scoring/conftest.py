@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from fsbench.faces import detect
 from fsbench.faces.align import TEMPLATE
 from fsbench.images import write_png
 from fsbench.interfaces import EmbedderInfo
-from fsbench.registry import embedders
+from fsbench.registry import embedders, load_plugins
 
 COLOURS = {"ann": (200, 40, 40), "bob": (40, 40, 200), "eve": (40, 200, 40), "nobody": (0, 0, 0)}
 Photograph = Callable[..., None]
@@ -50,14 +51,33 @@ class ColourJudge:
         return crops.mean((2, 3)) - 0.4
 
 
-@pytest.fixture(autouse=True)
-def painted(monkeypatch: pytest.MonkeyPatch, registering: None) -> None:
+@contextmanager
+def painting() -> Iterator[None]:
     """Detector and judge `colour` for painted people."""
-    monkeypatch.setattr(detect, "Detector", FakeDetector)
-    embedders.register("colour")(ColourJudge)
+    load_plugins()  # the judge is the last to register, and goes alone
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(detect, "Detector", FakeDetector)
+        embedders.register("colour")(ColourJudge)
+        try:
+            yield
+        finally:
+            del embedders._entries["colour"]
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
+def painted() -> Iterator[None]:
+    """Each test is about painted people."""
+    with painting():
+        yield
+
+
+@pytest.fixture(scope="session")
+def painted_now() -> Callable[[], AbstractContextManager[None]]:
+    """The same for what a fixture of a whole file does, before any test: `with painted_now(): ...`."""
+    return painting
+
+
+@pytest.fixture(scope="session")
 def photograph() -> Photograph:
     """Write a noisy picture of a person: photograph(path, person, seed, size=(height, width), first=...)."""
     return write

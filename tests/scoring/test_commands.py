@@ -10,8 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fsbench.cli import app
-from fsbench.errors import DataError, FsbenchError, UnknownName, UsageError
+from fsbench.errors import DataError, FsbenchError, OutputError, UnknownName, UsageError
 from fsbench.results import load
+from fsbench.specs import parse_spec
 
 Photograph = Callable[..., None]
 
@@ -103,6 +104,109 @@ def test_a_pattern_and_a_column_name_many_models(folders: Path, photograph: Phot
     for wrong in (("--missing", "maybe"), ("--columns", "output=x"), ("--outputs", "nowhere/*")):
         with pytest.raises(UsageError):
             score(folders, "--outputs", folders / "swap", *wrong)
+
+
+def test_a_score_goes_on_only_with_what_it_was_asked(folders: Path, photograph: Photograph) -> None:
+    table, others = folders / "pairs.csv", folders / "others"
+    photograph(others / "zoe" / "0.png", "bob", 9)
+    table.write_text("output,source,target\nann_0,ann,0\nann_1,ann,1\n")
+    again = ("--outputs", folders / "swap", "--pairs", table, "--gallery", others, "-q")
+    assert score(folders, *again).exit_code == 0
+    before = (folders / "out" / "result.json").read_bytes()
+    changes = [(table, b"output,source,target\nann_0,ann,1\nann_1,ann,0\n", "the table pairs.csv"),
+               (table, b"output,source,target\nann_0,ann,0\n", "the table pairs.csv"),
+               (folders / "swap" / "ann_2.png", (folders / "swap" / "ann_1.png").read_bytes(), "the outputs of swap"),
+               (folders / "swap" / "ann_3.png", b"", "the outputs of swap"),
+               (folders / "targets" / "2.png", b"x", "the folder of --target"),
+               (folders / "people" / "bob" / "s0" / "7.png", b"x", "the folder of --source"),
+               (others / "zoe" / "0.png", b"x", "the folder of --gallery")]
+    for path, content, what in changes:
+        kept = path.read_bytes() if path.exists() else None
+        path.write_bytes(content)
+        with pytest.raises(OutputError, match=f"a finished run of other content: {what} changed since"):
+            score(folders, *again, "--resume")
+        path.unlink() if kept is None else path.write_bytes(kept)
+    with pytest.raises(OutputError, match="--coach of swap changed since"):
+        score(folders, *again, "--resume", "--coach", "colour")
+    for more in (("--missing", "drop"), ("--columns", "output=output"), ("--size", "64"), ("--seed", "3")):
+        with pytest.raises(OutputError, match="of another plan"):
+            score(folders, *again, "--resume", *more)
+    assert (folders / "out" / "result.json").read_bytes() == before
+    table.write_bytes(b"\xef\xbb\xbfOutput;Source;Target\r\nann_0;ann;0\r\nann_1;ann;1\r\n")  # says the same
+    assert score(folders, *again, "--resume").exit_code == 0
+
+
+@pytest.mark.parametrize("plan", ["", "[]", "{", '{"inputs": 3}', "null"])
+def test_a_folder_with_a_damaged_plan_is_not_gone_on_with(folders: Path, plan: str) -> None:
+    (folders / "out").mkdir()
+    (folders / "out" / "plan.json").write_text(plan)
+    with pytest.raises(OutputError, match="an unfinished run of another plan"):
+        score(folders, "--outputs", folders / "swap", "--resume")
+
+
+@pytest.fixture
+def tools(folders: Path, photograph: Photograph) -> Path:
+    for tool in ("a", "b (1), x", "it's"):
+        for i in range(3):
+            photograph(folders / "tools" / tool / f"ann_{i}.png", "ann", 300 + i)
+    (folders / "tools" / "@eaDir").mkdir()
+    (folders / "tools" / "0readme.txt").write_text("")
+    return folders
+
+
+@pytest.mark.parametrize("expanded", [True, False])
+def test_a_pattern_without_quotes_is_what_it_is_in_quotes(tools: Path, expanded: bool) -> None:
+    names = sorted(str(path) for path in (tools / "tools").iterdir())
+    assert names[0].endswith("0readme.txt")
+    done = score(tools, "--outputs", *(names if expanded else [tools / "tools" / "*"]), "-q")
+    assert done.exit_code == 0, done.output
+    result = load(tools / "out")
+    assert [model.name for model in result.models[2:]] == ["a", "b (1), x", "it's"]
+    assert {one.files for one in result.unused if one.where == "tools"} == {("@eaDir/",), ("0readme.txt",)}
+
+
+@pytest.mark.parametrize("stray", ["targets/0.png", "nowhere", "tools/none", "a" * 300, "/"])
+def test_an_argument_that_belongs_to_no_option_is_told(tools: Path, stray: str) -> None:
+    with pytest.raises(UsageError, match="belongs to no option") as caught:
+        score(tools, "--outputs", tools / "tools" / "a", tools / stray)
+    assert "'tools/*'" in caught.value.hint
+
+
+@pytest.mark.parametrize("pattern", ["tools/*.txt", "nowhere/*", "tools/[xyz]", "tools/@*"])
+def test_a_pattern_of_no_folder_is_told(tools: Path, pattern: str) -> None:
+    with pytest.raises(UsageError, match="names no folder"):
+        score(tools, "--outputs", tools / pattern)
+
+
+def test_what_a_result_says_of_its_data_reads_back(tools: Path) -> None:
+    (tools / "tools").rename(tools / "to,ols (2)")
+    (tools / "pairs.csv").write_text('tool;file;"a, b";target\na;ann_0.png;ann;0\n')
+    columns = "model=tool,output=file,source='a, b'"
+    done = score(tools, "--outputs", tools / "to,ols (2)" / "*", "--pairs", tools / "pairs.csv", "--columns", columns,
+                 "-q")
+    assert done.exit_code == 1, done.output  # two tools have no row
+    assert parse_spec(f"score({load(tools / 'out').dataset.spec})").params == {
+        "source": str(tools / "people"), "target": str(tools / "targets"), "pairs": str(tools / "pairs.csv"),
+        "columns": columns, "size": "128"}
+
+
+@pytest.mark.parametrize("below", [True, False])
+def test_a_column_names_sub_folders_of_one_folder(tools: Path, below: bool) -> None:
+    lines = [f"{tool};{f'{tool}/' * below}ann_{i}.png;ann;{i}"
+             for tool in ("a", "it's", "never") for i in range(2)]
+    (tools / "pairs.csv").write_text("\n".join(["model;output;source;target", *lines]))
+    done = score(tools, "--outputs", tools / "tools", "--pairs", tools / "pairs.csv", "-q")
+    assert done.exit_code == 1, done.output
+    result = load(tools / "out")
+    assert [(model.name, model.failures, bool(model.error)) for model in result.models[2:]] == [
+        ("a", {}, False), ("it's", {}, False), ("never", {}, True)]
+    assert "holds no image" in result.models[-1].error
+    assert result.protocol.n_pairs == 2
+    assert any("are sub-folders of tools, each measured as a tool: a, it's, never" in said for said in result.warnings)
+    unused = {file: one.reason for one in result.unused for file in one.files}
+    assert unused["b (1), x/ann_0.png"] == "in no folder that the table names as a model"
+    assert unused["ann_2.png"] == "the table does not name it"
+    assert {"@eaDir/", "0readme.txt"} <= set(unused)
 
 
 def test_calibrate_tells_people_apart(folders: Path) -> None:

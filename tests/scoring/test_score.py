@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -196,7 +197,8 @@ def test_flat_folders_are_warned_of(folders: Path, fresh_context: Context, photo
         photograph(folders / "swap" / f"ann_{i}.png", "ann", i)
     result = score([Outputs.find("swap", folders / "swap")], folders / "people", folders / "flat", PLAN,
                    folders / "out", fresh_context, size=SIZE)
-    assert any(warning.startswith("target: 2 images lie in no folder of a person") for warning in result.warnings)
+    (told,) = [warning for warning in result.warnings if "PERSON/*.jpg" in warning]
+    assert told.startswith("target: 2 images lie in no folder of a person, so each was read as another person")
     assert sum("held-out sessions" in warning for warning in result.warnings) == 1
 
 
@@ -247,8 +249,44 @@ def test_unknown_sessions_and_uneven_people_are_told_by_role(
     assert any(said.startswith("target: eve: session s1 holds 3 of 5 images") for said in result.warnings)
 
 
-def test_outputs_have_to_be_there(tmp_path: Path) -> None:
+def test_outputs_have_to_be_there(folders: Path, fresh_context: Context) -> None:
     with pytest.raises(MissingData, match="there is no folder"):
-        Outputs.find("x", tmp_path / "x")
+        Outputs.find("x", folders / "x")
+    (folders / "x").mkdir()
     with pytest.raises(DataError, match="holds no image"):
-        Outputs.find("x", tmp_path)
+        run(folders, fresh_context, "x")
+
+
+@pytest.mark.parametrize("table", [True, False])
+@pytest.mark.parametrize(("files", "reason"), [
+    (["what.png", "who/0.png"], "does not say|names none"), (["notes.txt"], "holds no image: 1 file not used"),
+    ([], "holds no image"), (["carl_0.png"], "does not say|names none"), (["1/0.png"], "does not say|names none"),
+])
+def test_a_tool_without_an_answer_is_a_row_with_its_reason(
+    folders: Path, fresh_context: Context, photograph: Photograph, files: list[str], reason: str, table: bool,
+) -> None:
+    (folders / "odd").mkdir()
+    for name in files:
+        photograph(folders / "odd" / name, "ann", 1)
+    lines = [f"{tool};{who}_{i}.png;{who};{i}" for tool in ("good", "odd") for who in ("ann", "bob")
+             for i in range(TARGETS) if tool == "good" or (i == 0 and "1/0.png" in files)]
+    (folders / "pairs.csv").write_text("\n".join(["model;output;source;target", *lines]))
+    result = run(folders, fresh_context, "good", "odd", **({"table": folders / "pairs.csv"} if table else {}))
+    assert [(model.name, bool(model.error)) for model in result.models[2:]] == [("good", False), ("odd", True)]
+    assert re.search(reason if "1/0.png" not in files or not table else "is there, such as 'ann_0.png'",
+                     result.models[-1].error)
+    assert result.models[2].failures == {}
+    assert any(said.startswith("nothing of odd was measured:") for said in result.warnings)
+    assert {file for record in result.unused if record.where == "odd" for file in record.files} == set(files)
+    assert value(result, "good", "id_nearer_source") == 100
+    (place,) = [rank for rank in result.ranking.ranks if rank.model == "odd"]
+    assert place.mean is None
+
+
+def test_where_no_tool_has_an_answer_the_first_says_why(
+    folders: Path, fresh_context: Context, photograph: Photograph,
+) -> None:
+    for tool in ("odd", "even"):
+        photograph(folders / tool / "what.png", "ann", 1)
+    with pytest.raises(DataError, match=r"^what.png: its name does not say"):
+        run(folders, fresh_context, "odd", "even")
