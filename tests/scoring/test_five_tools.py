@@ -19,7 +19,7 @@ from fsbench.results import Failure, RunResult, load
 
 Photograph = Callable[..., None]
 SOURCES = ("ann", "bob")
-TARGETS = tuple(f"{i}.png" for i in range(4))
+TARGETS = (*(f"{i}.png" for i in range(4)), "two people.png")
 PAIRS = [(source, target) for source in SOURCES for target in TARGETS]
 TOOLS = ("a good one", "lossy", "missing", "broken", "lazy")
 HEADER = ("tool", "file", "person", "original")
@@ -30,11 +30,11 @@ FAULTS: dict[str, dict[int, str]] = {
     "lossy": dict.fromkeys(range(len(PAIRS)), "jfif"),
     "missing": {0: "removed", 3: "removed", 5: "removed"},
     "broken": {0: "truncated", 1: "empty", 2: "text", 6: "blank"},
-    "lazy": {0: "unchanged", 1: "unchanged", 2: "blank", 7: "blank"},
+    "lazy": {0: "unchanged", 1: "unchanged", 2: "blank", 4: "larger_face", 7: "blank"},
 }
 COUNTS_AS: dict[str, Failure] = {
     "removed": "missing", "truncated": "unreadable", "empty": "unreadable", "text": "unreadable", "blank": "no_face",
-    "unchanged": "unchanged",
+    "unchanged": "unchanged", "larger_face": "unchanged",
 }
 WHY = {"truncated": "truncated", "empty": "is empty", "text": "not an image"}
 
@@ -70,7 +70,32 @@ def unchanged(path: Path, target: Path) -> None:
     path.write_bytes(target.read_bytes())
 
 
-HOW = {function.__name__: function for function in (jfif, removed, truncated, empty, text, blank, unchanged)}
+def side_by_side(path: Path, left: Path, right: Path) -> None:
+    """(80, 201) the middles of two pictures; the right one is the smaller face."""
+    with Image.open(left) as one, Image.open(right) as other:
+        whole = Image.new("RGB", (201, 80))
+        whole.paste(one.crop((0, 0, 100, 80)), (0, 0))
+        whole.paste(other.crop((0, 0, 100, 80)), (100, 0))
+    whole.save(path)
+
+
+def smaller_face(path: Path, target: Path) -> None:
+    """What the tools did with two people: the output so far is put in the place of the right one."""
+    with Image.open(target) as image:
+        image.crop((0, 0, 100, 80)).save(path.with_suffix(".left.png"))
+    side_by_side(path, path.with_suffix(".left.png"), path)
+    path.with_suffix(".left.png").unlink()
+
+
+def larger_face(path: Path, target: Path) -> None:
+    """One tool swapped the other face."""
+    with Image.open(target) as before, Image.open(path) as after:
+        before.paste(after.crop((100, 0, 200, 80)), (0, 0))
+        before.save(path)
+
+
+HOW = {function.__name__: function for function in (jfif, removed, truncated, empty, text, blank, unchanged,
+                                               larger_face)}
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +107,15 @@ def five(tmp_path_factory: pytest.TempPathFactory, photograph: Photograph) -> Pa
             photograph(root / "people" / name / f"{i}.png", name, 10 * k + i)
     for i, target in enumerate((*TARGETS, "nobody wants.png")):
         photograph(root / "targets" / target, "eve", 100 + i)
+    photograph(root / "zoe.png", "zoe", 99)
+    side_by_side(root / "targets" / TARGETS[-1], root / "targets" / TARGETS[-1], root / "zoe.png")
     lines = [";".join(HEADER)]
     for tool in TOOLS:
         for k, (source, target) in enumerate(PAIRS):
             path = root / "tools" / tool / f"result {k}.png"
             photograph(path, source, 200 + k)
+            if target == TARGETS[-1]:
+                smaller_face(path, root / "targets" / target)
             if fault := FAULTS.get(tool, {}).get(k):
                 HOW[fault](path, root / "targets" / target)
             name = path.with_suffix(".jfif").name if fault == "jfif" else path.name
@@ -168,6 +197,22 @@ def test_every_file_that_was_not_used_is_named(scored: tuple[Result, RunResult, 
     }
     for _, _, file in unused:
         assert any(file in said for said in result.warnings)
+
+
+def test_of_two_people_the_one_that_was_swapped_is_measured(scored: tuple[Result, RunResult, pd.DataFrame]) -> None:
+    done, result, rows = scored
+    crowd = rows[rows["id"].str.startswith("two people")]
+    assert len(crowd) == len(SOURCES) * (2 + len(TOOLS))
+    assert crowd["id"].eq("two people~face2").all()
+    assert crowd["faces"].eq(2).all()
+    assert crowd["face"].eq(2).all()
+    assert rows.drop(crowd.index)["faces"].eq(1).all()
+    good = crowd[crowd["model"] == "a good one"]["id_similarity@colour"].astype(float)
+    assert good.gt(0.9).all()
+    assert crowd[crowd["model"] == "copy_target"]["id_similarity@colour"].astype(float).lt(0.7).all()
+    assert any(said.startswith("1 of 5 targets show several faces, two people.png") for said in result.warnings)
+    assert any(said.startswith("lazy changed another face of its target") for said in result.warnings)
+    assert "1 of 5 targets show several faces" in done.output
 
 
 def test_who_fails_does_not_stand_before_who_does_not(scored: tuple[Result, RunResult, pd.DataFrame]) -> None:
