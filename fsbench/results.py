@@ -409,6 +409,7 @@ def save(result: RunResult, folder: Path) -> None:
 
 def load(folder: Path) -> RunResult:
     """Read DIR/result.json, upgraded where it is old; raises ResultError."""
+    path = folder
     try:
         path = folder / FILE_NAME if folder.is_dir() else folder
         raw = json.loads(read(path, LARGEST_FILE), parse_constant=_refuse)
@@ -421,7 +422,8 @@ def load(folder: Path) -> RunResult:
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ResultError(
-            f"{printable(str(folder))}: {FILE_NAME} cannot be read: {reason[:200]}", "the file is damaged; run again"
+            f"{printable(str(path))} cannot be read as a result: {reason[:200]}",
+            "name the --out directory of a run; if this is one, the file is damaged: run again",
         ) from error
     return parse(raw, printable(str(path)))
 
