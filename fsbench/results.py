@@ -31,13 +31,14 @@ Files of a newer schema are refused. Null plus counts for what could not be scor
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fsbench.errors import ResultError
+from fsbench.files import printable, read
 from fsbench.store import fingerprint, write_text
 
 SCHEMA = 4
@@ -65,6 +66,34 @@ def _since_3(raw: dict[str, Any]) -> dict[str, Any]:
 UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _since_1, 2: _since_2, 3: _since_3}
 FILE_NAME = "result.json"
 
+LARGEST_FILE = 64 * 2**20
+"""Bytes of a result.json that is read: one of a hundred models under ten judges has five million."""
+
+DEEPEST = 20
+"""Mappings and lists within each other in what a plug-in or machine says of itself."""
+
+Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
+"""A finite number of a size that can be printed and drawn."""
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+def _shallow(value: Any) -> Any:
+    """Refuse what is nested too deeply to be shown."""
+    level, depth = [value], 0
+    while level:
+        if depth > DEEPEST:
+            raise ValueError(f"more than {DEEPEST} levels are nested")
+        inner = [list(item.values()) if isinstance(item, dict) else item for item in level
+                 if isinstance(item, (dict, list, tuple))]
+        level, depth = [part for items in inner for part in items], depth + 1
+    return value
+
+
+Facts = Annotated[dict[str, Any], AfterValidator(_shallow)]
+"""JSON values by name, of any kind."""
+
 Failure = Literal["missing", "unreadable", "no_face", "unchanged"]
 """How a model can fail on a pair: no output, one that is no image, one without a face, one that is its target."""
 
@@ -85,14 +114,14 @@ class Value(Record):
     model: str
     metric: str
     judge: str | None = None
-    value: FiniteFloat | None
-    low: FiniteFloat | None = None  # of the interval; null where there are too few clusters
-    high: FiniteFloat | None = None
-    n_scored: int  # pairs with a row of the metric's own
-    n_total: int
-    n_clusters: int
-    n_failed: int = 0  # pairs that count as the baselines' worst
-    value_of_scored: FiniteFloat | None = None
+    value: Number | None
+    low: Number | None = None  # of the interval; null where there are too few clusters
+    high: Number | None = None
+    n_scored: Count  # pairs with a row of the metric's own
+    n_total: Count
+    n_clusters: Count
+    n_failed: Count = 0  # pairs that count as the baselines' worst
+    value_of_scored: Number | None = None
     resampled: Literal["sessions", "people"] = "sessions"  # of the targets: what the interval draws again
     reason: str = ""
     caution: str = ""  # what limits a value that is there: too few images for it to be near the truth
@@ -101,11 +130,11 @@ class Value(Record):
 class MetricRecord(Record):
     """Facts about a metric, copied from its MetricInfo and docstring, so that a report needs no plug-in."""
 
-    name: str
+    name: Name
     summary: str
     unit: str
     direction: Literal["higher", "lower"]
-    digits: int  # no more than its estimator's error leaves
+    digits: Annotated[int, Field(ge=0, le=15)]  # no more than its estimator's error leaves
     no_face: str
     reference: str
     group: Literal["identity", "realism", "attributes", "truth"]
@@ -115,15 +144,15 @@ class MetricRecord(Record):
     notes: tuple[str, ...] = ()
     interval: str = "percentile"  # how the bootstrap's values become an interval: percentile, centred, none
     checked_by: str = ""  # the metric whose value for unchanged targets is the next field
-    estimator_error: FiniteFloat | None = None  # in `unit`, on this data set's targets; null where nobody knows
+    estimator_error: Number | None = None  # in `unit`, on this data set's targets; null where nobody knows
 
 
 class ObserverRecord(Record):
     """A network that tells facts about images; metrics compare what it tells of outputs and targets."""
 
-    name: str
+    name: Name
     description: str
-    version: int
+    version: Count
     weights: dict[str, str]  # catalogue name -> sha256
     licences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -133,10 +162,10 @@ class TrainingRecord(Record):
     """How a model came to be."""
 
     budget: str
-    steps: int
-    seconds: FiniteFloat
+    steps: Count
+    seconds: Number
     device: str
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: Facts = Field(default_factory=dict)
     coaches: tuple[str, ...] = ()
     inputs: dict[str, str] = Field(default_factory=dict)  # SHA-256 of other files that it learnt from, by name
 
@@ -144,7 +173,7 @@ class TrainingRecord(Record):
 class ModelRecord(Record):
     """One row of the table."""
 
-    name: str  # as the table shows it and `--model` takes it
+    name: Name  # as the table shows it and `--model` takes it
     spec: str  # as typed
     summary: str
     # ready: needs no training; precomputed: images that another tool made
@@ -153,9 +182,9 @@ class ModelRecord(Record):
     coaches: tuple[str, ...] = ()  # families of recognisers that it was trained against, as far as is known
     content: str = ""  # SHA-256 of its outputs as they were measured
     weights_sha256: str = ""  # of the trained or loaded file
-    swap_seconds: FiniteFloat | None = None  # per image, model only, when the outputs were made (they are cached)
-    n_no_face: int = 0  # outputs in which the detector found no face
-    failures: dict[Failure, int] = Field(default_factory=dict)  # pairs by what went wrong, each counted once
+    swap_seconds: Number | None = None  # per image, model only, when the outputs were made (they are cached)
+    n_no_face: Count = 0  # outputs in which the detector found no face
+    failures: dict[Failure, Count] = Field(default_factory=dict)  # pairs by what went wrong, each counted once
     error: str = ""  # why there is nothing of it: the run went on without it
     notes: tuple[str, ...] = ()
 
@@ -163,26 +192,26 @@ class ModelRecord(Record):
 class OperatingPoint(Record):
     """A threshold of a judge, and how many it lets in. Null, with the reason, where there are too few pairs to say."""
 
-    far: FiniteFloat  # false-accept rate asked for: share of impostor pairs at or above the threshold
-    threshold: FiniteFloat | None  # cosine
-    tar: FiniteFloat | None  # true-accept rate: share of genuine pairs at or above the threshold
+    far: Number  # false-accept rate asked for: share of impostor pairs at or above the threshold
+    threshold: Number | None  # cosine
+    tar: Number | None  # true-accept rate: share of genuine pairs at or above the threshold
     reason: str = ""
 
 
 class CalibrationRecord(Record):
     """How well a judge tells the people of this data set apart: real images, pairs of different sessions."""
 
-    n_identities: int
-    n_images: int
-    n_genuine: int  # pairs of images of one person
-    n_impostor: int  # pairs of images of two people
-    genuine_mean: FiniteFloat  # cosine
-    impostor_mean: FiniteFloat
-    d_prime: FiniteFloat | None
-    d_prime_low: FiniteFloat | None = None  # of its interval over people
-    d_prime_high: FiniteFloat | None = None
-    eer: FiniteFloat | None  # equal error rate, a share
-    eer_threshold: FiniteFloat | None  # cosine
+    n_identities: Count
+    n_images: Count
+    n_genuine: Count  # pairs of images of one person
+    n_impostor: Count  # pairs of images of two people
+    genuine_mean: Number  # cosine
+    impostor_mean: Number
+    d_prime: Number | None
+    d_prime_low: Number | None = None  # of its interval over people
+    d_prime_high: Number | None = None
+    eer: Number | None  # equal error rate, a share
+    eer_threshold: Number | None  # cosine
     points: tuple[OperatingPoint, ...]
     warnings: tuple[str, ...] = ()
 
@@ -190,11 +219,11 @@ class CalibrationRecord(Record):
 class JudgeRecord(Record):
     """A recogniser that scores were computed with."""
 
-    name: str
+    name: Name
     family: str
     description: str
-    dim: int
-    version: int
+    dim: Count
+    version: Count
     weights: dict[str, str]  # catalogue name -> sha256
     licences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # about its files: pinned at first use, not for commercial use, ...
@@ -207,8 +236,8 @@ class Rank(Record):
     """Where a contestant stands among the contestants, 1 is the best; ties share the mean of their places."""
 
     model: str
-    mean: FiniteFloat | None  # over the ranking's judges; null where one of them could not score it
-    by_judge: dict[str, FiniteFloat | None]  # of all judges, also of those that are left out
+    mean: Number | None  # over the ranking's judges; null where one of them could not score it
+    by_judge: dict[str, Number | None]  # of all judges, also of those that are left out
     reason: str = ""  # why it has no place
 
 
@@ -227,21 +256,21 @@ class IdentityRecord(Record):
 
     split: str
     identity: str
-    n_sessions: int
-    n_images: int
-    sessions: dict[str, int] = Field(default_factory=dict)  # images by session
-    poses: dict[str, int] = Field(default_factory=dict)  # images by bin of yaw, where yaw is known
+    n_sessions: Count
+    n_images: Count
+    sessions: dict[str, Count] = Field(default_factory=dict)  # images by session
+    poses: dict[str, Count] = Field(default_factory=dict)  # images by bin of yaw, where yaw is known
 
 
 class DatasetRecord(Record):
     """The data that was used, by content."""
 
     spec: str
-    name: str
+    name: Name
     description: str
     revision: str
     licence: str
-    size: int
+    size: Count
     synthetic: bool
     content: dict[str, str]  # split -> SHA-256 of its pixels
     identities: tuple[IdentityRecord, ...]
@@ -261,16 +290,16 @@ class ProtocolRecord(Record):
 
     stage: str
     pairing: str
-    n_pairs: int
+    n_pairs: Count
     references: str
     targets: str = ""  # SHA-256 of the target images in the order of the pairs: what distributions are compared with
-    gallery_identities: int
-    gallery_images: int
+    gallery_identities: Count
+    gallery_images: Count
     detector: str
     interval: str
     failures: str = ""  # what a pair counts as on which a model failed
-    resamples: int
-    confidence: FiniteFloat
+    resamples: Count
+    confidence: Number
 
 
 class RunResult(Record):
@@ -280,8 +309,8 @@ class RunResult(Record):
     created: str  # ISO 8601, UTC
     command: str
     seed: int
-    seconds: FiniteFloat
-    environment: dict[str, Any]
+    seconds: Number
+    environment: Facts
     dataset: DatasetRecord
     protocol: ProtocolRecord
     judges: tuple[JudgeRecord, ...]
@@ -293,9 +322,52 @@ class RunResult(Record):
     unused: tuple[UnusedRecord, ...] = ()
     warnings: tuple[str, ...] = ()
 
+    @model_validator(mode="after")
+    def _agrees(self) -> RunResult:
+        """Refuse records that contradict each other."""
+        if problem := next(_contradictions(self), ""):
+            raise ValueError(problem)
+        return self
+
     def find(self, model: str | None = None, metric: str | None = None) -> list[Value]:
         """Return the values of a model, of a metric, of both, or all."""
         return [v for v in self.values if model in (None, v.model) and metric in (None, v.metric)]
+
+
+def _contradictions(result: RunResult) -> Iterator[str]:
+    """What does not fit together in a result, in words without a subject of their own."""
+    names: dict[str, set[str]] = {}
+    for kind, records in (("model", result.models), ("metric", result.metrics), ("judge", result.judges)):
+        listed = [record.name for record in records]
+        names[kind] = set(listed)
+        yield from (f"{kind} {name!r} is recorded twice" for name in sorted(names[kind]) if listed.count(name) > 1)
+    seen = set()
+    for value in result.values:
+        where = f"the value of {value.metric} of {value.model}" + (f" under {value.judge}" if value.judge else "")
+        for kind, name in (("model", value.model), ("metric", value.metric), ("judge", value.judge)):
+            if name is not None and name not in names[kind]:
+                yield f"{where} is of a {kind} without a record"
+        if (key := (value.model, value.metric, value.judge)) in seen:
+            yield f"{where} stands twice"
+        seen.add(key)
+        if value.n_scored + value.n_failed > value.n_total:
+            yield f"{where} counts more pairs than there are"
+        if (value.low is None) != (value.high is None):
+            yield f"{where} has half an interval"
+        if value.low is not None and value.high is not None and value.low > value.high:
+            yield f"{where} has an interval that ends before it begins"
+        if value.value is None and not value.reason:
+            yield f"{where} is null without a reason"
+    for model in result.models:
+        if sum(model.failures.values()) > result.protocol.n_pairs:
+            yield f"{model.name} failed on more pairs than there are"
+    ranked = [rank.model for rank in result.ranking.ranks]
+    if len(set(ranked)) < len(ranked) or not names["model"].issuperset(ranked):
+        yield "the ranks are of models that stand twice, or without a record"
+    judged = [*result.ranking.judges, *result.ranking.left_out]
+    judged += [name for rank in result.ranking.ranks for name in rank.by_judge]
+    if not names["judge"].issuperset(judged):
+        yield "the ranks are by judges without a record"
 
 
 def column(metric: str, judge: str | None) -> str:
@@ -337,23 +409,31 @@ def save(result: RunResult, folder: Path) -> None:
 
 def load(folder: Path) -> RunResult:
     """Read DIR/result.json, upgraded where it is old; raises ResultError."""
-    path = folder / FILE_NAME if folder.is_dir() else folder
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        path = folder / FILE_NAME if folder.is_dir() else folder
+        raw = json.loads(read(path, LARGEST_FILE), parse_constant=_refuse)
+        json.dumps(raw, ensure_ascii=False).encode("utf-8")  # half a pair of surrogates is no text that can be written
+    except (FileNotFoundError, NotADirectoryError):
         raise ResultError(
-            f"{folder} holds no finished run (no {FILE_NAME})",
+            f"{printable(str(folder))} holds no finished run (no {FILE_NAME})",
             "name the --out directory of a run; an interrupted one is finished by: fsbench run ... --resume",
         ) from None
-    except (OSError, ValueError) as error:
-        raise ResultError(f"{path} cannot be read: {error}", "the file is damaged; run again") from error
-    return parse(raw, str(path))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ResultError(
+            f"{printable(str(folder))}: {FILE_NAME} cannot be read: {reason[:200]}", "the file is damaged; run again"
+        ) from error
+    return parse(raw, printable(str(path)))
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it holds {constant}, which is no JSON")
 
 
 def parse(raw: Any, origin: str) -> RunResult:
     """Turn the JSON of any schema up to SCHEMA into a RunResult; raises ResultError."""
     number = raw.get("schema") if isinstance(raw, dict) else None
-    if not isinstance(number, int):
+    if not isinstance(number, int) or isinstance(number, bool):
         raise ResultError(f"{origin} is not an fsbench result: it has no schema number")
     if number < 1:
         raise ResultError(f"{origin} is not an fsbench result: there is no schema {number}")
@@ -362,13 +442,15 @@ def parse(raw: Any, origin: str) -> RunResult:
             f"{origin} was written by a newer fsbench (schema {number}, this one reads up to {SCHEMA})",
             "upgrade fsbench to read it",
         )
-    for step in range(number, SCHEMA):
-        raw = {**UPGRADES[step](raw), "schema": step + 1}
+    edited = "the file was edited or damaged; run again"
     try:
+        for step in range(number, SCHEMA):
+            raw = {**UPGRADES[step](raw), "schema": step + 1}
         return RunResult.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ResultError(
-            f"{origin} is not a valid result: {where}: {first['msg']}", "the file was edited or damaged; run again"
-        ) from error
+        told = f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
+        raise ResultError(f"{origin} is not a valid result: {told}", edited) from error
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:  # of an upgrade
+        raise ResultError(f"{origin} is not a valid result of schema {number}", edited) from error

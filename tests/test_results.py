@@ -12,11 +12,20 @@ from fsbench.errors import ResultError
 OLD = Path(__file__).parent / "old_results"
 
 
-@pytest.mark.parametrize(("number", "similarity"), [(1, 0.88266), (2, 0.81314), (3, 0.80973), (4, 0.80973)])
+@pytest.mark.parametrize(("number", "similarity"), [(1, 0.88266), (2, 0.81314), (3, 0.80973), (4, 0.82270)])
 def test_files_of_every_schema_still_load(number: int, similarity: float) -> None:
     result = results.load(OLD / f"schema_{number}.json")
     assert result.schema_number == results.SCHEMA
     assert result.find("copy_target", "id_similarity")[0].value == pytest.approx(similarity, abs=1e-5)
+
+
+def test_failures_of_schema_4_are_read() -> None:
+    result = results.load(OLD / "schema_4.json")
+    assert [model.failures for model in result.models[-2:]] == [{"no_face": 26}, {"no_face": 93}]
+    (value,) = result.find("gan_mask", "id_similarity")
+    assert (value.n_scored, value.n_failed, value.n_total) == (74, 26, 100)
+    assert value.value_of_scored is not None
+    assert [rank.mean for rank in result.ranking.ranks] == [1, None]
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])

@@ -6,7 +6,7 @@ import glob
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -15,6 +15,7 @@ from fsbench.errors import UsageError
 from fsbench.specs import quoted
 
 if TYPE_CHECKING:
+    from fsbench.harness.face_choice import FaceRule
     from fsbench.harness.outputs import Outputs
 
 Text = str | None
@@ -66,6 +67,14 @@ def score(
             "for all tools (drop), which favours those that fail on the hard ones.",
         ),
     ] = "failure",
+    face: Annotated[
+        str,
+        typer.Option(
+            metavar="changed|nearest-to-source|largest",
+            help="The face that is measured where a target shows several: the one that most models changed, the one "
+            "at whose place an output is most like its source, or the largest and most central.",
+        ),
+    ] = "changed",
     coach: Annotated[
         list[str] | None,
         typer.Option(
@@ -120,9 +129,10 @@ def score(
     of these are counted beside each tool, in result.json and in scores.csv,
     and so is every file that was not used, with the reason.
 
-    What is measured: an image of the size of its target is cut exactly as
-    the target is, any other by the face in it. Two baselines stand beside:
-    the target and the source as they are.
+    What is measured: an output that shows the whole frame of its target is
+    cut exactly as the target is, any other by the face in it. Of a target
+    with several faces the one that the tools changed counts (--face). Two
+    baselines stand beside: the target and the source as they are.
 
     A tool of which nothing can be used is a row with its reason; the others
     are measured, and the exit code is 1.
@@ -136,6 +146,8 @@ def score(
     names.check_measures(split_list(metrics or ""), split_list(judges or ""), split_list(observers or ""))
     if missing not in ("failure", "drop"):
         raise UsageError(f"--missing {missing} is not known", "write --missing failure, or --missing drop")
+    if face not in ("changed", "nearest-to-source", "largest"):
+        raise UsageError(f"--face {face} is not known", "write --face changed, nearest-to-source or largest")
     if columns and pairs is None:
         raise UsageError("--columns needs --pairs CSV, whose columns it names")
     mapped = None
@@ -154,7 +166,8 @@ def score(
         "device": device,
     }
     asked = {"source": source, "target": target, "pairs": pairs, "columns": columns,
-             "missing": missing if missing == "drop" else "", "size": size}
+             "missing": missing if missing == "drop" else "", "face": face if face != "changed" else "",
+             "size": size}
     plan = make_plan(
         {"dataset": ",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in asked.items() if value),
          "models": tuple(f"{one.name}={one.folder}" for one in found)}
@@ -165,7 +178,8 @@ def score(
     job.execute(
         lambda context, command: measure.score(
             found, source, target, plan, place, context, coaches=coaches, table=pairs, columns=mapped,
-            missing="drop" if missing == "drop" else "failure", size=size, command=command, resume=resume),
+            missing="drop" if missing == "drop" else "failure", face=cast("FaceRule", face), size=size,
+            command=command, resume=resume),
         place, device=plan.device, resume=resume, quiet=quiet, verbose=verbose)
 
 

@@ -24,7 +24,7 @@ VERSIONS = (detect.VERSION, align.VERSION)
 REVISION = (*VERSIONS, pose.VERSION)
 """What decides crops and facts, besides the files."""
 
-_STORED = 3                                             # raised whenever the arrays that are cached change
+_STORED = 4                                             # raised whenever the arrays that are cached change
 _CHUNK = 32                                             # files cached together: what a killed process loses at most
 _REASON = 200                                           # bytes of a reason that are kept
 _RUN = "plan.json"                                      # what `fsbench run` leaves in its folder
@@ -114,15 +114,21 @@ class Cuts:
     shape: np.ndarray                                   # (N, 2) height and width of the photograph, 0 where unreadable
     crops: np.ndarray                                   # (N, S, S, 3) uint8, black where there is no face
     landmarks: np.ndarray                               # (N, 5, 2) float32 in the crop, NaN where there is no face
-    points: np.ndarray                                  # (N, 5, 2) float32 in the photograph, NaN likewise
+    n_faces: np.ndarray                                 # (N,) int64
+    faces: np.ndarray                                   # (sum of n_faces, 5, 2) float32 in the photographs, all faces
+
+    def points(self, i: int) -> np.ndarray:
+        """All faces of a photograph, (F, 5, 2) in its pixels; the first is the one that was cut."""
+        end = int(self.n_faces[:i + 1].sum())
+        return self.faces[end - int(self.n_faces[i]):end]
 
     def facts(self) -> dict[str, np.ndarray]:
-        """Yaw and pitch of each crop, in degrees, NaN where there is no face.
+        """Yaw and pitch of each crop, in degrees, NaN where there is no face, and the number of faces there are.
 
         To hundredths: the last digits differ from machine to machine, and the hash of a data set covers them.
         """
         yaw, pitch, _ = pose.pose(self.landmarks).round(2).T
-        return {"yaw": yaw, "pitch": pitch}
+        return {"yaw": yaw, "pitch": pitch, "faces": self.n_faces}
 
 
 def left_out(where: str, names: Sequence[str], states: Sequence[str], why: Sequence[str],
@@ -138,6 +144,13 @@ def left_out(where: str, names: Sequence[str], states: Sequence[str], why: Seque
 def tell_left_out(unused: Sequence[Unused], n: int) -> list[str]:
     """Say it in one sentence a reason; `n` images there were."""
     return [f"{len(group.files)} of {n} images left out, {group.reason}: {some(group.files)}" for group in unused]
+
+
+def tell_several(names: Sequence[str], n_faces: np.ndarray) -> list[str]:
+    """Say in one sentence which images show several faces, where any does."""
+    crowds = [name for name, n in zip(names, n_faces, strict=True) if n > 1]
+    return [f"{len(crowds)} of {len(names)} images show several faces; of each the largest and most central one was "
+            f"taken for the person: {some(crowds)}"] if crowds else []
 
 
 def _phrase(reason: str) -> str:
@@ -181,7 +194,8 @@ class _Cutter:
         state, shape = np.zeros(n, np.int64), np.zeros((n, 2), np.int64)
         why = np.zeros((n, _REASON), np.uint8)
         crops = np.zeros((n, self.size, self.size, 3), np.uint8)
-        landmarks, points = np.full((2, n, 5, 2), np.nan, np.float32)
+        landmarks = np.full((n, 5, 2), np.nan, np.float32)
+        n_faces, faces = np.zeros(n, np.int64), [np.zeros((0, 5, 2), np.float32)]
         for i, photo in enumerate(photos):
             try:
                 image = read_image(photo.path)
@@ -193,8 +207,10 @@ class _Cutter:
             shape[i] = image.shape[:2]
             found = self.detector.detect_photo(image)
             if found.probability[0] > 0:
-                points[i] = found.landmarks[0]
-                crops[i], landmarks[i] = align.align(image, points[i], self.size)
+                crops[i], landmarks[i] = align.align(image, found.landmarks[0], self.size)
+                n_faces[i] = len(found.landmarks)
+                faces.append(found.landmarks)
             else:
                 state[i] = _STATES.index(NO_FACE)
-        return {"state": state, "why": why, "shape": shape, "crops": crops, "landmarks": landmarks, "points": points}
+        return {"state": state, "why": why, "shape": shape, "crops": crops, "landmarks": landmarks,
+                "n_faces": n_faces, "faces": np.concatenate(faces)}

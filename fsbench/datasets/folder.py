@@ -20,6 +20,7 @@ from fsbench.datasets._photos import (
     left_out,
     list_identities,
     tell_left_out,
+    tell_several,
 )
 from fsbench.errors import BadParameter, DataError, UsageError
 from fsbench.files import Unused, home_of, printable, some
@@ -99,7 +100,8 @@ class PhotoFolder:
             splits=("train", "test"),
             notes=tuple(notes),
             warnings=(*tell_left_out(self._lost, len(files)), *(lost.sentence for lost in self.left_beside),
-                      *self._tell_near(), *_one_session(used), *balance.warnings(used)),
+                      *tell_several(files, self._cuts.n_faces), *self._tell_near(), *_one_session(used),
+                      *balance.warnings(used)),
             unused=(*self._lost, *self.left_beside),
         )
 
@@ -108,7 +110,7 @@ class PhotoFolder:
         if split not in self.info.splits:
             raise DataError(f"{self._label.name} has no split {split!r}", f"it has {' and '.join(self.info.splits)}")
         kept = self.files[self.files["split"] == split]
-        rows = kept[["id", "identity", "session"]].assign(clip="", frame=0, yaw=kept["yaw"], pitch=kept["pitch"])
+        rows = kept[["id", "identity", "session"]].assign(clip="", frame=0, **kept[["yaw", "pitch", "faces"]])
         image = kept["image"].to_numpy()
         return Faces(ImageSet(self._cuts.crops[image]), rows.reset_index(drop=True), self._cuts.landmarks[image])
 
@@ -121,8 +123,8 @@ class PhotoFolder:
         """Every image file and what became of it; `state` is "used", "no face", "unreadable", "twin" or "near twin".
 
         Columns `file`, `identity`, `session`, `state`, `height`, `width`, `yaw` and `pitch` (NaN without a face),
-        `why` (it is unreadable), `split` ("" where not used), `id`, `blocked` (its session is made up) and `image` (its
-        place in the cache).
+        `faces` (their number), `why` (it is unreadable), `split` ("" where not used), `id`, `blocked` (its session is
+        made up) and `image` (its place in the cache).
         """
         files = pd.DataFrame({
             "file": [photo.file for photo in self._images],

@@ -26,6 +26,7 @@ from fsbench.datasets._photos import (
     left_out,
     list_people,
     tell_left_out,
+    tell_several,
 )
 from fsbench.errors import DataError
 from fsbench.files import Unused, printable, some
@@ -34,8 +35,8 @@ from fsbench.interfaces import Context, Faces
 
 _REASONS = {NO_FACE: "no face found", UNREADABLE: "unreadable"}
 _TOLD = 3                                               # sentences about uneven images
-_FLAT = ("{folder} has no folders of people, so each of its {n} images was read as another person, called by its file; "
-         "if they all show one person, put them into a folder in it: {folder}/PERSON/*.jpg")
+_FLAT = ("{n} images lie in no folder of a person, so each was read as another person, called by its file; if they all "
+         "show one person, put them into a folder in it: {folder}/PERSON/*.jpg")
 _LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, as IDENTITY/*.jpg, or as one image of each person"
 
 
@@ -86,6 +87,11 @@ class Album:
                 "like many sessions, and flatter every figure; lay them out as PERSON/SESSION/*.jpg"] if names else []
 
     @property
+    def several(self) -> tuple[str, ...]:
+        """Which images show several faces, of which the first was cut, in one sentence."""
+        return tuple(tell_several([photo.file for photo in self.photos], self.cuts.n_faces))
+
+    @property
     def uneven(self) -> tuple[str, ...]:
         """How unevenly people are shown who have more than one image: a few sentences, then how many more."""
         rows = self.faces.rows
@@ -110,7 +116,7 @@ def read_people(root: Path, size: int, context: Context) -> Faces:
     are no such folders, as one image of each person, called by the file's name. Raises DataError and MissingData.
     """
     album = open_album(root, size, context)
-    for warning in album.warnings:
+    for warning in (*album.warnings, *album.several):
         context.log(f"{root.name}: {warning}")
     return album.faces
 

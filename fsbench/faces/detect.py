@@ -1,4 +1,4 @@
-"""Face detection: the MTCNN of facenet-pytorch, one face an image.
+"""Face detection: the MTCNN of facenet-pytorch.
 
 Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks", 2016, with the
 published thresholds 0.6, 0.7, 0.7 and pyramid factor 0.709.
@@ -45,7 +45,7 @@ _SURE = 0.9                                             # a face likelier than t
 
 @dataclass(frozen=True)
 class Detections:
-    """One face an image; rows of NaN, and probability 0, where none was found."""
+    """Faces; one row of NaN, and of probability 0, where none was found."""
 
     boxes: np.ndarray                                   # (N, 4) float32 left, top, right, bottom
     landmarks: np.ndarray                               # (N, 5, 2) float32, as in Faces.landmarks
@@ -53,10 +53,10 @@ class Detections:
 
 
 class Detector:
-    """Finds the face that an image is about, the largest and most central.
+    """Finds the faces of an image, of which the first is the one that the image is about, the largest and most central.
 
-    Among the faces of probability 0.9, or among all where there is none, the one with the largest area of its box
-    minus twice the squared distance of its centre from the image's centre. Coordinates are pixels with centres at .5.
+    Of the faces of probability 0.9, or of all where there is none, it has the largest area of its box minus twice the
+    squared distance of its centre from the image's centre. Coordinates are pixels with centres at .5.
     Networks are shown one image at a time, and on a CPU with one thread: what they give depends in its last bits on the
     number of threads and on what else is in a batch, and rounding alone would turn a last bit into a step of the grid
     now and then. It takes a third longer than batches of 16 with two threads.
@@ -66,46 +66,44 @@ class Detector:
         self._network = _load_mtcnn(device)
 
     def detect_photo(self, image: np.ndarray) -> Detections:
-        """(H, W, 3) uint8 of any size -> one detection."""
+        """(H, W, 3) uint8 of any size -> all faces of probability 0.9, by that order; without any, the first alone."""
         small = shrink(image, LONGEST)
-        found = self._detect(small[None], MIN_FACE)
+        found = self._detect(small, MIN_FACE)
         factor = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]], np.float32)
         return Detections(found.boxes * np.tile(factor, 2), found.landmarks * factor, found.probability)
 
     def detect_crops(self, crops: Tensor) -> np.ndarray:
-        """(N, 3, S, S) aligned crops in [0, 1] -> (N, 5, 2) float32 landmarks, NaN where there is no face.
+        """(N, 3, S, S) aligned crops in [0, 1] -> (N, 5, 2) float32 landmarks of the first face, NaN without one.
 
         Small faces are not searched for, which makes it fast: they are not what a crop is about.
         """
-        return self._detect(to_bytes(crops), MIN_FACE_OF_CROP * crops.shape[-1]).landmarks
+        found = [self._detect(image, MIN_FACE_OF_CROP * crops.shape[-1]).landmarks[0] for image in to_bytes(crops)]
+        return np.stack(found) if found else np.zeros((0, 5, 2), np.float32)
 
-    def _detect(self, images: np.ndarray, min_face: float) -> Detections:
-        n, height, width = images.shape[:3]
-        found = Detections(np.full((n, 4), np.nan, np.float32), np.full((n, 5, 2), np.nan, np.float32),
-                           np.zeros(n, np.float32))
-        if min(height, width) < min_face:                # MTCNN would fail: its pyramid has no level
-            return found
-        self._network.min_face_size = min_face
-        middle = np.array((width, height)) / 2
-        for i in range(n):
+    def _detect(self, image: np.ndarray, min_face: float) -> Detections:
+        height, width = image.shape[:2]
+        boxes = None
+        if min(height, width) >= min_face:               # else MTCNN would fail: its pyramid has no level
+            self._network.min_face_size = min_face
             with torch.inference_mode(), one_thread():
-                seen = self._network.detect(images[i:i + 1], landmarks=True)
+                seen = self._network.detect(image[None], landmarks=True)
             boxes, probability, landmarks = (some[0] for some in seen)
-            if boxes is None:
-                continue
-            boxes, probability = boxes.astype(np.float32), probability.astype(np.float32)
-            best = _most_prominent(boxes, probability, middle)
-            found.boxes[i], found.probability[i] = boxes[best], probability[best]
-            found.landmarks[i] = (np.asarray(landmarks[best], np.float32) * GRID).round() / GRID
-        return found
+        if boxes is None:
+            return Detections(np.full((1, 4), np.nan, np.float32), np.full((1, 5, 2), np.nan, np.float32),
+                              np.zeros(1, np.float32))
+        boxes, probability = boxes.astype(np.float32), probability.astype(np.float32)
+        points = (np.asarray(landmarks, np.float32) * GRID).round() / GRID
+        order = _by_prominence(boxes, probability, np.array((width, height)) / 2)
+        return Detections(boxes[order], points[order], probability[order])
 
 
-def _most_prominent(boxes: np.ndarray, probability: np.ndarray, middle: np.ndarray) -> int:
+def _by_prominence(boxes: np.ndarray, probability: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """The likely faces, the most prominent first; where none is likely, the most prominent."""
     size = boxes[:, 2:] - boxes[:, :2]
     off_centre = (boxes[:, :2] + boxes[:, 2:]) / 2 - middle
-    prominence = size.prod(1) - 2 * (off_centre**2).sum(1)
-    sure = probability >= _SURE
-    return int(np.where(sure | ~sure.any(), prominence, -np.inf).argmax())
+    order = np.argsort(-(size.prod(1) - 2 * (off_centre**2).sum(1)), kind="stable")
+    sure = order[probability[order] >= _SURE]
+    return sure if len(sure) else order[:1]
 
 
 def _load_mtcnn(device: torch.device) -> MTCNN:

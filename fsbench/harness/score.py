@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import torch
+from torch.nn.functional import cosine_similarity
 
 from fsbench import results
 from fsbench.config import Plan, parse_pipeline
 from fsbench.datasets._photos import Photo
 from fsbench.datasets.people import Album, open_album
 from fsbench.errors import DataError, UsageError
+from fsbench.faces.align import align
+from fsbench.faces.pose import pose
 from fsbench.files import home_of, printable, some
 from fsbench.harness import records
 from fsbench.harness.asked import Missing, Pair, ask, by_model
 from fsbench.harness.bench import Panel, assess, conclude, prepare
+from fsbench.harness.face_choice import RULES, FaceRule, choose
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.gallery import gather, join
+from fsbench.harness.judging import Judge, embed, find_landmarks
 from fsbench.harness.obtain import build, obtain
-from fsbench.harness.outputs import Cut, Outputs
+from fsbench.harness.outputs import LIKE_TARGET, RESIZED, SEVERAL, Cut, Outputs
 from fsbench.harness.pairs import N_REFERENCES, Group, Pairs
 from fsbench.harness.swapping import swap_all
 from fsbench.harness.table import Table, read_table
-from fsbench.images import ImageSet, list_images
+from fsbench.images import ImageSet, list_images, read_image
 from fsbench.interfaces import Context, DatasetInfo, Faces, Source, Split, Truth
 from fsbench.store import fingerprint
 
@@ -35,8 +43,8 @@ NO_COACH = "none"
 STAGE = "files of another tool, aligned crops cut out of them"
 
 NOTES = (
-    "outputs are files of another tool: one of the size of its target's photograph was cut exactly as that photograph "
-    "was, any other by the face that was found in it",
+    "outputs are files of another tool: one that shows the frame of its target's photograph was cut exactly as that "
+    "photograph was, any other by the face that was found in it",
     "the references of a source are all of its images, also those that the tool was shown",
 )
 
@@ -48,7 +56,7 @@ class People:
     info: DatasetInfo
     test: Faces
     sources: Mapping[str, np.ndarray]                    # identity -> rows of the test split
-    targets: Mapping[int, int]                           # image of the album of targets -> row of the test split
+    targets: Mapping[tuple[int, int], int]               # image of the album of targets, face -> row of the test split
 
     def faces(self, split: Split) -> Faces:
         """Return the test split; raises DataError for the others."""
@@ -63,14 +71,15 @@ class People:
 
 def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, out: Path, context: Context, *,
           coaches: Mapping[str, Sequence[str]] | None = None, table: Path | None = None,
-          columns: Mapping[str, str] | None = None, missing: Missing = "failure", size: int = 128,
-          command: str = "", resume: bool = False) -> results.RunResult:
+          columns: Mapping[str, str] | None = None, missing: Missing = "failure", face: FaceRule = "changed",
+          size: int = 128, command: str = "", resume: bool = False) -> results.RunResult:
     """Measure outputs that exist already and leave the files of `fsbench.results` in `out`; raises FsbenchError.
 
     Of a tool whose outputs show none of the pairs the reason is kept, and the others are measured.
     `source` and `target` are folders of people (`fsbench.datasets.people`); names of the outputs, or the CSV file
     `table`, say which is which (`fsbench.harness.asked`). A tool fails on a pair that it has no output of, or one that
-    cannot be read; with `missing` "drop", pairs without an output of every tool are left out for all.
+    cannot be read; with `missing` "drop", pairs without an output of every tool are left out for all. `face` says which
+    face of a target with several is measured (`fsbench.harness.face_choice`).
     `coaches` names the families of recognisers that each tool was trained against, NO_COACH where there was none.
     """
     started = time.monotonic()
@@ -87,42 +96,46 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     asked = ask(outputs, givers, scenes, listed, missing)
     inputs = _inputs(outputs, {"source": givers, "target": scenes}, listed, plan.gallery, trained)
     folder.check(plan, resume, inputs)
-    people = _people(givers, scenes)
+    measured = [one for one in outputs if one.name not in asked.failed]
     kept = _scorable(asked.pairs, scenes)
-    pairs = _pairs(kept, people, asked.rule)
+    choice = choose(kept, measured, asked.outputs, scenes, face,
+                    functools.partial(_likeness, panel.judges[0], givers, context), context)
+    for said in choice.warnings[:1]:
+        context.log(said)
+    faced = [(target, int(of)) for (_, target), of in zip(kept, choice.face, strict=True)]
+    people = _people(givers, scenes, sorted({place for place in faced if place[1]}))
+    rule = asked.rule + (f"; of a target with several faces, {RULES[face]}" if choice.warnings else "")
+    pairs = _pairs([(source, place) for (source, _), place in zip(kept, faced, strict=True)], people, rule)
 
     used: dict[Split, Faces] = {"test": people.test}
     if (strangers := gather(people, people.test, plan.gallery, context)) is not None:
         used["gallery"] = strangers
-    warnings = [*split, *_warnings(givers, scenes, used)]
-    warnings += [said for one in outputs for said in _coach_warnings(one.name, trained.get(one.name, ()), families)]
-    warnings += asked.warnings
+    cuts = {one.name: one.cut([(asked.outputs[one.name].get(pair), *place) for pair, place
+                               in zip(kept, faced, strict=True)], scenes, context) for one in measured}
+    warnings = [*split, *choice.warnings]
     if faceless := len(asked.pairs) - len(kept):
         warnings.append(f"{faceless} of {len(asked.pairs)} pairs left out, no face was found in their targets")
-    cuts = {one.name: one.cut([(asked.outputs[one.name].get(pair), pair[1]) for pair in kept], scenes, context)
-            for one in outputs if one.name not in asked.failed}
-    for name, cut in cuts.items():
-        warnings += _unreadable(name, cut)
+    warnings += [said for name, cut in cuts.items() for said in (*_unreadable(name, cut), *_ambiguous(name, cut))]
+    warnings += [*asked.warnings, *_warnings(givers, scenes, used)]
+    warnings += [said for one in measured for said in _coach_warnings(one.name, trained.get(one.name, ()), families)]
     bench = prepare(plan, panel, pairs, people.test, used.get("gallery"), context)
     folder.begin(plan, inputs)
     context.log(f"results go to {out}")
     folder.write_inputs(pairs)
     done = [assess(bench, *_baseline(name, plan, people, pairs, context), folder) for name in BASELINES]
-    failed = []
-    for one in outputs:
-        record = _record(one, trained.get(one.name, ()))
-        if one.name in asked.failed:
-            failed.append(record.model_copy(update={"error": asked.failed[one.name].sentence}))
-            continue
+    rates = []
+    for one in measured:
         cut = cuts[one.name]
-        record = record.model_copy(update={"notes": (_note(cut),)})
+        record = _record(one, trained.get(one.name, ()), notes=(_note(cut),))
         done.append(assess(bench, record, cut.images, folder, lost=cut.lost, facts=cut.facts))
         if failures := done[-1].record.failures:
-            warnings.append(f"{one.name} {results.failure_rate(failures, len(kept))}")
+            rates.append(f"{one.name} {results.failure_rate(failures, len(kept))}")
+    failed = [_record(one, trained.get(one.name, ()), error=asked.failed[one.name].sentence)
+              for one in outputs if one.name in asked.failed]
     albums = [givers] if givers is scenes else [givers, scenes]
     unused = [*asked.unused, *(record for album in albums for record in album.unused)]
     return conclude(bench, done, folder, records.dataset_record(plan.dataset, people.info, used), used,
-                    command=command, started=started, warnings=warnings, stage=STAGE, failed=failed,
+                    command=command, started=started, warnings=[*rates, *warnings], stage=STAGE, failed=failed,
                     unused=[results.UnusedRecord(**vars(record)) for record in unused])
 
 
@@ -144,23 +157,41 @@ def _hash(photos: Sequence[Photo]) -> str:
     return fingerprint([(photo.file, photo.sha256()) for photo in photos])
 
 
-def _record(one: Outputs, coaches: Sequence[str]) -> results.ModelRecord:
+def _record(one: Outputs, coaches: Sequence[str], notes: tuple[str, ...] = (), error: str = "") -> results.ModelRecord:
     return results.ModelRecord(
         name=one.name, spec=printable(str(one.folder)), kind="precomputed", summary="images that another tool made",
-        coaches=tuple(family for family in coaches if family != NO_COACH))
+        coaches=tuple(family for family in coaches if family != NO_COACH), notes=notes, error=error)
 
 
 def _note(cut: Cut) -> str:
     how = cut.facts["cut"]
-    n_own, n_there = int((~how.isin(["", "like its target"])).sum()), int((cut.lost == "").sum())
+    n_own, n_there = int((~how.isin(["", LIKE_TARGET, RESIZED])).sum()), int((cut.lost == "").sum())
     return f"{n_own} of {n_there} outputs were cut by their own face, the others like their target"
+
+
+def _ambiguous(name: str, cut: Cut) -> list[str]:
+    """Say of how many outputs nobody knows which face is meant."""
+    unclear = cut.facts[cut.facts["cut"].str.startswith(SEVERAL)]
+    return [f"{name}: {len(unclear)} of {len(cut.lost)} outputs show several faces, and another frame than their "
+            f"target; of each the largest was cut: {some(unclear['file'].tolist())}"] if len(unclear) else []
+
+
+def _likeness(judge: Judge, givers: Album, context: Context, crops: ImageSet, sources: Sequence[str]) -> np.ndarray:
+    """Cosine of each crop to the mean of its source's photographs under a judge, (N,); NaN without a face."""
+    given = givers.faces
+    own = embed(judge, given.crops, find_landmarks(given.crops, "sources", context), "sources", context).vectors
+    seen = embed(judge, crops, find_landmarks(crops, "faces of targets", context), "faces of targets", context).vectors
+    owner = given.rows["identity"].to_numpy()
+    centres = {name: own[np.flatnonzero(owner == name)].nanmean(0) for name in dict.fromkeys(sources)}
+    cosines: np.ndarray = cosine_similarity(seen, torch.stack([centres[name] for name in sources])).numpy()
+    return cosines
 
 
 def _unreadable(name: str, cut: Cut) -> list[str]:
     """Say which outputs cannot be read, by reason."""
     facts = cut.facts[cut.lost == "unreadable"]
-    return [f"{name}: {len(rows)} of {len(cut.lost)} outputs cannot be read ({why}): {some(rows['file'].tolist())}"
-            for why, rows in facts.groupby("why")]
+    return [f"{name}: {len(rows)} of {len(cut.lost)} outputs cannot be read ({why.removeprefix('cannot be read: ')}): "
+            f"{some(rows['file'].tolist())}" for why, rows in facts.groupby("why")]
 
 
 def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]]) -> None:
@@ -184,14 +215,19 @@ def _coach_warnings(name: str, coaches: Sequence[str], families: Sequence[str]) 
             f"{', '.join(families)}" for family in coaches if family not in (NO_COACH, *families)]
 
 
-def _people(givers: Album, scenes: Album) -> People:
-    """Put sources and targets together; an image that is in both folders stands once."""
-    target_images = np.flatnonzero(scenes.seen)
-    faces, targets = scenes.faces, {int(image): row for row, image in enumerate(target_images)}
+def _people(givers: Album, scenes: Album, others: Sequence[tuple[int, int]]) -> People:
+    """Put sources and targets together; an image that is in both folders stands once.
+
+    `others` are faces of targets that are not the first of their photographs: each is a person of its own.
+    """
+    first = [(int(image), 0) for image in np.flatnonzero(scenes.seen)]
+    faces, own = (replace(album.faces, rows=album.faces.rows.assign(face=1)) for album in (scenes, givers))
+    for image, face in others:
+        faces = join([faces, _face(scenes, faces.rows.iloc[[first.index((image, 0))]], image, face)])
     if givers is not scenes:
         known = set(_content(faces))
-        new = [content not in known for content in _content(givers.faces)]
-        faces = _join(faces, givers.faces.select(np.array(new, bool)))
+        new = [content not in known for content in _content(own)]
+        faces = _join(faces, own.select(np.array(new, bool)))
     names = givers.faces.identities
     owner = faces.rows["identity"].to_numpy()
     content = fingerprint([faces.crops.content_hash(), faces.rows["id"].tolist()])
@@ -200,7 +236,18 @@ def _people(givers: Album, scenes: Album) -> People:
         description=f"people of {givers.root.name} in photographs of {scenes.root.name}",
         licence="unknown: the user's own files", splits=("test",), notes=NOTES,
     )
-    return People(info, faces, {name: np.flatnonzero(owner == name) for name in names}, targets)
+    return People(info, faces, {name: np.flatnonzero(owner == name) for name in names},
+                  {place: row for row, place in enumerate([*first, *others])})
+
+
+def _face(scenes: Album, row: pd.DataFrame, image: int, face: int) -> Faces:
+    """Another face of a photograph whose first one has the facts `row`."""
+    photo, points = read_image(scenes.photos[image].path), scenes.cuts.points(image)[face]
+    crop, landmarks = align(photo, points, scenes.cuts.crops.shape[1])
+    yaw, pitch, _ = pose(landmarks[None]).round(2).T
+    name = f"{row['id'].item()}~face{face + 1}"
+    return Faces(ImageSet(crop[None]), row.assign(id=name, identity=name, yaw=yaw, pitch=pitch, face=face + 1),
+                 landmarks[None])
 
 
 def _content(faces: Faces) -> list[tuple[str, bytes]]:
@@ -224,7 +271,7 @@ def _scorable(pairs: Sequence[Pair], scenes: Album) -> list[Pair]:
     return kept
 
 
-def _pairs(asked: Sequence[Pair], people: People, rule: str) -> Pairs:
+def _pairs(asked: Sequence[tuple[str, tuple[int, int]]], people: People, rule: str) -> Pairs:
     groups = []
     for name in dict.fromkeys(source for source, _ in asked):
         own = people.sources.get(name, np.empty(0, np.int64))
@@ -241,6 +288,7 @@ def _warnings(givers: Album, scenes: Album, used: Mapping[Split, Faces]) -> list
     """Say what in the data limits what the numbers mean."""
     albums = {"source": givers} | ({} if scenes is givers else {"target": scenes})
     said = [f"{role}: {warning}" for role, album in albums.items() for warning in (*album.warnings, *album.uneven)]
+    said += [f"source: {warning}" for warning in givers.several]
     strangers = used["gallery"].identities if "gallery" in used else []
     if (n := len(used["test"].identities) + len(strangers)) < records.FEW_STRANGERS:
         said.append(f"outputs can be taken for {n} people only, so retrieval says little: --gallery adds others")

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from fsbench.files import read
+from fsbench.report.reading import LARGEST_PICTURE, MOST_PIXELS, inside
 from fsbench.report.run import Column, Run
 from fsbench.report.tables import number
 from fsbench.results import ModelRecord
@@ -60,12 +62,13 @@ class Album:
         self.thumbnail = cache(_thumbnail)
 
     def picture(self, role: str, path: Path, alt: str) -> Picture:
-        """Return one picture; `path` is below the run's folder."""
-        return Picture(role, self.thumbnail(self.run.folder / path), alt)
+        """Return one picture; `path` is below the run's folder, and what leads out of it is not shown."""
+        found = inside(self.run.folder, path)
+        return Picture(role, self.thumbnail(found) if found is not None else "", alt)
 
     def inputs(self, row: pd.Series[Any]) -> tuple[Picture, ...]:
         """Source, target and, where known, exact swap of a sample; the path of its output says where the latter lie."""
-        _, _, folder, *image = PurePosixPath(str(row["output"])).parts  # outputs/MODEL/SOURCE/ID.png
+        _, _, folder, *image = (*PurePosixPath(str(row["output"])).parts, "", "", "", "")  # outputs/MODEL/SOURCE/ID.png
         pair = f"{row['source']} into {row['identity']}"
         pictures = [
             self.picture("source", Path("inputs", "source", f"{row['source']}.png"), f"source: {row['source']}"),
@@ -82,11 +85,14 @@ class Album:
 
 
 def _thumbnail(path: Path) -> str:
-    """Encode as JPEG in a data URI; "" where the file is missing or no image."""
+    """Encode as JPEG in a data URI; "" where the file is missing, larger than fsbench writes, or no PNG."""
     try:
-        with Image.open(path) as image:
+        content = read(path, LARGEST_PICTURE)
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+            if image.width * image.height > MOST_PIXELS:
+                return ""
             small = image.convert("RGB")
-    except OSError:  # Pillow's own error for what is no image is one, too
+    except Exception:  # noqa: BLE001 - Pillow's decoders raise errors of many kinds for damaged files
         return ""
     small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 
 from fsbench import results
+from fsbench.report import reading
 from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, RunResult, Value, slug
 from fsbench.stats.ranking import CONTESTANTS
 
@@ -107,32 +106,71 @@ class Run:
         return self.samples[self.samples["model"] == model].reset_index(drop=True)
 
 
+TEXTS = ("model", "source", "id", "identity", "session", "output")
+
+
 def read(folder: Path) -> Run:
     """Read a run directory; raises ResultError where result.json is missing or damaged."""
     result = results.load(folder)
+    folder = folder if folder.is_dir() else folder.parent
     gaps: list[str] = []
-    samples = _table(folder / "samples.parquet", ("model", "source", "id", "identity", "session", "output"), gaps)
-    references = _table(folder / "references.parquet", ("identity", "session", "split"), gaps)
+    samples = _samples(folder, result, gaps)
+    references = reading.table(folder / "references.parquet", ("identity", "session", "split"), (), gaps)
     nothing = pd.DataFrame()
     run = Run(folder, result, nothing if samples is None else samples, references, {}, nothing, nothing, nothing, ())
     features = {judge.name: arrays for judge in result.judges if (arrays := _features(run, judge.name, gaps))}
     lookalikes = maps = recursion = nothing
     if any(judge.lookalikes for judge in result.judges):
-        lookalikes = _of_images(run, "lookalikes.parquet", ("judge", "rank", "name"), gaps)
+        lookalikes = _of_images(run, "lookalikes.parquet", ("judge", "name"), ("rank",), gaps)
     if features:
-        maps = _of_images(run, "umap.parquet", ("judge", "x2", "y2", "x3", "y3", "z3"), gaps)
+        maps = _of_images(run, "umap.parquet", ("judge",), ("x2", "y2", "x3", "y3", "z3"), gaps)
     if (folder / "recursion.parquet").exists():  # in old runs, and without such a metric, nothing was fed back
-        recursion = _of_images(run, "recursion.parquet", ("n", "colour", "sharpness"), gaps)
+        recursion = _of_images(run, "recursion.parquet", (), ("n",), gaps, ("colour", "sharpness"))
     return replace(
         run, features=features, lookalikes=lookalikes, maps=maps, recursion=recursion, gaps=tuple(gaps)
     )
 
 
-def _of_images(run: Run, name: str, needed: tuple[str, ...], gaps: list[str]) -> pd.DataFrame:
-    """A table about images, which it names by model and row; those that are not in the other tables are left out."""
-    table = _table(run.folder / name, ("model", "row", *needed), gaps)
+def _samples(folder: Path, result: RunResult, gaps: list[str]) -> pd.DataFrame | None:
+    """One row per output, as many of each model as its values count."""
+    table = reading.table(folder / "samples.parquet", TEXTS, (), gaps)
+    if table is None:
+        return None
+    counts = table["model"].value_counts()
+    for value in result.values:
+        if counts.get(value.model, 0) != value.n_total:
+            gaps.append(f"samples.parquet has {counts.get(value.model, 0):,} rows of {value.model}, and not "
+                        f"{value.n_total:,}: it is of another run.")
+            return None
+    names = {column for metric in result.metrics for column in (
+        metric.name, *(results.column(metric.name, judge.name) for judge in result.judges))}
+    odd = [name for name in table if name in names and not pd.api.types.is_numeric_dtype(table[name])
+           and not table[name].isna().all()]
+    if odd:
+        gaps.append(f"samples.parquet holds other things than numbers in {', '.join(map(str, odd))}.")
+        return None
+    return table.astype(dict.fromkeys([name for name in table if name in names], np.float64))
+
+
+def _of_images(
+    run: Run, name: str, texts: tuple[str, ...], numbers: tuple[str, ...], gaps: list[str],
+    or_nothing: tuple[str, ...] = (),
+) -> pd.DataFrame:
+    """A table about images, which it names by model and row; those that are not in the other tables are left out.
+
+    Its columns `numbers` hold one in each row, its columns `or_nothing` need not.
+    """
+    table = reading.table(run.folder / name, ("model", *texts), ("row", *numbers, *or_nothing), gaps)
     if table is None:
         return pd.DataFrame()
+    if empty := [column for column in numbers if table[column].isna().any()]:
+        gaps.append(f"{name} has rows without {', '.join(empty)}.")
+        return pd.DataFrame()
+    whole = [column for column in ("row", "rank", "n") if column in table]
+    if not (table[whole] % 1 == 0).all(axis=None):  # nor is NaN
+        gaps.append(f"{name} holds other things than whole numbers in {', '.join(whole)}.")
+        return pd.DataFrame()
+    table = table.astype(dict.fromkeys(whole, np.int64))
     sizes = _sizes(run, "")
     there = table["row"].between(0, [sizes.get(model, 0) for model in table["model"]], inclusive="left")
     if not there.all():
@@ -146,38 +184,9 @@ def _sizes(run: Run, references: str) -> dict[str, int]:
     return {model.name: len(run.of(model.name)) for model in run.result.models} | {references: real}
 
 
-def _table(path: Path, needed: tuple[str, ...], gaps: list[str]) -> pd.DataFrame | None:
-    try:
-        table = pd.read_parquet(path)
-    except FileNotFoundError:
-        gaps.append(f"{path.name} is not there.")
-        return None
-    except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
-        gaps.append(f"{path.name} cannot be read: {error}.")
-        return None
-    missing = [name for name in needed if name not in table]
-    if missing:
-        gaps.append(f"{path.name} has no column {', '.join(missing)}.")
-        return None
-    return table
-
-
 def _features(run: Run, judge: str, gaps: list[str]) -> Features:
     """Vectors whose number fits the tables; a model's may be missing, the references' may not."""
-    name = f"features/{slug(judge)}.safetensors"
-    try:
-        arrays = load_file(run.folder / name)
-    except FileNotFoundError:
-        gaps.append(f"{name} is not there.")
-        return {}
-    except (OSError, SafetensorError) as error:
-        gaps.append(f"{name} cannot be read: {error}.")
-        return {}
-    sizes = _sizes(run, REFERENCES)
-    for key, size in sizes.items():
-        if size and len(arrays.get(key, ())) != size:
-            gaps.append(f"{name} has {len(arrays.get(key, ()))} vectors for {key}, but the table has {size} rows.")
-    fitting = {key: arrays[key] for key, size in sizes.items() if size and len(arrays.get(key, ())) == size}
+    fitting = reading.vectors(run.folder, f"features/{slug(judge)}.safetensors", _sizes(run, REFERENCES), gaps)
     if REFERENCES in fitting and not np.isfinite(fitting[REFERENCES]).any():
         gaps.append(f"{judge} was given no face in any real image.")
         return {}

@@ -28,7 +28,7 @@ def sentences(run: Run) -> list[str]:
         + lines
         + [_not_scored(run, model, column) for model in silent[:NAMED]]
         + [_failed(run, model, column) for model in failing[:NAMED]]
-        + [f"{len(failing) - NAMED} more models failed on some pairs."] * (len(failing) > NAMED)
+        + [f"{n} more model{'s' if n > 1 else ''} failed on some pairs." for n in [len(failing) - NAMED] if n > 0]
     )
 
 

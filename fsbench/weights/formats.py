@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 from fsbench.errors import WeightsError
+from fsbench.files import printable
 from fsbench.weights.catalogue import Weights
 
 STARTS = {
@@ -18,13 +19,13 @@ STARTS = {
 
 def check_format(path: Path, entry: Weights) -> None:
     """Raise WeightsError for a file that begins as no file of its kind does; nothing is said of the rest of it."""
-    kind = Path(entry.file).suffix
+    suffix = Path(entry.file).suffix
+    starts = STARTS.get(suffix, (b"",))
     with path.open("rb") as file:
-        start = file.read(max(map(len, STARTS[kind])))
-    if not start.startswith(STARTS[kind]):
+        start = file.read(max(map(len, starts)))
+    if not start.startswith(starts):
         raise WeightsError(
-            f"the file does not begin as a {kind} file does: it is not {entry.name}",
-            f"with a copy of {entry.file}: fsbench weights import PATH --as {entry.name}",
+            f"the file does not begin as a {suffix} file does: it is {kind(path)}, not {entry.name}", entry.copy
         )
 
 
@@ -36,6 +37,23 @@ _UNKNOWN = "of no kind that fsbench knows"
 _DAMAGED = (_UNKNOWN, "an empty file", "a text", "a web page", "a damaged zip archive")
 _REASON = 2000
 """Characters that are kept of a reason: all, unless a file made it up."""
+_NAME = 200
+"""Characters that are kept of a name in a file."""
+
+
+def quoted(text: object, most: int = _NAME) -> str:
+    r"""Return what stands in a file, or what is said of it, as a sentence can hold it: on one line, and not too long.
+
+    >>> quoted("a\nb")
+    'a\\nb'
+    """
+    whole = str(text)
+    return printable(whole[:most]) + "..." * (len(whole) > most)
+
+
+def reason(error: Exception | str) -> str:
+    """All that a reader says is wrong, on one line."""
+    return quoted(" ".join(str(error).split()), _REASON)
 
 
 def check_file(path: Path, most: int = LARGEST) -> None:
@@ -93,9 +111,9 @@ def mismatch(path: Path, wanted: str, error: Exception | str = "") -> str:
     `wanted` begins as `kind` calls it, without an article.
     """
     found = kind(path)
-    reason = " ".join(str(error).split())[:_REASON]
+    why = reason(error)
     same = found in _DAMAGED or wanted.startswith(found.partition(" ")[2])
-    return f"{path} is {'damaged, or' if same else f'{found},'} no {wanted}" + (f": {reason}" if reason else "")
+    return f"{path} is {'damaged, or' if same else f'{found},'} no {wanted}" + (f": {why}" if why else "")
 
 
 def _kind_of_archive(path: Path) -> str:

@@ -12,7 +12,7 @@ from fsbench.cli import job, summary
 from fsbench.errors import OutputError
 from fsbench.results import RunResult
 
-OLD = Path(__file__).parents[1] / "old_results/schema_4.json"
+OLD = Path(__file__).parents[1] / "old_results/schema_3.json"
 LONG = "swapper_{}(size=512,steps=40000,norm=group)@runs/2026-03-04/checkpoints/last_{}.safetensors"
 
 

@@ -107,7 +107,7 @@ def test_rows_are_what_the_interface_promises(root: Path, fresh_context: Context
     (root / "ann" / "000.bmp.png").rename(root / "ann" / "000.webp")  # the same stem twice
     data = load(root, fresh_context)
     rows = pd.concat([data.faces(split).rows for split in data.info.splits])
-    assert set(rows.columns) == {"id", "identity", "session", "clip", "frame", "yaw", "pitch"}
+    assert set(rows.columns) == {"id", "identity", "session", "clip", "frame", "yaw", "pitch", "faces"}
     assert np.isfinite(rows[["yaw", "pitch"]]).all(axis=None)
     assert rows["id"].is_unique
     assert len(rows) == 17

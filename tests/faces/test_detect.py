@@ -10,8 +10,8 @@ from skimage.data import astronaut
 
 from fsbench.errors import FsbenchError
 from fsbench.faces.align import TEMPLATE, align
-from fsbench.faces.detect import LONGEST, Detector, _most_prominent
-from fsbench.images import to_float
+from fsbench.faces.detect import LONGEST, Detector, _by_prominence
+from fsbench.images import shrink, to_float
 
 # Where the face of the photograph is: eyes, nose tip, corners of the mouth, read off by eye.
 ASTRONAUT = np.array([(203.5, 101.5), (247, 103.5), (224, 127), (203.5, 140.5), (245.5, 140.5)])
@@ -85,14 +85,27 @@ def test_an_image_smaller_than_a_face_has_none(detector: Detector, shape: tuple[
     assert np.isnan(found.boxes).all()
 
 
-@pytest.mark.parametrize(("boxes", "probability", "best"), [
-    ([(0, 0, 40, 40), (0, 0, 60, 60)], (0.99, 0.99), 1),                # the larger one
-    ([(0, 0, 40, 40), (80, 80, 120, 120)], (0.99, 0.99), 1),            # the more central one
-    ([(80, 80, 100, 100), (60, 60, 140, 140)], (0.95, 0.8), 0),         # the sure one
-    ([(80, 80, 100, 100), (60, 60, 140, 140)], (0.8, 0.75), 1),         # none is sure
+@pytest.mark.parametrize(("boxes", "probability", "order"), [
+    ([(0, 0, 40, 40), (0, 0, 60, 60)], (0.99, 0.99), [1, 0]),           # the larger one is the first
+    ([(0, 0, 40, 40), (80, 80, 120, 120)], (0.99, 0.99), [1, 0]),       # the more central one
+    ([(80, 80, 100, 100), (60, 60, 140, 140)], (0.95, 0.8), [0]),       # the sure one alone
+    ([(80, 80, 100, 100), (60, 60, 140, 140)], (0.8, 0.75), [1]),       # none is sure
 ])
-def test_the_most_prominent_face(boxes: list[tuple[int, ...]], probability: tuple[float, ...], best: int) -> None:
-    assert _most_prominent(np.array(boxes), np.array(probability), np.array((100, 100))) == best
+def test_faces_by_prominence(boxes: list[tuple[int, ...]], probability: tuple[float, ...], order: list[int]) -> None:
+    assert _by_prominence(np.array(boxes), np.array(probability), np.array((100, 100))).tolist() == order
+
+
+def test_all_faces_of_a_photograph(detector: Detector) -> None:
+    """The first is found alone, too; the others follow, the larger before the smaller."""
+    photo = np.full((600, 1100, 3), 90, np.uint8)
+    photo[44:556, 520:1032] = astronaut()
+    for top, left, side in ((40, 20, 200), (300, 60, 300)):
+        photo[top:top + side, left:left + side] = shrink(astronaut(), side)
+    found = detector.detect_photo(photo)
+    assert len(found.landmarks) == len(found.boxes) == len(found.probability) == 3
+    goal = np.stack([ASTRONAUT * side / 512 + np.array(place) for side, place in (
+        (512, (520, 44)), (300, (60, 300)), (200, (20, 40)))])
+    assert np.abs(found.landmarks - goal).max() < 6
 
 
 def test_a_broken_torchvision_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -318,7 +318,11 @@ def test_a_model_called_like_the_real_images_has_a_page(make_run) -> None:
     result = results.load(folder)
     first, *others = result.models
     models = (first.model_copy(update={"name": "references"}), *others)
-    results.save(result.model_copy(update={"models": models}), folder)
+    values = tuple(
+        value.model_copy(update={"model": "references"}) if value.model == first.name else value
+        for value in result.values
+    )
+    results.save(result.model_copy(update={"models": models, "values": values}), folder)
     samples = pd.read_parquet(folder / "samples.parquet")
     samples["model"] = samples["model"].replace(first.name, "references")
     samples.to_parquet(folder / "samples.parquet", index=False)

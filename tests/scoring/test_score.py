@@ -218,7 +218,7 @@ def test_flat_folders_are_warned_of(folders: Path, fresh_context: Context, photo
     result = score([Outputs.find("swap", folders / "swap")], folders / "people", folders / "flat", PLAN,
                    folders / "out", fresh_context, size=SIZE)
     (told,) = [warning for warning in result.warnings if "PERSON/*.jpg" in warning]
-    assert told.startswith("target: flat has no folders of people, so each of its 2 images was read as another person")
+    assert told.startswith("target: 2 images lie in no folder of a person, so each was read as another person")
     assert sum("held-out sessions" in warning for warning in result.warnings) == 1
 
 
