@@ -169,6 +169,21 @@ def test_a_pattern_without_quotes_is_what_it_is_in_quotes(tools: Path, expanded:
     assert {one.files for one in result.unused if one.where == "tools"} == {("@eaDir/",), ("0readme.txt",)}
 
 
+def test_tools_without_an_answer_are_told_once_each(folders: Path, photograph: Photograph) -> None:
+    for i in range(3):
+        photograph(folders / "tools" / "fine" / f"ann_{i}.png", "ann", 300 + i)
+    photograph(folders / "tools" / "odd" / "what.png", "ann", 1)
+    (folders / "tools" / "crashed").mkdir()
+    done = score(folders, "--outputs", folders / "tools" / "*")
+    assert done.exit_code == 1
+    text = " ".join(done.stdout.split())
+    for tool, why in (("odd", "what.png: its name does not say"), ("crashed", "holds no image")):
+        assert text.count(f"nothing of {tool} was measured") == 1
+        assert text.count(why) == 1
+        assert f"{tool} not ranked" in text
+    assert done.stdout.rstrip().endswith("report.html")
+
+
 @pytest.mark.parametrize("stray", ["targets/0.png", "nowhere", "tools/none", "a" * 300, "/"])
 def test_an_argument_that_belongs_to_no_option_is_told(tools: Path, stray: str) -> None:
     with pytest.raises(UsageError, match="belongs to no option") as caught:
