@@ -23,13 +23,17 @@ _PATTERN = "'tools/*'"
 
 
 def score(
-    beside: Annotated[list[str] | None, typer.Argument(hidden=True, metavar="")] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="DIR", help="More folders: what the shell makes of --outputs tools/* without quotes."),
+    ] = None,
     *,
     outputs: Annotated[
         list[str],
         typer.Option(
-            help="Folder of swapped images: DIR, or NAME=DIR to name the model. May be given more than once; a pattern "
-            "in quotes, such as 'tools/*', takes each sub-folder as a model."
+            help="Folder of swapped images: DIR, or NAME=DIR to name the tool. May be given more than once; a pattern "
+            "in quotes, such as 'tools/*', takes each folder as a tool, and a column 'model' of the table each "
+            "sub-folder that it names."
         ),
     ],
     target: Annotated[
@@ -40,23 +44,27 @@ def score(
         Path | None,
         typer.Option(
             metavar="CSV",
-            help="Table with the columns output, source and target, and model where it tells of several: which is "
-            "which. Its pairs are asked of every model. Default: by the names of the "
-            "outputs, SOURCE/TARGET.png, SOURCE_TARGET.png or SOURCE-TARGET.png; TARGET.png where there is one source.",
+            help="Table of the pairs that are asked, with the columns output, source and target, and model where it "
+            "tells of several tools. Commas, semicolons, tabs or bars between them, UTF-8, UTF-16 or Windows-1252. "
+            "Files by path, with or without suffix, or by name alone; a source also by the person's name; no output: "
+            "a pair that failed. Default: by the names of the outputs, SOURCE/TARGET.png, SOURCE_TARGET.png or "
+            "SOURCE-TARGET.png; TARGET.png where there is one source.",
         ),
     ] = None,
     columns: Annotated[
         Text,
         typer.Option(
             metavar="ROLE=HEADER,...",
-            help='How the table calls its columns, such as "output=file,source=person,target=original,model=tool".',
+            help='How the table calls its columns, such as "output=file, source=person"; those that it calls output, '
+            "source, target and model need no mention. A name with a comma stands in quotes.",
         ),
     ] = None,
     missing: Annotated[
         str,
         typer.Option(
             metavar="failure|drop",
-            help="An output that is asked and not there: a failure of its model, or the pair is left out for all.",
+            help="What a pair counts as that a tool has no output of: a failure of that tool, or the pair is left out "
+            "for all tools (drop), which favours those that fail on the hard ones.",
         ),
     ] = "failure",
     face: Annotated[
@@ -93,24 +101,41 @@ def score(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="New directory for results. Default: reports/score-DATE-TIME.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted score in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a score in --out, of the same files.")] = False,
     seed: Annotated[int | None, typer.Option(help="Seed of intervals and maps. Default: 0.")] = None,
     device: Annotated[Text, typer.Option(help="auto, cpu, cuda or cuda:N. Default: auto.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
     verbose: job.Verbose = False,
 ) -> None:
-    """Measure images that another tool swapped, and write the same report as fsbench run.
+    """Measure images that other tools swapped, and write the report that fsbench run writes.
 
-    For example:
+    One folder, its files called SOURCE_TARGET.png:
 
-      fsbench score --outputs simswap=results --target targets --source people
+      fsbench score --outputs results --target targets --source people
 
-      fsbench score --outputs 'tools/*' --target targets --source people --pairs pairs.csv
+    Five tools, a folder each, and a table that says which output is which:
 
-    Outputs that show the whole frame of their target are cut exactly as the target is; others by the face in them.
-    Without a table the pairs are those that any model has an output of. An output that is missing, cannot be read, has
-    no face or is its target unchanged counts as a failure of its model; files that are not used are counted by reason.
-    Two baselines stand beside: the target and the source as they are.
+      fsbench score --outputs 'tools/*' --target targets --source people \\
+        --pairs pairs.csv
+
+    A table with a header of its own, one column of which names the tool:
+
+      fsbench score --outputs tools --target targets --source people \\
+        --pairs all.csv --columns "output=file,source=person,model=tool"
+
+    What is asked: the pairs of the table; without one, those that any of
+    the tools has an output of. What fails: an output that is missing, that
+    cannot be read, that has no face, or that is its target unchanged. All
+    of these are counted beside each tool, in result.json and in scores.csv,
+    and so is every file that was not used, with the reason.
+
+    What is measured: an output that shows the whole frame of its target is
+    cut exactly as the target is, any other by the face in it. Of a target
+    with several faces the one that the tools changed counts (--face). Two
+    baselines stand beside: the target and the source as they are.
+
+    A tool of which nothing can be used is a row with its reason; the others
+    are measured, and the exit code is 1.
     """
     from fsbench import names
     from fsbench.config import make_plan
@@ -141,7 +166,8 @@ def score(
         "device": device,
     }
     asked = {"source": source, "target": target, "pairs": pairs, "columns": columns,
-             "missing": missing if missing == "drop" else "", "face": face if face != "changed" else "", "size": size}
+             "missing": missing if missing == "drop" else "", "face": face if face != "changed" else "",
+             "size": size}
     plan = make_plan(
         {"dataset": ",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in asked.items() if value),
          "models": tuple(f"{one.name}={one.folder}" for one in found)}

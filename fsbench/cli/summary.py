@@ -48,7 +48,7 @@ def print_summary(result: RunResult, verbose: bool = False) -> None:
     print_ranking(target, result.ranking, lambda name: short.get(name, name))
     told = list(result.warnings) if verbose else _grouped(result)
     for model in models:
-        if model.error and not any(model.error in warning for warning in told):
+        if model.error and not any(model.error[:60] in warning for warning in told):  # whose ends are cut
             told.insert(0, f"{model.name} failed: {model.error}")
     for warning in told:
         terminal.warn(target, warning)

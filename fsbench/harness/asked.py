@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -50,6 +51,8 @@ def by_model(outputs: Sequence[Outputs], table: Table | None) -> tuple[Sequence[
     own = {name: [k for k, file in enumerate(whole.files) if file.startswith(f"{name}/")] for name in names}
     if not any(own.values()):
         return outputs, []
+    own = {name: numbers for name, numbers in own.items()  # what is left can be the name of a tool that made nothing
+           if numbers or (shown(name) == name and ".." not in name.split("/"))}
     tools = [Outputs(name, whole.folder / name, tuple(whole.files[k][len(name) + 1:] for k in numbers),
                      tuple(whole.path(k) for k in numbers)) for name, numbers in own.items()]
     used = {k for numbers in own.values() for k in numbers}
@@ -126,6 +129,8 @@ def _named(one: Outputs, sources: Sequence[str], targets: Sequence[str]) -> _Fou
     try:
         found = by_name(one.files, sources, targets)
     except NoMatch as error:
+        if all("/" in file for file in one.files):
+            error.hint += f"; if each folder in it is a tool, write --outputs {shlex.quote(f'{one.folder}/*')}"
         return _Found((), error.unused, error)
     return _Found(found.matches, found.unused)
 

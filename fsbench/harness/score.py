@@ -96,9 +96,9 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     asked = ask(outputs, givers, scenes, listed, missing)
     inputs = _inputs(outputs, {"source": givers, "target": scenes}, listed, plan.gallery, trained)
     folder.check(plan, resume, inputs)
+    measured = [one for one in outputs if one.name not in asked.failed]
     kept = _scorable(asked.pairs, scenes)
-    answering = [one for one in outputs if one.name not in asked.failed]
-    choice = choose(kept, answering, asked.outputs, scenes, face,
+    choice = choose(kept, measured, asked.outputs, scenes, face,
                     functools.partial(_likeness, panel.judges[0], givers, context), context)
     for said in choice.warnings[:1]:
         context.log(said)
@@ -111,29 +111,27 @@ def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, ou
     if (strangers := gather(people, people.test, plan.gallery, context)) is not None:
         used["gallery"] = strangers
     cuts = {one.name: one.cut([(asked.outputs[one.name].get(pair), *place) for pair, place
-                               in zip(kept, faced, strict=True)], scenes, context) for one in answering}
-    warnings = [*choice.warnings, *_lost(asked, kept, cuts), *split, *asked.warnings, *_warnings(givers, scenes, used)]
-    warnings += [said for one in outputs for said in _coach_warnings(one.name, trained.get(one.name, ()), families)]
+                               in zip(kept, faced, strict=True)], scenes, context) for one in measured}
+    warnings = [*split, *choice.warnings, *_lost(asked, kept, cuts), *asked.warnings, *_warnings(givers, scenes, used)]
+    warnings += [said for one in measured for said in _coach_warnings(one.name, trained.get(one.name, ()), families)]
     bench = prepare(plan, panel, pairs, people.test, used.get("gallery"), context)
     folder.begin(plan, inputs)
     context.log(f"results go to {out}")
     folder.write_inputs(pairs)
     done = [assess(bench, *_baseline(name, plan, people, pairs, context), folder) for name in BASELINES]
-    failed, failing = [], []
-    for one in outputs:
-        record = _record(one, trained.get(one.name, ()))
-        if one.name in asked.failed:
-            failed.append(record.model_copy(update={"error": asked.failed[one.name].sentence}))
-            continue
+    rates = []
+    for one in measured:
         cut = cuts[one.name]
-        record = record.model_copy(update={"notes": (_note(cut),)})
+        record = _record(one, trained.get(one.name, ()), notes=(_note(cut),))
         done.append(assess(bench, record, cut.images, folder, lost=cut.lost, facts=cut.facts))
         if failures := done[-1].record.failures:
-            failing.append(f"{one.name} {results.failure_rate(failures, len(kept))}")
+            rates.append(f"{one.name} {results.failure_rate(failures, len(kept))}")
+    failed = [_record(one, trained.get(one.name, ()), error=asked.failed[one.name].sentence)
+              for one in outputs if one.name in asked.failed]
     albums = [givers] if givers is scenes else [givers, scenes]
     unused = [*asked.unused, *(record for album in albums for record in album.unused)]
     return conclude(bench, done, folder, records.dataset_record(plan.dataset, people.info, used), used,
-                    command=command, started=started, warnings=[*failing, *warnings], stage=STAGE, failed=failed,
+                    command=command, started=started, warnings=[*rates, *warnings], stage=STAGE, failed=failed,
                     unused=[results.UnusedRecord(**vars(record)) for record in unused])
 
 
@@ -155,10 +153,10 @@ def _hash(photos: Sequence[Photo]) -> str:
     return fingerprint([(photo.file, photo.sha256()) for photo in photos])
 
 
-def _record(one: Outputs, coaches: Sequence[str]) -> results.ModelRecord:
+def _record(one: Outputs, coaches: Sequence[str], notes: tuple[str, ...] = (), error: str = "") -> results.ModelRecord:
     return results.ModelRecord(
         name=one.name, spec=printable(str(one.folder)), kind="precomputed", summary="images that another tool made",
-        coaches=tuple(family for family in coaches if family != NO_COACH))
+        coaches=tuple(family for family in coaches if family != NO_COACH), notes=notes, error=error)
 
 
 def _note(cut: Cut) -> str:

@@ -14,11 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fsbench.datasets._photos import Photo
+from fsbench.datasets.people import Album
 from fsbench.errors import DataError, FsbenchError, MissingData, UsageError
 from fsbench.files import printable
 from fsbench.harness import table as tables
+from fsbench.harness.asked import Missing, ask, by_model
 from fsbench.harness.matching import Files, Match, by_table
-from fsbench.harness.table import Table, parse_columns, read_table
+from fsbench.harness.outputs import Outputs
+from fsbench.harness.table import Row, Table, parse_columns, read_table
 
 OUTPUTS = ["0.png", "a/1.png", "\x1b[31mred.png", "[bold]x[/bold].png", "a, b.png", "50% (1).png", "ü 'q\".png"]
 SOURCES = {"ann/1.jpg": "ann", "Zoë/1.jpg": "Zoë", "a=b/1.jpg": "a=b"}
@@ -132,6 +136,49 @@ def test_any_mapping_of_columns_is_read_or_refused(home: Path, columns: str) -> 
     path = home / "mapped.csv"
     path.write_text("output,source,target\n0.png,ann,1.jpg\n")
     holds(path, columns)
+
+
+FOLDERS = {"a": ("0.png", "1.png", "x/2.png"), "b (1)": ("0.png", "9.png"), "ü": ("1.jpg",)}
+models = st.sampled_from([*FOLDERS] * 8 + ["", "never", "..", "\x1b[2J", "m" * 300])
+names = st.sampled_from(["0.png", "1", "a/0.png", "x/2", "9", "", "gone.png"])
+rows = st.lists(st.builds(Row, st.integers(2, 99), names, st.sampled_from([*SOURCES.values()]),
+                          st.sampled_from(TARGETS[:2]), models), min_size=1, max_size=6,
+                unique_by=(lambda row: (row.model, row.source, row.target),
+                                       lambda row: (row.model, row.output or row.line)))
+
+
+def album(name: str, photos: dict[str, str]) -> Album:
+    """Photographs and whom they show; no face is looked for."""
+    return Album(Path("/t", name), tuple(Photo(Path(file), file, who, "") for file, who in photos.items()), 64,
+                 None, (), False)  # type: ignore[arg-type]
+
+
+@settings(bounded, max_examples=500)
+@given(rows=rows, split=st.booleans(), missing=st.sampled_from(["failure", "drop"]))
+def test_every_output_is_measured_or_told_and_every_pair_is_asked(
+    rows: list[Row], split: bool, missing: Missing,
+) -> None:
+    files = [f"{tool}/{name}" for tool, names in FOLDERS.items() for name in names]
+    outputs = [Outputs("tools", Path("/t/tools"), tuple(files))] if split else \
+        [Outputs(tool, Path("/t/tools") / tool, names) for tool, names in FOLDERS.items()]
+    givers, scenes = album("people", SOURCES), album("targets", dict(zip(TARGETS, TARGETS, strict=True)))
+    table = Table("pairs.csv", Path("/t"), rows)
+    try:
+        tools, _ = by_model(outputs, table)
+        asked = ask(tools, givers, scenes, table, missing)
+    except DataError:
+        return
+    wanted = {(row.source, TARGETS.index(row.target)) for row in rows}
+    assert set(asked.pairs) == wanted if missing == "failure" else set(asked.pairs) <= wanted
+    told = {(record.where, file) for record in asked.unused for file in record.files}
+    for one in tools:
+        shown = {number for number in asked.outputs.get(one.name, {}).values() if number is not None}
+        for number, file in enumerate(one.files):
+            assert (number in shown) != ((one.name, file) in told)
+        assert (one.name in asked.failed) != bool(shown)
+        assert any(one.name in said for said in asked.warnings) or one.name not in asked.failed
+    if split and tools is not outputs:
+        assert sum(len(one.files) for one in tools) + sum(where == "tools" for where, _ in told) >= len(files)
 
 
 @pytest.mark.parametrize("make", [

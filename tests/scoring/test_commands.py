@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from fsbench.cli import app
+from fsbench.cli.score import score as score_command
 from fsbench.errors import DataError, FsbenchError, OutputError, UnknownName, UsageError
 from fsbench.results import load
 from fsbench.specs import parse_spec
@@ -165,6 +169,21 @@ def test_a_pattern_without_quotes_is_what_it_is_in_quotes(tools: Path, expanded:
     assert {one.files for one in result.unused if one.where == "tools"} == {("@eaDir/",), ("0readme.txt",)}
 
 
+def test_tools_without_an_answer_are_told_once_each(folders: Path, photograph: Photograph) -> None:
+    for i in range(3):
+        photograph(folders / "tools" / "fine" / f"ann_{i}.png", "ann", 300 + i)
+    photograph(folders / "tools" / "odd" / "what.png", "ann", 1)
+    (folders / "tools" / "crashed").mkdir()
+    done = score(folders, "--outputs", folders / "tools" / "*")
+    assert done.exit_code == 1
+    text = " ".join(done.stdout.split())
+    for tool, why in (("odd", "what.png: its name does not say"), ("crashed", "holds no image")):
+        assert text.count(f"nothing of {tool} was measured") == 1
+        assert text.count(why) == 1
+        assert f"{tool} not ranked" in text
+    assert done.stdout.rstrip().endswith("report.html")
+
+
 @pytest.mark.parametrize("stray", ["targets/0.png", "nowhere", "tools/none", "a" * 300, "/"])
 def test_an_argument_that_belongs_to_no_option_is_told(tools: Path, stray: str) -> None:
     with pytest.raises(UsageError, match="belongs to no option") as caught:
@@ -188,6 +207,31 @@ def test_what_a_result_says_of_its_data_reads_back(tools: Path) -> None:
     assert parse_spec(f"score({load(tools / 'out').dataset.spec})").params == {
         "source": str(tools / "people"), "target": str(tools / "targets"), "pairs": str(tools / "pairs.csv"),
         "columns": columns, "size": "128"}
+
+
+EXAMPLES = re.findall(r"fsbench (score .*?)\n\n", inspect.getdoc(score_command) or "", re.DOTALL)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_of_the_help_run(
+    folders: Path, photograph: Photograph, monkeypatch: pytest.MonkeyPatch, example: str,
+) -> None:
+    for i in range(2):
+        photograph(folders / "results" / f"ann_{i}.png", "ann", i)
+        for tool in ("a", "b"):
+            photograph(folders / "tools" / tool / f"{i}.png", "bob", i)
+    (folders / "pairs.csv").write_text("model,output,source,target\na,0.png,bob,0\nb,1.png,bob,1\n")
+    (folders / "all.csv").write_text("tool;file;person;target\na;0.png;bob;0\nb;1.png;bob;1\n")
+    monkeypatch.chdir(folders)
+    done = call(*shlex.split(example.replace("\\\n", " ")), "--judges", "colour", "--metrics", "id_similarity",
+                "--out", "out", "-q")
+    assert done.exit_code == 0, done.output
+    names = [model.name for model in load(folders / "out").models[2:]]
+    assert names == (["results"] if "results" in example else ["a", "b"])
+
+
+def test_the_help_has_three_examples() -> None:
+    assert len(EXAMPLES) == 3
 
 
 @pytest.mark.parametrize("below", [True, False])

@@ -144,6 +144,26 @@ def test_missing_pairs_can_be_dropped(folders: Path, fresh_context: Context) -> 
     assert any(said.startswith("1 of 8 pairs left out for all tools") for said in result.warnings)
 
 
+def test_a_tool_without_an_answer_drops_no_pair(
+    folders: Path, fresh_context: Context, photograph: Photograph,
+) -> None:
+    photograph(folders / "odd" / "what.png", "ann", 1)
+    (folders / "lazy/bob/eve/s0/1.png").unlink()
+    result = run(folders, fresh_context, "odd", "good", "lazy", missing="drop")
+    assert result.protocol.n_pairs == 7
+    assert [bool(model.error) for model in result.models] == [False, False, False, False, True]
+
+
+def test_folders_of_tools_in_one_folder_are_guessed_at(
+    folders: Path, fresh_context: Context, photograph: Photograph,
+) -> None:
+    for tool in ("a", "b"):
+        photograph(folders / "all tools" / tool / "ann_0.png", "ann", 1)
+    with pytest.raises(DataError, match="its name does not say") as caught:
+        run(folders, fresh_context, "all tools")
+    assert f"--outputs '{folders}/all tools/*'" in caught.value.hint
+
+
 def test_what_nobody_used_is_counted_and_named(
     folders: Path, fresh_context: Context, photograph: Photograph,
 ) -> None:
