@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fsbench import registry
@@ -65,3 +66,47 @@ def weights_folder() -> Path:
     if not path.is_dir():
         pytest.skip("needs a folder of pretrained files: set FSBENCH_TEST_WEIGHTS")
     return path
+
+
+@pytest.fixture(scope="session")
+def write_onnx() -> Callable[..., Path]:
+    """A writer of ONNX files without the package onnx: convolutions, activations between them, means of the last."""
+    return _write_onnx
+
+
+def _write_onnx(path: Path, *kernels: np.ndarray, size: int = 112, stride: int = 4, last: str = "Identity") -> Path:
+    """Kernels are (out, in, height, width); (N, 3, size, size) -> (N, out of the last kernel)."""
+    nodes, tensors, name = b"", b"", "image"
+    for i, kernel in enumerate(kernels):
+        attributes = _field(5, _field(1, "strides") + _field(8, stride) * 2 + _field(20, 7))
+        nodes += _field(1, _node("Conv", (name, f"kernel{i}"), f"conv{i}") + attributes)
+        nodes += _field(1, _node("Relu" if i + 1 < len(kernels) else "GlobalAveragePool", (f"conv{i}",), f"x{i}"))
+        dims = b"".join(_field(1, int(n)) for n in kernel.shape)
+        tensors += _field(5, dims + _field(2, 1) + _field(8, f"kernel{i}") + _field(9, np.float32(kernel).tobytes()))
+        name = f"x{i}"
+    nodes += _field(1, _node("Flatten", (name,), "flat")) + _field(1, _node(last, ("flat",), "features"))
+    given, answer = _shape("image", "N", 3, size, size), _shape("features", "N", len(kernels[-1]))
+    graph = nodes + _field(2, "graph") + tensors + _field(11, given) + _field(12, answer)
+    path.write_bytes(_field(1, 8) + _field(7, graph) + _field(8, _field(1, "") + _field(2, 13)))
+    return path
+
+
+def _varint(value: int) -> bytes:
+    return bytes([value & 127 | 128]) + _varint(value >> 7) if value > 127 else bytes([value])
+
+
+def _field(number: int, value: int | str | bytes) -> bytes:
+    """One field of a protocol buffer."""
+    if isinstance(value, int):
+        return _varint(number << 3) + _varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def _node(operator: str, given: tuple[str, ...], answer: str) -> bytes:
+    return b"".join(_field(1, name) for name in given) + _field(2, answer) + _field(4, operator)
+
+
+def _shape(name: str, *sizes: int | str) -> bytes:
+    shape = b"".join(_field(1, _field(1 if isinstance(size, int) else 2, size)) for size in sizes)
+    return _field(1, name) + _field(2, _field(1, _field(1, 1) + _field(2, shape)))

@@ -20,6 +20,8 @@ class Weights:
     citation: str
     size: int = 0  # bytes; 0 where nobody published it
     sha256: str = ""  # "" where nobody published it: the file is then pinned at first use
+    dim: int = 0  # numbers in a feature, where an embedder uses it
+    classes: int = 0  # people whom its classifier knows; 0 for an embedder's file that has none
     restriction: str = ""  # what stands in the way of commercial use; shown when fetched, and in every report
     package: PackageFile | None = None  # an installed package that carries it
     sources: tuple[Source, ...] = ()  # tried in this order; without any, the user has to bring the file
@@ -29,23 +31,33 @@ class Weights:
         """The command that puts the file where it belongs."""
         return f"fsbench weights fetch {self.name}" if self.sources else f"fsbench weights import PATH --as {self.name}"
 
+    @property
+    def copy(self) -> str:
+        """What to do with a copy of the file, for the user who offered another."""
+        return f"with a copy of {self.file}: fsbench weights import PATH --as {self.name}"
+
 
 _DLIB = "King, Dlib-ml: A Machine Learning Toolkit, JMLR 10, 2009; https://github.com/davisking/dlib-models"
 _VGGFACE2 = (
     "Cao, Shen, Xie, Parkhi and Zisserman, VGGFace2: A dataset for recognising faces across pose and age, FG 2018; "
 )
+_VGGFACE2_DIM, _VGGFACE2_CLASSES = 2048, 8631
 _FACENET = (
     "Schroff, Kalenichenko and Philbin, FaceNet: A Unified Embedding for Face Recognition and Clustering, CVPR 2015; "
     "trained by David Sandberg, converted by Tim Esler, https://github.com/timesler/facenet-pytorch"
 )
-_OF_VGGFACE2 = "the weights were trained on VGGFace2, a data set for non-commercial research"
 
 
-def _dlib(name: str, file: str, size: int, sha256: str, description: str) -> Weights:
+def _trained_on(data: str) -> str:
+    return f"the weights were trained on {data}, a data set for non-commercial research"
+
+
+def _dlib(name: str, file: str, size: int, sha256: str, description: str, dim: int = 0) -> Weights:
     return Weights(
         name=name,
         file=file,
         description=description,
+        dim=dim,
         used_by="dlib_resnet",
         licence="CC0-1.0",
         citation=_DLIB,
@@ -56,15 +68,17 @@ def _dlib(name: str, file: str, size: int, sha256: str, description: str) -> Wei
     )
 
 
-def _facenet(data: str, file: str, description: str, restriction: str) -> Weights:
+def _facenet(data: str, file: str, trained_on: str, classes: int) -> Weights:
     return Weights(
         name=f"facenet_{data}",
         file=file,
-        description=description,
+        description=f"FaceNet (Inception-ResNet v1) trained on {trained_on}, 512-d, {classes:,} classes",
+        dim=512,
+        classes=classes,
         used_by=f"facenet_{data}",
         licence="MIT",
         citation=_FACENET,
-        restriction=restriction,
+        restriction=_trained_on(trained_on),
         sources=(Url(f"https://github.com/timesler/facenet-pytorch/releases/download/v2.2.9/{file}"),),
     )
 
@@ -75,10 +89,12 @@ def _keras(network: str, top: bool) -> Weights:
         name=f"vggface2_{network}_keras{'' if top else '_notop'}",
         file=file,
         description=f"VGGFace2's {network} as keras-vggface has it, {'8,631 classes' if top else 'no classifier'}",
+        dim=_VGGFACE2_DIM,
+        classes=_VGGFACE2_CLASSES if top else 0,
         used_by=f"vggface2_{network}",
         licence="MIT",
         citation=f"{_VGGFACE2}converted by Refik Can Malli, https://github.com/rcmalli/keras-vggface",
-        restriction=_OF_VGGFACE2,
+        restriction=_trained_on("VGGFace2"),
         sources=(Url(f"https://github.com/rcmalli/keras-vggface/releases/download/v2.0/{file}"),),
     )
 
@@ -89,10 +105,12 @@ def _pickle(network: str, kind: str) -> Weights:
         name=f"vggface2_{network}_{kind}",
         file=f"{network}_{kind}_weight.pkl",
         description=f"VGGFace2's {network} as VGGFace2-pytorch has it, {trained}, 8,631 classes",
+        dim=_VGGFACE2_DIM,
+        classes=_VGGFACE2_CLASSES,
         used_by=f"vggface2_{network}",
         licence="MIT",
         citation=f"{_VGGFACE2}converted by cydonia999, https://github.com/cydonia999/VGGFace2-pytorch",
-        restriction=_OF_VGGFACE2,
+        restriction=_trained_on("VGGFace2"),
     )
 
 
@@ -121,6 +139,7 @@ _ENTRIES = (
         22_466_066,
         "55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
         "dlib's face ResNet, 128-d",
+        dim=128,
     ),
     _dlib(
         "dlib_landmarks5",
@@ -129,24 +148,15 @@ _ENTRIES = (
         "c4b1e9804792707d3a405c2c16a80a20269e6675021f64a41d30fffafbc41888",
         "dlib's five landmarks, which align faces for dlib_resnet",
     ),
-    _facenet(
-        "vggface2",
-        "20180402-114759-vggface2.pt",
-        "FaceNet (Inception-ResNet v1) trained on VGGFace2, 512-d, 8,631 classes",
-        _OF_VGGFACE2,
-    ),
-    _facenet(
-        "casia",
-        "20180408-102900-casia-webface.pt",
-        "FaceNet (Inception-ResNet v1) trained on CASIA-WebFace, 512-d, 10,575 classes",
-        "the weights were trained on CASIA-WebFace, a data set for non-commercial research",
-    ),
+    _facenet("vggface2", "20180402-114759-vggface2.pt", "VGGFace2", _VGGFACE2_CLASSES),
+    _facenet("casia", "20180408-102900-casia-webface.pt", "CASIA-WebFace", 10_575),
     *(_keras(network, top) for network in ("resnet50", "senet50") for top in (True, False)),
     *(_pickle(network, kind) for network in ("resnet50", "senet50") for kind in ("ft", "scratch")),
     Weights(
         name="sface",
         file="face_recognition_sface_2021dec.onnx",
         description="SFace, 128-d",
+        dim=128,
         used_by="onnx(sface)",
         licence="Apache-2.0",
         citation="Zhong, Deng, Hu, Zhao, Li and Wen, SFace: Sigmoid-Constrained Hypersphere Loss for Robust Face "
@@ -165,6 +175,7 @@ _ENTRIES = (
         name="arcface_mbf",
         file="w600k_mbf.onnx",
         description="ArcFace's MobileFaceNet trained on WebFace600K, 512-d",
+        dim=512,
         used_by="onnx(arcface_mbf)",
         licence="research only (InsightFace)",
         citation="Deng, Guo, Xue and Zafeiriou, ArcFace: Additive Angular Margin Loss for Deep Face Recognition, "
@@ -178,6 +189,7 @@ _ENTRIES = (
         name="edgeface_s",
         file="edgeface_s_gamma_05.onnx",
         description="EdgeFace-S (gamma 0.5), 512-d",
+        dim=512,
         used_by="onnx(edgeface_s)",
         licence="CC-BY-NC-SA-4.0",
         citation="George, Ecabert, Otroshi Shahreza, Kotwal and Marcel, EdgeFace: Efficient Face Recognition Model "
@@ -190,7 +202,8 @@ _ENTRIES = (
     Weights(
         name="mobilefacenet",
         file="mobilefacenet_foamliu.onnx",
-        description="foamliu's MobileFaceNet as ONNX",
+        description="foamliu's MobileFaceNet as ONNX, 128-d",
+        dim=128,
         used_by="onnx(mobilefacenet)",
         licence="Apache-2.0",
         citation="Chen, Liu, Gao and Han, MobileFaceNets: Efficient CNNs for Accurate Real-Time Face Verification on "

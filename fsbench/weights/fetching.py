@@ -12,7 +12,8 @@ from fsbench.store import copy_file
 from fsbench.weights.catalogue import CATALOGUE, Weights, lookup
 from fsbench.weights.download import discard, partial_path
 from fsbench.weights.files import digest, find, locate, pin_path, read_pin, recognise, write_pin
-from fsbench.weights.formats import check_file, check_format
+from fsbench.weights.formats import check_file, check_format, kind
+from fsbench.weights.network import check_network
 
 if TYPE_CHECKING:
     from fsbench.interfaces import Progress, WeightsFile
@@ -55,7 +56,7 @@ def fetch(name: str, folder: Path, stage: Callable[[str], Progress], log: Callab
 def import_file(source: Path, folder: Path, name: str = "") -> WeightsFile:
     """Copy a file of the user's own into the cache; it is recognised by its hash, or, where none is published, by name.
 
-    Raises WeightsError for a file that is not the one that `name` means, or that nobody knows.
+    Raises WeightsError for a file that is not the one that `name` means, that no run could use, or that nobody knows.
     """
     check_file(source)
     entry = lookup(name) if name else recognise(digest(source))
@@ -83,13 +84,20 @@ def _settle(entry: Weights, folder: Path, origin: str) -> WeightsFile:
 
 
 def _check(fresh: Path, entry: Weights, path: Path) -> None:
-    """Raise WeightsError unless a file is the one whose hash is published or pinned."""
+    """Raise WeightsError unless a file is the one whose hash is published or pinned, or else one that can be used.
+
+    Also raises what else stands in the way of building its network, such as a package that is not installed.
+    """
     pin = None if entry.sha256 else read_pin(path)
-    if pin is None and not entry.sha256:
-        check_format(fresh, entry)
     expected, found = pin.sha256 if pin else entry.sha256, digest(fresh)
     if expected and found != expected:
+        other = recognise(found)
         raise WeightsError(
-            f"the file's sha256 begins with {found[:12]}, that of {entry.name} with {expected[:12]}",
-            f"{entry.name} was pinned at first use; if the new file is meant, remove {pin_path(path)}" if pin else "",
+            f"the file, {other.name if other else kind(fresh)}, is not {entry.name}: its sha256 begins with "
+            f"{found[:12]}, that of {entry.name} with {expected[:12]}",
+            f"{entry.name} was pinned at first use; if the new file is meant, remove {pin_path(path)}" if pin else
+            f"import it --as {other.name}" if other else entry.copy,
         )
+    if not entry.sha256:
+        check_format(fresh, entry)
+        check_network(fresh, entry)

@@ -18,13 +18,13 @@ STARTS = {
 
 def check_format(path: Path, entry: Weights) -> None:
     """Raise WeightsError for a file that begins as no file of its kind does; nothing is said of the rest of it."""
-    kind = Path(entry.file).suffix
+    suffix = Path(entry.file).suffix
+    starts = STARTS.get(suffix, (b"",))
     with path.open("rb") as file:
-        start = file.read(max(map(len, STARTS[kind])))
-    if not start.startswith(STARTS[kind]):
+        start = file.read(max(map(len, starts)))
+    if not start.startswith(starts):
         raise WeightsError(
-            f"the file does not begin as a {kind} file does: it is not {entry.name}",
-            f"with a copy of {entry.file}: fsbench weights import PATH --as {entry.name}",
+            f"the file does not begin as a {suffix} file does: it is {kind(path)}, not {entry.name}", entry.copy
         )
 
 

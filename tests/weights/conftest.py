@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
 from fsbench import weights
-from fsbench.interfaces import Progress, WeightsFile, silent
+from fsbench.embedders._vggface2_h5 import is_h5, read_h5
+from fsbench.interfaces import Context, EmbedderInfo, Progress, WeightsFile, silent
+from fsbench.registry import embedders
+from fsbench.weights.pickles import read_pickle
+from fsbench.weights.tensors import check_tensors, read_tensors
 
 Adapt = Callable[..., weights.Weights]
 
@@ -29,6 +35,38 @@ def adapt(monkeypatch: pytest.MonkeyPatch) -> Adapt:
         return entry
 
     return change
+
+
+class ToyNetwork:
+    """The smallest embedder with weights: its features are the mean colour times a matrix of its file."""
+
+    def __init__(self, *, context: Context) -> None:
+        path = Path(context.path)
+        if is_h5(path):
+            state = {name.removeprefix("toy."): torch.tensor(array) for name, array in read_h5(path).items()}
+        elif path.read_bytes()[:2] == b"PK" or b"\x8a\x0a" in path.read_bytes()[:4]:
+            state = read_tensors(path)
+        else:
+            state = {name: torch.tensor(array) for name, array in read_pickle(path).items()}
+        dim, people = len(state.get("weight", ())), len(state.get("classifier", ()))
+        wanted = {"weight": torch.zeros(dim, 3), "classifier": torch.zeros(people, dim)}
+        check_tensors(path, "the toy network", state, wanted, {"classifier"})
+        self._state = state
+        names = tuple(f"person {i}" for i in range(people))
+        self.info = EmbedderInfo("toy", dim, (weights.own(path),), "a toy", classes=names)
+
+    def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+        return crops.mean((2, 3)) @ self._state["weight"].float().T
+
+    def classify(self, features: Tensor) -> Tensor:
+        return features @ self._state["classifier"].float().T
+
+
+@pytest.fixture
+def toy(adapt: Adapt, registering: None) -> Adapt:
+    """Let an entry be the toy network's, with features of four numbers and without a classifier, or as `facts` say."""
+    embedders.register("toy_network")(ToyNetwork)
+    return lambda name, **facts: adapt(name, **{"used_by": "toy_network", "dim": 4, "classes": 0, **facts})
 
 
 @dataclass

@@ -41,6 +41,21 @@ def test_sources_are_exact_and_their_transport_is_safe(entry: weights.Weights) -
         assert entry.sha256, "what somebody else packed is only as good as its hash"
 
 
+@ENTRIES
+def test_what_an_entry_promises_agrees_with_what_it_says(entry: weights.Weights) -> None:
+    if parse_spec(entry.used_by).name not in embedders.names() or entry.name == "dlib_landmarks5":
+        return
+    assert entry.dim > 0
+    assert f"{entry.dim}-d" in entry.description or entry.used_by.startswith("vggface2")
+    assert (f"{entry.classes:,} classes" in entry.description) == bool(entry.classes)
+
+
+def test_what_has_no_published_hash_can_be_built_from_the_users_file() -> None:
+    unpublished = [entry for entry in weights.CATALOGUE.values() if not entry.sha256]
+    assert unpublished
+    assert all(entry.dim and parse_spec(entry.used_by).name in embedders.names() for entry in unpublished)
+
+
 def test_files_do_not_overwrite_each_other() -> None:
     files = [entry.file for entry in weights.CATALOGUE.values()]
     assert len(set(files)) == len(files)

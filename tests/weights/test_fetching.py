@@ -13,6 +13,7 @@ from typing import Any
 from urllib.request import Request
 
 import pytest
+import torch
 
 from fsbench import weights
 from fsbench.errors import OutputError, WeightsError
@@ -21,8 +22,17 @@ from fsbench.weights import download
 from fsbench.weights.files import pin_path, read_pin
 
 Adapt = Callable[..., weights.Weights]
-START = b"PK\x03\x04"  # as a file that torch saved
-CONTENT, OTHER = (START + os.urandom((1 << 20) - len(START)) for _ in range(2))
+DIM = 87_000
+
+
+def saved(*sizes: int) -> bytes:
+    """A file that torch saved, of a network of the toy's kind with random weights: a megabyte."""
+    file = io.BytesIO()
+    torch.save({"weight": torch.rand(sizes)}, file)
+    return file.getvalue()
+
+
+CONTENT, OTHER = saved(DIM, 3), saved(DIM, 3)
 PAGE = b"<!DOCTYPE html>\n<title>Sign in</title>\n"
 HASHED, UNHASHED = "sface", "facenet_casia"
 
@@ -35,10 +45,10 @@ def hashed(adapt: Adapt, server: Any) -> weights.Weights:
 
 
 @pytest.fixture
-def unhashed(adapt: Adapt, server: Any) -> weights.Weights:
+def unhashed(toy: Adapt, server: Any) -> weights.Weights:
     """An entry whose hash nobody published, on the server."""
     server.content = CONTENT
-    return adapt(UNHASHED, sources=(weights.Url(server.address),))
+    return toy(UNHASHED, dim=DIM, sources=(weights.Url(server.address),))
 
 
 def test_a_download_is_verified_and_nothing_else_is_left(hashed: weights.Weights, shelf: Any) -> None:
@@ -92,7 +102,7 @@ def test_a_truncated_download_is_told_and_goes_on(
     server_does: Mapping[str, Any], asked: list[str | None], unhashed: weights.Weights, shelf: Any, server: Any
 ) -> None:
     vars(server).update(server_does, breaks_after=300_000)
-    with pytest.raises(WeightsError, match="ended after 300,000 of 1,048,576 bytes") as caught:
+    with pytest.raises(WeightsError, match=f"ended after 300,000 of {len(CONTENT):,} bytes") as caught:
         shelf.fetch(UNHASHED)
     assert "goes on where it stopped" in caught.value.hint
     with pytest.raises(WeightsError, match="not installed"):
@@ -252,6 +262,20 @@ def test_a_web_page_is_not_pinned(unhashed: weights.Weights, shelf: Any, server:
     with pytest.raises(WeightsError, match=r"does not begin as a \.pt file") as caught:
         shelf.fetch(UNHASHED)
     assert f"fsbench weights import PATH --as {UNHASHED}" in caught.value.hint
+    assert shelf.names() == []
+
+
+@pytest.mark.parametrize(("content", "sentence"), [
+    (saved(DIM, 4), "weight is 87000x4 instead of 87000x3"),
+    (saved(5, 3), "features of 5 numbers"),
+    (CONTENT[:-100], "damaged"),
+])
+def test_a_download_that_no_run_could_use_leaves_nothing_behind(
+    content: bytes, sentence: str, unhashed: weights.Weights, shelf: Any, server: Any
+) -> None:
+    server.content = content
+    with pytest.raises(WeightsError, match=sentence):
+        shelf.fetch(UNHASHED)
     assert shelf.names() == []
 
 
