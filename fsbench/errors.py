@@ -20,7 +20,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 
 
 class FsbenchError(Exception):
@@ -47,11 +48,13 @@ class UsageError(FsbenchError):
 
 
 class UnknownName(UsageError):
-    """No such name; the message suggests the nearest ones."""
+    """No such name; the hint suggests the nearest of those that are known, of which `texts` may tell more."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str], listing: str = "") -> None:
-        known = sorted(known)
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], listing: str = "", texts: Mapping[str, str] | None = None
+    ) -> None:
+        self.listing, known = listing, sorted(known)
+        near = nearest(name, known, texts)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
         super().__init__(f"unknown {kind} {name!r}", hint + (f"  ({listing})" if listing else ""))
 
@@ -119,3 +122,33 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, FsbenchError):
         return error.sentence
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+_MOST, _ALIKE = 3, 0.75
+_TELLING = 4
+"""Characters from which on a word is looked for in texts."""
+
+
+def nearest(name: str, known: Iterable[str], texts: Mapping[str, str] | None = None) -> list[str]:
+    """Return what may be meant by a name, the likeliest first; `texts` are about some of those that are known.
+
+    Those with a word that begins as the name does; else those whose text has one; else those that are spelled nearly
+    so, in whole or in a word. Neither case nor underscores count.
+
+    >>> nearest("ArcFace", ["keras_vggface", "onnx(arcface_mbf)"]), nearest("kidd", ["kid", "fid", "density"])
+    (['onnx(arcface_mbf)'], ['kid'])
+    """
+    letters, known = [letter for letter in name.lower() if letter.isalnum()], sorted(known)
+    start = re.compile(r"(?<![^\W_])" + r"[\W_]*".join(map(re.escape, letters)))
+    places = {label: float(match.start()) for label in known if letters and (match := start.search(label.lower()))}
+    if not places and texts and len(letters) >= _TELLING:
+        places = {label: 0.0 for label in known if start.search(texts.get(label, "").lower())}
+    if not places:
+        places = {label: -alike for label in known if (alike := _alikeness(name.lower(), label)) >= _ALIKE}
+    return sorted(places, key=lambda label: places[label])[:_MOST]
+
+
+def _alikeness(name: str, label: str) -> float:
+    """From 0 to 1, the best of the whole label and its words."""
+    words = {label, *re.findall(r"\w+", label), *re.findall(r"[^\W_]+", label)}
+    return max(difflib.SequenceMatcher(None, word, name).ratio() for word in words)

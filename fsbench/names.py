@@ -65,16 +65,37 @@ def check_names(shelf: str, specs: Iterable[str | Spec], scan: Scan | None = Non
     names = scan.found[shelf]
     for spec in specs:
         spec = parse_spec(spec) if isinstance(spec, str) else spec
-        kind, listing = SHELVES[shelf].kind, SHELVES[shelf].listing
         if spec.name not in names and spec.name not in SHELVES[shelf]:
-            if scan.complete:
-                raise UnknownName(kind, spec.name, names, f"see: {listing}")
-            SHELVES[shelf].get(spec.name)
+            _look_further(shelf, spec.name, scan)
         known = names.get(spec.name)
         for key in spec.params if known is not None else ():
             if key and known is not None and key not in known:
                 wrong = UnknownName(f"parameter of {spec.name}", key, known)
                 raise BadParameter(wrong.message, wrong.hint)
+
+
+def _look_further(shelf: str, name: str, scan: Scan) -> None:
+    """Import what registers by other means; raise UnknownName for a name that nobody has then either.
+
+    What the catalogue of weights says of a plug-in's files tells what a name may mean: `arcface` is onnx(arcface_mbf).
+    """
+    from fsbench.weights import CATALOGUE
+
+    registry, texts = SHELVES[shelf], dict.fromkeys(scan.found[shelf], "")
+    listing, own = f"see: {registry.listing}", ""
+    if not scan.complete:
+        try:
+            registry.get(name)
+            return
+        except UnknownName as error:
+            listing, texts = error.listing, dict.fromkeys(registry.names(), "")
+    for entry in CATALOGUE.values():
+        plugin = parse_spec(entry.used_by).name
+        if plugin in texts:
+            texts[entry.used_by] = f"{texts.get(entry.used_by, '')} {entry.text}"
+            if entry.used_by == f"{plugin}({entry.name})":  # it takes files in general, of which this is one
+                own = f"a file of your own: {plugin}(PATH); "
+    raise UnknownName(registry.kind, name, texts, own + listing, texts)
 
 
 def scan_all() -> Scan:

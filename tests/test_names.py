@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fsbench import names
+from fsbench.errors import UnknownName
 
 TYPOS = [
     ["run", "--models", "gan_mas"],
@@ -42,6 +43,40 @@ def test_a_typo_is_told_before_torch_is_imported(arguments: list[str]) -> None:
     assert done.stdout.strip() == "light"
     assert done.stderr.startswith("fsbench: ")
     assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize(("shelf", "typed", "meant"), [
+    ("embedders", "arcface", "did you mean onnx(arcface_mbf)?"),
+    ("embedders", "ArcFace", "did you mean onnx(arcface_mbf)?"),
+    ("embedders", "arcfase", "did you mean onnx(arcface_mbf)?"),
+    ("embedders", "insightface", "did you mean onnx(arcface_mbf)?"),
+    ("embedders", "mobile_facenet", "did you mean onnx(mobilefacenet)?"),
+    ("embedders", "edgeface", "did you mean onnx(edgeface_s)?"),
+    ("embedders", "w600k", "did you mean onnx(arcface_mbf)?"),
+    ("embedders", "facenet", "did you mean facenet_casia or facenet_vggface2?"),
+    ("embedders", "vggface", "did you mean vggface2_resnet50 or vggface2_senet50 or keras_vggface?"),
+    ("embedders", "dlib", "did you mean dlib_resnet?"),
+    ("embedders", "dlib_resnt", "did you mean dlib_resnet?"),
+    ("embedders", "adaface", "known: dlib_resnet, "),
+    ("observers", "mediapipe", "did you mean face_mesh?"),
+    ("metrics", "lpips_vgg", "did you mean lpips(vgg)?"),
+    ("metrics", "ssim", "did you mean gt_ssim or gt_ssim_crop?"),
+])  # fmt: skip
+def test_a_network_is_known_by_more_than_its_plugin(shelf: str, typed: str, meant: str) -> None:
+    with pytest.raises(UnknownName) as caught:
+        names.check_names(shelf, [typed])
+    assert caught.value.hint.startswith(meant)
+    assert ("onnx(PATH)" in caught.value.hint) == (shelf == "embedders")
+
+
+def test_a_network_is_known_where_not_all_sources_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = names.scan_all()
+    monkeypatch.setattr(whole, "complete", False)
+    with pytest.raises(UnknownName, match=r"onnx\(arcface_mbf\)") as caught:
+        names.check_names("embedders", ["arcface"], whole)
+    assert "fsbench list embedders" in caught.value.hint
+    whole.found["embedders"].pop("dlib_resnet")
+    names.check_names("embedders", ["dlib_resnet"], whole)
 
 
 def test_source_files_agree_with_what_they_register() -> None:

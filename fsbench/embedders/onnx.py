@@ -15,7 +15,7 @@ from fsbench.errors import BadParameter, UnknownName
 from fsbench.faces.chips import ARCFACE, cut_chips
 from fsbench.interfaces import Context, EmbedderInfo, WeightsFile
 from fsbench.registry import embedders
-from fsbench.weights import find, own
+from fsbench.weights import CATALOGUE, find, own
 
 Order = Literal["auto", "rgb", "bgr"]
 
@@ -95,7 +95,8 @@ def _find(file: str, context: Context) -> WeightsFile:
         return find(file, context.store.root / "weights")
     path = Path(file).expanduser()
     if not path.exists() and len(path.parts) == 1 and not path.suffix:
-        raise UnknownName("ONNX model", file, KNOWN, "or a file: onnx(PATH)")
+        texts = {name: CATALOGUE[name].text for name in KNOWN}
+        raise UnknownName("ONNX model", file, KNOWN, "or a file: onnx(PATH)", texts)
     return own(path)
 
 

@@ -32,6 +32,11 @@ class Weights:
         return f"fsbench weights fetch {self.name}" if self.sources else f"fsbench weights import PATH --as {self.name}"
 
     @property
+    def text(self) -> str:
+        """All that is said of it, in which a name that people use for it may stand."""
+        return " ".join((self.name, self.file, self.description, self.licence, self.citation, self.restriction))
+
+    @property
     def copy(self) -> str:
         """What to do with a copy of the file, for the user who offered another."""
         return f"with a copy of {self.file}: fsbench weights import PATH --as {self.name}"
@@ -259,5 +264,6 @@ CATALOGUE = {entry.name: entry for entry in _ENTRIES}
 def lookup(name: str) -> Weights:
     """Return a catalogue entry; raises UnknownName with a suggestion."""
     if name not in CATALOGUE:
-        raise UnknownName("weights", name, CATALOGUE, "fsbench weights list")
+        texts = {entry.name: entry.text for entry in CATALOGUE.values()}
+        raise UnknownName("weights", name, CATALOGUE, "fsbench weights list", texts)
     return CATALOGUE[name]

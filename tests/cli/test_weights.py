@@ -50,6 +50,23 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Shop:
     return source
 
 
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file for vggface2_senet50_ft, of which it is not asked here what its network is (see tests/weights)."""
+    monkeypatch.setattr("fsbench.weights.fetching.check_network", lambda path, entry: None)
+    path = tmp_path / "mine.pkl"
+    path.write_bytes(b"\x80\x02pickle")
+    return path
+
+
+def test_what_is_no_network_is_not_imported(invoke: Invoke, tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "mine.pkl").write_bytes(b"\x80\x02pickle")
+    code, _, errors = invoke("weights", "import", tmp_path / "mine.pkl", "--as", "vggface2_senet50_ft")
+    assert code == 2
+    assert "mine.pkl is damaged, or no pickle of arrays by name" in errors
+    assert not folder.exists()
+
+
 def test_the_list_says_what_is_here(invoke: Invoke) -> None:
     code, said, _ = invoke("weights", "list")
     assert code == 0
@@ -114,11 +131,10 @@ def test_ctrl_c_says_how_to_go_on(invoke: Invoke, shop: Shop) -> None:
     assert "go on with: fsbench weights fetch edgeface_s" in errors
 
 
-def test_import_and_verify(invoke: Invoke, shop: Shop, tmp_path: Path, folder: Path) -> None:
+def test_import_and_verify(invoke: Invoke, shop: Shop, mine: Path, tmp_path: Path, folder: Path) -> None:
     (tmp_path / "mine.onnx").write_bytes(b"network")
-    (tmp_path / "mine.pkl").write_bytes(b"\x80\x02pickle")
     assert invoke("weights", "import", tmp_path / "mine.onnx")[0] == 0
-    assert invoke("weights", "import", tmp_path / "mine.pkl", "--as", "vggface2_senet50_ft")[0] == 0
+    assert invoke("weights", "import", mine, "--as", "vggface2_senet50_ft")[0] == 0
     code, said, _ = invoke("weights", "verify")
     states = {line.split()[0]: line.split()[1] for line in said.splitlines()}
     assert code == 0
@@ -151,10 +167,9 @@ def test_a_wrong_name(command: str, invoke: Invoke) -> None:
     assert "did you mean sface" in errors
 
 
-def test_a_cache_that_cannot_be_written(invoke: Invoke, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written(invoke: Invoke, mine: Path, tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("not a folder")
-    (tmp_path / "mine.pkl").write_bytes(b"\x80\x02pickle")
-    for arguments in (["import", tmp_path / "mine.pkl", "--as", "vggface2_senet50_ft"], ["fetch", "edgeface_s"]):
+    for arguments in (["import", mine, "--as", "vggface2_senet50_ft"], ["fetch", "edgeface_s"]):
         code, _, errors = invoke("weights", *arguments)
         assert code == 2
         assert "cannot write" in errors
