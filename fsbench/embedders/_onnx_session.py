@@ -14,7 +14,7 @@ from torch import Tensor
 from fsbench.embedders._onnx_format import keeps_numbers_elsewhere
 from fsbench.embedders._onnx_graph import read_graph
 from fsbench.errors import BadParameter, WeightsError
-from fsbench.weights.formats import mismatch
+from fsbench.weights.formats import mismatch, quoted, reason
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -62,15 +62,18 @@ class Session:
 
     def _image_input(self) -> tuple[str, list[Any]]:
         """Return name and shape of the input; text or None in a shape is a size that may vary."""
-        inputs = self._runtime.get_inputs()
+        try:
+            inputs = [(one.name, one.type, one.shape) for one in self._runtime.get_inputs()]
+        except _failures() as error:                     # a name that is no text
+            raise self._refuse(_reason(error)) from error
         if len(inputs) != 1:
             raise self._refuse(f"it has {len(inputs)} inputs")
-        (one,) = inputs
-        if one.type != "tensor(float)":
-            raise self._refuse(f"its input is {one.type}, not tensor(float)")
-        if len(one.shape) != 4 or (3 not in (one.shape[1], one.shape[3]) and isinstance(one.shape[1], int)):
-            raise self._refuse(f"its input has the shape {'x'.join(str(n or '?') for n in one.shape) or 'of a number'}")
-        return one.name, one.shape
+        ((name, kind, shape),) = inputs
+        if kind != "tensor(float)":
+            raise self._refuse(f"its input is {kind}, not tensor(float)")
+        if len(shape) != 4 or (3 not in (shape[1], shape[3]) and isinstance(shape[1], int)):
+            raise self._refuse(f"its input has the shape {'x'.join(quoted(n or '?') for n in shape) or 'of a number'}")
+        return name, shape
 
     def _find_size(self, shape: list[Any], size: int, default_size: int) -> int:
         fixed = {n for n in shape if isinstance(n, int)}
@@ -84,7 +87,10 @@ class Session:
         """Return the output that holds features, their size, and how many images are run at once; 0 for any number."""
         if isinstance(batch, int) and batch != 1:
             raise self._refuse(f"it takes exactly {batch} images at once")
-        names = [output.name for output in self._runtime.get_outputs() if output.type == "tensor(float)"]
+        try:
+            names = [output.name for output in self._runtime.get_outputs() if output.type == "tensor(float)"]
+        except _failures() as error:
+            raise self._refuse(_reason(error)) from error
         reason = "no output is tensor(float)"
         for n in (1,) if batch == 1 or not names else (2, 1):
             shape = (n, self.size, self.size, 3) if self._channels_last else (n, 3, self.size, self.size)
@@ -119,7 +125,8 @@ def _open(path: Path, device: torch.device) -> onnxruntime.InferenceSession:
     wanted = [_GPU] if device.type == "cuda" else []
     there = [name for name in wanted if name in onnxruntime.get_available_providers()]
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[*there, "CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), options, providers=[*there, "CPUExecutionProvider"],
+                                            enable_fallback=bool(there))  # it prints, and tries the same again
     except _failures() as error:
         if graph is None:
             raise WeightsError(mismatch(path, "ONNX model", _reason(error)),
@@ -139,5 +146,5 @@ def _failures() -> tuple[type[Exception], ...]:
 
 def _reason(error: Exception) -> str:
     """All that ONNX Runtime says, on one line, without its own source files."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = reason(error) or type(error).__name__
     return re.sub(r"\S*/onnxruntime/\S+ (?=[A-Za-z_:]+)", "", text)

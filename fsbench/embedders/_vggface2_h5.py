@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from fsbench.errors import WeightsError, one_line
-from fsbench.weights.formats import LARGEST, check_file
+from fsbench.weights.formats import LARGEST, check_file, quoted, reason
 
 _BRANCHES = {
     "1x1_reduce": "conv1", "1x1_reduce/bn": "bn1",
@@ -21,6 +26,11 @@ _BRANCHES = {
 _ENDS = {"conv1/7x7_s2": "conv1", "conv1/7x7_s2/bn": "bn1", "classifier": "fc"}
 _VALUES = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
            "moving_variance": "running_var"}
+
+_CODE = "import sys; from fsbench.embedders import _vggface2_h5 as h5; h5.try_to_read(sys.argv[1])"
+PATIENCE = 20.0
+"""Seconds that reading may take, and as many more as it takes at so many bytes a second."""
+_SLOWEST = 5e6
 
 # What h5py raises for files that are truncated, overwritten or of another structure.
 _UNREADABLE = (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, MemoryError, OverflowError)
@@ -47,8 +57,37 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
 
 
 def _read(path: Path, names_only: bool) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = {}
     check_file(path)
+    state = path.stat()
+    if fault := _fatal(path, state.st_size, state.st_mtime_ns):
+        raise WeightsError(f"{path} is damaged: {fault}", "take it from its source again; `fsbench weights list` names "
+                           "those that fit")
+    return _read_here(path, names_only)
+
+
+@functools.cache
+def _fatal(path: Path, size: int, changed: int) -> str:
+    """How a file would end this process, as HDF5's library crashes or never ends in some that are damaged; "" if not.
+
+    The file is read in a process of its own first, once; that takes half a second.
+    """
+    paths = os.pathsep.join(filter(None, sys.path))
+    try:
+        ended = subprocess.run([sys.executable, "-c", _CODE, str(path)], check=False, capture_output=True,
+                               timeout=PATIENCE + size / _SLOWEST, env={**os.environ, "PYTHONPATH": paths})
+    except subprocess.TimeoutExpired:
+        return "HDF5's library does not come to an end in it"
+    return "" if ended.returncode == 0 else f"HDF5's library crashes in it (exit code {ended.returncode})"
+
+
+def try_to_read(path: str) -> None:
+    """Read a file and drop what is in it, or what is wrong with it."""
+    with suppress(WeightsError):
+        _read_here(Path(path), names_only=False)
+
+
+def _read_here(path: Path, names_only: bool) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
     declared = 0
     try:
         with h5py.File(path, "r") as file:
@@ -56,7 +95,7 @@ def _read(path: Path, names_only: bool) -> dict[str, np.ndarray]:
                 for full_name in _texts(file[layer].attrs["weight_names"]):
                     array = file[layer][full_name]
                     if array.external or array.is_virtual or array.file.id != file.id:
-                        raise WeightsError(f"{path} keeps the numbers of {full_name} in another file",
+                        raise WeightsError(f"{path} keeps the numbers of {quoted(full_name)} in another file",
                                            "save it as one file")
                     declared += array.size * array.dtype.itemsize
                     if declared > LARGEST:
@@ -66,7 +105,7 @@ def _read(path: Path, names_only: bool) -> dict[str, np.ndarray]:
                     name = f"{_torch_layer(layer)}.{_VALUES.get(value, value)}"
                     found[name] = np.empty(0) if names_only else _torch_order(array[()])
     except _UNREADABLE as error:
-        raise WeightsError(f"{path} is damaged, or holds no weights that Keras saved: {one_line(error)}",
+        raise WeightsError(f"{path} is damaged, or holds no weights that Keras saved: {reason(one_line(error))}",
                            "take it from its source again; `fsbench weights list` names those that fit") from error
     return found
 

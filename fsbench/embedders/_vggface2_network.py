@@ -18,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fsbench.embedders._vggface2_h5 import is_h5, read_h5
 from fsbench.errors import WeightsError
+from fsbench.weights.formats import quoted
 from fsbench.weights.pickles import read_pickle
 
 Architecture = Literal["resnet50", "senet50"]
@@ -143,7 +144,7 @@ def _fitting(path: Path, architecture: str, network: Network, arrays: dict[str, 
     if wrong:
         name = wrong[0]
         raise WeightsError(f"{path} does not hold the {architecture} of VGGFace2: "
-                           f"{name} is {_shape(given.get(name))} instead of {_shape(wanted.get(name))}",
+                           f"{quoted(name)} is {_shape(given.get(name))} instead of {_shape(wanted.get(name))}",
                            "`fsbench weights list` names the files that fit")
     tensors = {name: torch.from_numpy(np.array(arrays[name], np.float32, order="C")) for name in wanted}
     return tensors | {name: torch.tensor(0) for name in counters}

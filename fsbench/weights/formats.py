@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 from fsbench.errors import WeightsError
+from fsbench.files import printable
 from fsbench.weights.catalogue import Weights
 
 STARTS = {
@@ -36,6 +37,23 @@ _UNKNOWN = "of no kind that fsbench knows"
 _DAMAGED = (_UNKNOWN, "an empty file", "a text", "a web page", "a damaged zip archive")
 _REASON = 2000
 """Characters that are kept of a reason: all, unless a file made it up."""
+_NAME = 200
+"""Characters that are kept of a name in a file."""
+
+
+def quoted(text: object, most: int = _NAME) -> str:
+    r"""Return what stands in a file, or what is said of it, as a sentence can hold it: on one line, and not too long.
+
+    >>> quoted("a\nb")
+    'a\\nb'
+    """
+    whole = str(text)
+    return printable(whole[:most]) + "..." * (len(whole) > most)
+
+
+def reason(error: Exception | str) -> str:
+    """All that a reader says is wrong, on one line."""
+    return quoted(" ".join(str(error).split()), _REASON)
 
 
 def check_file(path: Path, most: int = LARGEST) -> None:
@@ -93,9 +111,9 @@ def mismatch(path: Path, wanted: str, error: Exception | str = "") -> str:
     `wanted` begins as `kind` calls it, without an article.
     """
     found = kind(path)
-    reason = " ".join(str(error).split())[:_REASON]
+    why = reason(error)
     same = found in _DAMAGED or wanted.startswith(found.partition(" ")[2])
-    return f"{path} is {'damaged, or' if same else f'{found},'} no {wanted}" + (f": {reason}" if reason else "")
+    return f"{path} is {'damaged, or' if same else f'{found},'} no {wanted}" + (f": {why}" if why else "")
 
 
 def _kind_of_archive(path: Path) -> str:

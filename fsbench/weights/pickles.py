@@ -10,15 +10,20 @@ import math
 import mmap
 import pickle
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
 from fsbench.errors import WeightsError, one_line
 from fsbench.weights.files import useless
-from fsbench.weights.formats import check_file, mismatch
+from fsbench.weights.formats import check_file, mismatch, quoted
+
+DAMAGES = (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, MemoryError,
+           OverflowError, TypeError, ValueError, struct.error)
+"""As a damaged pickle was seen to fail."""
 
 
 class _Dtype:
@@ -87,9 +92,34 @@ class _Table(dict[str, Any]):
     __slots__ = ()
 
     def __setitem__(self, name: str, value: Any) -> None:
-        if not isinstance(name, str):
+        if not isinstance(name, str | int):
             raise pickle.UnpicklingError("a value without a name")
         super().__setitem__(name, value)
+
+
+class _Inert(_Table):
+    """Stands for anything that a file asks for, and does nothing."""
+
+    def __new__(cls, *_: Any, **__: Any) -> _Inert:
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def append(self, value: Any) -> None:
+        """As of a list."""
+
+
+class _InertTable(_Inert):
+    """Stands for a table or set; what it is filled with in one go would be hashed."""
+
+    def __init__(self, *items: Any) -> None:
+        if items:
+            raise pickle.UnpicklingError("a table that is filled when it is made")
+        super().__init__()
 
 
 def _new_table(reader: Any) -> None:
@@ -103,6 +133,12 @@ def _filled_table(reader: Any) -> None:
     reader.append(table)
 
 
+def _bytes_as_they_are(reader: Any) -> None:
+    """Read a bytearray as bytes; pickle would make one of the size that the file declares before it reads."""
+    (length,) = struct.unpack("<Q", reader.read(8))
+    reader.append(reader.read(min(length, sys.maxsize)))
+
+
 _SETS = {pickle.EMPTY_SET[0], pickle.ADDITEMS[0], pickle.FROZENSET[0]}
 """They hash what they hold, and no weights need them."""
 
@@ -114,13 +150,34 @@ class _Unpickler(pickle._Unpickler):
         **{code: load for code, load in pickle._Unpickler.dispatch.items() if code not in _SETS},
         pickle.EMPTY_DICT[0]: _new_table,
         pickle.DICT[0]: _filled_table,
+        pickle.BYTEARRAY8[0]: _bytes_as_they_are,
     }
 
     def find_class(self, module: str, name: str) -> Any:
         try:
             return _STAND_INS[module, name]
         except KeyError:
-            raise _Refused(f"{module}.{name}") from None
+            raise _Refused(quoted(f"{module}.{name}")) from None
+
+
+class _Checker(_Unpickler):
+    """Goes through a pickle whose objects somebody else will make."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        tables = ("dict", "set", "frozenset", "OrderedDict", "defaultdict", "Counter")
+        return _InertTable if name in tables else _Inert
+
+    def persistent_load(self, pid: Any) -> Any:
+        return _Inert()
+
+
+def check_pickle(file: IO[bytes]) -> None:
+    """Go to the end of the next pickle of a file; raises UnpicklingError, or what a damaged pickle raises (DAMAGES).
+
+    A tuple that is nested 100,000 deep, as a key or in a set, is hashed and ends the process. Here keys are text or
+    numbers, there are no sets, and nothing that the file asks for is made.
+    """
+    _Checker(file, encoding="latin1").load()
 
 
 class _Refused(Exception):
@@ -147,8 +204,7 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
     except _Refused as error:
         raise WeightsError(f"{path} asks to call {error}, which no weights need: it was refused, nothing ran",
                            f"do not trust this file; {useless(path)}") from error
-    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, MemoryError,
-            OverflowError, TypeError, ValueError, struct.error) as error:  # as a damaged pickle was seen to fail
+    except DAMAGES as error:
         raise WeightsError(mismatch(path, "pickle of arrays by name", one_line(error)), useless(path)) from error
 
 
@@ -161,6 +217,8 @@ def _flat(found: Any) -> dict[str, Any]:
             raise pickle.UnpicklingError("no tables of arrays")
         seen.add(id(table))
         for name, value in table.items():
+            if not isinstance(name, str):
+                raise pickle.UnpicklingError("a value without a name")
             if isinstance(value, _Table):
                 rest.append((f"{place}{name}/", depth + 1, value))
             else:

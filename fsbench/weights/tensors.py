@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
+import io
+import warnings
 import zipfile
+import zlib
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -12,7 +15,8 @@ from torch import Tensor
 
 from fsbench.errors import WeightsError
 from fsbench.weights.files import useless
-from fsbench.weights.formats import check_file, kind, mismatch
+from fsbench.weights.formats import check_file, kind, mismatch, quoted, reason
+from fsbench.weights.pickles import DAMAGES, check_pickle
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -25,11 +29,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     if found == "a TorchScript archive":
         raise WeightsError(f"{path} is {found}, a program with its numbers, no {_WANTED}",
                            "save its numbers alone: torch.save(torch.jit.load(PATH).state_dict(), NEW)")
-    _check_sizes(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError,
-            IndexError, UnicodeDecodeError, OSError) as error:  # as torch.load was seen to fail
+        zipped = zipfile.is_zipfile(path)
+        _check_content(path, zipped)
+        with warnings.catch_warnings(action="ignore"):   # of odd pickles, where the error says more
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+    except _DAMAGES as error:
         if found in ("a file that torch saved", "a file of torch before 1.6"):
             raise WeightsError(f"{path} is damaged, or holds more than tensors: {_reason(error)}",
                                useless(path)) from error
@@ -42,24 +47,32 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 _WANTED = "file of tensors that torch saved"
 
 
-def _check_sizes(path: Path) -> None:
-    """Refuse an archive that unpacks to more than it holds: torch compresses nothing."""
-    if not zipfile.is_zipfile(path):
+_DAMAGES = (*DAMAGES, RuntimeError, OSError, AssertionError, zipfile.BadZipFile, zlib.error)
+"""As torch.load and zipfile were seen to fail."""
+
+_PICKLES = 5
+"""In a file of torch before 1.6: magic number, version, machine, tensors, names of storages."""
+
+
+def _check_content(path: Path, zipped: bool) -> None:
+    """Refuse an archive that unpacks to more than it holds, for torch compresses nothing; look through all pickles."""
+    if not zipped:
+        with path.open("rb") as file, suppress(EOFError):  # at the end of one that is not torch's, as torch says
+            for _ in range(_PICKLES):
+                check_pickle(file)
         return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise WeightsError(f"{path} is a damaged zip archive: {error}", useless(path)) from error
-    unpacked = sum(member.file_size for member in members)
-    if unpacked > path.stat().st_size:
-        raise WeightsError(f"{path} unpacks to {unpacked:,} bytes, more than it has: torch saved no such archive",
-                           useless(path))
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > path.stat().st_size:
+            raise ValueError(f"it unpacks to {unpacked:,} bytes, more than it has: torch saved no such archive")
+        for name in archive.namelist():
+            if name.endswith(".pkl"):
+                check_pickle(io.BytesIO(archive.read(name)))
 
 
 def _reason(error: Exception) -> str:
     """What torch says is wrong, without its advice, which is to run whatever the file holds."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = reason(error) or type(error).__name__
     return text.rpartition("WeightsUnpickler error: ")[2].partition(" Please use ")[0].partition(" Check the doc")[0]
 
 
@@ -75,7 +88,8 @@ def check_tensors(
         has, wants = (_shape(table.get(odd[0])) for table in (state, wanted))
         if has == wants:
             has = f"a tensor without plain numbers ({state[odd[0]].dtype}, {state[odd[0]].layout})"
-        raise WeightsError(f"{path} does not hold {network}: {odd[0]} is {has} instead of {wants}", useless(path))
+        raise WeightsError(f"{path} does not hold {network}: {quoted(odd[0])} is {has} instead of {wants}",
+                           useless(path))
 
 
 def _has_numbers(tensor: Tensor) -> bool:
@@ -84,5 +98,7 @@ def _has_numbers(tensor: Tensor) -> bool:
         tensor.is_floating_point() or tensor.dtype in (torch.int32, torch.int64))
 
 
-def _shape(tensor: object) -> str:
-    return "x".join(map(str, tensor.shape)) or "a number" if isinstance(tensor, Tensor) else "not there"
+def _shape(value: object) -> str:
+    if isinstance(value, Tensor):
+        return "x".join(map(str, value.shape)) or "a number"
+    return "not there" if value is None else f"no tensor but a {type(value).__name__}"
