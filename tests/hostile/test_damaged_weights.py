@@ -194,7 +194,7 @@ def test_numbers_as_keys_are_no_harm(tmp_path: Path) -> None:
     state = read_tensors(tmp_path / "whole.pt")
     assert set(state) == {"model", "optimizer"}
     message = told(lambda path: check_tensors(path, "the toy", state, {"a": torch.ones(1)}, ()), tmp_path / "whole.pt")
-    assert "model is no tensor but a dict instead of not there" in message
+    assert "model is no tensor (dict) instead of not there" in message
 
 
 @pytest.mark.parametrize("declared", [1 << 32, 1 << 40, (1 << 64) - 1])
