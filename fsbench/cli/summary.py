@@ -64,11 +64,13 @@ def _in_order(result: RunResult) -> list[ModelRecord]:
 def _columns(result: RunResult, values: Mapping[tuple[str, str, str | None], Value], width: int) -> list[Key]:
     """Metrics and judges to show: those that have a value, the most telling first, as many as there is room for."""
     record = result.ranking
-    judges = [*record.judges, *(judge.name for judge in result.judges if judge.name not in record.judges)]
+    unfit = {judge.name for judge in result.judges if judge.unfit}
+    others = [judge.name for judge in result.judges if judge.name not in unfit.union(record.judges)]
+    judges = [*record.judges, *others]
     scored = dict.fromkeys((value.metric, value.judge) for value in result.values if value.value is not None)
     wanted: list[Key] = [(record.metric, judge) for judge in record.judges]
     wanted += [(name, judge) for name in HEADLINES for judge in (None, *judges[:1])]
-    keys = [key for key in dict.fromkeys([*wanted, *scored]) if key in scored]
+    keys = [key for key in dict.fromkeys([*wanted, *scored]) if key in scored and key[1] not in unfit]
     digits = {metric.name: metric for metric in result.metrics}
     failing = any(model.failures or model.error for model in result.models)
     room, shown = width - NAME_WIDTH - 12 * failing, list[Key]()

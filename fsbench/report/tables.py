@@ -280,7 +280,12 @@ def coaches(model: ModelRecord) -> tuple[str, ...]:
 
 
 def _clear_winner(run: Run, column: Column) -> str:
-    """Name of the best contestant where its interval overlaps with no other contestant's, else ""."""
+    """Name of the best contestant where its interval overlaps with no other contestant's, else "".
+
+    Nobody wins under a judge that does not count.
+    """
+    if column.judge in run.unfit:
+        return ""
     entries = ranked(run, run.contestants, column)
     relations = {compare(entries[0].record, other.record, column) for other in entries[1:]}
     return entries[0].model.name if relations == {BETTER} else ""

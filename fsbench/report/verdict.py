@@ -9,6 +9,7 @@ from fsbench.results import ModelRecord, failure_rate
 from fsbench.stats.ranking import ENOUGH_ANSWERED, answered
 
 NEARER = "id_nearer_source"
+_BLIND = "No judge of this run can tell the real people apart: nothing is said of whose face the outputs show."
 NAMED = 3  # contestants that are named before the rest is counted
 
 
@@ -18,13 +19,17 @@ def sentences(run: Run) -> list[str]:
         return ["No model was trained or loaded in this run: it holds baselines only."]
     if not run.columns:
         return ["Nothing was measured in this run."]
-    column = run.columns[0]
+    blind = [_BLIND] if run.judges and len(run.unfit) == len(run.judges) else []
+    column = next((column for column in run.columns if column.judge not in run.unfit), None)
+    if column is None:
+        return blind
     entries = run.scored([model for model in ordered(run) if model in run.contestants], column)
     silent = [model for model in run.contestants if all(entry.model != model for entry in entries)]
     lines = [_reached(run, entry, column) for entry in entries[:NAMED]] + _between(entries, column)
     failing = [model for model in run.contestants if model.failures]
     return (
-        _ranked(run)
+        blind
+        + _ranked(run)
         + lines
         + [_not_scored(run, model, column) for model in silent[:NAMED]]
         + [_failed(run, model, column) for model in failing[:NAMED]]
@@ -95,7 +100,7 @@ def _elsewhere(run: Run, model: ModelRecord, column: Column) -> str:
     found: dict[str, list[str]] = {}
     floor = [mark for mark in run.result.models if mark.name == NOTHING_SWAPPED]
     for other in run.columns:
-        if other.metric.name == column.metric.name and other.judge != column.judge:
+        if other.metric.name == column.metric.name and other.judge not in (column.judge, *run.unfit):
             for entry in run.scored([model], other):
                 for mark in run.scored(floor, other):
                     relation = compare(entry.record, mark.record, other) or "beside"

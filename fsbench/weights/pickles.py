@@ -168,6 +168,11 @@ class _Checker(_Unpickler):
         return _InertTable if name in tables else _Inert
 
     def persistent_load(self, pid: Any) -> Any:
+        """Stand for a storage, which torch looks up by what names it: a text, or one within a tuple of a tuple."""
+        for part in pid if isinstance(pid, tuple) else (pid,):
+            inner = part if isinstance(part, tuple) else (part,)
+            if not all(isinstance(one, str | int | type | None) for one in inner):
+                raise pickle.UnpicklingError("a storage without a name")
         return _Inert()
 
 
@@ -175,9 +180,11 @@ def check_pickle(file: IO[bytes]) -> None:
     """Go to the end of the next pickle of a file; raises UnpicklingError, or what a damaged pickle raises (DAMAGES).
 
     A tuple that is nested 100,000 deep, as a key or in a set, is hashed and ends the process. Here keys are text or
-    numbers, there are no sets, and nothing that the file asks for is made.
+    numbers, there are no sets, a list at the top is one of names, and nothing that the file asks for is made.
     """
-    _Checker(file, encoding="latin1").load()
+    found = _Checker(file, encoding="latin1").load()
+    if isinstance(found, list) and any(isinstance(name, tuple) for name in found):
+        raise pickle.UnpicklingError("a storage without a name")
 
 
 class _Refused(Exception):

@@ -101,4 +101,4 @@ def _has_numbers(tensor: Tensor) -> bool:
 def _shape(value: object) -> str:
     if isinstance(value, Tensor):
         return "x".join(map(str, value.shape)) or "a number"
-    return "not there" if value is None else f"no tensor but a {type(value).__name__}"
+    return "not there" if value is None else f"no tensor ({type(value).__name__})"

@@ -166,7 +166,8 @@ def nested(depth: int) -> bytes:
     return b"N" + b"\x85" * depth
 
 
-@pytest.mark.parametrize("where", ["a key", "a key before 1.6", "a set", "an ordered table", "an element between"])
+@pytest.mark.parametrize("where", ["a key", "a key before 1.6", "a set", "an ordered table", "an element between",
+                                   "a storage", "the list of storages"])
 def test_a_key_that_python_cannot_hash_does_not_end_the_process(where: str, tmp_path: Path) -> None:
     """Reading one of these without looking through it first is a segmentation fault."""
     deep = nested(1_000_000)
@@ -174,10 +175,15 @@ def test_a_key_that_python_cannot_hash_does_not_end_the_process(where: str, tmp_
         "a set": b"cbuiltins\nset\n]" + deep + b"a\x85R.",
         "an ordered table": b"ccollections\nOrderedDict\n]" + deep + b"K\x01\x86a\x85R.",
         "an element between": b"}N" + b"K\x01\x86" * 1_000_000 + b"K\x01s.",
+        "a storage": b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\n" + deep + b"X\x03\x00\x00\x00cpuK\x01tQ.",
     }.get(where, b"}" + deep + b"K\x01s.")
     path = tmp_path / "deep.pt"
     if where.endswith("1.6"):
         path.write_bytes(content)
+    elif where == "the list of storages":
+        whole = torch_file(zipped=False)
+        at = whole.rindex(b"\x80\x02]")
+        path.write_bytes(whole[:at] + b"\x80\x02]" + deep + b"a.")
     else:
         with zipfile.ZipFile(io.BytesIO(torch_file(zipped=True))) as old, zipfile.ZipFile(path, "w") as new:
             for name in old.namelist():
@@ -194,7 +200,7 @@ def test_numbers_as_keys_are_no_harm(tmp_path: Path) -> None:
     state = read_tensors(tmp_path / "whole.pt")
     assert set(state) == {"model", "optimizer"}
     message = told(lambda path: check_tensors(path, "the toy", state, {"a": torch.ones(1)}, ()), tmp_path / "whole.pt")
-    assert "model is no tensor but a dict instead of not there" in message
+    assert "model is no tensor (dict) instead of not there" in message
 
 
 @pytest.mark.parametrize("declared", [1 << 32, 1 << 40, (1 << 64) - 1])

@@ -149,7 +149,7 @@ class Trap:
     ("torchvision's", r"fc\.weight is 1000x2048 instead of 1008x2048"),
     ("another network", r"layer1\.weight is 2 instead of not there"),
     ("a layer missing", r"Mixed_7c\.branch_pool\.conv\.weight is not there"),
-    ("no tensor", r"Mixed_5b\.branch1x1\.bn\.bias is not there"),
+    ("no tensor", r"Mixed_5b\.branch1x1\.bn\.bias is no tensor \(int\) instead of 64"),
 ])
 def test_what_is_not_this_network_is_refused_in_one_sentence(
     kind: str, match: str, made_up: State, made_up_file: Path, tmp_path: Path, context: Context
