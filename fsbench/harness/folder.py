@@ -22,6 +22,8 @@ from fsbench.store import atomic_path, copy_file, write_arrays, write_text
 
 PLAN_FILE = "plan.json"
 INPUTS = "inputs"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a text begins that Excel computes."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +115,15 @@ class RunFolder:
         return f"failed, and the run went on without it: {one_line(error)} (traceback: {path})"
 
     def write_samples(self, samples: pd.DataFrame) -> None:
-        """Write the rows of all outputs, as parquet and as CSV for spreadsheets (UTF-8 with a byte-order mark)."""
+        """Write the rows of all outputs, as parquet and as CSV for spreadsheets (UTF-8 with a byte-order mark).
+
+        A text that a spreadsheet would compute has an apostrophe before it there: names come from outside.
+        """
         self.write_table("samples.parquet", samples)
+        texts = samples.select_dtypes(exclude=["number", "bool"])
+        safe = samples.assign(**{str(name): texts[name].map(_no_formula) for name in texts})
         with atomic_path(self.path / "scores.csv") as partial:
-            samples.to_csv(partial, index=False, encoding="utf-8-sig")
+            safe.to_csv(partial, index=False, encoding="utf-8-sig")
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a parquet file."""
@@ -127,3 +134,11 @@ class RunFolder:
         """Write the unit vectors of one judge."""
         write_arrays(self.path / "features" / f"{slug(judge)}.safetensors", arrays)
 
+
+def _no_formula(value: object) -> object:
+    """The value, if a text that Excel would compute with an apostrophe before it.
+
+    >>> _no_formula("=1+1.png"), _no_formula("a=b.png")
+    ("'=1+1.png", 'a=b.png')
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -16,6 +16,7 @@ from fsbench.config import Plan
 from fsbench.errors import OutputError
 from fsbench.harness import failures
 from fsbench.harness.failures import Counted, Floor
+from fsbench.harness.folder import RunFolder
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, Context, MetricInfo, Source
 from fsbench.registry import metrics, swappers
@@ -204,6 +205,17 @@ def test_the_failure_of_each_pair_stands_in_the_tables(tmp_path: Path, context: 
     again = pd.read_csv(tmp_path / "out" / "scores.csv", encoding="utf-8-sig", keep_default_na=False)
     assert len(again) == len(samples)
     assert {"source", "output", "failure", "skin_colour"} <= set(again.columns)
+
+
+@pytest.mark.parametrize("name", ["=1+1.png", "+1", "-2", "@SUM(A1)", '=HYPERLINK("http://a")', "\t=1", 'a,b;c"d\ne'])
+def test_names_are_no_formulas_in_a_spreadsheet(tmp_path: Path, name: str) -> None:
+    samples = pd.DataFrame({"model": [name], "id": ["a"], "file": [None], "value": [-0.5], "frame": [-1]})
+    RunFolder(tmp_path).write_samples(samples)
+    again = pd.read_csv(tmp_path / "scores.csv", encoding="utf-8-sig")
+    assert again["model"].item() == (name if name.startswith("a") else f"'{name}")
+    assert again[["value", "frame"]].to_numpy().tolist() == [[-0.5, -1]]
+    assert again["file"].isna().all()
+    assert pd.read_parquet(tmp_path / "samples.parquet")["model"].item() == name
 
 
 @pytest.mark.usefixtures("_toys")
