@@ -429,3 +429,16 @@ def test_a_run_of_schema_1_has_a_page(tmp_path: Path) -> None:
     assert not tree.all("section", id="balance")
     warnings = tree.all("section", class_="warnings")[0].text
     assert "lookalikes.parquet" not in warnings  # nobody could be named then
+
+
+def test_every_table_scrolls_in_its_own_box(page: str) -> None:
+    tables = [part.split(">", 1)[0] for part in page.split("<table")[1:]]
+    boxed = re.findall(r'<div class="scroll">\s*<table', page)
+    assert len(boxed) == len(tables) > 3
+
+
+def test_names_without_spaces_wrap_everywhere(page: str) -> None:
+    body = re.search(r"\nbody \{([^}]*)\}", page)
+    table = re.search(r"\ntable \{([^}]*)\}", page)
+    assert body and "overflow-wrap: anywhere" in body[1]
+    assert table and "overflow-wrap: break-word" in table[1]  # else columns shrink to single letters
