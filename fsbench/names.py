@@ -39,7 +39,7 @@ class Scan:
 
 
 def check(plan: Plan) -> None:
-    """Raise UnknownName or BadParameter for a name that no plug-in has, UsageError for budget, device and repetition."""
+    """Raise UnknownName or BadParameter for a name that no plug-in has, UsageError for budget, device, repetition."""
     if plan.budget != "auto":
         parse_budget(plan.budget)
     parse_device(plan.device)

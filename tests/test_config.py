@@ -87,13 +87,14 @@ def test_suites_that_come_with_fsbench_load(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "meant"),
-    [("auto", ("auto", 0)), ("cpu", ("cpu", 0)), ("cpu:0", ("cpu", 0)), ("cuda", ("cuda", 0)), ("cuda:99", ("cuda", 99))],
+    [("auto", ("auto", 0)), ("cpu", ("cpu", 0)), ("cpu:0", ("cpu", 0)), ("cuda", ("cuda", 0)),
+     ("cuda:99", ("cuda", 99))],
 )  # fmt: skip
 def test_devices(text: str, meant: tuple[str, int]) -> None:
     assert parse_device(text) == meant
 
 
-@pytest.mark.parametrize("text", ["", " ", "cdua", "CUDA", "cuda:", "cuda:-1", "cuda:\u0663", "cpu:1", "cuda:" + "9" * 400])
+@pytest.mark.parametrize("text", ["", " ", "cdua", "CUDA", "cuda:", "cuda:-1", "cuda:\u0663", "cpu:1", "c" * 400])
 def test_unreadable_devices(text: str) -> None:
     with pytest.raises(UsageError, match="unknown device") as caught:
         parse_device(text)
@@ -109,6 +110,6 @@ def test_what_is_named_twice_is_told(texts: list[str]) -> None:
         refuse_repeated("model", texts)
 
 
-@pytest.mark.parametrize("texts", [[], ["a"], ["a", "a+b"], ["a", "a(x=1)"], ["a@f.pt", "a@g.pt"], ["name=x", "name=y"]])
+@pytest.mark.parametrize("texts", [[], ["a"], ["a", "a+b"], ["a", "a(x=1)"], ["a@f.pt", "a@g.pt"], ["n=x", "n=y"]])
 def test_what_differs_is_no_repetition(texts: list[str]) -> None:
     refuse_repeated("model", texts)

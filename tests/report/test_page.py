@@ -438,7 +438,5 @@ def test_every_table_scrolls_in_its_own_box(page: str) -> None:
 
 
 def test_names_without_spaces_wrap_everywhere(page: str) -> None:
-    body = re.search(r"\nbody \{([^}]*)\}", page)
-    table = re.search(r"\ntable \{([^}]*)\}", page)
-    assert body and "overflow-wrap: anywhere" in body[1]
-    assert table and "overflow-wrap: break-word" in table[1]  # else columns shrink to single letters
+    assert re.search(r"\nbody \{[^}]*overflow-wrap: anywhere", page)
+    assert re.search(r"\ntable \{[^}]*overflow-wrap: break-word", page)  # else columns shrink to single letters
