@@ -9,14 +9,17 @@ A suite is a TOML file with the fields of `Plan`:
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from fsbench import files
 from fsbench.errors import UnknownName, UsageError
+from fsbench.files import printable
 from fsbench.specs import Spec, before, parse_spec, parts
 
 BASELINES = ("copy_target", "copy_source", "alpha_paste", "exact")
@@ -26,6 +29,8 @@ _REFINERS = re.compile(rf"""(?:\+[a-z]\w*(?:\((?:[^()'"]|{_QUOTED})*\))?)+\Z""")
 
 MOST_STEPS = 10**9
 NAMED_BUDGETS = ("smoke", "short", "full")
+DEVICES = ("auto", "cpu", "cuda")
+MOST_SUITE_BYTES = 2**20
 
 
 class Plan(BaseModel):
@@ -104,17 +109,26 @@ def _stages(text: str) -> list[str]:
 
 
 def load_suite(path: Path) -> Plan:
-    """Read a suite file; raises UsageError with the field that is wrong."""
+    """Read a suite file, UTF-8 with or without BOM; raises UsageError with the field that is wrong."""
+    shown, lines = printable(str(path)), "write lines such as: models = [\"gan_mask\", \"cyclegan\"]"
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(files.read(path, MOST_SUITE_BYTES).decode("utf-8-sig"))
     except FileNotFoundError:
-        raise UsageError(f"no suite file {path}", "suites that come with fsbench are in benchmarks/") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is not a TOML file: {error}") from error
+        raise UsageError(f"no suite file {shown}", "suites that come with fsbench are in benchmarks/") from None
+    except files.Unopened as error:
+        raise UsageError(f"{shown} {error}", "name a TOML file with the fields of a run") from error
+    except OSError as error:
+        raise UsageError(f"{shown} cannot be read: {error.strerror or error}", "name another file") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{shown} is not UTF-8 (byte {error.start + 1})", "save it as UTF-8") from error
+    except RecursionError as error:
+        raise UsageError(f"{shown} is not a TOML file: it is nested too deep", lines) from error
+    except ValueError as error:  # TOMLDecodeError; numbers of more digits than Python converts; NUL in the path
+        raise UsageError(f"{shown} is not a TOML file: {printable(_cut(str(error)))}", lines) from error
     unknown = [key for key in raw if key not in Plan.model_fields]
     if unknown:
-        raise UnknownName(f"field in {path.name}:", unknown[0], Plan.model_fields)
-    return make_plan(raw, f"{path}: ")
+        raise UnknownName(f"field in {printable(path.name)}:", _cut(unknown[0]), Plan.model_fields)
+    return make_plan(raw, f"{shown}: ")
 
 
 def make_plan(fields: Mapping[str, object], origin: str) -> Plan:
@@ -124,7 +138,37 @@ def make_plan(fields: Mapping[str, object], origin: str) -> Plan:
     except ValidationError as error:
         first = error.errors()[0]
         where, reason = ".".join(map(str, first["loc"])), first["msg"]
-        raise UsageError(f"{origin}{where}: {reason[0].lower()}{reason[1:]}") from error
+        hint = f"it is {_cut(repr(first['input']))} there" if first["type"] != "missing" else ""
+        said = f"{origin}{printable(_cut(where))}: {reason[0].lower()}{reason[1:]}"
+        raise UsageError(said, printable(hint)) from error
+
+
+def refuse_repeated(kind: str, texts: Iterable[str]) -> None:
+    """Raise UsageError where a list names the same twice: what is counted twice, or dropped, is not decided here."""
+    seen: dict[str, str] = {}
+    for text in texts:
+        try:
+            same = str(parse_pipeline(text))
+        except UsageError:  # told where it is read
+            same = text
+        if same in seen:
+            twice = text if text == seen[same] else f"{seen[same]} and {text}"
+            raise UsageError(f"{kind} {_cut(twice)} is named twice", "name each once")
+        seen[same] = text
+
+
+def parse_device(text: str) -> tuple[str, int]:
+    """Read `auto`, `cpu`, `cuda` or `cuda:N`: kind and number. Raises UsageError; whether it is there is not asked."""
+    match = re.fullmatch(r"(auto|cpu|cuda)|cpu:0|cuda:(\d{1,9})", text, re.ASCII)
+    if match is None:
+        near = difflib.get_close_matches(text.partition(":")[0].lower(), DEVICES, n=1)
+        hint = "use auto, cpu, cuda or cuda:N"
+        raise UsageError(f"unknown device {_cut(text)!r}", f"did you mean {near[0]}?  ({hint})" if near else hint)
+    return text.partition(":")[0], int(match[2] or 0)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:80]}... ({len(text):,} characters)"
 
 
 def parse_budget(text: str) -> str | int | float:

@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsbench.errors import DeviceError, UsageError
+from fsbench.errors import DeviceError
 
 if TYPE_CHECKING:
     import torch
@@ -89,20 +89,20 @@ def find_device(name: str) -> torch.device:
     """`auto` takes a GPU where there is one; raises DeviceError for a device that is not there."""
     import torch
 
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"unknown device {name!r}", "use auto, cpu, cuda or cuda:N") from error
-    if device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index):
-        raise UsageError(f"fsbench does not run on device {name!r}", "use auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+    from fsbench.config import parse_device  # pydantic: only where it is needed
+
+    kind, index = parse_device(name)
+    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "auto":
+        return torch.device("cuda" if n_devices else "cpu")
+    if kind == "cuda" and index >= n_devices:
+        found = f"{n_devices or 'no'} CUDA device{'' if n_devices == 1 else 's'}"
         raise DeviceError(
-            f"--device {name}: torch {torch.__version__} finds {torch.cuda.device_count()} CUDA devices",
+            f"--device {name}: torch {torch.__version__} finds {found}",
+            f"the last is cuda:{n_devices - 1}" if n_devices else
             "use --device cpu, or install a CUDA build of torch and a driver that it supports",
         )
-    return device
+    return torch.device(name)
 
 
 def make_context(

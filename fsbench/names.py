@@ -15,7 +15,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from fsbench import registry
-from fsbench.config import Plan, parse_budget
+from fsbench.config import Plan, parse_budget, parse_device, refuse_repeated
 from fsbench.errors import BadParameter, UnknownName
 from fsbench.registry import BUILT_IN, ENTRY_POINTS, Registry, Spec, parse_spec
 
@@ -39,9 +39,11 @@ class Scan:
 
 
 def check(plan: Plan) -> None:
-    """Raise UnknownName or BadParameter for a name in a plan that no plug-in has, UsageError for its budget."""
+    """Raise UnknownName or BadParameter for a name that no plug-in has, UsageError for budget, device, repetition."""
     if plan.budget != "auto":
         parse_budget(plan.budget)
+    parse_device(plan.device)
+    refuse_repeated("model", plan.models)
     pipelines = plan.pipelines()
     scan = scan_all()
     check_names("swappers", [pipeline.swapper for pipeline in pipelines], scan)
@@ -53,8 +55,14 @@ def check(plan: Plan) -> None:
 def check_measures(
     metrics: Iterable[str], judges: Iterable[str], observers: Iterable[str], scan: Scan | None = None
 ) -> None:
-    """Check metrics, judges and observers alone: all that is named where the outputs are there already."""
+    """Check metrics, judges and observers alone: all that is named where the outputs are there already.
+
+    Raises UsageError for one that is named twice.
+    """
     scan = scan or scan_all()
+    metrics, judges, observers = tuple(metrics), tuple(judges), tuple(observers)
+    for kind, specs in (("metric", metrics), ("judge", judges), ("observer", observers)):
+        refuse_repeated(kind, specs)
     for shelf, specs in (("metrics", metrics), ("embedders", judges), ("observers", observers)):
         check_names(shelf, specs, scan)
 

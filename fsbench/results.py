@@ -376,13 +376,16 @@ def column(metric: str, judge: str | None) -> str:
 
 
 def slug(label: str) -> str:
-    """A label as a file name; different labels get different names.
+    """A label as a file name of at most 100 bytes; different labels get different names.
 
     >>> slug("gan_mask"), slug("gan_mask(size=lite)")[:18]
     ('gan_mask', 'gan_mask_size_lite')
     """
     plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in label).strip("_.")
-    return plain if plain == label else f"{plain}-{fingerprint(label)[:6]}"
+    short = plain.encode()[:80].decode("utf-8", "ignore")
+    if short == label:
+        return label
+    return f"{short}-{fingerprint(label)[: 6 if short == plain else 12]}"  # many long labels may begin alike
 
 
 def failure_rate(failures: Mapping[Failure, int], n_total: int) -> str:

@@ -4,7 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from fsbench.config import BASELINES, Plan, load_suite, parse_budget, parse_pipeline
+from fsbench.config import (
+    BASELINES,
+    Plan,
+    load_suite,
+    parse_budget,
+    parse_device,
+    parse_pipeline,
+    refuse_repeated,
+)
 from fsbench.errors import UsageError
 
 
@@ -75,3 +83,33 @@ def test_a_wrong_suite_file_names_the_field(tmp_path: Path, text: str, said: str
 )
 def test_suites_that_come_with_fsbench_load(path: Path) -> None:
     assert load_suite(path).models
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("auto", ("auto", 0)), ("cpu", ("cpu", 0)), ("cpu:0", ("cpu", 0)), ("cuda", ("cuda", 0)),
+     ("cuda:99", ("cuda", 99))],
+)  # fmt: skip
+def test_devices(text: str, meant: tuple[str, int]) -> None:
+    assert parse_device(text) == meant
+
+
+@pytest.mark.parametrize("text", ["", " ", "cdua", "CUDA", "cuda:", "cuda:-1", "cuda:\u0663", "cpu:1", "c" * 400])
+def test_unreadable_devices(text: str) -> None:
+    with pytest.raises(UsageError, match="unknown device") as caught:
+        parse_device(text)
+    assert len(caught.value.message) < 200
+    assert "use auto, cpu, cuda or cuda:N" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "texts", [["a", "a"], ["a", "b", "a"], ["a(x=1,y=2)", "a(y=2, x=1)"], ["a@'f.pt'", "a@f.pt"], ["a+b", "a + b"]]
+)
+def test_what_is_named_twice_is_told(texts: list[str]) -> None:
+    with pytest.raises(UsageError, match="named twice"):
+        refuse_repeated("model", texts)
+
+
+@pytest.mark.parametrize("texts", [[], ["a"], ["a", "a+b"], ["a", "a(x=1)"], ["a@f.pt", "a@g.pt"], ["n=x", "n=y"]])
+def test_what_differs_is_no_repetition(texts: list[str]) -> None:
+    refuse_repeated("model", texts)

@@ -79,3 +79,16 @@ def test_a_value_is_a_finite_number_or_null() -> None:
     for wrong in (float("nan"), float("inf")):
         with pytest.raises(ValidationError):
             results.Value(value=wrong, **counts)
+
+
+@pytest.mark.parametrize("labels", [
+    ["x" * 400 + "a", "x" * 400 + "b"],
+    [f"mine(ckpt={'very/long/' * 40}{n}.pt)" for n in range(50)],
+    ["a(b)", "a[b]", "a_b", "a b", "a/b"],
+    ["\u738b" * 200, "\u738b" * 201, "\u738b"],
+    ["(", ")", "..", "../..", "\udcff"],
+])  # fmt: skip
+def test_names_of_folders_are_short_and_differ(labels: list[str]) -> None:
+    slugs = [results.slug(label) for label in labels]
+    assert len(set(slugs)) == len(labels)
+    assert all(0 < len(slug.encode()) <= 100 and "/" not in slug and slug not in (".", "..") for slug in slugs)

@@ -51,11 +51,14 @@ def calibrate(
     """
     from fsbench import names
     from fsbench.cli.progress import stages
+    from fsbench.config import parse_device, refuse_repeated
     from fsbench.environment import make_context
     from fsbench.registry import split_list
 
     typed = job.typed()
     place = job.usable_folder(out) if out is not None else None
+    parse_device(device)
+    refuse_repeated("judge", split_list(judges))
     names.check_names("embedders", split_list(judges))
     from fsbench.harness import calibrate as measure  # brings torch: not before it is needed
 

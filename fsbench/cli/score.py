@@ -138,11 +138,12 @@ def score(
     are measured, and the exit code is 1.
     """
     from fsbench import names
-    from fsbench.config import make_plan
+    from fsbench.config import make_plan, parse_device
     from fsbench.registry import split_list
 
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
+    parse_device(device if device is not None else "auto")
     names.check_measures(split_list(metrics or ""), split_list(judges or ""), split_list(observers or ""))
     if missing not in ("failure", "drop"):
         raise UsageError(f"--missing {missing} is not known", "write --missing failure, or --missing drop")

@@ -70,12 +70,15 @@ def validate(
     """
     from fsbench import names, validity
     from fsbench.cli.progress import stages
+    from fsbench.config import parse_device, refuse_repeated
     from fsbench.environment import make_context
     from fsbench.errors import Interrupted
     from fsbench.registry import split_list
 
     place = job.usable_folder(out or job.default_out("validation"))
     typed = job.typed()
+    parse_device(device)
+    refuse_repeated("fault", split_list(faults))
     names.check_measures(split_list(metrics), split_list(judges), split_list(observers or ""))
     names.check_names("datasets", split_list(dataset))
     try:

@@ -31,7 +31,7 @@ WRONG = [
     (["run", "--judges", ""], "no judge", "--judges"),
     (["run", "--judges", "dlib_resnet@net.dat"], "takes no path", "dlib_resnet alone"),
     (["run", "--metrics", "id_similarity@junk"], "takes no path", "id_similarity alone"),
-    (["run", "--device", "meta"], "does not run on device", "auto, cpu, cuda"),
+    (["run", "--device", "meta"], "unknown device", "auto, cpu, cuda"),
     (["run", "--suite", "nowhere.toml"], "no suite file", "benchmarks/"),
     (["run", "--device", "cuda:7"], "cuda", "--device cpu"),
     (["run", "--device", "tpu9"], "device", "auto, cpu, cuda"),

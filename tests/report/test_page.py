@@ -433,3 +433,14 @@ def test_a_run_of_schema_1_has_a_page(tmp_path: Path) -> None:
     assert not tree.all("section", id="balance")
     warnings = tree.all("section", class_="warnings")[0].text
     assert "lookalikes.parquet" not in warnings  # nobody could be named then
+
+
+def test_every_table_scrolls_in_its_own_box(page: str) -> None:
+    tables = [part.split(">", 1)[0] for part in page.split("<table")[1:]]
+    boxed = re.findall(r'<div class="scroll">\s*<table', page)
+    assert len(boxed) == len(tables) > 3
+
+
+def test_names_without_spaces_wrap_everywhere(page: str) -> None:
+    assert re.search(r"\nbody \{[^}]*overflow-wrap: anywhere", page)
+    assert re.search(r"\ntable \{[^}]*overflow-wrap: break-word", page)  # else columns shrink to single letters
