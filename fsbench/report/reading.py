@@ -67,7 +67,9 @@ def _read(path: Path) -> pd.DataFrame:
         size = sum(about.row_group(i).total_byte_size for i in range(about.num_row_groups))
         if about.num_rows > MOST_ROWS or about.num_columns > MOST_COLUMNS or size > MOST_BYTES:
             raise ValueError(f"it says that it has {about.num_rows:,} rows and {about.num_columns:,} columns")
-        found: pd.DataFrame = file.read().to_pandas(ignore_metadata=True)
+        whole = file.read()
+        whole.validate(full=True)  # texts that are not UTF-8, and offsets that lead nowhere
+        found: pd.DataFrame = whole.to_pandas(ignore_metadata=True)
     if found.columns.has_duplicates:
         raise ValueError("two columns have one name")
     return found[[name for name in found if not str(name).startswith("__index_level")]]

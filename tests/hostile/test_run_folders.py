@@ -359,6 +359,16 @@ def test_damaged_files(
         shutil.copy(whole / file, run / file)
 
 
+def test_a_text_that_is_not_utf8(run: Path) -> None:
+    path = run / "lookalikes.parquet"
+    content = path.read_bytes()
+    assert b"gan_mask" in content
+    path.write_bytes(content.replace(b"gan_mask", b"gan_\xff\xfesk"))
+    read_ = opened(run)
+    assert read_ is not None
+    assert any("lookalikes.parquet" in gap for gap in read_.gaps)
+
+
 COLUMNS: dict[str, Callable[[int], Any]] = {
     "text": lambda n: ["x"] * n,
     "empty": lambda n: [None] * n,
