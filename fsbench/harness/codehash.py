@@ -98,8 +98,8 @@ def imported(module: str, file: Path) -> dict[str, Path]:
         ):
             todo += [(f"{home.name}:{one.relative_to(home.whole)}", one) for one in home.whole.rglob("*.py")]
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        for target in _imports(tree, package):
-            if home.counts(target) and (origin := _origin(target)) is not None:
+        for target in imports(tree, package, home.counts):
+            if (origin := _origin(target)) is not None:
                 todo.append((target, origin))
     return files
 
@@ -152,9 +152,12 @@ def _origin(module: str) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
 
 
-def _imports(tree: ast.AST, package: str) -> Iterator[str]:
-    """Names of modules that are imported anywhere in a file, but for those that only a type checker sees."""
-    yield from (str(name.value) for name in _called(tree) if isinstance(name, ast.Constant))
+def imports(tree: ast.AST, package: str, counts: Callable[[str], bool]) -> Iterator[str]:
+    """Names of modules that count and are imported anywhere in a file, but for those that only a type checker sees.
+
+    Others are not even looked for: that would import their packages.
+    """
+    yield from (str(name.value) for name in _called(tree) if isinstance(name, ast.Constant) and counts(str(name.value)))
     todo = [tree]
     while todo:
         node = todo.pop()
@@ -163,14 +166,14 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
             continue
         todo += ast.iter_child_nodes(node)
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from (alias.name for alias in node.names if counts(alias.name))
         elif isinstance(node, ast.ImportFrom):
             base = package.rsplit(".", node.level - 1)[0] if node.level else ""
             origin = ".".join(part for part in (base, node.module) if part)
-            inner = [f"{origin}.{alias.name}" for alias in node.names]
+            inner = [name for alias in node.names if counts(name := f"{origin}.{alias.name}")]
             modules = [name for name in inner if _origin(name) is not None]
             yield from modules
-            if len(modules) < len(inner):
+            if len(modules) < len(node.names) and counts(origin):
                 yield origin
 
 
