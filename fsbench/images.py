@@ -14,11 +14,9 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-import PIL
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
@@ -26,7 +24,7 @@ from torch import Tensor
 
 from fsbench.errors import BadImage
 from fsbench.files import Listing, Unopened, gather, printable, read, walk
-from fsbench.store import atomic_path
+from fsbench.store import atomic_path, release
 
 MAX_PIXELS = 120_000_000
 """A larger image is refused unread: it is an accident or a decompression bomb, and would fill the memory."""
@@ -91,10 +89,7 @@ def suffixes() -> frozenset[str]:
 
 def decoders() -> str:
     """Return the libraries that decide what a file's pixels are, with their versions, for the keys of caches."""
-    pillow = ".".join(PIL.__version__.split(".")[:2])
-    if "HEIF" not in formats():
-        return f"pillow {pillow}"
-    return f"pillow {pillow}, pillow-heif {'.'.join(metadata.version('pillow-heif').split('.')[:2])}"
+    return ", ".join(release("pillow", *(["pillow-heif"] if "HEIF" in formats() else [])))
 
 
 def list_images(root: Path, hint: str = "name a folder of images") -> Listing:

@@ -393,6 +393,7 @@ class MetricInfo:
     # centred: moved so that its mean is the value, for statistics that few samples bias; none where that is not enough
     interval: Literal["percentile", "centred", "none"] = "percentile"
     resamples: int = 0  # at most, for statistics that take long; 0 is as many as the run has
+    version: int = 1  # raised whenever the definition changes: values of two versions are not compared
 
 
 class Metric(Protocol):

@@ -145,6 +145,7 @@ class MetricRecord(Record):
     interval: str = "percentile"  # how the bootstrap's values become an interval: percentile, centred, none
     checked_by: str = ""  # the metric whose value for unchanged targets is the next field
     estimator_error: Number | None = None  # in `unit`, on this data set's targets; null where nobody knows
+    version: Count = 1  # of its definition: values of two versions are not compared
 
 
 class ObserverRecord(Record):

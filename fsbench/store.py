@@ -17,6 +17,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,19 @@ def fingerprint(recipe: Any) -> str:
     """Return 20 hex digits of the SHA-256 of `recipe` as canonical JSON; raises TypeError for what JSON cannot hold."""
     text = json.dumps(recipe, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def release(*distributions: str) -> list[str]:
+    """Return libraries with the first two parts of their versions, for keys of what they compute; without those absent.
+
+    >>> release("no such library")
+    []
+    """
+    found = []
+    for name in distributions:
+        with suppress(metadata.PackageNotFoundError):
+            found.append(f"{name} {'.'.join(metadata.version(name).split('.')[:2])}")
+    return found
 
 
 def file_sha256(path: Path) -> str:

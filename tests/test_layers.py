@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from fsbench.harness import codehash
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [  # top to bottom; a module may import from its own layer and below
@@ -67,6 +70,18 @@ def test_imports_go_only_downward(path: Path) -> None:
     for part in imports(path) - {own}:
         assert layer(part) >= layer(own), f"{own} imports {part}, which stands above it"
         assert part not in APART.get(own, set()), f"{own} and {part} must not know each other"
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    """Also not where it is called; what only a type checker sees does not count."""
+    graph: dict[str, set[str]] = {}
+    for path in FILES:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        package = name if parts[-1] == "__init__" else name.rpartition(".")[0]
+        graph[name] = set(codehash.imports(ast.parse(path.read_bytes()), package, lambda of: of.startswith("fsbench.")))
+    assert sum(map(len, graph.values())) > 200
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
 
 
 def test_plugins_use_public_names_only() -> None:

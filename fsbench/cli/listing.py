@@ -29,31 +29,9 @@ def list_plugins(
     if kind is Kind.weights:
         from fsbench.cli.weights import overview
 
-        show(overview(full=as_json), as_json)
+        terminal.say_rows(overview(full=as_json), as_json)
     else:
-        show(_plugins(kind), as_json)
-
-
-def show(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Print rows of equal columns as a table, or as JSON."""
-    if as_json:
-        terminal.say_json(rows)
-        return
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in rows[0] if rows else ("nothing",):
-        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
-    for row in rows:
-        table.add_row(*(terminal.cell(*_lines(value)) for value in row.values()))
-    terminal.console().print(table)
-
-
-def _lines(value: object) -> list[object]:
-    """Write parameters as `name=default | choice | choice`, one a line."""
-    if isinstance(value, dict):
-        return [f"{name}={' | '.join(choices)}" for name, choices in value.items()]
-    return [value]
+        terminal.say_rows(_plugins(kind), as_json)
 
 
 def _plugins(kind: Kind) -> list[dict[str, Any]]:

@@ -72,6 +72,28 @@ def say_json(value: Any) -> None:
     print(text, flush=True)  # noqa: T201
 
 
+def say_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Print rows of equal columns as a table, or as JSON."""
+    if as_json:
+        say_json(rows)
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in rows[0] if rows else ("nothing",):
+        table.add_column(heading, no_wrap=heading == "name", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell(*_lines(value)) for value in row.values()))
+    console().print(table)
+
+
+def _lines(value: object) -> list[object]:
+    """Write parameters as `name=default | choice | choice`, one a line."""
+    if isinstance(value, dict):
+        return [f"{name}={' | '.join(choices)}" for name, choices in value.items()]
+    return [value]
+
+
 def cell(*lines: object, style: str = "") -> Text:
     """Lines of text for a table, as they will be shown: columns stay aligned."""
     from rich.text import Text

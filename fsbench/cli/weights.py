@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fsbench.cli import listing, terminal
+from fsbench.cli import terminal
 
 if TYPE_CHECKING:
     from fsbench.interfaces import WeightsFile
@@ -23,7 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 @app.command("list")
 def list_weights(as_json: Json = False) -> None:
     """List what the catalogue knows, and what of it is here; the same as fsbench list weights."""
-    listing.list_plugins(listing.Kind.weights, as_json)
+    terminal.say_rows(overview(full=as_json), as_json)
 
 
 @app.command()

@@ -16,7 +16,7 @@ from fsbench.faces import align, detect, pose
 from fsbench.files import Found, Unused, gather, some
 from fsbench.images import decoders, list_images, read_image
 from fsbench.interfaces import Context
-from fsbench.store import Arrays
+from fsbench.store import Arrays, release
 
 USED, NO_FACE, UNREADABLE = "used", "no face", "unreadable"
 _STATES = (USED, NO_FACE, UNREADABLE)
@@ -171,7 +171,7 @@ def cut_faces(photos: Sequence[Photo], hashes: Sequence[str], size: int, title: 
         while end < min(start + _CHUNK, len(photos)) and photos[end].shoot == photos[start].shoot:
             end += 1
         recipe = {"photos": hashes[start:end], "size": size, "versions": VERSIONS, "stored": _STORED,
-                  "decoders": decoders()}
+                  "decoders": decoders(), "runtime": release("torch")}
         chunks.append(context.store.arrays("faces", recipe, functools.partial(cutter.cut, photos[start:end])))
         progress(end, len(photos), {})
         start = end

@@ -6,21 +6,29 @@ notebook, a console), or it holds an object that somebody handed over.
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
+import importlib.util
 import inspect
 import re
+import site
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import fsbench
 from fsbench.registry import Entry, Spec
-from fsbench.store import content_digest
+from fsbench.store import content_digest, fingerprint, release
 
-SHARED_CODE = ("training.py", "images.py", "faces/*.py")
+SHARED = ("fsbench.training", "fsbench.images", "fsbench.faces")
+"""What fsbench shares with plug-ins, and decides what they compute where they import it."""
+
+_RUNTIME = re.compile(rb"^\s*(?:import|from)\s+(torch|onnxruntime|mediapipe|tensorflow)\b", re.MULTILINE)
+"""Libraries that compute for a plug-in whose files import them."""
 
 _SEPARATORS = re.compile(r"[,;|]")  # of several files in one parameter
 
@@ -31,13 +39,14 @@ class _Unknown(Exception):
 
 def plugin_key(entry: Entry[Any], spec: Spec, plugin: object) -> dict[str, Any] | None:
     """Everything but images that decides what a plug-in computes, as JSON values; None where it cannot be known."""
-    code = code_hash(entry.factory)
+    code = sources(entry.factory)
     if code is None:
         return None
     try:
         return {
             "spec": str(spec),
-            "code": code,
+            "code": _hash(code),
+            "runtime": release(*sorted({name.decode() for text in code.values() for name in _RUNTIME.findall(text)})),
             "holds": _held_by(entry.factory),
             "files": _files(entry, spec),
             "inputs": _inputs(plugin),
@@ -47,32 +56,139 @@ def plugin_key(entry: Entry[Any], spec: Spec, plugin: object) -> dict[str, Any] 
 
 
 def code_hash(factory: Callable[..., Any]) -> str | None:
-    """Hash of a plug-in's package and of what fsbench shares with it: edited code never meets its old outputs.
-
-    None where its source is in no file.
-    """
-    digest = hashlib.sha256()
-    try:
-        for path in _code_files(factory):
-            digest.update(path.name.encode() + path.read_bytes())
-    except (OSError, TypeError):
-        return None
-    return digest.hexdigest()[:16]
+    """Hash of `sources`: edited code never meets its old results, and a sibling's edit recomputes nothing."""
+    code = sources(factory)
+    return None if code is None else _hash(code)
 
 
-def _code_files(factory: Callable[..., Any]) -> Iterator[Path]:
+def _hash(code: Mapping[str, bytes]) -> str:
+    return fingerprint({name: hashlib.sha256(text).hexdigest() for name, text in code.items()})
+
+
+def sources(factory: Callable[..., Any]) -> dict[str, bytes] | None:
+    """Content of the files that a plug-in's module imports, with its own, by module; None where it is in no file."""
     while isinstance(factory, functools.partial):
         factory = factory.func
-    own = Path(fsbench.__file__).parent
-    for pattern in SHARED_CODE:
-        yield from sorted(own.glob(pattern))
-    file = Path(inspect.getfile(factory))
-    package = sys.modules.get(factory.__module__.partition(".")[0])
-    folder = Path(package.__file__).parent if package is not None and package.__file__ else file.parent
-    if "." not in factory.__module__ and file.name != "__init__.py":
-        yield file  # a module of its own: what lies beside it is somebody else's
-    else:
-        yield from sorted((file.parent if folder == own else folder).rglob("*.py"))
+    try:
+        files = imported(factory.__module__, Path(inspect.getfile(factory)))
+        return {name: path.read_bytes() for name, path in files.items()}
+    except (OSError, TypeError):
+        return None
+
+
+def imported(module: str, file: Path) -> dict[str, Path]:
+    """Python files that a module imports, by module, directly or not, with its own.
+
+    Those of its own package, or, of a module alone, of what lies beside it; for a plug-in of fsbench its sub-package;
+    and those of SHARED. A package's `__init__` counts where a name is taken from it that is no module. Where a module
+    imports by names that it makes up, all files of its package count.
+    """
+    home = _Home.of(module, file)
+    files, todo = {}, [(module, file)]
+    while todo:
+        name, path = todo.pop()
+        if name in files:
+            continue
+        files[name] = path
+        if path.suffix != ".py":
+            continue
+        tree = ast.parse(path.read_bytes())
+        if home.whole is not None and home.owns(name) and any(
+            not isinstance(name, ast.Constant) for name in _called(tree)
+        ):
+            todo += [(f"{home.name}:{one.relative_to(home.whole)}", one) for one in home.whole.rglob("*.py")]
+        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+        for target in imports(tree, package, home.counts):
+            if (origin := _origin(target)) is not None:
+                todo.append((target, origin))
+    return files
+
+
+@dataclass(frozen=True)
+class _Home:
+    """Whose files decide what a plug-in does."""
+
+    name: str  # of its package, "" for a module alone
+    whole: Path | None  # folder of the package
+    beside: Path | None  # folder of a module alone, where it is nobody else's
+
+    @classmethod
+    def of(cls, module: str, file: Path) -> _Home:
+        top, _, inner = module.partition(".")
+        if inner and top == fsbench.__name__:
+            sub = inner.partition(".")[0]
+            return cls(f"{top}.{sub}", Path(fsbench.__file__).parent / sub, None)
+        if inner or file.name == "__init__.py":
+            package = sys.modules.get(top)
+            found = getattr(package, "__file__", None)
+            return cls(top, Path(found).parent if found else file.parent, None)
+        return cls("", None, None if file.parent in _installed() else file.parent)
+
+    def owns(self, module: str) -> bool:
+        return bool(self.name) and (module == self.name or module.startswith(f"{self.name}."))
+
+    def counts(self, module: str) -> bool:
+        """Whether the file of a module is hashed where it is imported."""
+        if self.owns(module) or any(module == name or module.startswith(f"{name}.") for name in SHARED):
+            return True
+        if self.beside is None:
+            return False
+        origin = _origin(module.partition(".")[0])
+        return origin is not None and self.beside in (origin.parent, origin.parent.parent)
+
+
+@functools.cache
+def _installed() -> frozenset[Path]:
+    return frozenset(Path(path) for path in (*site.getsitepackages(), site.getusersitepackages()))
+
+
+@functools.cache
+def _origin(module: str) -> Path | None:
+    """The file of a module; None for what is built in, no module, or a package without a file."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
+
+
+def imports(tree: ast.AST, package: str, counts: Callable[[str], bool]) -> Iterator[str]:
+    """Names of modules that count and are imported anywhere in a file, but for those that only a type checker sees.
+
+    Others are not even looked for: that would import their packages.
+    """
+    yield from (str(name.value) for name in _called(tree) if isinstance(name, ast.Constant) and counts(str(name.value)))
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.If) and _is_type_checking(node.test):
+            todo += node.orelse
+            continue
+        todo += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if counts(alias.name))
+        elif isinstance(node, ast.ImportFrom):
+            base = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            origin = ".".join(part for part in (base, node.module) if part)
+            inner = [name for alias in node.names if counts(name := f"{origin}.{alias.name}")]
+            modules = [name for name in inner if _origin(name) is not None]
+            yield from modules
+            if len(modules) < len(node.names) and counts(origin):
+                yield origin
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING")
+
+
+def _called(tree: ast.AST) -> Iterator[ast.expr]:
+    """What functions that import a module by its name are given."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and node.args:
+            name = getattr(node.func, "attr", None) or getattr(node.func, "id", None)
+            if name in ("import_module", "__import__"):
+                yield node.args[0]
 
 
 def _held_by(factory: Callable[..., Any]) -> list[str]:

@@ -20,7 +20,7 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Embedder, Faces, Lookalikes
 from fsbench.registry import Spec, embedders, parse_spec
 from fsbench.stats.calibration import Calibration, calibrate
-from fsbench.store import fingerprint
+from fsbench.store import fingerprint, release
 
 BLOCK = 64
 """Images that are looked at, and cached, together: what a killed process loses at most."""
@@ -169,7 +169,8 @@ def find_landmarks(crops: ImageSet, title: str, context: Context) -> np.ndarray:
             progress(start + len(block), len(crops), {})
             return {"landmarks": landmarks}
 
-        recipe = {"images": block.content_hash(), "detector": detect.VERSION, "device": context.device.type}
+        recipe = {"images": block.content_hash(), "detector": detect.VERSION, "device": context.device.type,
+                  "runtime": release("torch")}
         found.append(context.store.arrays("landmarks", recipe, compute)["landmarks"])
     return np.concatenate(found)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -44,12 +44,17 @@ class Model:
     summary: str
     swapper: Swapper | Oracle
     refiners: tuple[Refiner, ...]
-    identity: str | None  # hash of everything that decides its outputs; None where that cannot be known
+    identities: tuple[str | None, ...]  # hash of all that decides the outputs of each part; None where it is not known
     kind: Literal["baseline", "ceiling", "ready", "loaded", "trained"]
     training: TrainingRecord | None = None
     weights: Path | None = None
     trained_on: str = ""  # content hash of the training split; "" where it is not known
     notes: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> str | None:
+        """Hash of everything that decides its outputs; None where that cannot be known."""
+        return self.identities[-1]
 
 
 def build(pipeline: Pipeline, context: Context) -> Built:
@@ -103,16 +108,18 @@ def steps_or_seconds(budget: str, model: Trainable, device: str, seed: int) -> t
 
 
 def obtain(built: Built, train: Callable[[], Faces], budget: str, seed: int, context: Context) -> Model:
-    """Train what needs training, or take a training that was finished before: it is never repeated."""
+    """Train what needs training, or take a training that was finished before: it is never repeated.
+
+    A swapper is trained once, in whatever pipelines it stands.
+    """
     pipeline, swapper = built.pipeline, built.swapper
-    keys = [
+    parts = [
         plugin_key(built.entry, pipeline.swapper, swapper),
         *(plugin_key(refiners.get(spec.name), spec, refiner)
           for spec, refiner in zip(pipeline.refiners, built.refiners, strict=True)),
     ]
-    recipe: dict[str, Any] = {"parts": keys, "version": fsbench.__version__, "device": context.device.type}
-    keyed = None not in keys
-    if not keyed:
+    recipe: dict[str, Any] = {"version": fsbench.__version__, "device": context.device.type}
+    if None in parts:
         context.log(f"{pipeline.label}: its outputs are not kept for later runs (it holds an object, or has no source)")
     made: dict[str, Any] = {"kind": "ready"}
     if isinstance(swapper, Oracle):
@@ -126,12 +133,16 @@ def obtain(built: Built, train: Callable[[], Faces], budget: str, seed: int, con
         faces = train()
         recipe |= {"budget": asdict(amount), "data": faces.content_hash()}
         made = {"kind": "trained", "trained_on": recipe["data"]}
-        key = fingerprint(recipe) if keyed else None
-        made |= _train(swapper, faces, name, amount, key, pipeline.label, context)
+        label = Pipeline(swapper=pipeline.swapper).label
+        made |= _train(swapper, faces, name, amount, _key(parts[:1], recipe), label, context)
     if "weights" in made:
         recipe["weights"] = file_sha256(made["weights"])
-    identity = fingerprint(recipe) if keyed else None
-    return Model(pipeline.label, str(pipeline), built.entry.summary, swapper, built.refiners, identity, **made)
+    identities = tuple(_key(parts[:n], recipe) for n in range(1, len(parts) + 1))
+    return Model(pipeline.label, str(pipeline), built.entry.summary, swapper, built.refiners, identities, **made)
+
+
+def _key(parts: Sequence[dict[str, Any] | None], recipe: dict[str, Any]) -> str | None:
+    return None if None in parts else fingerprint({**recipe, "parts": parts})
 
 
 def _train(

@@ -105,6 +105,7 @@ def metric_record(name: str, metric: Metric, error: float | None) -> results.Met
         interval=info.interval,
         checked_by=info.checked_by,
         estimator_error=error,
+        version=info.version,
     )
 
 

@@ -13,7 +13,7 @@ from fsbench.errors import PluginError, UsageError
 from fsbench.harness.judging import BLOCK
 from fsbench.harness.obtain import Model
 from fsbench.harness.pairs import Group, Pairs
-from fsbench.images import ImageSet, to_bytes
+from fsbench.images import ImageSet, to_bytes, to_float
 from fsbench.interfaces import Context, Oracle, Source, Truth
 
 ROUNDING = 1e-3
@@ -21,51 +21,73 @@ ROUNDING = 1e-3
 
 
 def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, float]:
-    """Outputs of all pairs, 8-bit, and seconds per image; cached in blocks by everything that decides them.
+    """Outputs of all pairs, 8-bit, and seconds per image; cached in blocks, after each part, by all that decides them.
 
     The time is the one that was measured when the outputs were made.
     """
     progress = context.stage(f"swapping: {model.label}")
-    parts: list[np.ndarray] = []
+    blocks: list[np.ndarray] = []
     seconds = 0.0
     for group in pairs.groups:
         source = Source(group.source.identity, group.source.images.to(context.device))
         for start in range(0, len(group.index), BLOCK):
             block = group.cut(slice(start, start + BLOCK))
+            outputs, spent = _block(model, len(model.identities), source, block, context)
+            blocks.append(outputs)
+            seconds += spent
+            progress(sum(map(len, blocks)), len(pairs), {})
+    return ImageSet(np.concatenate(blocks)), seconds / len(pairs)
 
-            def compute(source: Source = source, block: Group = block) -> dict[str, np.ndarray]:
-                target = block.targets.crops[:].to(context.device)
-                _synchronise(context.device)
-                began = time.perf_counter()
-                output = swap(model, source, target, block.truth)
-                _synchronise(context.device)
-                spent = time.perf_counter() - began
-                progress(sum(map(len, parts)) + len(target), len(pairs), {})
-                return {"outputs": to_bytes(output), "seconds": np.array([spent])}
 
-            found = context.store.arrays("outputs", {"model": model.identity, "pairs": block.fingerprint()}, compute)
-            parts.append(found["outputs"])
-            seconds += float(found["seconds"][0])
-    return ImageSet(np.concatenate(parts)), seconds / len(pairs)
+def _block(model: Model, n_parts: int, source: Source, block: Group, context: Context) -> tuple[np.ndarray, float]:
+    """What the first parts of a pipeline make of some pairs, (N, S, S, 3) uint8, and seconds; cached."""
+
+    def compute() -> dict[str, np.ndarray]:
+        output, before = None, 0.0
+        if n_parts > 1:
+            outputs, before = _block(model, n_parts - 1, source, block, context)
+            output = to_float(outputs).to(context.device)
+        target = block.targets.crops[:].to(context.device)
+        _synchronise(context.device)
+        began = time.perf_counter()
+        with torch.inference_mode():
+            output = _part(model, n_parts - 1, output, source, target, block.truth)
+        _synchronise(context.device)
+        return {"outputs": to_bytes(output), "seconds": np.array([before + time.perf_counter() - began])}
+
+    recipe = {"model": model.identities[n_parts - 1], "pairs": block.fingerprint()}
+    found = context.store.arrays("outputs", recipe, compute)
+    return found["outputs"], float(found["seconds"][0])
 
 
 def swap(model: Model, source: Source, target: Tensor, truth: Truth | None) -> Tensor:
     """Outputs for some targets of one source, through swapper and refiners, (N, 3, S, S) float32 in [0, 1].
 
+    A part gets the 8-bit levels of the part before it: those that are measured where the pipeline ends there.
     Raises PluginError for what is no image, and for whatever a part raises that is no FsbenchError.
     """
     with torch.inference_mode():
-        if not isinstance(model.swapper, Oracle):
-            output = guard.call(model.label, model.swapper.swap, source, target)
-        elif truth is not None:
-            output = guard.call(model.label, model.swapper.reveal, truth.exact[:].to(target.device))
-        else:
-            raise UsageError(f"{model.label} needs a data set that knows the exact swaps", "try --dataset synthetic")
-        output = check_images(model.label, output, target)
-        for refiner in model.refiners:
-            who = f"{type(refiner).__name__} of {model.label}"
-            output = check_images(who, guard.call(who, refiner.refine, output, target, source), target)
+        output = _part(model, 0, None, source, target, truth)
+        for i in range(1, len(model.identities)):
+            output = _part(model, i, (output * 255).round() / 255, source, target, truth)
     return output
+
+
+def _part(
+    model: Model, number: int, output: Tensor | None, source: Source, target: Tensor, truth: Truth | None
+) -> Tensor:
+    """What one part makes of the output of the part before it, None for the swapper."""
+    if output is not None:
+        refiner = model.refiners[number - 1]
+        who = f"{type(refiner).__name__} of {model.label}"
+        return check_images(who, guard.call(who, refiner.refine, output, target, source), target)
+    if not isinstance(model.swapper, Oracle):
+        output = guard.call(model.label, model.swapper.swap, source, target)
+    elif truth is not None:
+        output = guard.call(model.label, model.swapper.reveal, truth.exact[:].to(target.device))
+    else:
+        raise UsageError(f"{model.label} needs a data set that knows the exact swaps", "try --dataset synthetic")
+    return check_images(model.label, output, target)
 
 
 def check_images(who: str, output: object, target: Tensor) -> Tensor:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
+import fsbench
 from fsbench import contracts
 from fsbench.config import parse_pipeline
 from fsbench.errors import BadParameter, CheckpointError
-from fsbench.harness.codehash import plugin_key
+from fsbench.harness import codehash
+from fsbench.harness.codehash import _origin, code_hash, plugin_key
 from fsbench.harness.judging import Judge
 from fsbench.harness.observing import Watcher
 from fsbench.harness.obtain import build, obtain
@@ -24,6 +29,7 @@ from fsbench.harness.swapping import swap
 from fsbench.interfaces import Context, EmbedderInfo, Faces, ObserverInfo, Source
 from fsbench.registry import Entry, embedders, observers, refiners, swappers
 from fsbench.specs import parse_spec
+from fsbench.store import release
 
 pytestmark = pytest.mark.usefixtures("registering")
 
@@ -321,3 +327,158 @@ def test_a_decorator_holds_no_object() -> None:
             return target
 
     assert plugin_key(Entry("decorated", Decorated), parse_spec("decorated"), Decorated()) is not None
+
+
+ROOT = Path(fsbench.__file__).parents[1]
+SHELVES = (swappers, embedders, observers)
+
+
+def code_of_all() -> dict[str, str | None]:
+    """The hash of the code of everything that is built in."""
+    built_in = [entry.factory for shelf in SHELVES for entry in map(shelf.get, shelf.names())]
+    names = [name for shelf in SHELVES for name in shelf.names()]
+    return {name: code_hash(factory) for name, factory in zip(names, built_in, strict=True)
+            if factory.__module__.startswith(("fsbench.", "reference_models."))}
+
+
+BASELINES = {"alpha_paste", "copy_source", "copy_target", "exact"}
+MODELS = {"gan_mask", "cyclegan"}
+DLIB, FACENET = {"dlib_resnet"}, {"facenet_casia", "facenet_vggface2"}
+PORTED = {"facenet_vggface2", "vggface2_resnet50", "vggface2_senet50"}
+ALIGNED = BASELINES | MODELS | DLIB | FACENET | PORTED | {"onnx", "keras_vggface"}
+
+
+@pytest.mark.parametrize(("file", "again"), [
+    ("reference_models/gan_mask/losses.py", {"gan_mask"}),
+    ("reference_models/gan_mask/__init__.py", set()),
+    ("reference_models/cyclegan/networks.py", {"cyclegan"}),
+    ("reference_models/augment.py", MODELS),
+    ("reference_models/baselines.py", BASELINES),
+    ("reference_models/crops.py", MODELS | BASELINES),
+    ("reference_models/__init__.py", set()),
+    ("fsbench/embedders/_dlib_network.py", DLIB | {"keras_vggface"}),
+    ("fsbench/embedders/dlib_resnet.py", DLIB | {"keras_vggface"}),
+    ("fsbench/embedders/keras_vggface.py", {"keras_vggface"}),
+    ("fsbench/embedders/facenet_casia.py", {"facenet_casia", "keras_vggface"}),
+    ("fsbench/embedders/_facenet.py", FACENET | {"keras_vggface"}),
+    ("fsbench/embedders/_onnx_session.py", {"onnx", "keras_vggface"}),
+    ("fsbench/embedders/_vggface2_network.py", PORTED | {"keras_vggface"}),
+    ("fsbench/observers/inception.py", {"inception"}),
+    ("fsbench/observers/_gaze.py", {"face_mesh"}),
+    ("fsbench/faces/align.py", ALIGNED),
+    ("fsbench/faces/pose.py", {"five_points"}),
+    ("fsbench/training.py", MODELS),
+    ("fsbench/metrics/fid.py", set()),
+    ("fsbench/harness/obtain.py", set()),
+    ("fsbench/errors.py", set()),
+    ("fsbench/cli/run.py", set()),
+])
+def test_an_edit_computes_again_what_imports_the_file_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, file: str, again: set[str]
+) -> None:
+    """keras_vggface imports modules by names that it makes up: all files of its package are its own."""
+    before, read = code_of_all(), Path.read_bytes
+    assert (ROOT / file).exists()
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda path: read(path) + (b"\n# a comment\n" if path == ROOT / file else b""))
+    after = code_of_all()
+    assert {name for name in before if before[name] != after[name]} == again
+    assert None not in before.values()
+
+
+@pytest.mark.parametrize(("name", "libraries"), [
+    ("gan_mask", ["torch"]), ("copy_target", ["torch"]), ("dlib_resnet", ["torch"]), ("onnx", ["onnxruntime", "torch"]),
+    ("face_mesh", ["mediapipe", "torch"]), ("five_points", ["torch"]),
+])
+def test_the_libraries_that_compute_are_in_the_key(
+    monkeypatch: pytest.MonkeyPatch, name: str, libraries: list[str]
+) -> None:
+    shelf = next(shelf for shelf in SHELVES if name in shelf.names())
+    asked: list[str] = []
+    monkeypatch.setattr(codehash, "release", lambda *names: [f"{asked.append(one) or one} 9.9" for one in names])
+    key = plugin_key(shelf.get(name), parse_spec(name), object())
+    assert sorted(set(asked)) == libraries
+    assert key is not None
+    assert key["runtime"] == [f"{one} 9.9" for one in libraries]
+
+
+def test_of_a_version_two_parts_count() -> None:
+    (said,) = release("numpy")
+    assert said == f"numpy {'.'.join(np.__version__.split('.')[:2])}"
+    assert release("no such library", "numpy") == [said]
+
+
+Files = dict[str, str]
+Write = Callable[[Files], Callable[[], str | None]]
+
+
+@pytest.fixture
+def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
+    """Write modules and give the code hash of `make` in the first one, as it is whenever asked."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def write(files: Files) -> Callable[[], str | None]:
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
+        first = next(iter(files)).removesuffix(".py").replace("/", ".").removesuffix(".__init__")
+        importlib.invalidate_caches()
+        factory = importlib.import_module(first).make
+
+        def asked() -> str | None:
+            _origin.cache_clear()
+            return code_hash(factory)
+
+        return asked
+
+    yield write
+    for name in [name for name in sys.modules if name.startswith("thirdparty")]:
+        del sys.modules[name]
+
+
+MAKE = "def make():\n    return 1\n"
+
+
+@pytest.mark.parametrize(("files", "counts"), [
+    ({"thirdparty_a.py": "import thirdparty_b\n" + MAKE, "thirdparty_b.py": "import thirdparty_c",
+      "thirdparty_c.py": ""},
+     {"thirdparty_a.py", "thirdparty_b.py", "thirdparty_c.py"}),
+    ({"thirdparty_a.py": MAKE, "thirdparty_b.py": ""}, {"thirdparty_a.py"}),
+    ({"thirdparty_a.py": "def make():\n    from thirdparty_b import x\n", "thirdparty_b.py": "x = 1"},
+     {"thirdparty_a.py", "thirdparty_b.py"}),
+    ({"thirdparty_p/one.py": "from . import two\n" + MAKE, "thirdparty_p/__init__.py": "", "thirdparty_p/two.py": "",
+      "thirdparty_p/three.py": ""}, {"thirdparty_p/one.py", "thirdparty_p/two.py"}),
+    ({"thirdparty_p/one.py": "from . import x\n" + MAKE, "thirdparty_p/__init__.py": "x = 1\n",
+      "thirdparty_p/two.py": ""}, {"thirdparty_p/one.py", "thirdparty_p/__init__.py"}),
+    ({"thirdparty_p/deep/one.py": "from ..two import x as y\nfrom thirdparty_p.deep.four import z\n" + MAKE,
+      "thirdparty_p/__init__.py": "", "thirdparty_p/deep/__init__.py": "", "thirdparty_p/two.py": "x = 1",
+      "thirdparty_p/deep/four.py": "z = 1", "thirdparty_p/three.py": ""},
+     {"thirdparty_p/deep/one.py", "thirdparty_p/two.py", "thirdparty_p/deep/four.py"}),
+    ({"thirdparty_p/__init__.py": MAKE, "thirdparty_p/two.py": ""}, {"thirdparty_p/__init__.py"}),
+    ({"thirdparty_p/one.py": "import importlib\nimportlib.import_module('.'.join(('thirdparty_p', 'two')))\n" + MAKE,
+      "thirdparty_p/__init__.py": "", "thirdparty_p/two.py": "", "thirdparty_p/three.py": ""},
+     {"thirdparty_p/one.py", "thirdparty_p/__init__.py", "thirdparty_p/two.py", "thirdparty_p/three.py"}),
+    ({"thirdparty_p/one.py": "import importlib\nimportlib.import_module('thirdparty_p.two')\n" + MAKE,
+      "thirdparty_p/__init__.py": "", "thirdparty_p/two.py": "", "thirdparty_p/three.py": ""},
+     {"thirdparty_p/one.py", "thirdparty_p/two.py"}),
+    ({"thirdparty_a.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import thirdparty_b\n" + MAKE,
+      "thirdparty_b.py": ""}, {"thirdparty_a.py"}),
+    ({"thirdparty_a.py": "import thirdparty_q.inner\n" + MAKE, "thirdparty_q/__init__.py": "",
+      "thirdparty_q/inner.py": "", "thirdparty_q/other.py": ""}, {"thirdparty_a.py", "thirdparty_q/inner.py"}),
+    ({"thirdparty_a.py": "import thirdparty_b\n" + MAKE, "thirdparty_b.py": "import thirdparty_a"},
+     {"thirdparty_a.py", "thirdparty_b.py"}),
+], ids=range(12))
+def test_what_a_third_party_module_imports_counts(
+    tmp_path: Path, third_party: Write, files: Files, counts: set[str]
+) -> None:
+    asked = third_party(files)
+    whole = asked()
+    assert whole is not None
+    changed = set()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text + "\n# a comment\n")
+        if asked() != whole:
+            changed.add(name)
+        (tmp_path / name).write_text(text)
+        assert asked() == whole
+    assert changed == counts

@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,8 +14,11 @@ from fsbench import contracts
 from fsbench.config import parse_pipeline
 from fsbench.errors import CheckpointError, PluginError
 from fsbench.harness.obtain import Model, build, obtain, tell_beside
+from fsbench.harness.pairs import Group, Pairs
+from fsbench.harness.swapping import swap, swap_all
+from fsbench.images import to_bytes
 from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Training
-from fsbench.registry import swappers
+from fsbench.registry import refiners, swappers
 from fsbench.store import copy_file
 
 
@@ -39,12 +43,13 @@ class Learner:
             raise CheckpointError(f"{path} is damaged")
 
     def swap(self, source: Source, target: torch.Tensor) -> torch.Tensor:
+        type(self).swaps += 1
         return target
 
 
 @pytest.fixture
 def learner(registering: None) -> type[Learner]:
-    kind = type("Learner", (Learner,), {"fits": 0, "__doc__": "Learns nothing.", "__module__": __name__})
+    kind = type("Learner", (Learner,), {"fits": 0, "swaps": 0, "__doc__": "Learns nothing.", "__module__": __name__})
     swappers.register("learner")(kind)
     return kind
 
@@ -71,6 +76,63 @@ def test_whatever_decides_a_training_trains_again(learner: type[Learner], fresh_
     learner.inputs = {"coach.h5": "ab" * 32}             # weights that it is trained against
     models.append(train(fresh_context, faces))
     assert learner.fits == len(models) == len({model.identity for model in models})
+
+
+class Darker:
+    """Halves an output, and counts."""
+
+    calls = 0
+
+    def __init__(self, *, by: float = 2.0) -> None:
+        self.by = by
+
+    def refine(self, output: torch.Tensor, target: torch.Tensor, source: Source) -> torch.Tensor:
+        type(self).calls += 1
+        return output / self.by
+
+
+@pytest.fixture
+def darker(registering: None) -> type[Darker]:
+    kind = type("Darker", (Darker,), {"calls": 0, "__doc__": "Halves.", "__module__": __name__})
+    refiners.register("darker")(kind)
+    return kind
+
+
+PIPELINES = ("learner", "learner+darker", "learner+darker(by=4)", "learner+darker+darker",
+             "learner+darker(by=4)+darker")
+
+
+@pytest.mark.parametrize("order", [PIPELINES, PIPELINES[::-1]])
+def test_a_swapper_is_trained_once_whatever_pipelines_it_stands_in(
+    learner: type[Learner], darker: type[Darker], fresh_context: Context, order: tuple[str, ...]
+) -> None:
+    faces = contracts.toy_faces()
+    models = [train(fresh_context, faces, spec=spec) for spec in order]
+    assert learner.fits == 1
+    assert len({model.identity for model in models}) == len(models)
+    assert len({model.identities[0] for model in models}) == 1
+    assert len({model.weights for model in models}) == 1
+
+
+def test_outputs_are_kept_after_each_part(
+    learner: type[Learner], darker: type[Darker], fresh_context: Context
+) -> None:
+    """Whatever comes first, each part sees each pair once, and what it gives is the same."""
+    faces = contracts.toy_faces()
+    parts = [(name, np.flatnonzero(faces.rows["identity"] != name)) for name in faces.identities]
+    pairs = Pairs(tuple(Group(Source(name, faces.of(name).crops[:1]), index, faces.select(index), None)
+                        for name, index in parts), "each with the other")
+    found = {}
+    for k, spec in enumerate(PIPELINES):
+        model = train(fresh_context, faces, spec=spec)
+        before, swaps = darker.calls, learner.swaps
+        outputs, _ = swap_all(model, pairs, fresh_context)
+        found[spec] = outputs.pixels
+        assert learner.swaps - swaps == (len(pairs.groups) if k == 0 else 0), spec
+        assert darker.calls - before == (len(pairs.groups) if k else 0), spec  # the last part alone
+        whole = [swap(model, group.source, group.targets.crops[:], None) for group in pairs.groups]
+        assert np.array_equal(outputs.pixels, to_bytes(torch.cat(whole)))
+    assert np.abs(found["learner"] / 8 - found["learner+darker(by=4)+darker"]).max() <= 1
 
 
 def test_a_damaged_training_is_done_again(learner: type[Learner], fresh_context: Context) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from fsbench import contracts
 from fsbench.errors import PluginError
-from fsbench.harness import scoring
+from fsbench.harness import records, scoring
 from fsbench.harness.pairs import Group, Pairs
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, MetricInfo, Source
@@ -108,3 +110,13 @@ def test_one_image_of_each_person_has_an_interval_over_people() -> None:
 @pytest.mark.parametrize(("dark", "reason"), [(24, "none of 24 outputs could"), (23, "1 of 24 outputs could")])
 def test_the_reason_counts_outputs(dark: int, reason: str) -> None:
     assert a_value(np.r_[np.full(dark, 0), np.full(24 - dark, 102)]).reason.startswith(reason)
+
+
+def test_the_version_of_a_definition_is_in_the_result() -> None:
+    class Sharper(Brightness):
+        """Another definition."""
+
+        info = dataclasses.replace(Brightness.info, version=3)
+
+    assert records.metric_record("brightness", Brightness(), None).version == 1
+    assert records.metric_record("brightness", Sharper(), None).version == 3
