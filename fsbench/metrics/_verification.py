@@ -1,4 +1,4 @@
-"""Outputs before a gate that was calibrated on the real images; shared by the verification metrics."""
+"""Outputs against verification thresholds of the real images; shared by the verification metrics."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def calibration(batch: Batch) -> Calibration:
 
 def false_accepts(batch: Batch, identities: list[str], lost: float) -> Tensor:
     """False-accept rate at which output i would pass, mean over the held-out images of `identities[i]`, (N,)."""
-    gate = calibration(batch)
+    calibrated = calibration(batch)
     return compare(
-        batch, identities, lambda cosine: torch.from_numpy(gate.far(cosine.cpu().numpy()).mean(1)), lost=lost
+        batch, identities, lambda cosine: torch.from_numpy(calibrated.far(cosine.cpu().numpy()).mean(1)), lost=lost
     )
 
 
@@ -37,13 +37,13 @@ def accepted(batch: Batch, identities: list[str], far: float, lost: float = math
 
     Raises NotScorable where there are too few impostor pairs for a threshold.
     """
-    gate = calibration(batch)
-    point = gate.point(far)
+    calibrated = calibration(batch)
+    point = calibrated.point(far)
     if point.threshold is None:
         raise NotScorable(point.reason)
 
     def share(cosine: Tensor) -> Tensor:
-        passed = gate.far(cosine.cpu().numpy()) <= far  # at or above the threshold, rounded as it is
+        passed = calibrated.far(cosine.cpu().numpy()) <= far  # at or above the threshold, rounded as it is
         return torch.from_numpy(passed.mean(1))
 
     return compare(batch, identities, share, lost=lost)

@@ -1,4 +1,4 @@
-"""How lax a gate must be to let an output pass."""
+"""How lax a verification threshold must be to let an output pass."""
 
 from __future__ import annotations
 

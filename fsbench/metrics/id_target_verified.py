@@ -1,4 +1,4 @@
-"""Whether a gate still takes the output for the target."""
+"""Whether a verification threshold still takes the output for the target."""
 
 from __future__ import annotations
 

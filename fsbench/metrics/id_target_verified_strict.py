@@ -1,4 +1,4 @@
-"""Whether a strict gate still takes the output for the target."""
+"""Whether a strict verification threshold still takes the output for the target."""
 
 from __future__ import annotations
 

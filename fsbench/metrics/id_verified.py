@@ -1,4 +1,4 @@
-"""Whether a gate takes the output for the source."""
+"""Whether a verification threshold takes the output for the source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a strict gate takes the output for the source."""
+"""Whether a strict verification threshold takes the output for the source."""
 
 from __future__ import annotations
 
