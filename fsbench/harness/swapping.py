@@ -32,7 +32,7 @@ def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, fl
         source = Source(group.source.identity, group.source.images.to(context.device))
         for start in range(0, len(group.index), BLOCK):
             block = group.cut(slice(start, start + BLOCK))
-            outputs, spent = _block(model, len(model.identities), source, block, context)
+            outputs, spent = _block(model, len(model.refiners) + 1, source, block, context)
             blocks.append(outputs)
             seconds += spent
             progress(sum(map(len, blocks)), len(pairs), {})
@@ -68,7 +68,7 @@ def swap(model: Model, source: Source, target: Tensor, truth: Truth | None) -> T
     """
     with torch.inference_mode():
         output = _part(model, 0, None, source, target, truth)
-        for i in range(1, len(model.identities)):
+        for i in range(1, len(model.refiners) + 1):
             output = _part(model, i, (output * 255).round() / 255, source, target, truth)
     return output
 
