@@ -17,6 +17,7 @@ import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def imported(module: str, file: Path) -> dict[str, Path]:
         files[name] = path
         if path.suffix != ".py":
             continue
-        tree = ast.parse(path.read_bytes())
+        tree = _tree(path)
         if home.whole is not None and home.owns(name) and any(
             not isinstance(name, ast.Constant) for name in _called(tree)
         ):
@@ -131,10 +132,7 @@ class _Home:
         """Whether the file of a module is hashed where it is imported."""
         if self.owns(module) or any(module == name or module.startswith(f"{name}.") for name in SHARED):
             return True
-        if self.beside is None:
-            return False
-        origin = _origin(module.partition(".")[0])
-        return origin is not None and self.beside in (origin.parent, origin.parent.parent)
+        return self.beside is not None and self.beside in _folders(module.partition(".")[0])
 
 
 @functools.cache
@@ -143,13 +141,33 @@ def _installed() -> frozenset[Path]:
 
 
 @functools.cache
+def _spec(module: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError, SyntaxError):
+        return None  # no module, or one whose package cannot be imported
+
+
 def _origin(module: str) -> Path | None:
     """The file of a module; None for what is built in, no module, or a package without a file."""
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):
-        return None
+    spec = _spec(module)
     return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
+
+
+def _folders(module: str) -> list[Path]:
+    """Where a module or package lies; a package without `__init__` may lie in several places."""
+    spec = _spec(module)
+    if spec is None or spec.submodule_search_locations is None:
+        return [origin.parent] if (origin := _origin(module)) is not None else []
+    return [Path(place).parent for place in spec.submodule_search_locations]
+
+
+def _tree(path: Path) -> ast.AST:
+    """What stands in a file; nothing where that is no Python, which cannot be imported either."""
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return ast.Module([], [])
 
 
 def imports(tree: ast.AST, package: str, counts: Callable[[str], bool]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from fsbench import contracts
 from fsbench.config import parse_pipeline
 from fsbench.errors import BadParameter, CheckpointError
 from fsbench.harness import codehash
-from fsbench.harness.codehash import _origin, code_hash, plugin_key
+from fsbench.harness.codehash import _spec, code_hash, plugin_key
 from fsbench.harness.judging import Judge
 from fsbench.harness.observing import Watcher
 from fsbench.harness.obtain import build, obtain
@@ -426,7 +426,7 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wri
         factory = importlib.import_module(first).make
 
         def asked() -> str | None:
-            _origin.cache_clear()
+            _spec.cache_clear()
             return code_hash(factory)
 
         return asked
@@ -467,7 +467,11 @@ MAKE = "def make():\n    return 1\n"
       "thirdparty_q/inner.py": "", "thirdparty_q/other.py": ""}, {"thirdparty_a.py", "thirdparty_q/inner.py"}),
     ({"thirdparty_a.py": "import thirdparty_b\n" + MAKE, "thirdparty_b.py": "import thirdparty_a"},
      {"thirdparty_a.py", "thirdparty_b.py"}),
-], ids=range(12))
+    ({"thirdparty_a.py": "def make():\n    import thirdparty_b\n", "thirdparty_b.py": "no python:"},
+     {"thirdparty_a.py", "thirdparty_b.py"}),
+    ({"thirdparty_a.py": "from thirdparty_n.inner import x\n" + MAKE, "thirdparty_n/inner.py": "x = 1",
+      "thirdparty_n/other.py": ""}, {"thirdparty_a.py", "thirdparty_n/inner.py"}),
+], ids=range(14))
 def test_what_a_third_party_module_imports_counts(
     tmp_path: Path, third_party: Write, files: Files, counts: set[str]
 ) -> None:
