@@ -46,7 +46,7 @@ def plugin_key(entry: Entry[Any], spec: Spec, plugin: object) -> dict[str, Any] 
     try:
         return {
             "spec": str(spec),
-            "code": _hash(code),
+            "code": code_hash(code),
             "runtime": release(*sorted({name.decode() for text in code.values() for name in _RUNTIME.findall(text)})),
             "holds": _held_by(entry.factory),
             "files": _files(entry, spec),
@@ -56,13 +56,8 @@ def plugin_key(entry: Entry[Any], spec: Spec, plugin: object) -> dict[str, Any] 
         return None
 
 
-def code_hash(factory: Callable[..., Any]) -> str | None:
+def code_hash(code: Mapping[str, bytes]) -> str:
     """Hash of `sources`: edited code never meets its old results, and a sibling's edit recomputes nothing."""
-    code = sources(factory)
-    return None if code is None else _hash(code)
-
-
-def _hash(code: Mapping[str, bytes]) -> str:
     return fingerprint({name: hashlib.sha256(text).hexdigest() for name, text in code.items()})
 
 
@@ -94,9 +89,8 @@ def imported(module: str, file: Path) -> dict[str, Path]:
         if path.suffix != ".py":
             continue
         tree = _tree(path)
-        if home.whole is not None and home.owns(name) and any(
-            not isinstance(name, ast.Constant) for name in _called(tree)
-        ):
+        made_up = any(not isinstance(given, ast.Constant) for given in _called(tree))
+        if made_up and home.whole is not None and home.owns(name):
             todo += [(f"{home.name}:{one.relative_to(home.whole)}", one) for one in home.whole.rglob("*.py")]
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         for target in imports(tree, package, home.counts):

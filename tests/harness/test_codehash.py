@@ -21,7 +21,7 @@ from fsbench import contracts
 from fsbench.config import parse_pipeline
 from fsbench.errors import BadParameter, CheckpointError
 from fsbench.harness import codehash
-from fsbench.harness.codehash import _spec, code_hash, plugin_key
+from fsbench.harness.codehash import _spec, code_hash, plugin_key, sources
 from fsbench.harness.judging import Judge
 from fsbench.harness.observing import Watcher
 from fsbench.harness.obtain import build, obtain
@@ -333,11 +333,17 @@ ROOT = Path(fsbench.__file__).parents[1]
 SHELVES = (swappers, embedders, observers)
 
 
+def code_of(factory: Callable[..., object]) -> str | None:
+    """The hash of the code of a plug-in, None where its source is in no file."""
+    code = sources(factory)
+    return None if code is None else code_hash(code)
+
+
 def code_of_all() -> dict[str, str | None]:
     """The hash of the code of everything that is built in."""
     built_in = [entry.factory for shelf in SHELVES for entry in map(shelf.get, shelf.names())]
     names = [name for shelf in SHELVES for name in shelf.names()]
-    return {name: code_hash(factory) for name, factory in zip(names, built_in, strict=True)
+    return {name: code_of(factory) for name, factory in zip(names, built_in, strict=True)
             if factory.__module__.startswith(("fsbench.", "reference_models."))}
 
 
@@ -427,7 +433,7 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wri
 
         def asked() -> str | None:
             _spec.cache_clear()
-            return code_hash(factory)
+            return code_of(factory)
 
         return asked
 

@@ -143,24 +143,18 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 def mutate(raw: Any, path: tuple[Any, ...], how: str, new: Any) -> None:
     """Change a JSON value at one place."""
     *outer, key = path
-    for part in outer:
-        if (
-            not isinstance(raw, (dict, list))
-            or (isinstance(raw, list) and part >= len(raw))
-            or (isinstance(raw, dict) and part not in raw)
-        ):
-            return
-        raw = raw[part]
-    if (
-        not isinstance(raw, (dict, list))
-        or (isinstance(raw, list) and key >= len(raw))
-        or (isinstance(raw, dict) and key not in raw)
-    ):
+    try:
+        for part in outer:
+            raw = raw[part]
+        old = raw[key]
+    except (KeyError, IndexError, TypeError):            # an earlier change took it away
+        return
+    if isinstance(raw, str):
         return
     if how == "remove":
         del raw[key]
     elif how == "double":
-        raw.append(raw[key]) if isinstance(raw, list) else raw.update({f"{key}2": raw[key]})
+        raw.append(old) if isinstance(raw, list) else raw.update({f"{key}2": old})
     else:
         raw[key] = new
 
