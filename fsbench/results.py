@@ -330,6 +330,11 @@ class RunResult(Record):
             raise ValueError(problem)
         return self
 
+    @property
+    def unfit(self) -> set[str]:
+        """Judges that cannot tell the real people of this run apart: they stand in tables and in no sentence."""
+        return {judge.name for judge in self.judges if judge.unfit}
+
     def find(self, model: str | None = None, metric: str | None = None) -> list[Value]:
         """Return the values of a model, of a metric, of both, or all."""
         return [v for v in self.values if model in (None, v.model) and metric in (None, v.metric)]

@@ -64,7 +64,7 @@ def _in_order(result: RunResult) -> list[ModelRecord]:
 def _columns(result: RunResult, values: Mapping[tuple[str, str, str | None], Value], width: int) -> list[Key]:
     """Metrics and judges to show: those that have a value, the most telling first, as many as there is room for."""
     record = result.ranking
-    unfit = {judge.name for judge in result.judges if judge.unfit}
+    unfit = result.unfit
     others = [judge.name for judge in result.judges if judge.name not in unfit.union(record.judges)]
     judges = [*record.judges, *others]
     scored = dict.fromkeys((value.metric, value.judge) for value in result.values if value.value is not None)

@@ -76,11 +76,6 @@ class Run:
         return sorted(self.result.judges, key=lambda judge: judge.name not in self.result.ranking.judges)
 
     @property
-    def unfit(self) -> set[str]:
-        """Judges that cannot tell the real people of this run apart: they stand in tables and in no sentence."""
-        return {judge.name for judge in self.result.judges if judge.unfit}
-
-    @property
     def columns(self) -> list[Column]:
         """Metrics by judge, the headline metric and the judges that count first, else in the order of the result."""
         measured = {(value.metric, value.judge) for value in self.result.values}
@@ -91,9 +86,8 @@ class Run:
     @property
     def headline(self) -> Column | None:
         """The first column that counts with a score for any output: pictures are ranked and sliced by it."""
-        scored = {str(name) for name in self.samples if self.samples[name].notna().any()}
-        return next((column for column in self.columns if column.key in scored and column.judge not in self.unfit),
-                    None)
+        scored, unfit = {str(name) for name in self.samples if self.samples[name].notna().any()}, self.result.unfit
+        return next((column for column in self.columns if column.key in scored and column.judge not in unfit), None)
 
     def value(self, model: str, column: Column) -> Value | None:
         """Return what stands in a cell of the table, or None where there is no such cell."""

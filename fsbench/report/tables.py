@@ -284,7 +284,7 @@ def _clear_winner(run: Run, column: Column) -> str:
 
     Nobody wins under a judge that does not count.
     """
-    if column.judge in run.unfit:
+    if column.judge in run.result.unfit:
         return ""
     entries = ranked(run, run.contestants, column)
     relations = {compare(entries[0].record, other.record, column) for other in entries[1:]}

@@ -19,8 +19,8 @@ def sentences(run: Run) -> list[str]:
         return ["No model was trained or loaded in this run: it holds baselines only."]
     if not run.columns:
         return ["Nothing was measured in this run."]
-    blind = [_BLIND] if run.judges and len(run.unfit) == len(run.judges) else []
-    column = next((column for column in run.columns if column.judge not in run.unfit), None)
+    blind = [_BLIND] if run.judges and len(run.result.unfit) == len(run.judges) else []
+    column = next((column for column in run.columns if column.judge not in run.result.unfit), None)
     if column is None:
         return blind
     entries = run.scored([model for model in ordered(run) if model in run.contestants], column)
@@ -100,7 +100,7 @@ def _elsewhere(run: Run, model: ModelRecord, column: Column) -> str:
     found: dict[str, list[str]] = {}
     floor = [mark for mark in run.result.models if mark.name == NOTHING_SWAPPED]
     for other in run.columns:
-        if other.metric.name == column.metric.name and other.judge not in (column.judge, *run.unfit):
+        if other.metric.name == column.metric.name and other.judge not in (column.judge, *run.result.unfit):
             for entry in run.scored([model], other):
                 for mark in run.scored(floor, other):
                     relation = compare(entry.record, mark.record, other) or "beside"
