@@ -14,9 +14,10 @@ from __future__ import annotations
 import inspect
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,13 +33,15 @@ from fsbench.interfaces import (
     Context,
     Dataset,
     Embedder,
+    Embeddings,
+    Evidence,
     Faces,
-    Judgement,
     Lookalikes,
     Metric,
-    Observation,
+    Observed,
     Observer,
     Oracle,
+    Passes,
     Refiner,
     Resampled,
     Source,
@@ -79,8 +82,11 @@ def toy_faces(identities: int = 2, sessions: int = 3, images: int = 4, size: int
     return Faces(ImageSet(np.stack(pixels)), pd.DataFrame(rows), landmarks, ImageSet(np.repeat(mask, len(rows), 0)))
 
 
-def toy_batch(n: int = 6, size: int = 64, seed: int = 0) -> Batch:
-    """Make up outputs with everything that a metric may ask for; one output has no face."""
+def toy_batch(n: int = 6, size: int = 64, seed: int = 0, needs: Sequence[str] = ()) -> Batch:
+    """Make up outputs with a judge's embeddings, exact swaps, passes, and what the observers in `needs` would give.
+
+    The last output has no face.
+    """
     faces = toy_faces(2, 3, math.ceil(n / 3), size, seed)
     target, source = faces.of("toy1").select(range(n)), faces.of("toy0")
     assert target.masks is not None
@@ -91,33 +97,27 @@ def toy_batch(n: int = 6, size: int = 64, seed: int = 0) -> Batch:
     view[-1] = torch.nan
     own = torch.from_numpy(np.flatnonzero(faces.rows["identity"] == "toy1")[:n])
     references = vectors[: len(faces)]
-    judgement = Judgement(
-        "toy",
-        view,
-        vectors[own],
-        references,
-        faces.rows.assign(split="test"),
-        _toy_lookalikes(view, references),
-        _toy_calibration(),
-    )
-    assert target.masks is not None
+    rows, top = faces.rows.assign(split="test"), _toy_lookalikes(view, references)
+    evidence = {
+        "judge": Embeddings("toy", view, vectors[own], references, rows, top, _toy_calibration()),
+        "exact": source.crops[list(range(n))],
+        "recursion": Passes({1: output, 2: output * 0.9, 10: output * 0.5, 50: output * 0.2}),
+    }
+    observed = _toy_observed(target, random)
     return Batch(
         source=Source("toy0", source.crops[:4]),
         rows=target.rows,
         output=output,
         target=target.crops[:],
         mask=target.masks[:],
-        judgement=judgement,
-        observation=_toy_observation(target, random),
-        exact=source.crops[list(range(n))],
-        passes={1: output, 2: output * 0.9, 10: output * 0.5, 50: output * 0.2},
+        evidence={**{name: replace(observed, observer=name) for name in needs}, **evidence},
     )
 
 
-def _toy_observation(target: Faces, random: torch.Generator) -> Observation:
-    """Make up whatever the built-in observers tell; nothing is seen in the last output."""
+def _toy_observed(target: Faces, random: torch.Generator) -> Observed:
+    """Make up whatever the built-in observers give; nothing is seen in the last output."""
     n = len(target)
-    told = {
+    arrays = {
         "features": torch.randn(2 * n, 16, generator=random),
         "logits": torch.randn(2 * n, 10, generator=random),
         "landmarks": torch.from_numpy(target.landmarks).repeat(2, 1, 1) + torch.randn(2 * n, 5, 2, generator=random),
@@ -126,9 +126,9 @@ def _toy_observation(target: Faces, random: torch.Generator) -> Observation:
         "gaze": 10 * torch.randn(2 * n, 2, generator=random),
         "openings": 10 * torch.rand(2 * n, 3, generator=random),
     }
-    for array in told.values():
+    for array in arrays.values():
         array[n - 1] = torch.nan
-    return Observation("toy", {k: v[:n] for k, v in told.items()}, {k: v[n:] for k, v in told.items()})
+    return Observed("toy", {k: v[:n] for k, v in arrays.items()}, {k: v[n:] for k, v in arrays.items()})
 
 
 def _toy_lookalikes(output: Tensor, references: Tensor) -> Lookalikes:
@@ -218,8 +218,11 @@ def check_refiner(refiner: Refiner) -> None:
     )
 
 
-def check_metric(metric: Metric) -> None:
-    """Facts complete; one row per output; value independent of batch size and order, finite and within its bounds."""
+def check_metric(metric: Metric, evidence: Mapping[str, Evidence] | None = None) -> None:
+    """Facts complete; one row per output; value independent of batch size and order, finite and within its bounds.
+
+    `evidence` of a kind that is not built in is made up by the author, by its name, for eight outputs.
+    """
     _check_docstring(metric)
     info = metric.info
     assert info.reference, "info.reference must say where the definition comes from"
@@ -227,13 +230,9 @@ def check_metric(metric: Metric) -> None:
     assert info.measures, "info.measures must name what the metric is meant to respond to"
     low, high = info.bounds
     assert low < high, "info.bounds must be (lowest, highest)"
-    batch = toy_batch(8)
-    try:
-        rows = _rows(metric, [batch])
-    except NotScorable:
-        rows = _rows(metric, [_crowded(batch)])
-        batch = _crowded(batch)
-    alone = _rows(metric, [batch.cut(slice(i, i + 1)) for i in range(len(batch.rows))])
+    batch = _batch_for(metric, evidence)
+    rows = _rows(metric, [batch])
+    alone = _rows(metric, [batch.take(slice(i, i + 1)) for i in range(len(batch.rows))])
     assert np.allclose(rows, alone, rtol=TOLERANCE, atol=1e-6, equal_nan=True), "rows depend on the batch size"
     scored = rows[~np.isnan(rows).any(1)]
     assert len(scored), "no output could be scored"
@@ -246,39 +245,52 @@ def check_metric(metric: Metric) -> None:
         again = metric.statistic(scored)(np.arange(len(scored)))
         assert math.isclose(value, again, rel_tol=1e-9, abs_tol=1e-12), "statistic() of all rows is not summarise()"
     for lack in LACKING:
-        check_nothing(metric, lack)
+        check_nothing(metric, lack, evidence)
+
+
+def _batch_for(metric: Metric, evidence: Mapping[str, Evidence] | None) -> Batch:
+    """Eight made-up outputs with the evidence that a metric needs; more of them where it needs more."""
+    batch = toy_batch(8, needs=metric.info.needs)
+    batch = replace(batch, evidence={**batch.evidence, **(evidence or {})})
+    try:
+        _rows(metric, [batch])
+    except NotScorable:
+        return _crowded(batch)
+    return batch
 
 
 def _without_people(*identities: str) -> Callable[[Batch], Batch]:
     """Judges see a face on no real image of these people; the target images themselves are others."""
 
     def change(batch: Batch) -> Batch:
-        view = batch.judgement
-        assert view is not None
+        view = batch.embeddings
         gone = torch.from_numpy(view.reference_rows["identity"].isin(identities).to_numpy(copy=True))[:, None]
-        look = view.lookalikes and replace(
-            view.lookalikes, references=view.lookalikes.references.masked_fill(gone, -1)
-        )
+        look = replace(batch.lookalikes, references=batch.lookalikes.references.masked_fill(gone, -1))
         references = view.references.masked_fill(gone, torch.nan)
-        return replace(batch, judgement=replace(view, references=references, lookalikes=look))
+        return with_evidence(batch, judge=replace(view, references=references, lookalikes=look))
 
     return change
 
 
 def _without_faces(batch: Batch) -> Batch:
     """No network sees a face, on any image."""
-    view, seen = _without_people("toy0", "toy1")(batch).judgement, batch.observation
-    assert view is not None
-    assert view.lookalikes is not None
-    assert seen is not None
-    blind = {name: torch.full_like(array, torch.nan) for name, array in seen.output.items()}
-    judgement = replace(
+    view = _without_people("toy0", "toy1")(batch).embeddings
+    blind: dict[str, Evidence] = {"judge": replace(
         view,
         output=torch.full_like(view.output, torch.nan),
         target=torch.full_like(view.target, torch.nan),
-        lookalikes=replace(view.lookalikes, output=torch.full_like(view.lookalikes.output, -1)),
-    )
-    return replace(batch, judgement=judgement, observation=replace(seen, output=blind, target=blind))
+        lookalikes=view.lookalikes and replace(view.lookalikes, output=torch.full_like(view.lookalikes.output, -1)),
+    )}
+    for name, evidence in batch.evidence.items():
+        if isinstance(evidence, Observed):
+            nothing = {key: torch.full_like(array, torch.nan) for key, array in evidence.output.items()}
+            blind[name] = replace(evidence, output=nothing, target=nothing)
+    return with_evidence(batch, **blind)
+
+
+def with_evidence(batch: Batch, **evidence: Any) -> Batch:
+    """Return a batch with other evidence under some names."""
+    return replace(batch, evidence={**batch.evidence, **evidence})
 
 
 LACKING: dict[str, Callable[[Batch], Batch]] = {
@@ -291,18 +303,13 @@ LACKING: dict[str, Callable[[Batch], Batch]] = {
 """What a toy batch can be made to lack, so that comparing has no meaning whatever a model does."""
 
 
-def check_nothing(metric: Metric, lack: str) -> None:
+def check_nothing(metric: Metric, lack: str, evidence: Mapping[str, Evidence] | None = None) -> None:
     """No number is made of nothing: where an output with a face cannot be scored, one that lost it is not either.
 
     `lack` is a key of LACKING. Whether a metric looks at what is lacking shows itself: outputs with a face have no row.
     """
-    batch = toy_batch(8)  # the last output has no face
     try:
-        _rows(metric, [batch])
-    except NotScorable:
-        batch = _crowded(batch)
-    try:
-        rows = _rows(metric, [LACKING[lack](batch)])
+        rows = _rows(metric, [LACKING[lack](_batch_for(metric, evidence))])  # the last output has no face
     except NotScorable:
         return
     nothing = np.isnan(rows).any(1)
@@ -444,8 +451,7 @@ def _rows(metric: Metric, batches: list[Batch]) -> np.ndarray:
 
 def _crowded(batch: Batch) -> Batch:
     """Add strangers to the gallery, for metrics that need more than two people."""
-    view = batch.judgement
-    assert view is not None
+    view = batch.embeddings
     strangers = pd.DataFrame(
         [
             {"id": f"x{i}", "identity": f"stranger{i}", "session": "s0", "clip": "", "frame": 0, "split": "gallery"}
@@ -456,12 +462,8 @@ def _crowded(batch: Batch) -> Batch:
         torch.randn(10, view.references.shape[1], generator=torch.Generator().manual_seed(9)), dim=1
     )
     references = torch.cat([view.references, vectors])
-    return replace(
-        batch,
-        judgement=replace(
-            view,
-            references=references,
-            reference_rows=pd.concat([view.reference_rows, strangers], ignore_index=True),
-            lookalikes=_toy_lookalikes(view.output, references),
-        ),
+    rows = pd.concat([view.reference_rows, strangers], ignore_index=True)
+    lookalikes = _toy_lookalikes(view.output, references)
+    return with_evidence(
+        batch, judge=replace(view, references=references, reference_rows=rows, lookalikes=lookalikes)
     )

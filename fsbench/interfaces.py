@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from fsbench.errors import NotScorable
 from fsbench.files import Unused
 
 if TYPE_CHECKING:
@@ -290,6 +291,14 @@ class Observer(Protocol):
 # --------------------------------------------------------------------------------------------------------- metrics
 
 
+class Evidence(Protocol):
+    """What a metric is handed beside outputs and targets: something known of each of N samples."""
+
+    def __getitem__(self, rows: slice, /) -> Any:
+        """Return what is known of some of the samples."""
+        ...
+
+
 @dataclass(frozen=True)
 class Lookalikes:
     """The people that a judge takes each face for, the most similar first; -1 where no face was found."""
@@ -300,8 +309,8 @@ class Lookalikes:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What one recogniser makes of the outputs; vectors have unit length, a row of NaN means that no face was found."""
+class Embeddings:
+    """Embeddings of outputs, targets and references by one judge, of unit length; a row of NaN: no face was found."""
 
     judge: str
     output: Tensor  # (N, D)
@@ -311,41 +320,94 @@ class Judgement:
     lookalikes: Lookalikes | None = None  # None where the judge has no classifier and there is no gallery
     calibration: Calibration | None = None  # None where the real images give no genuine or no impostor pair
 
-    def cut(self, rows: slice) -> Judgement:
-        """Return what is said about some of the outputs."""
-        look = self.lookalikes and replace(self.lookalikes, output=self.lookalikes.output[rows])
-        return replace(self, output=self.output[rows], target=self.target[rows], lookalikes=look)
+    def __getitem__(self, rows: slice) -> Embeddings:
+        top = self.lookalikes and replace(self.lookalikes, output=self.lookalikes.output[rows])
+        return replace(self, output=self.output[rows], target=self.target[rows], lookalikes=top)
 
 
 @dataclass(frozen=True)
-class Observation:
-    """What one observer tells of the outputs and of their targets: arrays by name, (N, ...) each."""
+class Observed:
+    """Arrays that one observer computed for outputs and targets, by name, (N, ...) each."""
 
-    observer: str  # specification, as in MetricInfo.observer
+    observer: str  # its specification
     output: Mapping[str, Tensor]
     target: Mapping[str, Tensor]
 
-    def cut(self, rows: slice) -> Observation:
-        """Return what is said about some of the outputs."""
+    def __getitem__(self, rows: slice) -> Observed:
         output, target = ({name: array[rows] for name, array in side.items()} for side in (self.output, self.target))
-        return Observation(self.observer, output, target)
+        return Observed(self.observer, output, target)
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Outputs after n passes through the model, by n, (N, 3, S, S) each; NaN for an output that was not fed back."""
+
+    images: Mapping[int, Tensor]
+
+    def __getitem__(self, rows: slice) -> Passes:
+        return Passes({n: images[rows] for n, images in self.images.items()})
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Outputs of one swapper for one source identity, with all that a metric may ask for."""
+    """Outputs of one swapper for one source identity, with the evidence that a metric needs."""
 
     source: Source
     rows: pd.DataFrame  # of the targets, as in Faces.rows
     output: Tensor  # (N, 3, S, S)
     target: Tensor  # (N, 3, S, S)
     mask: Tensor  # (N, 1, S, S) where target or exact swap shows the face; an oval by landmarks where nobody knows
-    judgement: Judgement | None = None
-    observation: Observation | None = None  # of the observer that the metric names
-    exact: Tensor | None = None  # (N, 3, S, S) None where the data set does not know it
-    passes: Mapping[int, Tensor] | None = None  # after n passes through the model, (N, 3, S, S); NaN: not fed back
+    evidence: Mapping[str, Any] = field(default_factory=dict)  # by its name in MetricInfo.needs
 
-    def cut(self, rows: slice) -> Batch:
+    def __getitem__(self, name: str) -> Any:
+        """Return evidence by its name; raises NotScorable with the reason where there is none."""
+        evidence = self.evidence.get(name)
+        if isinstance(evidence, NotScorable):
+            raise evidence
+        if evidence is None:
+            raise NotScorable(f"there is no evidence {name!r}: MetricInfo.needs has to name it")
+        return evidence
+
+    @property
+    def exact(self) -> Tensor:
+        """The exact swaps, (N, 3, S, S); raises NotScorable where the data set does not know them."""
+        exact: Tensor = self["exact"]
+        return exact
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """Embeddings by the judge that the metric is computed for; raises NotScorable where there is none."""
+        embeddings: Embeddings = self["judge"]
+        return embeddings
+
+    @property
+    def lookalikes(self) -> Lookalikes:
+        """The people that the judge takes faces for; raises NotScorable where it can name nobody."""
+        if self.embeddings.lookalikes is None:
+            raise NotScorable(
+                f"{self.embeddings.judge} has no classifier and the data set no gallery: there is nobody whom a face "
+                "could look like"
+            )
+        return self.embeddings.lookalikes
+
+    @property
+    def calibration(self) -> Calibration:
+        """The judge's calibration on the real images; raises NotScorable where they do not suffice."""
+        if self.embeddings.calibration is None:
+            raise NotScorable(
+                f"{self.embeddings.judge} is not calibrated: the real images give no pair of one person in two "
+                "sessions, or none of two people"
+            )
+        return self.embeddings.calibration
+
+    def observed(self, observer: str, array: str) -> tuple[Tensor, Tensor]:
+        """An observer's array for outputs and targets, (N, ...) each; raises NotScorable where it is not there."""
+        observed: Observed = self[observer]
+        if array not in observed.output or array not in observed.target:
+            raise NotScorable(f"{observed.observer} gives no {array}")
+        return observed.output[array], observed.target[array]
+
+    def take(self, rows: slice) -> Batch:
         """Return some of the outputs."""
         return Batch(
             source=self.source,
@@ -353,14 +415,10 @@ class Batch:
             output=self.output[rows],
             target=self.target[rows],
             mask=self.mask[rows],
-            judgement=self.judgement and self.judgement.cut(rows),
-            observation=self.observation and self.observation.cut(rows),
-            exact=None if self.exact is None else self.exact[rows],
-            passes=self.passes and {n: images[rows] for n, images in self.passes.items()},
+            evidence={name: evidence if isinstance(evidence, NotScorable) else evidence[rows]
+                      for name, evidence in self.evidence.items()},
         )
 
-
-Need = Literal["judge", "truth", "observer", "recursion"]
 
 Group = Literal["identity", "realism", "attributes", "truth"]
 """Tables that a report sorts metrics into: who it is, does it look real, is the target's scene kept, is it right."""
@@ -378,12 +436,11 @@ class MetricInfo:
     unit: str  # "" for a pure number
     direction: Literal["higher", "lower"]  # which is better
     bounds: tuple[float, float]
-    needs: tuple[Need, ...]
+    needs: tuple[str, ...]  # evidence: judge, exact, recursion, the specification of an observer, or of another kind
     no_face: str  # what happens to an output in which no face is found
     reference: str  # paper and section, or where the definition comes from
     group: Group = "attributes"
     measures: tuple[Aspect, ...] = ()  # what it is meant to respond to: `fsbench validate` holds it to that
-    observer: str = ""  # specification of the observer that it needs
     weights: tuple[WeightsFile, ...] = ()  # files of a network that the metric runs itself
     missing: str = ""  # what that network lacks on this machine, in a sentence with the remedy
     checked_by: str = ""  # the metric whose value for unchanged targets is the error of this one's estimator

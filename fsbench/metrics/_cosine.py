@@ -13,15 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fsbench.errors import NotScorable
-from fsbench.interfaces import Batch, Judgement
-
-
-def judgement(batch: Batch) -> Judgement:
-    """Return the batch's judgement; raises NotScorable where there is none."""
-    if batch.judgement is None:
-        raise NotScorable("no judge was asked")
-    return batch.judgement
+from fsbench.interfaces import Batch
 
 
 def sources(batch: Batch) -> list[str]:
@@ -40,7 +32,7 @@ def held_out(batch: Batch, identities: list[str]) -> Iterator[tuple[Tensor, Tens
     Images in which the judge found no face are left out; a person without an image that is left is not among what is
     yielded.
     """
-    view = judgement(batch)
+    view = batch.embeddings
     rows = view.reference_rows
     usable = (rows["split"] == "test").to_numpy() & ~view.references.isnan().any(1).cpu().numpy()
     owner, session = rows["identity"].to_numpy(), rows["session"].to_numpy()
@@ -65,7 +57,7 @@ def compare(
     held-out image with a face in another session: there no model could be compared. Cosines are float64, so that those
     that a metric rounds do not fall on another side with the size of the batch.
     """
-    view = judgement(batch)
+    view = batch.embeddings
     rows = view.output.new_full((len(view.output),), torch.nan)
     found, losable = (~vectors.isnan().any(1).cpu() for vectors in (view.output, view.target))
     for outputs, images in held_out(batch, identities):

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from fsbench.errors import NotScorable
 from fsbench.interfaces import Batch
-from fsbench.metrics._cosine import judgement
 from fsbench.stats.frechet import FrechetOfFeatures
 from fsbench.stats.kernels import Kernel, PairedMmd
 from fsbench.stats.neighbours import hits, radii
@@ -38,25 +37,14 @@ PER_THOUSAND = 1000
 """Kernel distances are given in thousandths, as papers print them."""
 
 
-def observed(batch: Batch, name: str) -> tuple[Tensor, Tensor]:
-    """An observer's array for outputs and targets, (N, ...) each; raises NotScorable where it is not there."""
-    seen = batch.observation
-    if seen is None:
-        raise NotScorable("no observer looked at the images")
-    if name not in seen.output or name not in seen.target:
-        raise NotScorable(f"{seen.observer} gives no {name}")
-    return seen.output[name], seen.target[name]
+def paired_features(batch: Batch, space: str) -> Tensor:
+    """Features of output and target side by side, (N, 2 D): the judge's unit vectors, or what an observer gives.
 
-
-def inception_features(batch: Batch) -> Tensor:
-    """(N, 2 D): the observer's features of output and target."""
-    return torch.cat(observed(batch, "features"), 1)
-
-
-def face_vectors(batch: Batch) -> Tensor:
-    """(N, 2 D): the judge's unit vectors of output and target; NaN where either has no face."""
-    view = judgement(batch)
-    return torch.cat([view.output, view.target], 1)
+    `space` is a name in `MetricInfo.needs`. A row is NaN where a judge finds no face in either image.
+    """
+    if space == "judge":
+        return torch.cat([batch.embeddings.output, batch.embeddings.target], 1)
+    return torch.cat(batch.observed(space, "features"), 1)
 
 
 def halves(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

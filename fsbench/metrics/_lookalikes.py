@@ -6,21 +6,11 @@ import torch
 from torch import Tensor
 
 from fsbench.errors import NotScorable
-from fsbench.interfaces import Batch, Lookalikes
-from fsbench.metrics._cosine import held_out, judgement, sources
+from fsbench.interfaces import Batch
+from fsbench.metrics._cosine import held_out, sources
 
 TOP = 5
 """Look-alikes that count; where no more people can be named than these, they agree whatever the face."""
-
-
-def lookalikes(batch: Batch) -> Lookalikes:
-    """Return the batch's look-alikes; raises NotScorable where the judge can name nobody."""
-    view = judgement(batch)
-    if view.lookalikes is None:
-        raise NotScorable(
-            f"{view.judge} has no classifier and the data set no gallery: there is nobody whom a face could look like"
-        )
-    return view.lookalikes
 
 
 def agreement(batch: Batch, weights: Tensor) -> Tensor:
@@ -29,9 +19,9 @@ def agreement(batch: Batch, weights: Tensor) -> Tensor:
     `weights` (K, K) says what it is worth that one person stands at rank i of the output's list and at rank j of the
     other. NaN where the output has no face and where the source has no image with one.
     """
-    seen, depth = lookalikes(batch), len(weights)
+    seen, depth = batch.lookalikes, len(weights)
     if len(seen.people) <= TOP:
-        raise NotScorable(f"{judgement(batch).judge} can name {len(seen.people)} people: too few for a top-{TOP}")
+        raise NotScorable(f"{batch.embeddings.judge} can name {len(seen.people)} people: too few for a top-{TOP}")
     rows = torch.full((len(seen.output),), torch.nan, dtype=torch.float64)
     for outputs, images in held_out(batch, sources(batch)):
         theirs = seen.references[images, :depth].cpu() * depth + torch.arange(depth)  # (R, K) person and rank as one

@@ -8,7 +8,6 @@ from torch import Tensor
 
 from fsbench.errors import NotScorable
 from fsbench.interfaces import Batch
-from fsbench.metrics._distribution import observed
 
 DEGREES = (0.0, 180.0)
 
@@ -38,7 +37,7 @@ def _direction(gaze: Tensor) -> Tensor:
     return torch.stack([right.sin() * up.cos(), up.sin(), right.cos() * up.cos()], 1)
 
 
-def error_of_true_pose(batch: Batch, tilt: float) -> Tensor:
+def error_of_true_pose(batch: Batch, observer: str, tilt: float) -> Tensor:
     """Angle between the output's estimated and the target's true pose, (N,) degrees; raises NotScorable.
 
     `tilt` is the pitch, in degrees, that takes the observer's head frame to the data set's. A crop is aligned, so that
@@ -47,7 +46,7 @@ def error_of_true_pose(batch: Batch, tilt: float) -> Tensor:
     """
     true = rotations(true_values(batch, ("yaw", "pitch", "roll")).numpy())
     frame = rotations(np.array([[0.0, tilt, 0.0]]))[0]
-    output, target = (told.cpu().double() @ frame for told in observed(batch, "rotation"))
+    output, target = (told.cpu().double() @ frame for told in batch.observed(observer, "rotation"))
     apart = true @ target.mT
     roll = torch.atan2(apart[:, 0, 1] - apart[:, 1, 0], apart[:, 0, 0] + apart[:, 1, 1])
     cosine, sine, zero, one = roll.cos(), roll.sin(), torch.zeros_like(roll), torch.ones_like(roll)
@@ -58,8 +57,9 @@ def error_of_true_pose(batch: Batch, tilt: float) -> Tensor:
 def true_values(batch: Batch, columns: tuple[str, ...]) -> Tensor:
     """(N, K) float64: what the data set knows of the targets, which the exact swap keeps.
 
-    Raises NotScorable for photographs, whose columns of that name are estimates themselves.
+    Raises NotScorable where it does not know them. A metric that uses them needs `exact` too: of photographs, columns
+    of that name are estimates themselves.
     """
-    if batch.exact is None or not set(columns) <= set(batch.rows.columns):
+    if not set(columns) <= set(batch.rows.columns):
         raise NotScorable(f"the data set does not know the true {', '.join(columns)}")
     return torch.tensor(batch.rows[list(columns)].to_numpy(np.float64))

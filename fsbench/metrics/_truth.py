@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fsbench.errors import NotScorable
 from fsbench.interfaces import Aspect, Batch
 
 IMAGE: tuple[Aspect, ...] = (
@@ -25,8 +24,6 @@ def compare(batch: Batch, score: Score, *, whole_crop: bool) -> Tensor:
     `where` is the face mask, or every pixel of the crop. Raises NotScorable where the data set does not know the exact
     swaps.
     """
-    if batch.exact is None:
-        raise NotScorable("the data set does not know the exact swaps")
     masks = torch.ones_like(batch.mask) if whole_crop else batch.mask
     rows = []
     for exact, output, mask in zip(batch.exact.cpu(), batch.output.cpu(), masks.cpu(), strict=True):

@@ -9,24 +9,12 @@ from torch import Tensor
 
 from fsbench.errors import NotScorable
 from fsbench.interfaces import Batch
-from fsbench.metrics._cosine import compare, judgement
-from fsbench.stats.calibration import Calibration
-
-
-def calibration(batch: Batch) -> Calibration:
-    """Return the judge's calibration; raises NotScorable where there is none."""
-    view = judgement(batch)
-    if view.calibration is None:
-        raise NotScorable(
-            f"{view.judge} is not calibrated: the real images give no pair of one person in two sessions, or none of "
-            "two people"
-        )
-    return view.calibration
+from fsbench.metrics._cosine import compare
 
 
 def false_accepts(batch: Batch, identities: list[str], lost: float) -> Tensor:
     """False-accept rate at which output i would pass, mean over the held-out images of `identities[i]`, (N,)."""
-    calibrated = calibration(batch)
+    calibrated = batch.calibration
     return compare(
         batch, identities, lambda cosine: torch.from_numpy(calibrated.far(cosine.cpu().numpy()).mean(1)), lost=lost
     )
@@ -37,7 +25,7 @@ def accepted(batch: Batch, identities: list[str], far: float, lost: float = math
 
     Raises NotScorable where there are too few impostor pairs for a threshold.
     """
-    calibrated = calibration(batch)
+    calibrated = batch.calibration
     point = calibrated.point(far)
     if point.threshold is None:
         raise NotScorable(point.reason)

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch
-from fsbench.metrics._distribution import in_target_balls, inception_features
+from fsbench.metrics._distribution import in_target_balls, paired_features
 from fsbench.metrics.density import Density, K
 from fsbench.registry import metrics
 
@@ -26,7 +26,7 @@ class Coverage:
     info = replace(Density.info, bounds=(0.0, 1.0), measures=("diversity", "detail"))
 
     def measure(self, batch: Batch) -> Tensor:
-        return inception_features(batch)  # (N, 4096)
+        return paired_features(batch, *self.info.needs)  # (N, 4096)
 
     def summarise(self, rows: np.ndarray) -> float:
         _, held = in_target_balls(rows, K)

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch
-from fsbench.metrics._distribution import in_target_balls, inception_features
+from fsbench.metrics._distribution import in_target_balls, paired_features
 from fsbench.metrics.precision import Precision
 from fsbench.registry import metrics
 
@@ -38,7 +38,7 @@ class Density:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        return inception_features(batch)  # (N, 4096)
+        return paired_features(batch, *self.info.needs)  # (N, 4096)
 
     def summarise(self, rows: np.ndarray) -> float:
         balls, _ = in_target_balls(rows, K)

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
 from fsbench.metrics._blendshapes import BLENDSHAPES
-from fsbench.metrics._distribution import observed
 from fsbench.registry import metrics
 
 COMPARED = tuple(k for k, name in enumerate(BLENDSHAPES) if name.startswith(("mouth", "jaw", "eyeBlink")))
@@ -38,16 +37,15 @@ class ExpressionError:
         unit="",
         direction="lower",
         bounds=(0.0, math.sqrt(len(COMPARED))),
-        needs=("observer",),
+        needs=("face_mesh",),
         measures=("expression",),
-        observer="face_mesh",
         no_face="not scored, and counted",
         reference="MediaPipe Face Landmarker, blendshapes (Grishchenko et al., arXiv 2309.05782), 29 of 52 dimensions",
         digits=2,
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        output, target = observed(batch, "blendshapes")
+        output, target = batch.observed("face_mesh", "blendshapes")
         apart: Tensor = torch.linalg.vector_norm((output - target).double()[:, COMPARED], dim=1)
         return apart  # (N,)
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from fsbench.faces.align import similarity
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._distribution import observed
 from fsbench.registry import metrics
 
 
@@ -32,9 +31,8 @@ class ExpressionResidual:
         unit="%",
         direction="lower",
         bounds=(0.0, math.inf),
-        needs=("observer",),
+        needs=("five_points",),
         measures=("expression",),
-        observer="five_points",
         cautions=((100, "fewer than 100 outputs: a lost expression would not show"),),
         no_face="not scored, and counted",
         reference="Umeyama, PAMI 13(4), 1991, for the alignment; the residual by closed form",
@@ -42,7 +40,7 @@ class ExpressionResidual:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        return residual(*observed(batch, "landmarks"))  # (N,)
+        return residual(*batch.observed("five_points", "landmarks"))  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

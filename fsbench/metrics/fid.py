@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._distribution import FEW_FOR_FID, FRECHET_RESAMPLES, frechet, inception_features
+from fsbench.metrics._distribution import FEW_FOR_FID, FRECHET_RESAMPLES, frechet, paired_features
 from fsbench.registry import metrics
 
 
@@ -33,13 +33,12 @@ class Fid:
         unit="",
         direction="lower",
         bounds=(0.0, math.inf),
-        needs=("observer",),
+        needs=("inception",),
         no_face="scored like any other",
         reference="Heusel et al., GANs trained by a two time-scale update rule, NeurIPS 2017, section 4; "
         "covariances divided by N - 1",
         group="realism",
         measures=("detail", "colour", "blending", "geometry", "diversity"),
-        observer="inception",
         cautions=FEW_FOR_FID,
         min_samples=2,
         digits=2,
@@ -48,7 +47,7 @@ class Fid:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        return inception_features(batch)  # (N, 4096)
+        return paired_features(batch, *self.info.needs)  # (N, 4096)
 
     def statistic(self, rows: np.ndarray) -> Callable[[np.ndarray], float]:
         return frechet(rows)

@@ -20,6 +20,6 @@ class FidClean(Fid):
 
     info = replace(
         Fid.info,
-        observer="inception(resize=clean)",
+        needs=("inception(resize=clean)",),
         reference="Parmar et al., On aliased resizing and surprising subtleties in GAN evaluation, CVPR 2022",
     )

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from torch import Tensor
-
-from fsbench.interfaces import Batch
-from fsbench.metrics._distribution import FEW_FOR_FRECHET, face_vectors
+from fsbench.metrics._distribution import FEW_FOR_FRECHET
 from fsbench.metrics.fid import Fid
 from fsbench.registry import metrics
 
@@ -31,10 +28,6 @@ class FidFace(Fid):
         no_face="not scored, and counted",
         reference="Heusel et al., NeurIPS 2017, section 4, on the judge's unit vectors",
         measures=("detail", "diversity"),
-        observer="",
         cautions=FEW_FOR_FRECHET,
         digits=4,
     )
-
-    def measure(self, batch: Batch) -> Tensor:
-        return face_vectors(batch)  # (N, 2 D)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fsbench.errors import NotScorable
 from fsbench.interfaces import Batch
-from fsbench.metrics._distribution import halves, inception_features
+from fsbench.metrics._distribution import halves, paired_features
 from fsbench.metrics.fid import Fid
 from fsbench.registry import metrics
 from fsbench.stats.frechet import frechet_infinity
@@ -36,7 +36,7 @@ class FidInfinity:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        return inception_features(batch)  # (N, 4096)
+        return paired_features(batch, *self.info.needs)  # (N, 4096)
 
     def summarise(self, rows: np.ndarray) -> float:
         output, target, _ = halves(rows)

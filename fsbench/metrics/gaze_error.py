@@ -6,7 +6,6 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._distribution import observed
 from fsbench.metrics._rotation import DEGREES, angle_between_gazes
 from fsbench.registry import metrics
 
@@ -29,9 +28,8 @@ class GazeError:
         unit="degrees",
         direction="lower",
         bounds=DEGREES,
-        needs=("observer",),
+        needs=("face_mesh",),
         measures=("gaze",),
-        observer="face_mesh",
         checked_by="gt_gaze_error",
         no_face="not scored, and counted",
         reference="closed form; irises by MediaPipe Face Landmarker (Ablavatski et al., arXiv 2006.11341)",
@@ -39,7 +37,7 @@ class GazeError:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        return angle_between_gazes(*observed(batch, "gaze"))  # (N,)
+        return angle_between_gazes(*batch.observed("face_mesh", "gaze"))  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

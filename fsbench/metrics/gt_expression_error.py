@@ -8,7 +8,6 @@ from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
 from fsbench.metrics._blendshapes import BLENDSHAPES
-from fsbench.metrics._distribution import observed
 from fsbench.metrics._rotation import true_values
 from fsbench.registry import metrics
 
@@ -40,10 +39,9 @@ class GtExpressionError:
         unit="",
         direction="lower",
         bounds=(0.0, 1.0),
-        needs=("observer", "truth"),
+        needs=("face_mesh", "exact"),
         group="truth",
         measures=("expression",),
-        observer="face_mesh",
         no_face="not scored, and counted",
         reference="MediaPipe Face Landmarker, blendshapes (Grishchenko et al., arXiv 2309.05782); truth by drawing",
         digits=2,
@@ -51,7 +49,7 @@ class GtExpressionError:
 
     def measure(self, batch: Batch) -> Tensor:
         true = true_values(batch, tuple(TRUE))  # (N, 3)
-        scores = observed(batch, "blendshapes")[0].cpu().double()
+        scores = batch.observed("face_mesh", "blendshapes")[0].cpu().double()
         seen = [scores[:, [BLENDSHAPES.index(name) for name in names]].mean(1) for names in TRUE.values()]
         return (torch.stack(seen, 1) - true).abs().mean(1)  # (N,)
 

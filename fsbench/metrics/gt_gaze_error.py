@@ -6,7 +6,6 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._distribution import observed
 from fsbench.metrics._rotation import DEGREES, angle_between_gazes, true_values
 from fsbench.registry import metrics
 
@@ -28,10 +27,9 @@ class GtGazeError:
         unit="degrees",
         direction="lower",
         bounds=DEGREES,
-        needs=("observer", "truth"),
+        needs=("face_mesh", "exact"),
         group="truth",
         measures=("gaze",),
-        observer="face_mesh",
         no_face="not scored, and counted",
         reference="closed form; irises by MediaPipe (Ablavatski et al., arXiv 2006.11341); truth by drawing",
         digits=1,
@@ -39,7 +37,7 @@ class GtGazeError:
 
     def measure(self, batch: Batch) -> Tensor:
         true = true_values(batch, ("gaze_x", "gaze_y"))
-        return angle_between_gazes(observed(batch, "gaze")[0].cpu(), true)  # (N,)
+        return angle_between_gazes(batch.observed("face_mesh", "gaze")[0].cpu(), true)  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

@@ -38,17 +38,16 @@ class GtPoseError:
         unit="degrees",
         direction="lower",
         bounds=DEGREES,
-        needs=("observer", "truth"),
+        needs=("face_mesh", "exact"),
         group="truth",
         measures=("pose",),
-        observer="face_mesh",
         no_face="not scored, and counted",
         reference="geodesic distance (Huynh, Metrics for 3D Rotations, JMIV 35, 2009); truth by drawing",
         digits=1,
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        return error_of_true_pose(batch, TILT)  # (N,)
+        return error_of_true_pose(batch, "face_mesh", TILT)  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

@@ -23,10 +23,10 @@ class GtPoseErrorFive:
     (correlation 0.98), pitch to 7.5 (0.64). The exact swaps are at 10.8 and 6.8, by source.
     """
 
-    info = replace(GtPoseError.info, checked_by="gt_pose_error_five", observer="five_points", digits=0)
+    info = replace(GtPoseError.info, checked_by="gt_pose_error_five", needs=("five_points", "exact"), digits=0)
 
     def measure(self, batch: Batch) -> Tensor:
-        return error_of_true_pose(batch, tilt=0.0)  # (N,)
+        return error_of_true_pose(batch, "five_points", tilt=0.0)  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

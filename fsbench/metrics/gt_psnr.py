@@ -38,7 +38,7 @@ class GtPsnr:
         unit="dB",
         direction="higher",
         bounds=(0.0, -10 * math.log10(ROUNDING)),
-        needs=("truth",),
+        needs=("exact",),
         group="truth",
         measures=IMAGE,
         no_face="scored like any other",

@@ -43,7 +43,7 @@ class GtSsim:
         unit="",
         direction="higher",
         bounds=(-1.0, 1.0),
-        needs=("truth",),
+        needs=("exact",),
         group="truth",
         measures=IMAGE,
         no_face="scored like any other",

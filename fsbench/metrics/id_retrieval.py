@@ -8,7 +8,6 @@ from torch import Tensor
 
 from fsbench.errors import NotScorable
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._cosine import judgement
 from fsbench.registry import metrics
 
 
@@ -18,7 +17,7 @@ class _Retrieval:
     k: int
 
     def measure(self, batch: Batch) -> Tensor:
-        view = judgement(batch)
+        view = batch.embeddings
         found = ~view.references.isnan().any(1)
         rows, references = view.reference_rows[found.cpu().numpy()], view.references[found]
         owner, session = rows["identity"].to_numpy(), rows["session"].to_numpy()

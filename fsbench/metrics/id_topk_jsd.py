@@ -7,8 +7,6 @@ import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._cosine import judgement
-from fsbench.metrics._lookalikes import lookalikes
 from fsbench.registry import metrics
 
 
@@ -40,7 +38,7 @@ class IdTopkJsd:
 
     def measure(self, batch: Batch) -> Tensor:
         """(N, 3): the source as a number, the person that the output is taken for, the share of the source's images."""
-        seen, rows = lookalikes(batch), judgement(batch).reference_rows
+        seen, rows = batch.lookalikes, batch.embeddings.reference_rows
         held_out = (rows["split"] == "test").to_numpy()
         people = np.unique(rows["identity"][held_out].to_numpy(str))
         own = torch.from_numpy(held_out & (rows["identity"] == batch.source.identity).to_numpy())

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._lookalikes import agreement, lookalikes
+from fsbench.metrics._lookalikes import agreement
 from fsbench.registry import metrics
 
 PERSISTENCE = 0.9
@@ -48,7 +48,7 @@ class IdTopkRbo:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        return agreement(batch, rbo_weights(lookalikes(batch).output.shape[1]))  # (N,)
+        return agreement(batch, rbo_weights(batch.lookalikes.output.shape[1]))  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

@@ -29,12 +29,11 @@ class InceptionScore:
         unit="",
         direction="higher",
         bounds=(1.0, float(CLASSES)),
-        needs=("observer",),
+        needs=("inception",),
         no_face="scored like any other",
         reference="Salimans et al., Improved techniques for training GANs, NeurIPS 2016, section 4; one split",
         group="realism",
         measures=("detail", "diversity"),
-        observer="inception",
         cautions=((5000, "few images make the Inception score smaller: compare at the same number of images only"),),
         min_samples=2,
         digits=2,
@@ -42,12 +41,9 @@ class InceptionScore:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        seen = batch.observation
-        if seen is None:
-            raise NotScorable("no observer looked at the images")
-        if "logits" not in seen.output:
-            raise NotScorable(f"the Inception file at hand has no classifier: {seen.observer} gives no logits")
-        return seen.output["logits"]  # (N, 1008)
+        if "logits" not in batch["inception"].output:
+            raise NotScorable("the Inception file at hand has no classifier: inception gives no logits")
+        return batch.observed("inception", "logits")[0]  # (N, 1008)
 
     def statistic(self, rows: np.ndarray) -> Statistic:
         """Divergence of images from the mean = entropy of the mean - mean of the entropies."""

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._distribution import FEW_FOR_KERNELS, discrepancy, inception_features
+from fsbench.metrics._distribution import FEW_FOR_KERNELS, discrepancy, paired_features
 from fsbench.registry import metrics
 from fsbench.stats.kernels import polynomial
 
@@ -37,12 +37,11 @@ class Kid:
         unit="1e-3",
         direction="lower",
         bounds=(-math.inf, math.inf),
-        needs=("observer",),
+        needs=("inception",),
         no_face="scored like any other",
         reference="Bińkowski et al., Demystifying MMD GANs, ICLR 2018, section 4; kernel (x.y / D + 1)^3",
         group="realism",
         measures=("detail", "colour", "blending", "geometry", "diversity"),
-        observer="inception",
         cautions=FEW_FOR_KERNELS,
         min_samples=2,
         digits=2,
@@ -50,7 +49,7 @@ class Kid:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        return inception_features(batch)  # (N, 4096)
+        return paired_features(batch, *self.info.needs)  # (N, 4096)
 
     def statistic(self, rows: np.ndarray) -> Callable[[np.ndarray], float]:
         return discrepancy(rows, polynomial)

@@ -17,6 +17,6 @@ class KidClean(Kid):
 
     info = replace(
         Kid.info,
-        observer="inception(resize=clean)",
+        needs=("inception(resize=clean)",),
         reference="Bińkowski et al., ICLR 2018, section 4; resize of Parmar et al., CVPR 2022",
     )

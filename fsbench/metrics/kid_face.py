@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from torch import Tensor
-
-from fsbench.interfaces import Batch
-from fsbench.metrics._distribution import face_vectors
 from fsbench.metrics.kid import Kid
 from fsbench.registry import metrics
 
@@ -28,9 +24,5 @@ class KidFace(Kid):
         no_face="not scored, and counted",
         reference="Bińkowski et al., ICLR 2018, section 4, on the judge's unit vectors",
         measures=("detail",),
-        observer="",
         digits=3,
     )
-
-    def measure(self, batch: Batch) -> Tensor:
-        return face_vectors(batch)  # (N, 2 D)

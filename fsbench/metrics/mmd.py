@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fsbench.errors import BadParameter
 from fsbench.interfaces import Batch
-from fsbench.metrics._distribution import Statistic, discrepancy, face_vectors
+from fsbench.metrics._distribution import Statistic, discrepancy, paired_features
 from fsbench.metrics.kid import Kid
 from fsbench.registry import metrics
 from fsbench.stats.kernels import gaussian
@@ -38,11 +38,10 @@ class Mmd:
             reference="Jayasumana et al., Rethinking FID, CVPR 2024, section 4; unbiased as in Gretton et al., "
             "JMLR 13, 2012, Lemma 6",
             measures=("detail", "diversity"),
-            observer="",
         )
 
     def measure(self, batch: Batch) -> Tensor:
-        return face_vectors(batch)  # (N, 2 D)
+        return paired_features(batch, *self.info.needs)  # (N, 2 D)
 
     def statistic(self, rows: np.ndarray) -> Statistic:
         return discrepancy(rows, self._kernel)

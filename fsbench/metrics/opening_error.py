@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._distribution import observed
 from fsbench.registry import metrics
 
 
@@ -34,16 +33,15 @@ class OpeningError:
         unit="%",
         direction="lower",
         bounds=(0.0, math.inf),
-        needs=("observer",),
+        needs=("face_mesh",),
         measures=("expression",),
-        observer="face_mesh",
         no_face="not scored, and counted",
         reference="closed form; landmarks by MediaPipe Face Landmarker (Kartynnik et al., arXiv 1907.06724)",
         digits=1,
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        output, target = observed(batch, "openings")
+        output, target = batch.observed("face_mesh", "openings")
         apart: Tensor = torch.linalg.vector_norm((output - target).double(), dim=1)
         return apart  # (N,)
 

@@ -6,7 +6,6 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._distribution import observed
 from fsbench.metrics._rotation import DEGREES, angle_between
 from fsbench.registry import metrics
 
@@ -32,9 +31,8 @@ class PoseError:
         unit="degrees",
         direction="lower",
         bounds=DEGREES,
-        needs=("observer",),
+        needs=("face_mesh",),
         measures=("pose",),
-        observer="face_mesh",
         checked_by="gt_pose_error",
         no_face="not scored, and counted",
         reference="geodesic distance (Huynh, Metrics for 3D Rotations, JMIV 35, 2009); pose by MediaPipe",
@@ -42,7 +40,7 @@ class PoseError:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        return angle_between(*observed(batch, "rotation"))  # (N,)
+        return angle_between(*batch.observed("face_mesh", "rotation"))  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

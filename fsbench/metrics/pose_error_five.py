@@ -8,7 +8,6 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch
-from fsbench.metrics._distribution import observed
 from fsbench.metrics._rotation import angle_between
 from fsbench.metrics.pose_error import PoseError
 from fsbench.registry import metrics
@@ -29,7 +28,7 @@ class PoseErrorFive:
 
     info = replace(
         PoseError.info,
-        observer="five_points",
+        needs=("five_points",),
         checked_by="gt_pose_error_five",
         reference="geodesic distance (Huynh, Metrics for 3D Rotations, JMIV 35, 2009); pose by DeMenthon & Davis, "
         "IJCV 15, 1995, first step",
@@ -37,7 +36,7 @@ class PoseErrorFive:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        return angle_between(*observed(batch, "rotation"))  # (N,)
+        return angle_between(*batch.observed("five_points", "rotation"))  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._distribution import FEW_FOR_NEIGHBOURS, in_target_balls, inception_features
+from fsbench.metrics._distribution import FEW_FOR_NEIGHBOURS, in_target_balls, paired_features
 from fsbench.registry import metrics
 
 K = 3
@@ -28,19 +28,18 @@ class Precision:
         unit="",
         direction="higher",
         bounds=(0.0, 1.0),
-        needs=("observer",),
+        needs=("inception",),
         no_face="scored like any other",
         reference="Kynkäänniemi et al., Improved precision and recall metric, NeurIPS 2019, section 2; k = 3",
         group="realism",
         measures=("detail", "colour", "blending", "geometry"),
-        observer="inception",
         cautions=FEW_FOR_NEIGHBOURS,
         min_samples=K + 1,
         interval="none",
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        return inception_features(batch)  # (N, 4096)
+        return paired_features(batch, *self.info.needs)  # (N, 4096)
 
     def summarise(self, rows: np.ndarray) -> float:
         balls, _ = in_target_balls(rows, K)

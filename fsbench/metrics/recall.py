@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch
-from fsbench.metrics._distribution import in_output_balls, inception_features
+from fsbench.metrics._distribution import in_output_balls, paired_features
 from fsbench.metrics.precision import K, Precision
 from fsbench.registry import metrics
 
@@ -29,7 +29,7 @@ class Recall:
     info = replace(Precision.info, measures=("diversity",))
 
     def measure(self, batch: Batch) -> Tensor:
-        return inception_features(batch)  # (N, 4096)
+        return paired_features(batch, *self.info.needs)  # (N, 4096)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float((in_output_balls(rows, K) > 0).mean())

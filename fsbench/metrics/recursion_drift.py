@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from fsbench.errors import NotScorable
 from fsbench.interfaces import Batch, MetricInfo
 from fsbench.metrics._skin import DELTA_E, delta_e, skin
 from fsbench.registry import metrics
@@ -37,9 +36,8 @@ class RecursionDrift:
     )
 
     def measure(self, batch: Batch) -> Tensor:
-        if batch.passes is None:
-            raise NotScorable("only files are known, not the model")
-        return delta_e(batch.passes[LAST], batch.passes[FIRST], skin(batch.mask))  # (N,)
+        passes = batch["recursion"].images
+        return delta_e(passes[LAST], passes[FIRST], skin(batch.mask))  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

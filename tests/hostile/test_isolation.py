@@ -81,14 +81,12 @@ def test_an_answer_that_is_written_into_later_does_not_change() -> None:
 def test_a_batch_is_copied_to_the_last_tensor() -> None:
     batch = contracts.toy_batch()
     twin = guard.copied(batch)
-    assert batch.judgement is not None
-    assert twin.judgement is not None
-    before = batch.judgement.references.clone()
-    twin.judgement.references.zero_()
-    twin.judgement.reference_rows["identity"] = "nobody"
+    before = batch.embeddings.references.clone()
+    twin.embeddings.references.zero_()
+    twin.embeddings.reference_rows["identity"] = "nobody"
     twin.source.images.zero_()
-    assert torch.equal(batch.judgement.references, before)
-    assert "nobody" not in set(batch.judgement.reference_rows["identity"])
+    assert torch.equal(batch.embeddings.references, before)
+    assert "nobody" not in set(batch.embeddings.reference_rows["identity"])
     assert batch.source.images.any()
 
 

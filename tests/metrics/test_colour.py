@@ -113,7 +113,7 @@ def test_the_worst_session_is_the_one_whose_mean_is_highest() -> None:
 
 def test_the_number_of_a_session_depends_on_its_names_only() -> None:
     whole = SkinColourWorst().measure(BATCH)
-    alone = torch.cat([SkinColourWorst().measure(BATCH.cut(slice(i, i + 1))) for i in range(6)])
+    alone = torch.cat([SkinColourWorst().measure(BATCH.take(slice(i, i + 1))) for i in range(6)])
     assert torch.equal(whole[:, 0], alone[:, 0])
     assert len(whole[:, 0].unique()) == BATCH.rows.groupby(["identity", "session"]).ngroups
     swapped = SkinColourWorst().measure(replace(BATCH, rows=BATCH.rows.assign(identity="a/b", session="c")))

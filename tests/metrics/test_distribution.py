@@ -11,7 +11,7 @@ import torch
 
 from fsbench import contracts
 from fsbench.errors import BadParameter, NotScorable
-from fsbench.interfaces import Batch, Metric, Observation, Resampled
+from fsbench.interfaces import Batch, Metric, Observed, Resampled
 from fsbench.metrics.coverage import Coverage
 from fsbench.metrics.density import Density
 from fsbench.metrics.fid import Fid
@@ -53,10 +53,9 @@ def copies(n: int = 60, dim: int = 12) -> np.ndarray:
 
 
 def batch(**arrays: torch.Tensor) -> Batch:
-    """A toy batch whose observer tells these things of outputs, and of targets 1 more."""
-    return replace(
-        contracts.toy_batch(6), observation=Observation("toy", arrays, {k: v + 1 for k, v in arrays.items()})
-    )
+    """A toy batch with these arrays of Inception for outputs, and for targets 1 more."""
+    observed = Observed("inception", arrays, {k: v + 1 for k, v in arrays.items()})
+    return contracts.with_evidence(contracts.toy_batch(6), inception=observed)
 
 
 @pytest.mark.parametrize("metric", EVERY, ids=name)
@@ -77,19 +76,18 @@ def test_a_row_is_the_output_beside_its_target(metric: Metric) -> None:
 @pytest.mark.parametrize("metric", [FidFace(), KidFace(), Mmd()], ids=name)
 def test_a_face_row_is_nan_where_either_side_has_no_face(metric: Metric) -> None:
     toy = contracts.toy_batch(6)
-    assert toy.judgement is not None
-    target = toy.judgement.target.clone()
+    target = toy.embeddings.target.clone()
     target[1] = torch.nan
-    rows = metric.measure(replace(toy, judgement=replace(toy.judgement, target=target)))
+    rows = metric.measure(contracts.with_evidence(toy, judge=replace(toy.embeddings, target=target)))
     assert rows.isnan().any(1).tolist() == [False, True, False, False, False, True]
-    with pytest.raises(NotScorable, match="no judge"):
-        metric.measure(replace(toy, judgement=None))
+    with pytest.raises(NotScorable, match="no evidence 'judge'"):
+        metric.measure(contracts.with_evidence(toy, judge=None))
 
 
 def test_observers_that_do_not_tell_are_named() -> None:
-    with pytest.raises(NotScorable, match="no observer"):
-        Fid().measure(replace(contracts.toy_batch(6), observation=None))
-    with pytest.raises(NotScorable, match="toy gives no features"):
+    with pytest.raises(NotScorable, match="no evidence 'inception'"):
+        Fid().measure(contracts.toy_batch(6))
+    with pytest.raises(NotScorable, match="inception gives no features"):
         Fid().measure(batch(pool=torch.zeros(6, 3)))
     with pytest.raises(NotScorable, match="the Inception file at hand has no classifier"):
         InceptionScore().measure(batch(features=torch.zeros(6, 3)))

@@ -14,7 +14,7 @@ from torch import Tensor
 from fsbench import contracts
 from fsbench.datasets.synthetic.geometry import rotation
 from fsbench.errors import NotScorable
-from fsbench.interfaces import Batch, Metric, Observation
+from fsbench.interfaces import Batch, Metric, Observed
 from fsbench.metrics._blendshapes import BLENDSHAPES
 from fsbench.metrics._rotation import angle_between, angle_between_gazes, rotations
 from fsbench.metrics.expression_error import COMPARED, ExpressionError
@@ -45,7 +45,8 @@ KNOWN = pd.DataFrame(POSES, columns=["yaw", "pitch", "roll"]).assign(
 
 def told(output: dict[str, Tensor], target: dict[str, Tensor] | None = None) -> Batch:
     rows = pd.concat([BATCH.rows[["id", "identity", "session", "clip", "frame"]].reset_index(drop=True), KNOWN], axis=1)
-    return replace(BATCH, rows=rows, observation=Observation("toy", output, output if target is None else target))
+    return replace(BATCH, rows=rows, evidence={**BATCH.evidence, **{
+        name: Observed(name, output, output if target is None else target) for name in ("face_mesh", "five_points")}})
 
 
 def made_up(metric: Metric, seed: int) -> dict[str, Tensor]:
@@ -226,8 +227,8 @@ def test_angles_are_checked_by_angles_of_the_same_observer_and_expressions_by_no
         assert not metric.info.checked_by
     else:
         check = checks[metric.info.checked_by].info
-        assert (check.observer, check.unit, check.measures) == (
-            metric.info.observer, metric.info.unit, metric.info.measures)
+        assert (check.needs, check.unit, check.measures) == (
+            (*metric.info.needs, "exact"), metric.info.unit, metric.info.measures)
 
 
 @pytest.mark.parametrize("metric", ALL, ids=lambda metric: type(metric).__name__)
@@ -244,8 +245,8 @@ def test_an_output_without_a_face_is_not_scored_and_harms_no_other(metric: Metri
 
 @pytest.mark.parametrize("metric", ALL, ids=lambda metric: type(metric).__name__)
 def test_no_observer_is_said(metric: Metric) -> None:
-    with pytest.raises(NotScorable, match="no observer"):
-        metric.measure(replace(told(made_up(metric, 1)), observation=None))
+    with pytest.raises(NotScorable, match="no evidence 'f"):
+        metric.measure(replace(told(made_up(metric, 1)), evidence={}))
     with pytest.raises(NotScorable, match=f"no {ARRAYS[type(metric)]}"):
         metric.measure(told({}))
 
@@ -254,7 +255,6 @@ def test_no_observer_is_said(metric: Metric) -> None:
 def test_photographs_have_no_truth(metric: Metric) -> None:
     """They have columns yaw and pitch as well, which are estimates."""
     batch = told(made_up(metric, 1))
-    with pytest.raises(NotScorable, match="does not know the true"):
-        metric.measure(replace(batch, exact=None))
+    assert "exact" in metric.info.needs
     with pytest.raises(NotScorable, match="does not know the true"):
         metric.measure(replace(batch, rows=batch.rows.drop(columns=["roll", "gaze_y", "blink"])))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fsbench.errors import NotScorable
-from fsbench.interfaces import Batch, Judgement, Source
+from fsbench.interfaces import Batch, Embeddings, Source
 from fsbench.metrics.id_leakage import IdLeakage
 from fsbench.metrics.id_nearer_source import IdNearerSource
 from fsbench.metrics.id_retrieval import IdRetrieval, IdRetrievalTop5
@@ -27,8 +27,8 @@ def batch(outputs: torch.Tensor, references: list[tuple[str, str, str, float]]) 
     rows = pd.DataFrame([{"split": a, "identity": b, "session": c} for a, b, c, _ in references])
     n, nothing = len(outputs), torch.zeros(len(outputs), 3, 2, 2)
     targets = pd.DataFrame({"identity": ["bob"] * n, "session": ["t0"] * n})
-    view = Judgement("toy", outputs, outputs.nan_to_num(), at(*(r[3] for r in references)), rows)
-    return Batch(Source("ann", nothing), targets, nothing, nothing, nothing[:, :1], view)
+    view = Embeddings("toy", outputs, outputs.nan_to_num(), at(*(r[3] for r in references)), rows)
+    return Batch(Source("ann", nothing), targets, nothing, nothing, nothing[:, :1], {"judge": view})
 
 
 PEOPLE = [
@@ -81,10 +81,9 @@ def test_top5_needs_more_than_five_people() -> None:
 
 def test_references_without_a_face_are_left_out() -> None:
     people = batch(at(0.0), PEOPLE)
-    assert people.judgement is not None
-    people.judgement.references[1] = torch.nan
+    people.embeddings.references[1] = torch.nan
     assert IdSimilarity().measure(people).tolist() == pytest.approx([1.0])
-    people.judgement.references[0] = torch.nan
+    people.embeddings.references[0] = torch.nan
     assert IdSimilarity().measure(people).isnan().all()
 
 

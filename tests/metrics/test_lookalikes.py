@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
+from fsbench import contracts
 from fsbench.errors import NotScorable
-from fsbench.interfaces import Batch, Judgement, Lookalikes, Source
+from fsbench.interfaces import Batch, Embeddings, Lookalikes, Source
 from fsbench.metrics.id_topk import IdTopk
 from fsbench.metrics.id_topk_jsd import IdTopkJsd
 from fsbench.metrics.id_topk_rbo import IdTopkRbo, rbo_weights
@@ -35,7 +37,7 @@ def batch(
     )
     output, known = torch.tensor(outputs), torch.tensor([list(found) for _, found in references])
     targets = pd.DataFrame({"identity": ["bob"] * len(output), "session": ["t0"] * len(output)})
-    view = Judgement(
+    view = Embeddings(
         "toy",
         vectors(output),
         vectors(output),
@@ -44,7 +46,7 @@ def batch(
         Lookalikes(tuple(f"person {i}" for i in range(people)), output, known),
     )
     nothing = torch.zeros(len(output), 3, 2, 2)
-    return Batch(Source(source, nothing), targets, nothing, nothing, nothing[:, :1], view)
+    return Batch(Source(source, nothing), targets, nothing, nothing, nothing[:, :1], {"judge": view})
 
 
 def vectors(lists: torch.Tensor) -> torch.Tensor:
@@ -172,8 +174,7 @@ def test_a_source_without_a_face_is_not_scored(metric: IdTopk) -> None:
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_judge_that_can_name_nobody_is_told(metric: IdTopk) -> None:
     here = batch(first(0), REFERENCES)
-    assert here.judgement is not None
-    object.__setattr__(here.judgement, "lookalikes", None)
+    here = contracts.with_evidence(here, judge=replace(here.embeddings, lookalikes=None))
     with pytest.raises(NotScorable, match="toy has no classifier and the data set no gallery"):
         metric.measure(here)
 

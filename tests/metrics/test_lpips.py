@@ -82,7 +82,7 @@ def of(metric: Lpips, output: torch.Tensor, other: torch.Tensor, mask: torch.Ten
     """Rows of outputs whose targets, and whose exact swaps, are `other`."""
     n = len(output)
     mask = torch.ones_like(output[:, :1]) if mask is None else mask
-    batch = Batch(BATCH.source, BATCH.rows.iloc[:n], output, target=other, mask=mask, exact=other)
+    batch = Batch(BATCH.source, BATCH.rows.iloc[:n], output, target=other, mask=mask, evidence={"exact": other})
     return metric.measure(batch)
 
 
@@ -146,7 +146,7 @@ def test_they_keep_the_contract(
     metric = metrics.build(f"{name}(backbone=alex)@{made_up_file}", context)
     contracts.check_metric(metric)
     assert [file.path for file in metric.info.weights] == [made_up_file]
-    assert metric.info.needs == (() if name == "lpips" else ("truth",))
+    assert metric.info.needs == (() if name == "lpips" else ("exact",))
 
 
 def test_equal_images_are_at_nought_and_order_does_not_matter(lpips: Metrics) -> None:
@@ -201,9 +201,10 @@ def test_images_below_32_pixels_are_not_scored(backbone: Backbone, weights_folde
 
 
 def test_that_there_is_no_exact_swap_is_told(made_up_file: Path, context: Context) -> None:
+    lacking = contracts.with_evidence(BATCH, exact=NotScorable("nobody knows"))
     for kind in (GtLpips, GtLpipsCrop):
-        with pytest.raises(NotScorable, match="exact swaps"):
-            kind(context=replace(context, path=str(made_up_file))).measure(replace(BATCH, exact=None))
+        with pytest.raises(NotScorable, match="nobody knows"):
+            kind(context=replace(context, path=str(made_up_file))).measure(lacking)
 
 
 # -------------------------------------------------------------------------------------------------------- the files

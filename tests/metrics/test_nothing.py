@@ -28,8 +28,7 @@ class LostIsZero(IdNearerSource):
     """Counts an output without a face, whatever it could have been compared with."""
 
     def measure(self, batch: Batch) -> torch.Tensor:
-        assert batch.judgement is not None
-        return super().measure(batch).masked_fill(batch.judgement.output.isnan().any(1), 0.0)
+        return super().measure(batch).masked_fill(batch.embeddings.output.isnan().any(1), 0.0)
 
 
 @pytest.mark.parametrize("lack", ["images of the source", "images of the target", "images of anybody"])
@@ -58,34 +57,31 @@ def test_an_output_without_a_face_counts_where_there_is_something_to_compare() -
 
 def test_an_output_without_a_face_does_not_count_where_the_target_has_none_either() -> None:
     batch = contracts.toy_batch()
-    assert batch.judgement is not None
-    target = batch.judgement.target.clone()
+    target = batch.embeddings.target.clone()
     target[-1] = torch.nan
-    rows = IdNearerSource().measure(replace(batch, judgement=replace(batch.judgement, target=target)))
+    rows = IdNearerSource().measure(contracts.with_evidence(batch, judge=replace(batch.embeddings, target=target)))
     assert rows.isnan().tolist() == [False] * 5 + [True]
 
 
 def test_retrieval_among_the_source_alone_is_no_retrieval() -> None:
     """Two people, and the target's only session is hidden: nobody is left whom the source could be taken for."""
     batch = contracts.toy_batch(4)
-    view = batch.judgement
-    assert view is not None
+    view = batch.embeddings
     rows = view.reference_rows
     keep = ((rows["identity"] == "toy0") | (rows["session"] == "s0")).to_numpy(copy=True)
     narrow = replace(view, references=view.references[torch.from_numpy(keep)], reference_rows=rows[keep],
                      lookalikes=None)
-    measured = IdRetrieval().measure(replace(batch, judgement=narrow))
+    measured = IdRetrieval().measure(contracts.with_evidence(batch, judge=narrow))
     assert measured.isnan().tolist() == (batch.rows["session"] == "s0").tolist()
 
 
 def test_people_without_a_face_are_not_there_to_be_found() -> None:
     batch = contracts.toy_batch()
-    view = batch.judgement
-    assert view is not None
+    view = batch.embeddings
     references = view.references.clone()
     references[torch.from_numpy((view.reference_rows["identity"] == "toy1").to_numpy(copy=True))] = torch.nan
     with pytest.raises(NotScorable, match="1 people with a face"):
-        IdRetrieval().measure(replace(batch, judgement=replace(view, references=references)))
+        IdRetrieval().measure(contracts.with_evidence(batch, judge=replace(view, references=references)))
 
 
 @pytest.mark.parametrize("n", [2, 5, 20])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fsbench.errors import NotScorable
-from fsbench.interfaces import Batch, Judgement, Source
+from fsbench.interfaces import Batch, Embeddings, Source
 from fsbench.metrics.id_equivalent_far import IdEquivalentFar
 from fsbench.metrics.id_target_verified import IdTargetVerified
 from fsbench.metrics.id_target_verified_strict import IdTargetVerifiedStrict
@@ -50,8 +50,8 @@ def batch(output: torch.Tensor, references: torch.Tensor, calibration: Calibrati
     nothing = torch.zeros(len(output), 3, 2, 2)
     targets = pd.DataFrame({"identity": ["bob"] * len(output), "session": ["t0"] * len(output)})
     rows = pd.DataFrame(ROWS, columns=["split", "identity", "session"])
-    view = Judgement("toy", output, output.nan_to_num(), references, rows, calibration=calibration)
-    return Batch(Source("ann", nothing), targets, nothing, nothing, nothing[:, :1], view)
+    view = Embeddings("toy", output, output.nan_to_num(), references, rows, calibration=calibration)
+    return Batch(Source("ann", nothing), targets, nothing, nothing, nothing[:, :1], {"judge": view})
 
 
 ONE = cosines(1, 1, 1, 1, 1)  # everybody's references at the same place: only cosines to (1, 0) matter

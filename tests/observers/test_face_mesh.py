@@ -13,7 +13,7 @@ import torch
 from fsbench import contracts, registry
 from fsbench.datasets.synthetic.geometry import rotation
 from fsbench.errors import FsbenchError, WeightsError
-from fsbench.interfaces import Batch, Context, Faces, Observation, Source
+from fsbench.interfaces import Batch, Context, Faces, Observed, Source
 from fsbench.observers._gaze import _CENTRE, _EYES, _RADIUS, gaze
 from fsbench.observers._openings import openings
 from fsbench.observers.face_mesh import SHAPES, FaceMesh
@@ -105,7 +105,7 @@ def test_errors_on_images_whose_truth_is_known(mesh: FaceMesh, people: Faces, co
     crops = people.crops[:]
     seen = mesh.observe(crops, torch.from_numpy(people.landmarks))
     batch = Batch(source=Source("", crops[:1]), rows=people.rows, output=crops, target=crops, mask=crops[:, :1],
-                  exact=crops, observation=Observation("face_mesh", seen, seen))
+                  evidence={"exact": crops, "face_mesh": Observed("face_mesh", seen, seen)})
     for name, bound in (("gt_pose_error", 8.0), ("gt_gaze_error", 8.6), ("gt_expression_error", 0.16)):
         metric = metrics.build(name, context)
         rows = metric.measure(batch).numpy()

@@ -15,7 +15,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from fsbench.environment import make_context
 from fsbench.images import ImageSet, read_image, shrink
-from fsbench.interfaces import Batch, Metric, Observation, Source
+from fsbench.interfaces import Batch, Metric, Observed, Source
 from fsbench.metrics.fid import Fid
 from fsbench.metrics.kid import Kid
 from fsbench.registry import observers
@@ -43,9 +43,9 @@ def features(real_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Featu
 
 def rows(metric: Metric, output: Tensor, target: Tensor) -> np.ndarray:
     nothing = torch.zeros(len(output), 3, 2, 2)
-    seen = Observation("inception", {"features": output}, {"features": target})
+    seen = Observed("inception", {"features": output}, {"features": target})
     batch = Batch(Source("", nothing), pd.DataFrame(index=range(len(output))), nothing, nothing, nothing[:, :1],
-                  observation=seen)
+                  evidence={"inception": seen})
     return metric.measure(batch).double().numpy()
 
 
