@@ -240,6 +240,11 @@ class ImageSet:
         """Take (N, C, H, W) float in [0, 1]."""
         return cls(to_bytes(images))
 
+    @classmethod
+    def join(cls, parts: Sequence[ImageSet]) -> ImageSet:
+        """Put sets of one size together, in their order."""
+        return cls(np.concatenate([part.pixels for part in parts]))
+
     def __len__(self) -> int:
         return len(self.pixels)
 

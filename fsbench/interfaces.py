@@ -22,6 +22,7 @@ from fsbench.files import Unused
 
 if TYPE_CHECKING:
     from fsbench.images import ImageSet
+    from fsbench.pairs import EvaluationSet, Outputs
     from fsbench.stats.calibration import Calibration
     from fsbench.store import Store
 
@@ -296,6 +297,18 @@ class Evidence(Protocol):
 
     def __getitem__(self, rows: slice, /) -> Any:
         """Return what is known of some of the samples."""
+        ...
+
+
+EvidenceOf = Callable[["Outputs"], Evidence]
+"""Gives the evidence for the outputs of one model; raises NotScorable with the reason where there is none."""
+
+
+class EvidenceKind(Protocol):
+    """A kind of evidence, registered under the name that metrics have in `MetricInfo.needs`."""
+
+    def prepare(self, evaluation: EvaluationSet) -> EvidenceOf:
+        """Do what is done once for all models of an evaluation set, before the first output is there."""
         ...
 
 

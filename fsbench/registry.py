@@ -39,6 +39,8 @@ BUILT_IN = (
     "fsbench.embedders.onnx",
     "fsbench.embedders.vggface2_resnet50",
     "fsbench.embedders.vggface2_senet50",
+    "fsbench.evidence.exact",
+    "fsbench.evidence.recursion",
     "fsbench.metrics.background",
     "fsbench.metrics.coverage",
     "fsbench.metrics.density",
@@ -270,7 +272,7 @@ class Registry(Generic[T]):
 
 
 if typing.TYPE_CHECKING:
-    from fsbench.interfaces import Dataset, Embedder, Metric, Observer, Refiner, Swapper
+    from fsbench.interfaces import Dataset, Embedder, EvidenceKind, Metric, Observer, Refiner, Swapper
 
 swappers: Registry[Swapper] = Registry("model", "fsbench list models")
 refiners: Registry[Refiner] = Registry("refiner", "fsbench list models")
@@ -278,6 +280,7 @@ metrics: Registry[Metric] = Registry("metric", "fsbench list metrics")
 datasets: Registry[Dataset] = Registry("data set", "fsbench list datasets")
 embedders: Registry[Embedder] = Registry("embedder", "fsbench list embedders")
 observers: Registry[Observer] = Registry("observer", "fsbench list observers")
+evidence: Registry[EvidenceKind] = Registry("kind of evidence", "fsbench list evidence")
 
 _loaded: dict[str, Broken | None] = {}
 

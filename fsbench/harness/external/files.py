@@ -1,4 +1,4 @@
-"""Outputs that another tool made: which files there are, and the crops that are measured."""
+"""ToolOutputs that another tool made: which files there are, and the crops that are measured."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PLAIN = 4.0                                             # levels, standard devi
 
 
 @dataclass(frozen=True)
-class Outputs:
+class ToolOutputs:
     """A folder of outputs under the name that tables use."""
 
     name: str
@@ -49,7 +49,7 @@ class Outputs:
     unused: tuple[Unused, ...] = ()  # what else lies there
 
     @classmethod
-    def find(cls, name: str, folder: Path) -> Outputs:
+    def find(cls, name: str, folder: Path) -> ToolOutputs:
         """List the images of a folder; raises MissingData where there is no folder. One without images is `empty`."""
         found = list_images(folder, "--outputs names a folder of images")
         return cls(name, folder, tuple(file.name for file in found.files), tuple(file.path for file in found.files),

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from fsbench import guard
 from fsbench.errors import NotScorable, PluginError, one_line
+from fsbench.extraction.blocks import spans
 from fsbench.harness.failures import Counted
-from fsbench.harness.pairs import Pairs
 from fsbench.images import ImageSet
-from fsbench.interfaces import Batch, Judgement, Metric, Observation, Resampled
+from fsbench.interfaces import Batch, Evidence, Metric, Resampled
+from fsbench.pairs import Pairs
 from fsbench.results import Value
 from fsbench.stats.bootstrap import cluster_bootstrap, units
 
@@ -27,61 +26,33 @@ FAULT = "the metric failed"
 """What the reason of a value begins with whose metric raised an error of its own."""
 
 
-@dataclass(frozen=True)
-class Passes:
-    """What a model makes of some of its outputs when they are its targets, again and again."""
-
-    rows: np.ndarray  # (K,) which outputs were fed back, in the order of the pairs
-    images: Mapping[int, ImageSet]  # by number of passes, 1 being the outputs; (K, 3, S, S) each
-
-    def cut(self, rows: slice) -> dict[int, Tensor]:
-        """Return what `Batch.passes` holds of some of the outputs."""
-        here = np.flatnonzero((self.rows >= rows.start) & (self.rows < rows.stop))
-        found = {}
-        for n, images in self.images.items():
-            found[n] = torch.full((rows.stop - rows.start, *images[0].shape), torch.nan)
-            found[n][self.rows[here] - rows.start] = images[here]
-        return found
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """A model's outputs, and what the networks make of them, in the order of the pairs."""
-
-    outputs: ImageSet  # (N, 3, S, S)
-    judgement: Judgement | None = None
-    observation: Observation | None = None
-    passes: Passes | None = None
-
-
-def batches(pairs: Pairs, evidence: Evidence) -> Iterator[Batch]:
+def batches(pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) -> Iterator[Batch]:
     """Cut a model's outputs into batches of one source identity each, in the order of the pairs.
 
     What they hold are copies: a metric that writes into one changes nothing.
     """
     offset = 0
     for group in pairs.groups:
-        for start in range(0, len(group.index), CHUNK):
-            block = group.cut(slice(start, start + CHUNK))
-            here = slice(offset, offset + len(block.index))
+        for block in spans(len(group.index), CHUNK):
+            targets = group.targets.select(np.arange(block.start, block.stop))
+            here = slice(offset + block.start, offset + block.stop)
             yield Batch(
-                source=guard.copied(block.source),
-                rows=block.targets.rows,
-                output=evidence.outputs[here],
-                target=block.targets.crops[:],
+                source=guard.copied(group.source),
+                rows=targets.rows,
+                output=images[here],
+                target=targets.crops[:],
                 mask=pairs.masks[here],
-                judgement=guard.copied(evidence.judgement and evidence.judgement.cut(here)),
-                observation=guard.copied(evidence.observation and evidence.observation.cut(here)),
-                exact=block.truth.exact[:] if block.truth else None,
-                passes=None if evidence.passes is None else evidence.passes.cut(here),
+                evidence={name: guard.copied(known[here]) for name, known in evidence.items()},
             )
-            offset = here.stop
+        offset += len(group.index)
 
 
-def measure(metric: Metric, name: str, pairs: Pairs, evidence: Evidence) -> np.ndarray:
+def measure(
+    metric: Metric, name: str, pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]
+) -> np.ndarray:
     """Rows of one metric for all outputs of a model, (N, K) float64; raises NotScorable, PluginError."""
     rows = []
-    for batch in batches(pairs, evidence):
+    for batch in batches(pairs, images, evidence):
         measured = guard.copied(guard.run(f"metric {name}", metric.measure, batch))
         if not isinstance(measured, Tensor) or measured.is_complex():
             raise PluginError(f"metric {name} gave no tensor of real numbers", "it owes one row per output")
@@ -181,7 +152,7 @@ def _cautions(metric: Metric, counted: Counted) -> list[str]:
 
 
 def fault(error: Exception) -> NotScorable:
-    """Return why there is no value of a metric that raised an error of its own."""
+    """Return why there is no value of a metric where it, or a network that it needs, raised an error of its own."""
     return NotScorable(f"{FAULT}: {one_line(error)}")
 
 

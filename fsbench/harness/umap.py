@@ -1,4 +1,4 @@
-"""Maps of what a judge sees: UMAP in the plane and in space."""
+"""Maps of embeddings: UMAP in the plane and in space."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NEIGHBOURS = 15
 COORDINATES = ("x2", "y2", "x3", "y3", "z3")
 
 
-def draw(judge: str, groups: Mapping[str, np.ndarray], seed: int, context: Context) -> pd.DataFrame:
+def layout(judge: str, groups: Mapping[str, np.ndarray], seed: int, context: Context) -> pd.DataFrame:
     """Lay out unit vectors (N, D) by model; rows of umap.parquet, without those in which no face was found.
 
     UMAP: McInnes, Healy & Melville, arXiv 1802.03426, 2018; cosine distance, deterministic in `seed`. Cached.

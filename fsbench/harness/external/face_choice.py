@@ -13,9 +13,9 @@ from fsbench.errors import BadImage
 from fsbench.faces.align import align
 from fsbench.faces.region import ovals
 from fsbench.files import some
-from fsbench.harness.asked import Pair
+from fsbench.harness.external.asked import Pair
+from fsbench.harness.external.files import ToolOutputs, in_frame
 from fsbench.harness.failures import UNCHANGED_LEVELS
-from fsbench.harness.outputs import Outputs, in_frame
 from fsbench.images import ImageSet, read_image
 from fsbench.interfaces import Context
 
@@ -59,7 +59,7 @@ class _Views:
         return found
 
 
-def choose(pairs: Sequence[Pair], outputs: Sequence[Outputs], answers: Mapping[str, Mapping[Pair, int | None]],
+def choose(pairs: Sequence[Pair], outputs: Sequence[ToolOutputs], answers: Mapping[str, Mapping[Pair, int | None]],
            targets: Album, rule: FaceRule, likeness: Likeness, context: Context) -> Choice:
     """Choose a face for each pair; where the outputs do not tell, it is the largest and most central."""
     face = np.zeros(len(pairs), np.int64)
@@ -85,7 +85,7 @@ def choose(pairs: Sequence[Pair], outputs: Sequence[Outputs], answers: Mapping[s
     return Choice(face, tuple(_tell(pairs, views, face, targets, rule)))
 
 
-def _look(k: int, pair: Pair, outputs: Sequence[Outputs], answers: Mapping[str, Mapping[Pair, int | None]],
+def _look(k: int, pair: Pair, outputs: Sequence[ToolOutputs], answers: Mapping[str, Mapping[Pair, int | None]],
           targets: Album) -> _Views:
     cuts, (_, target) = targets.cuts, pair
     points, size = cuts.points(target), cuts.crops.shape[1]

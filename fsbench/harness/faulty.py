@@ -1,4 +1,4 @@
-"""Outputs with a known fault, and what metrics say of them: the same pairs, networks and rows as in a run."""
+"""Outputs with a known fault, measured with the same pairs, networks and rows as in a run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from fsbench.datasets.synthetic import Synthetic
 from fsbench.errors import FsbenchError, NotScorable, UsageError
 from fsbench.faces.detect import Detector
 from fsbench.faults import Fault, Scene
-from fsbench.harness import bench, scoring
-from fsbench.harness.bench import Bench, Panel, Seen
-from fsbench.harness.gallery import gather
+from fsbench.harness import summarise
+from fsbench.harness.evaluation import Evaluation, Instruments
 from fsbench.harness.pairs import make_pairs
+from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, Metric, Split, silent
 from fsbench.registry import metrics
@@ -35,76 +35,74 @@ Rows = Mapping[Key, np.ndarray | NotScorable]
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Some images of one split as targets, everybody who looks at them, and how they are drawn again."""
+class FaultySet:
+    """Some images of one split as targets, their evaluation, and how outputs are resampled."""
 
     split: Split
     targets: Faces
     gallery: Faces | None
-    bench: Bench
+    evaluation: Evaluation
     scenes: tuple[Scene, ...]  # group by group of the pairs
     plan: Design
 
     @classmethod
     def build(
-        cls, dataset: Synthetic, split: Split, n: int, panel: Panel, plan: Plan, context: Context
-    ) -> Setting:
-        """Show the real images to all networks; about `n` targets, spread over people, sessions and clips."""
+        cls, dataset: Synthetic, split: Split, n: int, instruments: Instruments, plan: Plan, context: Context
+    ) -> FaultySet:
+        """Extract the features of the real images; about `n` targets, spread over people, sessions and clips."""
         faces = dataset.faces(split)
         targets = faces.select(consecutive(faces, n) if split == "clips" else spread(faces, n))
         gallery = gather(dataset, targets, "", context)
         pairs = make_pairs(dataset, targets)
-        ready = bench.prepare(plan, panel, pairs, targets, gallery, context)
-        ready = replace(ready, context=replace(context, stage=lambda title: silent))  # one bar for all conditions
+        evaluation = Evaluation.prepare(instruments, pairs, targets, gallery, context)
+        quiet = replace(context, stage=lambda title: silent)  # one bar for all conditions
+        evaluation = replace(evaluation, context=quiet)
         scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
         rows = pairs.rows
         sessions, people = (rows["identity"] + "/" + rows["session"]).to_numpy(str), rows["identity"].to_numpy(str)
         again = design(sessions, people, resamples=plan.resamples, seed=plan.seed)
-        return cls(split, targets, gallery, ready, scenes, again)
+        return cls(split, targets, gallery, evaluation, scenes, again)
 
     @property
     def sessions(self) -> np.ndarray:
         """The session of each output's target, (N,)."""
-        rows = self.bench.pairs.rows
+        rows = self.evaluation.pairs.rows
         return (rows["identity"] + "/" + rows["session"]).to_numpy(str)
 
     def perfect(self) -> ImageSet:
         """The exact swaps of all pairs, in their order."""
-        return ImageSet(np.concatenate([scene.exact.pixels for scene in self.scenes]))
+        return ImageSet.join([scene.exact for scene in self.scenes])
 
     def outputs(self, fault: Fault, strength: float) -> ImageSet:
         """The same with a fault; raises FsbenchError for one that this split cannot show."""
-        return ImageSet(np.concatenate([fault.apply(scene, strength).pixels for scene in self.scenes]))
+        return ImageSet.join([fault.apply(scene, strength) for scene in self.scenes])
 
-    def look(self, outputs: ImageSet) -> Seen:
-        """Show the outputs to every network."""
-        return bench.look(self.bench, outputs, "faulty outputs")
-
-    def rows(self, seen: Seen) -> tuple[Rows, dict[Key, float]]:
+    def rows(self, outputs: ImageSet) -> tuple[Rows, dict[Key, float]]:
         """Measure outputs; and the seconds that each metric took."""
-        found: dict[Key, np.ndarray | NotScorable] = {}
+        features = self.evaluation.extract("faulty outputs", outputs)
+        measured: dict[Key, np.ndarray | NotScorable] = {}
         seconds = {}
         began = time.perf_counter()
-        for name, judge, rows in bench.measure(self.bench, seen):
-            found[name, judge] = rows
+        for name, judge, rows in self.evaluation.measure(features):
+            measured[name, judge] = rows
             seconds[name, judge] = time.perf_counter() - began
             began = time.perf_counter()
-        return found, seconds
+        return measured, seconds
 
     def condition(self, name: str, rows: np.ndarray) -> Condition:
         """Make rows of a metric (N, K) ready to be drawn again; it has no value where too few could be scored."""
-        metric, scored = self.bench.scorers[name], ~np.isnan(rows).any(1)
+        metric, scored = self.evaluation.metrics[name], ~np.isnan(rows).any(1)
         fewest = max(1, metric.info.min_samples)
         if scored.sum() >= fewest:
             try:
-                return Condition.scored(scoring.statistic(metric, rows[scored]), scored, fewest)
+                return Condition.scored(summarise.statistic(metric, rows[scored]), scored, fewest)
             except NotScorable:
                 pass
         return Condition.scored(lambda index: math.nan, scored & False)
 
     def reason(self, name: str, rows: np.ndarray) -> str:
         """Why a metric has no value of rows (N, K)."""
-        metric, scored = self.bench.scorers[name], ~np.isnan(rows).any(1)
+        metric, scored = self.evaluation.metrics[name], ~np.isnan(rows).any(1)
         if scored.sum() < metric.info.min_samples:
             return f"{scored.sum()} exact swaps could be scored, {metric.info.min_samples} are needed"
         try:
@@ -114,7 +112,7 @@ class Setting:
 
     def draws(self, name: str) -> Design:
         """How a metric's rows are drawn again: no oftener than it says."""
-        limit = self.bench.scorers[name].info.resamples or None
+        limit = self.evaluation.metrics[name].info.resamples or None
         return replace(self.plan, draws=self.plan.draws[:limit])
 
 
@@ -142,7 +140,7 @@ def consecutive(faces: Faces, n: int) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def build_scorers(names: Sequence[str], context: Context) -> tuple[dict[str, Metric], dict[str, str]]:
+def build_metrics(names: Sequence[str], context: Context) -> tuple[dict[str, Metric], dict[str, str]]:
     """Make metrics by name; and why some cannot be made: no weights, no package. Raises UsageError for a wrong name."""
     found: dict[str, Metric] = {}
     missing: dict[str, str] = {}
@@ -156,18 +154,18 @@ def build_scorers(names: Sequence[str], context: Context) -> tuple[dict[str, Met
     return found, missing
 
 
-def time_networks(setting: Setting, outputs: ImageSet) -> dict[str, float]:
+def time_networks(evaluation: Evaluation, outputs: ImageSet) -> dict[str, float]:
     """Seconds per output of the detector (""), of each judge and of each observer by name; nothing is cached."""
-    device = setting.bench.context.device
+    device = evaluation.context.device
     few = outputs[np.arange(min(TIMED, len(outputs)))].to(device)
     detector = Detector(device)
     points = torch.from_numpy(detector.detect_crops(few).astype(np.float32)).to(device)
     found = torch.arange(len(few))[~points.isnan().any(2).any(1).cpu()]
     calls: dict[str, Callable[[], object]] = {"": lambda: detector.detect_crops(few)}
-    for name, witness in setting.bench.witnesses.items():
-        calls[name] = partial(witness.judge.embedder.embed, few[found], points[found])
-    for name, watcher in setting.bench.watchers.items():
-        calls[name] = partial(watcher.observer.observe, few, points)
+    for name, enrolled in evaluation.judges.items():
+        calls[name] = partial(enrolled.judge.network.embed, few[found], points[found])
+    for name, observer in evaluation.observers.items():
+        calls[name] = partial(observer.network.observe, few, points)
     with torch.inference_mode():
         return {name: _seconds(call) / len(few) for name, call in calls.items()}
 

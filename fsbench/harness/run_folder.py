@@ -14,9 +14,9 @@ import pandas as pd
 from fsbench.config import Plan
 from fsbench.errors import OutputError, one_line
 from fsbench.files import some
-from fsbench.harness.obtain import Model, tell_beside
-from fsbench.harness.pairs import Pairs
+from fsbench.harness.models import Model, tell_beside
 from fsbench.images import ImageSet, write_png
+from fsbench.pairs import Pairs
 from fsbench.results import FILE_NAME, slug
 from fsbench.store import atomic_path, copy_file, write_arrays, write_text
 
@@ -86,13 +86,10 @@ class RunFolder:
 
     def write_outputs(self, label: str, pairs: Pairs, outputs: ImageSet) -> list[str]:
         """Write a model's outputs; returns their paths below the folder, in the order of the pairs."""
-        paths, offset = [], 0
-        for group in pairs.groups:
-            here = outputs.select(np.arange(offset, offset + len(group.index)))
-            paths += self._write_images(
-                f"outputs/{slug(label)}/{slug(group.source.identity)}", group.targets.rows["id"], here
-            )
-            offset += len(group.index)
+        paths = []
+        for group, images in zip(pairs.groups, pairs.by_group(outputs), strict=True):
+            folder = f"outputs/{slug(label)}/{slug(group.source.identity)}"
+            paths += self._write_images(folder, group.targets.rows["id"], images)
         return paths
 
     def _write_images(self, folder: str, names: pd.Series[str], images: ImageSet) -> list[str]:

@@ -10,9 +10,9 @@ from typing import Literal
 from fsbench.datasets.people import Album
 from fsbench.errors import DataError
 from fsbench.files import Unused, composed, gather, printable, some
-from fsbench.harness.matching import Files, Match, Matched, NoMatch, by_name, by_table
-from fsbench.harness.outputs import Outputs
-from fsbench.harness.table import Row, Table, shown
+from fsbench.harness.external.files import ToolOutputs
+from fsbench.harness.external.matching import Files, Match, Matched, NoMatch, by_name, by_table
+from fsbench.harness.external.table import Row, Table, shown
 
 Missing = Literal["failure", "drop"]
 Pair = tuple[str, int]
@@ -42,7 +42,7 @@ class _Found:
     error: DataError | None = None
 
 
-def by_model(outputs: Sequence[Outputs], table: Table | None) -> tuple[Sequence[Outputs], list[str]]:
+def by_model(outputs: Sequence[ToolOutputs], table: Table | None) -> tuple[Sequence[ToolOutputs], list[str]]:
     """Each sub-folder of a single folder of outputs that the table's column `model` names as a tool, and a warning."""
     names = list(dict.fromkeys(composed(row.model) for row in table.rows if row.model)) if table else []
     if table is None or len(outputs) != 1 or composed(outputs[0].name) in names:
@@ -53,7 +53,7 @@ def by_model(outputs: Sequence[Outputs], table: Table | None) -> tuple[Sequence[
         return outputs, []
     own = {name: numbers for name, numbers in own.items()  # what is left can be the name of a tool that made nothing
            if numbers or (shown(name) == name and ".." not in name.split("/"))}
-    tools = [Outputs(name, whole.folder / name, tuple(whole.files[k][len(name) + 1:] for k in numbers),
+    tools = [ToolOutputs(name, whole.folder / name, tuple(whole.files[k][len(name) + 1:] for k in numbers),
                      tuple(whole.path(k) for k in numbers)) for name, numbers in own.items()]
     used = {k for numbers in own.values() for k in numbers}
     rest = gather(whole.name, [("in no folder that the table names as a model", file)
@@ -63,14 +63,14 @@ def by_model(outputs: Sequence[Outputs], table: Table | None) -> tuple[Sequence[
                    f"{some(names)}"]
 
 
-def ask(outputs: Sequence[Outputs], givers: Album, scenes: Album, table: Table | None,
+def ask(outputs: Sequence[ToolOutputs], source_album: Album, target_album: Album, table: Table | None,
         missing: Missing = "failure") -> Asked:
     """The pairs of the table, or all that any tool has an output of by its name.
 
     With `missing` "drop", pairs that one of the tools has no output of are left out for all. A tool of whose outputs
     none shows a pair is `failed`. Raises DataError where all are, a table contradicts itself, or nothing is left.
     """
-    found = _find(outputs, givers, scenes, table)
+    found = _find(outputs, source_album, target_album, table)
     failed = {name: one.error for name, one in found.items() if one.error is not None}
     if len(failed) == len(found):
         raise next(iter(failed.values()))
@@ -92,7 +92,7 @@ def ask(outputs: Sequence[Outputs], givers: Album, scenes: Album, table: Table |
     unused = [record for one in outputs for record in
               (*one.unused, *gather(one.name, found[one.name].unused))]
     warnings += [f"{record.where}: {record.sentence}" for record in unused]
-    for record in _nobody_used(order, givers, scenes):
+    for record in _nobody_used(order, source_album, target_album):
         unused.append(record)
         warnings.append(f"{record.where}: {record.sentence}; " + (
             _NAMED if table is None else "no row of the table names it"))
@@ -106,13 +106,16 @@ def _place(found: Mapping[str, _Found]) -> Callable[[Pair], tuple[int, int]]:
     return lambda pair: (at[pair[0]], pair[1])
 
 
-def _find(outputs: Sequence[Outputs], givers: Album, scenes: Album, table: Table | None) -> dict[str, _Found]:
+def _find(
+    outputs: Sequence[ToolOutputs], source_album: Album, target_album: Album, table: Table | None
+) -> dict[str, _Found]:
     """What the outputs of each tool show; raises DataError for what is wrong in the table."""
-    targets = [photo.file for photo in scenes.photos]
-    people = [photo.identity for photo in givers.photos]
+    targets = [photo.file for photo in target_album.photos]
+    people = [photo.identity for photo in source_album.photos]
     if table is None:
         return {one.name: _named(one, list(dict.fromkeys(people)), targets) for one in outputs}
-    given = Files(givers.root, [photo.file for photo in givers.photos]), people, Files(scenes.root, targets)
+    sources = Files(source_album.root, [photo.file for photo in source_album.photos])
+    given = sources, people, Files(target_album.root, targets)
     try:
         return {one.name: _listed(one, own, by_table(own, Files(one.folder, one.files), *given))
                 for one, own in _own_rows(table, outputs)}
@@ -122,7 +125,7 @@ def _find(outputs: Sequence[Outputs], givers: Album, scenes: Album, table: Table
         raise DataError(error.message, f"{error.hint}; {table.warning}") from error
 
 
-def _named(one: Outputs, sources: Sequence[str], targets: Sequence[str]) -> _Found:
+def _named(one: ToolOutputs, sources: Sequence[str], targets: Sequence[str]) -> _Found:
     """What a tool's outputs show by their names."""
     if (empty := one.empty()) is not None:
         return _Found((), (), empty)
@@ -135,7 +138,7 @@ def _named(one: Outputs, sources: Sequence[str], targets: Sequence[str]) -> _Fou
     return _Found(found.matches, found.unused)
 
 
-def _listed(one: Outputs, table: Table, found: Matched) -> _Found:
+def _listed(one: ToolOutputs, table: Table, found: Matched) -> _Found:
     """What a tool's outputs show by its rows of a table."""
     error = one.empty()
     if error is None and not any(match.output is not None for match in found.matches):
@@ -147,7 +150,7 @@ def _listed(one: Outputs, table: Table, found: Matched) -> _Found:
     return _Found(found.matches, found.unused, error)
 
 
-def _own_rows(table: Table, outputs: Sequence[Outputs]) -> list[tuple[Outputs, Table]]:
+def _own_rows(table: Table, outputs: Sequence[ToolOutputs]) -> list[tuple[ToolOutputs, Table]]:
     """The rows of each tool: all without a column `model`; raises DataError for a model without a folder."""
     tools = {composed(one.name): one for one in outputs}
     rows: dict[str, list[Row]] = {name: [] for name in tools}
@@ -162,11 +165,12 @@ def _own_rows(table: Table, outputs: Sequence[Outputs]) -> list[tuple[Outputs, T
     return [(one, replace(table, rows=rows[name])) for name, one in tools.items()]
 
 
-def _nobody_used(pairs: Sequence[Pair], givers: Album, scenes: Album) -> list[Unused]:
+def _nobody_used(pairs: Sequence[Pair], source_album: Album, target_album: Album) -> list[Unused]:
     """Targets without an output of any tool, and sources that nobody used."""
     sources, targets = {source for source, _ in pairs}, {target for _, target in pairs}
-    idle = [photo.file for k, photo in enumerate(scenes.photos)
-            if k not in targets and not (givers is scenes and photo.identity in sources)]
-    asleep = [] if givers is scenes else [photo.file for photo in givers.photos if photo.identity not in sources]
-    return [*gather(scenes.root.name, [("no tool has an output of this target", file) for file in idle]),
-            *gather(givers.root.name, [("no tool has an output of this source", file) for file in asleep])]
+    idle = [photo.file for k, photo in enumerate(target_album.photos)
+            if k not in targets and not (source_album is target_album and photo.identity in sources)]
+    asleep = [] if source_album is target_album else [
+        photo.file for photo in source_album.photos if photo.identity not in sources]
+    return [*gather(target_album.root.name, [("no tool has an output of this target", file) for file in idle]),
+            *gather(source_album.root.name, [("no tool has an output of this source", file) for file in asleep])]
