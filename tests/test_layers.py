@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fsbench.harness import codehash
+from fsbench.extraction import codehash
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [  # top to bottom; a module may import from its own layer and below

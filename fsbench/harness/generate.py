@@ -1,7 +1,9 @@
-from fsbench.harness.swapping import swap, swap_all
 from fsbench.errors import NotScorable
+from fsbench.harness.swapping import swap
 from fsbench.images import ImageSet
 from fsbench.interfaces import Oracle, Source
+
+
 def feed_of(model, context):
     if isinstance(model.swapper, Oracle):
         return NotScorable("it only repeats the answers that it is shown")

@@ -14,8 +14,8 @@ from fsbench.errors import NotScorable
 from fsbench.extraction.features import FaceFeatures
 from fsbench.harness import failures, summarise
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
-from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.generate import swap_all
+from fsbench.harness.models import Model, build, prepare_model
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces
 from fsbench.pairs import Pairs

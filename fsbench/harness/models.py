@@ -1,5 +1,10 @@
-from fsbench.harness.obtain import Built as B0, Model as Model, build as build0, obtain, steps_or_seconds
+from fsbench.harness.obtain import Built as B0
+from fsbench.harness.obtain import Model as Model
+from fsbench.harness.obtain import build as build0
+from fsbench.harness.obtain import obtain, steps_or_seconds
 from fsbench.interfaces import Oracle, Trainable
+
+
 class Built(B0):
     @property
     def needs_truth(self): return isinstance(self.swapper, Oracle)

@@ -14,10 +14,10 @@ from fsbench import contracts
 from fsbench.config import parse_pipeline
 from fsbench.errors import CheckpointError, PluginError
 from fsbench.harness.obtain import Model, build, obtain, tell_beside
-from fsbench.harness.pairs import Group, Pairs
 from fsbench.harness.swapping import swap, swap_all
 from fsbench.images import to_bytes
 from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Training
+from fsbench.pairs import Group, Pairs
 from fsbench.registry import refiners, swappers
 from fsbench.store import copy_file
 

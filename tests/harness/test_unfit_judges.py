@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from fsbench import harness, report
+from fsbench import report
 from fsbench.cli.summary import print_summary
 from fsbench.config import Plan
+from fsbench.harness.run import run as run_plan
 from fsbench.interfaces import Context, EmbedderInfo, Source
 from fsbench.registry import embedders, swappers
 from fsbench.report.run import read
@@ -32,7 +33,7 @@ REASONS = {
 
 @pytest.fixture
 def _toys(registering: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fsbench.harness.maps.FEWEST", 1000)  # UMAP takes half a minute to compile
+    monkeypatch.setattr("fsbench.harness.umap.FEWEST", 1000)  # UMAP takes half a minute to compile
 
     class NotANumber:
         """Divides zero by zero."""
@@ -84,7 +85,7 @@ def unfit(write_onnx: Callable[..., Path], tmp_path: Path) -> tuple[str, ...]:
 def run(out: Path, context: Context, *judges: str) -> RunResult:
     plan = Plan(dataset=DATA, models=("blend", "first"), judges=judges,
                 metrics=("id_similarity", "id_nearer_source", "id_verified", "skin_colour"))
-    return harness.run(plan, out, context)
+    return run_plan(plan, out, context)
 
 
 def page(out: Path) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from fsbench import contracts
 from fsbench.errors import DataError
-from fsbench.harness import gallery
+from fsbench.harness import strangers
 from fsbench.interfaces import Context, DatasetInfo, Faces
 
 
@@ -28,12 +28,13 @@ class Toys:
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(gallery, "read_people", lambda path, size, context: contracts.toy_faces(4, 1, 1, size, seed=1))
+    read = lambda path, size, context: contracts.toy_faces(4, 1, 1, size, seed=1)  # noqa: E731
+    monkeypatch.setattr(strangers, "read_people", read)
     return "somewhere"
 
 
-def names(strangers: bool, folder: str, context: Context) -> list[str] | None:
-    found = gallery.gather(Toys(strangers), Toys(strangers).faces("test"), folder, context)
+def names(own: bool, folder: str, context: Context) -> list[str] | None:
+    found = strangers.gather(Toys(own), Toys(own).faces("test"), folder, context)
     return None if found is None else found.identities
 
 
@@ -55,18 +56,18 @@ def test_who_is_swapped_is_no_stranger_under_another_name(
         faces.rows["identity"] = faces.rows["identity"].str.replace("toy", "alias")
         return faces
 
-    monkeypatch.setattr(gallery, "read_people", renamed)
+    monkeypatch.setattr(strangers, "read_people", renamed)
     assert names(False, folder, context) == ["alias2", "alias3"]    # two images of the first two are the test split's
 
 
 def test_a_gallery_of_nobody_else_is_told(folder: str, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gallery, "read_people", lambda path, size, context: contracts.toy_faces(2, 1, 1, size))
+    monkeypatch.setattr(strangers, "read_people", lambda path, size, context: contracts.toy_faces(2, 1, 1, size))
     with pytest.raises(DataError, match="only people"):
         names(False, folder, context)
 
 
 def test_the_parts_stay_together(folder: str, context: Context) -> None:
-    found = gallery.gather(Toys(True), Toys(True).faces("test"), folder, context)
+    found = strangers.gather(Toys(True), Toys(True).faces("test"), folder, context)
     assert found is not None
     assert len(found) == len(found.crops) == len(found.landmarks) == 6
 
@@ -75,4 +76,4 @@ def test_a_folder_that_is_not_there_is_told(context: Context, tmp_path: Path) ->
     from fsbench.errors import MissingData
 
     with pytest.raises(MissingData):
-        gallery.gather(Toys(False), Toys(False).faces("test"), str(tmp_path / "nowhere"), context)
+        strangers.gather(Toys(False), Toys(False).faces("test"), str(tmp_path / "nowhere"), context)

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from fsbench.extraction import blocks
+from fsbench.extraction.extractor import Extractor
+from fsbench.extraction.features import embed, find_landmarks
 from fsbench.faces.align import align
 from fsbench.faces.detect import GRID, Detector
-from fsbench.harness import judging
 from fsbench.images import ImageSet, read_image
 from fsbench.interfaces import Context
+from fsbench.registry import embedders
 
 
 @pytest.fixture(autouse=True)
@@ -35,15 +38,15 @@ def crops(shared: Path) -> ImageSet:
 def test_threads_blocks_and_order_change_nothing(
     judge: str, crops: ImageSet, fresh_context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    built = judging.Judge.build(judge, fresh_context)
+    built = Extractor.build(embedders, judge, fresh_context)
     told = []
     for threads, block, turned in ((1, 64, False), (2, 64, False), (2, 5, False), (1, 64, True)):
         torch.set_num_threads(threads)
-        monkeypatch.setattr(judging, "BLOCK", block)
+        monkeypatch.setattr(blocks, "BLOCK", block)
         monkeypatch.setattr(fresh_context.store, "load", lambda kind, key: None)
         shown = crops.select(np.arange(len(crops))[:: -1 if turned else 1])
-        landmarks = judging.find_landmarks(shown, "", fresh_context)
-        vectors = judging.embed(built, shown, landmarks, "", fresh_context).vectors.numpy()
+        landmarks = find_landmarks(shown, "", fresh_context)
+        vectors = embed(built, shown, landmarks, "", fresh_context).vectors.numpy()
         told.append((landmarks[::-1], vectors[::-1]) if turned else (landmarks, vectors))
     assert np.isfinite(told[0][0]).all()
     assert np.array_equal(told[0][0] * GRID, np.round(told[0][0] * GRID))

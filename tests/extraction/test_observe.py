@@ -13,11 +13,15 @@ from torch import Tensor
 from fsbench import contracts
 from fsbench.config import Plan
 from fsbench.errors import NotScorable, PluginError, UnknownName, UsageError, WeightsError
-from fsbench.harness import bench
-from fsbench.harness.observing import Watcher, build_watchers, observe, pick
-from fsbench.harness.pairs import Group, Pairs
+from fsbench.evidence import references
+from fsbench.evidence.needs import build_kinds
+from fsbench.extraction.extractor import Extractor
+from fsbench.extraction.features import observe
+from fsbench.harness import evaluation as evaluations
+from fsbench.harness.evaluation import Evaluation, Instruments
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, Context, MetricInfo, ObserverInfo, Source, Truth
+from fsbench.pairs import Group, Pairs
 from fsbench.registry import metrics, observers
 
 LOOKS: list[int] = []
@@ -50,7 +54,7 @@ def _toys(registering: None) -> None:
 
     def facts(**changes: object) -> MetricInfo:
         given = {"unit": "", "direction": "lower", "bounds": (0, 1), "no_face": "not scored", "reference": "none"}
-        return MetricInfo(**given | {"needs": ("observer",), "observer": "light", "measures": ("colour",)} | changes)
+        return MetricInfo(**given | {"needs": ("light",), "measures": ("colour",)} | changes)
 
     @metrics.register("light_change")
     class LightChange:
@@ -59,8 +63,8 @@ def _toys(registering: None) -> None:
         info = facts(checked_by="gt_light_change", digits=4, cautions=((100, "too few"), (10, "far too few")))
 
         def measure(self, batch: Batch) -> Tensor:
-            assert batch.observation is not None
-            return (batch.observation.output["light"] - batch.observation.target["light"]).abs()
+            output, target = batch.observed("light", "light")
+            return (output - target).abs()
 
         def summarise(self, rows: np.ndarray) -> float:
             return float(rows.mean())
@@ -69,19 +73,16 @@ def _toys(registering: None) -> None:
     class GtLightChange(LightChange):
         """Mean difference from a lightness of one half, which is the truth here."""
 
-        info = facts(needs=("observer", "truth"))
+        info = facts(needs=("light", "exact"))
 
         def measure(self, batch: Batch) -> Tensor:
-            if batch.exact is None:
-                raise NotScorable("nobody knows")
-            assert batch.observation is not None
-            return (batch.observation.output["light"] - 0.5).abs()
+            return (batch.observed("light", "light")[0] - 0.5).abs()
 
     @metrics.register("absent_change")
     class AbsentChange(LightChange):
         """Cannot be had."""
 
-        info = facts(observer="absent")
+        info = facts(needs=("absent",))
 
 
 def pairs(known: bool = True) -> Pairs:
@@ -93,29 +94,28 @@ def pairs(known: bool = True) -> Pairs:
     return Pairs((Group(Source("toy0", faces.of("toy0").crops[:2]), index, target, truth),), "all")
 
 
-def prepared(context: Context, *names: str, known: bool = True) -> bench.Bench:
-    plan = Plan(metrics=names, resamples=100)
-    panel = replace(bench.Panel.of(plan, context), judges=[])
+def prepared(context: Context, *names: str, known: bool = True) -> Evaluation:
+    instruments = replace(Instruments.of(Plan(metrics=names, resamples=100), context), judges=[])
     faces = contracts.toy_faces(2, sessions=3, images=4, size=32)
-    return bench.prepare(plan, panel, pairs(known), faces, None, context)
+    return Evaluation.prepare(instruments, pairs(known), faces, None, context)
 
 
 def test_it_looks_once_at_an_image_set(fresh_context: Context) -> None:
     crops = contracts.toy_faces(2, sessions=10, images=4, size=16).crops
     landmarks = np.zeros((len(crops), 5, 2), np.float32)
     landmarks[3] = np.nan
-    watcher = Watcher.build("light", fresh_context)
-    told = observe(watcher, crops, landmarks, "", fresh_context)
+    light = Extractor.build(observers, "light", fresh_context)
+    told = observe(light, crops, landmarks, "", fresh_context)
     assert LOOKS == [1] * 80  # on a CPU one at a time
-    assert np.isnan(told["light"]).nonzero()[0].tolist() == [3]
-    assert told["light"][5] == pytest.approx(float(crops[5].mean()))
-    again = observe(watcher, crops, landmarks, "", fresh_context)
+    assert told["light"].isnan().nonzero()[:, 0].tolist() == [3]
+    assert float(told["light"][5]) == pytest.approx(float(crops[5].mean()))
+    again = observe(light, crops, landmarks, "", fresh_context)
     assert len(LOOKS) == 80
-    assert np.array_equal(told["light"], again["light"], equal_nan=True)
+    assert torch.equal(told["light"].nan_to_num(-1), again["light"].nan_to_num(-1))
     landmarks[3] = 0
-    assert np.isfinite(observe(watcher, crops, landmarks, "", fresh_context)["light"]).all()
+    assert observe(light, crops, landmarks, "", fresh_context)["light"].isfinite().all()
     assert len(LOOKS) == 80 + 64  # only the block whose landmarks changed
-    observe(Watcher.build("light(dim=0.5)", fresh_context), crops, landmarks, "", fresh_context)
+    observe(Extractor.build(observers, "light(dim=0.5)", fresh_context), crops, landmarks, "", fresh_context)
     assert len(LOOKS) == 80 + 64 + 80
 
 
@@ -130,15 +130,17 @@ def test_an_observer_owes_a_row_per_image(fresh_context: Context) -> None:
             return {"x": torch.zeros(len(crops) - 1)}
 
     crops = contracts.toy_faces(size=16).crops
+    short = Extractor.build(observers, "short", fresh_context)
     with pytest.raises(PluginError, match="0 rows of x for 1 images"):
-        observe(Watcher.build("short", fresh_context), crops, np.zeros((24, 5, 2), np.float32), "", fresh_context)
+        observe(short, crops, np.zeros((24, 5, 2), np.float32), "", fresh_context)
 
 
 def test_an_observer_that_cannot_be_made_leaves_its_reason(fresh_context: Context) -> None:
-    asked = [metrics.build(name, fresh_context) for name in ("light_change", "absent_change", "gt_light_change")]
-    found, missing = build_watchers(asked, (), fresh_context)
-    assert list(found) == ["light"]
-    assert missing["absent"].message == "the weights absent are not installed (fsbench weights fetch absent)"
+    asked = {name: metrics.build(name, fresh_context) for name in ("light_change", "absent_change", "gt_light_change")}
+    found = build_kinds(asked.items(), (), fresh_context)
+    assert list(found.kinds) == ["light", "exact"]
+    assert list(found.observers) == ["light"]
+    assert found.missing["absent"].message == "the weights absent are not installed (fsbench weights fetch absent)"
 
 
 def test_a_file_of_the_users_own_takes_the_place_of_the_networks(fresh_context: Context) -> None:
@@ -152,16 +154,17 @@ def test_a_file_of_the_users_own_takes_the_place_of_the_networks(fresh_context: 
             self.info = ObserverInfo(weights=(), description=context.path)
 
     class Asks:
-        info = MetricInfo("", "lower", (0, 1), ("observer",), "-", "-", observer="filed")
+        info = MetricInfo("", "lower", (0, 1), ("filed",), "-", "-")
 
-    found, _ = build_watchers([Asks()], ["filed@a/b.pth"], fresh_context)
-    assert found["filed"].observer.info.description == "a/b.pth"
+    asks = [("asks", Asks())]
+    found = build_kinds(asks, ["filed@a/b.pth"], fresh_context)
+    assert found.observers["filed"].observer.network.info.description == "a/b.pth"
     with pytest.raises(WeightsError, match="no file"):
-        build_watchers([Asks()], ["filed@wrong"], fresh_context)
+        build_kinds(asks, ["filed@wrong"], fresh_context)
     with pytest.raises(UsageError, match="names no file"):
-        build_watchers([Asks()], ["filed"], fresh_context)
+        build_kinds(asks, ["filed"], fresh_context)
     with pytest.raises(UnknownName, match="unknown observer 'filled'"):
-        build_watchers([Asks()], ["filled@x"], fresh_context)
+        build_kinds(asks, ["filled@x"], fresh_context)
 
 
 def test_a_plan_that_names_a_metric_is_refused_where_its_observer_is_missing(fresh_context: Context) -> None:
@@ -175,20 +178,17 @@ def test_a_plan_that_names_a_metric_is_refused_where_its_own_network_is_missing(
 
 
 def test_outputs_are_held_against_their_own_targets(fresh_context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "find_landmarks", lambda crops, title, context: np.zeros((len(crops), 5, 2), np.float32))
-    monkeypatch.setattr("fsbench.harness.judging.find_landmarks", bench.find_landmarks)
+    for module in (evaluations, references):
+        monkeypatch.setattr(
+            module, "find_landmarks", lambda crops, title, context: np.zeros((len(crops), 5, 2), np.float32))
     ready = prepared(fresh_context, "light_change")
     darker = ImageSet((ready.pairs.targets.pixels // 2).astype(np.uint8))
-    ((name, judge, rows),) = bench.measure(ready, bench.look(ready, darker, "darker"))
+    ((name, judge, rows),) = ready.measure(ready.extract("darker", darker))
     assert (name, judge) == ("light_change", None)
     expected = (ready.pairs.targets[:] - darker[:]).mean((1, 2, 3)).numpy()
     assert np.allclose(np.asarray(rows)[:, 0], expected, atol=1e-6)
-    assert bench.estimator_errors(ready)["light_change"] == pytest.approx(
+    assert ready.estimator_errors()["light_change"] == pytest.approx(
         float((ready.pairs.targets[:].mean((1, 2, 3)) - 0.5).abs().mean()), abs=1e-6
     )
-    assert bench.estimator_errors(prepared(fresh_context, "light_change", known=False)) == {}
+    assert prepared(fresh_context, "light_change", known=False).estimator_errors() == {}
 
-
-def test_what_is_told_of_some_images_is_theirs() -> None:
-    told = pick({"a": np.arange(6.0).reshape(3, 2)}, np.array([2, 0, 2]))
-    assert told["a"].tolist() == [[4, 5], [0, 1], [4, 5]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fsbench.harness import maps
+from fsbench.harness import umap
 from fsbench.interfaces import Context
 
 
@@ -20,7 +20,7 @@ def groups(n: int = 20) -> dict[str, np.ndarray]:
 def test_two_people_are_two_islands(fresh_context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     given = groups()
     given["a_model"][3] = np.nan
-    table = maps.draw("judge", given, 0, fresh_context)
+    table = umap.layout("judge", given, 0, fresh_context)
     assert len(table) == 79
     assert not ((table["model"] == "a_model") & (table["row"] == 3)).any()
     person = table["row"] // 20
@@ -30,19 +30,19 @@ def test_two_people_are_two_islands(fresh_context: Context, monkeypatch: pytest.
         spread = max(np.linalg.norm(points[person == k] - centres[k], axis=1).max() for k in (0, 1))
         assert np.linalg.norm(centres[0] - centres[1]) > spread
 
-    monkeypatch.setattr(maps, "_umap", None)             # the second time it comes out of the cache
-    assert maps.draw("judge", given, 0, fresh_context).equals(table)
+    monkeypatch.setattr(umap, "_umap", None)             # the second time it comes out of the cache
+    assert umap.layout("judge", given, 0, fresh_context).equals(table)
 
 
 def test_too_few_faces_make_no_map(fresh_context: Context) -> None:
-    table = maps.draw("judge", {"": groups(4)[""]}, 0, fresh_context)
+    table = umap.layout("judge", {"": groups(4)[""]}, 0, fresh_context)
     assert len(table) == 0
-    assert set(maps.COORDINATES) <= set(table)
+    assert set(umap.COORDINATES) <= set(table)
 
 
 def test_of_many_faces_some_are_drawn(fresh_context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(maps, "POINTS", 15)
-    monkeypatch.setattr(maps, "_umap", lambda points, dimensions, seed: np.zeros((len(points), dimensions)))
-    table = maps.draw("judge", groups(), 0, fresh_context)
+    monkeypatch.setattr(umap, "POINTS", 15)
+    monkeypatch.setattr(umap, "_umap", lambda points, dimensions, seed: np.zeros((len(points), dimensions)))
+    table = umap.layout("judge", groups(), 0, fresh_context)
     assert len(table) == 15
     assert set(table["model"]) == {"", "a_model"}

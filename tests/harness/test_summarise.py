@@ -10,10 +10,10 @@ import torch
 
 from fsbench import contracts
 from fsbench.errors import PluginError
-from fsbench.harness import records, scoring
-from fsbench.harness.pairs import Group, Pairs
+from fsbench.harness import records, summarise
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, MetricInfo, Source
+from fsbench.pairs import Group, Pairs
 
 
 class Brightness:
@@ -45,8 +45,8 @@ def outputs(values: np.ndarray) -> ImageSet:
 
 
 def a_value(values: np.ndarray):
-    rows = scoring.measure(Brightness(), "brightness", pairs(), scoring.Evidence(outputs(values)))
-    return scoring.value(Brightness(), "brightness", "m", None, pairs(), rows, 200, 0)
+    rows = summarise.measure(Brightness(), "brightness", pairs(), outputs(values), {})
+    return summarise.value(Brightness(), "brightness", "m", None, pairs(), rows, 200, 0)
 
 
 def test_unscorable_outputs_are_counted_and_left_out() -> None:
@@ -69,15 +69,15 @@ def test_one_session_of_an_identity_has_a_value_and_no_interval() -> None:
 
 
 def test_the_batch_size_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
-    shades = scoring.Evidence(outputs(np.linspace(40, 250, 24)))
-    whole = scoring.measure(Brightness(), "brightness", pairs(), shades)
-    monkeypatch.setattr(scoring, "CHUNK", 5)
-    assert np.array_equal(whole, scoring.measure(Brightness(), "brightness", pairs(), shades))
+    shades = outputs(np.linspace(40, 250, 24))
+    whole = summarise.measure(Brightness(), "brightness", pairs(), shades, {})
+    monkeypatch.setattr(summarise, "CHUNK", 5)
+    assert np.array_equal(whole, summarise.measure(Brightness(), "brightness", pairs(), shades, {}))
 
 
 def test_batches_hold_the_targets_of_their_outputs() -> None:
     everything = pairs()
-    shown = list(scoring.batches(everything, scoring.Evidence(outputs(np.arange(24) * 10.0))))
+    shown = list(summarise.batches(everything, outputs(np.arange(24) * 10.0), {}))
     assert [batch.source.identity for batch in shown] == ["toy0", "toy1"]
     for batch, group in zip(shown, everything.groups, strict=True):
         assert torch.equal(batch.target, group.targets.crops[:])
@@ -91,7 +91,7 @@ def test_a_metric_owes_one_row_per_output() -> None:
             return torch.zeros(1)
 
     with pytest.raises(PluginError, match="12 outputs"):
-        scoring.measure(Short(), "short", pairs(), scoring.Evidence(outputs(np.arange(24.0))))
+        summarise.measure(Short(), "short", pairs(), outputs(np.arange(24.0)), {})
 
 
 def test_one_image_of_each_person_has_an_interval_over_people() -> None:
@@ -99,7 +99,7 @@ def test_one_image_of_each_person_has_an_interval_over_people() -> None:
     index = np.arange(1, 12)
     alone = Pairs((Group(Source("toy0", faces.of("toy0").crops[:1]), index, faces.select(index), None),), "one")
     rows = np.linspace(0.2, 0.8, 11)[:, None]
-    value = scoring.value(Brightness(), "brightness", "m", None, alone, rows, 200, 0)
+    value = summarise.value(Brightness(), "brightness", "m", None, alone, rows, 200, 0)
     assert value.resampled == "people"
     assert value.n_clusters == 11
     assert value.low is not None

@@ -10,11 +10,14 @@ import torch
 from torch import Tensor
 
 from fsbench import contracts
-from fsbench.errors import UsageError
+from fsbench.errors import NotScorable, UsageError
+from fsbench.evidence.references import EnrolledJudge, enrol, find_faces
+from fsbench.extraction.extractor import Extractor, build_judges
+from fsbench.extraction.features import embed, find_landmarks
 from fsbench.faces import detect
 from fsbench.harness import records
-from fsbench.harness.judging import Judge, RealImages, Witness, build_judges, embed, find_landmarks
 from fsbench.interfaces import Context, EmbedderInfo, Faces, WeightsFile
+from fsbench.pairs import Outputs
 from fsbench.registry import embedders
 
 
@@ -81,42 +84,40 @@ def strangers() -> Faces:
     return paint(faces, np.repeat([[220, 50, 50], [50, 50, 220], [50, 220, 50]], 2, 0))
 
 
-def brief(name: str, test: Faces, gallery: Faces | None, context: Context) -> Witness:
-    return Witness.brief(Judge.build(name, context), RealImages.look(test, gallery, context), context)
+def enrolled_judge(name: str, test: Faces, gallery: Faces | None, context: Context) -> EnrolledJudge:
+    return enrol(Extractor.build(embedders, name, context), find_faces(test, gallery, context), context)
 
 
 def test_a_classifier_names_its_own_classes(test: Faces, fresh_context: Context) -> None:
-    witness = brief("named", test, None, fresh_context)
-    assert witness.people == ("red", "green", "blue")
-    first = [witness.people[i] for i in witness.references.top[:, 0]]
+    enrolled = enrolled_judge("named", test, None, fresh_context)
+    assert enrolled.people == ("red", "green", "blue")
+    first = [enrolled.people[i] for i in enrolled.references.top[:, 0]]
     assert first == ["red"] * 6 + ["green"] * 6
-    assert torch.all(witness.references.scores.diff(dim=1) <= 0)
-    assert torch.allclose(witness.references.scores.sum(1), torch.ones(12))
+    assert torch.all(enrolled.references.scores.diff(dim=1) <= 0)
+    assert torch.allclose(enrolled.references.scores.sum(1), torch.ones(12))
 
 
 def test_without_a_classifier_it_names_the_people_of_the_gallery(
     test: Faces, strangers: Faces, fresh_context: Context
 ) -> None:
-    witness = brief("colour", test, strangers, fresh_context)
-    assert witness.people == ("stranger0", "stranger1", "stranger2")
-    assert witness.references.top[:, 0].tolist() == [0] * 6 + [2] * 6 + [0, 0, 1, 1, 2, 2]
-    outputs = test.crops.select(np.arange(6, 12))
-    seen = witness.look(outputs, find_landmarks(outputs, "", fresh_context), "", fresh_context)
-    found = witness.lookalikes(seen)
-    assert found is not None
-    assert found.output[:, 0].tolist() == [2] * 6
+    enrolled = enrolled_judge("colour", test, strangers, fresh_context)
+    assert enrolled.people == ("stranger0", "stranger1", "stranger2")
+    assert enrolled.references.top[:, 0].tolist() == [0] * 6 + [2] * 6 + [0, 0, 1, 1, 2, 2]
+    images = test.crops.select(np.arange(6, 12))
+    outputs = Outputs("", images, find_landmarks(images, "", fresh_context), NotScorable("-"))
+    assert enrolled.extract(outputs, fresh_context).top[:, 0].tolist() == [2] * 6
 
 
 def test_without_either_it_names_nobody(test: Faces, fresh_context: Context) -> None:
-    witness = brief("colour", test, None, fresh_context)
-    assert witness.lookalikes(witness.references) is None
-    assert records.judge_record(witness).lookalikes == ""
+    enrolled = enrolled_judge("colour", test, None, fresh_context)
+    assert enrolled.people == ()
+    assert records.judge_record(enrolled).lookalikes == ""
 
 
 def test_an_image_without_a_face_is_named_nobody(test: Faces, strangers: Faces, fresh_context: Context) -> None:
     test.crops.pixels[3] = 0
     for name in ("colour", "named"):
-        seen = brief(name, test, strangers, fresh_context).references
+        seen = enrolled_judge(name, test, strangers, fresh_context).references
         assert seen.vectors[3].isnan().all()
         assert (seen.top[3] == -1).all()
         assert seen.scores[3].isnan().all()
@@ -124,7 +125,7 @@ def test_an_image_without_a_face_is_named_nobody(test: Faces, strangers: Faces, 
 
 
 def test_the_calibration_is_of_the_real_images(test: Faces, strangers: Faces, fresh_context: Context) -> None:
-    record = records.judge_record(brief("colour", test, strangers, fresh_context)).calibration
+    record = records.judge_record(enrolled_judge("colour", test, strangers, fresh_context)).calibration
     assert record is not None
     assert (record.n_identities, record.n_images) == (5, 18)
     assert record.n_genuine == 2 * 3 * 3                 # two people with two sessions of three images
@@ -134,7 +135,7 @@ def test_the_calibration_is_of_the_real_images(test: Faces, strangers: Faces, fr
 
 
 def test_an_image_is_looked_at_once(test: Faces, fresh_context: Context) -> None:
-    judge = Judge.build("colour", fresh_context)
+    judge = Extractor.build(embedders, "colour", fresh_context)
     landmarks = find_landmarks(test.crops, "", fresh_context)
     first = embed(judge, test.crops, landmarks, "", fresh_context)
     again = embed(judge, test.crops, landmarks, "", fresh_context)
@@ -145,11 +146,11 @@ def test_an_image_is_looked_at_once(test: Faces, fresh_context: Context) -> None
 
 
 def test_blocks_do_not_show(test: Faces, fresh_context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fsbench.harness import judging
+    from fsbench.extraction import blocks
 
-    whole = brief("named", test, None, fresh_context).references
-    monkeypatch.setattr(judging, "BLOCK", 5)
-    parts = brief("named", test, None, fresh_context).references
+    whole = enrolled_judge("named", test, None, fresh_context).references
+    monkeypatch.setattr(blocks, "BLOCK", 5)
+    parts = enrolled_judge("named", test, None, fresh_context).references
     assert torch.allclose(whole.vectors, parts.vectors)
     assert torch.equal(whole.top, parts.top)
 
@@ -163,8 +164,8 @@ def test_a_path_does_not_get_into_results(context: Context, tmp_path: Path) -> N
 
     embedders.register("filed")(Filed)
     (tmp_path / "net.onnx").touch()
-    assert Judge.build(f"filed({tmp_path}/net.onnx)", context).name == "filed(net.onnx)"
-    assert Judge.build("filed(123.7/116.3/103.5)", context).name == "filed(123.7/116.3/103.5)"
+    assert Extractor.build(embedders, f"filed({tmp_path}/net.onnx)", context).name == "filed(net.onnx)"
+    assert Extractor.build(embedders, "filed(123.7/116.3/103.5)", context).name == "filed(123.7/116.3/103.5)"
 
 
 def test_nobody_is_asked_twice(context: Context) -> None:
@@ -193,13 +194,13 @@ def test_a_judge_may_find_no_face_where_the_detector_did(test: Faces, fresh_cont
             return torch.where(features[:, :1] > features[:, 1:2], torch.nan, features)
 
     embedders.register("blind")(Blind)
-    seen = brief("blind", test, None, fresh_context).references
+    seen = enrolled_judge("blind", test, None, fresh_context).references
     assert seen.vectors[:6].isnan().all()
     assert (seen.top[:6] == -1).all()
     assert (seen.top[6:, 0] == 1).all()
 
 
 def test_rows_of_real_images_say_their_split(test: Faces, strangers: Faces, fresh_context: Context) -> None:
-    real = RealImages.look(test, strangers, fresh_context)
+    real = find_faces(test, strangers, fresh_context)
     assert real.rows["split"].tolist() == ["test"] * 12 + ["gallery"] * 6
     assert [len(landmarks) for _, _, landmarks in real.parts] == [12, 6]

@@ -20,10 +20,9 @@ import fsbench
 from fsbench import contracts
 from fsbench.config import parse_pipeline
 from fsbench.errors import BadParameter, CheckpointError
-from fsbench.harness import codehash
-from fsbench.harness.codehash import _spec, code_hash, plugin_key, sources
-from fsbench.harness.judging import Judge
-from fsbench.harness.observing import Watcher
+from fsbench.extraction import codehash
+from fsbench.extraction.codehash import _spec, code_hash, plugin_key, sources
+from fsbench.extraction.extractor import Extractor
 from fsbench.harness.obtain import build, obtain
 from fsbench.harness.swapping import swap
 from fsbench.interfaces import Context, EmbedderInfo, Faces, ObserverInfo, Source
@@ -222,7 +221,7 @@ def test_files_and_inputs_of_judges_and_observers_count(tmp_path: Path, fresh_co
         (tmp_path / name).write_text(content)
         if name == "w.more" or keys:
             text = f"toy_network({tmp_path / 'w.bin'})"
-            keys.append((Judge if kind == "judge" else Watcher).build(text, fresh_context).key)
+            keys.append(Extractor.build(embedders if kind == "judge" else observers, text, fresh_context).key)
     assert None not in keys
     assert len(set(keys)) == 3
 
