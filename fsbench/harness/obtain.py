@@ -13,7 +13,7 @@ import fsbench
 from fsbench import guard
 from fsbench.config import Pipeline, parse_budget
 from fsbench.errors import CheckpointError, PluginError, UsageError
-from fsbench.extraction.codehash import plugin_key
+from fsbench.harness.codehash import plugin_key
 from fsbench.interfaces import Budget, Context, Faces, Oracle, Refiner, Swapper, Trainable, Training
 from fsbench.registry import Entry, refiners, swappers
 from fsbench.results import TrainingRecord

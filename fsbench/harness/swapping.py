@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fsbench import guard
 from fsbench.errors import PluginError, UsageError
-from fsbench.extraction.blocks import BLOCK
+from fsbench.harness.judging import BLOCK
 from fsbench.harness.obtain import Model
 from fsbench.harness.pairs import Group, Pairs
 from fsbench.images import ImageSet, to_bytes, to_float
@@ -31,7 +31,7 @@ def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, fl
     for group in pairs.groups:
         source = Source(group.source.identity, group.source.images.to(context.device))
         for start in range(0, len(group.index), BLOCK):
-            block = group.take(slice(start, start + BLOCK))
+            block = group.cut(slice(start, start + BLOCK))
             outputs, spent = _block(model, len(model.refiners) + 1, source, block, context)
             blocks.append(outputs)
             seconds += spent
