@@ -6,17 +6,17 @@ import time
 from pathlib import Path
 
 from fsbench import environment, results
-from fsbench.config import Plan, parse_budget
-from fsbench.errors import Interrupted, OutputError, UsageError
+from fsbench.config import BASELINES, Plan, parse_budget
+from fsbench.errors import Interrupted, OutputError, PluginError, UsageError
 from fsbench.harness import records, recursion
 from fsbench.harness.bench import Assessed, Panel, assess, conclude, prepare
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.gallery import gather
-from fsbench.harness.obtain import build, obtain, steps_or_seconds
+from fsbench.harness.generate import swap_all
+from fsbench.harness.models import Built, build, check_budget, prepare_model
 from fsbench.harness.pairs import make_pairs
 from fsbench.harness.scoring import Passes
-from fsbench.harness.swapping import swap_all
-from fsbench.interfaces import Context, Faces, Oracle, Split, Trainable
+from fsbench.interfaces import Context, Faces, Split
 
 
 def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: bool = False) -> results.RunResult:
@@ -26,7 +26,7 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
     after an interruption, or with another metric, only what is missing is computed.
     """
     started = time.monotonic()
-    oracles, panel = check(plan, context), Panel.of(plan, context)
+    built, panel = check(plan, context), Panel.of(plan, context)
     folder = RunFolder(out)
     folder.check(plan, resume)
     dataset = environment.build_dataset(plan.dataset, context)
@@ -51,12 +51,15 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
     failed: dict[str, Exception] = {}
     fed_back = {}
     for pipeline in plan.pipelines():
-        if pipeline.label in oracles and any(group.truth is None for group in pairs.groups):
+        parts = built.pop(str(pipeline))
+        if isinstance(parts, Built) and parts.needs_truth and any(group.truth is None for group in pairs.groups):
             if pipeline.label in plan.models:
                 warnings.append(f"{pipeline.label} is left out: {dataset.info.name} does not know the exact swaps")
             continue
         try:
-            model = obtain(build(pipeline, context), train_split, plan.budget, plan.seed, context)
+            if isinstance(parts, PluginError):
+                raise parts
+            model = prepare_model(parts, train_split, plan.budget, plan.seed, context)
             outputs, seconds = swap_all(model, pairs, context)
             passes = recursion.feed_back(bench, model, outputs, seconds)
             done.append(assess(bench, records.model_record(model, seconds), outputs, folder, passes))
@@ -84,17 +87,25 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
     )
 
 
-def check(plan: Plan, context: Context) -> set[str]:
-    """Raise UsageError for whatever in a plan does not exist or cannot be read; returns models that need the truth."""
+def check(plan: Plan, context: Context) -> dict[str, Built | PluginError]:
+    """Raise UsageError for whatever in a plan does not exist or cannot be read; return the models, built.
+
+    Of a model whose plug-in is at fault the reason is returned, and the run goes on without it. Raises PluginError where
+    that is true of all models but baselines.
+    """
     if plan.budget != "auto":
         parse_budget(plan.budget)
     if not plan.pipelines():
         raise UsageError("no model to run", "name one with --models; see: fsbench list models")
-    oracles = set()
+    models: dict[str, Built | PluginError] = {}
     for pipeline in plan.pipelines():
-        built = build(pipeline, context)
-        if isinstance(built.swapper, Oracle):
-            oracles.add(pipeline.label)
-        elif isinstance(built.swapper, Trainable) and built.weights is None:
-            steps_or_seconds(plan.budget, built.swapper, context.device.type, plan.seed)
-    return oracles
+        try:
+            models[str(pipeline)] = built = build(pipeline, context)
+            check_budget(built, plan.budget, plan.seed, context)
+        except PluginError as error:
+            models[str(pipeline)] = error
+    named = [models[str(pipeline)] for pipeline in plan.pipelines() if pipeline.label not in BASELINES]
+    faults = [model for model in named if isinstance(model, PluginError)]
+    if faults and len(faults) == len(named):  # nothing is left but baselines
+        raise faults[0]
+    return models

@@ -18,12 +18,12 @@ from fsbench.config import BASELINES, Plan, parse_pipeline
 from fsbench.errors import NotScorable, one_line
 from fsbench.harness import failures, maps, records, scoring
 from fsbench.harness.folder import RunFolder
+from fsbench.harness.generate import swap_all
 from fsbench.harness.judging import Judge, RealImages, Witness, build_judges, find_landmarks
 from fsbench.harness.judging import Seen as Judged
+from fsbench.harness.models import build, prepare_model
 from fsbench.harness.observing import Watcher, build_watchers, observe, pick
-from fsbench.harness.obtain import build, obtain
 from fsbench.harness.pairs import Pairs
-from fsbench.harness.swapping import swap_all
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, Judgement, Metric, Observation, Split
 from fsbench.registry import metrics
@@ -199,7 +199,7 @@ def _floor(bench: Bench, name: str, judge: str | None) -> tuple[np.ndarray, np.n
     """What failures count as, where need be by baselines that the run did not ask for."""
     if not bench.floor.rows:
         for label in CHEAPEST_BASELINES:
-            model = obtain(build(parse_pipeline(label), bench.context), _untrained, "auto", 0, bench.context)
+            model = prepare_model(build(parse_pipeline(label), bench.context), _untrained, "auto", 0, bench.context)
             outputs, _ = swap_all(model, bench.pairs, bench.context)
             for other, asked, rows in measure(bench, look(bench, outputs, label)):
                 if not isinstance(rows, NotScorable):

@@ -15,8 +15,8 @@ from fsbench.faces import detect
 from fsbench.files import some
 from fsbench.harness import failures
 from fsbench.harness.judging import Witness
+from fsbench.harness.models import Model
 from fsbench.harness.observing import Watcher
-from fsbench.harness.obtain import Model
 from fsbench.harness.pairs import Pairs
 from fsbench.harness.scoring import CONFIDENCE
 from fsbench.interfaces import Dataset, DatasetInfo, Faces, Metric, Split, WeightsFile
@@ -179,8 +179,13 @@ def model_record(model: Model, seconds: float | None) -> results.ModelRecord:
         summary=model.summary,
         kind=model.kind,
         training=model.training,
-        coaches=model.training.coaches if model.training else (),
-        weights_sha256=file_sha256(model.weights) if model.weights else "",
+        coaches=model.coaches,
+        parts=tuple(
+            results.PartRecord(spec=str(part.spec), training=part.training, weights_sha256=file_sha256(part.weights))
+            for part in model.parts[1:]
+            if part.weights is not None
+        ),
+        weights_sha256=file_sha256(first.weights) if (first := model.parts[0]).weights else "",
         swap_seconds=seconds,
         notes=model.notes,
     )
@@ -226,22 +231,23 @@ def model_warnings(
 ) -> list[str]:
     """Say what limits one row of the table; `families` are those of the judges, by name."""
     said = []
-    if record.kind == "loaded" and record.training is None:
-        said.append(
-            f"{record.name}: how it was trained is not known (no .json beside its weights): it may have seen "
-            "held-out images, and a judge may have been its coach"
-        )
-    elif record.kind == "loaded" and "train" in used and model.trained_on != used["train"].content_hash():
-        said.append(
-            f"{record.name} was trained on other data than this training split, and may have seen held-out images"
-        )
+    names = [record.name, *(f"{part.who} of {record.name}" for part in model.parts[1:])]
+    for name, part in zip(names, model.parts, strict=True):
+        if part.origin == "loaded" and part.training is None:
+            said.append(
+                f"{name}: how it was trained is not known (no .json beside its weights): it may have seen "
+                "held-out images, and a judge may have been its coach"
+            )
+        elif part.origin == "loaded" and "train" in used and part.trained_on != used["train"].content_hash():
+            said.append(f"{name} was trained on other data than this training split, and may have seen held-out images")
     if record.failures:
         said.append(f"{record.name} {results.failure_rate(record.failures, n_pairs)}")
-    if record.training is not None and record.training.budget == "smoke":
-        said.append(
-            f"{record.name} was trained for {record.training.steps} steps only (--budget smoke): its figures test the "
-            "plumbing, not the model"
-        )
+    for name, part in zip(names, model.parts, strict=True):
+        if part.training is not None and part.training.budget == "smoke":
+            said.append(
+                f"{name} was trained for {part.training.steps} steps only (--budget smoke): its figures test the "
+                "plumbing, not the model"
+            )
     said += [
         f"{record.name} was trained against {family}: judge {judge} is its coach, and flatters it"
         for judge, family in families.items()

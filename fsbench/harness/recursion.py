@@ -15,12 +15,12 @@ from torch.nn.functional import conv2d
 from fsbench.errors import NotScorable
 from fsbench.harness.bench import Bench, look, measure
 from fsbench.harness.folder import RunFolder
-from fsbench.harness.obtain import Model
+from fsbench.harness.generate import swap_again
+from fsbench.harness.models import Model
 from fsbench.harness.pairs import Group, Pairs
 from fsbench.harness.scoring import Evidence, Passes, batches
-from fsbench.harness.swapping import swap
 from fsbench.images import ImageSet, write_png
-from fsbench.interfaces import Context, Oracle, Source
+from fsbench.interfaces import Context
 from fsbench.metrics._skin import delta_e, grown, skin
 from fsbench.registry import metrics
 from fsbench.results import column, slug
@@ -44,7 +44,7 @@ def feed_back(bench: Bench, model: Model, outputs: ImageSet, seconds: float) -> 
     """
     if not any("recursion" in metric.info.needs for metric in bench.scorers.values()):
         return None
-    if isinstance(model.swapper, Oracle):
+    if model.needs_truth:
         return NotScorable("it only repeats the answers that it is shown")
     rows = choose(bench.pairs.rows)
     swaps = len(rows) * (PASSES[-1] - PASSES[0])
@@ -99,12 +99,7 @@ def _further(
     """Outputs of one source after `n` passes, (K, S, S, 3) uint8, from those after `before`; 8-bit after each."""
 
     def compute() -> dict[str, np.ndarray]:
-        source = Source(group.source.identity, group.source.images.to(context.device))
-        fed = images
-        for _ in range(n - before):
-            fed = ImageSet.of(swap(model, source, fed[:].to(context.device), None))
-            told(len(fed))
-        return {"outputs": fed.pixels}
+        return {"outputs": swap_again(model, group, images, n - before, context, told).pixels}
 
     recipe = {"model": model.identity, "pairs": group.fingerprint(), "passes": n}
     return context.store.arrays("recursion", recipe, compute)["outputs"]

@@ -27,11 +27,11 @@ from fsbench.harness.bench import Panel, assess, conclude, prepare
 from fsbench.harness.face_choice import RULES, FaceRule, choose
 from fsbench.harness.folder import RunFolder
 from fsbench.harness.gallery import gather, join
+from fsbench.harness.generate import swap_all
 from fsbench.harness.judging import Judge, embed, find_landmarks
-from fsbench.harness.obtain import build, obtain
+from fsbench.harness.models import build, prepare_model
 from fsbench.harness.outputs import LIKE_TARGET, RESIZED, SEVERAL, Cut, Outputs
 from fsbench.harness.pairs import N_REFERENCES, Group, Pairs
-from fsbench.harness.swapping import swap_all
 from fsbench.harness.table import Table, read_table
 from fsbench.images import ImageSet, list_images, read_image
 from fsbench.interfaces import Context, DatasetInfo, Faces, Source, Split, Truth
@@ -293,6 +293,6 @@ def _warnings(givers: Album, scenes: Album, used: Mapping[Split, Faces]) -> list
 
 def _baseline(name: str, plan: Plan, people: People, pairs: Pairs,
               context: Context) -> tuple[results.ModelRecord, ImageSet]:
-    model = obtain(build(parse_pipeline(name), context), lambda: people.test, plan.budget, plan.seed, context)
+    model = prepare_model(build(parse_pipeline(name), context), lambda: people.test, plan.budget, plan.seed, context)
     outputs, seconds = swap_all(model, pairs, context)
     return records.model_record(model, seconds), outputs

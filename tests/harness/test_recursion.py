@@ -16,11 +16,11 @@ from fsbench.config import Plan, parse_pipeline
 from fsbench.errors import NotScorable
 from fsbench.faces.align import TEMPLATE
 from fsbench.harness import bench, judging, recursion, scoring
-from fsbench.harness.obtain import Model, build, obtain
+from fsbench.harness.generate import swap_all
+from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.pairs import make_pairs
-from fsbench.harness.swapping import swap_all
 from fsbench.images import ImageSet, read_image
-from fsbench.interfaces import Context, DatasetInfo, EmbedderInfo, Faces, Source, Split, Truth
+from fsbench.interfaces import Context, DatasetInfo, EmbedderInfo, Faces, Source, Split, Swapped, Targets, Truth
 from fsbench.metrics.recursion_drift import FIRST, LAST
 from fsbench.registry import datasets, embedders, refiners, swappers
 
@@ -64,18 +64,18 @@ def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
     class Fade:
         """Answers with the target, some levels darker."""
 
-        def swap(self, source: Source, target: Tensor) -> Tensor:
-            CALLS.append(len(target))
+        def swap(self, source: Source, targets: Targets) -> Tensor:
+            CALLS.append(len(targets))
             if len(CALLS) in FAILS_AT:
                 raise Interrupted
-            return target - DARKER / 255
+            return targets.images - DARKER / 255
 
     @refiners.register("brighten")
     class Brighten:
         """Makes outputs as many levels lighter."""
 
-        def refine(self, output: Tensor, target: Tensor, source: Source) -> Tensor:
-            return output + DARKER / 255
+        def refine(self, output: Swapped, targets: Targets, source: Source) -> Tensor:
+            return output.images + DARKER / 255
 
     @embedders.register("halves")
     class Halves:
@@ -115,7 +115,7 @@ def bench_of(plan: Plan, context: Context) -> bench.Bench:
 
 
 def model_of(text: str, context: Context) -> Model:
-    return obtain(build(parse_pipeline(text), context), lambda: Chessboards().faces("train"), "auto", 0, context)
+    return prepare_model(build(parse_pipeline(text), context), lambda: Chessboards().faces("train"), "auto", 0, context)
 
 
 @pytest.fixture

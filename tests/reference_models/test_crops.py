@@ -29,12 +29,13 @@ def test_a_cut_shows_the_region(size: int) -> None:
 @pytest.mark.parametrize("size", [64, 128, 250])
 def test_pasting_what_was_cut_changes_nothing_of_a_smooth_image(size: int) -> None:
     crops = ramp(size)
-    assert torch.allclose(paste(cut(crops, 64), torch.ones(1, 1, 64, 64), crops), crops, atol=3e-3)
+    pasted = paste(cut(crops, 64), torch.ones(1, 1, 64, 64), crops)
+    assert torch.allclose(pasted.images, crops, atol=3e-3)
 
 
 def test_a_paste_stays_inside_and_fades_at_the_border() -> None:
     crops = torch.zeros(2, 3, 128, 128)
-    pasted = paste(torch.ones(2, 3, 64, 64), torch.ones(2, 1, 64, 64), crops)
+    pasted = paste(torch.ones(2, 3, 64, 64), torch.ones(2, 1, 64, 64), crops).images
     left, right = (CENTRE[0] - REGION / 2) * 128, (CENTRE[0] + REGION / 2) * 128
     assert pasted[..., : int(left)].max() == 0
     assert pasted[..., int(right) + 1:].max() == 0
@@ -45,7 +46,10 @@ def test_a_paste_stays_inside_and_fades_at_the_border() -> None:
 def test_alpha_decides_how_much_is_pasted() -> None:
     crops = torch.zeros(1, 3, 128, 128)
     alpha = torch.full((1, 1, 64, 64), 0.25)
-    assert paste(torch.ones(1, 3, 64, 64), alpha, crops)[0, 0, 72, 64] == pytest.approx(0.25)
+    pasted = paste(torch.ones(1, 3, 64, 64), alpha, crops)
+    assert pasted.images[0, 0, 72, 64] == pytest.approx(0.25)
+    assert pasted.alpha is not None
+    assert torch.allclose(pasted.alpha, pasted.images, atol=1e-6)    # white on black shows the alpha itself
 
 
 def test_large_images_are_shrunk_before_they_are_sampled() -> None:
