@@ -90,8 +90,8 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
 def check(plan: Plan, context: Context) -> dict[str, Built | PluginError]:
     """Raise UsageError for whatever in a plan does not exist or cannot be read; return the models, built.
 
-    Of a model whose plug-in is at fault the reason is returned, and the run goes on without it. Raises PluginError where
-    that is true of all models but baselines.
+    Of a model whose plug-in is at fault the reason is returned, and the run goes on without it. Raises PluginError
+    where that is true of all models but baselines.
     """
     if plan.budget != "auto":
         parse_budget(plan.budget)

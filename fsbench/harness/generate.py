@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from fsbench.errors import NotScorable
 from fsbench.feedback import feed_back
 from fsbench.harness.judging import BLOCK
 from fsbench.harness.models import Model
@@ -68,16 +69,30 @@ def _swapped(arrays: Arrays, device: torch.device) -> Swapped:
     return Swapped(to_float(arrays["outputs"]).to(device), alpha)
 
 
-def swap_again(
-    model: Model, group: Group, outputs: ImageSet, passes: int, context: Context, done: Callable[[int], None]
-) -> ImageSet:
-    """Feed outputs of one source back to the model as its targets, `passes` times; 8-bit after each. Not cached.
+Feed = Callable[[Group, ImageSet, int, Callable[[int], None]], ImageSet]
+"""Takes pairs of one source, images to take for their targets, a number of passes, and a function that is told the
+number of images after each pass; returns the outputs of the last pass."""
 
-    `done` is told the number of images after each pass.
+
+def feed_of(model: Model, context: Context) -> Feed | NotScorable:
+    """Return what feeds images to a model as its targets, again and again; or why that has no meaning.
+
+    Images are rounded to 8 bits after each pass; the outputs of the last one are cached.
     """
-    targets = replace(Targets.of(group.targets, context.device), images=outputs[:].to(context.device))
-    fed = feed_back(Chain(model.parts, model.label), _source(group, context), targets, passes, done)
-    return ImageSet.of(fed.images)
+    if model.needs_truth:
+        return NotScorable("it only repeats the answers that it is shown")
+
+    def feed(group: Group, images: ImageSet, passes: int, done: Callable[[int], None]) -> ImageSet:
+        def compute() -> Arrays:
+            targets = replace(Targets.of(group.targets, context.device), images=images[:].to(context.device))
+            fed = feed_back(Chain(model.parts, model.label), _source(group, context), targets, passes, done)
+            return {"outputs": to_bytes(fed.images)}
+
+        recipe = {"model": model.identity, "pairs": group.fingerprint(), "images": images.content_hash(),
+                  "passes": passes}
+        return ImageSet(context.store.arrays("recursion", recipe, compute)["outputs"])
+
+    return feed
 
 
 def _source(group: Group, context: Context) -> Source:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 
@@ -15,12 +15,11 @@ from torch.nn.functional import conv2d
 from fsbench.errors import NotScorable
 from fsbench.harness.bench import Bench, look, measure
 from fsbench.harness.folder import RunFolder
-from fsbench.harness.generate import swap_again
+from fsbench.harness.generate import feed_of
 from fsbench.harness.models import Model
-from fsbench.harness.pairs import Group, Pairs
+from fsbench.harness.pairs import Pairs
 from fsbench.harness.scoring import Evidence, Passes, batches
 from fsbench.images import ImageSet, write_png
-from fsbench.interfaces import Context
 from fsbench.metrics._skin import delta_e, grown, skin
 from fsbench.registry import metrics
 from fsbench.results import column, slug
@@ -44,8 +43,8 @@ def feed_back(bench: Bench, model: Model, outputs: ImageSet, seconds: float) -> 
     """
     if not any("recursion" in metric.info.needs for metric in bench.scorers.values()):
         return None
-    if model.needs_truth:
-        return NotScorable("it only repeats the answers that it is shown")
+    if isinstance(feed := feed_of(model, bench.context), NotScorable):
+        return feed
     rows = choose(bench.pairs.rows)
     swaps = len(rows) * (PASSES[-1] - PASSES[0])
     if (expected := seconds * swaps) > PATIENCE and not bench.plan.metrics:
@@ -64,7 +63,7 @@ def feed_back(bench: Bench, model: Model, outputs: ImageSet, seconds: float) -> 
         parts, start = [], 0
         for group in few(bench.pairs, rows).groups:
             here = images[before].select(np.arange(start, start + len(group.index)))
-            parts.append(_further(model, group, here, before, n, bench.context, told))
+            parts.append(feed(group, here, n - before, told).pixels)
             start += len(group.index)
         images[n] = ImageSet(np.concatenate(parts))
     return Passes(rows, images)
@@ -91,18 +90,6 @@ def few(pairs: Pairs, rows: np.ndarray) -> Pairs:
         groups += [group.cut(here)] if len(here) else []
         start += len(group.index)
     return Pairs(tuple(groups), pairs.rule)
-
-
-def _further(
-    model: Model, group: Group, images: ImageSet, before: int, n: int, context: Context, told: Callable[[int], None]
-) -> np.ndarray:
-    """Outputs of one source after `n` passes, (K, S, S, 3) uint8, from those after `before`; 8-bit after each."""
-
-    def compute() -> dict[str, np.ndarray]:
-        return {"outputs": swap_again(model, group, images, n - before, context, told).pixels}
-
-    recipe = {"model": model.identity, "pairs": group.fingerprint(), "passes": n}
-    return context.store.arrays("recursion", recipe, compute)["outputs"]
 
 
 def write(bench: Bench, folder: RunFolder, fed_back: Mapping[str, Passes]) -> None:
