@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fsbench.faces.align import TEMPLATE
-from fsbench.images import to_float
+from fsbench.faces.region import UPRIGHT, ovals
 from fsbench.interfaces import Source, Swapped, Targets
 from fsbench.registry import swappers
-from reference_models.crops import cut, match_colour, oval
+from reference_models.crops import cut, match_colour
 
 THUMBNAIL = 16      # pixels a side; enough to tell pose and light
 
@@ -43,7 +43,7 @@ class AlphaPaste:
 
     def swap(self, source: Source, targets: Targets) -> Swapped:
         target, size = targets.images, targets.images.shape[-1]
-        mask = to_float(oval(TEMPLATE[None] * size, size)).to(target.device)    # (1, 1, H, W): crops are aligned
+        mask = ovals(TEMPLATE[None] * size, size, UPRIGHT)[:].to(target.device)     # (1, 1, H, W): crops are aligned
         alpha = mask.expand(len(target), -1, -1, -1)
         face = match_colour(nearest(source, target), target, alpha, spread=False)
         return Swapped(mask * face + (1 - mask) * target, alpha)

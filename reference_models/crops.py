@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fsbench.faces.align import TEMPLATE
+from fsbench.faces.region import UPRIGHT, ovals
 from fsbench.images import ImageSet
 from fsbench.interfaces import Faces, Swapped
 
@@ -80,22 +80,7 @@ def in_portions(swap: Callable[[Tensor], Swapped], images: Tensor, device: torch
 
 def face_masks(data: Faces) -> np.ndarray:
     """(N, S, S, 1) uint8: the true masks where they are known, else ovals."""
-    return data.masks.pixels if data.masks is not None else oval(data.landmarks, data.crops.pixels.shape[1])
-
-
-def oval(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """Soft face masks for crops whose true masks are not known: (N, 5, 2) pixels -> (N, S, S, 1) uint8.
-
-    An ellipse about the point between eyes and mouth, sized by the template, because turning away shortens the
-    distance between the eyes but hardly makes the face narrower.
-    """
-    height = float(TEMPLATE[3:, 1].mean() - TEMPLATE[:2, 1].mean()) * size       # eyes to mouth
-    middle = (landmarks[:, :2].mean(1) + landmarks[:, 3:].mean(1)) / 2            # (N, 2)
-    at = np.arange(size, dtype=np.float32) + 0.5
-    x = (at[None, None, :] - middle[:, 0, None, None]) / (0.95 * height)
-    y = (at[None, :, None] - middle[:, 1, None, None]) / (1.15 * height)
-    soft = np.clip((1 - np.hypot(x, y)) / 0.12 + 0.5, 0, 1)                       # (N, S, S)
-    return (soft[..., None] * 255).round().astype(np.uint8)
+    return (data.masks or ovals(data.landmarks, data.crops.pixels.shape[1], UPRIGHT)).pixels
 
 
 def eye_boxes(landmarks: np.ndarray, size: int) -> np.ndarray:

@@ -27,7 +27,7 @@ from fsbench.harness.models import build, prepare_model
 from fsbench.harness.observing import Watcher
 from fsbench.harness.parts import swap
 from fsbench.interfaces import Context, EmbedderInfo, Faces, ObserverInfo, Source, Swapped, Targets
-from fsbench.registry import Entry, embedders, observers, refiners, swappers
+from fsbench.registry import Entry, embedders, observers, refiners, swappers, wrappers
 from fsbench.specs import parse_spec
 from fsbench.store import release
 
@@ -331,7 +331,7 @@ def test_a_decorator_holds_no_object() -> None:
 
 
 ROOT = Path(fsbench.__file__).parents[1]
-SHELVES = (swappers, embedders, observers)
+SHELVES = (swappers, refiners, wrappers, embedders, observers)
 
 
 def code_of(factory: Callable[..., object]) -> str | None:
@@ -374,6 +374,9 @@ ALIGNED = BASELINES | MODELS | DLIB | FACENET | PORTED | {"onnx", "keras_vggface
     ("fsbench/observers/_gaze.py", {"face_mesh"}),
     ("fsbench/faces/align.py", ALIGNED),
     ("fsbench/faces/pose.py", {"five_points"}),
+    ("fsbench/faces/region.py", MODELS | BASELINES),
+    ("fsbench/feedback.py", {"recursive"}),
+    ("reference_models/recursive.py", {"recursive"}),
     ("fsbench/training.py", MODELS),
     ("fsbench/metrics/fid.py", set()),
     ("fsbench/harness/models.py", set()),

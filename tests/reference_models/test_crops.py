@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from fsbench.contracts import toy_faces
 from fsbench.faces.align import TEMPLATE
 from fsbench.images import ImageSet
-from reference_models.crops import CENTRE, REGION, cut, eye_boxes, match_colour, oval, pack, paste, shrink
+from reference_models.crops import CENTRE, REGION, cut, eye_boxes, face_masks, match_colour, pack, paste, shrink
 
 
 def ramp(size: int) -> torch.Tensor:
@@ -69,7 +72,7 @@ def test_packed_images_are_bytes_of_the_same_content() -> None:
 
 def test_the_oval_covers_the_face_and_moves_with_it() -> None:
     landmarks = np.stack([TEMPLATE, TEMPLATE + np.array([0.125, 0])]) * 128
-    masks = oval(landmarks.astype(np.float32), 128)[..., 0]
+    masks = face_masks(replace(toy_faces(1, 1, 2, 128), landmarks=landmarks.astype(np.float32), masks=None))[..., 0]
     for mask, points in zip(masks, landmarks, strict=True):
         assert all(mask[int(y), int(x)] == 255 for x, y in points)
         assert 0.15 < (mask > 127).mean() < 0.35
