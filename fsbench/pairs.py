@@ -12,7 +12,8 @@ import pandas as pd
 from fsbench.errors import NotScorable
 from fsbench.faces.region import ovals
 from fsbench.images import ImageSet
-from fsbench.interfaces import Faces, Source, Truth
+from fsbench.interfaces import Faces, Source, Targets, Truth
+from fsbench.store import fingerprint
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,11 @@ class Group:
         return Group(self.source, self.index[index], self.targets.select(index), truth)
 
     def fingerprint(self) -> list[str]:
-        """What decides an output, besides the model: the name and pixels of the source, targets and exact swaps."""
+        """What decides an output, besides the model: name and pixels of the source, targets, and exact swaps."""
         pixels = [ImageSet.of(self.source.images), self.targets.crops, *([self.truth.exact] if self.truth else [])]
-        return [self.source.identity, *(images.content_hash() for images in pixels)]
+        shown = Targets.of(self.targets)
+        facts = [shown.landmarks.nan_to_num(-1).tolist(), shown.rows.to_dict("list")]
+        return [self.source.identity, fingerprint(facts), *(images.content_hash() for images in pixels)]
 
 
 @dataclass(frozen=True)

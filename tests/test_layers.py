@@ -24,7 +24,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"faces", "weights"},
     {"environment"},
     {"config", "stats", "results", "validity"},
-    {"images"},
+    {"images", "feedback"},
     {"interfaces"},
     {"registry"},
     {"store", "specs", "files", "guard"},
@@ -85,7 +85,7 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
 
 
 def test_plugins_use_public_names_only() -> None:
-    public = {"registry", "interfaces", "images", "errors", "training", "contracts", "faces"}
+    public = {"registry", "interfaces", "images", "errors", "training", "contracts", "faces", "feedback"}
     for path in sorted((ROOT / "reference_models").rglob("*.py")):
         assert imports(path) <= public, f"{path.relative_to(ROOT)} imports {imports(path) - public}"
 

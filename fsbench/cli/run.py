@@ -22,7 +22,7 @@ def run(
         typer.Option(
             "--models",
             "-m",
-            help="Comma-separated: NAME, NAME(parameter=value), NAME@WEIGHTS, SWAPPER+REFINER. "
+            help="Comma-separated: NAME, NAME(parameter=value), NAME@WEIGHTS, SWAPPER+PART. "
             "See: fsbench list models. Default: gan_mask,cyclegan.",
         ),
     ] = None,

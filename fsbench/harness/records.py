@@ -165,8 +165,13 @@ def model_record(model: Model, seconds: float | None) -> results.ModelRecord:
         summary=model.summary,
         kind=model.kind,
         training=model.training,
-        coaches=model.training.coaches if model.training else (),
-        weights_sha256=file_sha256(model.weights) if model.weights else "",
+        coaches=model.coaches,
+        parts=tuple(
+            results.PartRecord(spec=str(part.spec), training=part.training, weights_sha256=file_sha256(part.weights))
+            for part in model.parts[1:]
+            if part.weights is not None
+        ),
+        weights_sha256=file_sha256(first.weights) if (first := model.parts[0]).weights else "",
         swap_seconds=seconds,
         notes=model.notes,
     )

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from fsbench import environment, results
-from fsbench.config import Pipeline, Plan, parse_budget
+from fsbench.config import BASELINES, Pipeline, Plan, parse_budget
 from fsbench.errors import Interrupted, OutputError, PluginError, UsageError
 from fsbench.harness import passes, records, warn
 from fsbench.harness.evaluation import Evaluation, Instruments
@@ -57,7 +57,8 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
 def check(plan: Plan, context: Context) -> dict[str, Built | PluginError]:
     """Raise UsageError for whatever in a plan does not exist or cannot be read; return the models, built.
 
-    Of a model whose plug-in is at fault the reason is returned: the run goes on without it.
+    Of a model whose plug-in is at fault the reason is returned, and the run goes on without it. Raises PluginError
+    where that is true of all models but baselines.
     """
     if plan.budget != "auto":
         parse_budget(plan.budget)
@@ -70,6 +71,10 @@ def check(plan: Plan, context: Context) -> dict[str, Built | PluginError]:
             check_budget(built, plan.budget, plan.seed, context)
         except PluginError as error:
             models[str(pipeline)] = error
+    named = [models[str(pipeline)] for pipeline in plan.pipelines() if pipeline.label not in BASELINES]
+    faults = [model for model in named if isinstance(model, PluginError)]
+    if faults and len(faults) == len(named):  # nothing is left but baselines
+        raise faults[0]
     return models
 
 

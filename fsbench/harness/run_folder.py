@@ -14,7 +14,8 @@ import pandas as pd
 from fsbench.config import Plan
 from fsbench.errors import OutputError, one_line
 from fsbench.files import some
-from fsbench.harness.models import Model, tell_beside
+from fsbench.harness.models import Model, file_name
+from fsbench.harness.train import write_sidecar
 from fsbench.images import ImageSet, write_png
 from fsbench.pairs import Pairs
 from fsbench.results import FILE_NAME, slug
@@ -99,11 +100,12 @@ class RunFolder:
         return paths
 
     def write_model(self, model: Model) -> None:
-        """Copy trained weights to where `name@PATH` finds them."""
-        if model.weights is not None and model.kind == "trained":
-            copy = self.path / "models" / f"{slug(model.label)}.safetensors"
-            copy_file(model.weights, copy)
-            tell_beside(model, copy)
+        """Copy the weights of parts that were trained to where `name@PATH` finds them."""
+        for part in model.parts:
+            if part.origin == "trained" and part.weights is not None and part.training is not None:
+                copy = self.path / "models" / file_name(part.kind, slug(part.label))
+                copy_file(part.weights, copy)
+                write_sidecar(part.training, part.trained_on, copy)
 
     def write_error(self, label: str, error: Exception) -> str:
         """Keep the traceback of a model that failed; returns a sentence without its subject."""

@@ -29,14 +29,14 @@ def of_judge(judge: results.JudgeRecord) -> list[str]:
 
 def of_data(dataset: Dataset, test: Faces, gallery: Faces | None) -> list[str]:
     """Say what in the data limits what the numbers mean."""
-    sentences = list(dataset.info.warnings)
+    warnings = list(dataset.info.warnings)
     if gallery is None or len(gallery.identities) < FEW_STRANGERS:
         strangers = 0 if gallery is None else len(gallery.identities)
-        sentences.append(
+        warnings.append(
             f"the gallery has {strangers} strangers beside the {len(test.identities)} identities that are swapped: "
             "identity retrieval says little"
         )
-    return sentences + few_sessions(test)
+    return warnings + few_sessions(test)
 
 
 def few_sessions(test: Faces) -> list[str]:
@@ -57,26 +57,29 @@ def of_model(
     used: Mapping[Split, Faces],
 ) -> list[str]:
     """Say what limits one row of the table; `families` are those of the judges, by name."""
-    sentences = []
-    if record.kind == "loaded" and record.training is None:
-        sentences.append(
-            f"{record.name}: how it was trained is not known (no .json beside its weights): it may have seen "
-            "held-out images, and a judge may have been its coach"
-        )
-    elif record.kind == "loaded" and "train" in used and model.trained_on != used["train"].content_hash():
-        sentences.append(
-            f"{record.name} was trained on other data than this training split, and may have seen held-out images"
-        )
+    warnings = []
+    names = [record.name, *(f"{part.who} of {record.name}" for part in model.parts[1:])]
+    for name, part in zip(names, model.parts, strict=True):
+        if part.origin == "loaded" and part.training is None:
+            warnings.append(
+                f"{name}: how it was trained is not known (no .json beside its weights): it may have seen "
+                "held-out images, and a judge may have been its coach"
+            )
+        elif part.origin == "loaded" and "train" in used and part.trained_on != used["train"].content_hash():
+            warnings.append(
+                f"{name} was trained on other data than this training split, and may have seen held-out images"
+            )
     if record.failures:
-        sentences.append(f"{record.name} {results.failure_rate(record.failures, n_pairs)}")
-    if record.training is not None and record.training.budget == "smoke":
-        sentences.append(
-            f"{record.name} was trained for {record.training.steps} steps only (--budget smoke): its figures test the "
-            "plumbing, not the model"
-        )
-    sentences += [
+        warnings.append(f"{record.name} {results.failure_rate(record.failures, n_pairs)}")
+    for name, part in zip(names, model.parts, strict=True):
+        if part.training is not None and part.training.budget == "smoke":
+            warnings.append(
+                f"{name} was trained for {part.training.steps} steps only (--budget smoke): its figures test the "
+                "plumbing, not the model"
+            )
+    warnings += [
         f"{record.name} was trained against {family}: judge {judge} is its coach, and flatters it"
         for judge, family in families.items()
         if family in record.coaches
     ]
-    return sentences
+    return warnings

@@ -23,10 +23,10 @@ from fsbench.errors import BadParameter, CheckpointError
 from fsbench.extraction import codehash
 from fsbench.extraction.codehash import _spec, code_hash, plugin_key, sources
 from fsbench.extraction.extractor import Extractor
-from fsbench.harness.obtain import build, obtain
-from fsbench.harness.swapping import swap
-from fsbench.interfaces import Context, EmbedderInfo, Faces, ObserverInfo, Source
-from fsbench.registry import Entry, embedders, observers, refiners, swappers
+from fsbench.harness.models import build, prepare_model
+from fsbench.harness.parts import swap
+from fsbench.interfaces import Context, EmbedderInfo, Faces, ObserverInfo, Source, Swapped, Targets
+from fsbench.registry import Entry, embedders, observers, refiners, swappers, wrappers
 from fsbench.specs import parse_spec
 from fsbench.store import release
 
@@ -41,11 +41,11 @@ class Level:
         text = "0" if found is None else (found / "level.txt" if found.is_dir() else found).read_text()
         self.level = int(text) + level
 
-    def swap(self, source: Source, target: Tensor) -> Tensor:
-        return torch.full_like(target, self.level / 255)
+    def swap(self, source: Source, targets: Targets) -> Tensor:
+        return torch.full_like(targets.images, self.level / 255)
 
-    def refine(self, output: Tensor, target: Tensor, source: Source) -> Tensor:
-        return self.swap(source, target)
+    def refine(self, output: Swapped, targets: Targets, source: Source) -> Tensor:
+        return self.swap(source, targets)
 
 
 class Loaded:
@@ -58,11 +58,11 @@ class Loaded:
             raise CheckpointError(f"{path} is damaged")
         self.level = int(path.read_text())
 
-    def swap(self, source: Source, target: Tensor) -> Tensor:
-        return torch.full_like(target, self.level / 255)
+    def swap(self, source: Source, targets: Targets) -> Tensor:
+        return torch.full_like(targets.images, self.level / 255)
 
-    def refine(self, output: Tensor, target: Tensor, source: Source) -> Tensor:
-        return self.swap(source, target)
+    def refine(self, output: Swapped, targets: Targets, source: Source) -> Tensor:
+        return self.swap(source, targets)
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +74,7 @@ def _toys() -> None:
 
 
 def identity(text: str, context: Context) -> str | None:
-    return obtain(build(parse_pipeline(text), context), no_training, "auto", 0, context).identity
+    return prepare_model(build(parse_pipeline(text), context), no_training, "auto", 0, context).identity
 
 
 def no_training() -> Faces:
@@ -135,8 +135,9 @@ def test_the_outputs_are_those_of_the_file_as_it_is(tmp_path: Path, fresh_contex
     for level in ("40", "50"):
         (tmp_path / "last.txt").write_text(level)
         built = build(parse_pipeline(f"level({tmp_path}/last.txt)"), fresh_context)
-        model = obtain(built, no_training, "auto", 0, fresh_context)
-        output = swap(model, Source("a", torch.zeros(1, 3, 8, 8)), torch.zeros(2, 3, 8, 8), None)
+        model = prepare_model(built, no_training, "auto", 0, fresh_context)
+        targets = Targets.of(contracts.toy_faces(1, 1, 2, 8))
+        output = swap(model.parts, Source("a", torch.zeros(1, 3, 8, 8)), targets).images
         assert output.mul(255).round().unique().tolist() == [float(level)]
 
 
@@ -241,8 +242,8 @@ def made_around(held: object) -> type[Level]:
     class Around(Level):
         """Holds what it was made around."""
 
-        def swap(self, source: Source, target: Tensor) -> Tensor:
-            return target * 0 if held else target
+        def swap(self, source: Source, targets: Targets) -> Tensor:
+            return targets.images * 0 if held else targets.images
 
     return Around
 
@@ -322,14 +323,14 @@ def test_a_decorator_holds_no_object() -> None:
         """Swaps without gradients."""
 
         @torch.inference_mode()
-        def swap(self, source: Source, target: Tensor) -> Tensor:
-            return target
+        def swap(self, source: Source, targets: Targets) -> Tensor:
+            return targets.images
 
     assert plugin_key(Entry("decorated", Decorated), parse_spec("decorated"), Decorated()) is not None
 
 
 ROOT = Path(fsbench.__file__).parents[1]
-SHELVES = (swappers, embedders, observers)
+SHELVES = (swappers, refiners, wrappers, embedders, observers)
 
 
 def code_of(factory: Callable[..., object]) -> str | None:
@@ -372,9 +373,12 @@ ALIGNED = BASELINES | MODELS | DLIB | FACENET | PORTED | {"onnx", "keras_vggface
     ("fsbench/observers/_gaze.py", {"face_mesh"}),
     ("fsbench/faces/align.py", ALIGNED),
     ("fsbench/faces/pose.py", {"five_points"}),
+    ("fsbench/faces/region.py", MODELS | BASELINES),
+    ("fsbench/feedback.py", {"recursive"}),
+    ("reference_models/recursive.py", {"recursive"}),
     ("fsbench/training.py", MODELS),
     ("fsbench/metrics/fid.py", set()),
-    ("fsbench/harness/obtain.py", set()),
+    ("fsbench/harness/models.py", set()),
     ("fsbench/errors.py", set()),
     ("fsbench/cli/run.py", set()),
 ])

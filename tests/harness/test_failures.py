@@ -18,7 +18,7 @@ from fsbench.harness.failures import Counted, Floor
 from fsbench.harness.run import run as run_plan
 from fsbench.harness.run_folder import RunFolder
 from fsbench.images import ImageSet
-from fsbench.interfaces import Batch, Context, MetricInfo, Source
+from fsbench.interfaces import Batch, Context, MetricInfo, Source, Targets
 from fsbench.registry import metrics, swappers
 from fsbench.results import RunResult
 
@@ -116,25 +116,25 @@ def _toys(registering: None) -> None:
     def register(name: str, swap: object) -> None:
         swappers.register(name)(type(name, (), {"__doc__": f"{name}.", "swap": swap, "__module__": __name__}))
 
-    def first(self: object, source: Source, target: Tensor) -> Tensor:
-        return source.images[:1].to(target).expand_as(target).clone()
+    def first(self: object, source: Source, targets: Targets) -> Tensor:
+        return source.images[:1].to(targets.images).expand_as(targets.images).clone()
 
-    def now_and_then(self: object, source: Source, target: Tensor) -> Tensor:
-        output = first(self, source, target)  # perfect on the first target, and no face in the others
+    def now_and_then(self: object, source: Source, targets: Targets) -> Tensor:
+        output = first(self, source, targets)  # perfect on the first target, and no face in the others
         output[1:] = 0.5
         return output
 
-    def half_copied(self: object, source: Source, target: Tensor) -> Tensor:
-        output = first(self, source, target)
-        output[::2] = target[::2]
+    def half_copied(self: object, source: Source, targets: Targets) -> Tensor:
+        output = first(self, source, targets)
+        output[::2] = targets.images[::2]
         return output
 
-    def broken(self: object, source: Source, target: Tensor) -> Tensor:
+    def broken(self: object, source: Source, targets: Targets) -> Tensor:
         raise ValueError("no idea\nwhat to do")
 
     for name, swap in (("first", first), ("now_and_then", now_and_then), ("half_copied", half_copied),
-                       ("blank", lambda self, source, target: torch.zeros_like(target)),
-                       ("copies", lambda self, source, target: target.clone()), ("broken", broken)):
+                       ("blank", lambda self, source, targets: torch.zeros_like(targets.images)),
+                       ("copies", lambda self, source, targets: targets.images.clone()), ("broken", broken)):
         register(name, swap)
 
 

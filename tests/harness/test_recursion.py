@@ -21,11 +21,11 @@ from fsbench.harness import evaluation as evaluations
 from fsbench.harness import passes as passes_table
 from fsbench.harness.evaluation import Evaluation, Instruments
 from fsbench.harness.generate import feed_of, swap_all
-from fsbench.harness.obtain import Model, build, obtain
+from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.pairs import make_pairs
 from fsbench.harness.run import run as run_plan
 from fsbench.images import ImageSet, read_image
-from fsbench.interfaces import Context, DatasetInfo, EmbedderInfo, Faces, Source, Split, Truth
+from fsbench.interfaces import Context, DatasetInfo, EmbedderInfo, Faces, Source, Split, Swapped, Targets, Truth
 from fsbench.metrics.recursion_drift import FIRST, LAST
 from fsbench.registry import datasets, embedders, refiners, swappers
 from fsbench.results import load
@@ -70,18 +70,18 @@ def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
     class Fade:
         """Answers with the target, some levels darker."""
 
-        def swap(self, source: Source, target: Tensor) -> Tensor:
-            CALLS.append(len(target))
+        def swap(self, source: Source, targets: Targets) -> Tensor:
+            CALLS.append(len(targets))
             if len(CALLS) in FAILS_AT:
                 raise Interrupted
-            return target - DARKER / 255
+            return targets.images - DARKER / 255
 
     @refiners.register("brighten")
     class Brighten:
         """Makes outputs as many levels lighter."""
 
-        def refine(self, output: Tensor, target: Tensor, source: Source) -> Tensor:
-            return output + DARKER / 255
+        def refine(self, output: Swapped, targets: Targets, source: Source) -> Tensor:
+            return output.images + DARKER / 255
 
     @embedders.register("halves")
     class Halves:
@@ -121,7 +121,7 @@ def evaluation_of(plan: Plan, context: Context, named: bool = True) -> Evaluatio
 
 
 def model_of(text: str, context: Context) -> Model:
-    return obtain(build(parse_pipeline(text), context), lambda: Chessboards().faces("train"), "auto", 0, context)
+    return prepare_model(build(parse_pipeline(text), context), lambda: Chessboards().faces("train"), "auto", 0, context)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from fsbench import report
 from fsbench.cli.summary import print_summary
 from fsbench.config import Plan
 from fsbench.harness.run import run as run_plan
-from fsbench.interfaces import Context, EmbedderInfo, Source
+from fsbench.interfaces import Context, EmbedderInfo, Source, Targets
 from fsbench.registry import embedders, swappers
 from fsbench.report.run import read
 from fsbench.report.verdict import sentences
@@ -56,14 +56,14 @@ def _toys(registering: None, monkeypatch: pytest.MonkeyPatch) -> None:
     class First:
         """Gives the first source image."""
 
-        def swap(self, source: Source, target: Tensor) -> Tensor:
-            return source.images[:1].to(target).expand_as(target).clone()
+        def swap(self, source: Source, targets: Targets) -> Tensor:
+            return source.images[:1].to(targets.images).expand_as(targets.images).clone()
 
     class Blend(First):
         """Gives the mean of the first source image and the target."""
 
-        def swap(self, source: Source, target: Tensor) -> Tensor:
-            return (super().swap(source, target) + target) / 2
+        def swap(self, source: Source, targets: Targets) -> Tensor:
+            return (super().swap(source, targets) + targets.images) / 2
 
     embedders.register("not_a_number")(NotANumber)
     embedders.register("one_vector")(OneVector)

@@ -13,10 +13,12 @@ import torch
 from fsbench import contracts
 from fsbench.config import parse_pipeline
 from fsbench.errors import CheckpointError, PluginError
-from fsbench.harness.obtain import Model, build, obtain, tell_beside
-from fsbench.harness.swapping import swap, swap_all
+from fsbench.harness.generate import swap_all
+from fsbench.harness.models import Model, build, prepare_model
+from fsbench.harness.parts import swap
+from fsbench.harness.train import write_sidecar
 from fsbench.images import to_bytes
-from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Training
+from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Swapped, Targets, Training
 from fsbench.pairs import Group, Pairs
 from fsbench.registry import refiners, swappers
 from fsbench.store import copy_file
@@ -42,9 +44,9 @@ class Learner:
         if path.read_text() != "weights":
             raise CheckpointError(f"{path} is damaged")
 
-    def swap(self, source: Source, target: torch.Tensor) -> torch.Tensor:
+    def swap(self, source: Source, targets: Targets) -> torch.Tensor:
         type(self).swaps += 1
-        return target
+        return targets.images
 
 
 @pytest.fixture
@@ -55,7 +57,7 @@ def learner(registering: None) -> type[Learner]:
 
 
 def train(context: Context, faces: Faces, budget: str = "smoke", seed: int = 0, spec: str = "learner") -> Model:
-    return obtain(build(parse_pipeline(spec), context), lambda: faces, budget, seed, context)
+    return prepare_model(build(parse_pipeline(spec), context), lambda: faces, budget, seed, context)
 
 
 def test_a_finished_training_is_loaded(learner: type[Learner], fresh_context: Context) -> None:
@@ -86,9 +88,9 @@ class Darker:
     def __init__(self, *, by: float = 2.0) -> None:
         self.by = by
 
-    def refine(self, output: torch.Tensor, target: torch.Tensor, source: Source) -> torch.Tensor:
+    def refine(self, output: Swapped, targets: Targets, source: Source) -> torch.Tensor:
         type(self).calls += 1
-        return output / self.by
+        return output.images / self.by
 
 
 @pytest.fixture
@@ -111,7 +113,7 @@ def test_a_swapper_is_trained_once_whatever_pipelines_it_stands_in(
     assert learner.fits == 1
     assert len({model.identity for model in models}) == len(models)
     assert len({model.identities[0] for model in models}) == 1
-    assert len({model.weights for model in models}) == 1
+    assert len({model.parts[0].weights for model in models}) == 1
 
 
 def test_outputs_are_kept_after_each_part(
@@ -130,14 +132,14 @@ def test_outputs_are_kept_after_each_part(
         found[spec] = outputs.pixels
         assert learner.swaps - swaps == (len(pairs.groups) if k == 0 else 0), spec
         assert darker.calls - before == (len(pairs.groups) if k else 0), spec  # the last part alone
-        whole = [swap(model, group.source, group.targets.crops[:], None) for group in pairs.groups]
+        whole = [swap(model.parts, group.source, Targets.of(group.targets)).images for group in pairs.groups]
         assert np.array_equal(outputs.pixels, to_bytes(torch.cat(whole)))
     assert np.abs(found["learner"] / 8 - found["learner+darker(by=4)+darker"]).max() <= 1
 
 
 def test_a_damaged_training_is_done_again(learner: type[Learner], fresh_context: Context) -> None:
     faces = contracts.toy_faces()
-    weights = train(fresh_context, faces).weights
+    weights = train(fresh_context, faces).parts[0].weights
     assert weights is not None
     weights.write_text("weigh")
     train(fresh_context, faces)
@@ -148,17 +150,18 @@ def test_a_loaded_model_tells_how_it_was_trained(
     learner: type[Learner], fresh_context: Context, tmp_path: Path
 ) -> None:
     faces = contracts.toy_faces()
-    trained = train(fresh_context, faces)
+    (trained,) = train(fresh_context, faces).parts
     assert trained.weights is not None
+    assert trained.training is not None
     copy = tmp_path / "learner.safetensors"
     copy_file(trained.weights, copy)
     unknown = train(fresh_context, faces, spec=f"learner@{copy}")
-    assert (unknown.kind, unknown.training, unknown.trained_on) == ("loaded", None, "")
-    tell_beside(trained, copy)
+    assert (unknown.kind, unknown.training, unknown.parts[0].trained_on) == ("loaded", None, "")
+    write_sidecar(trained.training, trained.trained_on, copy)
     known = train(fresh_context, faces, spec=f"learner@{copy}")
     assert known.training is not None
     assert known.training.coaches == ("arcface",)
-    assert known.trained_on == faces.content_hash()
+    assert known.parts[0].trained_on == faces.content_hash()
 
 
 def test_a_model_that_can_be_trained_by_half_is_refused(learner: type[Learner], context: Context) -> None:
