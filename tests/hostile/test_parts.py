@@ -13,11 +13,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from fsbench import contracts, harness
+from fsbench import contracts
 from fsbench.config import Plan
 from fsbench.errors import CheckpointError, PluginError
+from fsbench.evidence import references
 from fsbench.faces.align import TEMPLATE
-from fsbench.harness import bench, judging
+from fsbench.harness import evaluation as evaluations
+from fsbench.harness.run import run as run_plan
 from fsbench.images import ImageSet
 from fsbench.interfaces import (
     Budget,
@@ -161,7 +163,7 @@ def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
         def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
             return torch.nn.functional.adaptive_avg_pool2d(crops, (1, 2)).flatten(1)
 
-    for module in (bench, judging):
+    for module in (evaluations, references):
         monkeypatch.setattr(module, "find_landmarks", everywhere)
     swappers.register("learns")(Learns)
     refiners.register("learns")(Learns)
@@ -175,7 +177,7 @@ def everywhere(crops: ImageSet, title: str, context: Context) -> np.ndarray:
 def run(out: Path, context: Context, *models: str, baselines: bool = False) -> RunResult:
     plan = Plan(dataset="few", models=models, metrics=("skin_colour",), judges=("halves",), device="cpu",
                 budget="smoke", baselines=baselines)
-    return harness.run(plan, out, context)
+    return run_plan(plan, out, context)
 
 
 @pytest.mark.parametrize("kind", ["swapper", "refiner", "wrapper"])
