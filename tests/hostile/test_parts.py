@@ -141,7 +141,7 @@ FAULTY_WRAPPERS: dict[str, tuple[type, str]] = {
     "init": (changed(Wraps, __init__=raises), "no idea"),
     "wrap": (changed(Wraps, wrap=lambda self, swapper: raises()), "no idea"),
     "nothing": (changed(Wraps, wrap=lambda self, swapper: None), "has no swap"),
-    "arguments": (changed(Wraps, wrap=lambda self, swapper: contracts._Fade.swap), "has no swap"),
+    "arguments": (changed(Wraps, wrap=lambda self, swapper: contracts.models._Fade.swap), "has no swap"),
     "exits": (changed(Wraps, wrap=lambda self, swapper: exit(3)), "SystemExit"),
     **{f"gives_{name}": (changed(Wraps, wrap=lambda self, swapper, spoil=spoil: type(
         "Spoils", (), {"swap": lambda self, source, targets: spoil(targets.images)})()), reason)
