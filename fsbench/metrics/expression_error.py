@@ -18,7 +18,7 @@ COMPARED = tuple(k for k, name in enumerate(BLENDSHAPES) if name.startswith(("mo
 
 @metrics.register("expression_error")
 class ExpressionError:
-    """Mean distance between the expressions of output and target, in MediaPipe's blendshape coefficients; 0 is none.
+    """Mean distance between the blendshape coefficients of output and target by MediaPipe; 0 keeps the expression.
 
     The distance is L2 over 29 coefficients of mouth, jaw and blink. Each is from 0 to 1: two closed eyes that come out
     open make 1.4. The others are left out: gaze (eyeLook*), coefficients that are always 0 (_neutral, cheek*,

@@ -20,9 +20,9 @@ class Fid:
     There are 2,048 features an image, at 299 pixels by the original TensorFlow bilinear resize. The reference set is
     the targets that were swapped, not a set of other photographs. Two FIDs of fsbench can be compared where their pairs
     are the same; neither can be compared with a paper's. Copying the target wins: read FID beside `copy_target` and the
-    identity metrics. Few images raise it, by about b / N (below 2,048 images the covariances are not of full rank):
-    the values for 500 and for 5,000 images are different quantities. The interval shows the spread at this N and not
-    that bias; therefore it is moved to have its mean at the value.
+    identity metrics. Few images raise it, by about b / N (below 2,048 images the covariances are not of full rank): the
+    values for 500 and for 5,000 images are different quantities. The interval shows the spread at this N and not that
+    bias; therefore it is moved to have its mean at the value.
 
     `fsbench validate` (30 exact swaps of synthetic people, known faults): lost detail and noise move it most; a cast of
     colour, a seam or a shift move it by a tenth of that. It becomes *smaller* where the target's identity is left.

@@ -24,7 +24,7 @@ agree, because both heads are symmetric.
 
 @metrics.register("gt_pose_error")
 class GtPoseError(PoseError):
-    """Mean angle between the estimated pose of the output and the true pose of its target, in degrees; 0 is exact.
+    """Mean angle between the output's estimated pose and its target's true pose, in degrees; 0 is the true pose.
 
     The exact swap keeps the target's pose. Alignment took the roll out of a crop: the truth is rolled as the target's
     own estimate is, and a roll of the output counts against that.

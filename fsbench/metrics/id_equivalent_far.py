@@ -16,8 +16,8 @@ class IdEquivalentFar:
     """False-accept rate at which the outputs would pass as the source, in percent; 50 is what a stranger's face gets.
 
     A rate is the share of pairs of two people among the real images that are at least as similar as the output and a
-    held-out image of the source. The value is the mean over those images and the median over outputs. Unlike a cosine
-    it means the same under every judge. 0 is less than one pair in all that there are.
+    held-out image of the source. Rates are averaged over those images; the value is the median over outputs. Unlike a
+    cosine it means the same under every judge. 0 is less than one pair in all that there are.
 
     `fsbench validate` (dlib_resnet, synthetic people): blur raises it as much as a face that is the target's.
     """

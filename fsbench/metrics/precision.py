@@ -16,10 +16,10 @@ K = 3
 class Precision:
     """Share of outputs that lie near a target in Inception's feature space; 1 is all of them.
 
-    Near a target is nearer than its third nearest other target: inside its ball. A target that serves several sources
-    counts once. Copying the target is at 1. One target far from all others has a ball that holds nearly everything;
-    `density` is less sensitive to this. The value grows with the number of targets. There is no interval: copies in a
-    resample have no distance.
+    An output is near a target where it is inside the target's ball, which reaches to the third nearest other target. A
+    target that serves several sources counts once. Copying the target is at 1. One target far from all others has a
+    ball that holds nearly everything; `density` is less sensitive to this. The value grows with the number of targets.
+    There is no interval: copies in a resample have no distance.
 
     `fsbench validate` (30 exact swaps of synthetic people, known faults): it responds to lost detail and noise. It is
     blind to casts of colour, seams, shifts and scale.
