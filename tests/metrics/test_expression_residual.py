@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
-from metric_observations import N, about_z
+from metric_observations import N, about_z, observed_batch
 from torch import Tensor
 
-from fsbench.metrics.expression_residual import residual
+from fsbench.metrics.expression_residual import ExpressionResidual, residual
 
 
 def turned(points: Tensor, degrees: float, scale: float, shift: tuple[float, float]) -> Tensor:
@@ -36,3 +36,10 @@ def test_the_residual_of_a_stretched_square() -> None:
     stretched = square * torch.tensor([1 + a, 1 - a])
     off = math.hypot(a * (1 - a), a * (1 + a)) / (1 + a * a)
     assert residual(stretched, square).item() == pytest.approx(100 * off * math.sqrt(4 / 5) / 2)
+
+
+def test_a_row_is_the_residual_of_the_outputs_landmarks_on_the_targets() -> None:
+    output, target = torch.rand(2, N, 5, 2, generator=torch.Generator().manual_seed(0))
+    rows = ExpressionResidual().measure(observed_batch({"landmarks": output}, {"landmarks": target}))
+    assert torch.equal(rows, residual(output, target))
+    assert not torch.equal(rows, residual(target, output))
