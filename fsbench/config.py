@@ -13,6 +13,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,7 +25,7 @@ from fsbench.specs import Spec, before, parse_spec, parts
 
 BASELINES = ("copy_target", "copy_source", "alpha_paste", "exact")
 _QUOTED = r"""'(?:[^']|'')*'|"(?:[^"]|"")*\""""
-_REFINERS = re.compile(rf"""(?:\+[a-z]\w*(?:\((?:[^()'"]|{_QUOTED})*\))?)+\Z""")
+_PARTS = re.compile(rf"""(?:\+[a-z]\w*(?:\((?:[^()'"]|{_QUOTED})*\))?)+\Z""")
 """What may follow a path that is not in quotes."""
 
 MOST_STEPS = 10**9
@@ -64,37 +65,42 @@ class Plan(BaseModel):
 
 
 class Pipeline(BaseModel):
-    """A swapper and the refiners that its outputs go through: `swapper+refiner+...`."""
+    """A swapper and the refiners and wrappers that follow it: `swapper+part+...`."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
-    swapper: Spec
-    refiners: tuple[Spec, ...] = ()
+    parts: tuple[Spec, ...]  # the swapper first
     depth: int = 1  # parts of a path that the label shows
 
     def __str__(self) -> str:
-        return "+".join(map(str, (self.swapper, *self.refiners)))
+        return "+".join(map(str, self.parts))
+
+    @property
+    def swapper(self) -> Spec:
+        """The first part."""
+        return self.parts[0]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Name of each part in tables: parameters as typed, of a path its last parts."""
+        shown = (replace(spec, path="/".join(Path(spec.path).parts[-self.depth :])) for spec in self.parts)
+        return tuple(map(str, shown))
 
     @property
     def label(self) -> str:
-        """Name in tables: parameters as typed, of a path its last parts."""
-        parts = [
-            Spec(spec.name, spec.params, "/".join(Path(spec.path).parts[-self.depth :]))
-            for spec in (self.swapper, *self.refiners)
-        ]
-        return "+".join(map(str, parts))
+        """Name in tables."""
+        return "+".join(self.labels)
 
 
 def parse_pipeline(text: str) -> Pipeline:
-    """Read `swapper(parameter=value)@PATH+refiner(parameter=value)`; raises UsageError.
+    """Read `swapper(parameter=value)@PATH+part(parameter=value)`; raises UsageError.
 
-    A path goes on to the end of the text, or to refiners without a path of their own; in quotes, to the closing one.
+    A path goes on to the end of the text, or to parts without a path of their own; in quotes, to the closing one.
     """
     specs = _stages(text)
     if "" in specs:
-        raise UsageError(f"a part is missing in {text.strip()!r}", "write SWAPPER+REFINER, or the swapper alone")
-    swapper, *refiners = map(parse_spec, specs)
-    return Pipeline(swapper=swapper, refiners=tuple(refiners))
+        raise UsageError(f"a part is missing in {text.strip()!r}", "write SWAPPER+PART, or the swapper alone")
+    return Pipeline(parts=tuple(map(parse_spec, specs)))
 
 
 def _stages(text: str) -> list[str]:
@@ -103,7 +109,7 @@ def _stages(text: str) -> list[str]:
     tail = text[len(head) + 1 :]
     if not tail or tail.lstrip()[:1] in ("'", '"'):
         return parts(text, "+")
-    path = tail if (match := _REFINERS.search(tail)) is None else tail[: match.start()]
+    path = tail if (match := _PARTS.search(tail)) is None else tail[: match.start()]
     *first, swapper = parts(head, "+")
     return [*first, f"{swapper}@{path}", *parts(tail[len(path) :], "+")[1:]]
 

@@ -59,6 +59,11 @@ def to_bytes(images: Tensor) -> np.ndarray:
     return np.moveaxis((images.detach().clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy(), -3, -1)
 
 
+def to_levels(images: Tensor) -> Tensor:
+    """(..., C, H, W) float in [0, 1] -> the same, rounded to the 8-bit levels that a file or a cache would hold."""
+    return to_float(to_bytes(images)).to(images.device)
+
+
 @functools.cache
 def formats() -> Mapping[str, tuple[str, ...]]:
     """Return the formats that Pillow reads here, each with its suffixes in lower case.
@@ -239,6 +244,11 @@ class ImageSet:
     def of(cls, images: Tensor) -> ImageSet:
         """Take (N, C, H, W) float in [0, 1]."""
         return cls(to_bytes(images))
+
+    @classmethod
+    def join(cls, parts: Sequence[ImageSet]) -> ImageSet:
+        """Put sets of one size together, in their order."""
+        return cls(np.concatenate([part.pixels for part in parts]))
 
     def __len__(self) -> int:
         return len(self.pixels)

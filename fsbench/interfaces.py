@@ -22,6 +22,7 @@ from fsbench.files import Unused
 
 if TYPE_CHECKING:
     from fsbench.images import ImageSet
+    from fsbench.pairs import EvaluationSet, Outputs
     from fsbench.stats.calibration import Calibration
     from fsbench.store import Store
 
@@ -146,17 +147,60 @@ class Dataset(Protocol):
         ...
 
 
-# -------------------------------------------------------------------------------------------------------- swappers
+# ---------------------------------------------------------------------------------------------------------- models
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a model is shown; entry i of every field belongs to image i.
+
+    `rows` has the columns `clip` and `frame` (int). Images with the same `clip` are frames of one video; it is "" for a
+    still.
+    """
+
+    images: Tensor  # (N, 3, S, S)
+    landmarks: Tensor  # (N, 5, 2) float32, pixels of the crop: eyes, nose tip, mouth corners, image-left first
+    rows: pd.DataFrame
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @classmethod
+    def of(cls, faces: Faces, device: torch.device | str = "cpu") -> Targets:
+        """Make targets of aligned faces; the names of clips get those of identity and session before them."""
+        rows, still = faces.rows, faces.rows["clip"] == ""
+        names = rows["identity"].astype(str) + "/" + rows["session"].astype(str) + "/" + rows["clip"].astype(str)
+        shown = pd.DataFrame({"clip": names.mask(still, ""), "frame": rows["frame"].astype(int)})
+        landmarks = torch.from_numpy(np.array(faces.landmarks, np.float32))
+        return cls(faces.crops[:].to(device), landmarks.to(device), shown.reset_index(drop=True))
+
+    def select(self, index: slice | list[int]) -> Targets:
+        """Return some of the targets, in the order of `index`."""
+        rows = self.rows.iloc[index].reset_index(drop=True)
+        return Targets(self.images[index], self.landmarks[index], rows)
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """What a model made of some targets."""
+
+    images: Tensor  # (N, 3, S, S)
+    alpha: Tensor | None = None  # (N, 1, S, S) in [0, 1]: 0 where the target was left as it is; None: not known
+
+    @classmethod
+    def of(cls, output: Swapped | Tensor) -> Swapped:
+        """Return the output of any swapper or refiner as Swapped; a bare tensor has no alpha."""
+        return output if isinstance(output, Swapped) else cls(output)
 
 
 class Swapper(Protocol):
     """Puts the source's face into target images.
 
-    One that is no contestant but a yardstick has a true attribute `baseline`, and tables set it apart.
+    A baseline, which is measured but does not compete, has a true attribute `baseline`; tables set it apart.
     """
 
-    def swap(self, source: Source, target: Tensor) -> Tensor:
-        """(N, 3, H, W) targets -> (N, 3, H, W) outputs; output i shows the source's face in target i's scene."""
+    def swap(self, source: Source, targets: Targets) -> Swapped | Tensor:
+        """Return (N, 3, S, S) outputs; output i shows the source's face in the scene of target i."""
         ...
 
 
@@ -170,9 +214,26 @@ class Oracle(Protocol):
 
 
 class Refiner(Protocol):
-    """Improves the outputs of a swapper."""
+    """Improves the outputs of a pipeline."""
 
-    def refine(self, output: Tensor, target: Tensor, source: Source) -> Tensor: ...
+    def refine(self, output: Swapped, targets: Targets, source: Source) -> Swapped | Tensor:
+        """Return (N, 3, S, S) outputs.
+
+        `output` has the 8-bit levels that are measured where the pipeline ends before this refiner; its alpha may be
+        None. A bare tensor has no alpha: a refiner that keeps it returns `Swapped(images, output.alpha)`.
+        """
+        ...
+
+
+class Wrapper(Protocol):
+    """Makes a swapper out of a swapper. In a pipeline it wraps all parts before it, as one swapper."""
+
+    def wrap(self, swapper: Swapper) -> Swapper:
+        """Return a swapper that calls `swapper` as often as it wants, with any targets.
+
+        It is called when all parts before it are trained. In a pipeline `swapper` always returns Swapped.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -197,7 +258,7 @@ class Training:
 
 @runtime_checkable
 class Trainable(Protocol):
-    """A swapper that learns its identities from the training sessions.
+    """A swapper or refiner (or wrapper) that learns from the training sessions, or is loaded from `name@PATH`.
 
     One that learns from more than its data (the weights of a coach) has an attribute `inputs` with their hashes, JSON
     values by name: a training that was finished before is taken only where they are the same.
@@ -296,6 +357,18 @@ class Evidence(Protocol):
 
     def __getitem__(self, rows: slice, /) -> Any:
         """Return what is known of some of the samples."""
+        ...
+
+
+EvidenceOf = Callable[["Outputs"], Evidence]
+"""Gives the evidence for the outputs of one model; raises NotScorable with the reason where there is none."""
+
+
+class EvidenceKind(Protocol):
+    """A kind of evidence, registered under the name that metrics have in `MetricInfo.needs`."""
+
+    def prepare(self, evaluation: EvaluationSet) -> EvidenceOf:
+        """Do what is done once for all models of an evaluation set, before the first output is there."""
         ...
 
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from fsbench import registry
 from fsbench.config import Plan, parse_budget, parse_device, refuse_repeated
 from fsbench.errors import BadParameter, UnknownName
-from fsbench.registry import BUILT_IN, ENTRY_POINTS, Registry, Spec, parse_spec
+from fsbench.registry import BUILT_IN, ENTRY_POINTS, PARTS, Registry, Spec, parse_spec
 
 SHELVES = {
-    name: shelf for name in ("swappers", "refiners", "metrics", "datasets", "embedders", "observers")
+    name: shelf for name in ("swappers", "refiners", "wrappers", "metrics", "datasets", "embedders", "observers")
     if isinstance(shelf := getattr(registry, name), Registry)
 }  # fmt: skip
 MOST_FILES, MOST_BYTES = 500, 1_000_000
@@ -47,7 +47,8 @@ def check(plan: Plan) -> None:
     pipelines = plan.pipelines()
     scan = scan_all()
     check_names("swappers", [pipeline.swapper for pipeline in pipelines], scan)
-    check_names("refiners", [part for pipeline in pipelines for part in pipeline.refiners], scan)
+    for part in (part for pipeline in pipelines for part in pipeline.parts[1:]):
+        check_names(_shelf_of_part(part.name, scan), [part], scan)
     check_measures(plan.metrics, plan.judges, plan.observers, scan)
     check_names("datasets", [plan.dataset], scan)
 
@@ -80,6 +81,15 @@ def check_names(shelf: str, specs: Iterable[str | Spec], scan: Scan | None = Non
             if key and known is not None and key not in known:
                 wrong = UnknownName(f"parameter of {spec.name}", key, known)
                 raise BadParameter(wrong.message, wrong.hint)
+
+
+def _shelf_of_part(name: str, scan: Scan) -> str:
+    """Where the name of a refiner or wrapper stands; raises what `registry.kind_of_part` raises."""
+    shelves = [shelf for shelf in map("{}s".format, PARTS) if name in scan.found[shelf] or name in SHELVES[shelf]]
+    if not shelves and scan.complete:
+        known = [*scan.found["refiners"], *scan.found["wrappers"]]
+        raise UnknownName(" or ".join(PARTS), name, known, f"see: {registry.refiners.listing}")
+    return shelves[0] if len(shelves) == 1 and scan.complete else f"{registry.kind_of_part(name)}s"
 
 
 def _look_further(shelf: str, name: str, scan: Scan) -> None:

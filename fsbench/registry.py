@@ -1,7 +1,7 @@
 """Names to plug-ins.
 
 A plug-in is a class (or any callable) registered under the name that people type, in the registry of its kind
-(`swappers`, `refiners`, `metrics`, `datasets`, `embedders`, `observers`):
+(`swappers`, `refiners`, `wrappers`, `metrics`, `datasets`, `embedders`, `observers`):
 
     from fsbench.registry import swappers
 
@@ -24,7 +24,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from fsbench import guard
-from fsbench.errors import BadParameter, FsbenchError, PluginError, UnknownName, one_line
+from fsbench.errors import BadParameter, FsbenchError, PluginError, UnknownName, UsageError, one_line
 from fsbench.specs import Spec, parse_spec, split_list
 
 ENTRY_POINTS = "fsbench.plugins"
@@ -39,6 +39,8 @@ BUILT_IN = (
     "fsbench.embedders.onnx",
     "fsbench.embedders.vggface2_resnet50",
     "fsbench.embedders.vggface2_senet50",
+    "fsbench.evidence.exact",
+    "fsbench.evidence.recursion",
     "fsbench.metrics.background",
     "fsbench.metrics.coverage",
     "fsbench.metrics.density",
@@ -259,16 +261,40 @@ class Registry(Generic[T]):
 
 
 if typing.TYPE_CHECKING:
-    from fsbench.interfaces import Dataset, Embedder, Metric, Observer, Refiner, Swapper
+    from fsbench.interfaces import Dataset, Embedder, EvidenceKind, Metric, Observer, Refiner, Swapper, Wrapper
 
 swappers: Registry[Swapper] = Registry("model", "fsbench list models")
 refiners: Registry[Refiner] = Registry("refiner", "fsbench list models")
+wrappers: Registry[Wrapper] = Registry("wrapper", "fsbench list models")
 metrics: Registry[Metric] = Registry("metric", "fsbench list metrics")
 datasets: Registry[Dataset] = Registry("data set", "fsbench list datasets")
 embedders: Registry[Embedder] = Registry("embedder", "fsbench list embedders")
 observers: Registry[Observer] = Registry("observer", "fsbench list observers")
+evidence: Registry[EvidenceKind] = Registry("kind of evidence", "fsbench list evidence")
+
+PARTS: Mapping[str, Registry[Any]] = {"refiner": refiners, "wrapper": wrappers}
+"""What may follow the swapper of a pipeline, by kind."""
 
 _loaded: dict[str, Broken | None] = {}
+
+
+def kind_of_part(name: str) -> str:
+    """Return the kind of the part that is named after a `+`, a key of PARTS.
+
+    Raises UnknownName for a name that no part has, UsageError for one that parts of two kinds have.
+    """
+    known = {kind: shelf.names() for kind, shelf in PARTS.items()}
+    kinds = [kind for kind, names in known.items() if name in names]
+    if not kinds:
+        try:
+            refiners.get(name)
+        except UnknownName as error:
+            everything = [one for names in known.values() for one in names]
+            raise UnknownName(" or ".join(PARTS), name, everything, error.listing) from None
+    if len(kinds) > 1:
+        owners = " and ".join(f"a {kind} of {PARTS[kind].get(name).origin}" for kind in kinds)
+        raise UsageError(f"{name} is the name of {owners}", "one of them has to be renamed: uninstall one package")
+    return kinds[0]
 
 
 def load_plugins() -> list[Broken]:

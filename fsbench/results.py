@@ -171,6 +171,14 @@ class TrainingRecord(Record):
     inputs: dict[str, str] = Field(default_factory=dict)  # SHA-256 of other files that it learnt from, by name
 
 
+class PartRecord(Record):
+    """A refiner or wrapper of a pipeline that was trained, or loaded from a file."""
+
+    spec: str  # as typed
+    training: TrainingRecord | None = None
+    weights_sha256: str = ""
+
+
 class ModelRecord(Record):
     """One row of the table."""
 
@@ -179,7 +187,8 @@ class ModelRecord(Record):
     summary: str
     # ready: needs no training; precomputed: images that another tool made
     kind: Literal["baseline", "ceiling", "ready", "trained", "loaded", "precomputed"]
-    training: TrainingRecord | None = None
+    training: TrainingRecord | None = None  # of its swapper
+    parts: tuple[PartRecord, ...] = ()  # what follows its swapper, as far as it was trained or loaded
     coaches: tuple[str, ...] = ()  # families of recognisers that it was trained against, as far as is known
     content: str = ""  # SHA-256 of its outputs as they were measured
     weights_sha256: str = ""  # of the trained or loaded file

@@ -1,5 +1,5 @@
-"""Reference swappers, written against fsbench's public names only, as a third party would."""
+"""Reference models, written against fsbench's public names only, as a third party would."""
 
-from reference_models import baselines, cyclegan, gan_mask
+from reference_models import baselines, cyclegan, gan_mask, recursive
 
-__all__ = ["baselines", "cyclegan", "gan_mask"]
+__all__ = ["baselines", "cyclegan", "gan_mask", "recursive"]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fsbench.faces.align import TEMPLATE
-from fsbench.images import to_float
-from fsbench.interfaces import Source
+from fsbench.faces.region import UPRIGHT, ovals
+from fsbench.interfaces import Source, Swapped, Targets
 from fsbench.registry import swappers
-from reference_models.crops import cut, match_colour, oval
+from reference_models.crops import cut, match_colour
 
 THUMBNAIL = 16      # pixels a side; enough to tell pose and light
 
@@ -20,8 +21,8 @@ class CopyTarget:
 
     baseline = True
 
-    def swap(self, source: Source, target: Tensor) -> Tensor:
-        return target.clone()
+    def swap(self, source: Source, targets: Targets) -> Swapped:
+        return Swapped(targets.images.clone(), torch.zeros_like(targets.images[:, :1]))
 
 
 @swappers.register("copy_source")
@@ -30,8 +31,8 @@ class CopySource:
 
     baseline = True
 
-    def swap(self, source: Source, target: Tensor) -> Tensor:
-        return nearest(source, target)
+    def swap(self, source: Source, targets: Targets) -> Tensor:
+        return nearest(source, targets.images)
 
 
 @swappers.register("alpha_paste")
@@ -40,11 +41,12 @@ class AlphaPaste:
 
     baseline = True
 
-    def swap(self, source: Source, target: Tensor) -> Tensor:
-        size = target.shape[-1]
-        mask = to_float(oval(TEMPLATE[None] * size, size)).to(target.device)    # (1, 1, H, W): crops are aligned
-        face = match_colour(nearest(source, target), target, mask.expand(len(target), -1, -1, -1), spread=False)
-        return mask * face + (1 - mask) * target
+    def swap(self, source: Source, targets: Targets) -> Swapped:
+        target, size = targets.images, targets.images.shape[-1]
+        mask = ovals(TEMPLATE[None] * size, size, UPRIGHT)[:].to(target.device)     # (1, 1, H, W): crops are aligned
+        alpha = mask.expand(len(target), -1, -1, -1)
+        face = match_colour(nearest(source, target), target, alpha, spread=False)
+        return Swapped(mask * face + (1 - mask) * target, alpha)
 
 
 @swappers.register("exact")

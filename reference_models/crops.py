@@ -6,14 +6,16 @@ the face from the hairline to the chin. All geometry is in units of the region: 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fsbench.faces.align import TEMPLATE
+from fsbench.faces.region import UPRIGHT, ovals
 from fsbench.images import ImageSet
-from fsbench.interfaces import Faces
+from fsbench.interfaces import Faces, Swapped
 
 REGION = 0.66               # side of the region, as a fraction of the crop's
 CENTRE = (0.5, 0.565)       # x, y of its centre, as fractions of the crop's side
@@ -52,10 +54,11 @@ def cut(crops: Tensor, size: int) -> Tensor:
     return sample(shrink(crops, size), grid)
 
 
-def paste(answer: Tensor, alpha: Tensor, crops: Tensor) -> Tensor:
+def paste(answer: Tensor, alpha: Tensor, crops: Tensor) -> Swapped:
     """Put regions back: alpha * answer + (1 - alpha) * crops, feathered so that the region's border cannot be seen.
 
-    (N, 3, h, w) answers, (N, 1, h, w) alphas, (N, 3, S, S) crops -> (N, 3, S, S). Outside the region nothing changes.
+    (N, 3, h, w) answers, (N, 1, h, w) alphas, (N, 3, S, S) crops -> (N, 3, S, S), and the feathered alpha of the crop,
+    (N, 1, S, S), which is 0 outside the region: nothing changes there.
     """
     size = crops.shape[-1]
     centre = torch.tensor(CENTRE, device=crops.device) * 2 - 1
@@ -65,27 +68,19 @@ def paste(answer: Tensor, alpha: Tensor, crops: Tensor) -> Tensor:
     where = grid.expand(len(crops), -1, -1, -1)
     enlarged = F.grid_sample(answer, where, mode="bicubic", padding_mode="border", align_corners=False).clamp(0, 1)
     weight = F.grid_sample(alpha, where, padding_mode="border", align_corners=False) * inside
-    return weight * enlarged + (1 - weight) * crops
+    return Swapped(weight * enlarged + (1 - weight) * crops, weight)
+
+
+def in_portions(swap: Callable[[Tensor], Swapped], images: Tensor, device: torch.device) -> Swapped:
+    """Swap (N, 3, S, S) images 32 at a time on a device, and return what comes out where the images were."""
+    parts = [swap(part) for part in images.to(device).split(32)]
+    alphas = [part.alpha for part in parts if part.alpha is not None]
+    return Swapped(torch.cat([part.images for part in parts]).to(images.device), torch.cat(alphas).to(images.device))
 
 
 def face_masks(data: Faces) -> np.ndarray:
     """(N, S, S, 1) uint8: the true masks where they are known, else ovals."""
-    return data.masks.pixels if data.masks is not None else oval(data.landmarks, data.crops.pixels.shape[1])
-
-
-def oval(landmarks: np.ndarray, size: int) -> np.ndarray:
-    """Soft face masks for crops whose true masks are not known: (N, 5, 2) pixels -> (N, S, S, 1) uint8.
-
-    An ellipse about the point between eyes and mouth, sized by the template, because turning away shortens the
-    distance between the eyes but hardly makes the face narrower.
-    """
-    height = float(TEMPLATE[3:, 1].mean() - TEMPLATE[:2, 1].mean()) * size       # eyes to mouth
-    middle = (landmarks[:, :2].mean(1) + landmarks[:, 3:].mean(1)) / 2            # (N, 2)
-    at = np.arange(size, dtype=np.float32) + 0.5
-    x = (at[None, None, :] - middle[:, 0, None, None]) / (0.95 * height)
-    y = (at[None, :, None] - middle[:, 1, None, None]) / (1.15 * height)
-    soft = np.clip((1 - np.hypot(x, y)) / 0.12 + 0.5, 0, 1)                       # (N, S, S)
-    return (soft[..., None] * 255).round().astype(np.uint8)
+    return (data.masks or ovals(data.landmarks, data.crops.pixels.shape[1], UPRIGHT)).pixels
 
 
 def eye_boxes(landmarks: np.ndarray, size: int) -> np.ndarray:

@@ -28,8 +28,8 @@ def _folders_of_their_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
 def registering() -> Iterator[None]:
     """What a test registers is gone afterwards."""
     registry.load_plugins()  # before, or what they register would be gone as well
-    shelves = (registry.swappers, registry.refiners, registry.metrics, registry.datasets, registry.embedders,
-               registry.observers)
+    shelves = (registry.swappers, registry.refiners, registry.wrappers, registry.metrics, registry.datasets,
+               registry.embedders, registry.observers)
     before = {shelf: dict(shelf._entries) for shelf in shelves}
     yield
     for shelf, entries in before.items():

@@ -30,7 +30,7 @@ def test_unreadable_budgets(text: str) -> None:
         parse_budget(text)
 
 
-def test_a_pipeline_is_a_swapper_and_refiners() -> None:
+def test_a_pipeline_is_a_swapper_and_other_parts() -> None:
     pipeline = parse_pipeline("gan_mask(size=lite)@runs/x/m.safetensors")
     assert (pipeline.swapper.name, pipeline.swapper.path, pipeline.label) == (
         "gan_mask",
@@ -38,15 +38,15 @@ def test_a_pipeline_is_a_swapper_and_refiners() -> None:
         "gan_mask(size=lite)@m.safetensors",
     )
     refined = parse_pipeline("gan_mask(size=lite)+prnet(mode=eyes)+blur")
-    assert [spec.name for spec in (refined.swapper, *refined.refiners)] == ["gan_mask", "prnet", "blur"]
+    assert [spec.name for spec in refined.parts] == ["gan_mask", "prnet", "blur"]
     assert refined.label == "gan_mask(size=lite)+prnet(mode=eyes)+blur"
 
 
-def test_a_path_may_be_followed_by_refiners() -> None:
+def test_a_path_may_be_followed_by_parts() -> None:
     pipeline = parse_pipeline("gan_mask(size=lite)@a+b/m.safetensors+prnet(mode=eyes)+blur")
-    assert (pipeline.swapper.path, [spec.name for spec in pipeline.refiners]) == (
+    assert (pipeline.swapper.path, [spec.name for spec in pipeline.parts]) == (
         "a+b/m.safetensors",
-        ["prnet", "blur"],
+        ["gan_mask", "prnet", "blur"],
     )
 
 

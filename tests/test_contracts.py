@@ -10,13 +10,14 @@ import torch
 
 from fsbench import contracts, registry
 from fsbench.errors import FsbenchError, NotScorable
-from fsbench.interfaces import Batch, Context, MetricInfo, Source
+from fsbench.interfaces import Batch, Context, MetricInfo, Source, Swapped, Swapper, Targets
 from fsbench.metrics.id_similarity import IdSimilarity
 from fsbench.registry import Registry, load_plugins
 
 SHELVES: list[Registry] = [
     registry.swappers,
     registry.refiners,
+    registry.wrappers,
     registry.metrics,
     registry.datasets,
     registry.embedders,
@@ -38,6 +39,16 @@ def test_every_plugin_says_what_it_is(shelf: Registry, name: str) -> None:
 @pytest.mark.parametrize("name", registry.swappers.names())
 def test_swappers(name: str, context: Context) -> None:
     contracts.check_swapper(registry.swappers.build(name, context))
+
+
+@pytest.mark.parametrize("name", registry.refiners.names())
+def test_refiners(name: str, context: Context) -> None:
+    contracts.check_refiner(registry.refiners.build(name, context))
+
+
+@pytest.mark.parametrize("name", registry.wrappers.names())
+def test_wrappers(name: str, context: Context) -> None:
+    contracts.check_wrapper(registry.wrappers.build(name, context))
 
 
 @pytest.mark.parametrize("name", registry.metrics.names())
@@ -75,31 +86,127 @@ def test_observers(name: str, context: Context) -> None:
 class Whole:
     """Looks at the whole batch."""
 
-    def swap(self, source: Source, target: torch.Tensor) -> torch.Tensor:
-        return (target * 0 + target.mean()).clamp(0, 1)
+    def swap(self, source: Source, targets: Targets) -> torch.Tensor:
+        return (targets.images * 0 + targets.images.mean()).clamp(0, 1)
 
 
 class Bright:
     """Leaves the range."""
 
-    def swap(self, source: Source, target: torch.Tensor) -> torch.Tensor:
-        return target * 3
+    def swap(self, source: Source, targets: Targets) -> torch.Tensor:
+        return targets.images * 3
 
 
 class Spoiler:
     """Writes into its input."""
 
-    def swap(self, source: Source, target: torch.Tensor) -> torch.Tensor:
-        return target.mul_(0.5).clone()
+    def swap(self, source: Source, targets: Targets) -> torch.Tensor:
+        return targets.images.mul_(0.5).clone()
 
 
 @pytest.mark.parametrize(
     ("swapper", "said"),
-    [(Whole(), "other images of the batch"), (Bright(), "range"), (Spoiler(), "changed the target")],
+    [(Whole(), "other images of the batch"), (Bright(), "range"), (Spoiler(), "changed the target images")],
 )
 def test_a_bad_swapper_is_caught(swapper: object, said: str) -> None:
     with pytest.raises(AssertionError, match=said):
         contracts.check_swapper(swapper)
+
+
+class AlphaNowAndThen:
+    """Gives an alpha for single images alone."""
+
+    def swap(self, source: Source, targets: Targets) -> Swapped:
+        return Swapped(targets.images, targets.images[:, :1] if len(targets) == 1 else None)
+
+
+class ThreeAlphas:
+    """Gives an alpha per channel."""
+
+    def swap(self, source: Source, targets: Targets) -> Swapped:
+        return Swapped(targets.images, targets.images)
+
+
+class Forgetful:
+    """Writes into the rows."""
+
+    def swap(self, source: Source, targets: Targets) -> torch.Tensor:
+        targets.rows["frame"] = -1
+        return targets.images
+
+
+class Old:
+    """Was written for tensors."""
+
+    def swap(self, source: Source, target: torch.Tensor) -> torch.Tensor:
+        return target
+
+
+@pytest.mark.parametrize(
+    ("swapper", "said"),
+    [(AlphaNowAndThen(), "now and then"), (ThreeAlphas(), "alpha is a tensor"), (Forgetful(), "changed the rows"),
+     (Old(), "takes a tensor as target")],
+)
+def test_a_swapper_with_a_bad_alpha_or_signature_is_caught(swapper: object, said: str) -> None:
+    with pytest.raises(AssertionError, match=said):
+        contracts.check_swapper(swapper)
+
+
+class Halves:
+    """Halves an output."""
+
+    def refine(self, output: Swapped, targets: Targets, source: Source) -> Swapped:
+        return Swapped(output.images / 2, output.alpha)
+
+
+class NeedsAlpha(Halves):
+    """Cannot do without an alpha."""
+
+    def refine(self, output: Swapped, targets: Targets, source: Source) -> Swapped:
+        assert output.alpha is not None, "there is no alpha"
+        return super().refine(output, targets, source)
+
+
+class OnTheOutput(Halves):
+    """Writes into the output."""
+
+    def refine(self, output: Swapped, targets: Targets, source: Source) -> Swapped:
+        return Swapped(output.images.mul_(0.5), output.alpha)
+
+
+@pytest.mark.parametrize(
+    ("refiner", "said"), [(NeedsAlpha(), "no alpha"), (OnTheOutput(), "changed the output"), (Old(), "has no refine")]
+)
+def test_a_bad_refiner_is_caught(refiner: object, said: str) -> None:
+    contracts.check_refiner(Halves())
+    with pytest.raises(AssertionError, match=said):
+        contracts.check_refiner(refiner)
+
+
+class LastWrapped:
+    """Remembers the last swapper alone."""
+
+    def wrap(self, swapper: Swapper) -> LastWrapped:
+        self.swapper = swapper
+        return self
+
+    def swap(self, source: Source, targets: Targets) -> Swapped:
+        return Swapped.of(self.swapper.swap(source, targets))
+
+
+class Nothing:
+    """Makes nothing."""
+
+    def wrap(self, swapper: Swapper) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("wrapper", "said"), [(LastWrapped(), "when it wrapped another"), (Nothing(), "has no swap"), (Old(), "no wrap")]
+)
+def test_a_bad_wrapper_is_caught(wrapper: object, said: str) -> None:
+    with pytest.raises(AssertionError, match=said):
+        contracts.check_wrapper(wrapper)
 
 
 class BatchMean(IdSimilarity):

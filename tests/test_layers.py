@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fsbench.harness import codehash
+from fsbench.extraction import codehash
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [  # top to bottom; a module may import from its own layer and below
@@ -19,12 +19,12 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"contracts"},
     {"harness", "report"},
     {"faults"},
-    {"metrics", "embedders", "observers", "datasets", "training"},
-    {"names"},
+    {"metrics", "embedders", "observers", "datasets", "training", "evidence"},
+    {"names", "extraction", "pairs"},
     {"faces", "weights"},
     {"environment"},
     {"config", "stats", "results", "validity"},
-    {"images"},
+    {"images", "feedback"},
     {"interfaces"},
     {"registry"},
     {"store", "specs", "files", "guard"},
@@ -33,7 +33,8 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
 APART = {
     "report": {"harness"},
     "harness": {"report"},
-    "metrics": {"datasets", "embedders", "observers"},
+    "metrics": {"datasets", "embedders", "observers", "evidence"},
+    "evidence": {"metrics", "datasets", "embedders", "observers"},
     "datasets": {"metrics", "embedders", "observers"},
     "embedders": {"metrics", "datasets", "observers"},
     "observers": {"metrics", "datasets", "embedders"},
@@ -85,7 +86,7 @@ def test_no_file_imports_itself_by_way_of_others() -> None:
 
 
 def test_plugins_use_public_names_only() -> None:
-    public = {"registry", "interfaces", "images", "errors", "training", "contracts", "faces"}
+    public = {"registry", "interfaces", "images", "errors", "training", "contracts", "faces", "feedback"}
     for path in sorted((ROOT / "reference_models").rglob("*.py")):
         assert imports(path) <= public, f"{path.relative_to(ROOT)} imports {imports(path) - public}"
 

@@ -1,4 +1,4 @@
-"""A third party adds a swapper, a refiner, a metric and a data set without touching fsbench."""
+"""A third party adds a swapper, a refiner, a wrapper, a metric and a data set without touching fsbench."""
 
 from __future__ import annotations
 
@@ -46,6 +46,7 @@ def test_its_plugins_are_listed_and_a_broken_package_harms_nobody(site: Path) ->
     said = {row["name"]: row["description"] for row in listed}
     assert said["mix"].startswith("Cross-fades")
     assert said["darken"].startswith("refiner: Halves")
+    assert said["mirrored"].startswith("wrapper: Shows")
     assert "no licence key" in said["fsbench_broken"]
     assert "copy_target" in said
 
@@ -56,7 +57,7 @@ def test_its_plugins_run(site: Path, tmp_path: Path) -> None:
         site,
         "run",
         "--models",
-        "mix,mix(amount=1)+darken",
+        "mix,mix(amount=1)+darken,mix+mirrored,mix(amount=1)+darken+mirrored+darken",
         "--dataset",
         "blobs",
         "--metrics",
@@ -66,8 +67,10 @@ def test_its_plugins_run(site: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     values = {(v["model"], v["metric"]): v for v in json.loads(fsbench(site, "show", str(out), "--json").stdout)}
-    bright = {model: values[model, "brightness"]["value"] for model in ("copy_source", "mix", "mix(amount=1)+darken")}
+    bright = {model: values[model, "brightness"]["value"] for model in {model for model, _ in values}}
     assert bright["mix(amount=1)+darken"] == pytest.approx(bright["copy_source"] / 2, abs=0.01)
+    assert bright["mix(amount=1)+darken+mirrored+darken"] == pytest.approx(bright["copy_source"] / 4, abs=0.01)
+    assert bright["mix+mirrored"] == pytest.approx(bright["mix"], abs=0.01)
     lost = values["mix", "id_similarity"]
     assert (lost["value"], lost["n_scored"], lost["n_total"]) == (None, 0, 8), "the made-up images have no faces"
     assert (out / "report.html").exists()
@@ -76,7 +79,7 @@ def test_its_plugins_run(site: Path, tmp_path: Path) -> None:
 def test_its_plugins_keep_their_contracts(site: Path) -> None:
     code = (
         "from fsbench import contracts; import fsbench_example as e; contracts.check_swapper(e.Mix());"
-        "contracts.check_refiner(e.Darken()); contracts.check_metric(e.Brightness());"
-        "contracts.check_dataset(e.Blobs(context=None))"
+        "contracts.check_refiner(e.Darken()); contracts.check_wrapper(e.Mirrored());"
+        "contracts.check_metric(e.Brightness());contracts.check_dataset(e.Blobs(context=None))"
     )
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(site)}, check=True, timeout=300)

@@ -60,11 +60,11 @@ def calibrate(
     parse_device(device)
     refuse_repeated("judge", split_list(judges))
     names.check_names("embedders", split_list(judges))
-    from fsbench.harness import calibrate as measure  # brings torch: not before it is needed
+    from fsbench.harness.calibrate import calibrate as measure  # brings torch: not before it is needed
 
     with stages(quiet) as shown:
         context = make_context(device, data_root, shown.stage, shown.log)
-        result = measure.calibrate(data, split_list(judges), context, size=size, command=typed)
+        result = measure(data, split_list(judges), context, size=size, command=typed)
         page = _save(result, place) if place is not None else None
     if as_json:
         terminal.say_json(result.model_dump(mode="json", by_alias=True))

@@ -82,7 +82,7 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
 
     from fsbench.datasets import balance
     from fsbench.datasets.folder import PhotoFolder
-    from fsbench.harness.judging import find_landmarks
+    from fsbench.extraction.features import find_landmarks
 
     about, parts = dataset.info, []
     outline = None if look_closer else getattr(dataset, "outline", None)  # rows of images that need not be drawn

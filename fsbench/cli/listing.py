@@ -39,7 +39,7 @@ def _plugins(kind: Kind) -> list[dict[str, Any]]:
     from fsbench.errors import PluginError
 
     shelves = {
-        Kind.models: (registry.swappers, registry.refiners),
+        Kind.models: (registry.swappers, *registry.PARTS.values()),
         Kind.metrics: (registry.metrics,),
         Kind.datasets: (registry.datasets,),
         Kind.embedders: (registry.embedders,),
@@ -59,7 +59,9 @@ def _plugins(kind: Kind) -> list[dict[str, Any]]:
                 row["parameters"] = {key: entry.choices(key) for key in entry.parameters}
             except PluginError as error:
                 row["description"] = f"BROKEN: {error.message}"
-            rows.append(row | ({"description": f"refiner: {entry.summary}"} if shelf is registry.refiners else {}))
+            if shelf in registry.PARTS.values():
+                row["description"] = f"{shelf.kind}: {row['description']}"
+            rows.append(row)
     for broken in registry.load_plugins():
         said = f"BROKEN: {broken.error}"
         rows.append({"name": broken.origin, "description": said, "parameters": {}, "package": broken.origin})

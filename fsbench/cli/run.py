@@ -22,7 +22,7 @@ def run(
         typer.Option(
             "--models",
             "-m",
-            help="Comma-separated: NAME, NAME(parameter=value), NAME@WEIGHTS, SWAPPER+REFINER. "
+            help="Comma-separated: NAME, NAME(parameter=value), NAME@WEIGHTS, SWAPPER+PART. "
             "See: fsbench list models. Default: gan_mask,cyclegan.",
         ),
     ] = None,
@@ -121,9 +121,9 @@ def run(
     place = job.usable_folder(out or job.default_out(plan.dataset.partition(":")[0].partition("(")[0]))
 
     def work(context: Context, command: str) -> RunResult:
-        from fsbench import harness  # brings torch: not before the plan can be read
+        from fsbench.harness.run import run  # brings torch: not before the plan can be read
 
-        return harness.run(plan, place, context, command=command, resume=resume)
+        return run(plan, place, context, command=command, resume=resume)
 
     job.execute(work, place, device=plan.device, data_root=data_root, resume=resume, quiet=quiet,
                 verbose=verbose)

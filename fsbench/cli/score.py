@@ -15,8 +15,8 @@ from fsbench.errors import UsageError
 from fsbench.specs import quoted
 
 if TYPE_CHECKING:
-    from fsbench.harness.face_choice import FaceRule
-    from fsbench.harness.outputs import Outputs
+    from fsbench.harness.external.face_choice import FaceRule
+    from fsbench.harness.external.files import ToolOutputs
 
 Text = str | None
 _PATTERN = "'tools/*'"
@@ -153,7 +153,7 @@ def score(
         raise UsageError("--columns needs --pairs CSV, whose columns it names")
     mapped = None
     if columns:
-        from fsbench.harness.table import parse_columns  # brings torch: not before names are known
+        from fsbench.harness.external.table import parse_columns  # brings torch: not before names are known
 
         mapped = parse_columns(columns)
     found = _find(outputs, beside or [])
@@ -173,20 +173,20 @@ def score(
         {"dataset": ",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in asked.items() if value),
          "models": tuple(f"{one.name}={one.folder}" for one in found)}
         | {key: value for key, value in given.items() if value is not None}, "--")
-    from fsbench.harness import score as measure  # brings torch: not before the plan can be read
+    from fsbench.harness.score import score as measure  # brings torch: not before the plan can be read
 
     place = job.usable_folder(out or job.default_out("score"))
     job.execute(
-        lambda context, command: measure.score(
+        lambda context, command: measure(
             found, source, target, plan, place, context, coaches=coaches, table=pairs, columns=mapped,
             missing="drop" if missing == "drop" else "failure", face=cast("FaceRule", face), size=size,
             command=command, resume=resume),
         place, device=plan.device, resume=resume, quiet=quiet, verbose=verbose)
 
 
-def _find(texts: list[str], beside: list[str]) -> list[Outputs]:
+def _find(texts: list[str], beside: list[str]) -> list[ToolOutputs]:
     """The folders that --outputs names, one by one, by patterns, or by one that the shell has written out."""
-    found: list[Outputs] = []
+    found: list[ToolOutputs] = []
     for k, text in enumerate(texts):
         if beside and k == len(texts) - 1:
             found += _tools(text, _written_out(text, beside))
@@ -208,7 +208,7 @@ def _written_out(first: str, others: list[str]) -> list[str]:
     return [first, *others]
 
 
-def _tools(text: str, paths: list[str]) -> list[Outputs]:
+def _tools(text: str, paths: list[str]) -> list[ToolOutputs]:
     """Each folder as a tool; what else a pattern names is told beside the first. Raises UsageError for no folder."""
     from fsbench.files import MADE, gather, is_machine_made
 
@@ -223,13 +223,13 @@ def _tools(text: str, paths: list[str]) -> list[Outputs]:
     return [replace(first, unused=(*first.unused, *gather(where, left))), *others]
 
 
-def _outputs(text: str) -> Outputs:
+def _outputs(text: str) -> ToolOutputs:
     """Read DIR or NAME=DIR; a folder whose own name has `=` wins."""
-    from fsbench.harness.outputs import Outputs
+    from fsbench.harness.external.files import ToolOutputs
 
     name, sign, path = text.partition("=")
     folder = Path(text) if Path(text).is_dir() or not sign else Path(path)
-    return Outputs.find(name if sign and folder == Path(path) else folder.absolute().name, folder)
+    return ToolOutputs.find(name if sign and folder == Path(path) else folder.absolute().name, folder)
 
 
 def _coaches(texts: list[str], models: list[str]) -> dict[str, list[str]]:

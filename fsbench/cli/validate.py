@@ -83,9 +83,9 @@ def validate(
     names.check_names("datasets", split_list(dataset))
     try:
         with stages(quiet) as shown:
-            from fsbench.harness import validate as work  # brings torch: not before it is needed
+            from fsbench.harness.validate import validate as examine  # brings torch: not before it is needed
 
-            found = work.validate(
+            found = examine(
                 split_list(metrics), split_list(faults), split_list(judges),
                 make_context(device, None, shown.stage, shown.log),
                 observers=split_list(observers or ""), dataset=dataset, budget=budget, seed=seed, command=typed,

@@ -12,9 +12,10 @@ from pydantic import Field
 from fsbench import environment, results
 from fsbench.datasets.people import open_album
 from fsbench.errors import DataError
-from fsbench.harness import records
-from fsbench.harness.gallery import gather
-from fsbench.harness.judging import RealImages, Witness, build_judges
+from fsbench.evidence.references import enrol, find_faces
+from fsbench.extraction.extractor import build_judges
+from fsbench.harness import records, warn
+from fsbench.harness.strangers import gather
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split
 from fsbench.registry import datasets
 from fsbench.stats.calibration import Calibration
@@ -54,14 +55,14 @@ def calibrate(data: str, judges: Sequence[str], context: Context, *, size: int =
     """
     built = build_judges(judges, context)  # raises before any work
     info, used = _read(data, size, context)
-    real = RealImages.look(used["test"], used.get("gallery"), context)
-    witnesses = [Witness.brief(judge, real, context) for judge in built]
-    told = tuple(records.judge_record(witness) for witness in witnesses)
-    found = {one.judge.name: _distribution(one.calibration) for one in witnesses if one.calibration is not None}
-    if not found:
+    real = find_faces(used["test"], used.get("gallery"), context)
+    enrolled = [enrol(judge, real, context) for judge in built]
+    judge_records = tuple(records.judge_record(one) for one in enrolled)
+    distributions = {one.judge.name: _distribution(one.calibration) for one in enrolled if one.calibration is not None}
+    if not distributions:
         sessions = real.rows.groupby("identity")["session"].nunique()
         comparable = len(sessions) > 1 and sessions.max() > 1  # else no judge could do anything
-        if comparable and (faults := [f"{judge.name}: {judge.unfit}" for judge in told if judge.unfit]):
+        if comparable and (faults := [f"{judge.name}: {judge.unfit}" for judge in judge_records if judge.unfit]):
             raise DataError(f"nothing can be calibrated: {'; '.join(faults)}", PREPROCESSING)
         raise DataError(f"{data} gives no pair of one person in two sessions, or none of two people",
                         "it needs two people or more, and two images of one of them that were not taken together")
@@ -71,9 +72,9 @@ def calibrate(data: str, judges: Sequence[str], context: Context, *, size: int =
         command=command,
         environment=environment.describe(context.device),
         dataset=records.dataset_record(data, info, used),
-        judges=told,
-        distributions=found,
-        warnings=(*info.warnings, *(said for judge in told for said in records.judge_warnings(judge))),
+        judges=judge_records,
+        distributions=distributions,
+        warnings=(*info.warnings, *(warning for judge in judge_records for warning in warn.of_judge(judge))),
     )
 
 

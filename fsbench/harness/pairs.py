@@ -2,80 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
 import pandas as pd
 
 from fsbench.errors import DataError
-from fsbench.faces.region import ovals
-from fsbench.images import ImageSet
-from fsbench.interfaces import Dataset, Faces, Source, Truth
+from fsbench.interfaces import Dataset, Faces, Source
+from fsbench.pairs import Group as Group
+from fsbench.pairs import Pairs as Pairs
 
 ALL_PAIRS_LIMIT = 3
 N_REFERENCES = 8
-
-
-@dataclass(frozen=True)
-class Group:
-    """The pairs of one source identity: it goes into every image of `targets`."""
-
-    source: Source
-    index: np.ndarray  # rows of the test split
-    targets: Faces
-    truth: Truth | None
-
-    @property
-    def masks(self) -> ImageSet:
-        """Where each target, or its exact swap, shows the face, (N, 1, S, S); by landmarks where nobody knows."""
-        if self.truth is not None:
-            return self.truth.mask
-        return self.targets.masks or ovals(self.targets.landmarks, self.targets.crops.pixels.shape[1])
-
-    def cut(self, rows: slice | np.ndarray) -> Group:
-        """Return some of the pairs."""
-        index = np.arange(len(self.index))[rows]
-        truth = Truth(self.truth.exact.select(index), self.truth.mask.select(index)) if self.truth else None
-        return Group(self.source, self.index[index], self.targets.select(index), truth)
-
-    def fingerprint(self) -> list[str]:
-        """What decides an output, besides the model: the name and pixels of the source, targets and exact swaps."""
-        pixels = [ImageSet.of(self.source.images), self.targets.crops, *([self.truth.exact] if self.truth else [])]
-        return [self.source.identity, *(images.content_hash() for images in pixels)]
-
-
-@dataclass(frozen=True)
-class Pairs:
-    """All pairs of a run, in the order of samples.parquet: group by group."""
-
-    groups: tuple[Group, ...]
-    rule: str
-
-    def __len__(self) -> int:
-        return sum(len(group.index) for group in self.groups)
-
-    @property
-    def index(self) -> np.ndarray:
-        """Row of the test split that each pair has as its target, (N,)."""
-        return np.concatenate([group.index for group in self.groups])
-
-    @property
-    def targets(self) -> ImageSet:
-        """The target image of each pair, (N, 3, S, S)."""
-        return ImageSet(np.concatenate([group.targets.crops.pixels for group in self.groups]))
-
-    @cached_property
-    def masks(self) -> ImageSet:
-        """Where each target, or its exact swap, shows the face, (N, 1, S, S)."""
-        return ImageSet(np.concatenate([group.masks.pixels for group in self.groups]))
-
-    @property
-    def rows(self) -> pd.DataFrame:
-        """The targets' rows, with a column `source`, (N, ...)."""
-        return pd.concat(
-            [group.targets.rows.assign(source=group.source.identity) for group in self.groups], ignore_index=True
-        )
 
 
 def make_pairs(dataset: Dataset, test: Faces) -> Pairs:

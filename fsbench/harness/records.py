@@ -1,34 +1,28 @@
-"""What a run says about its parts."""
+"""Records of a result: data set, protocol, networks, metrics and models."""
 
 from __future__ import annotations
 
 import inspect
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from fsbench import results
 from fsbench.config import Pipeline, Plan
 from fsbench.datasets import balance
 from fsbench.errors import one_line
+from fsbench.evidence.needs import observers_in
+from fsbench.evidence.references import EnrolledJudge
+from fsbench.extraction.extractor import Extractor
 from fsbench.faces import detect
-from fsbench.files import some
 from fsbench.harness import failures
-from fsbench.harness.judging import Witness
-from fsbench.harness.observing import Watcher
-from fsbench.harness.obtain import Model
-from fsbench.harness.pairs import Pairs
-from fsbench.harness.scoring import CONFIDENCE
-from fsbench.interfaces import Dataset, DatasetInfo, Faces, Metric, Split, WeightsFile
+from fsbench.harness.models import Model
+from fsbench.harness.summarise import CONFIDENCE
+from fsbench.interfaces import DatasetInfo, Faces, Metric, Observer, Split, WeightsFile
+from fsbench.pairs import EvaluationSet
 from fsbench.registry import swappers
 from fsbench.stats.calibration import Calibration, fault, lost
 from fsbench.store import file_sha256
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-FEW_STRANGERS = 20
-FEW_SESSIONS = 5
 
 
 def dataset_record(spec: str, info: DatasetInfo, splits: Mapping[Split, Faces]) -> results.DatasetRecord:
@@ -59,8 +53,9 @@ def dataset_record(spec: str, info: DatasetInfo, splits: Mapping[Split, Faces]) 
     )
 
 
-def protocol_record(stage: str, pairs: Pairs, gallery: Faces | None, plan: Plan) -> results.ProtocolRecord:
+def protocol_record(stage: str, evaluation: EvaluationSet, plan: Plan) -> results.ProtocolRecord:
     """Write down every choice that another harness could make differently."""
+    pairs, gallery = evaluation.pairs, evaluation.real.gallery
     return results.ProtocolRecord(
         stage=stage,
         pairing=pairs.rule,
@@ -100,7 +95,7 @@ def metric_record(name: str, metric: Metric, error: float | None) -> results.Met
         no_face=info.no_face,
         reference=info.reference,
         group=info.group,
-        observer=info.observer,
+        observer=", ".join(observers_in(info.needs)),
         **_files(info.weights),
         interval=info.interval,
         checked_by=info.checked_by,
@@ -109,11 +104,11 @@ def metric_record(name: str, metric: Metric, error: float | None) -> results.Met
     )
 
 
-def observer_record(watcher: Watcher) -> results.ObserverRecord:
+def observer_record(observer: Extractor[Observer]) -> results.ObserverRecord:
     """Describe a network that looks at images, and its files."""
-    info = watcher.observer.info
+    info = observer.network.info
     return results.ObserverRecord(
-        name=watcher.name,
+        name=observer.name,
         description=info.description,
         version=info.version,
         **_files(info.weights),
@@ -124,51 +119,42 @@ FALSE_ACCEPTS = (1e-2, 1e-3)
 """False-accept rates at which thresholds are told."""
 
 
-def judge_record(witness: Witness) -> results.JudgeRecord:
+def judge_record(enrolled: EnrolledJudge) -> results.JudgeRecord:
     """Describe a judge, its files, and how well it tells the people of this data set apart."""
-    info, found = witness.judge.embedder.info, witness.calibration
-    vectors = witness.references.vectors.numpy()
+    info, calibration = enrolled.judge.network.info, enrolled.calibration
+    vectors = enrolled.references.vectors.numpy()
     named = "classes of its classifier" if info.classes else "people of the gallery, by nearest mean vector"
     return results.JudgeRecord(
-        name=witness.judge.name,
+        name=enrolled.judge.name,
         family=info.family,
         description=info.description,
         dim=info.dim,
         version=info.version,
         **_files(info.weights),
-        lookalikes=f"the {len(witness.people):,} {named}" if witness.people else "",
-        calibration=None if found is None else calibration_record(found, lost(found.n_images, witness.n_faces)),
-        unfit=fault(vectors, witness.n_faces, found),
+        lookalikes=f"the {len(enrolled.people):,} {named}" if enrolled.people else "",
+        calibration=None if calibration is None else calibration_record(
+            calibration, lost(calibration.n_images, enrolled.n_faces)),
+        unfit=fault(vectors, enrolled.n_faces, calibration),
     )
 
 
-def calibration_record(found: Calibration, lost: str = "") -> results.CalibrationRecord:
+def calibration_record(calibration: Calibration, lost: str = "") -> results.CalibrationRecord:
     """Write a calibration down; `lost` says of how many images there is no vector."""
     return results.CalibrationRecord(
-        n_identities=found.n_identities,
-        n_images=found.n_images,
-        n_genuine=found.n_genuine,
-        n_impostor=found.n_impostor,
-        genuine_mean=found.genuine.mean,
-        impostor_mean=found.impostor.mean,
-        d_prime=found.d_prime,
-        d_prime_low=found.d_prime_low,
-        d_prime_high=found.d_prime_high,
-        eer=found.eer,
-        eer_threshold=found.eer_threshold,
-        points=tuple(found.point(far) for far in FALSE_ACCEPTS),
-        warnings=(*filter(None, [lost]), *found.warnings),
+        n_identities=calibration.n_identities,
+        n_images=calibration.n_images,
+        n_genuine=calibration.n_genuine,
+        n_impostor=calibration.n_impostor,
+        genuine_mean=calibration.genuine.mean,
+        impostor_mean=calibration.impostor.mean,
+        d_prime=calibration.d_prime,
+        d_prime_low=calibration.d_prime_low,
+        d_prime_high=calibration.d_prime_high,
+        eer=calibration.eer,
+        eer_threshold=calibration.eer_threshold,
+        points=tuple(calibration.point(far) for far in FALSE_ACCEPTS),
+        warnings=(*filter(None, [lost]), *calibration.warnings),
     )
-
-
-def judge_warnings(judge: results.JudgeRecord) -> list[str]:
-    """Say what limits what a judge says here."""
-    if judge.unfit:
-        return [f"{judge.name} counts neither in ranks nor in headlines: {judge.unfit}"]
-    if judge.calibration is None:
-        return [f"{judge.name} is not calibrated: the real images give no pair of one person in two sessions, or none "
-                "of two people"]
-    return [f"{judge.name}: {said}" for said in judge.calibration.warnings]
 
 
 def model_record(model: Model, seconds: float | None) -> results.ModelRecord:
@@ -179,8 +165,13 @@ def model_record(model: Model, seconds: float | None) -> results.ModelRecord:
         summary=model.summary,
         kind=model.kind,
         training=model.training,
-        coaches=model.training.coaches if model.training else (),
-        weights_sha256=file_sha256(model.weights) if model.weights else "",
+        coaches=model.coaches,
+        parts=tuple(
+            results.PartRecord(spec=str(part.spec), training=part.training, weights_sha256=file_sha256(part.weights))
+            for part in model.parts[1:]
+            if part.weights is not None
+        ),
+        weights_sha256=file_sha256(first.weights) if (first := model.parts[0]).weights else "",
         swap_seconds=seconds,
         notes=model.notes,
     )
@@ -193,58 +184,3 @@ def failed_model(pipeline: Pipeline, error: Exception) -> results.ModelRecord:
     return results.ModelRecord(
         name=pipeline.label, spec=str(pipeline), summary=entry.summary, kind=kind, error=one_line(error)
     )
-
-
-def data_warnings(dataset: Dataset, test: Faces, gallery: Faces | None) -> list[str]:
-    """Say what in the data limits what the numbers mean."""
-    said = list(dataset.info.warnings)
-    if gallery is None or len(gallery.identities) < FEW_STRANGERS:
-        strangers = 0 if gallery is None else len(gallery.identities)
-        said.append(
-            f"the gallery has {strangers} strangers beside the {len(test.identities)} identities that are swapped: "
-            "identity retrieval says little"
-        )
-    return said + few_sessions(test)
-
-
-def few_sessions(test: Faces) -> list[str]:
-    """Say whose images come from too few sessions for good intervals."""
-    counts: pd.Series[int] = test.rows.groupby("identity", sort=False)["session"].nunique()
-    few = counts[counts < FEW_SESSIONS]
-    if few.empty:
-        return []
-    named = some([f"{name} ({count})" for name, count in few.items()])
-    return [f"fewer than {FEW_SESSIONS} held-out sessions: {named}: their intervals are rough"]
-
-
-def model_warnings(
-    model: Model,
-    record: results.ModelRecord,
-    n_pairs: int,
-    families: Mapping[str, str],
-    used: Mapping[Split, Faces],
-) -> list[str]:
-    """Say what limits one row of the table; `families` are those of the judges, by name."""
-    said = []
-    if record.kind == "loaded" and record.training is None:
-        said.append(
-            f"{record.name}: how it was trained is not known (no .json beside its weights): it may have seen "
-            "held-out images, and a judge may have been its coach"
-        )
-    elif record.kind == "loaded" and "train" in used and model.trained_on != used["train"].content_hash():
-        said.append(
-            f"{record.name} was trained on other data than this training split, and may have seen held-out images"
-        )
-    if record.failures:
-        said.append(f"{record.name} {results.failure_rate(record.failures, n_pairs)}")
-    if record.training is not None and record.training.budget == "smoke":
-        said.append(
-            f"{record.name} was trained for {record.training.steps} steps only (--budget smoke): its figures test the "
-            "plumbing, not the model"
-        )
-    said += [
-        f"{record.name} was trained against {family}: judge {judge} is its coach, and flatters it"
-        for judge, family in families.items()
-        if family in record.coaches
-    ]
-    return said

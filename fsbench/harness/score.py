@@ -1,40 +1,40 @@
-"""Outputs that any tool made, measured like those of a run."""
+"""The service `score`: outputs that any tool made, measured like those of a run."""
 
 from __future__ import annotations
 
 import functools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from torch.nn.functional import cosine_similarity
 
 from fsbench import results
-from fsbench.config import Plan, parse_pipeline
+from fsbench.config import Plan
 from fsbench.datasets._photos import Photo
 from fsbench.datasets.people import Album, open_album
 from fsbench.errors import DataError, UsageError
-from fsbench.faces.align import align
-from fsbench.faces.pose import pose
+from fsbench.extraction.extractor import Judge
+from fsbench.extraction.features import embed, find_landmarks
 from fsbench.files import home_of, printable, some
-from fsbench.harness import records
-from fsbench.harness.asked import Asked, Missing, Pair, ask, by_model
-from fsbench.harness.bench import Panel, assess, conclude, prepare
-from fsbench.harness.face_choice import RULES, FaceRule, choose
-from fsbench.harness.folder import RunFolder
-from fsbench.harness.gallery import gather, join
-from fsbench.harness.judging import Judge, embed, find_landmarks
-from fsbench.harness.obtain import build, obtain
-from fsbench.harness.outputs import LIKE_TARGET, RESIZED, SEVERAL, Cut, Outputs
-from fsbench.harness.pairs import N_REFERENCES, Group, Pairs
-from fsbench.harness.swapping import swap_all
-from fsbench.harness.table import Table, read_table
-from fsbench.images import ImageSet, list_images, read_image
-from fsbench.interfaces import Context, DatasetInfo, Faces, Source, Split, Truth
+from fsbench.harness import records, warn
+from fsbench.harness.evaluation import Evaluation, Instruments
+from fsbench.harness.external.asked import Asked, Missing, Pair, ask, by_model
+from fsbench.harness.external.face_choice import RULES, FaceRule, choose
+from fsbench.harness.external.files import LIKE_TARGET, RESIZED, SEVERAL, Cut, ToolOutputs
+from fsbench.harness.external.people import PeopleOfAlbums, make_pairs, put_together
+from fsbench.harness.external.table import Table, read_table
+from fsbench.harness.model_evaluation import baseline
+from fsbench.harness.run_folder import RunFolder
+from fsbench.harness.splits import Splits
+from fsbench.harness.strangers import gather
+from fsbench.harness.writer import RunWriter
+from fsbench.images import ImageSet, list_images
+from fsbench.interfaces import Context, Faces, Split
+from fsbench.pairs import Pairs
 from fsbench.store import fingerprint
 
 BASELINES = ("copy_target", "copy_source")
@@ -42,100 +42,93 @@ TAKEN = {**dict.fromkeys(BASELINES, "a baseline"), "references": "the real image
 NO_COACH = "none"
 STAGE = "files of another tool, aligned crops cut out of them"
 
-NOTES = (
-    "outputs are files of another tool: one that shows the frame of its target's photograph was cut exactly as that "
-    "photograph was, any other by the face that was found in it",
-    "the references of a source are all of its images, also those that the tool was shown",
-)
 
-
-@dataclass(frozen=True)
-class People:
-    """The data set that outputs are measured on: the images of sources and targets, all in the test split."""
-
-    info: DatasetInfo
-    test: Faces
-    sources: Mapping[str, np.ndarray]                    # identity -> rows of the test split
-    targets: Mapping[tuple[int, int], int]               # image of the album of targets, face -> row of the test split
-
-    def faces(self, split: Split) -> Faces:
-        """Return the test split; raises DataError for the others."""
-        if split != "test":
-            raise DataError(f"{self.info.name} has no split {split!r}", "it has test")
-        return self.test
-
-    def truth(self, source: str, targets: Faces) -> Truth | None:
-        """Return None: nobody knows the exact answer for photographs."""
-        return None
-
-
-def score(outputs: Sequence[Outputs], source: Path, target: Path, plan: Plan, out: Path, context: Context, *,
+def score(outputs: Sequence[ToolOutputs], source: Path, target: Path, plan: Plan, out: Path, context: Context, *,
           coaches: Mapping[str, Sequence[str]] | None = None, table: Path | None = None,
           columns: Mapping[str, str] | None = None, missing: Missing = "failure", face: FaceRule = "changed",
           size: int = 128, command: str = "", resume: bool = False) -> results.RunResult:
     """Measure outputs that exist already and leave the files of `fsbench.results` in `out`; raises FsbenchError.
 
-    Of a tool whose outputs show none of the pairs the reason is kept, and the others are measured.
-    `source` and `target` are folders of people (`fsbench.datasets.people`); names of the outputs, or the CSV file
-    `table`, say which is which (`fsbench.harness.asked`). A tool fails on a pair that it has no output of, or one that
-    cannot be read; with `missing` "drop", pairs without an output of every tool are left out for all. `face` says which
-    face of a target with several is measured (`fsbench.harness.face_choice`).
-    `coaches` names the families of recognisers that each tool was trained against, NO_COACH where there was none.
+    `source` and `target` are folders of people (`fsbench.datasets.people`). Names of the outputs, or the CSV file
+    `table`, say which is which (`fsbench.harness.external.asked`). A tool fails on a pair that it has no output of, or
+    one that cannot be read; with `missing` "drop", pairs without an output of every tool are left out for all. Of a
+    tool whose outputs show none of the pairs the reason is kept, and the others are measured. `face` says which face of
+    a target with several is measured (`fsbench.harness.external.face_choice`). `coaches` names the families of
+    recognisers that each tool was trained against, NO_COACH where there was none.
     """
     started = time.monotonic()
     trained = coaches or {}
     listed = read_table(table, columns) if table is not None else None
-    outputs, split = by_model(outputs, listed)
+    outputs, of_models = by_model(outputs, listed)
     _check([one.name for one in outputs], trained)
-    panel = Panel.of(plan, context)
-    families = sorted({judge.embedder.info.family for judge in panel.judges})
+    instruments = Instruments.of(plan, context)
     folder = RunFolder(out)
     folder.check(plan, resume)
-    givers = open_album(source, size, context)
-    scenes = givers if source.resolve() == target.resolve() else open_album(target, size, context)
-    asked = ask(outputs, givers, scenes, listed, missing)
-    inputs = _inputs(outputs, {"source": givers, "target": scenes}, listed, plan.gallery, trained)
+    source_album = open_album(source, size, context)
+    target_album = source_album if source.resolve() == target.resolve() else open_album(target, size, context)
+    asked = ask(outputs, source_album, target_album, listed, missing)
+    inputs = _inputs(outputs, {"source": source_album, "target": target_album}, listed, plan.gallery, trained)
     folder.check(plan, resume, inputs)
-    measured = [one for one in outputs if one.name not in asked.failed]
-    kept = _scorable(asked.pairs, scenes)
-    choice = choose(kept, measured, asked.outputs, scenes, face,
-                    functools.partial(_likeness, panel.judges[0], givers, context), context)
-    for said in choice.warnings[:1]:
-        context.log(said)
-    faced = [(target, int(of)) for (_, target), of in zip(kept, choice.face, strict=True)]
-    people = _people(givers, scenes, sorted({place for place in faced if place[1]}))
-    rule = asked.rule + (f"; of a target with several faces, {RULES[face]}" if choice.warnings else "")
-    pairs = _pairs([(source, place) for (source, _), place in zip(kept, faced, strict=True)], people, rule)
-
-    used: dict[Split, Faces] = {"test": people.test}
-    if (strangers := gather(people, people.test, plan.gallery, context)) is not None:
-        used["gallery"] = strangers
-    cuts = {one.name: one.cut([(asked.outputs[one.name].get(pair), *place) for pair, place
-                               in zip(kept, faced, strict=True)], scenes, context) for one in measured}
-    warnings = [*split, *choice.warnings, *_lost(asked, kept, cuts), *asked.warnings, *_warnings(givers, scenes, used)]
-    warnings += [said for one in measured for said in _coach_warnings(one.name, trained.get(one.name, ()), families)]
-    bench = prepare(plan, panel, pairs, people.test, used.get("gallery"), context)
-    folder.begin(plan, inputs)
-    context.log(f"results go to {out}")
-    folder.write_inputs(pairs)
-    done = [assess(bench, *_baseline(name, plan, people, pairs, context), folder) for name in BASELINES]
-    rates = []
-    for one in measured:
-        cut = cuts[one.name]
+    tools = [one for one in outputs if one.name not in asked.failed]
+    measured = _measured(asked, tools, source_album, target_album, face, instruments.judges[0], context)
+    splits = Splits(measured.people)
+    test = splits["test"]
+    gallery = splits.add_gallery(gather(measured.people, test, plan.gallery, context))
+    evaluation = Evaluation.prepare(instruments, measured.pairs, test, gallery, context, named=bool(plan.metrics))
+    writer = RunWriter(plan, evaluation, folder, command, started, STAGE)
+    writer.begin(inputs)
+    for name in BASELINES:
+        model, images, seconds = baseline(name, measured.pairs, context)
+        writer.add(records.model_record(model, seconds), evaluation.extract(name, images, seconds=seconds))
+    for one in tools:
+        cut = measured.cuts[one.name]
         record = _record(one, trained.get(one.name, ()), notes=(_note(cut),))
-        done.append(assess(bench, record, cut.images, folder, lost=cut.lost, facts=cut.facts))
-        if failures := done[-1].record.failures:
-            rates.append(f"{one.name} {results.failure_rate(failures, len(kept))}")
-    failed = [_record(one, trained.get(one.name, ()), error=asked.failed[one.name].sentence)
-              for one in outputs if one.name in asked.failed]
-    albums = [givers] if givers is scenes else [givers, scenes]
+        record = writer.add(record, evaluation.extract(one.name, cut.images), absent=cut.lost, facts=cut.facts)
+        if record.failures:
+            writer.warnings.append(f"{one.name} {results.failure_rate(record.failures, len(measured.pairs))}")
+    writer.failed += [_record(one, trained.get(one.name, ()), error=asked.failed[one.name].sentence)
+                      for one in outputs if one.name in asked.failed]
+    writer.warnings += [*of_models, *measured.warnings, *asked.warnings,
+                        *_data_warnings(source_album, target_album, splits.read),
+                        *_coach_warnings(tools, trained, instruments.judges)]
+    return writer.finish(records.dataset_record(plan.dataset, measured.people.info, splits.read),
+                         _unused(asked, source_album, target_album))
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """The pairs that are measured, the people that they show, and the crops of each tool's outputs."""
+
+    pairs: Pairs
+    people: PeopleOfAlbums
+    cuts: Mapping[str, Cut]  # by tool
+    warnings: Sequence[str]
+
+
+def _measured(asked: Asked, tools: Sequence[ToolOutputs], source_album: Album, target_album: Album, face: FaceRule,
+              judge: Judge, context: Context) -> _Measured:
+    """Choose the face of each target, and cut targets, sources and outputs."""
+    kept = _scorable(asked.pairs, target_album)
+    likeness = functools.partial(_likeness, judge, source_album, context)
+    choice = choose(kept, tools, asked.outputs, target_album, face, likeness, context)
+    for warning in choice.warnings[:1]:
+        context.log(warning)
+    faced = [(target, int(of)) for (_, target), of in zip(kept, choice.face, strict=True)]
+    people = put_together(source_album, target_album, sorted({place for place in faced if place[1]}))
+    rule = asked.rule + (f"; of a target with several faces, {RULES[face]}" if choice.warnings else "")
+    pairs = make_pairs([(source, place) for (source, _), place in zip(kept, faced, strict=True)], people, rule)
+    cuts = {one.name: one.cut([(asked.outputs[one.name].get(pair), *place) for pair, place
+                               in zip(kept, faced, strict=True)], target_album, context) for one in tools}
+    return _Measured(pairs, people, cuts, [*choice.warnings, *_lost(asked, kept, cuts)])
+
+
+def _unused(asked: Asked, source_album: Album, target_album: Album) -> list[results.UnusedRecord]:
+    albums = [source_album] if source_album is target_album else [source_album, target_album]
     unused = [*asked.unused, *(record for album in albums for record in album.unused)]
-    return conclude(bench, done, folder, records.dataset_record(plan.dataset, people.info, used), used,
-                    command=command, started=started, warnings=[*rates, *warnings], stage=STAGE, failed=failed,
-                    unused=[results.UnusedRecord(**vars(record)) for record in unused])
+    return [results.UnusedRecord(**vars(record)) for record in unused]
 
 
-def _inputs(outputs: Sequence[Outputs], albums: Mapping[str, Album], table: Table | None, gallery: str,
+def _inputs(outputs: Sequence[ToolOutputs], albums: Mapping[str, Album], table: Table | None, gallery: str,
             coaches: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Hashes of all that was read, by what a sentence calls it: an interrupted score goes on with the same only."""
     found = {f"the outputs of {printable(one.name)}": _hash([Photo(one.path(k), file, "", "")
@@ -153,7 +146,9 @@ def _hash(photos: Sequence[Photo]) -> str:
     return fingerprint([(photo.file, photo.sha256()) for photo in photos])
 
 
-def _record(one: Outputs, coaches: Sequence[str], notes: tuple[str, ...] = (), error: str = "") -> results.ModelRecord:
+def _record(
+    one: ToolOutputs, coaches: Sequence[str], notes: tuple[str, ...] = (), error: str = ""
+) -> results.ModelRecord:
     return results.ModelRecord(
         name=one.name, spec=printable(str(one.folder)), kind="precomputed", summary="images that another tool made",
         coaches=tuple(family for family in coaches if family != NO_COACH), notes=notes, error=error)
@@ -165,9 +160,11 @@ def _note(cut: Cut) -> str:
     return f"{n_own} of {n_there} outputs were cut by their own face, the others like their target"
 
 
-def _likeness(judge: Judge, givers: Album, context: Context, crops: ImageSet, sources: Sequence[str]) -> np.ndarray:
+def _likeness(
+    judge: Judge, source_album: Album, context: Context, crops: ImageSet, sources: Sequence[str]
+) -> np.ndarray:
     """Cosine of each crop to the mean of its source's photographs under a judge, (N,); NaN without a face."""
-    given = givers.faces
+    given = source_album.faces
     own = embed(judge, given.crops, find_landmarks(given.crops, "sources", context), "sources", context).vectors
     seen = embed(judge, crops, find_landmarks(crops, "faces of targets", context), "faces of targets", context).vectors
     owner = given.rows["identity"].to_numpy()
@@ -202,97 +199,35 @@ def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]]) -> None:
         raise UsageError(f"--coach names {strangers[0]}, of which there are no outputs", f"it knows {', '.join(names)}")
 
 
-def _coach_warnings(name: str, coaches: Sequence[str], families: Sequence[str]) -> list[str]:
+def _coach_warnings(
+    tools: Sequence[ToolOutputs], coaches: Mapping[str, Sequence[str]], judges: Sequence[Judge]
+) -> list[str]:
     """Say where it is open whether a judge is partial to a model."""
-    if not coaches:
-        return [f"what {name} was trained against is not known: a judge may have been its coach "
-                f"(--coach {name}=FAMILY, or {name}={NO_COACH})"]
-    return [f"{name} was trained against {family}, and no judge is of a family of that name: they are of "
-            f"{', '.join(families)}" for family in coaches if family not in (NO_COACH, *families)]
+    families, warnings = sorted({judge.network.info.family for judge in judges}), []
+    for name in (one.name for one in tools):
+        if not coaches.get(name):
+            warnings.append(f"what {name} was trained against is not known: a judge may have been its coach "
+                            f"(--coach {name}=FAMILY, or {name}={NO_COACH})")
+        warnings += [f"{name} was trained against {family}, and no judge is of a family of that name: they are of "
+                     f"{', '.join(families)}" for family in coaches.get(name, ())
+                     if family not in (NO_COACH, *families)]
+    return warnings
 
 
-def _people(givers: Album, scenes: Album, others: Sequence[tuple[int, int]]) -> People:
-    """Put sources and targets together; an image that is in both folders stands once.
-
-    `others` are faces of targets that are not the first of their photographs: each is a person of its own.
-    """
-    first = [(int(image), 0) for image in np.flatnonzero(scenes.seen)]
-    faces, own = (replace(album.faces, rows=album.faces.rows.assign(face=1)) for album in (scenes, givers))
-    for image, face in others:
-        faces = join([faces, _face(scenes, faces.rows.iloc[[first.index((image, 0))]], image, face)])
-    if givers is not scenes:
-        known = set(_content(faces))
-        new = [content not in known for content in _content(own)]
-        faces = _join(faces, own.select(np.array(new, bool)))
-    names = givers.faces.identities
-    owner = faces.rows["identity"].to_numpy()
-    content = fingerprint([faces.crops.content_hash(), faces.rows["id"].tolist()])
-    info = DatasetInfo(
-        name="score", revision=content, size=faces.crops.pixels.shape[1],
-        description=f"people of {givers.root.name} in photographs of {scenes.root.name}",
-        licence="unknown: the user's own files", splits=("test",), notes=NOTES,
-    )
-    return People(info, faces, {name: np.flatnonzero(owner == name) for name in names},
-                  {place: row for row, place in enumerate([*first, *others])})
-
-
-def _face(scenes: Album, row: pd.DataFrame, image: int, face: int) -> Faces:
-    """Another face of a photograph whose first one has the facts `row`."""
-    photo, points = read_image(scenes.photos[image].path), scenes.cuts.points(image)[face]
-    crop, landmarks = align(photo, points, scenes.cuts.crops.shape[1])
-    yaw, pitch, _ = pose(landmarks[None]).round(2).T
-    name = f"{row['id'].item()}~face{face + 1}"
-    return Faces(ImageSet(crop[None]), row.assign(id=name, identity=name, yaw=yaw, pitch=pitch, face=face + 1),
-                 landmarks[None])
-
-
-def _content(faces: Faces) -> list[tuple[str, bytes]]:
-    """Who each image shows, and a hash of its pixels."""
-    return list(zip(map(str, faces.rows["identity"]), faces.crops.hashes(), strict=True))
-
-
-def _join(targets: Faces, sources: Faces) -> Faces:
-    """Targets, then sources; ids that both have get a mark."""
-    rows = sources.rows.copy()
-    taken = rows["id"].isin(targets.rows["id"])
-    rows["id"] = rows["id"].where(~taken, rows["id"] + "~source")
-    return join([targets, replace(sources, rows=rows)])
-
-
-def _scorable(pairs: Sequence[Pair], scenes: Album) -> list[Pair]:
+def _scorable(pairs: Sequence[Pair], target_album: Album) -> list[Pair]:
     """Those whose target shows a face; raises DataError for none."""
-    kept = [pair for pair in pairs if scenes.seen[pair[1]]]
+    kept = [pair for pair in pairs if target_album.seen[pair[1]]]
     if not kept:
         raise DataError("no face was found in any of the targets", "are these the photographs that were swapped into?")
     return kept
 
 
-def _pairs(asked: Sequence[tuple[str, tuple[int, int]]], people: People, rule: str) -> Pairs:
-    groups = []
-    for name in dict.fromkeys(source for source, _ in asked):
-        own = people.sources.get(name, np.empty(0, np.int64))
-        if len(own) == 0:
-            raise DataError(f"no face was found in any image of the source {name}",
-                            "add a photograph in which the face is upright and at least 20 pixels wide")
-        shown = own[np.unique(np.linspace(0, len(own) - 1, N_REFERENCES).round().astype(int))]
-        index = np.array([people.targets[target] for source, target in asked if source == name])
-        groups.append(Group(Source(name, people.test.crops[shown]), index, people.test.select(index), None))
-    return Pairs(tuple(groups), rule)
-
-
-def _warnings(givers: Album, scenes: Album, used: Mapping[Split, Faces]) -> list[str]:
+def _data_warnings(source_album: Album, target_album: Album, used: Mapping[Split, Faces]) -> list[str]:
     """Say what in the data limits what the numbers mean."""
-    albums = {"source": givers} | ({} if scenes is givers else {"target": scenes})
+    albums = {"source": source_album} | ({} if target_album is source_album else {"target": target_album})
     said = [f"{role}: {warning}" for role, album in albums.items() for warning in (*album.warnings, *album.uneven)]
-    said += [f"source: {warning}" for warning in givers.several]
+    said += [f"source: {warning}" for warning in source_album.several]
     strangers = used["gallery"].identities if "gallery" in used else []
-    if (n := len(used["test"].identities) + len(strangers)) < records.FEW_STRANGERS:
+    if (n := len(used["test"].identities) + len(strangers)) < warn.FEW_STRANGERS:
         said.append(f"outputs can be taken for {n} people only, so retrieval says little: --gallery adds others")
-    return said + records.few_sessions(used["test"])
-
-
-def _baseline(name: str, plan: Plan, people: People, pairs: Pairs,
-              context: Context) -> tuple[results.ModelRecord, ImageSet]:
-    model = obtain(build(parse_pipeline(name), context), lambda: people.test, plan.budget, plan.seed, context)
-    outputs, seconds = swap_all(model, pairs, context)
-    return records.model_record(model, seconds), outputs
+    return said + warn.few_sessions(used["test"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -14,24 +13,14 @@ from fsbench import environment, validity
 from fsbench.config import Plan
 from fsbench.datasets.synthetic import Synthetic
 from fsbench.errors import NotScorable, UnknownName, UsageError
-from fsbench.faults import FAULTS, Fault, draw_ahead
-from fsbench.harness import records
-from fsbench.harness.bench import Panel, estimator_errors
-from fsbench.harness.judging import build_judges
-from fsbench.harness.ladder import Key, Rows, Setting, build_scorers, time_networks
-from fsbench.harness.observing import build_watchers
-from fsbench.harness.scoring import CONFIDENCE
-from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Faces, Metric, MetricInfo, Split
-from fsbench.registry import metrics as shelf
-from fsbench.registry import parse_spec
-from fsbench.stats.validity import Condition, Expected, Response, full_scale, reliability, respond, verdict
-
-ALPHA = 0.05
-"""Probability that a metric which responds to nothing is said to respond to anything."""
-
-COPIES = ("copy_target", "copy_source")
-"""Faults whose full strength is an answer that takes no work."""
+from fsbench.evidence.needs import JUDGE
+from fsbench.extraction.extractor import build_judges
+from fsbench.faults import FAULTS, Fault
+from fsbench.harness import records, warn
+from fsbench.harness.evaluation import Instruments
+from fsbench.harness.examination import ALPHA, Examination, split_of, unexamined_record
+from fsbench.harness.faulty import FaultySet, build_metrics
+from fsbench.interfaces import Context, Faces, Metric, Split
 
 
 @dataclass(frozen=True)
@@ -68,9 +57,9 @@ def validate(
 
     A metric that cannot be made, or has no value here, is told with the reason.
     """
-    scorers, missing = build_scorers(names, context)
-    return examine(scorers, faults, judges, context, observers=observers, dataset=dataset, budget=budget, seed=seed,
-                   command=command, missing=missing)  # fmt: skip
+    built, missing = build_metrics(names, context)
+    return examine(built, faults, judges, context, observers=observers, dataset=dataset, budget=budget, seed=seed,
+                   command=command, missing=missing)
 
 
 def find_faults(names: Sequence[str]) -> list[Fault]:
@@ -82,7 +71,7 @@ def find_faults(names: Sequence[str]) -> list[Fault]:
 
 
 def examine(
-    scorers: Mapping[str, Metric],
+    built: Mapping[str, Metric],
     faults: Sequence[str],
     judges: Sequence[str],
     context: Context,
@@ -102,30 +91,30 @@ def examine(
     if budget not in BUDGETS:
         raise UnknownName("budget", budget, BUDGETS)
     size, ladder = BUDGETS[budget], find_faults(faults)
-    watchers, unwatched = build_watchers(scorers.values(), observers, context)
-    reasons = {**(missing or {}), **_unfit(scorers, unwatched)}
-    scorers = {name: metric for name, metric in scorers.items() if name not in reasons}
-    if not scorers:
+    instruments = Instruments.for_metrics([], built, observers, context)
+    reasons = {**(missing or {}), **_unfit(built, instruments.kinds.missing)}
+    built = {name: metric for name, metric in built.items() if name not in reasons}
+    if not built:
         raise NotScorable("; ".join(f"{name} cannot be examined: {why}" for name, why in reasons.items()))
-    asked = judges if any("judge" in metric.info.needs for metric in scorers.values()) else ()
-    plan = Plan(dataset=dataset or size.dataset, models=(), metrics=tuple(scorers), judges=tuple(asked),
-                observers=tuple(observers), seed=seed, resamples=size.resamples)  # fmt: skip
-    panel = Panel(build_judges(asked, context) if asked else [], scorers, watchers, {})
+    asked = judges if any(JUDGE in metric.info.needs for metric in built.values()) else ()
+    plan = Plan(dataset=dataset or size.dataset, models=(), metrics=tuple(built), judges=tuple(asked),
+                observers=tuple(observers), seed=seed, resamples=size.resamples)
+    instruments = instruments.only(built, build_judges(asked, context) if asked else [])
     data = environment.build_dataset(plan.dataset, context)
     if not isinstance(data, Synthetic):
         raise UsageError(f"{plan.dataset} cannot be drawn with known faults", "try --dataset synthetic")
     sizes: dict[Split, int] = {"test": size.stills, "clips": size.frames}
-    settings = {
-        split: Setting.build(data, split, sizes[split], panel, plan, context)
-        for split in dict.fromkeys(_split(fault) for fault in ladder)
+    sets = {
+        split: FaultySet.build(data, split, sizes[split], instruments, plan, context)
+        for split in dict.fromkeys(split_of(fault) for fault in ladder)
     }
-    found = _Examination(settings, ladder, seed, context)
-    found.run()
-    home = found.home
-    used: dict[Split, Faces] = {split: one.targets for split, one in settings.items()}
+    examination = Examination(sets, ladder, seed, context)
+    examination.run()
+    home = examination.home
+    used: dict[Split, Faces] = {split: one.targets for split, one in sets.items()}
     if home.gallery is not None:
         used["gallery"] = home.gallery
-    told = tuple(records.judge_record(witness) for witness in home.bench.witnesses.values())
+    judge_records = tuple(records.judge_record(judge) for judge in home.evaluation.judges.values())
     return validity.Validation(
         schema=validity.SCHEMA,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -134,255 +123,39 @@ def examine(
         seconds=time.monotonic() - began,
         budget=budget,
         alpha=ALPHA,
-        n_outputs={split: len(one.bench.pairs) for split, one in settings.items()},
-        n_sessions={split: len(np.unique(one.sessions)) for split, one in settings.items()},
+        n_outputs={split: len(one.evaluation.pairs) for split, one in sets.items()},
+        n_sessions={split: len(np.unique(one.sessions)) for split, one in sets.items()},
         resamples=plan.resamples,
         environment=environment.describe(context.device),
         dataset=records.dataset_record(plan.dataset, data.info, used),
-        judges=told,
-        observers=tuple(records.observer_record(watcher) for watcher in watchers.values()),
+        judges=judge_records,
+        observers=tuple(records.observer_record(observer) for observer in instruments.observers.values()),
         faults=tuple(_fault_record(fault) for fault in ladder),
-        metrics=tuple(found.examined()),
-        unexamined=(*(_unexamined(name, why) for name, why in reasons.items()), *found.unexamined()),
-        responses=tuple(found.responses()),
+        metrics=tuple(examination.examined()),
+        unexamined=(*(unexamined_record(name, why) for name, why in reasons.items()), *examination.unexamined()),
+        responses=tuple(examination.responses()),
         warnings=(
-            *records.data_warnings(data, home.targets, home.gallery),
-            *(said for judge in told for said in records.judge_warnings(judge)),
+            *warn.of_data(data, home.targets, home.gallery),
+            *(warning for judge in judge_records for warning in warn.of_judge(judge)),
         ),
     )
 
 
-def _unfit(scorers: Mapping[str, Metric], unwatched: Mapping[str, NotScorable]) -> dict[str, str]:
-    """Why some metrics cannot be examined."""
+def _unfit(built: Mapping[str, Metric], missing: Mapping[str, NotScorable]) -> dict[str, str]:
+    """Why some metrics cannot be examined; `missing` is evidence that cannot be made."""
     reasons = {}
-    for name, metric in scorers.items():
+    for name, metric in built.items():
         if "recursion" in metric.info.needs:
             reasons[name] = "it needs outputs that were fed back into a model, and here is none"
         elif metric.info.missing:
             reasons[name] = metric.info.missing
-        elif metric.info.observer in unwatched:
-            reasons[name] = unwatched[metric.info.observer].message
+        elif lacking := [missing[need] for need in metric.info.needs if need in missing]:
+            reasons[name] = lacking[0].message
     return reasons
-
-
-def _split(fault: Fault) -> Split:
-    return "clips" if fault.clips or fault.aspect == "temporal" else "test"
 
 
 def _fault_record(fault: Fault) -> validity.FaultRecord:
     return validity.FaultRecord(
         name=fault.name, aspect=fault.aspect, also=fault.also, unit=fault.unit, strengths=fault.strengths,
-        description=fault.description, split="clips" if _split(fault) == "clips" else "test",
-    )  # fmt: skip
-
-
-def _unexamined(name: str, why: str, judge: str | None = None) -> validity.UnexaminedRecord:
-    known = parse_spec(name).name in shelf.names()
-    summary = shelf.get(parse_spec(name).name).summary if known else ""
-    return validity.UnexaminedRecord(metric=name, judge=judge, summary=summary, reason=why)
-
-
-def expected(info: MetricInfo, fault: Fault) -> Expected:
-    """What a metric should do about a fault, by what it says that it measures."""
-    if fault.aspect in info.measures:
-        return "respond"
-    return "either" if set(fault.also) & set(info.measures) else "ignore"
-
-
-@dataclass
-class _Subject:
-    """What was found about one metric, under one judge or without one."""
-
-    responses: dict[str, Response] = field(default_factory=dict)  # by fault
-    reasons: dict[str, str] = field(default_factory=dict)  # of faults without a response
-    halves: list[np.ndarray] = field(default_factory=list)  # (splits, 2) values of each condition of the home setting
-    copies: dict[str, float | None] = field(default_factory=dict)  # "" is the exact swap
-    seconds: float = 0.0  # per output
-    parts: tuple[validity.PartRecord, ...] = ()
-    parts_of: str = ""
-    bias: float | None = None
-
-
-class _Examination:
-    """Goes through all conditions, fault by fault: rows of a distribution metric are large, and none are kept."""
-
-    def __init__(self, settings: Mapping[Split, Setting], faults: Sequence[Fault], seed: int, context: Context) -> None:
-        self.settings, self.faults, self.seed = settings, faults, seed
-        self.home = settings.get("test") or settings["clips"]
-        self.scorers = self.home.bench.scorers
-        self._subjects: dict[Key, _Subject] = {}
-        self._progress = context.stage("examining metrics")
-        self._done, self._total = 0, sum(len(fault.strengths) for fault in faults) + len(settings) + len(COPIES)
-
-    def run(self) -> None:
-        """Measure and compare; raises FsbenchError."""
-        for split, setting in self.settings.items():
-            for scene in setting.scenes:
-                draw_ahead(scene, [fault for fault in self.faults if _split(fault) == split])
-        perfect = {split: self._rows(one, one.perfect()) for split, one in self.settings.items()}
-        self._facts(perfect[self.home.split])
-        for fault in self.faults:
-            setting = self.settings[_split(fault)]
-            ladder = [perfect[setting.split], *self._climb(setting, fault)]
-            for key, subject in self._subjects.items():
-                self._compare(key, subject, setting, fault, [rows[key] for rows in ladder])
-
-    def _climb(self, setting: Setting, fault: Fault) -> Iterator[Rows]:
-        for strength in fault.strengths:
-            yield self._rows(setting, setting.outputs(fault, strength), {fault.name: strength})
-
-    def _rows(self, setting: Setting, outputs: ImageSet, told: Mapping[str, float] | None = None) -> Rows:
-        rows, _ = setting.rows(setting.look(outputs))
-        self._done += 1
-        self._progress(self._done, self._total, told or {})
-        return rows
-
-    def _facts(self, perfect: Rows) -> None:
-        """What needs no ladder: cost, and the values of answers that take no work."""
-        outputs = self.home.perfect()
-        self.networks = time_networks(self.home, outputs)
-        _, seconds = self.home.rows(self.home.look(outputs))  # once more: what had to be loaded is loaded now
-        made = {name: self.home.outputs(FAULTS[name], FAULTS[name].strengths[-1]) for name in COPIES}
-        copies = {name: self._rows(self.home, copy) for name, copy in made.items()}
-        everything = np.arange(len(outputs))
-        for key in perfect:
-            subject = self._subjects[key] = _Subject()
-            began = time.perf_counter()
-            for name, rows in {"": perfect, **copies}.items():
-                measured = rows[key]
-                found = math.nan
-                if not isinstance(measured, NotScorable):
-                    found = self.home.condition(key[0], measured)(everything)
-                subject.copies[name] = found if math.isfinite(found) else None
-            summarising = (time.perf_counter() - began) / (1 + len(copies))
-            subject.seconds = (seconds[key] + summarising) / len(outputs)
-
-    def _compare(
-        self, key: Key, subject: _Subject, setting: Setting, fault: Fault, ladder: Sequence[np.ndarray | NotScorable]
-    ) -> None:
-        """How one metric responds to one fault."""
-        metric, plan = self.scorers[key[0]], setting.draws(key[0])
-        conditions: list[Condition] = []
-        for measured in ladder:
-            if isinstance(measured, NotScorable):
-                subject.reasons[fault.name] = measured.message
-                return
-            conditions.append(setting.condition(key[0], measured))
-        worse = 1 if metric.info.direction == "lower" else -1
-        found = respond(conditions, (0.0, *fault.strengths), worse, plan, alpha=ALPHA / len(self.faults),
-                        confidence=CONFIDENCE)  # fmt: skip
-        if found is None:
-            assert isinstance(ladder[0], np.ndarray)
-            subject.reasons[fault.name] = setting.reason(key[0], ladder[0])
-            return
-        subject.responses[fault.name] = found
-        if setting is self.home:
-            new = conditions[1:] if subject.halves else conditions
-            subject.halves += [np.array([[one(half) for half in pair] for pair in plan.halves]) for one in new]
-            if not subject.parts and expected(metric.info, fault) == "respond":
-                middle = len(conditions) // 2
-                subject.parts_of = f"{fault.name} {fault.strengths[middle - 1]:g} {fault.unit}"
-                self._depend_on_number(subject, conditions[middle])
-
-    def _depend_on_number(self, subject: _Subject, condition: Condition) -> None:
-        """Values of a quarter, of half and of all outputs, and whether a quarter gives another one than all do."""
-        n = len(self.home.sessions)
-        whole, parts = condition(np.arange(n)), []
-        for size in (n // 4, n // 2):
-            drawn = np.array([condition(part) for part in self.home.plan.parts(size, self.seed, self.home.sessions)])
-            if not len(drawn) or not np.isfinite(drawn).all():
-                continue
-            parts.append(validity.PartRecord(n=size, value=float(drawn.mean())))
-            least = max(3 * float(drawn.std(ddof=1)) / math.sqrt(len(drawn)), 0.01 * abs(whole))
-            if size == n // 4 and abs(parts[0].value - whole) > least and whole:
-                subject.bias = (parts[0].value - whole) / abs(whole)
-        if math.isfinite(whole):
-            subject.parts = (*parts, validity.PartRecord(n=n, value=whole))
-
-    def _expected(self, key: Key) -> dict[str, Expected]:
-        return {fault.name: expected(self.scorers[key[0]].info, fault) for fault in self.faults}
-
-    def _full_scale(self, key: Key, subject: _Subject) -> float | None:
-        should = self._expected(key)
-        return full_scale([(one, should[name]) for name, one in subject.responses.items()])
-
-    def responses(self) -> Iterator[validity.ResponseRecord]:
-        """All cells of the matrix, those of a metric together."""
-        for key, subject in self._subjects.items():
-            if not subject.responses:
-                continue
-            full, should = self._full_scale(key, subject), self._expected(key)
-            for fault in self.faults:
-                where = {"metric": key[0], "judge": key[1], "fault": fault.name, "expected": should[fault.name]}
-                found = subject.responses.get(fault.name)
-                if found is None:
-                    reason = subject.reasons[fault.name]
-                    yield validity.ResponseRecord(**where, verdict="unexamined", reason=reason)
-                    continue
-                said = asdict(found) | {"steps": self._steps(key[0], found)}
-                yield validity.ResponseRecord(
-                    **where, **said, verdict=verdict(found, should[fault.name], full),
-                    share=found.change / full if full else None,
-                )  # fmt: skip
-
-    def _steps(self, name: str, found: Response) -> tuple[validity.StepRecord, ...]:
-        """Curves, intervals of values cut at what the metric can be."""
-        least, most = self.scorers[name].info.bounds
-        return tuple(
-            validity.StepRecord(**asdict(replace(
-                step,
-                low=None if step.low is None else max(step.low, least),
-                high=None if step.high is None else min(step.high, most),
-            )))
-            for step in found.steps
-        )  # fmt: skip
-
-    def examined(self) -> Iterator[validity.ExaminedRecord]:
-        """What is known about each metric that has a value."""
-        errors = estimator_errors(self.home.bench)
-        for key, subject in self._subjects.items():
-            if not subject.responses:
-                continue
-            metric = self.scorers[key[0]]
-            perfect, copies = subject.copies[""], {name: subject.copies[name] for name in COPIES}
-            here = [name for name in subject.responses if self.settings[_split(FAULTS[name])] is self.home]
-            first = self._steps(key[0], subject.responses[here[0]])[0] if here else None
-            n = len(self.home.sessions)
-            yield validity.ExaminedRecord(
-                metric=records.metric_record(key[0], metric, errors.get(key[0])),
-                judge=key[1],
-                measures=metric.info.measures,
-                perfect=perfect,
-                perfect_low=first.low if first else None,
-                perfect_high=first.high if first else None,
-                trivial=copies,
-                won_by=tuple(_winners(metric.info, perfect, copies)),
-                full_scale=self._full_scale(key, subject),
-                reliability=reliability(np.array(subject.halves)) if subject.halves else None,
-                parts=subject.parts,
-                parts_of=subject.parts_of,
-                bias=subject.bias,
-                cost=validity.CostRecord(networks=1000 * self._networks(key), metric=1000 * subject.seconds),
-                cautions=tuple(said for least, said in sorted(metric.info.cautions) if n < least)[:1],
-            )
-
-    def _networks(self, key: Key) -> float:
-        """Seconds per output of the networks that a metric asks: the detector finds faces for all of them."""
-        asked = [name for name in (key[1], self.scorers[key[0]].info.observer) if name]
-        return sum(self.networks[name] for name in asked) + (self.networks[""] if asked else 0)
-
-    def unexamined(self) -> Iterator[validity.UnexaminedRecord]:
-        """Metrics that have no value under any fault."""
-        for (name, judge), subject in self._subjects.items():
-            if not subject.responses:
-                yield _unexamined(name, "; ".join(dict.fromkeys(subject.reasons.values())), judge)
-
-
-def _winners(info: MetricInfo, perfect: float | None, copies: Mapping[str, float | None]) -> Iterable[str]:
-    """Copies whose value is at least as good as that of the exact swaps."""
-    if perfect is None:
-        return
-    sign = 1 if info.direction == "higher" else -1
-    for name, found in copies.items():
-        if found is not None and sign * (found - perfect) >= -1e-9 * abs(perfect):
-            yield name
+        description=fault.description, split="clips" if split_of(fault) == "clips" else "test",
+    )

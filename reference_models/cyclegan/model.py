@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +15,12 @@ from torch import Tensor, nn
 from fsbench import __version__
 from fsbench.errors import CheckpointError, UsageError
 from fsbench.faces.align import TEMPLATE
-from fsbench.images import ImageSet, to_float
-from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Training
+from fsbench.faces.region import UPRIGHT, ovals
+from fsbench.images import ImageSet
+from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Swapped, Targets, Training
 from fsbench.registry import swappers
 from fsbench.training import fast_bfloat16, load_model, one_thread, save_model, train
-from reference_models.crops import cut, face_masks, oval, pack, paste
+from reference_models.crops import cut, face_masks, in_portions, pack, paste
 from reference_models.cyclegan.learner import CycleGanLearner
 from reference_models.cyclegan.networks import ARCHITECTURES, ResnetGenerator, Size
 
@@ -99,22 +101,24 @@ class CycleGan:
         return self.generators
 
     @torch.inference_mode()
-    def swap(self, source: Source, target: Tensor) -> Tensor:
-        """Answer with the generator towards the source; raises UsageError for an identity that it does not know."""
+    def swap(self, source: Source, targets: Targets) -> Swapped:
+        """Answer with the generator towards the source, and the alpha mask, or oval, as it was pasted.
+
+        Raises UsageError for an identity that it does not know.
+        """
         generators = self._trained()
         if source.identity not in self.identities:
             raise UsageError(f"cyclegan was not trained on {source.identity!r}",
                              f"it knows {', '.join(self.identities)}")
         generator = generators[self.identities.index(source.identity)]
-        parts = target.to(self.context.device).split(32)
         with one_thread(self.size == "tiny"):           # a second thread is not worth waiting for
-            return torch.cat([self._swap(generator, part) for part in parts]).to(target.device)
+            return in_portions(partial(self._swap, generator), targets.images, self.context.device)
 
-    def _swap(self, generator: nn.Module, target: Tensor) -> Tensor:
+    def _swap(self, generator: nn.Module, target: Tensor) -> Swapped:
         size = ARCHITECTURES[self.size].resolution
         image, alpha = generator(cut(target, size) * 2 - 1)
         if not self.mask:                               # the whole region would end in a visible square
-            face = to_float(oval(TEMPLATE[None] * size, size)).to(image.device)     # (1, 1, S, S) of a crop
+            face = ovals(TEMPLATE[None] * size, size, UPRIGHT)[:].to(image.device)  # (1, 1, S, S) of a crop
             alpha = cut(face, size).expand(len(target), -1, -1, -1)
         return paste(image / 2 + 0.5, alpha, target)
 

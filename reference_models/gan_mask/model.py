@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -15,10 +15,10 @@ from torch import Tensor
 from fsbench import __version__
 from fsbench.errors import CheckpointError, UsageError, WeightsError
 from fsbench.images import ImageSet
-from fsbench.interfaces import Budget, Context, EmbedderInfo, Faces, Progress, Source, Training
+from fsbench.interfaces import Budget, Context, EmbedderInfo, Faces, Progress, Source, Swapped, Targets, Training
 from fsbench.registry import embedders, swappers
 from fsbench.training import fast_bfloat16, load_model, one_thread, save_model, train
-from reference_models.crops import cut, eye_boxes, face_masks, match_colour, pack, paste
+from reference_models.crops import cut, eye_boxes, face_masks, in_portions, match_colour, pack, paste
 from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.networks import RESOLUTION, Norm, Size, Swapnet
 from reference_models.gan_mask.recipe import RECIPES
@@ -160,18 +160,20 @@ class GanMask:
     # ------------------------------------------------------------------------------------------------------ swapping
 
     @torch.inference_mode()
-    def swap(self, source: Source, target: Tensor) -> Tensor:
-        """Answer with the source's decoder; raises UsageError for an identity that it was not trained on."""
+    def swap(self, source: Source, targets: Targets) -> Swapped:
+        """Answer with the source's decoder, and its alpha mask as it was pasted.
+
+        Raises UsageError for an identity that it was not trained on.
+        """
         network = self._trained()
         if source.identity not in self.identities:
             raise UsageError(f"gan_mask was not trained on {source.identity!r}",
                              f"it knows {', '.join(self.identities)}")
         decoder = self.identities.index(source.identity)
-        parts = target.to(self.context.device).split(32)
         with one_thread(self.size == "tiny"):           # a second thread is not worth waiting for
-            return torch.cat([self._swap(network, decoder, part) for part in parts]).to(target.device)
+            return in_portions(partial(self._swap, network, decoder), targets.images, self.context.device)
 
-    def _swap(self, network: Swapnet, decoder: int, target: Tensor) -> Tensor:
+    def _swap(self, network: Swapnet, decoder: int, target: Tensor) -> Swapped:
         region = cut(target, RESOLUTION)
         image, alpha = network(region, decoder)
         if self.colour == "adain":

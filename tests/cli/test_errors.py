@@ -13,7 +13,7 @@ WRONG = [
     (["run", "--models", "gan_msak"], "unknown model 'gan_msak'", "did you mean gan_mask?"),
     (["run", "--models", "gan_mask(sise=tiny)"], "parameter of gan_mask", "did you mean size?"),
     (["run", "--models", "gan_mask(size=huge)"], "gan_mask(size=huge)", "default is 'auto'"),
-    (["run", "--models", "gan_mask+blurr"], "unknown refiner 'blurr'", ""),
+    (["run", "--models", "gan_mask+blurr"], "unknown refiner or wrapper 'blurr'", ""),
     (["run", "--models", "gan_mask(size"], "cannot read", "name(parameter=value"),
     (["run", "--models", "copy_target@weights.safetensors"], "takes no path", "copy_target alone"),
     (["run", "--models", "gan_mask@nowhere.safetensors"], "no file nowhere.safetensors", "models/gan_mask.safetensors"),

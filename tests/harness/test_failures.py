@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from fsbench import harness
 from fsbench.config import Plan
 from fsbench.errors import OutputError
-from fsbench.harness import failures
+from fsbench.harness import failures, illustrations
 from fsbench.harness.failures import Counted, Floor
-from fsbench.harness.folder import RunFolder
+from fsbench.harness.run import run as run_plan
+from fsbench.harness.run_folder import RunFolder
 from fsbench.images import ImageSet
-from fsbench.interfaces import Batch, Context, MetricInfo, Source
+from fsbench.interfaces import Batch, Context, MetricInfo, Source, Targets
 from fsbench.registry import metrics, swappers
 from fsbench.results import RunResult
 
@@ -116,31 +116,31 @@ def _toys(registering: None) -> None:
     def register(name: str, swap: object) -> None:
         swappers.register(name)(type(name, (), {"__doc__": f"{name}.", "swap": swap, "__module__": __name__}))
 
-    def first(self: object, source: Source, target: Tensor) -> Tensor:
-        return source.images[:1].to(target).expand_as(target).clone()
+    def first(self: object, source: Source, targets: Targets) -> Tensor:
+        return source.images[:1].to(targets.images).expand_as(targets.images).clone()
 
-    def now_and_then(self: object, source: Source, target: Tensor) -> Tensor:
-        output = first(self, source, target)  # perfect on the first target, and no face in the others
+    def now_and_then(self: object, source: Source, targets: Targets) -> Tensor:
+        output = first(self, source, targets)  # perfect on the first target, and no face in the others
         output[1:] = 0.5
         return output
 
-    def half_copied(self: object, source: Source, target: Tensor) -> Tensor:
-        output = first(self, source, target)
-        output[::2] = target[::2]
+    def half_copied(self: object, source: Source, targets: Targets) -> Tensor:
+        output = first(self, source, targets)
+        output[::2] = targets.images[::2]
         return output
 
-    def broken(self: object, source: Source, target: Tensor) -> Tensor:
+    def broken(self: object, source: Source, targets: Targets) -> Tensor:
         raise ValueError("no idea\nwhat to do")
 
     for name, swap in (("first", first), ("now_and_then", now_and_then), ("half_copied", half_copied),
-                       ("blank", lambda self, source, target: torch.zeros_like(target)),
-                       ("copies", lambda self, source, target: target.clone()), ("broken", broken)):
+                       ("blank", lambda self, source, targets: torch.zeros_like(targets.images)),
+                       ("copies", lambda self, source, targets: targets.images.clone()), ("broken", broken)):
         register(name, swap)
 
 
 def run(out: Path, context: Context, *models: str, **options: object) -> RunResult:
     plan = Plan(dataset=DATA, models=models, metrics=("id_similarity", "skin_colour", "pose_error_five"), **options)
-    return harness.run(plan, out, context)
+    return run_plan(plan, out, context)
 
 
 @pytest.mark.usefixtures("_toys")
@@ -243,7 +243,7 @@ def test_a_full_disk_is_not_the_models_fault(tmp_path: Path, context: Context, m
     def full(*_: object) -> None:
         raise OutputError("no space left")
 
-    monkeypatch.setattr("fsbench.harness.folder.RunFolder.write_outputs", full)
+    monkeypatch.setattr("fsbench.harness.run_folder.RunFolder.write_outputs", full)
     with pytest.raises(OutputError):
         run(tmp_path / "out", context, "first")
 
@@ -267,7 +267,7 @@ def test_a_metric_that_raises_costs_its_own_value_alone(tmp_path: Path, context:
 
     metrics.register("faulty")(Faulty)
     plan = Plan(dataset=DATA, models=("first",), metrics=("skin_colour", "faulty"))
-    result = harness.run(plan, tmp_path / "out", context)
+    result = run_plan(plan, tmp_path / "out", context)
     assert {value.value for value in result.find(metric="faulty")} == {None}
     assert "by nothing" in result.find("first", "faulty")[0].reason
     assert result.find("first", "skin_colour")[0].value is not None
@@ -275,7 +275,7 @@ def test_a_metric_that_raises_costs_its_own_value_alone(tmp_path: Path, context:
 
 
 @pytest.mark.usefixtures("_toys")
-@pytest.mark.parametrize("name", ["_maps", "_lookalikes"])
+@pytest.mark.parametrize("name", ["umap.parquet", "lookalikes.parquet"])
 @pytest.mark.parametrize("error", [RuntimeError("cannot cache function"), ImportError("no umap"), MemoryError()])
 def test_an_ornament_costs_no_number(
     tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
@@ -284,9 +284,8 @@ def test_an_ornament_costs_no_number(
         assert (tmp_path / "out" / "result.json").exists(), "the numbers come first"
         raise error
 
-    monkeypatch.setattr(f"fsbench.harness.bench.{name}", fail)
+    monkeypatch.setitem(illustrations.TABLES, name, fail)
     result = run(tmp_path / "out", context, "first")
     assert result.find("first", "skin_colour")[0].value is not None
-    table = {"_maps": "umap.parquet", "_lookalikes": "lookalikes.parquet"}[name]
-    assert any(warning.startswith(table) for warning in result.warnings)
-    assert (tmp_path / "out" / "result.json").read_text().count(f"{table} could not be made") == 1
+    assert any(warning.startswith(name) for warning in result.warnings)
+    assert (tmp_path / "out" / "result.json").read_text().count(f"{name} could not be made") == 1

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from fsbench.errors import DataError, MissingData, UsageError
-from fsbench.harness.matching import Files, Match, Names, by_name, by_table
-from fsbench.harness.table import parse_columns, read_table
+from fsbench.harness.external.matching import Files, Match, Names, by_name, by_table
+from fsbench.harness.external.table import parse_columns, read_table
 
 SOURCES = ["ann", "bob_smith"]
 TARGETS = ["001.jpg", "shoot-2.png", "eve/s1/001.jpg", "eve/s1/007.jpg"]

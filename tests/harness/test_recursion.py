@@ -11,18 +11,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from fsbench import contracts, harness
+from fsbench import contracts
 from fsbench.config import Plan, parse_pipeline
 from fsbench.errors import NotScorable
+from fsbench.evidence import recursion, references
+from fsbench.evidence.recursion import FedBack
 from fsbench.faces.align import TEMPLATE
-from fsbench.harness import bench, judging, recursion, scoring
-from fsbench.harness.obtain import Model, build, obtain
+from fsbench.harness import evaluation as evaluations
+from fsbench.harness import passes as passes_table
+from fsbench.harness.evaluation import Evaluation, Instruments
+from fsbench.harness.generate import feed_of, swap_all
+from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.pairs import make_pairs
-from fsbench.harness.swapping import swap_all
+from fsbench.harness.run import run as run_plan
 from fsbench.images import ImageSet, read_image
-from fsbench.interfaces import Context, DatasetInfo, EmbedderInfo, Faces, Source, Split, Truth
+from fsbench.interfaces import Context, DatasetInfo, EmbedderInfo, Faces, Source, Split, Swapped, Targets, Truth
 from fsbench.metrics.recursion_drift import FIRST, LAST
 from fsbench.registry import datasets, embedders, refiners, swappers
+from fsbench.results import load
 
 pytestmark = pytest.mark.usefixtures("registering")
 GREY, STEP, SIZE = 250, 1, 32                          # levels of the toy images: a chessboard about a grey
@@ -64,18 +70,18 @@ def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
     class Fade:
         """Answers with the target, some levels darker."""
 
-        def swap(self, source: Source, target: Tensor) -> Tensor:
-            CALLS.append(len(target))
+        def swap(self, source: Source, targets: Targets) -> Tensor:
+            CALLS.append(len(targets))
             if len(CALLS) in FAILS_AT:
                 raise Interrupted
-            return target - DARKER / 255
+            return targets.images - DARKER / 255
 
     @refiners.register("brighten")
     class Brighten:
         """Makes outputs as many levels lighter."""
 
-        def refine(self, output: Tensor, target: Tensor, source: Source) -> Tensor:
-            return output + DARKER / 255
+        def refine(self, output: Swapped, targets: Targets, source: Source) -> Tensor:
+            return output.images + DARKER / 255
 
     @embedders.register("halves")
     class Halves:
@@ -89,7 +95,7 @@ def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
     def everywhere(crops: ImageSet, title: str, context: Context) -> np.ndarray:
         return np.repeat((TEMPLATE * SIZE)[None], len(crops), 0)
 
-    for module in (bench, judging):
+    for module in (evaluations, references):
         monkeypatch.setattr(module, "find_landmarks", everywhere)
 
 
@@ -108,19 +114,19 @@ def difference(level: float, other: float) -> float:
     return abs(lightness(level) - lightness(other)) / (1 + 0.015 * apart / (20 + apart) ** 0.5)
 
 
-def bench_of(plan: Plan, context: Context) -> bench.Bench:
+def evaluation_of(plan: Plan, context: Context, named: bool = True) -> Evaluation:
     data = Chessboards()
     test = data.faces("test")
-    return bench.prepare(plan, bench.Panel.of(plan, context), make_pairs(data, test), test, None, context)
+    return Evaluation.prepare(Instruments.of(plan, context), make_pairs(data, test), test, None, context, named)
 
 
 def model_of(text: str, context: Context) -> Model:
-    return obtain(build(parse_pipeline(text), context), lambda: Chessboards().faces("train"), "auto", 0, context)
+    return prepare_model(build(parse_pipeline(text), context), lambda: Chessboards().faces("train"), "auto", 0, context)
 
 
 @pytest.fixture
 def out(tmp_path: Path, fresh_context: Context) -> Path:
-    harness.run(plan("fade", "fade+brighten"), tmp_path / "out", fresh_context)
+    run_plan(plan("fade", "fade+brighten"), tmp_path / "out", fresh_context)
     return tmp_path / "out"
 
 
@@ -129,7 +135,7 @@ def test_the_metric_and_the_harness_mean_the_same_passes() -> None:
 
 
 def test_a_model_that_darkens_drifts_by_the_known_amount(out: Path) -> None:
-    found = {value.model: value for value in harness.results.load(out).find(metric="recursion_drift")}
+    found = {value.model: value for value in load(out).find(metric="recursion_drift")}
     assert found["fade"].value == pytest.approx(difference(GREY - DARKER, GREY - 50 * DARKER), rel=5e-4)
     assert found["fade+brighten"].value == pytest.approx(0, abs=1e-6)         # refiners take part
     assert found["copy_target"].value == pytest.approx(0, abs=1e-6)
@@ -162,50 +168,51 @@ def test_images_of_every_pass_are_left_without_loss(out: Path) -> None:
 
 
 def test_passes_are_made_once(tmp_path: Path, fresh_context: Context) -> None:
-    harness.run(plan("fade"), tmp_path / "one", fresh_context)
+    run_plan(plan("fade"), tmp_path / "one", fresh_context)
     assert sum(CALLS) == 24 + 8 * 49
-    harness.run(plan("fade"), tmp_path / "two", fresh_context)
+    run_plan(plan("fade"), tmp_path / "two", fresh_context)
     assert sum(CALLS) == 24 + 8 * 49
 
 
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, fresh_context: Context) -> None:
     FAILS_AT.append(2 + 2 + 2 * 8 + 3)                  # 2 sources: outputs, 2 passes, 10 passes, and into the 50
     with pytest.raises(Interrupted):
-        harness.run(plan("fade"), tmp_path / "out", fresh_context)
+        run_plan(plan("fade"), tmp_path / "out", fresh_context)
     CALLS.clear()
     FAILS_AT.clear()
-    harness.run(plan("fade"), tmp_path / "out", fresh_context, resume=True)
+    run_plan(plan("fade"), tmp_path / "out", fresh_context, resume=True)
     assert sum(CALLS) == 8 * 40
     assert read_image(tmp_path / "out/recursion/fade/1/50.png").mean() == GREY - 50 * DARKER
 
 
 def test_nothing_is_fed_back_where_no_metric_asks(tmp_path: Path, fresh_context: Context) -> None:
-    harness.run(plan("fade", metrics=("skin_colour",)), tmp_path / "out", fresh_context)
+    run_plan(plan("fade", metrics=("skin_colour",)), tmp_path / "out", fresh_context)
     assert sum(CALLS) == 24
     assert not list((tmp_path / "out").glob("recursion*"))
 
 
 def test_a_slow_model_is_fed_back_only_where_the_metric_is_named(fresh_context: Context) -> None:
-    named = bench_of(plan("fade"), fresh_context)
-    by_default = replace(named, plan=named.plan.model_copy(update={"metrics": ()}))
+    named, by_default = (evaluation_of(plan("fade"), fresh_context, named) for named in (True, False))
     model = model_of("fade", fresh_context)
     outputs, _ = swap_all(model, named.pairs, fresh_context)
-    left_out = recursion.feed_back(by_default, model, outputs, seconds=2.0)
-    assert isinstance(left_out, NotScorable)
-    assert "392 swaps would take about 13 minutes" in left_out.message
-    assert "--metrics" in left_out.message
+    feed = feed_of(model, fresh_context)
+    left_out = by_default.extract("fade", outputs, feed, seconds=2.0)
+    reason = left_out.evidence["recursion"]
+    assert isinstance(reason, NotScorable)
+    assert "392 swaps would take about 13 minutes" in reason.message
+    assert "--metrics" in reason.message
     for asked, seconds in ((by_default, 1.0), (named, 2.0)):
-        assert isinstance(recursion.feed_back(asked, model, outputs, seconds), scoring.Passes)
-    seen = bench.look(by_default, outputs, "fade", left_out)
-    told = {name: rows for name, _, rows in bench.measure(by_default, seen)}
-    assert told["recursion_drift"] is left_out
-    assert isinstance(told["id_similarity"], np.ndarray)
+        assert isinstance(asked.extract("fade", outputs, feed, seconds).evidence["recursion"], FedBack)
+    measured = {name: rows for name, _, rows in by_default.measure(left_out)}
+    assert measured["recursion_drift"] is reason
+    assert isinstance(measured["id_similarity"], np.ndarray)
 
 
 def test_files_of_another_tool_cannot_be_fed_back(fresh_context: Context) -> None:
-    one = bench_of(plan("fade"), fresh_context)
-    told = {name: rows for name, _, rows in bench.measure(one, bench.look(one, one.pairs.targets, "files"))}
-    assert "only files are known" in told["recursion_drift"].message
+    evaluation = evaluation_of(plan("fade"), fresh_context)
+    features = evaluation.extract("files", evaluation.pairs.targets)
+    measured = {name: rows for name, _, rows in evaluation.measure(features)}
+    assert "only files are known" in measured["recursion_drift"].message
 
 
 def rows_of(sources: int, sessions: int, images: int) -> pd.DataFrame:
@@ -238,18 +245,18 @@ def test_fewer_pairs_than_wanted_are_all_fed_back() -> None:
 def test_some_of_the_pairs_keep_their_targets_and_answers() -> None:
     data = Chessboards()
     pairs = make_pairs(data, data.faces("test"))
-    part = recursion.few(pairs, np.array([1, 5, 13]))
+    part = pairs.take(np.array([1, 5, 13]))
     assert part.rows["id"].tolist() == pairs.rows["id"].iloc[[1, 5, 13]].tolist()
     assert part.index.tolist() == pairs.index[[1, 5, 13]].tolist()
     assert [len(group.truth.exact) for group in part.groups] == [2, 1]
-    assert len(recursion.few(pairs, np.array([20])).groups) == 1
+    assert len(pairs.take(np.array([20])).groups) == 1
 
 
 def test_what_was_not_fed_back_is_nan_in_a_batch() -> None:
     levels = np.arange(3, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
-    passes = scoring.Passes(np.array([2, 5, 6]), {1: ImageSet(levels), 50: ImageSet(levels + 100)})
+    passes = FedBack(np.array([2, 5, 6]), {1: ImageSet(levels), 50: ImageSet(levels + 100)})
     for rows in (slice(0, 8), slice(4, 6), slice(0, 2)):
-        for n, images in passes.cut(rows).items():
+        for n, images in passes[rows].images.items():
             shown = dict(zip(range(rows.start, rows.stop), images[:, 0, 0, 0].mul(255).tolist(), strict=True))
             known = {row: value for row, value in shown.items() if not np.isnan(value)}
             base = 100 if n == 50 else 0
@@ -263,11 +270,11 @@ def test_sharpness_of_a_chessboard_of_a_ramp_and_of_nothing() -> None:
     board = torch.from_numpy(np.indices((40, 40)).sum(0) % 2 * 2.0 - 1)
     images = torch.stack([0.5 + 0.05 * board.expand(3, -1, -1), torch.arange(40.0).expand(3, 40, -1).double() / 40])
     where[:, :, :3] = where[:, :, -3:] = where[:, :, :, :3] = where[:, :, :, -3:] = 0
-    assert recursion.sharpness(images, where).tolist() == pytest.approx([64 * 0.05**2, 0.0], abs=1e-9)
-    assert recursion.sharpness(images, torch.zeros_like(where)).isnan().all()
+    assert passes_table.sharpness(images, where).tolist() == pytest.approx([64 * 0.05**2, 0.0], abs=1e-9)
+    assert passes_table.sharpness(images, torch.zeros_like(where)).isnan().all()
 
 
 def test_half_the_contrast_is_a_quarter_of_the_sharpness() -> None:
     batch = contracts.toy_batch(6)
-    whole, half = (recursion.sharpness(s * batch.output + 0.1, batch.mask) for s in (1.0, 0.5))
+    whole, half = (passes_table.sharpness(s * batch.output + 0.1, batch.mask) for s in (1.0, 0.5))
     assert torch.allclose(half, whole / 4)

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from fsbench.config import Plan
-from fsbench.harness.face_choice import FaceRule
-from fsbench.harness.outputs import Outputs
+from fsbench.harness.external.face_choice import FaceRule
+from fsbench.harness.external.files import ToolOutputs
 from fsbench.harness.score import score
 from fsbench.interfaces import Context
 from fsbench.results import RunResult
@@ -46,7 +46,7 @@ def job(shared: Path, tmp_path: Path) -> Path:
 
 def run(job: Path, face: FaceRule, context: Context) -> tuple[RunResult, pd.DataFrame]:
     plan = Plan(judges=("dlib_resnet",), metrics=("id_similarity",), resamples=100)
-    result = score([Outputs.find("tool", job / "tool")], job / "people", job / "targets", plan, job / face, context,
+    result = score([ToolOutputs.find("tool", job / "tool")], job / "people", job / "targets", plan, job / face, context,
                    face=face)
     return result, pd.read_parquet(job / face / "samples.parquet").set_index("model").loc["tool"]
 

@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from fsbench import harness, report
+from fsbench import report
 from fsbench.cli.summary import print_summary
 from fsbench.config import Plan
-from fsbench.interfaces import Context, EmbedderInfo, Source
+from fsbench.harness.run import run as run_plan
+from fsbench.interfaces import Context, EmbedderInfo, Source, Targets
 from fsbench.registry import embedders, swappers
 from fsbench.report.run import read
 from fsbench.report.verdict import sentences
@@ -32,7 +33,7 @@ REASONS = {
 
 @pytest.fixture
 def _toys(registering: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fsbench.harness.maps.FEWEST", 1000)  # UMAP takes half a minute to compile
+    monkeypatch.setattr("fsbench.harness.umap.FEWEST", 1000)  # UMAP takes half a minute to compile
 
     class NotANumber:
         """Divides zero by zero."""
@@ -55,14 +56,14 @@ def _toys(registering: None, monkeypatch: pytest.MonkeyPatch) -> None:
     class First:
         """Gives the first source image."""
 
-        def swap(self, source: Source, target: Tensor) -> Tensor:
-            return source.images[:1].to(target).expand_as(target).clone()
+        def swap(self, source: Source, targets: Targets) -> Tensor:
+            return source.images[:1].to(targets.images).expand_as(targets.images).clone()
 
     class Blend(First):
         """Gives the mean of the first source image and the target."""
 
-        def swap(self, source: Source, target: Tensor) -> Tensor:
-            return (super().swap(source, target) + target) / 2
+        def swap(self, source: Source, targets: Targets) -> Tensor:
+            return (super().swap(source, targets) + targets.images) / 2
 
     embedders.register("not_a_number")(NotANumber)
     embedders.register("one_vector")(OneVector)
@@ -84,7 +85,7 @@ def unfit(write_onnx: Callable[..., Path], tmp_path: Path) -> tuple[str, ...]:
 def run(out: Path, context: Context, *judges: str) -> RunResult:
     plan = Plan(dataset=DATA, models=("blend", "first"), judges=judges,
                 metrics=("id_similarity", "id_nearer_source", "id_verified", "skin_colour"))
-    return harness.run(plan, out, context)
+    return run_plan(plan, out, context)
 
 
 def page(out: Path) -> str:

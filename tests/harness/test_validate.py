@@ -12,8 +12,9 @@ from torch import Tensor
 from fsbench import contracts, validity
 from fsbench.errors import NotScorable, UnknownName, UsageError
 from fsbench.faults import FAULTS
-from fsbench.harness import ladder
-from fsbench.harness.validate import examine, expected, find_faults, validate
+from fsbench.harness import faulty
+from fsbench.harness.examination import expected
+from fsbench.harness.validate import examine, find_faults, validate
 from fsbench.interfaces import Batch, Context, Metric, MetricInfo
 from fsbench.validity import Validation
 
@@ -235,20 +236,20 @@ def test_faults_of_clips_and_one_of_stills(context: Context, monkeypatch: pytest
 
 def test_targets_are_spread_over_sessions_and_people() -> None:
     faces = contracts.toy_faces(identities=3, sessions=4, images=5, size=8)
-    chosen = faces.select(ladder.spread(faces, 6)).rows
+    chosen = faces.select(faulty.spread(faces, 6)).rows
     assert chosen["identity"].value_counts().tolist() == [2, 2, 2]
     assert chosen.groupby("identity")["session"].nunique().tolist() == [2, 2, 2]
-    assert len(ladder.spread(faces, 100)) == 60
+    assert len(faulty.spread(faces, 100)) == 60
 
 
 def test_clips_give_consecutive_frames_around_their_blinks() -> None:
     faces = contracts.toy_faces(identities=2, sessions=2, images=6, size=8)
     blink = np.where(faces.rows["frame"] == 4, 1.0, 0.0)
     clips = replace(faces, rows=faces.rows.assign(clip="c0", blink=blink))
-    chosen = clips.select(ladder.consecutive(clips, 12)).rows
+    chosen = clips.select(faulty.consecutive(clips, 12)).rows
     assert chosen.groupby(["identity", "session"])["frame"].apply(list).tolist() == [[3, 4, 5]] * 4
     unknown = replace(clips, rows=clips.rows.drop(columns="blink"))
-    first = unknown.select(ladder.consecutive(unknown, 12)).rows
+    first = unknown.select(faulty.consecutive(unknown, 12)).rows
     assert first.groupby(["identity", "session"])["frame"].apply(list).tolist() == [[0, 1, 2]] * 4
 
 

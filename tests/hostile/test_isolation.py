@@ -13,57 +13,77 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from fsbench import contracts, guard
 from fsbench.errors import PluginError
-from fsbench.harness.swapping import swap
-from fsbench.interfaces import Source
+from fsbench.harness.parts import Part, swap
+from fsbench.interfaces import Source, Swapped, Targets
+from fsbench.specs import parse_spec
 
 
 class Own(BaseException):
     """An error that is no Exception."""
 
 
-def model(answer: Callable[[Source, torch.Tensor], Any]) -> Any:
-    return SimpleNamespace(label="mine", swapper=SimpleNamespace(swap=answer), refiners=())
+def outputs_of(answer: Callable[[Source, Targets], Any]) -> Tensor:
+    """What a swapper that is `mine` and answers so makes of a pair."""
+    part = Part("mine", parse_spec("mine"), "swapper", SimpleNamespace(swap=answer))
+    return swap([part], *pair()).images
 
 
-def pair() -> tuple[Source, torch.Tensor]:
+def pair() -> tuple[Source, Targets]:
     faces = contracts.toy_faces()
-    return Source("toy0", faces.of("toy0").crops[:3]), faces.of("toy1").crops[:4]
+    return Source("toy0", faces.of("toy0").crops[:3]), Targets.of(faces.of("toy1").select(range(4)))
 
 
 @pytest.mark.parametrize(
     "error", [SystemExit(3), SystemExit(), GeneratorExit(), Own("no"), StopIteration(), ValueError("x")]
 )
 def test_whatever_is_raised_names_the_plugin(error: BaseException) -> None:
-    def answer(source: Source, target: torch.Tensor) -> torch.Tensor:
+    def answer(source: Source, targets: Targets) -> Tensor:
         raise error
 
     with pytest.raises(PluginError, match=f"mine raised {type(error).__name__}") as told:
-        swap(model(answer), *pair(), None)
+        outputs_of(answer)
     assert told.value.__cause__ is error
 
 
 def test_ctrl_c_passes() -> None:
-    def answer(source: Source, target: torch.Tensor) -> torch.Tensor:
+    def answer(source: Source, targets: Targets) -> Tensor:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        swap(model(answer), *pair(), None)
+        outputs_of(answer)
 
 
 def test_what_is_written_into_arguments_reaches_nobody() -> None:
-    source, target = pair()
-    before = source.images.clone(), target.clone()
+    source, targets = pair()
+    images, pixels, landmarks = source.images.clone(), targets.images.clone(), targets.landmarks.clone()
 
-    def answer(source: Source, target: torch.Tensor) -> torch.Tensor:
+    def answer(source: Source, targets: Targets) -> Tensor:
         source.images.zero_()
-        return target.mul_(0.5)
+        targets.landmarks.zero_()
+        targets.rows["clip"] = "mine"
+        targets.rows.loc[9] = ["x", 9]
+        return targets.images.mul_(0.5)
 
-    assert torch.equal(swap(model(answer), source, target, None), before[1] * 0.5)
-    assert torch.equal(source.images, before[0])
-    assert torch.equal(target, before[1])
+    def refine(output: Swapped, targets: Targets, source: Source) -> Swapped:
+        assert torch.equal(source.images, images)
+        assert torch.equal(targets.images, pixels)
+        assert torch.equal(targets.landmarks, landmarks)
+        assert targets.rows["clip"].tolist() == [""] * 4
+        output.images.mul_(2)
+        return output
+
+    parts = [Part("mine", parse_spec("mine"), "swapper", SimpleNamespace(swap=answer)),
+             *[Part("twice", parse_spec("twice"), "refiner", SimpleNamespace(refine=refine))] * 2]
+    assert torch.equal(swap(parts[:1], source, targets).images, pixels * 0.5)
+    swap(parts[:2], source, targets)
+    assert torch.equal(source.images, images)
+    assert torch.equal(targets.images, pixels)
+    assert torch.equal(targets.landmarks, landmarks)
+    assert targets.rows["clip"].tolist() == [""] * 4
 
 
 def test_an_answer_that_is_written_into_later_does_not_change() -> None:
@@ -104,14 +124,14 @@ def test_a_batch_is_copied_to_the_last_tensor() -> None:
         (lambda target: None, "NoneType"),
     ],
 )
-def test_what_is_no_image_is_an_error(answer: Callable[[torch.Tensor], Any], said: str) -> None:
+def test_what_is_no_image_is_an_error(answer: Callable[[Tensor], Any], said: str) -> None:
     with pytest.raises(PluginError, match=f"mine gave .*{said}"):
-        swap(model(lambda source, target: answer(target)), *pair(), None)
+        outputs_of(lambda source, targets: answer(targets.images))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_floating_point_is_converted(dtype: torch.dtype) -> None:
-    output = swap(model(lambda source, target: target.to(dtype) + 1e-5), *pair(), None)
+    output = outputs_of(lambda source, targets: targets.images.to(dtype) + 1e-5)
     assert output.dtype == torch.float32
     assert float(output.max()) <= 1
 

@@ -37,8 +37,8 @@ def test_a_pipeline_reads_back_as_it_is_written(specs: list[Spec]) -> None:
     text = "+".join(map(str, specs))
     pipeline = parse_pipeline(text)
     if any(spec.path and not str(spec).endswith(("'", '"')) for spec in specs[:-1]):
-        return  # a path without quotes goes on to the refiners that have none
-    assert [pipeline.swapper, *pipeline.refiners] == specs
+        return  # a path without quotes goes on to the parts that have none
+    assert list(pipeline.parts) == specs
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_paths_with_odd_characters(text: str, path: str, params: dict[str, str])
 )
 def test_parts_of_a_pipeline_are_told_apart(text: str, names: list[str], paths: list[str]) -> None:
     pipeline = parse_pipeline(text)
-    specs = [pipeline.swapper, *pipeline.refiners]
+    specs = pipeline.parts
     assert [spec.name for spec in specs] == names
     assert [spec.path for spec in specs] == paths
     assert parse_pipeline(str(pipeline)) == pipeline

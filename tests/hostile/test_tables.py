@@ -18,11 +18,11 @@ from fsbench.datasets._photos import Photo
 from fsbench.datasets.people import Album
 from fsbench.errors import DataError, FsbenchError, MissingData, UsageError
 from fsbench.files import printable
-from fsbench.harness import table as tables
-from fsbench.harness.asked import Missing, ask, by_model
-from fsbench.harness.matching import Files, Match, by_table
-from fsbench.harness.outputs import Outputs
-from fsbench.harness.table import Row, Table, parse_columns, read_table
+from fsbench.harness.external import table as tables
+from fsbench.harness.external.asked import Missing, ask, by_model
+from fsbench.harness.external.files import ToolOutputs
+from fsbench.harness.external.matching import Files, Match, by_table
+from fsbench.harness.external.table import Row, Table, parse_columns, read_table
 
 OUTPUTS = ["0.png", "a/1.png", "\x1b[31mred.png", "[bold]x[/bold].png", "a, b.png", "50% (1).png", "ü 'q\".png"]
 SOURCES = {"ann/1.jpg": "ann", "Zoë/1.jpg": "Zoë", "a=b/1.jpg": "a=b"}
@@ -159,8 +159,8 @@ def test_every_output_is_measured_or_told_and_every_pair_is_asked(
     rows: list[Row], split: bool, missing: Missing,
 ) -> None:
     files = [f"{tool}/{name}" for tool, names in FOLDERS.items() for name in names]
-    outputs = [Outputs("tools", Path("/t/tools"), tuple(files))] if split else \
-        [Outputs(tool, Path("/t/tools") / tool, names) for tool, names in FOLDERS.items()]
+    outputs = [ToolOutputs("tools", Path("/t/tools"), tuple(files))] if split else \
+        [ToolOutputs(tool, Path("/t/tools") / tool, names) for tool, names in FOLDERS.items()]
     givers, scenes = album("people", SOURCES), album("targets", dict(zip(TARGETS, TARGETS, strict=True)))
     table = Table("pairs.csv", Path("/t"), rows)
     try:

@@ -1,11 +1,25 @@
 """What a third party writes: it uses public names of fsbench only, and fsbench does not know that it exists."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from fsbench import contracts
-from fsbench.interfaces import Batch, Context, DatasetInfo, Faces, MetricInfo, Source, Split, Truth
-from fsbench.registry import datasets, metrics, refiners, swappers
+from fsbench.interfaces import (
+    Batch,
+    Context,
+    DatasetInfo,
+    Faces,
+    MetricInfo,
+    Source,
+    Split,
+    Swapped,
+    Swapper,
+    Targets,
+    Truth,
+)
+from fsbench.registry import datasets, metrics, refiners, swappers, wrappers
 
 
 @swappers.register("mix")
@@ -15,16 +29,33 @@ class Mix:
     def __init__(self, *, amount: float = 0.5) -> None:
         self.amount = amount
 
-    def swap(self, source: Source, target: torch.Tensor) -> torch.Tensor:
-        return self.amount * source.images[0].to(target.device) + (1 - self.amount) * target
+    def swap(self, source: Source, targets: Targets) -> torch.Tensor:
+        return self.amount * source.images[0] + (1 - self.amount) * targets.images
 
 
 @refiners.register("darken")
 class Darken:
     """Halves the brightness of an output."""
 
-    def refine(self, output: torch.Tensor, target: torch.Tensor, source: Source) -> torch.Tensor:
-        return output / 2
+    def refine(self, output: Swapped, targets: Targets, source: Source) -> Swapped:
+        return Swapped(output.images / 2, output.alpha)
+
+
+@wrappers.register("mirrored")
+class Mirrored:
+    """Shows the swapper its targets in a mirror, and turns the outputs back."""
+
+    def wrap(self, swapper: Swapper) -> "InMirror":
+        return InMirror(swapper)
+
+
+class InMirror:
+    def __init__(self, swapper: Swapper) -> None:
+        self.swapper = swapper
+
+    def swap(self, source: Source, targets: Targets) -> torch.Tensor:
+        turned = replace(targets, images=targets.images.flip(-1))
+        return Swapped.of(self.swapper.swap(source, turned)).images.flip(-1)
 
 
 @metrics.register("brightness")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from fsbench.contracts import toy_faces
 from fsbench.faces.align import TEMPLATE
 from fsbench.images import ImageSet
-from reference_models.crops import CENTRE, REGION, cut, eye_boxes, match_colour, oval, pack, paste, shrink
+from reference_models.crops import CENTRE, REGION, cut, eye_boxes, face_masks, match_colour, pack, paste, shrink
 
 
 def ramp(size: int) -> torch.Tensor:
@@ -29,12 +32,13 @@ def test_a_cut_shows_the_region(size: int) -> None:
 @pytest.mark.parametrize("size", [64, 128, 250])
 def test_pasting_what_was_cut_changes_nothing_of_a_smooth_image(size: int) -> None:
     crops = ramp(size)
-    assert torch.allclose(paste(cut(crops, 64), torch.ones(1, 1, 64, 64), crops), crops, atol=3e-3)
+    pasted = paste(cut(crops, 64), torch.ones(1, 1, 64, 64), crops)
+    assert torch.allclose(pasted.images, crops, atol=3e-3)
 
 
 def test_a_paste_stays_inside_and_fades_at_the_border() -> None:
     crops = torch.zeros(2, 3, 128, 128)
-    pasted = paste(torch.ones(2, 3, 64, 64), torch.ones(2, 1, 64, 64), crops)
+    pasted = paste(torch.ones(2, 3, 64, 64), torch.ones(2, 1, 64, 64), crops).images
     left, right = (CENTRE[0] - REGION / 2) * 128, (CENTRE[0] + REGION / 2) * 128
     assert pasted[..., : int(left)].max() == 0
     assert pasted[..., int(right) + 1:].max() == 0
@@ -45,7 +49,10 @@ def test_a_paste_stays_inside_and_fades_at_the_border() -> None:
 def test_alpha_decides_how_much_is_pasted() -> None:
     crops = torch.zeros(1, 3, 128, 128)
     alpha = torch.full((1, 1, 64, 64), 0.25)
-    assert paste(torch.ones(1, 3, 64, 64), alpha, crops)[0, 0, 72, 64] == pytest.approx(0.25)
+    pasted = paste(torch.ones(1, 3, 64, 64), alpha, crops)
+    assert pasted.images[0, 0, 72, 64] == pytest.approx(0.25)
+    assert pasted.alpha is not None
+    assert torch.allclose(pasted.alpha, pasted.images, atol=1e-6)    # white on black shows the alpha itself
 
 
 def test_large_images_are_shrunk_before_they_are_sampled() -> None:
@@ -65,7 +72,7 @@ def test_packed_images_are_bytes_of_the_same_content() -> None:
 
 def test_the_oval_covers_the_face_and_moves_with_it() -> None:
     landmarks = np.stack([TEMPLATE, TEMPLATE + np.array([0.125, 0])]) * 128
-    masks = oval(landmarks.astype(np.float32), 128)[..., 0]
+    masks = face_masks(replace(toy_faces(1, 1, 2, 128), landmarks=landmarks.astype(np.float32), masks=None))[..., 0]
     for mask, points in zip(masks, landmarks, strict=True):
         assert all(mask[int(y), int(x)] == 255 for x, y in points)
         assert 0.15 < (mask > 127).mean() < 0.35

@@ -12,7 +12,7 @@ import torch
 from torch import Generator, nn
 
 from fsbench import training
-from fsbench.contracts import toy_faces
+from fsbench.contracts import toy_faces, toy_targets
 from fsbench.errors import CheckpointError, UsageError
 from fsbench.interfaces import Budget, Context, Source, silent
 from fsbench.training import save_model
@@ -199,16 +199,22 @@ def test_a_file_knows_size_mask_and_identities(
     other.load(path)
     assert other.mask
     source = Source("toy0", target[:1])
-    output = other.swap(source, target)
-    assert torch.equal(output, model.swap(source, target))
-    assert torch.equal(output[..., :8], target[..., :8])
+    output, again = (one.swap(source, toy_targets(target)) for one in (other, model))
+    assert torch.equal(output.images, again.images)
+    assert output.alpha is not None
+    assert again.alpha is not None
+    assert torch.equal(output.alpha, again.alpha)
+    left_out = output.alpha.expand_as(target) == 0
+    assert 0.1 < left_out.float().mean() < 0.9
+    assert torch.equal(output.images[left_out], target[left_out])
+    assert torch.equal(output.images[..., :8], target[..., :8])
     with pytest.raises(CheckpointError, match="size=tiny, not large"):
         CycleGan(size="large", context=context).load(path)
     with pytest.raises(UsageError, match="not trained on 'nobody'"):
-        other.swap(Source("nobody", target), target)
+        other.swap(Source("nobody", target), toy_targets(target))
     save_model(path, {"a": torch.zeros(1)},
                {"architecture": "cyclegan", "size": "tiny", "mask": False, "identities": ["a", "b"]})
     with pytest.raises(CheckpointError, match="do not fit"):
         CycleGan(context=context).load(path)
     with pytest.raises(UsageError, match="not trained yet"):
-        CycleGan(context=context).swap(source, target)
+        CycleGan(context=context).swap(source, toy_targets(target))

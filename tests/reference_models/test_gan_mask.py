@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fsbench import registry, training
-from fsbench.contracts import toy_faces
+from fsbench.contracts import toy_faces, toy_targets
 from fsbench.errors import CheckpointError, UsageError
 from fsbench.interfaces import Budget, Context, EmbedderInfo, Source, WeightsFile, silent
 from fsbench.training import save_model
@@ -360,8 +360,8 @@ def test_a_file_knows_size_norm_and_identities(
     other = GanMask(context=context)
     other.load(path)
     assert (other.size, other.norm, other.identities) == ("tiny", "none", ["toy0", "toy1", "toy2"])
-    source, target = Source("toy1", FACES.crops[:1]), FACES.crops[:2]
-    assert torch.equal(other.swap(source, target), model.swap(source, target))
+    source, targets = Source("toy1", FACES.crops[:1]), toy_targets(FACES.crops[:2])
+    assert torch.equal(other.swap(source, targets).images, model.swap(source, targets).images)
     assert load_file(path).keys() == model._trained().state_dict().keys()
     with pytest.raises(CheckpointError, match="size=tiny, not lite"):
         GanMask(size="lite", context=context).load(path)
@@ -382,10 +382,10 @@ def test_a_file_of_another_architecture_is_refused(tmp_path: Path, context: Cont
 
 def test_an_identity_that_was_not_trained_is_refused(context: Context, trained: Callable[[Context], GanMask]) -> None:
     with pytest.raises(UsageError, match="'nobody'") as caught:
-        trained(context).swap(Source("nobody", FACES.crops[:1]), FACES.crops[:1])
+        trained(context).swap(Source("nobody", FACES.crops[:1]), toy_targets(FACES.crops[:1]))
     assert "toy0, toy1, toy2" in caught.value.hint
     with pytest.raises(UsageError, match="not trained yet"):
-        GanMask(context=context).swap(Source("toy0", FACES.crops[:1]), FACES.crops[:1])
+        GanMask(context=context).swap(Source("toy0", FACES.crops[:1]), toy_targets(FACES.crops[:1]))
 
 
 @pytest.mark.parametrize("size", [64, 160])
@@ -393,10 +393,17 @@ def test_outputs_have_the_size_of_the_target_and_keep_its_border(
     context: Context, trained: Callable[[Context], GanMask], size: int,
 ) -> None:
     target = torch.rand(3, 3, size, size, generator=rng())
-    output = trained(context).swap(Source("toy0", FACES.crops[:1]), target)
+    swapped = trained(context).swap(Source("toy0", FACES.crops[:1]), toy_targets(target))
+    output, alpha = swapped.images, swapped.alpha
     assert output.shape == target.shape
     assert torch.equal(output[..., : size // 8], target[..., : size // 8])
     assert (output - target).abs().max() > 0.05
+    assert alpha is not None
+    assert alpha.shape == target[:, :1].shape
+    assert 0 < float(alpha.max()) <= 1
+    unchanged = alpha.expand_as(target) == 0            # the mask tells where the answer was pasted
+    assert torch.equal(output[unchanged], target[unchanged])
+    assert unchanged[..., : size // 8].all()
 
 
 def test_colour_correction_takes_the_colours_of_the_target(
@@ -405,6 +412,6 @@ def test_colour_correction_takes_the_colours_of_the_target(
     model = trained(context)
     model.colour = "adain"
     target = torch.rand(1, 3, 64, 64, generator=rng()) * torch.tensor([0.9, 0.4, 0.2]).view(3, 1, 1)
-    output = model.swap(Source("toy0", FACES.crops[:1]), target)
+    output = model.swap(Source("toy0", FACES.crops[:1]), toy_targets(target)).images
     middle = np.s_[..., 24:48, 20:44]
     assert torch.allclose(output[middle].mean((2, 3)), target[middle].mean((2, 3)), atol=0.06)

@@ -1,4 +1,4 @@
-"""Outputs made elsewhere, of painted people."""
+"""ToolOutputs made elsewhere, of painted people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from fsbench.config import Plan
 from fsbench.errors import DataError, MissingData, UsageError
-from fsbench.harness.outputs import Outputs
+from fsbench.harness.external.files import ToolOutputs
 from fsbench.harness.score import score
 from fsbench.images import read_image, write_png
 from fsbench.interfaces import Context
@@ -42,7 +42,7 @@ def folders(tmp_path: Path, photograph: Photograph) -> Path:
 
 
 def run(folders: Path, context: Context, *names: str, **more: object) -> RunResult:
-    outputs = [Outputs.find(name, folders / name) for name in names]
+    outputs = [ToolOutputs.find(name, folders / name) for name in names]
     return score(outputs, folders / "people", folders / "targets", PLAN, folders / "out", context, size=SIZE,
                  **more)  # type: ignore[arg-type]
 
@@ -193,7 +193,7 @@ def test_a_table_says_what_names_do_not(folders: Path, fresh_context: Context, p
 def test_one_folder_for_sources_and_targets(folders: Path, fresh_context: Context, photograph: Photograph) -> None:
     for i in range(3):
         photograph(folders / "swap" / "ann" / f"bob/{i}.png", "ann", i)
-    result = score([Outputs.find("swap", folders / "swap")], folders / "people", folders / "people", PLAN,
+    result = score([ToolOutputs.find("swap", folders / "swap")], folders / "people", folders / "people", PLAN,
                    folders / "out", fresh_context, size=SIZE)
     references = pd.read_parquet(folders / "out" / "references.parquet")
     assert len(references) == 6
@@ -215,7 +215,7 @@ def test_flat_folders_are_warned_of(folders: Path, fresh_context: Context, photo
     for i in range(2):
         photograph(folders / "flat" / f"{i}.png", "eve", i)
         photograph(folders / "swap" / f"ann_{i}.png", "ann", i)
-    result = score([Outputs.find("swap", folders / "swap")], folders / "people", folders / "flat", PLAN,
+    result = score([ToolOutputs.find("swap", folders / "swap")], folders / "people", folders / "flat", PLAN,
                    folders / "out", fresh_context, size=SIZE)
     (told,) = [warning for warning in result.warnings if "PERSON/*.jpg" in warning]
     assert told.startswith("target: 2 images lie in no folder of a person, so each was read as another person")
@@ -229,10 +229,10 @@ def test_what_is_wrong_is_found_before_any_face_is_looked_for(
     photograph(folders / "odd" / "what.png", "ann", 0)
     with pytest.raises(DataError, match=r"what.png: its name does not say"):
         run(folders, fresh_context, "odd")
-    outputs = Outputs.find("lazy", folders / "lazy")
+    outputs = ToolOutputs.find("lazy", folders / "lazy")
     for names in (["lazy", "lazy"], ["copy_target"], ["references"], [""]):
         with pytest.raises(UsageError, match=r"is the name of|has an empty name"):
-            score([Outputs(name, outputs.folder, outputs.files) for name in names], folders / "people",
+            score([ToolOutputs(name, outputs.folder, outputs.files) for name in names], folders / "people",
                   folders / "targets", PLAN, folders / "out", fresh_context)
     with pytest.raises(UsageError, match="unknown embedder"):
         score([outputs], folders / "people", folders / "targets", Plan(judges=("nobody",)), folders / "out",
@@ -271,7 +271,7 @@ def test_unknown_sessions_and_uneven_people_are_told_by_role(
 
 def test_outputs_have_to_be_there(folders: Path, fresh_context: Context) -> None:
     with pytest.raises(MissingData, match="there is no folder"):
-        Outputs.find("x", folders / "x")
+        ToolOutputs.find("x", folders / "x")
     (folders / "x").mkdir()
     with pytest.raises(DataError, match="holds no image"):
         run(folders, fresh_context, "x")

@@ -14,8 +14,8 @@ from scipy import ndimage
 from fsbench.config import Plan
 from fsbench.faces import detect
 from fsbench.faces.align import TEMPLATE
-from fsbench.harness.face_choice import FaceRule
-from fsbench.harness.outputs import Outputs
+from fsbench.harness.external.face_choice import FaceRule
+from fsbench.harness.external.files import ToolOutputs
 from fsbench.harness.score import score
 from fsbench.images import read_image, write_png
 from fsbench.interfaces import Context
@@ -83,7 +83,7 @@ class Job:
 
     def run(self, *names: str, face: FaceRule = "changed") -> RunResult:
         """Score them."""
-        outputs = [Outputs.find(name, self.root / name) for name in names]
+        outputs = [ToolOutputs.find(name, self.root / name) for name in names]
         return score(outputs, self.root / "people", self.root / "targets", PLAN, self.root / "out", self.context,
                      size=SIZE, face=face)
 
@@ -272,7 +272,7 @@ def test_one_face_needs_no_choice(tmp_path: Path, photograph: Photograph, fresh_
     job.tool("tool", 0)
     for rule in ("changed", "nearest-to-source", "largest"):
         job.root = tmp_path
-        result = score([Outputs.find("tool", tmp_path / "tool")], tmp_path / "people", tmp_path / "targets", PLAN,
+        result = score([ToolOutputs.find("tool", tmp_path / "tool")], tmp_path / "people", tmp_path / "targets", PLAN,
                        tmp_path / rule, fresh_context, size=SIZE, face=rule)
         assert not said(result, "several faces")
         assert "several faces" not in result.protocol.pairing

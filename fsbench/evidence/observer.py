@@ -1,0 +1,35 @@
+"""The evidence of an observer, under the observer's specification: what it computes of outputs and targets."""
+
+from __future__ import annotations
+
+import torch
+
+from fsbench.extraction.extractor import Extractor
+from fsbench.extraction.features import observe
+from fsbench.interfaces import Context, EvidenceOf, Observed, Observer
+from fsbench.pairs import EvaluationSet, Outputs
+from fsbench.registry import observers
+
+
+class ObserverArrays:
+    """Arrays that one observer computes for outputs and targets; `Batch.observed` gives them to metrics."""
+
+    def __init__(self, specification: str, path: str, context: Context) -> None:
+        self.observer: Extractor[Observer] = Extractor.build(
+            observers, specification, context, path, name=specification)
+        self._context = context
+
+    def prepare(self, evaluation: EvaluationSet) -> EvidenceOf:
+        """Let the observer look at the targets, and return what lets it look at outputs."""
+        name, real = self.observer.name, evaluation.real
+        arrays = observe(self.observer, real.test.crops, real.test_landmarks, "held-out images", self._context)
+        index = torch.from_numpy(evaluation.pairs.index)
+        targets = {key: array[index] for key, array in arrays.items()}
+
+        def of(outputs: Outputs) -> Observed:
+            if outputs.images is evaluation.pairs.targets:
+                return Observed(name, targets, targets)
+            own = observe(self.observer, outputs.images, outputs.landmarks, outputs.label, self._context)
+            return Observed(name, own, targets)
+
+        return of

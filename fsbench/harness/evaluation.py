@@ -1,0 +1,198 @@
+"""One evaluation set with its evidence and metrics: prepared on the real images, then asked for every model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from fsbench import guard
+from fsbench.config import Plan
+from fsbench.errors import Interrupted, NotScorable, OutputError
+from fsbench.evidence.judge import embeddings
+from fsbench.evidence.needs import JUDGE, Kinds, build_kinds
+from fsbench.evidence.references import EnrolledJudge, enrol, find_faces
+from fsbench.extraction.extractor import Extractor, Judge, build_judges
+from fsbench.extraction.features import FaceFeatures, find_landmarks
+from fsbench.harness import summarise
+from fsbench.images import ImageSet
+from fsbench.interfaces import Context, Evidence, EvidenceOf, Faces, Metric, Observer
+from fsbench.pairs import EvaluationSet, Feed, Outputs, Pairs
+from fsbench.registry import metrics
+
+Given = TypeVar("Given")
+Known = TypeVar("Known")
+
+ONLY_FILES = NotScorable("only files are known, not the model")
+
+Rows = np.ndarray | NotScorable
+"""Rows of one metric for all outputs of a model, (N, K), or why there are none."""
+
+
+@dataclass(frozen=True)
+class Instruments:
+    """Judges, metrics and kinds of evidence of a plan, built but not run."""
+
+    judges: Sequence[Judge]
+    metrics: Mapping[str, Metric]
+    checks: Mapping[str, Metric]  # by metric: the one that tells how far its estimator is off (`MetricInfo.checked_by`)
+    kinds: Kinds
+
+    @classmethod
+    def of(cls, plan: Plan, context: Context) -> Instruments:
+        """Build them; raises FsbenchError for what does not exist.
+
+        Raises NotScorable where the plan names a metric whose network is not there; metrics that it does not name may
+        go without.
+        """
+        judges = build_judges(plan.judges, context)
+        built = {name: metrics.build(name, context) for name in plan.metrics or metrics.names()}
+        instruments = cls.for_metrics(judges, built, plan.observers, context)
+        lacking = [*instruments.kinds.missing.values(),
+                   *(NotScorable(metric.info.missing) for metric in built.values() if metric.info.missing)]
+        if plan.metrics and lacking:
+            raise lacking[0]
+        return instruments
+
+    @classmethod
+    def for_metrics(
+        cls, judges: Sequence[Judge], built: Mapping[str, Metric], observers: Sequence[str], context: Context
+    ) -> Instruments:
+        """Add to metrics what they need; `observers` as in `Plan`."""
+        checks = {name: metrics.build(metric.info.checked_by, context)
+                  for name, metric in built.items() if metric.info.checked_by}
+        kinds = build_kinds([*built.items(), *((built[name].info.checked_by, check) for name, check in checks.items())],
+                            observers, context)
+        return cls(judges, built, checks, kinds)
+
+    def only(self, names: Collection[str], judges: Sequence[Judge]) -> Instruments:
+        """Some of the metrics with what they need, and other judges."""
+        kept = {name: metric for name, metric in self.metrics.items() if name in names}
+        checks = {name: check for name, check in self.checks.items() if name in names}
+        needs = {need for metric in (*kept.values(), *checks.values()) for need in metric.info.needs}
+        kinds = {name: kind for name, kind in self.kinds.kinds.items() if name in needs}
+        return Instruments(judges, kept, checks, replace(self.kinds, kinds=kinds))
+
+    @property
+    def observers(self) -> dict[str, Extractor[Observer]]:
+        """Observers that metrics need, by specification."""
+        return {name: kind.observer for name, kind in self.kinds.observers.items()}
+
+
+@dataclass(frozen=True)
+class OutputFeatures:
+    """What all networks computed of a model's outputs."""
+
+    outputs: Outputs
+    faces: Mapping[str, FaceFeatures]  # by judge
+    evidence: Mapping[str, Evidence | NotScorable]  # by name, but for the judges'
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Pairs, the features of the real images, and metrics: outputs can be measured."""
+
+    set: EvaluationSet
+    judges: Mapping[str, EnrolledJudge]  # by judge
+    evidence: Mapping[str, EvidenceOf | NotScorable]  # by name, but for the judges'
+    metrics: Mapping[str, Metric]
+    checks: Mapping[str, Metric]  # as in `Instruments`
+    observers: Mapping[str, Extractor[Observer]]  # by specification
+    context: Context
+
+    @classmethod
+    def prepare(
+        cls, instruments: Instruments, pairs: Pairs, test: Faces, gallery: Faces | None, context: Context,
+        named: bool = False,
+    ) -> Evaluation:
+        """Extract the features of the real images once; `named` is whether the user named the metrics."""
+        ready = EvaluationSet(pairs, find_faces(test, gallery, context), named)
+        prepared = {name: _attempt(name, kind.prepare, ready) for name, kind in instruments.kinds.kinds.items()}
+        return cls(
+            ready,
+            {judge.name: enrol(judge, ready.real, context) for judge in instruments.judges},
+            {**instruments.kinds.missing, **prepared},
+            instruments.metrics,
+            instruments.checks,
+            instruments.observers,
+            context,
+        )
+
+    @property
+    def pairs(self) -> Pairs:
+        """The pairs of the evaluation set."""
+        return self.set.pairs
+
+    def extract(
+        self, label: str, images: ImageSet, feed: Feed | NotScorable = ONLY_FILES, seconds: float = 0.0
+    ) -> OutputFeatures:
+        """Extract the features of a model's outputs, in the order of the pairs."""
+        outputs = Outputs(label, images, find_landmarks(images, label, self.context), feed, seconds)
+        faces = {name: judge.extract(outputs, self.context) for name, judge in self.judges.items()}
+        return OutputFeatures(outputs, faces, self._known(outputs, self.evidence))
+
+    def _known(self, outputs: Outputs, names: Iterable[str]) -> dict[str, Evidence | NotScorable]:
+        """The evidence of these names for the outputs of a model."""
+        known: dict[str, Evidence | NotScorable] = {}
+        for name in names:
+            of = self.evidence.get(name, NotScorable(f"{name} is not there"))
+            known[name] = of if isinstance(of, NotScorable) else _attempt(name, of, outputs)
+        return known
+
+    def measure(self, features: OutputFeatures) -> Iterator[tuple[str, str | None, Rows]]:
+        """Metric, judge (None for a metric that needs none) and rows."""
+        judged = {name: embeddings(self.judges[name], self.set, faces) for name, faces in features.faces.items()}
+        for name, metric in self.metrics.items():
+            for judge in judged if JUDGE in metric.info.needs else (None,):
+                known = features.evidence if judge is None else {**features.evidence, JUDGE: judged[judge]}
+                yield name, judge, self._rows(name, metric, features.outputs.images, known)
+
+    def _rows(
+        self, name: str, metric: Metric, images: ImageSet, known: Mapping[str, Evidence | NotScorable]
+    ) -> Rows:
+        evidence: dict[str, Evidence] = {}
+        for need in metric.info.needs:
+            if isinstance(given := known[need], NotScorable):
+                return given
+            evidence[need] = given
+        try:
+            return summarise.measure(metric, name, self.pairs, images, evidence)
+        except NotScorable as why:
+            return why
+        except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others measure
+            return summarise.fault(error)
+
+    def alone(self, pairs: Pairs, name: str) -> Evaluation:
+        """The same for other pairs of the same images and a single metric that needs judges only."""
+        return replace(self, set=replace(self.set, pairs=pairs), evidence={}, observers={}, checks={},
+                       metrics={name: metrics.build(name, self.context)})
+
+    def estimator_errors(self) -> dict[str, float]:
+        """How far the estimator of a metric is off on this data, by metric: its check's value for unchanged targets."""
+        unchanged = Outputs("held-out images", self.pairs.targets,
+                            self.set.real.test_landmarks[self.pairs.index], ONLY_FILES)
+        errors: dict[str, float] = {}
+        for name, check in self.checks.items():
+            known = self._known(unchanged, check.info.needs)
+            rows = self._rows(self.metrics[name].info.checked_by, check, self.pairs.targets, known)
+            if isinstance(rows, NotScorable):  # nobody knows the truth here, so nobody knows the error
+                continue
+            scored = rows[~np.isnan(rows).any(1)]
+            if len(scored) and math.isfinite(error := check.summarise(scored)):
+                errors[name] = error
+        return errors
+
+
+def _attempt(name: str, step: Callable[[Given], Known], given: Given) -> Known | NotScorable:
+    """What a kind of evidence gives, or why it gives nothing: its fault must not cost what the others give."""
+    try:
+        return guard.run(f"evidence {name}", step, given)
+    except NotScorable as why:
+        return why
+    except (OutputError, Interrupted):  # of the disk and of the user
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a plug-in raises
+        return summarise.fault(error)

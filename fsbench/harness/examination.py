@@ -1,0 +1,249 @@
+"""All conditions of a validation: outputs with each fault at each strength, measured and compared."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+import numpy as np
+
+from fsbench import validity
+from fsbench.errors import NotScorable
+from fsbench.evidence.needs import observers_in
+from fsbench.faults import FAULTS, Fault, draw_ahead
+from fsbench.harness import records
+from fsbench.harness.faulty import FaultySet, Key, Rows, time_networks
+from fsbench.harness.summarise import CONFIDENCE
+from fsbench.images import ImageSet
+from fsbench.interfaces import Context, MetricInfo, Split
+from fsbench.registry import metrics as registry
+from fsbench.registry import parse_spec
+from fsbench.stats.validity import Condition, Expected, Response, full_scale, reliability, respond, verdict
+
+ALPHA = 0.05
+"""Probability that a metric which responds to nothing is said to respond to anything."""
+
+COPIES = ("copy_target", "copy_source")
+"""Faults whose full strength is an answer that takes no work."""
+
+
+
+def split_of(fault: Fault) -> Split:
+    return "clips" if fault.clips or fault.aspect == "temporal" else "test"
+
+
+def unexamined_record(name: str, why: str, judge: str | None = None) -> validity.UnexaminedRecord:
+    known = parse_spec(name).name in registry.names()
+    summary = registry.get(parse_spec(name).name).summary if known else ""
+    return validity.UnexaminedRecord(metric=name, judge=judge, summary=summary, reason=why)
+
+
+def expected(info: MetricInfo, fault: Fault) -> Expected:
+    """What a metric should do about a fault, by what it says that it measures."""
+    if fault.aspect in info.measures:
+        return "respond"
+    return "either" if set(fault.also) & set(info.measures) else "ignore"
+
+
+@dataclass
+class _Subject:
+    """What was found about one metric, under one judge or without one."""
+
+    responses: dict[str, Response] = field(default_factory=dict)  # by fault
+    reasons: dict[str, str] = field(default_factory=dict)  # of faults without a response
+    halves: list[np.ndarray] = field(default_factory=list)  # (splits, 2) values of each condition of the home setting
+    copies: dict[str, float | None] = field(default_factory=dict)  # "" is the exact swap
+    seconds: float = 0.0  # per output
+    parts: tuple[validity.PartRecord, ...] = ()
+    parts_of: str = ""
+    bias: float | None = None
+
+
+class Examination:
+    """Measures all conditions, fault by fault: rows of a distribution metric are large, and none are kept."""
+
+    def __init__(
+        self, sets: Mapping[Split, FaultySet], faults: Sequence[Fault], seed: int, context: Context
+    ) -> None:
+        self.sets, self.faults, self.seed = sets, faults, seed
+        self.home = sets.get("test") or sets["clips"]
+        self.metrics = self.home.evaluation.metrics
+        self._subjects: dict[Key, _Subject] = {}
+        self._progress = context.stage("examining metrics")
+        self._done, self._total = 0, sum(len(fault.strengths) for fault in faults) + len(sets) + len(COPIES)
+
+    def run(self) -> None:
+        """Measure and compare; raises FsbenchError."""
+        for split, setting in self.sets.items():
+            for scene in setting.scenes:
+                draw_ahead(scene, [fault for fault in self.faults if split_of(fault) == split])
+        perfect = {split: self._rows(one, one.perfect()) for split, one in self.sets.items()}
+        self._facts(perfect[self.home.split])
+        for fault in self.faults:
+            setting = self.sets[split_of(fault)]
+            ladder = [perfect[setting.split], *self._climb(setting, fault)]
+            for key, subject in self._subjects.items():
+                self._compare(key, subject, setting, fault, [rows[key] for rows in ladder])
+
+    def _climb(self, setting: FaultySet, fault: Fault) -> Iterator[Rows]:
+        for strength in fault.strengths:
+            yield self._rows(setting, setting.outputs(fault, strength), {fault.name: strength})
+
+    def _rows(self, setting: FaultySet, outputs: ImageSet, told: Mapping[str, float] | None = None) -> Rows:
+        rows, _ = setting.rows(outputs)
+        self._done += 1
+        self._progress(self._done, self._total, told or {})
+        return rows
+
+    def _facts(self, perfect: Rows) -> None:
+        """What needs no ladder: cost, and the values of answers that take no work."""
+        outputs = self.home.perfect()
+        self.networks = time_networks(self.home.evaluation, outputs)
+        _, seconds = self.home.rows(outputs)  # once more: what had to be loaded is loaded now
+        made = {name: self.home.outputs(FAULTS[name], FAULTS[name].strengths[-1]) for name in COPIES}
+        copies = {name: self._rows(self.home, copy) for name, copy in made.items()}
+        everything = np.arange(len(outputs))
+        for key in perfect:
+            subject = self._subjects[key] = _Subject()
+            began = time.perf_counter()
+            for name, rows in {"": perfect, **copies}.items():
+                measured = rows[key]
+                found = math.nan
+                if not isinstance(measured, NotScorable):
+                    found = self.home.condition(key[0], measured)(everything)
+                subject.copies[name] = found if math.isfinite(found) else None
+            summarising = (time.perf_counter() - began) / (1 + len(copies))
+            subject.seconds = (seconds[key] + summarising) / len(outputs)
+
+    def _compare(
+        self, key: Key, subject: _Subject, setting: FaultySet, fault: Fault, ladder: Sequence[np.ndarray | NotScorable]
+    ) -> None:
+        """How one metric responds to one fault."""
+        metric, plan = self.metrics[key[0]], setting.draws(key[0])
+        conditions: list[Condition] = []
+        for measured in ladder:
+            if isinstance(measured, NotScorable):
+                subject.reasons[fault.name] = measured.message
+                return
+            conditions.append(setting.condition(key[0], measured))
+        worse = 1 if metric.info.direction == "lower" else -1
+        found = respond(conditions, (0.0, *fault.strengths), worse, plan, alpha=ALPHA / len(self.faults),
+                        confidence=CONFIDENCE)
+        if found is None:
+            assert isinstance(ladder[0], np.ndarray)
+            subject.reasons[fault.name] = setting.reason(key[0], ladder[0])
+            return
+        subject.responses[fault.name] = found
+        if setting is self.home:
+            new = conditions[1:] if subject.halves else conditions
+            subject.halves += [np.array([[one(half) for half in pair] for pair in plan.halves]) for one in new]
+            if not subject.parts and expected(metric.info, fault) == "respond":
+                middle = len(conditions) // 2
+                subject.parts_of = f"{fault.name} {fault.strengths[middle - 1]:g} {fault.unit}"
+                self._depend_on_number(subject, conditions[middle])
+
+    def _depend_on_number(self, subject: _Subject, condition: Condition) -> None:
+        """Values of a quarter, of half and of all outputs, and whether a quarter gives another one than all do."""
+        n = len(self.home.sessions)
+        whole, parts = condition(np.arange(n)), []
+        for size in (n // 4, n // 2):
+            drawn = np.array([condition(part) for part in self.home.plan.parts(size, self.seed, self.home.sessions)])
+            if not len(drawn) or not np.isfinite(drawn).all():
+                continue
+            parts.append(validity.PartRecord(n=size, value=float(drawn.mean())))
+            least = max(3 * float(drawn.std(ddof=1)) / math.sqrt(len(drawn)), 0.01 * abs(whole))
+            if size == n // 4 and abs(parts[0].value - whole) > least and whole:
+                subject.bias = (parts[0].value - whole) / abs(whole)
+        if math.isfinite(whole):
+            subject.parts = (*parts, validity.PartRecord(n=n, value=whole))
+
+    def _expected(self, key: Key) -> dict[str, Expected]:
+        return {fault.name: expected(self.metrics[key[0]].info, fault) for fault in self.faults}
+
+    def _full_scale(self, key: Key, subject: _Subject) -> float | None:
+        should = self._expected(key)
+        return full_scale([(one, should[name]) for name, one in subject.responses.items()])
+
+    def responses(self) -> Iterator[validity.ResponseRecord]:
+        """All cells of the matrix, those of a metric together."""
+        for key, subject in self._subjects.items():
+            if not subject.responses:
+                continue
+            full, should = self._full_scale(key, subject), self._expected(key)
+            for fault in self.faults:
+                where = {"metric": key[0], "judge": key[1], "fault": fault.name, "expected": should[fault.name]}
+                found = subject.responses.get(fault.name)
+                if found is None:
+                    reason = subject.reasons[fault.name]
+                    yield validity.ResponseRecord(**where, verdict="unexamined", reason=reason)
+                    continue
+                said = asdict(found) | {"steps": self._steps(key[0], found)}
+                yield validity.ResponseRecord(
+                    **where, **said, verdict=verdict(found, should[fault.name], full),
+                    share=found.change / full if full else None,
+                )
+
+    def _steps(self, name: str, found: Response) -> tuple[validity.StepRecord, ...]:
+        """Curves, intervals of values cut at what the metric can be."""
+        least, most = self.metrics[name].info.bounds
+        return tuple(
+            validity.StepRecord(**asdict(replace(
+                step,
+                low=None if step.low is None else max(step.low, least),
+                high=None if step.high is None else min(step.high, most),
+            )))
+            for step in found.steps
+        )
+
+    def examined(self) -> Iterator[validity.ExaminedRecord]:
+        """What is known about each metric that has a value."""
+        errors = self.home.evaluation.estimator_errors()
+        for key, subject in self._subjects.items():
+            if not subject.responses:
+                continue
+            metric = self.metrics[key[0]]
+            perfect, copies = subject.copies[""], {name: subject.copies[name] for name in COPIES}
+            here = [name for name in subject.responses if self.sets[split_of(FAULTS[name])] is self.home]
+            first = self._steps(key[0], subject.responses[here[0]])[0] if here else None
+            n = len(self.home.sessions)
+            yield validity.ExaminedRecord(
+                metric=records.metric_record(key[0], metric, errors.get(key[0])),
+                judge=key[1],
+                measures=metric.info.measures,
+                perfect=perfect,
+                perfect_low=first.low if first else None,
+                perfect_high=first.high if first else None,
+                trivial=copies,
+                won_by=tuple(_winners(metric.info, perfect, copies)),
+                full_scale=self._full_scale(key, subject),
+                reliability=reliability(np.array(subject.halves)) if subject.halves else None,
+                parts=subject.parts,
+                parts_of=subject.parts_of,
+                bias=subject.bias,
+                cost=validity.CostRecord(networks=1000 * self._networks(key), metric=1000 * subject.seconds),
+                cautions=tuple(said for least, said in sorted(metric.info.cautions) if n < least)[:1],
+            )
+
+    def _networks(self, key: Key) -> float:
+        """Seconds per output of the networks that a metric asks: the detector finds faces for all of them."""
+        needs = observers_in(self.metrics[key[0]].info.needs)
+        asked = [*([key[1]] if key[1] else []), *needs]
+        return sum(self.networks[name] for name in asked) + (self.networks[""] if asked else 0)
+
+    def unexamined(self) -> Iterator[validity.UnexaminedRecord]:
+        """Metrics that have no value under any fault."""
+        for (name, judge), subject in self._subjects.items():
+            if not subject.responses:
+                yield unexamined_record(name, "; ".join(dict.fromkeys(subject.reasons.values())), judge)
+
+
+def _winners(info: MetricInfo, perfect: float | None, copies: Mapping[str, float | None]) -> Iterable[str]:
+    """Copies whose value is at least as good as that of the exact swaps."""
+    if perfect is None:
+        return
+    sign = 1 if info.direction == "higher" else -1
+    for name, found in copies.items():
+        if found is not None and sign * (found - perfect) >= -1e-9 * abs(perfect):
+            yield name

@@ -1,0 +1,140 @@
+"""Which face of a target with several is measured: one for all tools, by a rule that the result states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from fsbench.datasets.people import Album
+from fsbench.errors import BadImage
+from fsbench.faces.align import align
+from fsbench.faces.region import ovals
+from fsbench.files import some
+from fsbench.harness.external.asked import Pair
+from fsbench.harness.external.files import ToolOutputs, in_frame
+from fsbench.harness.failures import UNCHANGED_LEVELS
+from fsbench.images import ImageSet, read_image
+from fsbench.interfaces import Context
+
+FaceRule = Literal["changed", "nearest-to-source", "largest"]
+
+RULES: Mapping[FaceRule, str] = {
+    "changed": "the one that most tools changed, of equals the largest and most central",
+    "nearest-to-source": "the one at whose place an output is most like the source to the first judge",
+    "largest": "the largest and most central",
+}
+
+CHANGED_SHARE = 1 / 3
+"""Of the difference at the face that a tool changed most; less is what it does to the whole picture."""
+
+Likeness = Callable[[ImageSet, Sequence[str]], np.ndarray]
+"""Crops, and the source of each -> cosine of each to its source, (N,) float, NaN without a face."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The face of each pair's target that is measured."""
+
+    face: np.ndarray  # (P,) int64, a row of `Cuts.points`: 0 is the largest and most central
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Views:
+    """What the outputs of one pair show at each face of its target."""
+
+    pair: int
+    tools: tuple[str, ...]  # that have an output of the target's frame
+    crops: np.ndarray  # (T, F, S, S, 3) uint8
+    change: np.ndarray  # (T, F) mean absolute difference inside the face, in levels of 255
+
+    @property
+    def changed(self) -> np.ndarray:
+        """Whether a tool changed a face, (T, F) bool."""
+        most = self.change.max(1, keepdims=True)
+        found: np.ndarray = (self.change > UNCHANGED_LEVELS) & (self.change >= CHANGED_SHARE * most)
+        return found
+
+
+def choose(pairs: Sequence[Pair], outputs: Sequence[ToolOutputs], answers: Mapping[str, Mapping[Pair, int | None]],
+           targets: Album, rule: FaceRule, likeness: Likeness, context: Context) -> Choice:
+    """Choose a face for each pair; where the outputs do not tell, it is the largest and most central."""
+    face = np.zeros(len(pairs), np.int64)
+    crowded = [k for k, (_, target) in enumerate(pairs) if targets.cuts.n_faces[target] > 1]
+    if not crowded:
+        return Choice(face, ())
+    progress = context.stage("comparing the faces of targets")
+    views = []
+    for i, k in enumerate(crowded):
+        progress(i + 1, len(crowded), {})
+        views.append(_look(k, pairs[k], outputs, answers, targets))
+    seen = [view for view in views if view.tools]
+    if rule == "changed":
+        for view in seen:
+            face[view.pair] = view.changed.sum(0).argmax()
+    elif rule == "nearest-to-source" and seen:
+        shown = np.concatenate([view.crops.reshape(-1, *view.crops.shape[2:]) for view in seen])
+        whose = [pairs[view.pair][0] for view in seen for _ in range(view.change.size)]
+        cosine = np.nan_to_num(likeness(ImageSet(shown), whose), nan=-np.inf)
+        ends = np.cumsum([view.change.size for view in seen])[:-1]
+        for view, part in zip(seen, np.split(cosine, ends), strict=True):
+            face[view.pair] = part.reshape(view.change.shape).max(0).argmax()
+    return Choice(face, tuple(_tell(pairs, views, face, targets, rule)))
+
+
+def _look(k: int, pair: Pair, outputs: Sequence[ToolOutputs], answers: Mapping[str, Mapping[Pair, int | None]],
+          targets: Album) -> _Views:
+    cuts, (_, target) = targets.cuts, pair
+    points, size = cuts.points(target), cuts.crops.shape[1]
+    photo = read_image(targets.photos[target].path)
+    before, landmarks = (np.stack(parts) for parts in zip(*(align(photo, own, size) for own in points), strict=True))
+    inside = ovals(landmarks, size).pixels[..., 0] > 127
+    tools, crops, change = [], [], []
+    for one in outputs:
+        number = answers[one.name].get(pair)
+        try:
+            image = None if number is None else read_image(one.path(number))
+        except BadImage:                                 # counted where it is cut
+            continue
+        if image is None or (own := in_frame(image, photo, points)) is None:
+            continue
+        after = np.stack([align(image, place, size)[0] for place in own])
+        apart = np.abs(after.astype(np.int16) - before)
+        tools.append(one.name)
+        crops.append(after)
+        change.append([apart[i][inside[i]].mean() for i in range(len(points))])
+    shape = (len(tools), len(points))
+    return _Views(k, tuple(tools), np.array(crops, np.uint8).reshape(*shape, *before.shape[1:]),
+                  np.array(change, float).reshape(shape))
+
+
+def _tell(pairs: Sequence[Pair], views: Sequence[_Views], face: np.ndarray, targets: Album,
+          rule: FaceRule) -> list[str]:
+    """Say how many targets show several faces, which one is measured, and what the choice leaves out."""
+    files = [targets.photos[pairs[view.pair][1]].file for view in views]
+    said = [f"{len(set(files))} of {len({target for _, target in pairs})} targets show several faces, {_some(files)}: "
+            f"measured is {RULES[rule]} (--face {rule})"]
+    other = [file for view, file in zip(views, files, strict=True) if face[view.pair]]
+    if other:
+        said.append(f"in {len(other)} pairs the face that is measured is not the largest and most central of its "
+                    f"target: it counts as a person of its own, of whom there is no other image: {_some(other)}")
+    if rule != "largest":
+        unclear = [file for view, file in zip(views, files, strict=True) if not view.tools]
+        if unclear:
+            said.append(f"in {len(unclear)} pairs no output shows the frame of its target, which has several faces: "
+                        f"the largest and most central is measured: {_some(unclear)}")
+    for tool in dict.fromkeys(tool for view in views for tool in view.tools):
+        elsewhere = [file for view, file in zip(views, files, strict=True) if tool in view.tools
+                     for changed in [view.changed[view.tools.index(tool)]]
+                     if changed.any() and not changed[face[view.pair]]]
+        if elsewhere:
+            said.append(f"{tool} changed another face of its target than the one that is measured in "
+                        f"{len(elsewhere)} pairs: {_some(elsewhere)}")
+    return said
+
+
+def _some(files: Sequence[str]) -> str:
+    return some(list(dict.fromkeys(files)))

@@ -1,0 +1,178 @@
+"""Outputs with a known fault, measured with the same pairs, networks and rows as in a run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+
+from fsbench.config import Plan
+from fsbench.datasets.synthetic import Synthetic
+from fsbench.errors import FsbenchError, NotScorable, UsageError
+from fsbench.faces.detect import Detector
+from fsbench.faults import Fault, Scene
+from fsbench.harness import summarise
+from fsbench.harness.evaluation import Evaluation, Instruments
+from fsbench.harness.pairs import make_pairs
+from fsbench.harness.strangers import gather
+from fsbench.images import ImageSet
+from fsbench.interfaces import Context, Faces, Metric, Split, silent
+from fsbench.registry import metrics
+from fsbench.stats.validity import Condition, Design, design
+
+TIMED = 8
+"""Outputs that networks are timed on."""
+
+Key = tuple[str, str | None]
+"""Metric, and judge where it asks one."""
+
+Rows = Mapping[Key, np.ndarray | NotScorable]
+
+
+@dataclass(frozen=True)
+class FaultySet:
+    """Some images of one split as targets, their evaluation, and how outputs are resampled."""
+
+    split: Split
+    targets: Faces
+    gallery: Faces | None
+    evaluation: Evaluation
+    scenes: tuple[Scene, ...]  # group by group of the pairs
+    plan: Design
+
+    @classmethod
+    def build(
+        cls, dataset: Synthetic, split: Split, n: int, instruments: Instruments, plan: Plan, context: Context
+    ) -> FaultySet:
+        """Extract the features of the real images; about `n` targets, spread over people, sessions and clips."""
+        faces = dataset.faces(split)
+        targets = faces.select(consecutive(faces, n) if split == "clips" else spread(faces, n))
+        gallery = gather(dataset, targets, "", context)
+        pairs = make_pairs(dataset, targets)
+        evaluation = Evaluation.prepare(instruments, pairs, targets, gallery, context)
+        quiet = replace(context, stage=lambda title: silent)  # one bar for all conditions
+        evaluation = replace(evaluation, context=quiet)
+        scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
+        rows = pairs.rows
+        sessions, people = (rows["identity"] + "/" + rows["session"]).to_numpy(str), rows["identity"].to_numpy(str)
+        again = design(sessions, people, resamples=plan.resamples, seed=plan.seed)
+        return cls(split, targets, gallery, evaluation, scenes, again)
+
+    @property
+    def sessions(self) -> np.ndarray:
+        """The session of each output's target, (N,)."""
+        rows = self.evaluation.pairs.rows
+        return (rows["identity"] + "/" + rows["session"]).to_numpy(str)
+
+    def perfect(self) -> ImageSet:
+        """The exact swaps of all pairs, in their order."""
+        return ImageSet.join([scene.exact for scene in self.scenes])
+
+    def outputs(self, fault: Fault, strength: float) -> ImageSet:
+        """The same with a fault; raises FsbenchError for one that this split cannot show."""
+        return ImageSet.join([fault.apply(scene, strength) for scene in self.scenes])
+
+    def rows(self, outputs: ImageSet) -> tuple[Rows, dict[Key, float]]:
+        """Measure outputs; and the seconds that each metric took."""
+        features = self.evaluation.extract("faulty outputs", outputs)
+        measured: dict[Key, np.ndarray | NotScorable] = {}
+        seconds = {}
+        began = time.perf_counter()
+        for name, judge, rows in self.evaluation.measure(features):
+            measured[name, judge] = rows
+            seconds[name, judge] = time.perf_counter() - began
+            began = time.perf_counter()
+        return measured, seconds
+
+    def condition(self, name: str, rows: np.ndarray) -> Condition:
+        """Make rows of a metric (N, K) ready to be drawn again; it has no value where too few could be scored."""
+        metric, scored = self.evaluation.metrics[name], ~np.isnan(rows).any(1)
+        fewest = max(1, metric.info.min_samples)
+        if scored.sum() >= fewest:
+            try:
+                return Condition.scored(summarise.statistic(metric, rows[scored]), scored, fewest)
+            except NotScorable:
+                pass
+        return Condition.scored(lambda index: math.nan, scored & False)
+
+    def reason(self, name: str, rows: np.ndarray) -> str:
+        """Why a metric has no value of rows (N, K)."""
+        metric, scored = self.evaluation.metrics[name], ~np.isnan(rows).any(1)
+        if scored.sum() < metric.info.min_samples:
+            return f"{scored.sum()} exact swaps could be scored, {metric.info.min_samples} are needed"
+        try:
+            return f"the exact swaps have the value {metric.summarise(rows[scored])}"
+        except NotScorable as why:
+            return why.message
+
+    def draws(self, name: str) -> Design:
+        """How a metric's rows are drawn again: no oftener than it says."""
+        limit = self.evaluation.metrics[name].info.resamples or None
+        return replace(self.plan, draws=self.plan.draws[:limit])
+
+
+def spread(faces: Faces, n: int) -> np.ndarray:
+    """Choose `n` entries, in their order: as many sessions as can be, of all people alike."""
+    rows = faces.rows
+    image = rows.groupby(["identity", "session"]).cumcount().to_numpy()
+    session = rows.groupby("identity")["session"].transform(lambda mine: mine.factorize()[0]).to_numpy(int)
+    return np.sort(np.lexsort((np.arange(len(rows)), session, image))[:n])
+
+
+def consecutive(faces: Faces, n: int) -> np.ndarray:
+    """Choose consecutive frames of every clip, so many that there are about `n` in all.
+
+    They are those around the frame in which the eyes are most shut, where that is known: a blink is short, and a fault
+    of blinks shows nowhere else. Else the first.
+    """
+    rows = faces.rows.assign(row=np.arange(len(faces)), shut=faces.rows.get("blink", 0.0))
+    clips = rows.sort_values("frame").groupby(["identity", "session", "clip"])
+    length = max(2, n // clips.ngroups)
+    chosen = []
+    for _, clip in clips:
+        first = int(np.clip(clip["shut"].to_numpy().argmax() - length // 2, 0, max(0, len(clip) - length)))
+        chosen.append(clip["row"].to_numpy()[first : first + length])
+    return np.sort(np.concatenate(chosen))
+
+
+def build_metrics(names: Sequence[str], context: Context) -> tuple[dict[str, Metric], dict[str, str]]:
+    """Make metrics by name; and why some cannot be made: no weights, no package. Raises UsageError for a wrong name."""
+    found: dict[str, Metric] = {}
+    missing: dict[str, str] = {}
+    for name in names or metrics.names():
+        try:
+            found[name] = metrics.build(name, context)
+        except UsageError:
+            raise
+        except FsbenchError as error:
+            missing[name] = error.sentence
+    return found, missing
+
+
+def time_networks(evaluation: Evaluation, outputs: ImageSet) -> dict[str, float]:
+    """Seconds per output of the detector (""), of each judge and of each observer by name; nothing is cached."""
+    device = evaluation.context.device
+    few = outputs[np.arange(min(TIMED, len(outputs)))].to(device)
+    detector = Detector(device)
+    points = torch.from_numpy(detector.detect_crops(few).astype(np.float32)).to(device)
+    found = torch.arange(len(few))[~points.isnan().any(2).any(1).cpu()]
+    calls: dict[str, Callable[[], object]] = {"": lambda: detector.detect_crops(few)}
+    for name, enrolled in evaluation.judges.items():
+        calls[name] = partial(enrolled.judge.network.embed, few[found], points[found])
+    for name, observer in evaluation.observers.items():
+        calls[name] = partial(observer.network.observe, few, points)
+    with torch.inference_mode():
+        return {name: _seconds(call) / len(few) for name, call in calls.items()}
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """How long the second call takes: the first may load what it needs."""
+    call()
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began

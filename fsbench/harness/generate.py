@@ -1,0 +1,99 @@
+"""Outputs: what a model makes of the pairs, kept after each of its parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from fsbench.errors import NotScorable
+from fsbench.extraction.blocks import spans
+from fsbench.feedback import feed_back
+from fsbench.harness.models import Model
+from fsbench.harness.parts import Chain, run_part
+from fsbench.images import ImageSet, to_bytes, to_float
+from fsbench.interfaces import Context, Source, Swapped, Targets
+from fsbench.pairs import Feed, Group, Pairs
+from fsbench.store import Arrays
+
+
+def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, float]:
+    """Return the outputs of all pairs, 8-bit, and seconds per image; cached in blocks, by all that decides them.
+
+    The time is the one that was measured when the outputs were made. Alpha masks are kept beside the outputs.
+    """
+    progress = context.stage(f"swapping: {model.label}")
+    blocks: list[np.ndarray] = []
+    seconds = 0.0
+    for group in pairs.groups:
+        source = _source(group, context)
+        for rows in spans(len(group.index)):
+            arrays = _block(model, len(model.parts), source, group.take(rows), context)
+            blocks.append(arrays["outputs"])
+            seconds += float(arrays["seconds"][0])
+            progress(sum(map(len, blocks)), len(pairs), {})
+    return ImageSet(np.concatenate(blocks)), seconds / len(pairs)
+
+
+def _block(model: Model, n_parts: int, source: Source, block: Group, context: Context) -> Arrays:
+    """What the first parts of a model make of some pairs; cached.
+
+    Arrays `outputs` (N, S, S, 3) uint8, `alpha` (N, S, S, 1) uint8 where it is known, and `seconds` (1,).
+    """
+    part = model.parts[n_parts - 1]
+
+    def compute() -> dict[str, np.ndarray]:
+        output, before = None, 0.0
+        if part.kind == "refiner":  # a wrapper calls the parts before it itself
+            arrays = _block(model, n_parts - 1, source, block, context)
+            output, before = _swapped(arrays, context.device), float(arrays["seconds"][0])
+        targets = Targets.of(block.targets, context.device)
+        _synchronise(context.device)
+        began = time.perf_counter()
+        with torch.inference_mode():
+            output = run_part(part, output, source, targets, block.truth)
+        _synchronise(context.device)
+        arrays = {"outputs": to_bytes(output.images), "seconds": np.array([before + time.perf_counter() - began])}
+        return arrays if output.alpha is None else {**arrays, "alpha": to_bytes(output.alpha)}
+
+    recipe = {"model": model.identities[n_parts - 1], "pairs": block.fingerprint()}
+    return context.store.arrays("outputs", recipe, compute)
+
+
+def _swapped(arrays: Arrays, device: torch.device) -> Swapped:
+    alpha = to_float(arrays["alpha"]).to(device) if "alpha" in arrays else None
+    return Swapped(to_float(arrays["outputs"]).to(device), alpha)
+
+
+def feed_of(model: Model, context: Context) -> Feed | NotScorable:
+    """Return what feeds images to a model as its targets, again and again; or why that has no meaning.
+
+    Images are rounded to 8 bits after each pass; the outputs of the last one are cached.
+    """
+    if model.needs_truth:
+        return NotScorable("it only repeats the answers that it is shown")
+
+    def feed(group: Group, images: ImageSet, passes: int, done: Callable[[int], None]) -> ImageSet:
+        def compute() -> Arrays:
+            targets = replace(Targets.of(group.targets, context.device), images=images[:].to(context.device))
+            fed = feed_back(Chain(model.parts, model.label), _source(group, context), targets, passes, done)
+            return {"outputs": to_bytes(fed.images)}
+
+        recipe = {"model": model.identity, "pairs": group.fingerprint(), "images": images.content_hash(),
+                  "passes": passes}
+        return ImageSet(context.store.arrays("recursion", recipe, compute)["outputs"])
+
+    return feed
+
+
+def _source(group: Group, context: Context) -> Source:
+    return Source(group.source.identity, group.source.images.to(context.device))
+
+
+def _synchronise(device: torch.device) -> None:
+    """Wait for a GPU, so that a clock read next counts its work."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,119 @@
+"""What one model did: its outputs measured, its failures counted, its values with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from fsbench import results
+from fsbench.config import BASELINES, Plan, parse_pipeline
+from fsbench.errors import NotScorable
+from fsbench.extraction.features import FaceFeatures
+from fsbench.harness import failures, summarise
+from fsbench.harness.evaluation import Evaluation, OutputFeatures
+from fsbench.harness.generate import swap_all
+from fsbench.harness.models import Model, build, prepare_model
+from fsbench.images import ImageSet
+from fsbench.interfaces import Context, Faces
+from fsbench.pairs import Pairs
+from fsbench.stats.ranking import CONTESTANTS
+
+CHEAPEST_BASELINES = ("copy_target", "copy_source")
+"""Measured where a model failed in a run without baselines: something has to say what a failure counts as."""
+
+
+@dataclass(frozen=True)
+class ModelEvaluation:
+    """What one model did, without its images."""
+
+    record: results.ModelRecord
+    values: list[results.Value]
+    samples: pd.DataFrame  # its part of samples.parquet, but for the paths of its images
+    faces: Mapping[str, FaceFeatures]  # by judge, (N, ...)
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Measures models one after the other; baselines first, since they say what a failure counts as."""
+
+    evaluation: Evaluation
+    plan: Plan
+    floor: failures.Floor = field(default_factory=failures.Floor)
+
+    def evaluate(
+        self,
+        record: results.ModelRecord,
+        features: OutputFeatures,
+        *,
+        absent: np.ndarray | None = None,
+        facts: pd.DataFrame | None = None,
+    ) -> ModelEvaluation:
+        """Measure the outputs of a model, in the order of the pairs.
+
+        `absent` (N,) of str names the pairs without an image (`failures.ABSENT`, "" for the others): what stands for it
+        in the outputs is not measured. The columns of `facts`, N rows, are added to the samples.
+        """
+        pairs, label, plan = self.evaluation.pairs, record.name, self.plan
+        absent = np.full(len(pairs), "", object) if absent is None else absent
+        faceless = _faceless(features.outputs.landmarks)
+        contestant = record.kind in CONTESTANTS
+        failed = self._failures(features, faceless, absent) if contestant else np.full(len(pairs), "", object)
+        columns: dict[str, np.ndarray] = {}
+        values: list[results.Value] = []
+        for name, judge, measured in self.evaluation.measure(features):
+            if isinstance(measured, NotScorable):
+                values.append(summarise.unscorable(name, label, judge, len(pairs), measured))
+                continue
+            metric = self.evaluation.metrics[name]
+            rows = np.where((absent != "")[:, None], np.nan, measured)
+            counted = failures.Counted.of(rows)
+            if contestant and ((failed != "").any() or np.isnan(rows).any()):
+                counted = failures.Counted.with_failures(metric, rows, failed, self._floor(name, judge))
+            elif record.kind == "baseline" and label in BASELINES:
+                self.floor.add(name, judge, rows)
+            values.append(summarise.value(metric, name, label, judge, pairs, counted, plan.resamples, plan.seed))
+            if rows.shape[1] == 1:
+                columns[results.column(name, judge)] = rows[:, 0]
+        samples = pairs.rows.assign(model=label, output="", failure=failed, **columns)
+        counts = {
+            "n_no_face": int((faceless & (absent == "")).sum()),
+            "failures": failures.count(failed),
+            "content": features.outputs.images.content_hash(),
+        }
+        return ModelEvaluation(
+            record.model_copy(update=counts), values, samples if facts is None else samples.join(facts), features.faces
+        )
+
+    def _failures(self, features: OutputFeatures, faceless: np.ndarray, absent: np.ndarray) -> np.ndarray:
+        pairs = self.evaluation.pairs
+        target_faceless = _faceless(self.evaluation.set.real.test_landmarks)[pairs.index]
+        return failures.find(features.outputs.images, pairs.targets, pairs.masks, faceless & ~target_faceless, absent)
+
+    def _floor(self, name: str, judge: str | None) -> tuple[np.ndarray, np.ndarray] | None:
+        """What failures count as, where need be by baselines that the run did not ask for."""
+        if not self.floor.rows:
+            for label in CHEAPEST_BASELINES:
+                _, outputs, _ = baseline(label, self.evaluation.pairs, self.evaluation.context)
+                for other, asked, rows in self.evaluation.measure(self.evaluation.extract(label, outputs)):
+                    if not isinstance(rows, NotScorable):
+                        self.floor.add(other, asked, rows)
+        return self.floor.at(self.evaluation.metrics[name], name, judge)
+
+
+def baseline(label: str, pairs: Pairs, context: Context) -> tuple[Model, ImageSet, float]:
+    """A baseline that does not learn, its outputs of all pairs, and seconds per output."""
+    model = prepare_model(build(parse_pipeline(label), context), _untrained, "auto", 0, context)
+    return model, *swap_all(model, pairs, context)
+
+
+def _untrained() -> Faces:
+    raise AssertionError("baselines do not learn")
+
+
+def _faceless(landmarks: np.ndarray) -> np.ndarray:
+    """Where no face was found, (N, 5, 2) -> (N,) bool."""
+    faceless: np.ndarray = np.isnan(landmarks).any((1, 2))
+    return faceless

@@ -1,0 +1,108 @@
+"""The service `run`: pairs, models, outputs, features, values, files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from fsbench import environment, results
+from fsbench.config import BASELINES, Pipeline, Plan, parse_budget
+from fsbench.errors import Interrupted, OutputError, PluginError, UsageError
+from fsbench.harness import passes, records, warn
+from fsbench.harness.evaluation import Evaluation, Instruments
+from fsbench.harness.generate import feed_of, swap_all
+from fsbench.harness.models import Built, build, check_budget, prepare_model
+from fsbench.harness.pairs import make_pairs
+from fsbench.harness.run_folder import RunFolder
+from fsbench.harness.splits import Splits
+from fsbench.harness.strangers import gather
+from fsbench.harness.writer import RunWriter
+from fsbench.interfaces import Context
+
+
+def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: bool = False) -> results.RunResult:
+    """Do what a plan says and leave the files of `fsbench.results` in `out`; raises FsbenchError.
+
+    The plan is validated before any work. All costly steps are cached by content: after an interruption, or with
+    another metric, only what is missing is computed.
+    """
+    started = time.monotonic()
+    models, instruments = check(plan, context), Instruments.of(plan, context)
+    folder = RunFolder(out)
+    folder.check(plan, resume)
+    splits = Splits(environment.build_dataset(plan.dataset, context))
+    test = splits["test"]
+    gallery = splits.add_gallery(gather(splits.dataset, test, plan.gallery, context))
+    pairs = make_pairs(splits.dataset, test)
+    evaluation = Evaluation.prepare(instruments, pairs, test, gallery, context, named=bool(plan.metrics))
+    writer = RunWriter(plan, evaluation, folder, command, started)
+    writer.begin()
+    writer.warnings += warn.of_data(splits.dataset, test, gallery)
+    first_error: Exception | None = None
+    for pipeline in _runnable(plan, models, splits, writer):
+        try:
+            _run_model(models.pop(str(pipeline)), splits, writer)
+        except (OutputError, Interrupted):  # of the disk and of the user, not of the model
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a model raises, the others are measured
+            writer.fail(records.failed_model(pipeline, error), error)
+            first_error = first_error or error
+    if not writer.done:
+        raise first_error or UsageError(
+            "no model is left to run", f"{splits.dataset.info.name} does not know the exact swaps: name a model")
+    passes.write(evaluation, folder, writer.fed_back)
+    return writer.finish(records.dataset_record(plan.dataset, splits.dataset.info, splits.read))
+
+
+def check(plan: Plan, context: Context) -> dict[str, Built | PluginError]:
+    """Raise UsageError for whatever in a plan does not exist or cannot be read; return the models, built.
+
+    Of a model whose plug-in is at fault the reason is returned, and the run goes on without it. Raises PluginError
+    where that is true of all models but baselines.
+    """
+    if plan.budget != "auto":
+        parse_budget(plan.budget)
+    if not plan.pipelines():
+        raise UsageError("no model to run", "name one with --models; see: fsbench list models")
+    models: dict[str, Built | PluginError] = {}
+    for pipeline in plan.pipelines():
+        try:
+            models[str(pipeline)] = built = build(pipeline, context)
+            check_budget(built, plan.budget, plan.seed, context)
+        except PluginError as error:
+            models[str(pipeline)] = error
+    named = [models[str(pipeline)] for pipeline in plan.pipelines() if pipeline.label not in BASELINES]
+    faults = [model for model in named if isinstance(model, PluginError)]
+    if faults and len(faults) == len(named):  # nothing is left but baselines
+        raise faults[0]
+    return models
+
+
+def _runnable(
+    plan: Plan, models: dict[str, Built | PluginError], splits: Splits, writer: RunWriter
+) -> list[Pipeline]:
+    """Leave out models that only repeat exact swaps where these are not known; those that the user named are told."""
+    kept = []
+    for pipeline in plan.pipelines():
+        built = models[str(pipeline)]
+        if not (isinstance(built, Built) and built.needs_truth and writer.evaluation.pairs.exact is None):
+            kept.append(pipeline)
+        elif pipeline.label in plan.models:
+            writer.warnings.append(
+                f"{pipeline.label} is left out: {splits.dataset.info.name} does not know the exact swaps")
+    return kept
+
+
+def _run_model(built: Built | PluginError, splits: Splits, writer: RunWriter) -> None:
+    """Train or load a model, let it swap all pairs, measure its outputs and write them."""
+    if isinstance(built, PluginError):
+        raise built
+    plan, evaluation = writer.plan, writer.evaluation
+    context = evaluation.context
+    model = prepare_model(built, lambda: splits["train"], plan.budget, plan.seed, context)
+    outputs, seconds = swap_all(model, evaluation.pairs, context)
+    features = evaluation.extract(model.label, outputs, feed_of(model, context), seconds)
+    record = writer.add(records.model_record(model, seconds), features)
+    writer.folder.write_model(model)
+    families = {name: judge.judge.network.info.family for name, judge in evaluation.judges.items()}
+    writer.warnings += warn.of_model(model, record, len(evaluation.pairs), families, splits.read)

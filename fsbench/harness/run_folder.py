@@ -1,0 +1,143 @@
+"""The files of a run, written so that a killed process leaves nothing half-done that anybody would read."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from fsbench.config import Plan
+from fsbench.errors import OutputError, one_line
+from fsbench.files import some
+from fsbench.harness.models import Model, file_name
+from fsbench.harness.train import write_sidecar
+from fsbench.images import ImageSet, write_png
+from fsbench.pairs import Pairs
+from fsbench.results import FILE_NAME, slug
+from fsbench.store import atomic_path, copy_file, write_arrays, write_text
+
+PLAN_FILE = "plan.json"
+INPUTS = "inputs"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""How a text begins that Excel computes."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One `--out` directory; `fsbench.results` says what stands in it."""
+
+    path: Path
+
+    def check(self, plan: Plan, resume: bool, inputs: Mapping[str, str] | None = None) -> None:
+        """Raise OutputError where the folder holds something that this plan may not write over.
+
+        `inputs` are hashes of what is not the plan and decides the numbers, by what a sentence calls it.
+        """
+        plan_file = self.path / PLAN_FILE
+        if self.path.exists() and not self.path.is_dir():
+            raise OutputError(f"--out {self.path} is a file", "name a new directory")
+        if plan_file.exists():
+            other = self._other(plan, inputs)
+            if other or not resume:
+                state = "a finished run" if (self.path / FILE_NAME).exists() else "an unfinished run"
+                remedy = (
+                    "name another --out, or remove it"
+                    if other
+                    else "add --resume to go on with it, or name another --out"
+                )
+                raise OutputError(f"--out {self.path} holds {state}{other}", remedy)
+        elif self.path.exists() and any(path.suffix != ".partial" for path in self.path.iterdir()):
+            raise OutputError(f"--out {self.path} is not empty and holds no run of fsbench", "name a new directory")
+
+    def _other(self, plan: Plan, inputs: Mapping[str, str] | None) -> str:
+        """What tells the run that is there from this one; "" for nothing."""
+        try:
+            there = json.loads((self.path / PLAN_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            there = None
+        before = there.pop(INPUTS, {}) if isinstance(there, dict) else {}
+        if there != json.loads(plan.model_dump_json()) or not isinstance(before, dict):
+            return " of another plan"
+        changed = [name for name in {**before, **(inputs or {})} if before.get(name) != (inputs or {}).get(name)]
+        return f" of other content: {some(changed)} changed since" if changed and inputs is not None else ""
+
+    def begin(self, plan: Plan, inputs: Mapping[str, str] | None = None) -> None:
+        """Make the folder this plan's; it holds no finished run until the result is written."""
+        for path in (self.path / FILE_NAME, *self.path.glob("*.partial")):
+            path.unlink(missing_ok=True)
+        content = plan.model_dump() | ({INPUTS: dict(inputs)} if inputs else {})
+        write_text(self.path / PLAN_FILE, json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+    def write_inputs(self, pairs: Pairs) -> None:
+        """Write targets, source references and exact swaps."""
+        for group in pairs.groups:
+            self._write_images("inputs/target", group.targets.rows["id"], group.targets.crops)
+            self._write_images(
+                "inputs/source", pd.Series([group.source.identity]), ImageSet.of(group.source.images[:1])
+            )
+            if group.truth is not None:
+                self._write_images(
+                    f"inputs/exact/{slug(group.source.identity)}", group.targets.rows["id"], group.truth.exact
+                )
+
+    def write_outputs(self, label: str, pairs: Pairs, outputs: ImageSet) -> list[str]:
+        """Write a model's outputs; returns their paths below the folder, in the order of the pairs."""
+        paths = []
+        for group, images in zip(pairs.groups, pairs.by_group(outputs), strict=True):
+            folder = f"outputs/{slug(label)}/{slug(group.source.identity)}"
+            paths += self._write_images(folder, group.targets.rows["id"], images)
+        return paths
+
+    def _write_images(self, folder: str, names: pd.Series[str], images: ImageSet) -> list[str]:
+        paths = [f"{folder}/{name}.png" for name in names]
+        for path, pixels in zip(paths, images.pixels, strict=True):
+            write_png(self.path / path, pixels)
+        return paths
+
+    def write_model(self, model: Model) -> None:
+        """Copy the weights of parts that were trained to where `name@PATH` finds them."""
+        for part in model.parts:
+            if part.origin == "trained" and part.weights is not None and part.training is not None:
+                copy = self.path / "models" / file_name(part.kind, slug(part.label))
+                copy_file(part.weights, copy)
+                write_sidecar(part.training, part.trained_on, copy)
+
+    def write_error(self, label: str, error: Exception) -> str:
+        """Keep the traceback of a model that failed; returns a sentence without its subject."""
+        path = f"errors/{slug(label)}.txt"
+        write_text(self.path / path, "".join(traceback.format_exception(error)))
+        return f"failed, and the run went on without it: {one_line(error)} (traceback: {path})"
+
+    def write_samples(self, samples: pd.DataFrame) -> None:
+        """Write the rows of all outputs, as parquet and as CSV for spreadsheets (UTF-8 with a byte-order mark).
+
+        A text that a spreadsheet would compute has an apostrophe before it there: names come from outside.
+        """
+        self.write_table("samples.parquet", samples)
+        texts = samples.select_dtypes(exclude=["number", "bool"])
+        safe = samples.assign(**{str(name): texts[name].map(_no_formula) for name in texts})
+        with atomic_path(self.path / "scores.csv") as partial:
+            safe.to_csv(partial, index=False, encoding="utf-8-sig")
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        """Write a parquet file."""
+        with atomic_path(self.path / name) as partial:
+            table.to_parquet(partial, index=False)
+
+    def write_features(self, judge: str, arrays: dict[str, np.ndarray]) -> None:
+        """Write the unit vectors of one judge."""
+        write_arrays(self.path / "features" / f"{slug(judge)}.safetensors", arrays)
+
+
+def _no_formula(value: object) -> object:
+    """The value, if a text that Excel would compute with an apostrophe before it.
+
+    >>> _no_formula("=1+1.png"), _no_formula("a=b.png")
+    ("'=1+1.png", 'a=b.png')
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

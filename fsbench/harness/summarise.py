@@ -1,0 +1,163 @@
+"""From outputs to values: rows per sample, summary, interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from fsbench import guard
+from fsbench.errors import NotScorable, PluginError, one_line
+from fsbench.extraction.blocks import spans
+from fsbench.harness.failures import Counted
+from fsbench.images import ImageSet
+from fsbench.interfaces import Batch, Evidence, Metric, Resampled
+from fsbench.pairs import Pairs
+from fsbench.results import Value
+from fsbench.stats.bootstrap import cluster_bootstrap, units
+
+CHUNK = 64
+CONFIDENCE = 0.95
+FAULT = "the metric failed"
+"""What the reason of a value begins with whose metric raised an error of its own."""
+
+
+def batches(pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) -> Iterator[Batch]:
+    """Cut a model's outputs into batches of one source identity each, in the order of the pairs.
+
+    What they hold are copies: a metric that writes into one changes nothing.
+    """
+    offset = 0
+    for group in pairs.groups:
+        for block in spans(len(group.index), CHUNK):
+            targets = group.targets.select(np.arange(block.start, block.stop))
+            here = slice(offset + block.start, offset + block.stop)
+            yield Batch(
+                source=guard.copied(group.source),
+                rows=targets.rows,
+                output=images[here],
+                target=targets.crops[:],
+                mask=pairs.masks[here],
+                evidence={name: guard.copied(known[here]) for name, known in evidence.items()},
+            )
+        offset += len(group.index)
+
+
+def measure(
+    metric: Metric, name: str, pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]
+) -> np.ndarray:
+    """Rows of one metric for all outputs of a model, (N, K) float64; raises NotScorable, PluginError."""
+    rows = []
+    for batch in batches(pairs, images, evidence):
+        measured = guard.copied(guard.run(f"metric {name}", metric.measure, batch))
+        if not isinstance(measured, Tensor) or measured.is_complex():
+            raise PluginError(f"metric {name} gave no tensor of real numbers", "it owes one row per output")
+        if measured.ndim not in (1, 2) or len(measured) != len(batch.rows):
+            raise PluginError(
+                f"metric {name} gave {tuple(measured.shape)} for {len(batch.rows)} outputs",
+                "it owes one row per output",
+            )
+        rows.append(measured.detach().double().cpu().numpy().reshape(len(measured), -1))
+    return np.concatenate(rows)
+
+
+def statistic(metric: Metric, rows: np.ndarray) -> Callable[[np.ndarray], float]:
+    """Return the metric's value as a function of indices of rows (M, K), with repeats."""
+    if isinstance(metric, Resampled):
+        return metric.statistic(rows)
+    return lambda index: metric.summarise(rows[index])
+
+
+def value(
+    metric: Metric,
+    name: str,
+    model: str,
+    judge: str | None,
+    pairs: Pairs,
+    rows: np.ndarray | Counted,
+    resamples: int,
+    seed: int,
+) -> Value:
+    """Summarise the rows that count, with an interval over sessions; too few give null and a reason.
+
+    Where a target person has images of one session only, the interval is over people (`stats.bootstrap.units`).
+    """
+    counted = rows if isinstance(rows, Counted) else Counted.of(rows)
+    info, scored = metric.info, counted.scored | counted.failed
+    labels: pd.DataFrame = pairs.rows[scored]
+    people = labels["identity"].to_numpy(str)
+    sessions = (labels["identity"] + "/" + labels["session"]).to_numpy(str)
+    clusters, strata, whole_people = units(sessions, people) if len(people) else (sessions, people, False)
+    fields: dict[str, Any] = {
+        "model": model,
+        "metric": name,
+        "judge": judge,
+        "n_scored": int(counted.scored.sum()),
+        "n_total": len(scored),
+        "n_clusters": len(np.unique(clusters)),
+        "n_failed": int(counted.failed.sum()),
+    }
+    if counted.empty and counted.failed.any():
+        return Value(value=None, reason="the model failed on every pair that can be scored", **fields)
+    if scored.sum() < info.min_samples:
+        few = f"{scored.sum() or 'none'} of {len(scored)} outputs could be scored"
+        few += f", at least {info.min_samples} are needed" if info.min_samples > 1 else ""
+        return Value(value=None, reason=few, **fields)
+    def summary() -> tuple[float, float | None, tuple[float, float] | None]:
+        of = statistic(metric, counted.rows[scored])
+        found, alone = of(np.arange(len(labels))), None
+        if counted.failed.any() and counted.scored.sum() >= info.min_samples:
+            alone = of(np.flatnonzero(counted.scored[scored]))
+        if not math.isfinite(found) or info.interval == "none":
+            return found, alone, None
+        return found, alone, cluster_bootstrap(
+            of,
+            clusters,
+            strata,
+            resamples=min(resamples, info.resamples or resamples),
+            confidence=CONFIDENCE,
+            seed=seed,
+            centre=found if info.interval == "centred" else None,
+        )
+
+    try:
+        found, alone, interval = guard.run(f"metric {name}", summary)
+    except NotScorable as why:
+        return Value(value=None, reason=why.message, **fields)
+    except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others say
+        return Value(value=None, reason=fault(error).message, **fields)
+    if not math.isfinite(found):
+        return Value(value=None, reason=f"the metric's summary is {found}", **fields)
+    low, high = np.clip(interval, *info.bounds).tolist() if interval else (None, None)
+    return Value(
+        value=found,
+        low=low,
+        high=high,
+        value_of_scored=alone if alone is None or math.isfinite(alone) else None,
+        resampled="people" if whole_people else "sessions",
+        caution="; ".join(_cautions(metric, counted)),
+        **fields,
+    )
+
+
+def _cautions(metric: Metric, counted: Counted) -> list[str]:
+    n = int((counted.scored | counted.failed).sum())
+    few = [caution for fewest, caution in sorted(metric.info.cautions) if n < fewest][:1]
+    lost = [f"{counted.n_absent} of {len(counted.rows)} outputs are failures and not in it"] if counted.n_absent else []
+    return few + lost
+
+
+def fault(error: Exception) -> NotScorable:
+    """Return why there is no value of a metric where it, or a network that it needs, raised an error of its own."""
+    return NotScorable(f"{FAULT}: {one_line(error)}")
+
+
+def unscorable(name: str, model: str, judge: str | None, total: int, why: NotScorable) -> Value:
+    """Return null with the reason."""
+    return Value(
+        model=model, metric=name, judge=judge, value=None, n_scored=0, n_total=total, n_clusters=0, reason=why.message
+    )

@@ -1,0 +1,85 @@
+"""What limits what the numbers of a run mean, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from fsbench import results
+from fsbench.files import some
+from fsbench.harness.models import Model
+from fsbench.interfaces import Dataset, Faces, Split
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEW_STRANGERS = 20
+FEW_SESSIONS = 5
+
+
+def of_judge(judge: results.JudgeRecord) -> list[str]:
+    """Say what limits what a judge says here."""
+    if judge.unfit:
+        return [f"{judge.name} counts neither in ranks nor in headlines: {judge.unfit}"]
+    if judge.calibration is None:
+        return [f"{judge.name} is not calibrated: the real images give no pair of one person in two sessions, or none "
+                "of two people"]
+    return [f"{judge.name}: {warning}" for warning in judge.calibration.warnings]
+
+
+def of_data(dataset: Dataset, test: Faces, gallery: Faces | None) -> list[str]:
+    """Say what in the data limits what the numbers mean."""
+    warnings = list(dataset.info.warnings)
+    if gallery is None or len(gallery.identities) < FEW_STRANGERS:
+        strangers = 0 if gallery is None else len(gallery.identities)
+        warnings.append(
+            f"the gallery has {strangers} strangers beside the {len(test.identities)} identities that are swapped: "
+            "identity retrieval says little"
+        )
+    return warnings + few_sessions(test)
+
+
+def few_sessions(test: Faces) -> list[str]:
+    """Say whose images come from too few sessions for good intervals."""
+    counts: pd.Series[int] = test.rows.groupby("identity", sort=False)["session"].nunique()
+    few = counts[counts < FEW_SESSIONS]
+    if few.empty:
+        return []
+    named = some([f"{name} ({count})" for name, count in few.items()])
+    return [f"fewer than {FEW_SESSIONS} held-out sessions: {named}: their intervals are rough"]
+
+
+def of_model(
+    model: Model,
+    record: results.ModelRecord,
+    n_pairs: int,
+    families: Mapping[str, str],
+    used: Mapping[Split, Faces],
+) -> list[str]:
+    """Say what limits one row of the table; `families` are those of the judges, by name."""
+    warnings = []
+    names = [record.name, *(f"{part.who} of {record.name}" for part in model.parts[1:])]
+    for name, part in zip(names, model.parts, strict=True):
+        if part.origin == "loaded" and part.training is None:
+            warnings.append(
+                f"{name}: how it was trained is not known (no .json beside its weights): it may have seen "
+                "held-out images, and a judge may have been its coach"
+            )
+        elif part.origin == "loaded" and "train" in used and part.trained_on != used["train"].content_hash():
+            warnings.append(
+                f"{name} was trained on other data than this training split, and may have seen held-out images"
+            )
+    if record.failures:
+        warnings.append(f"{record.name} {results.failure_rate(record.failures, n_pairs)}")
+    for name, part in zip(names, model.parts, strict=True):
+        if part.training is not None and part.training.budget == "smoke":
+            warnings.append(
+                f"{name} was trained for {part.training.steps} steps only (--budget smoke): its figures test the "
+                "plumbing, not the model"
+            )
+    warnings += [
+        f"{record.name} was trained against {family}: judge {judge} is its coach, and flatters it"
+        for judge, family in families.items()
+        if family in record.coaches
+    ]
+    return warnings

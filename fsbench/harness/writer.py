@@ -1,0 +1,128 @@
+"""The result of a run: fed with models as they finish, written when all of them have."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from fsbench import environment, results
+from fsbench.config import Plan
+from fsbench.errors import one_line
+from fsbench.evidence.recursion import FedBack
+from fsbench.harness import illustrations, records, summarise, warn
+from fsbench.harness.evaluation import Evaluation, OutputFeatures
+from fsbench.harness.model_evaluation import Evaluator, ModelEvaluation
+from fsbench.harness.run_folder import RunFolder
+from fsbench.stats.ranking import ranking
+
+CROPS = "aligned crop, outputs rounded to 8 bits, scored from memory"
+"""Stage of the outputs of models that fsbench runs."""
+
+
+@dataclass
+class RunWriter:
+    """Measures models one after the other, writes their outputs, and in the end all files of the run."""
+
+    plan: Plan
+    evaluation: Evaluation
+    folder: RunFolder
+    command: str
+    started: float  # time.monotonic()
+    stage: str = CROPS
+    done: list[ModelEvaluation] = field(default_factory=list)
+    failed: list[results.ModelRecord] = field(default_factory=list)
+    fed_back: dict[str, FedBack] = field(default_factory=dict)  # by model
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._evaluator = Evaluator(self.evaluation, self.plan)
+
+    def begin(self, inputs: Mapping[str, str] | None = None) -> None:
+        """Make the folder this plan's, and write targets, sources and exact swaps; `inputs` as in `RunFolder.check`."""
+        self.folder.begin(self.plan, inputs)
+        self.evaluation.context.log(f"results go to {self.folder.path}")
+        self.folder.write_inputs(self.evaluation.pairs)
+
+    def add(self, record: results.ModelRecord, features: OutputFeatures, **known: Any) -> results.ModelRecord:
+        """Measure a model and write its outputs; `known` as in `Evaluator.evaluate`. Returns its whole record."""
+        done = self._evaluator.evaluate(record, features, **known)
+        pairs = self.evaluation.pairs
+        done.samples["output"] = self.folder.write_outputs(record.name, pairs, features.outputs.images)
+        self.done.append(done)
+        if isinstance(passes := features.evidence.get("recursion"), FedBack):
+            self.fed_back[record.name] = passes
+        return done.record
+
+    def fail(self, record: results.ModelRecord, error: Exception) -> None:
+        """Keep a model that failed as a record with its error, and go on without it."""
+        self.failed.append(record)
+        self.warnings.append(f"{record.name} {self.folder.write_error(record.name, error)}")
+        self.evaluation.context.log(self.warnings[-1])
+
+    def finish(
+        self, dataset: results.DatasetRecord, unused: Sequence[results.UnusedRecord] = ()
+    ) -> results.RunResult:
+        """Write all files: what the numbers need, then result.json, then what only illustrates them."""
+        self._write_tables()
+        result = self._result(dataset, unused)
+        results.save(result, self.folder.path)
+        lost = self._illustrate()
+        if lost:
+            result = result.model_copy(update={"warnings": (*result.warnings, *lost)})
+            results.save(result, self.folder.path)
+        return result
+
+    def _write_tables(self) -> None:
+        self.folder.write_samples(pd.concat([one.samples for one in self.done], ignore_index=True))
+        self.folder.write_table("references.parquet", self.evaluation.set.real.rows)
+        for name, judge in self.evaluation.judges.items():
+            vectors = {one.record.name: one.faces[name].vectors.numpy() for one in self.done}
+            self.folder.write_features(name, {"references": judge.references.vectors.numpy()} | vectors)
+
+    def _result(
+        self, dataset: results.DatasetRecord, unused: Sequence[results.UnusedRecord]
+    ) -> results.RunResult:
+        evaluation = self.evaluation
+        judges = tuple(records.judge_record(judge) for judge in evaluation.judges.values())
+        errors = evaluation.estimator_errors()
+        models = (*(one.record for one in self.done), *self.failed)
+        values = tuple(value for one in self.done for value in one.values)
+        faults = [f"{value.metric}: {value.reason}" for value in values if value.reason.startswith(summarise.FAULT)]
+        return results.RunResult(
+            schema=results.SCHEMA,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            command=self.command,
+            seed=self.plan.seed,
+            seconds=time.monotonic() - self.started,
+            environment=environment.describe(evaluation.context.device),
+            dataset=dataset,
+            protocol=records.protocol_record(self.stage, evaluation.set, self.plan),
+            judges=judges,
+            observers=tuple(records.observer_record(observer) for observer in evaluation.observers.values()),
+            metrics=tuple(records.metric_record(name, metric, errors.get(name))
+                          for name, metric in evaluation.metrics.items()),
+            models=models,
+            values=values,
+            ranking=ranking(values, models, judges),
+            unused=tuple(unused),
+            warnings=(
+                *self.warnings,
+                *(warning for judge in judges for warning in warn.of_judge(judge)),
+                *dict.fromkeys(faults),
+            ),
+        )
+
+    def _illustrate(self) -> list[str]:
+        """Write tables that no value depends on; returns a sentence for each that could not be made."""
+        lost = []
+        for name, make in illustrations.TABLES.items():
+            try:
+                self.folder.write_table(name, make(self.evaluation, self.plan, self.done))
+            except Exception as error:  # noqa: BLE001 - whatever a library of plots raises, the numbers are there
+                lost.append(f"{name} could not be made, and the report is without it: {one_line(error)}")
+        return lost

@@ -1,0 +1,157 @@
+"""Pairs of source and target, the real images beside them, and what a model made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from fsbench.errors import NotScorable
+from fsbench.faces.region import ovals
+from fsbench.images import ImageSet
+from fsbench.interfaces import Faces, Source, Targets, Truth
+from fsbench.store import fingerprint
+
+
+@dataclass(frozen=True)
+class Group:
+    """The pairs of one source identity: it goes into every image of `targets`."""
+
+    source: Source
+    index: np.ndarray  # rows of the test split
+    targets: Faces
+    truth: Truth | None
+
+    @property
+    def masks(self) -> ImageSet:
+        """Where each target, or its exact swap, shows the face, (N, 1, S, S); by landmarks where nobody knows."""
+        if self.truth is not None:
+            return self.truth.mask
+        return self.targets.masks or ovals(self.targets.landmarks, self.targets.crops.pixels.shape[1])
+
+    def take(self, rows: slice | np.ndarray) -> Group:
+        """Return some of the pairs."""
+        index = np.arange(len(self.index))[rows]
+        truth = Truth(self.truth.exact.select(index), self.truth.mask.select(index)) if self.truth else None
+        return Group(self.source, self.index[index], self.targets.select(index), truth)
+
+    def fingerprint(self) -> list[str]:
+        """What decides an output, besides the model: name and pixels of the source, targets, and exact swaps."""
+        pixels = [ImageSet.of(self.source.images), self.targets.crops, *([self.truth.exact] if self.truth else [])]
+        shown = Targets.of(self.targets)
+        facts = [shown.landmarks.nan_to_num(-1).tolist(), shown.rows.to_dict("list")]
+        return [self.source.identity, fingerprint(facts), *(images.content_hash() for images in pixels)]
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All pairs of a run, in the order of samples.parquet: group by group."""
+
+    groups: tuple[Group, ...]
+    rule: str
+
+    def __len__(self) -> int:
+        return sum(len(group.index) for group in self.groups)
+
+    @property
+    def index(self) -> np.ndarray:
+        """Row of the test split that each pair has as its target, (N,)."""
+        return np.concatenate([group.index for group in self.groups])
+
+    @cached_property
+    def targets(self) -> ImageSet:
+        """The target image of each pair, (N, 3, S, S)."""
+        return ImageSet.join([group.targets.crops for group in self.groups])
+
+    @cached_property
+    def masks(self) -> ImageSet:
+        """Where each target, or its exact swap, shows the face, (N, 1, S, S)."""
+        return ImageSet.join([group.masks for group in self.groups])
+
+    @cached_property
+    def exact(self) -> ImageSet | None:
+        """The exact swap of each pair, (N, 3, S, S); None where one of them is not known."""
+        truths = [group.truth for group in self.groups if group.truth is not None]
+        return ImageSet.join([truth.exact for truth in truths]) if len(truths) == len(self.groups) else None
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The targets' rows, with a column `source`, (N, ...)."""
+        return pd.concat(
+            [group.targets.rows.assign(source=group.source.identity) for group in self.groups], ignore_index=True
+        )
+
+    def take(self, rows: np.ndarray) -> Pairs:
+        """Return some of the pairs, by their numbers in ascending order."""
+        groups, start = [], 0
+        for group in self.groups:
+            here = rows[(rows >= start) & (rows < start + len(group.index))] - start
+            groups += [group.take(here)] if len(here) else []
+            start += len(group.index)
+        return Pairs(tuple(groups), self.rule)
+
+    def by_group(self, images: ImageSet) -> list[ImageSet]:
+        """Images of all pairs, in their order, group by group."""
+        ends = np.cumsum([len(group.index) for group in self.groups])
+        return [images.select(np.arange(end - len(group.index), end))
+                for group, end in zip(self.groups, ends, strict=True)]
+
+
+@dataclass(frozen=True)
+class RealImages:
+    """Real images that outputs are compared with, and the landmarks that the detector finds in them.
+
+    Those of the test split stand first, those of the gallery after them.
+    """
+
+    test: Faces
+    gallery: Faces | None
+    test_landmarks: np.ndarray  # (T, 5, 2) float32; NaN where no face was found
+    gallery_landmarks: np.ndarray  # (G, 5, 2)
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """What is known about each image, (T + G, ...), with a column `split`."""
+        rows = [faces.rows.assign(split=split) for split, faces, _ in self.parts]
+        return pd.concat(rows, ignore_index=True)
+
+    @property
+    def parts(self) -> list[tuple[str, Faces, np.ndarray]]:
+        """Name of the split, faces and landmarks of each part."""
+        test = ("test", self.test, self.test_landmarks)
+        return [test] if self.gallery is None else [test, ("gallery", self.gallery, self.gallery_landmarks)]
+
+    @property
+    def n_faces(self) -> int:
+        """Images in which the detector finds a face."""
+        return sum(int(np.isfinite(landmarks).all((1, 2)).sum()) for _, _, landmarks in self.parts)
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """The pairs of one split, and the real images that their outputs are compared with."""
+
+    pairs: Pairs
+    real: RealImages
+    named: bool = False  # whether the user named the metrics: what takes long is then done
+
+
+Feed = Callable[[Group, ImageSet, int, Callable[[int], None]], ImageSet]
+"""(pairs of one source, images that stand for their targets, n, done) -> what the model makes of them in n passes.
+
+`done` is told the number of images after each pass.
+"""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What one model made of all pairs, in their order."""
+
+    label: str
+    images: ImageSet  # (N, 3, S, S)
+    landmarks: np.ndarray  # (N, 5, 2) float32; NaN where no face was found
+    feed: Feed | NotScorable  # feeds images to the model as targets, 8-bit after each pass; or why it cannot be done
+    seconds: float = 0.0  # per output
