@@ -1,4 +1,4 @@
-"""The loop that embedders share: which crops have a face, and so many of them at a time."""
+"""The loop that embedders share: crops with a face, a few at a time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 BATCH = 32
-"""Crops that a network is given at once; more were measured to be no faster on a CPU."""
+"""Crops that go through a network at once; more were measured to be no faster on a CPU."""
 
 
 def in_batches(
@@ -16,7 +16,7 @@ def in_batches(
 ) -> Tensor:
     """(N, 3, S, S) crops and (N, 5, 2) landmarks -> (N, dim) features; NaN where landmarks are NaN.
 
-    `extract` takes up to BATCH crops on `device`, and their landmarks, and gives as many features.
+    `extract` maps up to BATCH crops on `device`, and their landmarks, to as many features.
     """
     features = torch.full((len(crops), dim), torch.nan, device=device)
     known = torch.isfinite(landmarks).all(2).all(1)

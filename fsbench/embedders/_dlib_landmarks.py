@@ -1,4 +1,4 @@
-"""dlib's alignment: five landmarks by an ensemble of regression trees, then a chip cut where they say.
+"""dlib's alignment: five landmarks by an ensemble of regression trees, then a chip that is cut by them.
 
 Kazemi and Sullivan, "One Millisecond Face Alignment with an Ensemble of Regression Trees", CVPR 2014. In this file a
 pixel's centre has whole coordinates, as in dlib.
@@ -30,10 +30,10 @@ _SHIFT = (1.25, 0.75)                                   # where dlib says that i
 
 
 class ShapePredictor(NamedTuple):
-    """Regression trees that move a mean shape to where the face is, stage by stage; boxes have unit size here.
+    """Regression trees that move a mean shape to the face, stage by stage; boxes have unit size here.
 
-    All splits of all trees are looked at, rather than the four on each way from root to leaf: with the batch as the
-    last axis, that is four times as fast.
+    All splits of all trees are evaluated, rather than the four on each path from root to leaf. With the batch as the
+    last axis this is four times as fast.
     """
 
     mean: np.ndarray                                    # (10) x, y of the five landmarks

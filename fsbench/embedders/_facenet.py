@@ -73,7 +73,7 @@ class Facenet:
 
 @torch.inference_mode(False)  # made inside of `embed`, they could not be used outside
 def read_networks(path: Path, n_classes: int, device: torch.device) -> tuple[InceptionResnetV1, nn.Linear]:
-    """Read the network, (N, 3, 160, 160) in [-1, 1] -> (N, 512), and the classifier of what it gives."""
+    """Read the network, (N, 3, 160, 160) in [-1, 1] -> (N, 512), and the classifier of its features."""
     network = new_network(n_classes)
     network.load_state_dict(read_state(path, n_classes), strict=False)
     network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # which is faster on a CPU

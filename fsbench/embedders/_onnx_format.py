@@ -1,4 +1,4 @@
-"""What ONNX's protocol buffer says of where a network's numbers lie, without a library that reads the whole of it."""
+"""Places of a network's numbers in ONNX's protocol buffer, without a library that reads the whole of it."""
 
 from __future__ import annotations
 

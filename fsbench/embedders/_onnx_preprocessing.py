@@ -1,7 +1,7 @@
-"""What an ONNX network wants to see, where nobody said it: from its first operators, else from what it answers.
+"""The levels that an ONNX network expects, where they are not given: by its first operators, else by its features.
 
-Some files subtract and divide for themselves. Given levels that are normalised already, such a network answers the same
-to every face: on LFW, ArcFace's d' falls from 5.9 to 0.3.
+Some files subtract and divide for themselves. With levels that are normalised already, such a network gives nearly the
+same features for every face: on LFW, ArcFace's d' falls from 5.9 to 0.3.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fsbench.embedders._onnx_graph import read_graph
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a network wants to see: (level - mean) / std of each channel, levels from 0 to 255, red first."""
+    """The levels that a network expects: (level - mean) / std of each channel, levels from 0 to 255, red first."""
 
     mean: tuple[float, ...] = (127.5,)
     std: tuple[float, ...] = (127.5,)
@@ -40,7 +40,7 @@ _FACES = 6
 
 
 def probe(path: Path, size: int, features: Callable[[np.ndarray], np.ndarray]) -> tuple[Preprocessing, str, bool]:
-    """Find out what a network wants: levels, why, and whether that is a guess.
+    """Find out which levels a network expects, by which evidence, and whether that is a guess.
 
     `features` is the network, (N, 3, size, size) -> (N, D).
     """
@@ -59,7 +59,7 @@ def probe(path: Path, size: int, features: Callable[[np.ndarray], np.ndarray]) -
 
 
 def _wanted(scale: np.ndarray, shift: np.ndarray) -> Preprocessing | None:
-    """Say for which range of levels (1 or 3,) scale and shift make normalised ones; None for none."""
+    """The range of levels for which (1 or 3,) scale and shift give normalised levels; None for none."""
     costs = {}
     for choice in (_LEVELS, _UNIT, ARCFACES):
         mean = scale * (_TYPICAL - choice.mean[0]) / choice.std[0] + shift
@@ -75,7 +75,7 @@ def _wanted(scale: np.ndarray, shift: np.ndarray) -> Preprocessing | None:
 
 
 def _likeness(features: Callable[[np.ndarray], np.ndarray], choice: Preprocessing, size: int) -> float:
-    """Mean cosine between what a network answers to different faces; 1 where it answers nothing that can be used."""
+    """Mean cosine between a network's features of different faces; 1 where the features cannot be used."""
     found = features((draw_faces(_FACES, size) - choice.mean[0]) / np.float32(choice.std[0])).astype(np.float64)
     length = np.linalg.norm(found, axis=1, keepdims=True)
     if not np.isfinite(length).all() or not length.all():

@@ -1,4 +1,4 @@
-"""An ONNX file as a function from chips to features, with what it wants found out when it is opened."""
+"""An ONNX file as a function from chips to features; its sizes are found out when it is opened."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _FATAL_ONLY = 4                                         # else SFace's file warn
 
 
 class Session:
-    """(N, 3, size, size) float32 -> (N, dim); one image at a time where the file takes no more.
+    """(N, 3, size, size) float32 -> (N, dim); one image at a time where the file has no larger batches.
 
     Raises WeightsError for a file that is no ONNX model, not a whole one, or not one from images to features;
-    BadParameter for a size that the file does not take. Where ONNX Runtime has no use of a GPU, `log` is told.
+    BadParameter for a size that the file does not take. `log` gets a message where ONNX Runtime cannot use a GPU.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What VGGFace2's embedders share: chips, names of classes, the choice of a file."""
+"""Chips, names of classes and choice of a file, shared by VGGFace2's embedders."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def choose(architecture: Architecture, kinds: tuple[Kind, ...], context: Context
 
 
 def describe(architecture: Architecture, file: WeightsFile, description: str) -> EmbedderInfo:
-    """Say what a network with this file is; raises WeightsError for an h5 file that cannot be read."""
+    """Facts about a network with this file; raises WeightsError for an h5 file that cannot be read."""
     classes = class_names() if not is_h5(file.path) or has_classifier(file.path) else ()
     return EmbedderInfo(f"vggface2_{architecture}", DIM, (file,), description, classes=classes)
 

@@ -36,7 +36,7 @@ _SQUEEZE = 16
 
 @dataclass(frozen=True)
 class Flavour:
-    """In what the two implementations differ that these weights were written for."""
+    """The differences between the two implementations for which these weights were written."""
 
     pad: tuple[int, int]                                 # zeros before and after the image, at the first convolution
     ceil: bool                                           # the first pool keeps a window that goes beyond the map

@@ -14,7 +14,7 @@ class FacenetCasia(Facenet):
     """FaceNet (Inception-ResNet v1) trained on CASIA-WebFace, 512-d, with a classifier of 10,575 people.
 
     The weights are facenet-pytorch's 20180408-102900-casia-webface.pt, or any state dict of that network, with or
-    without `logits`, named as facenet_casia@PATH. Its authors claim 99.05 % of LFW's pairs. Who its classes are was not
+    without `logits`, as facenet_casia@PATH. Its authors claim 99.05 % of LFW's pairs. The names of its classes were not
     published.
     """
 

@@ -1,4 +1,4 @@
-"""The keras-vggface package itself: the reference that the torch networks are held against."""
+"""The keras-vggface package itself: the reference with which the torch networks are compared."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ _ALIASES = {
 class KerasVggface:
     """VGGFace2's ResNet-50 or SE-ResNet-50 by the keras-vggface package, slow and on the CPU: a reference.
 
-    `model` picks the network. `keras_vggface@PATH` takes an h5 file; without, the weights are those that
-    vggface2_resnet50 and vggface2_senet50 take, and the chips are the same. Needs `pip install 'fsbench[keras]'`.
+    `model` selects the network. `keras_vggface@PATH` reads an h5 file. Without a path the weights are those of
+    vggface2_resnet50 and vggface2_senet50. The chips are the same as theirs. Needs `pip install 'fsbench[keras]'`.
     """
 
     def __init__(self, *, model: Literal["resnet50", "senet50"] = "resnet50", context: Context) -> None:
@@ -93,14 +93,14 @@ class KerasVggface:
 
 
 def preprocess(chips: Tensor) -> np.ndarray:
-    """(N, 3, 224, 224) RGB in [0, 1] -> (N, 224, 224, 3) as keras-vggface's version 2 wants its pixels."""
+    """(N, 3, 224, 224) RGB in [0, 1] -> (N, 224, 224, 3) the input of keras-vggface's version 2."""
     pixels = np.moveaxis(chips.cpu().numpy(), 1, -1) * np.float32(255)
     return np.asarray(_package().preprocess_input(pixels, version=2))
 
 
 @dataclass(frozen=True)
 class _Package:
-    """What is used of keras-vggface, bound to tf-keras."""
+    """The parts of keras-vggface that are used, bound to tf-keras."""
 
     build: Callable[..., Any]
     preprocess_input: Callable[..., np.ndarray]

@@ -1,4 +1,4 @@
-"""Any face recogniser that somebody saved as ONNX, run by ONNX Runtime."""
+"""Any face recogniser in an ONNX file, run by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ SIZE = 112
 class Onnx:
     """Any face recogniser saved as ONNX: sface, arcface_mbf, edgeface_s, mobilefacenet or a file of your own.
 
-    Written onnx(sface), onnx(PATH) or onnx@PATH. Of the four it is known what they want to see; of another file,
-    `size` in pixels (read from the file where it is fixed there), `mean` and `std` in levels of 0 to 255 (one number,
-    or one a channel, as 123.7/116.3/103.5, red first) and `order` of channels can be told. Where neither mean nor std
-    is, a file that normalises for itself is given the levels that it wants, by its first operators or by what it
-    answers to drawn faces; else they are ArcFace's, which is said. Faces are aligned to ArcFace's five points. On a GPU
-    it runs there where onnxruntime-gpu is installed.
+    It is written onnx(sface), onnx(PATH) or onnx@PATH. The preprocessing of the four is known. For another file these
+    can be given: `size` in pixels (read from the file where it is fixed there), `mean` and `std` in levels of 0 to 255
+    (one number, or one a channel, as 123.7/116.3/103.5, red first) and `order` of channels. Where neither mean nor std
+    is given, a file that normalises for itself gets the levels that it expects, by its first operators or by its
+    features of drawn faces. Otherwise the levels are ArcFace's, and the result says so. Faces are aligned to ArcFace's
+    five points. It runs on a GPU where onnxruntime-gpu is installed.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class Onnx:
             + (f" ({why})" if why else ""),
         )
 
-    def _preprocessing(self, weights: WeightsFile, told: bool, context: Context) -> tuple[Preprocessing, str]:
-        """What the network wants to see, and how that is known; "" where it needs no saying."""
-        if told or weights.name in KNOWN:
+    def _preprocessing(self, weights: WeightsFile, given: bool, context: Context) -> tuple[Preprocessing, str]:
+        """The levels that the network expects, and how they are known; "" where they are given or in KNOWN."""
+        if given or weights.name in KNOWN:
             return KNOWN.get(weights.name, ARCFACES), ""
         found, why, guessed = probe(
             weights.path, self._session.size, lambda levels: self._session(torch.from_numpy(levels)).numpy()

@@ -1,4 +1,4 @@
-"""ResNet-50 trained on VGGFace2: the recogniser of many face-swap experiments, as judge and as coach."""
+"""ResNet-50 trained on VGGFace2: the judge and the coach of many face-swap experiments."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from fsbench.registry import embedders
 class Vggface2Resnet50(Vggface2):
     """VGGFace2's ResNet-50: 2048-d features, and a classifier of 8,631 people.
 
-    `weights` picks the file: keras and keras_notop are keras-vggface's, the second without the classifier; ft (trained
-    on MS1M before) and scratch are VGGFace2-pytorch's; auto takes the first of these that is present.
-    `vggface2_resnet50@PATH` takes a file of either project, or raises WeightsError.
+    `weights` selects the file. keras and keras_notop are keras-vggface's, the second without the classifier. ft
+    (trained on MS1M before) and scratch are VGGFace2-pytorch's. auto is the first of these that is present.
+    `vggface2_resnet50@PATH` reads a file of either project, or raises WeightsError.
     Cao et al., "VGGFace2: A dataset for recognising faces across pose and age", FG 2018.
     """
 
@@ -32,7 +32,7 @@ class Vggface2Resnet50(Vggface2):
         """(N, 3, H, W) in [0, 1] -> maps of 112, 55 (ft, scratch: 56), 28 and 7 pixels; differentiable.
 
         The layers of faceswap-GAN's perceptual loss: the first convolution before its normalisation, and the ends of
-        the first, second and fourth stage. The whole image is what the network sees, resized to 224 pixels (bilinear).
+        the first, second and fourth stage. The input is the whole image, resized to 224 pixels (bilinear).
         """
         chips = F.interpolate(images.to(self._device), (CHIP, CHIP), mode="bilinear", align_corners=False)
         raw, first, second, _, fourth = self._network.maps(chips)

@@ -1,7 +1,7 @@
-"""Known faults at known strengths: what `fsbench validate` holds metrics against.
+"""Known faults at known strengths, to which `fsbench validate` measures the responses of metrics.
 
-A fault is one `Fault` and one name in the table below. Strength 0 is the exact swap of a data set that knows it; the
-ladder goes from there, with the same outputs and the same random numbers, to something nobody would overlook.
+A fault is one `Fault` and one name in the table below. Strength 0 is the exact swap of a data set that knows it. The
+strengths go from there to a gross fault, with the same outputs and the same random numbers.
 """
 
 from __future__ import annotations
@@ -34,6 +34,6 @@ FAULTS: dict[str, Fault] = {
         sequence.COPY_SOURCE,
     )
 }
-"""All faults by name: detail, colour and blending, geometry, identity, what the target asks for, time, copies."""
+"""All faults by name: detail, colour and blending, geometry, identity, the target's attributes, time, copies."""
 
 __all__ = ["FAULTS", "Fault", "Scene", "draw_ahead"]

@@ -9,7 +9,7 @@ SHARES = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 
 
 def _rest(share: float) -> float:
-    """What a loss leaves, without the last bits of the subtraction: it is part of what is drawn."""
+    """Share that a loss leaves, rounded: the last bits of the subtraction would change what is drawn."""
     return round(1 - share, 6)
 
 

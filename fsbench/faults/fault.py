@@ -1,4 +1,4 @@
-"""What a fault is, and what it is given: the perfect outputs of some pairs, and what is known about them."""
+"""The interface of a fault: its input is the perfect outputs of some pairs, and what is known about them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Scene:
 
     @classmethod
     def of(cls, dataset: Synthetic, source: str, targets: Faces) -> Scene:
-        """Draw what the store does not have; the image of the source that goes with a target is chosen by its id."""
+        """Draw what the store does not have. The target's id selects the image of the source that goes with it."""
         truth, own = dataset.truth(source, targets), dataset.faces("train").of(source)
         if len(own) == 0:
             raise DataError(f"{dataset.info.name} has no images of {source} to train on", "take a person of its split")
@@ -37,7 +37,7 @@ class Scene:
 
     @property
     def ids(self) -> list[str]:
-        """Names of the targets, by which everything random is decided."""
+        """Names of the targets, which seed everything random."""
         return [str(row) for row in self.targets.rows["id"]]
 
 
@@ -47,7 +47,7 @@ Effect = Callable[[Scene, float], ImageSet]
 
 @dataclass(frozen=True)
 class Drawn:
-    """An effect that the data set draws; `change` tells what for a strength."""
+    """An effect that the data set draws; `change` maps a strength to the change of the drawing."""
 
     change: Callable[[float], Change]
 
@@ -60,13 +60,13 @@ class Fault:
     """Something that is wrong with outputs, to a known extent."""
 
     name: str
-    aspect: Aspect  # what a metric has to measure to be expected to respond
+    aspect: Aspect  # a metric that measures it is expected to respond
     unit: str  # of a strength; pixels are those of a crop with 128 a side
     strengths: tuple[float, ...]  # increasing, five at least: from barely visible to gross
     description: str  # one sentence: what it is, and how its extent is known
     effect: Effect
-    also: tuple[Aspect, ...] = ()  # what cannot but be wrong as well
-    clips: bool = False  # shows between frames, or on few of them: refused on stills
+    also: tuple[Aspect, ...] = ()  # aspects that are necessarily wrong as well
+    clips: bool = False  # visible between frames, or on few of them: refused on stills
 
     def __post_init__(self) -> None:
         if len(self.strengths) < 5 or any(b <= a for a, b in zip((0.0, *self.strengths), self.strengths, strict=False)):
@@ -80,9 +80,9 @@ class Fault:
     def apply(self, scene: Scene, strength: float) -> ImageSet:
         """Return the outputs with this fault, (N, 3, S, S); at strength 0 the exact ones.
 
-        What is random is a function of the fault and a target's id: neither of the other targets, nor of their order,
-        nor of the strength, so that a stronger fault is the same fault; `lag` and `frozen` show other outputs of the
-        scene. Raises BadParameter for a strength beyond the ladder, DataError for stills where the fault needs clips.
+        Random numbers are a function of the fault and a target's id. They depend neither on the other targets, nor on
+        their order, nor on the strength: a stronger fault is the same fault. `lag` and `frozen` show other outputs of
+        the scene. Raises BadParameter for a strength beyond the last, DataError for stills where the fault needs clips.
         """
         if not 0 <= strength <= self.strengths[-1]:
             raise BadParameter(f"{self.name} has no strength {strength:g}", f"it is 0 to {self.strengths[-1]:g}")
@@ -92,7 +92,7 @@ class Fault:
 
 
 def draw_ahead(scene: Scene, faults: Iterable[Fault]) -> None:
-    """Draw all that faults are going to need of a scene at once: there is one bar, and it keeps every core busy."""
+    """Draw everything that faults need of a scene at once, with one progress bar and all cores."""
     changes = [fault.effect.change(strength) for fault in faults if isinstance(fault.effect, Drawn)
                for strength in fault.strengths]
     scene.dataset.draw_variants(scene.source, scene.targets, changes)

@@ -1,4 +1,4 @@
-"""Faults inside the face, which a paste leaves: a cast of colour, an edge, brightness that flickers."""
+"""Faults that a paste leaves inside the face: a cast of colour, an edge, brightness that flickers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fsbench.images import ImageSet
 
 _FEATHER = 2.5                                          # px, standard deviation of what softens the mask
 _MARGIN = 4.0                                           # px that a pasted patch stays inside the face
-_FADE = 14.0                                            # px over which a step at the edge of the patch dies away
+_FADE = 14.0                                            # px over which a step at the edge of the patch fades
 
 
 def inside(scene: Scene) -> Tensor:
-    """How much of each pixel may change, (N, 1, S, S): 1 inside the face, falling softly to 0 at its rim."""
+    """Share by which each pixel may change, (N, 1, S, S): 1 inside the face, falling smoothly to 0 at its border."""
     from torchvision.transforms.functional import gaussian_blur  # slow to import
 
     sigma = in_pixels(_FEATHER, scene.mask)
@@ -36,7 +36,7 @@ def _colour_cast(scene: Scene, strength: float) -> ImageSet:
 
     lab = rgb2lab(scene.exact.pixels) + strength * np.array([0.0, 0.6, 0.8])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")                 # that some colours cannot be shown: they are clipped
+        warnings.simplefilter("ignore")                 # about colours outside sRGB, which are clipped
         warm = torch.from_numpy(lab2rgb(lab)).permute(0, 3, 1, 2).float()
     return _blend(scene, warm, inside(scene))
 

@@ -15,7 +15,7 @@ from fsbench.faults.fault import Fault, Scene, chance
 from fsbench.images import ImageSet
 
 SIDE = 128
-"""Pixels a side of the crop that strengths in pixels are said of."""
+"""Side of the crop to whose pixels strengths in pixels refer."""
 
 
 def in_pixels(length: float, images: ImageSet) -> float:
@@ -25,9 +25,9 @@ def in_pixels(length: float, images: ImageSet) -> float:
 
 
 def resample(images: Tensor, shift: Tensor, zoom: float = 1.0) -> Tensor:
-    """Move (N, 3, S, S) by (N, 2) pixels, right and down, enlarged about the middle; bicubic, once.
+    """Move (N, 3, S, S) by (N, 2) pixels, right and down, enlarged about the middle, in one bicubic step.
 
-    What comes in from outside repeats the border.
+    Pixels from outside repeat the border.
     """
     turn = (torch.eye(2) / zoom).expand(len(images), 2, 2)
     grid = F.affine_grid(torch.cat([turn, -2 * shift[:, :, None] / images.shape[-1] / zoom], 2).to(images),

@@ -1,4 +1,4 @@
-"""Faults between outputs: frames that shake, lag or stand still, and outputs that are no swaps at all."""
+"""Faults between outputs: frames that jitter, lag or freeze, and outputs that are copies instead of swaps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _lag(scene: Scene, strength: float) -> ImageSet:
 
 
 def earlier(scene: Scene, n_frames: int) -> np.ndarray:
-    """Which output is shown instead of each, (N,): of its clip the last one that is n frames old, else the first."""
+    """Index of the output that replaces each, (N,): the last of its clip that is n frames old, else the first."""
     rows, shown = scene.targets.rows.reset_index(drop=True), np.arange(len(scene.targets))
     for _, clip in rows.groupby(["identity", "session", "clip"]):
         clip = clip.sort_values("frame")
@@ -36,7 +36,7 @@ def earlier(scene: Scene, n_frames: int) -> np.ndarray:
 
 
 def _replace(scene: Scene, what: str, share: float, others: np.ndarray) -> ImageSet:
-    """Put other pixels (N, S, S, 3) in the place of a share of the outputs; a larger share holds a smaller one."""
+    """Replace a share of the outputs by other pixels (N, S, S, 3); a larger share includes a smaller one."""
     hit = np.array([chance(what, row).random() for row in scene.ids]) < share
     return ImageSet(np.where(hit[:, None, None, None], others, scene.exact.pixels))
 

@@ -13,4 +13,4 @@ BLENDSHAPES = (
     "mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft",
     "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight",
 )
-"""The 52 of MediaPipe Face Landmarker, in its order; Left and Right are the subject's."""
+"""The 52 coefficients of MediaPipe Face Landmarker, in its order. Left and Right are the subject's."""

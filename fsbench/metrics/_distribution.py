@@ -1,8 +1,8 @@
 """Features of outputs beside those of their targets, shared by the metrics that compare distributions.
 
-A row is (features of the output | features of its target): the reference is the targets that were swapped, each as
-often as it was, and a resample of rows takes an output and its target together. Two rows whose targets have the same
-features to the last bit were made from one target image.
+A row is (features of the output | features of its target). The reference set is the targets that were swapped, each
+as often as it was swapped. A resample of rows takes an output and its target together. Two rows whose targets have
+features that are equal to the last bit were made from one target image.
 """
 
 from __future__ import annotations
@@ -31,16 +31,17 @@ FEW_FOR_FID = (
 FEW_FOR_KERNELS = ((100, "fewer than 100 images: read the interval, not the value"),)
 FEW_FOR_NEIGHBOURS = ((1000, "fewer than 1,000 images: neighbours are far, and the value depends on their number"),)
 FRECHET_RESAMPLES = 200
-"""One takes 7 ms for 500 images, 0.2 s for 2,000 and 1.4 s for 5,000: covariances change with every resample."""
+"""A resample takes 7 ms for 500 images, 0.2 s for 2,000 and 1.4 s for 5,000, because it changes the covariances."""
 
 PER_THOUSAND = 1000
-"""Kernel distances are given in thousandths, as papers print them."""
+"""Kernel distances are in thousandths, as papers print them."""
 
 
 def paired_features(batch: Batch, space: str) -> Tensor:
-    """Features of output and target side by side, (N, 2 D): the judge's unit vectors, or what an observer gives.
+    """Features of output and target side by side, (N, 2 D).
 
-    `space` is a name in `MetricInfo.needs`. A row is NaN where a judge finds no face in either image.
+    `space` is a name in `MetricInfo.needs`: the judge, for its unit vectors, or an observer that gives features. A row
+    is NaN where the judge finds no face in one of the two images.
     """
     if space == "judge":
         return torch.cat([batch.embeddings.output, batch.embeddings.target], 1)
@@ -48,7 +49,7 @@ def paired_features(batch: Batch, space: str) -> Tensor:
 
 
 def halves(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(M, 2 D) -> features of outputs and targets, (M, D) each, and which target each row has, (M,) from 0.
+    """Split (M, 2 D) rows: features of outputs and of targets, (M, D) each, and the number of the target image, (M,).
 
     Raises NotScorable for features that are not finite.
     """
@@ -60,14 +61,14 @@ def halves(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def content(rows: np.ndarray) -> np.ndarray:
-    """(M, D) -> a number from 0 for each row, (M,); rows that are equal to the last bit have the same."""
+    """Number the different rows of (M, D) from 0, (M,): rows that are equal to the last bit have the same number."""
     digests = [hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in np.ascontiguousarray(rows)]
-    found: np.ndarray = np.unique(digests, return_inverse=True)[1]
-    return found
+    numbers: np.ndarray = np.unique(digests, return_inverse=True)[1]
+    return numbers
 
 
 def frechet(rows: np.ndarray) -> Statistic:
-    """Frechet distance of outputs and targets, for resamples of the rows (M, 2 D).
+    """Fréchet distance of outputs and targets, for resamples of the rows (M, 2 D).
 
     Raises NotScorable where all rows share a target.
     """
@@ -86,7 +87,7 @@ def frechet(rows: np.ndarray) -> Statistic:
 def discrepancy(rows: np.ndarray, kernel: Kernel) -> Statistic:
     """Unbiased MMD^2 of outputs and targets in thousandths, for resamples of the rows (M, 2 D).
 
-    Pairs of rows that share a target are left out of all sums. Raises NotScorable where all rows do.
+    Pairs of rows that share a target are left out of all sums. Raises NotScorable where all rows share a target.
     """
     output, target, image = halves(rows)
     _enough(image, 1)
@@ -99,7 +100,9 @@ def discrepancy(rows: np.ndarray, kernel: Kernel) -> Statistic:
 
 
 def in_target_balls(rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """How many targets' balls hold each output (M,), and how many outputs the ball of each different target holds.
+    """Number of target balls that hold each output (M,), and number of outputs in the ball of each different target.
+
+    A target's ball reaches to its k-th nearest other target.
 
     Raises NotScorable where there are not more than k different targets.
     """
@@ -110,7 +113,9 @@ def in_target_balls(rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def in_output_balls(rows: np.ndarray, k: int) -> np.ndarray:
-    """How many outputs' balls hold each different target; the k neighbours of an output were made from other targets.
+    """Number of output balls that hold each different target.
+
+    An output's ball reaches to its k-th nearest output that was made from another target.
 
     Raises NotScorable where there are not more than k different targets.
     """

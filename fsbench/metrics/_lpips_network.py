@@ -1,4 +1,4 @@
-"""LPIPS v0.1: how differently a network trained on photographs sees two images.
+"""LPIPS v0.1: the distance between two images in the features of a network that was trained on photographs.
 
 Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric", CVPR 2018.
 """
@@ -23,17 +23,17 @@ from fsbench.weights.tensors import check_tensors
 Backbone = Literal["alex", "vgg"]
 
 SMALLEST = 32
-"""Pixels, height and width of the smallest images; AlexNet's last pool has nothing to look at below 31."""
+"""Pixels, height and width of the smallest images; AlexNet's last pool has no input below 31."""
 
 BATCH = 8
-"""Pairs that a network is given at once."""
+"""Pairs that go through a network at once."""
 
 _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 _TABLES = {"alex": "AlexNet_0", "vgg": "VGG16_0"}
 
 
 class Distance:
-    """LPIPS with one backbone; its file is found now, where it is there, and read when it is needed."""
+    """LPIPS with one backbone. Its weights file is looked up at construction, and read at the first use."""
 
     def __init__(self, backbone: Backbone, context: Context) -> None:
         self._backbone, self._device, self._name = backbone, context.device, f"lpips_{backbone}"
@@ -41,13 +41,13 @@ class Distance:
         self.weights: tuple[WeightsFile, ...] = ()
         if context.path:
             self.weights = (own(Path(context.path), self._name),)
-            _ = self._network                            # a file that nobody vouched for fails before the work starts
+            _ = self._network                            # a file without a known hash fails before the work starts
         elif locate(self._name, folder) is not None:
             self.weights = (find(self._name, folder),)
 
     @property
     def missing(self) -> str:
-        """Why nothing can be measured, with the remedy; "" where the weights are there."""
+        """Why nothing can be measured, with the remedy; "" where the weights are installed."""
         return "" if self.weights else f"the weights {self._name} are not installed ({lookup(self._name).remedy})"
 
     @functools.cached_property
@@ -60,9 +60,9 @@ class Distance:
     def __call__(self, first: Tensor, second: Tensor, where: Tensor | None = None) -> Tensor:
         """(N, 3, S, S) twice, and (N, 1, S, S) bool, -> (N,) float64 on the CPU; NaN where `where` is empty.
 
-        Without `where`, the published scalar: the mean of each layer's map, summed over layers. With it, the published
-        map, which is the sum of the layers' maps enlarged to S pixels (bilinear), averaged over those pixels. Raises
-        NotScorable where the weights are not there, and for images below SMALLEST.
+        Without `where` it is the published scalar: the mean of each layer's map, summed over layers. With `where` it is
+        the mean of the published map over those pixels; that map is the sum of the layers' maps, enlarged to S pixels
+        (bilinear). Raises NotScorable where the weights are not installed, and for images below SMALLEST.
         """
         if self.missing:
             raise NotScorable(self.missing)

@@ -9,27 +9,27 @@ from torch.nn.functional import max_pool2d
 from fsbench.faces.align import TEMPLATE
 
 MARGIN = 0.03
-"""Of the crop's side: the border of a mask, where hair, paste edges and resampling mix two surfaces."""
+"""Width of the border of a mask, as a share of the crop's side: hair, paste edges and resampling mix surfaces there."""
 
 _ABOVE_EYES, _EYE = 0.03, (0.09, 0.085)
 _BELOW_MOUTH, _MOUTH = 0.015, (0.13, 0.07)
-"""Ovals about eyes with brows and about the mouth: how far their centres lie from the landmarks, and half axes."""
+"""Ovals about the eyes with their brows, and about the mouth: distance of the centre from the landmark, half axes."""
 
 DELTA_E = (0.0, 120.0)
-"""CIEDE2000 differences of sRGB colours: the largest is 119, of dark blue and yellow green."""
+"""Bounds of CIEDE2000 between sRGB colours: the largest difference is 119, between dark blue and yellow green."""
 
 
 def grown(mask: Tensor) -> Tensor:
-    """(N, 1, S, S) bool masks, with a margin of 3 % of the side added around what is set."""
+    """Grow (N, 1, S, S) bool masks by a margin of 3 % of the side."""
     reach = max(1, round(MARGIN * mask.shape[-1]))
     return max_pool2d(mask.float(), 2 * reach + 1, 1, reach) > 0.5
 
 
 def skin(mask: Tensor) -> Tensor:
-    """(N, 1, S, S) face masks -> where they show skin, bool: not at the border, not eyes, brows and mouth.
+    """Skin inside (N, 1, S, S) face masks, bool: the mask without its border, eyes, brows and mouth.
 
-    Crops are aligned, so these are known places; those of a face in profile are off, and nostrils, beard and glasses
-    stay in.
+    Crops are aligned, so that eyes and mouth are at known places. In profile these places are off. Nostrils, beard and
+    glasses are not removed.
     """
     size = mask.shape[-1]
     step = (torch.arange(size, device=mask.device) + 0.5) / size
@@ -46,10 +46,10 @@ def _oval(x: Tensor, y: Tensor, centre_x: float, centre_y: float, half: tuple[fl
 
 
 def delta_e(images: Tensor, others: Tensor, where: Tensor) -> Tensor:
-    """CIEDE2000 between the mean colours of two sets of images (N, 3, S, S), (N,) float64; NaN where `where` is empty.
+    """CIEDE2000 between the mean colours of (N, 3, S, S) images, (N,) float64; NaN where (N, 1, S, S) `where` is empty.
 
-    Levels are averaged as they are stored, in sRGB, and the means compared in CIE Lab under D65: noise and blur leave
-    such a mean as it is. CIE 142-2001; Sharma, Wu & Dalal, Color Research & Application 30(1), 2005.
+    Levels are averaged in sRGB, as they are stored. The means are compared in CIE Lab under D65. Noise and blur do not
+    change such a mean. CIE 142-2001; Sharma, Wu & Dalal, Color Research & Application 30(1), 2005.
     """
     from skimage.color import deltaE_ciede2000, rgb2lab  # slow to import, and not every command measures
 

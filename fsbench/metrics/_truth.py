@@ -1,4 +1,4 @@
-"""Pairs of output and exact swap, shared by the ground-truth metrics."""
+"""The exact swap and the true facts of the target, shared by the ground-truth metrics."""
 
 from __future__ import annotations
 
@@ -8,27 +8,39 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fsbench.errors import NotScorable
 from fsbench.interfaces import Aspect, Batch
 
 IMAGE: tuple[Aspect, ...] = (
     "identity", "detail", "colour", "blending", "geometry", "expression", "pose", "gaze", "temporal", "diversity"
 )  # fmt: skip
-"""What a comparison with the exact swap responds to: everything that is wrong with an image."""
+"""A comparison with the exact swap responds to everything that is wrong with an image."""
 
 Score = Callable[[np.ndarray, np.ndarray, np.ndarray], float]
+"""(exact (H, W, 3), output (H, W, 3), where (H, W) bool) -> the value of one image."""
 
 
-def compare(batch: Batch, score: Score, *, whole_crop: bool) -> Tensor:
-    """Apply `score(exact (H, W, 3), output (H, W, 3), where (H, W) bool)` to every sample, (N,); NaN for an empty mask.
+def per_image(score: Score, output: Tensor, exact: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Apply a score to every pair of (N, 3, H, W) images, (N,) float64.
 
-    `where` is the face mask, or every pixel of the crop. Raises NotScorable where the data set does not know the exact
-    swaps.
+    `where` is true for the pixels of the (N, 1, H, W) masks above 0.5, and for all pixels without masks. A row is NaN
+    where a mask is empty.
     """
-    masks = torch.ones_like(batch.mask) if whole_crop else batch.mask
+    masks = torch.ones_like(output[:, :1]) if mask is None else mask
     rows = []
-    for exact, output, mask in zip(batch.exact.cpu(), batch.output.cpu(), masks.cpu(), strict=True):
-        where = mask[0].numpy() > 0.5
-        rows.append(
-            score(exact.permute(1, 2, 0).numpy(), output.permute(1, 2, 0).numpy(), where) if where.any() else np.nan
-        )
+    for output_image, exact_image, mask_image in zip(output.cpu(), exact.cpu(), masks.cpu(), strict=True):
+        where = mask_image[0].numpy() > 0.5
+        images = exact_image.permute(1, 2, 0).numpy(), output_image.permute(1, 2, 0).numpy()
+        rows.append(score(*images, where) if where.any() else np.nan)
     return torch.tensor(rows, dtype=torch.float64)
+
+
+def true_values(batch: Batch, columns: tuple[str, ...]) -> Tensor:
+    """What the data set knows of the targets and the exact swap keeps, (N, K) float64.
+
+    Raises NotScorable where the data set does not know it. A metric that uses these columns needs `exact` too: for
+    photographs, columns of the same name hold estimates.
+    """
+    if not set(columns) <= set(batch.rows.columns):
+        raise NotScorable(f"the data set does not know the true {', '.join(columns)}")
+    return torch.tensor(batch.rows[list(columns)].to_numpy(np.float64))

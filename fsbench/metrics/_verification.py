@@ -1,4 +1,4 @@
-"""Outputs against verification thresholds of the real images; shared by the verification metrics."""
+"""Outputs against verification thresholds of the real images, shared by the verification metrics."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from torch import Tensor
 
 from fsbench.errors import NotScorable
 from fsbench.interfaces import Batch
-from fsbench.metrics._cosine import compare
+from fsbench.metrics._identity import compare
 
 
 def false_accepts(batch: Batch, identities: list[str], lost: float) -> Tensor:
     """False-accept rate at which output i would pass, mean over the held-out images of `identities[i]`, (N,)."""
-    calibrated = batch.calibration
+    calibration = batch.calibration
     return compare(
-        batch, identities, lambda cosine: torch.from_numpy(calibrated.far(cosine.cpu().numpy()).mean(1)), lost=lost
+        batch, identities, lambda cosines: torch.from_numpy(calibration.far(cosines.cpu().numpy()).mean(1)), lost=lost
     )
 
 
 def accepted(batch: Batch, identities: list[str], far: float, lost: float = math.nan) -> Tensor:
-    """Share of the held-out images of `identities[i]` that output i is accepted with at a false-accept rate, (N,).
+    """Share of the held-out images of `identities[i]` with which output i is accepted at a false-accept rate, (N,).
 
     Raises NotScorable where there are too few impostor pairs for a threshold.
     """
-    calibrated = batch.calibration
-    point = calibrated.point(far)
+    calibration = batch.calibration
+    point = calibration.point(far)
     if point.threshold is None:
         raise NotScorable(point.reason)
 
-    def share(cosine: Tensor) -> Tensor:
-        passed = calibrated.far(cosine.cpu().numpy()) <= far  # at or above the threshold, rounded as it is
+    def share(cosines: Tensor) -> Tensor:
+        passed = calibration.far(cosines.cpu().numpy()) <= far  # at or above the threshold, rounded as it is
         return torch.from_numpy(passed.mean(1))
 
     return compare(batch, identities, share, lost=lost)

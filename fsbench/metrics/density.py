@@ -6,10 +6,8 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from torch import Tensor
 
-from fsbench.interfaces import Batch
-from fsbench.metrics._distribution import in_target_balls, paired_features
+from fsbench.metrics._distribution import in_target_balls
 from fsbench.metrics.precision import Precision
 from fsbench.registry import metrics
 
@@ -17,16 +15,16 @@ K = 5
 
 
 @metrics.register("density")
-class Density:
-    """How densely outputs lie where targets do, in Inception's feature space; 1 for outputs of the same distribution.
+class Density(Precision):
+    """Density of outputs around targets in Inception's feature space; 1 for outputs of the same distribution.
 
-    Mean number of targets whose ball holds an output, over k = 5, the reach of a ball in neighbours. Unlike `precision`
-    it counts balls, so that one far target weighs little. Outputs that crowd into the middle are above 1, which is no
-    merit: read it beside `coverage`. Copying the target is at 1. A target that serves several sources counts once.
-    There is no interval: copies in a resample have no distance.
+    The value is the mean number of targets whose ball holds an output, over k = 5, the neighbour to which a ball
+    reaches. It counts balls, unlike `precision`: one far target has little weight. Outputs that crowd into the middle
+    are above 1, which is no merit: read it beside `coverage`. Copying the target is at 1. A target that serves several
+    sources counts once. There is no interval: copies in a resample have no distance.
 
-    `fsbench validate` (30 exact swaps of synthetic people, known faults): it responds to lost detail and noise, and is
-    blind to casts of colour, seams, shifts and scale; from 7 outputs it is nearly three times as large as from 30.
+    `fsbench validate` (30 exact swaps of synthetic people, known faults): it responds to lost detail and noise. It is
+    blind to casts of colour, seams, shifts and scale. From 7 outputs it is nearly three times as large as from 30.
     """
 
     info = replace(
@@ -36,9 +34,6 @@ class Density:
         "k = 5",
         min_samples=K + 1,
     )
-
-    def measure(self, batch: Batch) -> Tensor:
-        return paired_features(batch, *self.info.needs)  # (N, 4096)
 
     def summarise(self, rows: np.ndarray) -> float:
         balls, _ = in_target_balls(rows, K)

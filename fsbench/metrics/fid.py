@@ -1,15 +1,15 @@
-"""Fréchet Inception distance."""
+"""Fréchet distances between the features of outputs and of targets."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._distribution import FEW_FOR_FID, FRECHET_RESAMPLES, frechet, paired_features
+from fsbench.metrics._distribution import FEW_FOR_FID, FEW_FOR_FRECHET, FRECHET_RESAMPLES, frechet, paired_features
 from fsbench.registry import metrics
 
 
@@ -17,16 +17,16 @@ from fsbench.registry import metrics
 class Fid:
     """Fréchet distance between the Inception features of outputs and targets; 0 for outputs that are their targets.
 
-    Of 2,048 numbers an image, at 299 pixels by the TensorFlow bilinear resize of the original. The reference is the
-    targets that were swapped, not a set of other photographs: two FIDs of fsbench compare if their pairs are the same,
-    and neither compares with a paper's. Copying the target wins: read it beside `copy_target` and the identity metrics.
-    Few images make it larger, by about b / N (below 2,048 the covariances are not of full rank): the number for 500
-    images and that for 5,000 are different quantities. The interval tells the spread at this N and not that bias, which
-    is why it is moved to have its mean at the value.
+    There are 2,048 features an image, at 299 pixels by the original TensorFlow bilinear resize. The reference set is
+    the targets that were swapped, not a set of other photographs. Two FIDs of fsbench can be compared where their pairs
+    are the same; neither can be compared with a paper's. Copying the target wins: read FID beside `copy_target` and the
+    identity metrics. Few images raise it, by about b / N (below 2,048 images the covariances are not of full rank): the
+    values for 500 and for 5,000 images are different quantities. The interval shows the spread at this N and not that
+    bias; therefore it is moved to have its mean at the value.
 
-    `fsbench validate` (30 exact swaps of synthetic people, known faults): it responds to lost detail and noise before
-    all else, to a cast of colour, a seam or a shift by a tenth of that, and becomes *smaller* where the target's
-    identity is left. Expression, pose and gaze leave it where it is.
+    `fsbench validate` (30 exact swaps of synthetic people, known faults): lost detail and noise move it most; a cast of
+    colour, a seam or a shift move it by a tenth of that. It becomes *smaller* where the target's identity is left.
+    Expression, pose and gaze do not move it.
     """
 
     info = MetricInfo(
@@ -45,12 +45,53 @@ class Fid:
         interval="centred",
         resamples=FRECHET_RESAMPLES,
     )
+    statistic = staticmethod(frechet)
 
     def measure(self, batch: Batch) -> Tensor:
-        return paired_features(batch, *self.info.needs)  # (N, 4096)
-
-    def statistic(self, rows: np.ndarray) -> Callable[[np.ndarray], float]:
-        return frechet(rows)
+        return paired_features(batch, *self.info.needs)  # (N, 2 D)
 
     def summarise(self, rows: np.ndarray) -> float:
         return self.statistic(rows)(np.arange(len(rows)))
+
+
+@metrics.register("fid_clean")
+class FidClean(Fid):
+    """Fréchet distance between Inception features, images resized with antialiasing; 0 for outputs that are targets.
+
+    Everything else is as in `fid`. For images larger than 299 pixels the original resize skips pixels, and the features
+    take the aliasing for detail. For smaller images the two resizes differ little. Never compare a value of one with a
+    value of the other.
+
+    `fsbench validate` finds the same as for `fid`: it becomes smaller where the target's identity is left.
+    """
+
+    info = replace(
+        Fid.info,
+        needs=("inception(resize=clean)",),
+        reference="Parmar et al., On aliased resizing and surprising subtleties in GAN evaluation, CVPR 2022",
+    )
+
+
+@metrics.register("fid_face")
+class FidFace(Fid):
+    """Fréchet distance between a judge's vectors of outputs and of targets; 0 for outputs that are their targets.
+
+    It measures whether the outputs, all together, look like faces to a recogniser. It does not measure whether they
+    show the right people. The reference set is the targets, who are other people: a perfect swap is not at 0, identity
+    that leaks from the target makes the value *smaller*, and copying the target wins. Read it beside the value of
+    `exact`, where that is known. Vectors have unit length: values are far below those of `fid`, on the judge's own
+    scale.
+
+    `fsbench validate`: blur and noise move it most. Identity that is wholly the target's lowers it by 38 % of what blur
+    raises it.
+    """
+
+    info = replace(
+        Fid.info,
+        needs=("judge",),
+        no_face="not scored, and counted",
+        reference="Heusel et al., NeurIPS 2017, section 4, on the judge's unit vectors",
+        measures=("detail", "diversity"),
+        cautions=FEW_FOR_FRECHET,
+        digits=4,
+    )

@@ -18,11 +18,12 @@ from fsbench.stats.frechet import frechet_infinity
 
 @metrics.register("fid_infinity")
 class FidInfinity:
-    """`fid` followed to infinitely many images, so that numbers of images matter less.
+    """`fid` extrapolated to infinitely many images, so that the number of images matters less.
 
-    A line in 1 / n through the distances of 15 random subsets of output-target pairs, from half of them to all. It
-    takes the first-order bias away and not all of it. Subsets are drawn by what the features are, not by the order of
-    the rows. There is no interval: copies of an image in a resample would bend the line.
+    The value is the intercept of a line in 1 / n through the distances of 15 random subsets of output-target pairs,
+    from half of the pairs to all. This removes the first-order bias, but not all bias. Subsets are drawn by the content
+    of the features, not by the order of the rows. There is no interval: copies of an image in a resample would bend the
+    line.
     """
 
     info = replace(
@@ -40,7 +41,7 @@ class FidInfinity:
 
     def summarise(self, rows: np.ndarray) -> float:
         output, target, _ = halves(rows)
-        order = np.argsort(rows.sum(1), kind="stable")  # of what they hold, and no other for rounding
+        order = np.argsort(rows.sum(1), kind="stable")  # by content; the sums are rounded in this order too
         try:
             return frechet_infinity(output[order], target[order])
         except ValueError as error:

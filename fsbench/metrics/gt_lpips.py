@@ -15,12 +15,12 @@ from fsbench.registry import metrics
 
 @metrics.register("gt_lpips")
 class GtLpips(Lpips):
-    """Learned perceptual distance (LPIPS v0.1) between the output and the exact swap, inside the face mask.
+    """Learned perceptual distance (LPIPS v0.1) between output and exact swap, inside the face mask; 0 is identical.
 
-    The mask is where the target or the exact swap shows the face. A network's last layers see almost the whole crop
-    from every place; so that what lies outside does not count at all, both images show the exact swap there. The maps
-    of the five layers are enlarged to the crop's size (bilinear), summed, and averaged over the mask. `backbone` as in
-    `lpips`; published values are not comparable, they are those of `gt_lpips_crop`.
+    The mask is where the target or the exact swap shows the face. The last layers of the network cover almost the whole
+    crop at every place. Both images therefore show the exact swap outside the mask, so that what lies there does not
+    count at all. The maps of the five layers are enlarged to the crop's size (bilinear), summed, and averaged over the
+    mask. `backbone` is as in `lpips`. Published values are comparable with those of `gt_lpips_crop`, not with these.
     """
 
     whole_crop = False
@@ -31,3 +31,15 @@ class GtLpips(Lpips):
             return self._distance(batch.output, batch.exact)  # (N,)
         inside = batch.mask > 0.5
         return self._distance(torch.where(inside, batch.output, batch.exact), batch.exact, inside)
+
+
+@metrics.register("gt_lpips_crop")
+class GtLpipsCrop(GtLpips):
+    """Learned perceptual distance (LPIPS v0.1) between output and exact swap, over the whole crop; 0 is identical.
+
+    It is the published scalar: each layer's map is averaged, and the five means are summed. Most of a crop is
+    background, which copying the target keeps exactly: `copy_target` is better here than under the metric of the face
+    alone.
+    """
+
+    whole_crop = True

@@ -6,12 +6,17 @@ import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._truth import IMAGE, compare
+from fsbench.metrics._truth import IMAGE, per_image
 from fsbench.registry import metrics
+from fsbench.stats.summaries import mean
 
 
-def ssim(exact: np.ndarray, output: np.ndarray, where: np.ndarray) -> float:
-    """Mean of the structural similarity map over some of the pixels, images in [0, 1]."""
+def ssim(output: Tensor, exact: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Similarity of (N, 3, H, W) images in [0, 1], over all pixels or those of (N, 1, H, W) masks, (N,) float64."""
+    return per_image(_ssim, output, exact, mask)
+
+
+def _ssim(exact: np.ndarray, output: np.ndarray, where: np.ndarray) -> float:
     from skimage.metrics import structural_similarity  # slow to import, and not every command measures
 
     _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
@@ -31,11 +36,11 @@ def ssim(exact: np.ndarray, output: np.ndarray, where: np.ndarray) -> float:
 class GtSsim:
     """Structural similarity between the output and the exact swap, inside the face mask; 1 is identical.
 
-    Gaussian window of sigma 1.5 on each colour channel, as published; the map is averaged where the target or the exact
-    swap shows the face, and windows at its border see a little beyond it.
+    The window is Gaussian with sigma 1.5, on each colour channel, as published. The map is averaged where the target or
+    the exact swap shows the face. Windows at the mask's border reach a little beyond it.
 
     `fsbench validate`: a cast of colour of 32 Delta E costs a ninth of what noise of 64 levels does, a turned gaze next
-    to nothing: structure is what it sees.
+    to nothing: the metric measures structure.
     """
 
     whole_crop = False
@@ -49,9 +54,18 @@ class GtSsim:
         no_face="scored like any other",
         reference="Wang et al., IEEE TIP 13(4), 2004; scikit-image structural_similarity",
     )
+    summarise = staticmethod(mean)
 
     def measure(self, batch: Batch) -> Tensor:
-        return compare(batch, ssim, whole_crop=self.whole_crop)  # (N,)
+        return ssim(batch.output, batch.exact, None if self.whole_crop else batch.mask)  # (N,)
 
-    def summarise(self, rows: np.ndarray) -> float:
-        return float(rows.mean())
+
+@metrics.register("gt_ssim_crop")
+class GtSsimCrop(GtSsim):
+    """Structural similarity between the output and the exact swap, over the whole crop; 1 is identical.
+
+    Everything else is as in `gt_ssim`. Most of a crop is background, which copying the target keeps exactly:
+    `copy_target` is higher here than under the metric of the face alone.
+    """
+
+    whole_crop = True

@@ -16,13 +16,13 @@ CLASSES = 1008
 
 @metrics.register("is")
 class InceptionScore:
-    """Into how many kinds of things Inception's classifier sorts the outputs, and how surely; 1 is a single kind.
+    """Number of classes into which Inception sorts the outputs, weighted by how surely; 1 is a single class.
 
-    exp of the mean divergence between an image's classes and those of all images, over the 1,008 outputs of the
-    network of 2015-12-05. Classes are ImageNet's, which has no people: on faces it tells of ties and wigs, and a value
-    matters only beside that of the targets (`copy_target`). No target is looked at. All images are one split: papers
-    print the mean of ten splits of 5,000, which depends on the order; few images make it smaller, so that values for
-    different numbers of images do not compare.
+    The score is exp of the mean divergence between an image's class probabilities and those of all images, over the
+    1,008 outputs of the network of 2015-12-05. The classes are ImageNet's, which has no people: on faces the score
+    responds to ties and wigs, and a value has a meaning only beside that of the targets (`copy_target`). The score does
+    not use the targets. All images are one split. Papers print the mean of ten splits of 5,000, which depends on the
+    order of the images. Few images make the score smaller: values for different numbers of images cannot be compared.
     """
 
     info = MetricInfo(
@@ -49,13 +49,13 @@ class InceptionScore:
         """Divergence of images from the mean = entropy of the mean - mean of the entropies."""
         if not np.isfinite(rows).all():
             raise NotScorable("logits of some images are not finite: the network, or what it was given, is broken")
-        logs = torch.from_numpy(rows).double().log_softmax(1).numpy()
-        shares = np.exp(logs)
-        entropies = -(shares * logs).sum(1)
+        log_probabilities = torch.from_numpy(rows).double().log_softmax(1).numpy()
+        probabilities = np.exp(log_probabilities)
+        entropies = -(probabilities * log_probabilities).sum(1)
 
         def value(index: np.ndarray) -> float:
             weights = np.bincount(index, minlength=len(rows)) / len(index)
-            mean = weights @ shares
+            mean = weights @ probabilities
             divergence = -(mean * np.log(mean, where=mean > 0, out=np.zeros_like(mean))).sum() - weights @ entropies
             return float(np.exp(max(divergence, 0.0)))
 

@@ -14,13 +14,14 @@ K = 3
 
 @metrics.register("precision")
 class Precision:
-    """Share of outputs that lie among the targets in Inception's feature space: within the reach of one's neighbours.
+    """Share of outputs that lie near a target in Inception's feature space; 1 is all of them.
 
-    A target's ball reaches to its third nearest other target; one that serves several sources counts once. Copying the
-    target is at 1. One target far from all others has a ball that holds nearly everything: `density` bears that better.
-    It grows with the number of targets. There is no interval: copies in a resample have no distance.
+    An output is near a target where it is inside the target's ball, which reaches to the third nearest other target. A
+    target that serves several sources counts once. Copying the target is at 1. One target far from all others has a
+    ball that holds nearly everything; `density` is less sensitive to this. The value grows with the number of targets.
+    There is no interval: copies in a resample have no distance.
 
-    `fsbench validate` (30 exact swaps of synthetic people, known faults): it responds to lost detail and noise, and is
+    `fsbench validate` (30 exact swaps of synthetic people, known faults): it responds to lost detail and noise. It is
     blind to casts of colour, seams, shifts and scale.
     """
 

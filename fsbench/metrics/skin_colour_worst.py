@@ -9,19 +9,20 @@ import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch
+from fsbench.metrics._skin import delta_e, skin
 from fsbench.metrics.skin_colour import SkinColour
 from fsbench.registry import metrics
 from fsbench.store import fingerprint
 
 
 @metrics.register("skin_colour_worst")
-class SkinColourWorst(SkinColour):
+class SkinColourWorst:
     """Difference of the mean skin colours of output and target, CIEDE2000, in the target session where it is largest.
 
-    Mean over the outputs of each session as of `skin_colour`, the highest of these means. A model that learnt colours
-    with its people fails where the light is another than in training, and a mean over sessions hides that. The maximum
-    grows with the number of sessions, so compare models on the same data only. There is no interval: a resample never
-    has a worse session than the data, so no percentile of resamples covers what the next session would bring.
+    The value is the highest of the sessions' means over outputs of `skin_colour`. A model that learnt colours with its
+    people fails where the light differs from that in training, and a mean over sessions hides that. The maximum grows
+    with the number of sessions: compare models on the same data only. There is no interval: a resample never has a
+    worse session than the data, so that no percentile of resamples covers what the next session would bring.
 
     `fsbench validate`: the target's skin where the source's should be lowers it more than the largest cast raises it.
     """
@@ -31,8 +32,9 @@ class SkinColourWorst(SkinColour):
     def measure(self, batch: Batch) -> Tensor:
         """(N, 2): the session as a number, and the difference."""
         sessions = zip(batch.rows["identity"].astype(str), batch.rows["session"].astype(str), strict=True)
-        codes = [float(int(fingerprint(names)[:12], 16)) for names in sessions]  # 48 bits: exact in float64
-        return torch.stack([torch.tensor(codes, dtype=torch.float64), super().measure(batch)], 1)
+        numbers = [float(int(fingerprint(names)[:12], 16)) for names in sessions]  # 48 bits: exact in float64
+        difference = delta_e(batch.output, batch.target, skin(batch.mask))
+        return torch.stack([torch.tensor(numbers, dtype=torch.float64), difference], 1)
 
     def summarise(self, rows: np.ndarray) -> float:
         return max(float(rows[rows[:, 0] == session, 1].mean()) for session in np.unique(rows[:, 0]))

@@ -1,4 +1,4 @@
-"""How far mouth and eyes are open, and the mouth's corners lifted, from the landmarks of the face mesh."""
+"""Openings of mouth and eyes, and lift of the mouth's corners, from the landmarks of the face mesh."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ the middles of the lids.
 def openings(points: np.ndarray, rotation: np.ndarray) -> np.ndarray:
     """(478, 3) landmarks, y down and z away, and (3, 3) rotation of the head -> (3,) % of the outer eyes' distance.
 
-    Distance of the lips, height of the mouth's corners above the middle of the upper lip's inner edge along the head's
-    own axis, mean distance of upper and lower lids.
+    The three numbers are the distance of the lips, the height of the mouth's corners above the middle of the upper
+    lip's inner edge along the head's own axis, and the mean distance of upper and lower lids.
     """
     upright = points * (1, -1, -1)
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mediapipe.tasks.python.vision import FaceLandmarker
 
 SIDE = 256
-"""Pixels, to which smaller crops are enlarged."""
+"""Side in pixels to which smaller crops are enlarged."""
 
 SHAPES = {"landmarks": (478, 3), "rotation": (3, 3), "blendshapes": (52,), "gaze": (2,), "openings": (3,)}
 
@@ -36,20 +36,24 @@ SHAPES = {"landmarks": (478, 3), "rotation": (3, 3), "blendshapes": (52,), "gaze
 class FaceMesh:
     """MediaPipe Face Landmarker: 478 landmarks, 52 blendshape coefficients, the head's rotation and the gaze.
 
-    "landmarks" (N, 478, 3) pixels of the crop, y down, z in the same scale and away from the camera; "rotation"
-    (N, 3, 3) from the head to the image, x to the image's right, y up, z towards the camera, the rotation nearest to
-    MediaPipe's facial transformation matrix; "blendshapes" (N, 52) from 0 to 1 in MediaPipe's order, "_neutral" first;
-    "gaze" (N, 2) degrees to the image's right and up, relative to the head (`fsbench.observers._gaze`); "openings"
-    (N, 3) of mouth, corners of the mouth and eyes, % of the eyes' distance (`fsbench.observers._openings`). It finds
-    the face itself, one an image, so that the detector's landmarks are not looked at; NaN where it finds none.
+    The arrays are:
+    "landmarks" (N, 478, 3): pixels of the crop, y down, z in the same scale and away from the camera.
+    "rotation" (N, 3, 3): from the head to the image, x to the image's right, y up, z towards the camera. It is the
+    rotation nearest to MediaPipe's facial transformation matrix.
+    "blendshapes" (N, 52): from 0 to 1 in MediaPipe's order, "_neutral" first.
+    "gaze" (N, 2): degrees to the image's right and up, relative to the head (`fsbench.observers._gaze`).
+    "openings" (N, 3): of mouth, corners of the mouth and eyes, % of the eyes' distance (`fsbench.observers._openings`).
+    The network detects one face an image by itself and does not use the detector's landmarks. Rows are NaN where it
+    detects none.
 
-    Crops of less than 256 pixels are enlarged to that (bicubic). On 400 synthetic images of 100 people (seed 7) this
-    takes the error of eye and mouth corners from 4.6 to 3.7 % of the distance between the outer corners of the eyes at
-    64 pixels, and from 3.5 to 3.3 % at 128; 398 and 399 of the faces are found, where without it all are. 512 pixels,
-    and borders of a quarter or a half around the crop (repeated, mirrored or grey), change the error by less than
-    0.1 %. Of 306 photographs of LFW, 305 faces are found at 64 pixels and all at 128, with and without.
+    Crops of less than 256 pixels are enlarged to 256 (bicubic). On 400 synthetic images of 100 people (seed 7) this
+    reduces the error of eye and mouth corners from 4.6 to 3.7 % of the distance between the outer corners of the eyes
+    at 64 pixels, and from 3.5 to 3.3 % at 128. It detects 398 and 399 of the faces; without enlargement all are
+    detected. Enlargement to 512 pixels, and borders of a quarter or a half around the crop (repeated, mirrored or
+    grey), change the error by less than 0.1 %. Of 306 photographs of LFW, 305 faces are detected at 64 pixels and all
+    at 128, with and without enlargement.
 
-    Needs the package mediapipe, and libEGL and libGLESv2 where it runs on Linux. Raises FsbenchError without them.
+    It needs the package mediapipe, and libEGL and libGLESv2 on Linux. It raises FsbenchError without them.
     Lugaresi et al., "MediaPipe: A Framework for Building Perception Pipelines", arXiv 1906.08172, 2019.
     """
 
@@ -57,42 +61,42 @@ class FaceMesh:
         folder = context.store.root / "weights"
         file = own(Path(context.path), "face_landmarker") if context.path else find("face_landmarker", folder)
         self._path = file.path
-        with _opened(self._path):                        # whatever is missing is told before the work starts
+        with _opened(self._path):                        # fails before the work starts where something is missing
             pass
         self.info = ObserverInfo((file,), f"Face Landmarker of MediaPipe {version('mediapipe')}, crops enlarged to "
                                  f"{SIDE} pixels, on the CPU")
 
     def observe(self, crops: Tensor, landmarks: Tensor) -> Mapping[str, Tensor]:
-        """(N, 3, S, S) crops -> arrays by name, as the class tells, NaN where no face is found."""
+        """(N, 3, S, S) crops -> the arrays of the class's docstring by name; NaN where no face is detected."""
         side = max(SIDE, crops.shape[-1])
-        told = {name: np.full((len(crops), *shape), np.nan, np.float32) for name, shape in SHAPES.items()}
+        arrays = {name: np.full((len(crops), *shape), np.nan, np.float32) for name, shape in SHAPES.items()}
         with _opened(self._path) as landmarker:
             for i in range(len(crops)):
                 crop = crops[i : i + 1].float().cpu()
                 pixels = to_bytes(crop if side == crops.shape[-1] else resize(crop, side))[0]
-                for name, array in _look(landmarker, np.ascontiguousarray(pixels), crops.shape[-1]).items():
-                    told[name][i] = array
-        return {name: torch.from_numpy(array) for name, array in told.items()}
+                for name, array in _detect(landmarker, np.ascontiguousarray(pixels), crops.shape[-1]).items():
+                    arrays[name][i] = array
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def _look(landmarker: FaceLandmarker, pixels: np.ndarray, size: int) -> dict[str, np.ndarray]:
-    """(side, side, 3) uint8 -> arrays by name in pixels of a crop of `size`; none where there is no face."""
+def _detect(landmarker: FaceLandmarker, pixels: np.ndarray, size: int) -> dict[str, np.ndarray]:
+    """(side, side, 3) uint8 -> arrays by name in pixels of a crop of `size`; empty where no face is detected."""
     import mediapipe
 
-    seen = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels))
-    if not seen.face_landmarks:
+    result = landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels))
+    if not result.face_landmarks:
         return {}
-    points = np.array([(point.x, point.y, point.z) for point in seen.face_landmarks[0]]) * size
-    u, _, v = np.linalg.svd(np.asarray(seen.facial_transformation_matrixes[0])[:3, :3])
+    points = np.array([(point.x, point.y, point.z) for point in result.face_landmarks[0]]) * size
+    u, _, v = np.linalg.svd(np.asarray(result.facial_transformation_matrixes[0])[:3, :3])
     rotation = u @ np.diag([1, 1, np.linalg.det(u @ v)]) @ v
-    scores = np.array([category.score for category in seen.face_blendshapes[0]])
+    scores = np.array([category.score for category in result.face_blendshapes[0]])
     return {"landmarks": points, "rotation": rotation, "blendshapes": scores, "gaze": gaze(points, rotation),
             "openings": openings(points, rotation)}
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[FaceLandmarker]:
-    """Open the landmarker; closed here, for its destructor fails when Python ends."""
+    """Open the landmarker and close it afterwards, because its destructor fails when Python ends."""
     try:
         from mediapipe.tasks.python import BaseOptions, vision
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""Inception-v3 of 2015-12-05, whose features FID, KID and IS are defined with."""
+"""Inception-v3 of 2015-12-05, with whose features FID, KID and IS are defined."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SIDE, DIM = 299, 2048
 BATCH = 16
-"""Images that the network is given at once; 32 were measured to be no faster on a CPU."""
+"""Images that go through the network at once; 32 were measured to be no faster on a CPU."""
 
 Resize = Literal["tf1", "clean", "torch"]
 
@@ -30,18 +30,18 @@ Resize = Literal["tf1", "clean", "torch"]
 class Inception:
     """Inception-v3 of 2015-12-05: 2048-d pooled features, and logits of 1,008 classes where the file has them.
 
-    "features" (N, 2048) and "logits" (N, 1008) of whole images; landmarks are not looked at, so that an image without a
-    face is seen like any other. The logits are without the classifier's bias, as in the code of the Inception score's
-    authors and in torch-fidelity (`logits_unbiased`).
+    It gives "features" (N, 2048) and "logits" (N, 1008) of whole images. Landmarks are not used: an image without a
+    face is processed like any other. The logits are without the classifier's bias, as in the code of the Inception
+    score's authors and in torch-fidelity (`logits_unbiased`).
 
-    `resize` is how an image, rounded to 8 bits, becomes 299 pixels high and wide, and part of a metric's name: tf1 is
-    bilinear as in TensorFlow 1, as in the published FID and in torch-fidelity; clean is Pillow's bicubic on floats, as
-    in clean-fid, which smooths before it shrinks, and enlarges (crops are mostly smaller than 299 pixels) by plain
-    cubic interpolation with a = -0.5; torch is bilinear with half-pixel centres, as in pytorch-fid, which also scales
-    levels to [-1, 1] where the others take (level - 128) / 128.
+    `resize` is how an image, rounded to 8 bits, becomes 299 pixels high and wide. It is part of a metric's name.
+    tf1 is bilinear as in TensorFlow 1, as in the published FID and in torch-fidelity. clean is Pillow's bicubic on
+    floats, as in clean-fid: it smooths before it shrinks, and enlarges (crops are mostly smaller than 299 pixels) by
+    plain cubic interpolation with a = -0.5. torch is bilinear with half-pixel centres, as in pytorch-fid, which also
+    scales levels to [-1, 1] where the others take (level - 128) / 128.
 
-    The weights are pytorch-fid's file, or any state dict of that network named as inception@PATH; one without `fc`
-    gives no logits. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
+    The weights are pytorch-fid's file, or any state dict of that network as inception@PATH. One without `fc` gives no
+    logits. Szegedy et al., "Rethinking the Inception Architecture for Computer Vision", CVPR 2016.
     """
 
     def __init__(self, *, resize: Resize = "tf1", context: Context) -> None:
@@ -57,7 +57,7 @@ class Inception:
     def _network(self) -> tuple[nn.Module, Tensor | None]:
         from fsbench.observers._inception_network import read_network
 
-        with torch.inference_mode(False):                # made inside of `observe`, it could not be used outside
+        with torch.inference_mode(False):                # a network made inside `observe` could not be used outside
             return read_network(self.info.weights[0].path, self._device)
 
     @torch.inference_mode()
@@ -68,12 +68,12 @@ class Inception:
         for start in range(0, len(crops), BATCH):
             batch = slice(start, start + BATCH)
             features[batch] = network(prepare(crops[batch].to(self._device), self._resize))
-        seen = {"features": features}
-        return seen if classifier is None else seen | {"logits": features @ classifier.T}
+        arrays = {"features": features}
+        return arrays if classifier is None else arrays | {"logits": features @ classifier.T}
 
 
 def prepare(crops: Tensor, resize: Resize) -> Tensor:
-    """(N, 3, S, S) in [0, 1] -> (N, 3, 299, 299) in [-1, 1], as the network takes them."""
+    """(N, 3, S, S) in [0, 1] -> (N, 3, 299, 299) in [-1, 1], the input of the network."""
     levels = (crops.clamp(0, 1) * 255).round()
     match resize:
         case "tf1":
@@ -85,7 +85,7 @@ def prepare(crops: Tensor, resize: Resize) -> Tensor:
 
 
 def _bilinear_of_tensorflow(levels: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, C, 299, 299); pixel i of the answer lies at i * size / 299, without half-pixel centres."""
+    """(N, C, H, W) -> (N, C, 299, 299); pixel i of the result lies at i * size / 299, without half-pixel centres."""
     for axis in (3, 2):
         size = levels.shape[axis]
         place = torch.arange(SIDE, device=levels.device) * torch.tensor(size / SIDE, device=levels.device)

@@ -18,8 +18,7 @@ from fsbench.errors import NotScorable, WeightsError
 from fsbench.images import read_image, to_float
 from fsbench.interfaces import Batch, Context
 from fsbench.metrics._lpips_network import Distance
-from fsbench.metrics.gt_lpips import GtLpips
-from fsbench.metrics.gt_lpips_crop import GtLpipsCrop
+from fsbench.metrics.gt_lpips import GtLpips, GtLpipsCrop
 from fsbench.metrics.lpips import Lpips
 from fsbench.registry import metrics
 from fsbench.weights.pickles import read_pickle

@@ -11,7 +11,7 @@ import torch
 from fsbench import contracts, registry
 from fsbench.errors import NotScorable
 from fsbench.interfaces import Batch, Context
-from fsbench.metrics.fid_face import FidFace
+from fsbench.metrics.fid import FidFace
 from fsbench.metrics.id_nearer_source import IdNearerSource
 from fsbench.metrics.id_retrieval import IdRetrieval
 

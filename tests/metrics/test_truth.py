@@ -1,4 +1,4 @@
-"""PSNR by closed form, SSIM by invariants (the formula is scikit-image's)."""
+"""What PSNR and SSIM against the exact swap share: invariants, and what cannot be scored."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ import torch
 
 from fsbench import contracts
 from fsbench.errors import NotScorable
-from fsbench.metrics.gt_psnr import GtPsnr
-from fsbench.metrics.gt_psnr_crop import GtPsnrCrop
-from fsbench.metrics.gt_ssim import GtSsim
-from fsbench.metrics.gt_ssim_crop import GtSsimCrop
+from fsbench.metrics.gt_psnr import GtPsnr, GtPsnrCrop
+from fsbench.metrics.gt_ssim import GtSsim, GtSsimCrop
 
 BATCH = contracts.toy_batch(6)
 
@@ -23,12 +21,6 @@ def against_itself(shift: float = 0.0):
     assert BATCH.exact is not None
     exact = BATCH.exact.double() * 0.5 + 0.25
     return contracts.with_evidence(replace(BATCH, output=exact + shift), exact=exact)
-
-
-@pytest.mark.parametrize("metric", [GtPsnr(), GtPsnrCrop()])
-@pytest.mark.parametrize("shift", [0.1, 0.01, -0.05])
-def test_psnr_of_a_constant_error(metric: GtPsnr, shift: float) -> None:
-    assert metric.measure(against_itself(shift)).tolist() == pytest.approx([-20 * math.log10(abs(shift))] * 6)
 
 
 def test_the_same_image_gets_the_cap_and_not_infinity() -> None:
@@ -40,7 +32,7 @@ def test_the_same_image_gets_the_cap_and_not_infinity() -> None:
 def test_what_lies_outside_the_mask_does_not_count(metric: GtPsnr | GtSsim) -> None:
     batch = against_itself(0.03)
     assert batch.mask is not None
-    far = torch.nn.functional.max_pool2d(batch.mask, 15, 1, 7) < 0.5       # beyond the reach of the window
+    far = torch.nn.functional.max_pool2d(batch.mask, 15, 1, 7) < 0.5  # beyond the reach of the window
     spoilt = replace(batch, output=torch.where(far, torch.zeros_like(batch.output), batch.output))
     assert torch.allclose(metric.measure(batch), metric.measure(spoilt))
 
@@ -64,8 +56,10 @@ def test_with_a_mask_of_everything_both_are_the_same() -> None:
 def test_more_noise_scores_lower(metric: GtPsnr | GtSsim) -> None:
     noise = torch.randn(BATCH.output.shape, generator=torch.Generator().manual_seed(0))
     base = against_itself()
-    means = [metric.summarise(metric.measure(replace(base, output=base.output + s * noise)).numpy()[:, None])
-             for s in (0.01, 0.02, 0.05, 0.1, 0.2)]
+    means = [
+        metric.summarise(metric.measure(replace(base, output=base.output + s * noise)).numpy()[:, None])
+        for s in (0.01, 0.02, 0.05, 0.1, 0.2)
+    ]
     assert np.all(np.diff(means) < 0)
 
 

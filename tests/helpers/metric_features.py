@@ -1,0 +1,45 @@
+"""Made-up features for the tests of metrics that compare distributions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fsbench.interfaces import Metric, Resampled
+from fsbench.stats.bootstrap import cluster_bootstrap
+
+
+def class_name(metric: Metric) -> str:
+    return type(metric).__name__
+
+
+def made_up_rows(n: int = 60, dim: int = 12, noise: float = 0.5, shift: float = 0.0, seed: int = 0) -> np.ndarray:
+    """Rows of made-up features: outputs that keep something of their targets."""
+    random = np.random.default_rng(seed)
+    target = random.normal(size=(n, dim))
+    output = (target + noise * random.normal(size=(n, dim))) / np.sqrt(1 + noise**2) + shift
+    return np.concatenate([output, target], 1)
+
+
+def copied_rows(n: int = 60, dim: int = 12) -> np.ndarray:
+    target = np.random.default_rng(0).normal(size=(n, dim))
+    return np.concatenate([target, target], 1)
+
+
+def interval_coverage(
+    metric: Metric, world: Callable[[int], tuple[np.ndarray, np.ndarray]], worlds: int = 150
+) -> float:
+    """Share of intervals that hold the mean of the values over worlds: what they cover is spread, not bias."""
+    assert isinstance(metric, Resampled)
+    assert metric.info.interval == "centred"
+    found = []
+    for seed in range(worlds):
+        rows, sessions = world(seed)
+        of = metric.statistic(rows)
+        value = of(np.arange(len(rows)))
+        interval = cluster_bootstrap(of, sessions, np.zeros(len(rows)), resamples=150, seed=seed, centre=value)
+        assert interval is not None
+        found.append((value, *interval))
+    value, low, high = np.array(found).T
+    return float(np.mean((low <= value.mean()) & (value.mean() <= high)))

@@ -1,0 +1,34 @@
+"""Background by closed form."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fsbench import contracts
+from fsbench.metrics._skin import grown
+from fsbench.metrics.background import Background
+
+BATCH = contracts.toy_batch(6)
+
+
+@pytest.mark.parametrize("levels", [1.0, 20.0])
+def test_a_constant_outside_the_face_is_the_background(levels: float) -> None:
+    outside = ~grown(BATCH.mask > 0.5)
+    batch = replace(BATCH, output=BATCH.target + levels / 255 * outside)
+    assert Background().measure(batch).tolist() == pytest.approx([levels] * 6, rel=1e-4)
+
+
+def test_what_changes_in_the_face_and_at_its_border_is_no_background() -> None:
+    batch = replace(BATCH, output=BATCH.target + grown(BATCH.mask > 0.5) * torch.rand_like(BATCH.target))
+    assert Background().measure(batch).tolist() == [0.0] * 6
+
+
+def test_a_change_counts_by_its_share_of_the_background() -> None:
+    left, outside = torch.arange(64) < 20, ~grown(BATCH.mask[:1] > 0.5)
+    batch = replace(BATCH, output=BATCH.target - 10 / 255 * left)
+    share = float((left & outside).sum() / outside.sum())
+    assert 0.2 < share < 0.8
+    assert Background().measure(batch).tolist() == pytest.approx([10 * share] * 6, rel=1e-4)
