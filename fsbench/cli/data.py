@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fsbench.cli import listing, terminal
+from fsbench.cli import job, listing, options, terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,23 +21,14 @@ _NOT_DRAWN = "nothing was drawn for this; fsbench data check draws the images, a
 
 app = typer.Typer(no_args_is_help=True)
 
-Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="NAME, NAME(parameter=value) or folder:PATH. See: fsbench data list.")
-]
-DataRoot = Annotated[
-    Path | None, typer.Option(help="Where named data sets lie. Default: FSBENCH_DATA, or the user data folder.")
-]
-Json = Annotated[bool, typer.Option("--json", help="One object.")]
-
-
 @app.command("list")
-def list_datasets(as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False) -> None:
+def list_datasets(as_json: options.JsonList = False) -> None:
     """List data sets with their parameters; the same as fsbench list datasets."""
     listing.list_plugins(listing.Kind.datasets, as_json)
 
 
 @app.command()
-def info(name: Name, data_root: DataRoot = None, as_json: Json = False) -> None:
+def info(name: options.DatasetName, data_root: options.DataRoot = None, as_json: options.JsonObject = False) -> None:
     """Show identities, sessions, images and the split; drawn people are not drawn for it (fsbench data check does).
 
     For example:
@@ -50,7 +41,7 @@ def info(name: Name, data_root: DataRoot = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def check(name: Name, data_root: DataRoot = None, as_json: Json = False) -> None:
+def check(name: options.DatasetName, data_root: options.DataRoot = None, as_json: options.JsonObject = False) -> None:
     """Show every session, image sizes, what was left out and why, and in how many crops the detector finds a face.
 
     For example:
@@ -62,12 +53,11 @@ def check(name: Name, data_root: DataRoot = None, as_json: Json = False) -> None
 
 def _report(name: str, data_root: Path | None, as_json: bool, look_closer: bool) -> None:
     from fsbench import names
-    from fsbench.cli.progress import stages
-    from fsbench.environment import build_dataset, make_context
+    from fsbench.environment import build_dataset
 
     names.check_names("datasets", [name])
-    with stages() as shown:
-        context = make_context("auto", data_root, shown.stage, shown.log)
+    with job.running(job.command_line()) as progress:
+        context = progress.context("auto", data_root)
         said = _examine(build_dataset(name, context), context, look_closer)
     if as_json:
         terminal.say_json(said)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fsbench.cli import terminal
+from fsbench.cli import options, terminal
 
 
 class Kind(StrEnum):
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 def list_plugins(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
-    as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
+    as_json: options.JsonList = False,
 ) -> None:
     """List models, metrics, data sets, embedders, observers or pretrained weights, each with its parameters."""
     if kind is Kind.weights:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fsbench.cli import terminal
+from fsbench.cli import options, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def show(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --out directory of a run.")],
+    folder: options.RunFolder,
     model: Annotated[str | None, typer.Option(help="One model only.")] = None,
     metric: Annotated[str | None, typer.Option(help="One metric only.")] = None,
     judge: Annotated[str | None, typer.Option(help="One judge only; metrics that need none are left out.")] = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fsbench.cli import terminal
+from fsbench.cli import job, options, terminal
 
 if TYPE_CHECKING:
     from fsbench.interfaces import WeightsFile
@@ -17,17 +17,16 @@ app = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A catalogue name. See: fsbench weights list.")]
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Catalogue names. See: fsbench weights list.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
 
 @app.command("list")
-def list_weights(as_json: Json = False) -> None:
+def list_weights(as_json: options.JsonList = False) -> None:
     """List what the catalogue knows, and what of it is here; the same as fsbench list weights."""
     terminal.say_rows(overview(full=as_json), as_json)
 
 
 @app.command()
-def info(name: Name, as_json: Json = False) -> None:
+def info(name: Name, as_json: options.JsonObject = False) -> None:
     """Show everything about one file: licence, citation, hash, sources, and where it lies.
 
     For example:
@@ -52,18 +51,12 @@ def fetch(names: Names) -> None:
       fsbench weights fetch facenet_vggface2 sface
     """
     from fsbench import weights
-    from fsbench.cli.progress import stages
-    from fsbench.errors import Interrupted
 
     for name in names:
         weights.lookup(name)  # a slip of the pen is told before anything is downloaded
-    try:
-        with stages() as shown:
-            for name in names:
-                _tell(weights.fetch(name, _folder(), shown.stage, shown.log))
-    except KeyboardInterrupt:
-        command = f"fsbench weights fetch {' '.join(names)}"
-        raise Interrupted("interrupted; what has arrived is kept", f"go on with: {command}") from None
+    with job.running(f"fsbench weights fetch {' '.join(names)}", kept="what has arrived") as progress:
+        for name in names:
+            _tell(weights.fetch(name, _folder(), progress.stage, progress.log))
 
 
 @app.command("import")
