@@ -15,23 +15,22 @@ from fsbench.interfaces import Context
 
 quiet_openmp()
 ROOT = Path(__file__).parents[1]
-IS_WORKER = "PYTEST_XDIST_WORKER" in os.environ  # one of several processes, which share the cores
-if IS_WORKER:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: several processes share the cores
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _its_share_of_the_cores() -> Iterator[None]:
+def _one_core() -> Iterator[None]:
+    """Contexts compute with one thread: with small networks and images, two wait for each other."""
     with pytest.MonkeyPatch.context() as patch:
-        if IS_WORKER:
-            patch.setattr("fsbench.environment.available_cores", lambda: 1)
+        patch.setattr("fsbench.environment.available_cores", lambda: 1)
         yield
 
 
 @pytest.fixture(scope="session")
 def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the whole session, whatever the number of its processes."""
-    return tmp_path_factory.getbasetemp().parent if IS_WORKER else tmp_path_factory.getbasetemp()
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(autouse=True)
