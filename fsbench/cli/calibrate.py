@@ -60,7 +60,7 @@ def calibrate(
         result = fsbench.harness.calibrate.calibrate(data, plan.judges, context, size=size, command=command)
         page = _save(result, folder) if folder is not None else None
     if as_json:
-        terminal.say_json(result.model_dump(mode="json", by_alias=True))
+        terminal.print_json(result.model_dump(mode="json", by_alias=True))
         return
     _print(result)
     if page is not None:
@@ -88,9 +88,9 @@ def _print(result: CalibrationResult) -> None:
     table.add_column("")
     for judge in result.judges:
         table.add_column(terminal.cell(judge.name), justify="right")
-    found = [figures(judge.calibration) if judge.calibration is not None else {} for judge in result.judges]
-    for heading in dict.fromkeys(heading for cells in found for heading in cells):
-        table.add_row(heading, *(terminal.cell(cells.get(heading, "")) for cells in found))
+    columns = [figures(judge.calibration) if judge.calibration is not None else {} for judge in result.judges]
+    for heading in dict.fromkeys(heading for cells in columns for heading in cells):
+        table.add_row(heading, *(terminal.cell(cells.get(heading, "")) for cells in columns))
     console.print(table)
     for warning in result.warnings:
         terminal.warn(console, warning)

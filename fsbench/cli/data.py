@@ -58,15 +58,15 @@ def _report(name: str, data_root: Path | None, as_json: bool, look_closer: bool)
     names.check_names("datasets", [name])
     with job.running(job.command_line()) as progress:
         context = progress.context("auto", data_root)
-        said = _examine(build_dataset(name, context), context, look_closer)
+        facts = _examine(build_dataset(name, context), context, look_closer)
     if as_json:
-        terminal.say_json(said)
+        terminal.print_json(facts)
     else:
-        _print(said)
+        _print(facts)
 
 
 def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str, Any]:
-    """Return what there is to say as JSON values."""
+    """Return facts about a data set as JSON values."""
     import numpy as np
     import pandas as pd
 
@@ -94,7 +94,7 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
         columns["sessions"] = ("session", "nunique")
     swapped = rows[rows["split"].isin(["train", "test"])]
     uneven = balance.warnings(swapped)
-    said = {
+    facts = {
         "name": about.name,
         "description": about.description,
         "licence": about.licence,
@@ -109,7 +109,7 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
             for (name, split), own in swapped.groupby(["identity", "split"])
         ],
     }
-    return {**said, **_photographs(dataset)} if look_closer and isinstance(dataset, PhotoFolder) else said
+    return {**facts, **_photographs(dataset)} if look_closer and isinstance(dataset, PhotoFolder) else facts
 
 
 def _photographs(dataset: PhotoFolder) -> dict[str, Any]:
@@ -129,30 +129,30 @@ def _photographs(dataset: PhotoFolder) -> dict[str, Any]:
     }
 
 
-def _print(said: dict[str, Any]) -> None:
+def _print(facts: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = terminal.console(soft_wrap=True)
-    console.print(terminal.cell(f"{said['name']}: {said['description']}", style="bold"))
-    facts = f"licence {said['licence']}; revision {said['revision']}; crops of {said['crop_size']} pixels"
-    console.print(terminal.cell(facts))
+    console.print(terminal.cell(f"{facts['name']}: {facts['description']}", style="bold"))
+    line = f"licence {facts['licence']}; revision {facts['revision']}; crops of {facts['crop_size']} pixels"
+    console.print(terminal.cell(line))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, value in said["counts"][0].items():
+    for heading, value in facts["counts"][0].items():
         table.add_column(heading.replace("_", " "), justify="right" if isinstance(value, int) else "left")
-    for row in said["counts"]:
+    for row in facts["counts"]:
         table.add_row(*(terminal.cell(str(value)) for value in row.values()))
     console.print(table)
-    console.print(_shares(said["balance"]))
-    if "files" in said:
-        console.print(terminal.cell("files: " + ", ".join(f"{n} {state}" for state, n in said["files"].items())))
-        sizes = ", ".join(f"{name} {width:g} x {height:g}" for name, (width, height) in said["photo_size"].items())
+    console.print(_shares(facts["balance"]))
+    if "files" in facts:
+        console.print(terminal.cell("files: " + ", ".join(f"{n} {state}" for state, n in facts["files"].items())))
+        sizes = ", ".join(f"{name} {width:g} x {height:g}" for name, (width, height) in facts["photo_size"].items())
         console.print(terminal.cell(f"photographs: {sizes} pixels"))
-    for pair in said.get("near_twins", ()):
-        told = "one photograph: {one} ({one_split}) and {other} ({other_split})"
-        console.print(terminal.cell(told.format(**pair)))
-    for note in said["notes"]:
+    for pair in facts.get("near_twins", ()):
+        text = "one photograph: {one} ({one_split}) and {other} ({other_split})"
+        console.print(terminal.cell(text.format(**pair)))
+    for note in facts["notes"]:
         console.print(terminal.cell(f"note: {note}"))
-    for warning in said["warnings"]:
+    for warning in facts["warnings"]:
         console.print(terminal.cell(f"warning: {warning}", style="yellow"))
 
 

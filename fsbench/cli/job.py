@@ -1,4 +1,4 @@
-"""What commands that write a report have in common."""
+"""What commands have in common: progress, interruption, the report of a run, and directories for results."""
 
 from __future__ import annotations
 
@@ -97,17 +97,17 @@ def default_out(name: str) -> Path:
 
 
 def usable_folder(out: Path) -> Path:
-    """The directory that --out names; raises OutputError for what can become none, before any work is done."""
-    said = f"--out {out if len(str(out)) < 100 else f'{str(out)[:80]}...'}"
+    """The directory that --out names; raises OutputError, before any work, where there can be none."""
+    shown = f"--out {out if len(str(out)) < 100 else f'{str(out)[:80]}...'}"
     try:
         folder = out.expanduser()
         there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
         for name in (*folder.absolute().relative_to(there).parts, BELOW):
-            _none(there / name)
-        _none(folder / BELOW)
+            _check_name(there / name)
+        _check_name(folder / BELOW)
         kind = os.stat(there).st_mode  # of what a link leads to
     except RuntimeError:
-        raise OutputError(f"{said}: there is no user {out.parts[0][1:]}",
+        raise OutputError(f"{shown}: there is no user {out.parts[0][1:]}",
                           f"write the path in full, or ./{out.parts[0]} for a directory of that name") from None
     except (OSError, ValueError) as error:
         remedies = {
@@ -116,19 +116,19 @@ def usable_folder(out: Path) -> Path:
             errno.ELOOP: "remove the links that lead to each other, or name another directory",
         }
         number = error.errno if isinstance(error, OSError) else None
-        raise OutputError(f"{said} cannot be a directory: {getattr(error, 'strerror', None) or error}",
+        raise OutputError(f"{shown} cannot be a directory: {getattr(error, 'strerror', None) or error}",
                           remedies.get(number or 0, "name another directory")) from None
     if not stat.S_ISDIR(kind):
         where = "" if there == folder.absolute() else f"{there} "
         what = "a file" if stat.S_ISREG(kind) else "a pipe, a socket or a device"
-        raise OutputError(f"{said}{': ' if where else ' '}{where}is {what}", "name a new directory")
+        raise OutputError(f"{shown}{': ' if where else ' '}{where}is {what}", "name a new directory")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise OutputError(f"{said}: nothing may be written into {there}",
+        raise OutputError(f"{shown}: nothing may be written into {there}",
                           "name a directory elsewhere, or change the permissions of this one")
     return folder
 
 
-def _none(path: Path) -> None:
-    """Ask for a path that need not be there; raises OSError where there can be none of that name."""
+def _check_name(path: Path) -> None:
+    """Raise OSError for a path that cannot exist; whether it exists does not matter."""
     with suppress(FileNotFoundError, NotADirectoryError):
         os.lstat(path)

@@ -29,9 +29,9 @@ def list_plugins(
     if kind is Kind.weights:
         from fsbench.cli.weights import overview
 
-        terminal.say_rows(overview(full=as_json), as_json)
+        terminal.print_rows(overview(full=as_json), as_json)
     else:
-        terminal.say_rows(_plugins(kind), as_json)
+        terminal.print_rows(_plugins(kind), as_json)
 
 
 def _plugins(kind: Kind) -> list[dict[str, Any]]:
@@ -61,6 +61,6 @@ def _plugins(kind: Kind) -> list[dict[str, Any]]:
                 row["description"] = f"BROKEN: {error.message}"
             rows.append(row | ({"description": f"refiner: {entry.summary}"} if shelf is registry.refiners else {}))
     for broken in registry.load_plugins():
-        said = f"BROKEN: {broken.error}"
-        rows.append({"name": broken.origin, "description": said, "parameters": {}, "package": broken.origin})
+        text = f"BROKEN: {broken.error}"
+        rows.append({"name": broken.origin, "description": text, "parameters": {}, "package": broken.origin})
     return rows

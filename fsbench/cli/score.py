@@ -146,15 +146,15 @@ def score(
         from fsbench.harness.table import parse_columns  # brings torch: not before names are known
 
         mapped = parse_columns(columns)
-    found = _find(outputs, beside or [])
-    coaches = _coaches(coach or [], [one.name for one in found])
-    asked = {"source": source, "target": target, "pairs": pairs, "columns": columns,
+    tools = _find(outputs, beside or [])
+    coaches = _coaches(coach or [], [tool.name for tool in tools])
+    inputs = {"source": source, "target": target, "pairs": pairs, "columns": columns,
              "missing": missing if missing == "drop" else "", "face": face if face != "changed" else "",
              "size": size}  # fmt: skip
     plan = options.plan(
         plan,
-        dataset=",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in asked.items() if value),
-        models=tuple(f"{one.name}={one.folder}" for one in found),
+        dataset=",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in inputs.items() if value),
+        models=tuple(f"{tool.name}={tool.folder}" for tool in tools),
     )
     folder = job.usable_folder(out or job.default_out("score"))
     command, again = job.command_line(), job.resumed(folder)
@@ -162,7 +162,7 @@ def score(
         import fsbench.harness.score  # brings torch: not before the plan can be read
 
         result = fsbench.harness.score.score(
-            found, source, target, plan, folder, progress.context(plan.device), coaches=coaches, table=pairs,
+            tools, source, target, plan, folder, progress.context(plan.device), coaches=coaches, table=pairs,
             columns=mapped, missing="drop" if missing == "drop" else "failure", face=cast("FaceRule", face), size=size,
             command=command, resume=resume,
         )  # fmt: skip
@@ -171,15 +171,15 @@ def score(
 
 def _find(texts: list[str], beside: list[str]) -> list[Outputs]:
     """The folders that --outputs names, one by one, by patterns, or by one that the shell has written out."""
-    found: list[Outputs] = []
+    tools: list[Outputs] = []
     for k, text in enumerate(texts):
         if beside and k == len(texts) - 1:
-            found += _tools(text, _written_out(text, beside))
+            tools += _tools(text, _written_out(text, beside))
         elif os.path.exists(text) or not glob.has_magic(text):
-            found.append(_outputs(text))
+            tools.append(_outputs(text))
         else:
-            found += _tools(text, sorted(glob.glob(text)))
-    return found
+            tools += _tools(text, sorted(glob.glob(text)))
+    return tools
 
 
 def _written_out(first: str, others: list[str]) -> list[str]:
@@ -194,7 +194,7 @@ def _written_out(first: str, others: list[str]) -> list[str]:
 
 
 def _tools(text: str, paths: list[str]) -> list[Outputs]:
-    """Each folder as a tool; what else a pattern names is told beside the first. Raises UsageError for no folder."""
+    """Each folder as a tool; what else a pattern names is unused beside the first. Raises UsageError for no folder."""
     from fsbench.files import MADE, gather, is_machine_made
 
     made = {path for path in paths if is_machine_made(Path(path).name)}
@@ -219,12 +219,11 @@ def _outputs(text: str) -> Outputs:
 
 def _coaches(texts: list[str], models: list[str]) -> dict[str, list[str]]:
     """Read NAME=FAMILY, or FAMILY where there is one model; raises UsageError."""
-
-    found: dict[str, list[str]] = {}
+    coaches: dict[str, list[str]] = {}
     for text in texts:
         name, _, family = text.rpartition("=")
         if not family or not (name or len(models) == 1):
             raise UsageError(f"--coach {text} does not say which family which model was trained against",
                              f"write --coach {models[0]}=FAMILY")
-        found.setdefault(name or models[0], []).append(family)
-    return found
+        coaches.setdefault(name or models[0], []).append(family)
+    return coaches

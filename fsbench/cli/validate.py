@@ -89,14 +89,15 @@ def validate(
     terminal.line(f"report: {page}")
 
 
-def _print(found: Validation) -> None:
-    """A row per metric, a column per fault: the same marks as on the page, without numbers where there is no room."""
+def _print(validation: Validation) -> None:
+    """Print a row per metric and a column per fault, with the marks of the page; numbers where there is room."""
     from rich.table import Table
 
     from fsbench.report.validity import MARKS, cell, columns, won
 
     console = terminal.console(soft_wrap=True)
-    faults, rows = columns(found), {one.key: found.of(one.metric.name, one.judge) for one in found.metrics}
+    faults = columns(validation)
+    rows = {record.key: validation.of(record.metric.name, record.judge) for record in validation.metrics}
     roomy = max(map(len, rows), default=0) + sum(len(fault.name) + 2 for fault in faults) <= console.width
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2 if roomy else 1, 0, 0))
     table.add_column("", vertical="bottom", no_wrap=True)
@@ -109,9 +110,9 @@ def _print(found: Validation) -> None:
             for verdict, text in cells))  # fmt: skip
     console.print(table)
     console.print(terminal.cell("  ".join(f"{mark.sign} {mark.title}" for mark in MARKS.values()), style="dim"))
-    for copy, names in won(found).items():
+    for copy, names in won(validation).items():
         console.print(terminal.cell(f"{copy} is at least as good as the exact swap for {', '.join(names)}"))
-    for missing in found.unexamined:
+    for missing in validation.unexamined:
         terminal.warn(console, f"{missing.metric} was not examined: {missing.reason}")
-    for warning in found.warnings:
+    for warning in validation.warnings:
         terminal.warn(console, warning)
