@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fsbench.interfaces import (
-    Dataset,
-)
+from fsbench.interfaces import Dataset
 
 
 def check_dataset(dataset: Dataset) -> None:

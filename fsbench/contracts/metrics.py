@@ -12,14 +12,7 @@ import torch
 from fsbench.contracts.common import TOLERANCE, check_docstring
 from fsbench.contracts.toys import crowded, toy_batch, with_evidence
 from fsbench.errors import NotScorable
-from fsbench.interfaces import (
-    Batch,
-    Context,
-    Evidence,
-    Metric,
-    Observed,
-    Resampled,
-)
+from fsbench.interfaces import Batch, Context, Evidence, Metric, Observed, Resampled
 
 
 def check_metric(metric: Metric, evidence: Mapping[str, Evidence] | None = None) -> None:

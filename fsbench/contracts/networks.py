@@ -6,10 +6,7 @@ import torch
 
 from fsbench.contracts.common import check_docstring
 from fsbench.contracts.toys import toy_faces
-from fsbench.interfaces import (
-    Embedder,
-    Observer,
-)
+from fsbench.interfaces import Embedder, Observer
 
 
 def check_embedder(embedder: Embedder) -> None:

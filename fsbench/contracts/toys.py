@@ -14,16 +14,7 @@ from torch import Tensor
 
 from fsbench.faces.align import TEMPLATE
 from fsbench.images import ImageSet
-from fsbench.interfaces import (
-    Batch,
-    Embeddings,
-    Faces,
-    Lookalikes,
-    Observed,
-    Passes,
-    Source,
-    Targets,
-)
+from fsbench.interfaces import Batch, Embeddings, Faces, Lookalikes, Observed, Passes, Source, Targets
 from fsbench.stats.calibration import Calibration, calibrate
 
 
