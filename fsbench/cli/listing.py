@@ -38,29 +38,24 @@ def _plugins(kind: Kind) -> list[dict[str, Any]]:
     from fsbench import registry
     from fsbench.errors import PluginError
 
-    shelves = {
-        Kind.models: (registry.swappers, registry.refiners),
-        Kind.metrics: (registry.metrics,),
-        Kind.datasets: (registry.datasets,),
-        Kind.embedders: (registry.embedders,),
-        Kind.observers: (registry.observers,),
-    }[kind]
     rows: list[dict[str, Any]] = []
-    for shelf in shelves:
-        for name in shelf.names():
-            entry = shelf.get(name)
-            row: dict[str, Any] = {
-                "name": name,
-                "description": entry.summary,
-                "parameters": {},
-                "package": entry.origin.split(".")[0],
-            }
+
+    def add(name: str, description: str, package: str) -> None:
+        rows.append({"name": name, "description": description, "parameters": {}, "package": package})
+
+    listed = [plugins for plugins in registry.REGISTRIES.values() if plugins.listing == f"fsbench list {kind}"]
+    for plugins in listed:
+        for name in plugins.names():
+            entry = plugins.get(name)
+            what = "" if plugins is listed[0] else f"{plugins.kind}: "
+            taken = f" ({entry.name} alone means {plugins.get(entry.name).full_name})" if "/" in name else ""
+            add(name, f"{what}{entry.summary}{taken}", entry.package)
             try:
-                row["parameters"] = {key: entry.choices(key) for key in entry.parameters}
+                rows[-1]["parameters"] = {key: entry.choices(key) for key in entry.parameters}
             except PluginError as error:
-                row["description"] = f"BROKEN: {error.message}"
-            rows.append(row | ({"description": f"refiner: {entry.summary}"} if shelf is registry.refiners else {}))
+                rows[-1]["description"] = f"BROKEN: {error.message}"
+        for refused in plugins.refused:
+            add(refused.name, f"REFUSED: {refused.reason}", refused.name.partition("/")[0])
     for broken in registry.load_plugins():
-        said = f"BROKEN: {broken.error}"
-        rows.append({"name": broken.origin, "description": said, "parameters": {}, "package": broken.origin})
+        add(broken.origin, f"BROKEN: {broken.error}", broken.origin)
     return rows

@@ -27,6 +27,7 @@ from fsbench.harness.swapping import swap_all
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, Judgement, Metric, Observation, Split
 from fsbench.registry import metrics
+from fsbench.specs import result_name
 from fsbench.stats.ranking import CONTESTANTS, ranking
 
 CHEAPEST_BASELINES = ("copy_target", "copy_source")
@@ -53,7 +54,7 @@ class Panel:
         go without.
         """
         judges = build_judges(plan.judges, context)
-        scorers = {name: metrics.build(name, context) for name in plan.metrics or metrics.names()}
+        scorers = {result_name(name): metrics.build(name, context) for name in plan.metrics or metrics.names()}
         watchers, missing = build_watchers(scorers.values(), plan.observers, context)
         lacking = [*missing.values(), *(NotScorable(one.info.missing) for one in scorers.values() if one.info.missing)]
         if plan.metrics and lacking:

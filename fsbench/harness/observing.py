@@ -15,6 +15,7 @@ from fsbench.harness.judging import BLOCK, portions
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Metric, Observer
 from fsbench.registry import observers, parse_spec
+from fsbench.specs import result_name
 from fsbench.store import Arrays, fingerprint
 
 
@@ -49,16 +50,17 @@ def build_watchers(
     `files` are specifications NAME@PATH of those that are to be made from a file of the user's: raises UsageError for
     one that is not so written, and FsbenchError for a file that is not of that network.
     """
-    paths = {spec.name: spec.path for spec in map(parse_spec, files)}
+    paths = {observers.get(spec.name).full_name: spec.path for spec in map(parse_spec, files)}
     for name, path in paths.items():
-        observers.get(name)
         if not path:
+            name = result_name(name)
             raise UsageError(f"--observers {name} names no file", f"write {name}@PATH; without it {name} has its own")
     found: dict[str, Watcher] = {}
     missing: dict[str, NotScorable] = {}
     for name in dict.fromkeys(metric.info.observer for metric in metrics if metric.info.observer):
-        path = paths.get(parse_spec(name).name, "")
+        path = ""
         try:
+            path = paths.get(observers.get(parse_spec(name).name).full_name, "")
             found[name] = Watcher.build(name, context, path)
         except FsbenchError as error:
             if path:
