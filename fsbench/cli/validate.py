@@ -50,19 +50,29 @@ def validate(
     summary: Annotated[
         Path | None, typer.Option(help="Also write the verdicts without their curves to this file.")
     ] = None,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update",
+            help="Put the entries of these metrics into the --summary file, or into the verdicts that come with "
+            "fsbench, and leave the others as they are. Faults and data set are those of the file.",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the draws that intervals come from.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
 ) -> None:
     """Hold metrics against known faults: what each responds to, from which strength on, and what it should ignore.
 
-    Everything; two metrics and two faults in a minute; a metric of your own under two judges:
+    Everything; two metrics and two faults in a minute; a metric of your own under two judges; its entry in reports:
 
       fsbench validate
 
       fsbench validate --metrics id_similarity,gt_psnr --faults blur,identity_mix --budget smoke --out validation
 
       fsbench validate --metrics my_metric --judges "dlib_resnet,onnx(sface)"
+
+      fsbench validate --metrics my_metric --update
 
     Exact swaps of synthetic people are made worse by known amounts: blurred, recoloured, moved, turned, mixed with the
     target, replaced by it. A metric should call outputs worse as what it says it measures gets worse, and leave the
@@ -72,7 +82,7 @@ def validate(
     from fsbench.cli.progress import stages
     from fsbench.config import parse_device, refuse_repeated
     from fsbench.environment import make_context
-    from fsbench.errors import Interrupted
+    from fsbench.errors import Interrupted, UsageError
     from fsbench.registry import split_list
 
     place = job.usable_folder(out or job.default_out("validation"))
@@ -81,6 +91,14 @@ def validate(
     refuse_repeated("fault", split_list(faults))
     names.check_measures(split_list(metrics), split_list(judges), split_list(observers or ""))
     names.check_names("datasets", split_list(dataset))
+    file = summary or validity.SHIPPED
+    if update:
+        if not metrics:
+            raise UsageError("--update puts metrics into a file, and none is named", "name them: --metrics NAME,...")
+        base = validity.load(file)
+        faults = faults or ",".join(fault.name for fault in base.faults)
+        dataset = dataset or base.dataset.spec
+        validity.check_settings(file, base, dataset=dataset, faults=split_list(faults), seed=seed, budget=budget)
     try:
         with stages(quiet) as shown:
             from fsbench.harness import validate as work  # brings torch: not before it is needed
@@ -91,7 +109,9 @@ def validate(
                 observers=split_list(observers or ""), dataset=dataset, budget=budget, seed=seed, command=typed,
             )  # fmt: skip
             validity.save(found, place / validity.FILE_NAME)
-            if summary is not None:
+            if update:
+                validity.update(file, found)
+            elif summary is not None:
                 validity.save(validity.summary(found), summary, compact=True)
             from fsbench.report.validity import write  # matplotlib: not before it is needed
 
@@ -100,6 +120,8 @@ def validate(
         raise Interrupted("interrupted; finished work is kept", f"go on with: {typed}") from None
     if not quiet:
         _print(found)
+        if update:
+            terminal.line(f"updated: {file}")
     terminal.line(f"report: {page}")
 
 

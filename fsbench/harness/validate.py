@@ -145,6 +145,7 @@ def examine(
         metrics=tuple(found.examined()),
         unexamined=(*(_unexamined(name, why) for name, why in reasons.items()), *found.unexamined()),
         responses=tuple(found.responses()),
+        registered=tuple(shelf.names()),
         warnings=(
             *records.data_warnings(data, home.targets, home.gallery),
             *(said for judge in told for said in records.judge_warnings(judge)),
