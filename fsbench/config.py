@@ -25,7 +25,7 @@ from fsbench.specs import Spec, before, parse_spec, parts
 
 BASELINES = ("copy_target", "copy_source", "alpha_paste", "exact")
 _QUOTED = r"""'(?:[^']|'')*'|"(?:[^"]|"")*\""""
-_PARTS = re.compile(rf"""(?:\+[a-z]\w*(?:\((?:[^()'"]|{_QUOTED})*\))?)+\Z""")
+_PARTS = re.compile(rf"""(?:\+[a-z]\w*(?:/[a-z]\w*)?(?:\((?:[^()'"]|{_QUOTED})*\))?)+\Z""")
 """What may follow a path that is not in quotes."""
 
 MOST_STEPS = 10**9

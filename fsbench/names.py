@@ -11,18 +11,12 @@ import ast
 import importlib.util
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from pathlib import Path
 
-from fsbench import registry
 from fsbench.config import Plan, parse_budget, parse_device, refuse_repeated
 from fsbench.errors import BadParameter, UnknownName
-from fsbench.registry import BUILT_IN, ENTRY_POINTS, PARTS, Registry, Spec, parse_spec
+from fsbench.registry import BUILT_IN, OWN_PACKAGES, PARTS, REGISTRIES, Spec, kind_of_part, parse_spec, plugin_modules
 
-SHELVES = {
-    name: shelf for name in ("swappers", "refiners", "wrappers", "metrics", "datasets", "embedders", "observers")
-    if isinstance(shelf := getattr(registry, name), Registry)
-}  # fmt: skip
 MOST_FILES, MOST_BYTES = 500, 1_000_000
 """Of a package, and of a file, that is read rather than imported."""
 
@@ -32,10 +26,16 @@ Parameters = frozenset[str] | None
 
 @dataclass
 class Scan:
-    """What source files register."""
+    """What source files register, by kind: bare names, and full ones of all packages."""
 
-    found: dict[str, dict[str, Parameters]] = field(default_factory=lambda: {shelf: {} for shelf in SHELVES})
+    found: dict[str, dict[str, Parameters]] = field(default_factory=lambda: {kind: {} for kind in REGISTRIES})
+    full: dict[str, dict[str, Parameters]] = field(default_factory=lambda: {kind: {} for kind in REGISTRIES})
     complete: bool = True  # nothing registers in a way that cannot be read
+
+    def add(self, kind: str, package: str, name: str, parameters: Parameters) -> None:
+        """Note a plug-in under its full name, and under its bare one unless an earlier package has it."""
+        self.found[kind].setdefault(name, parameters)
+        self.full[kind].setdefault(f"{package}/{name}", parameters)
 
 
 def check(plan: Plan) -> None:
@@ -71,10 +71,10 @@ def check_measures(
 def check_names(shelf: str, specs: Iterable[str | Spec], scan: Scan | None = None) -> None:
     """Raise UnknownName or BadParameter for the first specification that no plug-in of a shelf answers to."""
     scan = scan or scan_all()
-    names = scan.found[shelf]
+    names = scan.found[shelf] | scan.full[shelf]
     for spec in specs:
         spec = parse_spec(spec) if isinstance(spec, str) else spec
-        if spec.name not in names and spec.name not in SHELVES[shelf]:
+        if spec.name not in names and spec.name not in REGISTRIES[shelf]:
             _look_further(shelf, spec.name, scan)
         known = names.get(spec.name)
         for key in spec.params if known is not None else ():
@@ -85,11 +85,12 @@ def check_names(shelf: str, specs: Iterable[str | Spec], scan: Scan | None = Non
 
 def _shelf_of_part(name: str, scan: Scan) -> str:
     """Where the name of a refiner or wrapper stands; raises what `registry.kind_of_part` raises."""
-    shelves = [shelf for shelf in map("{}s".format, PARTS) if name in scan.found[shelf] or name in SHELVES[shelf]]
+    shelves = [shelf for shelf in map("{}s".format, PARTS)
+               if name in (scan.found[shelf] | scan.full[shelf]) or name in REGISTRIES[shelf]]
     if not shelves and scan.complete:
         known = [*scan.found["refiners"], *scan.found["wrappers"]]
-        raise UnknownName(" or ".join(PARTS), name, known, f"see: {registry.refiners.listing}")
-    return shelves[0] if len(shelves) == 1 and scan.complete else f"{registry.kind_of_part(name)}s"
+        raise UnknownName(" or ".join(PARTS), name, known, f"see: {REGISTRIES['refiners'].listing}")
+    return shelves[0] if len(shelves) == 1 and scan.complete else f"{kind_of_part(name)}s"
 
 
 def _look_further(shelf: str, name: str, scan: Scan) -> None:
@@ -99,7 +100,7 @@ def _look_further(shelf: str, name: str, scan: Scan) -> None:
     """
     from fsbench.weights import CATALOGUE
 
-    registry, texts = SHELVES[shelf], dict.fromkeys(scan.found[shelf], "")
+    registry, texts = REGISTRIES[shelf], dict.fromkeys(scan.found[shelf], "")
     listing, own = f"see: {registry.listing}", ""
     if not scan.complete:
         try:
@@ -113,6 +114,9 @@ def _look_further(shelf: str, name: str, scan: Scan) -> None:
             texts[entry.used_by] = f"{texts.get(entry.used_by, '')} {entry.text}"
             if entry.used_by == f"{plugin}({entry.name})":  # it takes files in general, of which this is one
                 own = f"a file of your own: {plugin}(PATH); "
+    owners = [full for full in scan.full[shelf] if "/" in name and full.endswith(f"/{name.rpartition('/')[2]}")]
+    if owners:
+        raise UnknownName(registry.kind, name, owners, listing)
     raise UnknownName(registry.kind, name, texts, own + listing, texts)
 
 
@@ -122,15 +126,16 @@ def scan_all() -> Scan:
     for module in BUILT_IN:
         place = Path(__file__).parent.joinpath(*module.split(".")[1:])
         for path in sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")]:
-            _read(path, scan)
-    for package in dict.fromkeys(point.module.partition(".")[0] for point in entry_points(group=ENTRY_POINTS)):
+            _read(path, scan, OWN_PACKAGES[0])
+    packages = dict.fromkeys(point.module.partition(".")[0] for point in plugin_modules())
+    for package in sorted(packages.keys() - {OWN_PACKAGES[0]}, key=[*OWN_PACKAGES, *packages].index):
         before = sum(map(len, scan.found.values()))
         files = list(_files(package))
         if not files or len(files) > MOST_FILES:
             scan.complete = False
             continue
         for path in files:
-            _read(path, scan)
+            _read(path, scan, package)
         scan.complete &= sum(map(len, scan.found.values())) > before  # else it registers by other means
     return scan
 
@@ -150,8 +155,8 @@ def _files(package: str) -> Iterator[Path]:
         yield Path(spec.origin)
 
 
-def _read(path: Path, scan: Scan) -> None:
-    """Add what one file registers."""
+def _read(path: Path, scan: Scan, package: str) -> None:
+    """Add what one file of a package registers."""
     try:
         with path.open("rb") as file:
             source = file.read(MOST_BYTES + 1)
@@ -172,27 +177,27 @@ def _read(path: Path, scan: Scan) -> None:
             shelf, name = _registered(decorator, known)
             if shelf and name:
                 plain.add(decorator)
-                scan.found[shelf].setdefault(name, _parameters(node))
+                scan.add(shelf, package, name, _parameters(node))
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and call not in plain:
             shelf, name = _registered(call, known)
             if shelf and name:
-                scan.found[shelf].setdefault(name, None)
+                scan.add(shelf, package, name, None)
             elif shelf or _may_register(call, known):
                 scan.complete = False
 
 
 def _registries(tree: ast.Module) -> dict[str, str]:
     """What a file calls the registries: expression -> shelf."""
-    known = {f"fsbench.registry.{shelf}": shelf for shelf in SHELVES}
+    known = {f"fsbench.registry.{shelf}": shelf for shelf in REGISTRIES}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module == "fsbench.registry":
-            known |= {alias.asname or alias.name: alias.name for alias in node.names if alias.name in SHELVES}
+            known |= {alias.asname or alias.name: alias.name for alias in node.names if alias.name in REGISTRIES}
         elif isinstance(node, ast.ImportFrom | ast.Import):
             whole = "fsbench" if isinstance(node, ast.ImportFrom) and node.module == "fsbench" else ""
             for alias in node.names:
                 if f"{whole}.{alias.name}".lstrip(".") == "fsbench.registry" and (alias.asname or whole):
-                    known |= {f"{alias.asname or alias.name}.{shelf}": shelf for shelf in SHELVES}
+                    known |= {f"{alias.asname or alias.name}.{shelf}": shelf for shelf in REGISTRIES}
     return known
 
 

@@ -1,19 +1,25 @@
 """Names to plug-ins.
 
-A plug-in is a class (or any callable) registered under the name that people type, in the registry of its kind
-(`swappers`, `refiners`, `wrappers`, `metrics`, `datasets`, `embedders`, `observers`):
+A plug-in is a class, or any callable, that is registered under a name in the registry of its kind:
 
     from fsbench.registry import swappers
 
     @swappers.register("my_swapper")
     class MySwapper: ...
 
-Built-in modules are listed below; other packages name a module under the entry-point group `fsbench.plugins`, and
-importing that module registers what it has. One that fails to import is kept as `Broken` and harms nobody else.
+Built-in modules are listed below. Other packages name a module under the entry-point group `fsbench.plugins`;
+importing that module registers its plug-ins. A module that cannot be imported is kept as `Broken`, and the other
+modules are imported all the same.
+
+The full name of a plug-in is `package/name`, where the package is the top-level module that its class or function is
+defined in. It can be typed wherever a name can. A bare name that several packages have registered means the plug-in
+of fsbench, else that of the package whose entry point comes first by name; the others keep their full names. A
+plug-in that is registered under no valid name, or under one that its own package has given away, is kept as `Refused`.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import re
@@ -25,7 +31,7 @@ from typing import Any, Generic, TypeVar
 
 from fsbench import guard
 from fsbench.errors import BadParameter, FsbenchError, PluginError, UnknownName, UsageError, one_line
-from fsbench.specs import Spec, parse_spec, split_list
+from fsbench.specs import OWN_PACKAGES, Spec, parse_spec, split_list
 
 ENTRY_POINTS = "fsbench.plugins"
 BUILT_IN = (
@@ -81,7 +87,7 @@ BUILT_IN = (
     "fsbench.observers.inception",
 )
 
-__all__ = ["Entry", "Registry", "Spec", "parse_spec", "split_list"]
+__all__ = ["OWN_PACKAGES", "Entry", "Registry", "Spec", "parse_spec", "split_list"]
 
 T = TypeVar("T")
 Factory = Callable[..., T]
@@ -96,36 +102,62 @@ class Broken:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """A plug-in that its registry did not take."""
+
+    name: str  # package/name
+    reason: str
+
+
+@dataclass(frozen=True)
 class Entry(Generic[T]):
     """A registered plug-in."""
 
     name: str
     factory: Factory[T]
+    others: tuple[str, ...] = ()  # full names of the plug-ins that the bare name does not mean, where it was typed
 
     @property
     def summary(self) -> str:
-        """First sentence of its docstring."""
-        return (inspect.getdoc(self.factory) or "").split("\n\n")[0].replace("\n", " ")
+        """First paragraph of its docstring, on one line."""
+        text = inspect.getdoc(self.factory)
+        return (text if isinstance(text, str) else "").split("\n\n")[0].replace("\n", " ")
 
     @property
     def origin(self) -> str:
-        """Module that it lives in."""
-        return self.factory.__module__
+        """Module that its factory is defined in."""
+        return str(_unwrapped(self.factory).__module__)
+
+    @property
+    def package(self) -> str:
+        """Top-level module that its factory is defined in."""
+        return self.origin.partition(".")[0]
+
+    @property
+    def full_name(self) -> str:
+        """Name that no plug-in of another package has: `package/name`."""
+        return f"{self.package}/{self.name}"
+
+    @property
+    def definition(self) -> str:
+        """Module and qualified name of its factory."""
+        function = _unwrapped(self.factory)
+        return f"{self.origin}.{getattr(function, '__qualname__', type(function).__qualname__)}"
 
     @property
     def parameters(self) -> dict[str, inspect.Parameter]:
         """Parameters that a user may set, by name."""
-        found = inspect.signature(self.factory).parameters
-        return {name: p for name, p in found.items() if p.kind is p.KEYWORD_ONLY and name != "context"}
+        parameters = inspect.signature(self.factory).parameters
+        return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and name != "context"}
 
     def hints(self) -> dict[str, Any]:
         """Types of its parameters; raises PluginError where they cannot be read."""
         target = inspect.getattr_static(self.factory, "__init__") if isinstance(self.factory, type) else self.factory
         try:
-            return typing.get_type_hints(target)
-        except NameError as error:
+            return guard.run(f"{self.name} of {self.origin}", typing.get_type_hints, target)
+        except PluginError as error:
             raise PluginError(
-                f"{self.name} of {self.origin}: {error}",
+                f"{self.name} of {self.origin}: {error.__cause__}",
                 "annotations of a plug-in's constructor are read at run time: import their names outside TYPE_CHECKING",
             ) from error
 
@@ -138,6 +170,11 @@ class Entry(Generic[T]):
         values = map(str, typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else []
         return [default, *(value for value in values if value != default)]
 
+    @property
+    def ambiguity(self) -> str:
+        """Which plug-in a bare name means, and how the others are typed; "" where there is no other."""
+        return f"{self.name} means {self.full_name}; others: {', '.join(self.others)}" if self.others else ""
+
     def build(self, spec: Spec, context: Any) -> T:
         """Make an instance; raises BadParameter for a parameter it does not have or a value it does not take."""
         from pydantic import (
@@ -145,14 +182,17 @@ class Entry(Generic[T]):
             ValidationError,
         )  # costs a tenth of a second, which `fsbench --help` does not have
 
+        if self.others:
+            context.log(self.ambiguity)
         hints = self.hints()
         values: dict[str, Any] = {}
+        who = f"the annotation of a parameter of {self.name} of {self.origin}"
         for key, text in self.named(spec.params).items():
             if key not in self.parameters:
-                wrong = UnknownName(f"parameter of {self.name}", key, self.parameters)
+                wrong = UnknownName(f"parameter of {self.name}", key, self.parameters, self.ambiguity)
                 raise BadParameter(wrong.message, wrong.hint)
             try:
-                values[key] = TypeAdapter(hints.get(key, str)).validate_python(text)
+                values[key] = guard.run(who, TypeAdapter, hints.get(key, str)).validate_python(text)
             except ValidationError as error:
                 reason = error.errors()[0]["msg"]
                 raise BadParameter(
@@ -215,49 +255,96 @@ class _Offer:
 class Registry(Generic[T]):
     """Plug-ins of one kind."""
 
-    def __init__(self, kind: str, listing: str) -> None:
+    def __init__(self, kind: str, listing: str, reserved: tuple[str, ...] = ()) -> None:
         self.kind = kind
         self.listing = listing  # the command that lists them
-        self._entries: dict[str, Entry[T]] = {}
+        self.reserved = reserved  # names that mean something else
+        self._entries: dict[str, Entry[T]] = {}  # by full name
+        self._refused: dict[str, Refused] = {}  # by full name and definition
 
     def register(self, name: str) -> Callable[[Factory[T]], Factory[T]]:
-        """Decorate a class or function to register it under `name`; raises PluginError for a name that is taken."""
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise PluginError(f"{self.kind} name {name!r} is not snake_case")
+        """Decorate a class or function to register it under `name`, which is snake_case and free in its package.
+
+        A name that is not is refused without an exception, so that the rest of the module is registered: `refused`
+        tells why. Registering the same definition again replaces it, as reloading a module does. Raises PluginError
+        where the decorator stands without a name.
+        """
+        if not isinstance(name, str):
+            raise PluginError(f"a {self.kind} is registered without a name", 'write @register("name")')
 
         def add(factory: Factory[T]) -> Factory[T]:
-            taken = self._entries.get(name)
-            here = (factory.__module__, getattr(factory, "__qualname__", ""))
-            if taken is not None and here != (taken.origin, getattr(taken.factory, "__qualname__", "")):
-                raise PluginError(
-                    f"{self.kind} {name!r} of {factory.__module__} is registered by {taken.origin} already"
-                )
-            self._entries[name] = Entry(name, factory)
+            entry = Entry(name, factory)
+            taken = self._entries.get(entry.full_name)
+            if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+                self._refuse(entry, f"{self.kind} name {name!r} is not snake_case")
+            elif name in self.reserved:
+                self._refuse(entry, f"{self.kind} name {name!r} is fsbench's own")
+            elif taken is not None and taken.definition != entry.definition:
+                self._refuse(entry, f"{self.kind} {name!r} is registered by {taken.definition} already")
+            else:
+                self._entries[entry.full_name] = entry
             return factory
 
         return add
 
+    def _refuse(self, entry: Entry[T], reason: str) -> None:
+        why = f"{reason}: {entry.definition} is left out"
+        self._refused[f"{entry.full_name} {entry.definition}"] = Refused(entry.full_name, why)
+
+    @property
+    def refused(self) -> list[Refused]:
+        """Plug-ins that were registered under a name they cannot have."""
+        load_plugins()
+        return list(self._refused.values())
+
     def __contains__(self, name: str) -> bool:
-        """Whether a module that was imported so far has registered a name."""
-        return name in self._entries
+        """Whether a module that was imported so far has registered a bare or full name."""
+        return bool(self.owners(name))
+
+    def has(self, name: str) -> bool:
+        """Whether there is a plug-in of a bare or full name."""
+        load_plugins()
+        return name in self
 
     def names(self) -> list[str]:
-        """All names, sorted."""
+        """One name of each plug-in, sorted: the bare name where it means this plug-in, else `package/name`."""
         load_plugins()
-        return sorted(self._entries)
+        owners = [self.owners(name) for name in {entry.name for entry in self._entries.values()}]
+        return sorted(name for first, *others in owners for name in (first.name, *(one.full_name for one in others)))
 
     def get(self, name: str) -> Entry[T]:
-        """Look a name up; raises UnknownName with a suggestion."""
+        """Look up a bare or full name; raises UnknownName with a suggestion."""
         broken = load_plugins()
-        if name not in self._entries:
-            missing = "".join(f"; {one.origin} could not be imported: {one.error}" for one in broken)
-            raise UnknownName(self.kind, name, self._entries, f"see: {self.listing}{missing}")
-        return self._entries[name]
+        owners = self.owners(name)
+        if not owners:
+            known = [entry.full_name for entry in self.owners(name.rpartition("/")[2])] or self.names()
+            reasons = [f"{one.origin} could not be imported: {one.error}" for one in broken]
+            reasons += [one.reason for one in self._refused.values() if name in (one.name, one.name.partition("/")[2])]
+            raise UnknownName(self.kind, name, known, "; ".join([f"see: {self.listing}", *reasons]))
+        return replace(owners[0], others=tuple(entry.full_name for entry in owners[1:]))
+
+    def owners(self, name: str) -> list[Entry[T]]:
+        """Plug-ins of a bare or full name that were imported so far; the first is the one that it means."""
+        entries = [entry for entry in self._entries.values() if name in (entry.name, entry.full_name)]
+        return sorted(entries, key=precedence) if len(entries) > 1 else entries
 
     def build(self, spec: str | Spec, context: Any) -> T:
         """Make an instance from a specification."""
         spec = parse_spec(spec) if isinstance(spec, str) else spec
         return self.get(spec.name).build(spec, context)
+
+
+def precedence(entry: Entry[Any]) -> tuple[int, str]:
+    """Sort key of plug-ins that share a bare name, whatever was imported first: the first is the one that it means."""
+    packages = [*OWN_PACKAGES, *(point.module.partition(".")[0] for point in plugin_modules())]
+    return packages.index(entry.package) if entry.package in packages else len(packages), entry.package
+
+
+def _unwrapped(factory: Factory[Any]) -> Factory[Any]:
+    """The function or class that a partial calls."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    return factory
 
 
 if typing.TYPE_CHECKING:
@@ -270,10 +357,15 @@ metrics: Registry[Metric] = Registry("metric", "fsbench list metrics")
 datasets: Registry[Dataset] = Registry("data set", "fsbench list datasets")
 embedders: Registry[Embedder] = Registry("embedder", "fsbench list embedders")
 observers: Registry[Observer] = Registry("observer", "fsbench list observers")
-evidence: Registry[EvidenceKind] = Registry("kind of evidence", "fsbench list evidence")
+evidence: Registry[EvidenceKind] = Registry("kind of evidence", "fsbench list evidence", ("judge",))
 
 PARTS: Mapping[str, Registry[Any]] = {"refiner": refiners, "wrapper": wrappers}
 """What may follow the swapper of a pipeline, by kind."""
+
+REGISTRIES: dict[str, Registry[Any]] = {
+    name: value for name, value in tuple(globals().items()) if isinstance(value, Registry)
+}
+"""All registries, by the names that modules import."""
 
 _loaded: dict[str, Broken | None] = {}
 
@@ -283,13 +375,12 @@ def kind_of_part(name: str) -> str:
 
     Raises UnknownName for a name that no part has, UsageError for one that parts of two kinds have.
     """
-    known = {kind: shelf.names() for kind, shelf in PARTS.items()}
-    kinds = [kind for kind, names in known.items() if name in names]
+    kinds = [kind for kind, parts in PARTS.items() if parts.has(name)]
     if not kinds:
         try:
             refiners.get(name)
         except UnknownName as error:
-            everything = [one for names in known.values() for one in names]
+            everything = [one for parts in PARTS.values() for one in parts.names()]
             raise UnknownName(" or ".join(PARTS), name, everything, error.listing) from None
     if len(kinds) > 1:
         owners = " and ".join(f"a {kind} of {PARTS[kind].get(name).origin}" for kind in kinds)
@@ -297,16 +388,20 @@ def kind_of_part(name: str) -> str:
     return kinds[0]
 
 
+def plugin_modules() -> list[EntryPoint]:
+    """Modules that register plug-ins: the built-in ones, then those of entry points in the order of their names."""
+    own = [EntryPoint(name, name, ENTRY_POINTS) for name in BUILT_IN]
+    return own + sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, point.value))
+
+
 def load_plugins() -> list[Broken]:
     """Import every plug-in module once; returns those that could not be imported."""
-    found = [EntryPoint(name, name, ENTRY_POINTS) for name in BUILT_IN]
-    found += sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
-    for point in found:
+    for point in plugin_modules():
         if point.value in _loaded:
             continue
         _loaded[point.value] = None  # set first: a plug-in that asks for names while it is imported must not recurse
         try:
             guard.run(point.value, importlib.import_module, point.module)
-        except FsbenchError as error:  # whatever goes wrong in a plug-in must stay its own
+        except FsbenchError as error:  # an error of one module leaves the others as they are
             _loaded[point.value] = Broken(point.value, one_line(error.__cause__ or error))
     return [broken for broken in _loaded.values() if broken is not None]

@@ -2,11 +2,14 @@
 
 A value or path with `,`, `(`, `)`, `=`, `+`, `@` or spaces at its ends stands in quotes, single or double; a quote of
 the same kind inside is doubled. Quotes mean this only where a value begins: `folder:O'Brien` needs none.
+
+A name is `name` or `package/name`, the plug-in of that name which a package has registered.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +18,10 @@ from fsbench.errors import UsageError
 
 _QUOTES = "'\""
 _BEFORE_VALUES = "(,=@:+"
+OWN_PACKAGES = ("fsbench", "reference_models")
+"""Packages of the built-in plug-ins, in the order in which they are asked for a bare name."""
+
+_NAME = re.compile(r"\w+(?:/\w+)?")
 LONGEST = 10_000
 """Characters of a specification: a longer text is a mistake, and costs time to read."""
 
@@ -23,9 +30,12 @@ _HINT = "write name, name(parameter=value,...) or name@path; put a value with , 
 
 @dataclass(frozen=True)
 class Spec:
-    """A plug-in as typed: `name`, `name(parameter=value)`, `name(value)`, `name@path`, `name:path`."""
+    """A plug-in as typed: `name`, `name(parameter=value)`, `name(value)`, `name@path`, `name:path`.
 
-    name: str
+    As text it has the name that stands in results, see `result_name`.
+    """
+
+    name: str  # or package/name
     params: Mapping[str, str] = field(default_factory=dict)  # the one without a name is the plug-in's first parameter
     path: str = ""
 
@@ -34,7 +44,8 @@ class Spec:
             f"{key}={quoted(value, ',()')}" if key else quoted(value, ",()=")
             for key, value in sorted(self.params.items())
         )
-        return self.name + (f"({params})" if params else "") + (f"@{quoted(self.path, ',()+')}" if self.path else "")
+        name = result_name(self.name)
+        return name + (f"({params})" if params else "") + (f"@{quoted(self.path, ',()+')}" if self.path else "")
 
 
 def parse_spec(text: str) -> Spec:
@@ -42,6 +53,8 @@ def parse_spec(text: str) -> Spec:
 
     >>> parse_spec("gan_mask(size=lite, norm=group)@model.safetensors").params["norm"]
     'group'
+    >>> parse_spec("my_package/blobs:pictures/2024")
+    Spec(name='my_package/blobs', params={}, path='pictures/2024')
     >>> str(parse_spec("onnx(sface)")), parse_spec("onnx('a, b (1).onnx')").params
     ('onnx(sface)', {'': 'a, b (1).onnx'})
     """
@@ -50,10 +63,10 @@ def parse_spec(text: str) -> Spec:
         raise UsageError(f"{whole[:40]!r}... has {len(whole):,} characters", f"{LONGEST:,} are read at most")
     if "\0" in whole:
         raise UsageError(f"there is a NUL character in {whole!r}", "no name and no path can have one")
-    name = whole[: next((i for i, c in enumerate(whole) if not (c.isalnum() or c == "_")), len(whole))]
-    rest = whole[len(name) :].lstrip()
-    if not name:
+    match = _NAME.match(whole)
+    if match is None:
         raise UsageError(f"cannot read {whole!r}", _HINT)
+    name, rest = match[0], whole[match.end() :].lstrip()
     params: dict[str, str] = {}
     if rest.startswith("("):
         end = _closing(rest, whole)
@@ -66,6 +79,18 @@ def parse_spec(text: str) -> Spec:
     if not path.strip():
         raise UsageError(f"no path follows in {whole!r}", f"write {whole[: len(whole) - len(rest) + 1]}PATH")
     return Spec(name, params, path)
+
+
+def result_name(text: str) -> str:
+    """Return what a specification is called in results: as typed, without the package where that is fsbench's own.
+
+    The bare name of a built-in plug-in means that plug-in always; another package's name means it only in full.
+
+    >>> result_name("fsbench/lpips(vgg)"), result_name("my_package/lpips")
+    ('lpips(vgg)', 'my_package/lpips')
+    """
+    package, slash, name = text.lstrip().partition("/")
+    return name if slash and package in OWN_PACKAGES else text
 
 
 def split_list(text: str, separator: str = ",") -> list[str]:

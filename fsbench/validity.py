@@ -3,27 +3,32 @@
     DIR/validation.json      Validation: every response with its curve, what is known about each metric, provenance
     DIR/validation.html      the page about it
 
-A summary is the same file without curves, small enough to be carried along. The number SCHEMA grows with every change
-of shape; files of a newer schema are refused. Null for what could not be measured, with the reason: never NaN.
+A summary is the same file without curves and with one entry a line. `fsbench validate --update` puts the entries of
+some metrics into a file that is there, and leaves all others as they are. A metric without an entry is not examined
+yet. The number SCHEMA grows with every change of shape; files of a newer schema are refused. Null for what could not be
+measured, with the reason: never NaN.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field, FiniteFloat, ValidationError
 
-from fsbench.errors import ResultError
+from fsbench.errors import ResultError, UsageError
 from fsbench.results import DatasetRecord, JudgeRecord, MetricRecord, ObserverRecord, Record
 from fsbench.store import write_text
 
-SCHEMA = 1
+SCHEMA = 2  # 2: registered, updates
 FILE_NAME = "validation.json"
 SHIPPED = Path(__file__).with_name("validity.json")
-"""The verdicts of this version, which every report tells: `fsbench validate --summary` wrote them."""
+"""The verdicts of this version, which every report tells; `fsbench validate --update` wrote them."""
+
+T = TypeVar("T")
 
 Verdict = Literal["responds", "turns_back", "blind", "ignores", "leaks", "wrong_way", "unexamined"]
 """responds: worse with the fault, as it should, or may; turns_back: but more of it is better again; blind: should
@@ -128,8 +133,18 @@ class UnexaminedRecord(Record):
     reason: str
 
 
+class UpdateRecord(Record):
+    """A later `fsbench validate --update`, and the metrics whose entries come from it."""
+
+    metrics: tuple[str, ...]
+    created: str  # ISO 8601, UTC
+    command: str
+    seconds: FiniteFloat
+    environment: dict[str, Any]
+
+
 class Validation(Record):
-    """All that one `fsbench validate` found."""
+    """Results of one `fsbench validate`, and of the updates that followed it."""
 
     schema_number: int = Field(alias="schema")
     created: str  # ISO 8601, UTC
@@ -150,6 +165,13 @@ class Validation(Record):
     unexamined: tuple[UnexaminedRecord, ...]
     responses: tuple[ResponseRecord, ...]
     warnings: tuple[str, ...] = ()
+    registered: tuple[str, ...] = ()  # all metrics there were
+    updates: tuple[UpdateRecord, ...] = ()
+
+    def missing(self, names: Iterable[str] | None = None) -> list[str]:
+        """Return the metrics that are not examined yet, of some or of all that were registered."""
+        known = {one.metric.name for one in self.metrics} | {one.metric for one in self.unexamined}
+        return [name for name in (self.registered if names is None else names) if name not in known]
 
     def of(self, metric: str, judge: str | None = None) -> dict[str, ResponseRecord]:
         """Return what a metric does about each fault, by the fault's name."""
@@ -162,16 +184,97 @@ def shipped() -> Validation | None:
     return load(SHIPPED) if SHIPPED.is_file() else None
 
 
-def summary(found: Validation) -> Validation:
+def summary(validation: Validation) -> Validation:
     """Return the same without curves."""
-    return found.model_copy(update={"responses": tuple(one.model_copy(update={"steps": ()})
-                                                       for one in found.responses)})
+    responses = tuple(response.model_copy(update={"steps": ()}) for response in validation.responses)
+    return validation.model_copy(update={"responses": responses})
 
 
-def save(found: Validation, path: Path, *, compact: bool = False) -> None:
-    """Write it atomically; `compact` without line breaks and what is at its default."""
-    text = found.model_dump_json(by_alias=True, indent=None if compact else 1, exclude_defaults=compact)
-    write_text(path, text + "\n")
+def save(validation: Validation, path: Path, *, compact: bool = False) -> None:
+    """Write it atomically; `compact` without what is at its default, and with one entry a line."""
+    if not compact:
+        write_text(path, validation.model_dump_json(by_alias=True, indent=1) + "\n")
+        return
+    fields = []
+    for key, value in validation.model_dump(mode="json", by_alias=True, exclude_defaults=True).items():
+        entries = [json.dumps(entry, ensure_ascii=False) for entry in value] if isinstance(value, list) else []
+        text = "[\n" + ",\n".join(entries) + "\n]" if entries else json.dumps(value, ensure_ascii=False)
+        fields.append(f"{json.dumps(key)}: {text}")
+    write_text(path, "{\n" + ",\n".join(fields) + "\n}\n")
+
+
+def update(path: Path, part: Validation) -> None:
+    """Put the entries of the metrics in `part` into a file, which must have been made with the same settings.
+
+    A metric that `part` could not examine keeps the entry that it has. Raises UsageError where settings differ, and
+    leaves the file as it is then.
+    """
+    base = load(path)
+    check_settings(path, base, dataset=part.dataset.spec, faults=[fault.name for fault in part.faults],
+                   seed=part.seed, budget=part.budget)  # fmt: skip
+    for what, old, new in (
+        ("data set revision", base.dataset.revision, part.dataset.revision),
+        ("ladder of faults", base.faults, part.faults),
+        ("number of outputs", base.n_outputs, part.n_outputs),
+        ("number of resamples", base.resamples, part.resamples),
+        ("error probability", base.alpha, part.alpha),
+        *((f"judge {a.name}", a, b) for a, b in _of_one_name(base.judges, part.judges)),
+        *((f"observer {a.name}", a.weights, b.weights) for a, b in _of_one_name(base.observers, part.observers)),
+    ):
+        if old != new:
+            raise UsageError(f"{path} was made with another {what}", _ALL_AGAIN)
+    curves = any(response.steps for response in base.responses)
+    save(_merged(base, part if curves else summary(part)), path, compact=not curves)
+
+
+_ALL_AGAIN = "examine all metrics again: fsbench validate --summary FILE"
+
+
+def check_settings(
+    path: Path, base: Validation, *, dataset: str, faults: Sequence[str], seed: int, budget: str
+) -> None:
+    """Raise UsageError where entries made with other settings would not compare with those of a file."""
+    for option, old, new in (
+        ("dataset", base.dataset.spec, dataset),
+        ("faults", ",".join(sorted(fault.name for fault in base.faults)), ",".join(sorted(faults))),
+        ("seed", base.seed, seed),
+        ("budget", base.budget, budget),
+    ):
+        if old != new:
+            raise UsageError(f"{path} was made with --{option} {old}, not {new}", f"use its settings, or {_ALL_AGAIN}")
+
+
+def _merged(base: Validation, part: Validation) -> Validation:
+    """Return `base` with the entries of `part` in place of its own of the same metrics."""
+    examined = {one.metric.name for one in part.metrics}
+    names = examined | {one.metric for one in part.unexamined} - {one.metric.name for one in base.metrics}
+
+    def joined(old: Iterable[T], new: Iterable[T], metric: Callable[[T], str]) -> tuple[T, ...]:
+        entries = [*(one for one in old if metric(one) not in names), *(one for one in new if metric(one) in names)]
+        return tuple(sorted(entries, key=metric))
+
+    earlier = [one.model_copy(update={"metrics": tuple(name for name in one.metrics if name not in names)})
+               for one in base.updates]  # fmt: skip
+    now = UpdateRecord(metrics=tuple(sorted(names)), created=part.created, command=part.command, seconds=part.seconds,
+                       environment=part.environment)  # fmt: skip
+    judges, observers = {one.name for one in base.judges}, {one.name for one in base.observers}
+    return base.model_copy(update={
+        "schema_number": SCHEMA,
+        "judges": (*base.judges, *(one for one in part.judges if one.name not in judges)),
+        "observers": (*base.observers, *(one for one in part.observers if one.name not in observers)),
+        "metrics": joined(base.metrics, part.metrics, lambda one: one.metric.name),
+        "unexamined": joined(base.unexamined, part.unexamined, lambda one: one.metric),
+        "responses": joined(base.responses, part.responses, lambda one: one.metric),
+        "warnings": tuple(dict.fromkeys((*base.warnings, *part.warnings))),
+        "registered": part.registered,
+        "updates": tuple(one for one in (*earlier, now) if one.metrics),
+    })  # fmt: skip
+
+
+def _of_one_name(old: Iterable[Any], new: Iterable[Any]) -> list[tuple[Any, Any]]:
+    """Records of the same name in two validations."""
+    by_name = {one.name: one for one in new}
+    return [(one, by_name[one.name]) for one in old if one.name in by_name]
 
 
 def load(place: Path) -> Validation:

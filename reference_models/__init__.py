@@ -1,5 +1,6 @@
-"""Reference models, written against fsbench's public names only, as a third party would."""
+"""Reference swappers, written against fsbench's public names only, as a third party would. A line for each module."""
 
-from reference_models import baselines, cyclegan, gan_mask, recursive
-
-__all__ = ["baselines", "cyclegan", "gan_mask", "recursive"]
+from reference_models import baselines as baselines
+from reference_models import cyclegan as cyclegan
+from reference_models import gan_mask as gan_mask
+from reference_models import recursive as recursive

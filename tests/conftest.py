@@ -44,13 +44,11 @@ def _folders_of_their_own(session_folder: Path, monkeypatch: pytest.MonkeyPatch)
 def registering() -> Iterator[None]:
     """What a test registers is gone afterwards."""
     registry.load_plugins()  # before, or what they register would be gone as well
-    shelves = (registry.swappers, registry.refiners, registry.wrappers, registry.metrics, registry.datasets,
-               registry.embedders, registry.observers)
-    before = {shelf: dict(shelf._entries) for shelf in shelves}
+    kept = [(names, dict(names)) for one in registry.REGISTRIES.values() for names in (one._entries, one._refused)]
     yield
-    for shelf, entries in before.items():
-        shelf._entries.clear()
-        shelf._entries.update(entries)
+    for names, before in kept:
+        names.clear()
+        names.update(before)  # type: ignore[arg-type]
 
 
 @pytest.fixture

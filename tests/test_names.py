@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fsbench import names
+from fsbench import names, registry
 from fsbench.config import Plan
 from fsbench.errors import BadParameter, UnknownName, UsageError
 from fsbench.registry import refiners, wrappers
@@ -96,12 +96,11 @@ def test_a_network_is_known_where_not_all_sources_can_be_read(monkeypatch: pytes
 def test_source_files_agree_with_what_they_register() -> None:
     scan = names.scan_all()
     assert scan.complete
-    for shelf, registry in names.SHELVES.items():
-        ours = ("fsbench", "reference_models")
-        own = {name for name in registry.names() if registry.get(name).origin.startswith(ours)}
+    for shelf, plugins in registry.REGISTRIES.items():
+        own = {name for name in plugins.names() if plugins.get(name).package in registry.OWN_PACKAGES}
         assert set(scan.found[shelf]) == own
         for name, parameters in scan.found[shelf].items():
-            assert parameters is None or parameters == set(registry.get(name).parameters), name
+            assert parameters is None or parameters == set(plugins.get(name).parameters), name
 
 
 @pytest.mark.parametrize(("source", "found", "complete"), [
@@ -118,7 +117,7 @@ def test_source_files_agree_with_what_they_register() -> None:
 def test_what_is_read_and_what_has_to_be_imported(source: str, found: dict, complete: bool, tmp_path: Path) -> None:
     (tmp_path / "plugin.py").write_text(source)
     scan = names.Scan()
-    names._read(tmp_path / "plugin.py", scan)
+    names._read(tmp_path / "plugin.py", scan, "plugin")
     assert {shelf: entries for shelf, entries in scan.found.items() if entries} == found
     assert scan.complete == complete
 

@@ -1,14 +1,22 @@
 from __future__ import annotations
 
+import itertools
+import sys
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import EntryPoint
+from types import ModuleType
 from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fsbench import registry
 from fsbench.errors import BadParameter, PluginError, UnknownName, UsageError
 from fsbench.interfaces import Context
 from fsbench.registry import Registry, Spec, parse_spec, split_list
+from fsbench.specs import result_name
 
 
 def a_registry() -> Registry[object]:
@@ -40,6 +48,11 @@ def a_registry() -> Registry[object]:
         ("folder:/photos/2024: best", Spec("folder", {}, "/photos/2024: best")),
         ("folder(size=96):x", Spec("folder", {"size": "96"}, "x")),
         ("onnx(a/b.onnx, size=96)", Spec("onnx", {"": "a/b.onnx", "size": "96"})),
+        ("my_package/gan", Spec("my_package/gan")),
+        ("my_package/gan(size=lite)@runs/a.onnx", Spec("my_package/gan", {"size": "lite"}, "runs/a.onnx")),
+        ("my_package/folder:/photos/2024", Spec("my_package/folder", {}, "/photos/2024")),
+        ("folder:my_package/folder", Spec("folder", {}, "my_package/folder")),
+        ("onnx@runs/a", Spec("onnx", {}, "runs/a")),
     ],
 )
 def test_specifications_are_read(text: str, spec: Spec) -> None:
@@ -47,7 +60,8 @@ def test_specifications_are_read(text: str, spec: Spec) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a b", "a(", "a(x,y)", "a(x=1,y)", "a(x=)", "a(=1)", "a(x=1,x=2)", "a((x=1))", "@x", "folder:", "a@ "]
+    "text", ["", "a b", "a(", "a(x,y)", "a(x=1,y)", "a(x=)", "a(=1)", "a(x=1,x=2)", "a((x=1))", "@x", "folder:", "a@ ",
+             "a/", "/a", "a/b/c", "a /b", "a.b/c"],
 )
 def test_unreadable_specifications_are_refused(text: str) -> None:
     with pytest.raises(UsageError):
@@ -118,16 +132,140 @@ def test_a_typo_gets_a_suggestion() -> None:
     assert "did you mean top?" in caught.value.hint
 
 
-def test_a_name_is_taken_once() -> None:
+def plugin(package: str, name: str = "Plugin") -> type:
+    """A class that says it is defined in a module of a package."""
+    return type(name, (), {"__module__": f"{package}.module", "__doc__": f"Of {package}."})
+
+
+@pytest.fixture
+def packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two packages with entry points, named against the order of their modules."""
+    points = [EntryPoint("first", "zebra", registry.ENTRY_POINTS), EntryPoint("second", "aardvark.plugins:x", "")]
+    for point in points:
+        monkeypatch.setitem(sys.modules, point.module, ModuleType(point.module))
+    monkeypatch.setattr(registry, "_loaded", dict(registry._loaded))
+    monkeypatch.setattr(registry, "entry_points", lambda group: points[::-1])
+
+
+PACKAGES = ["reference_models", "zebra", "aardvark", "notebook"]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(PACKAGES)))
+def test_a_bare_name_means_the_same_whatever_was_imported_first(order: list[str], packages: None) -> None:
+    shelf: Registry[object] = Registry("toy", "fsbench list toys")
+    for package in order:
+        shelf.register("ball")(plugin(package))
+    shelf.register("hoop")(plugin("notebook"))
+    assert shelf.get("ball").package == "reference_models"
+    assert [entry.package for entry in shelf.owners("ball")] == PACKAGES
+    assert shelf.names() == ["aardvark/ball", "ball", "hoop", "notebook/ball", "zebra/ball"]
+    assert [shelf.get(name).package for name in shelf.names()] == [
+        "aardvark", "reference_models", "notebook", "notebook", "zebra"]  # fmt: skip
+    assert shelf.get("reference_models/ball").package == "reference_models"
+
+
+def test_a_bare_name_that_several_packages_have_is_told(context: Context) -> None:
     shelf = a_registry()
-    other = type("Other", (), {"__module__": "elsewhere"})
-    with pytest.raises(PluginError, match="already"):
-        shelf.register("top")(other)
-    with pytest.raises(PluginError, match="already"):
+    shelf.register("top")(plugin("elsewhere"))
+    lines: list[str] = []
+    listening = replace(context, log=lines.append)
+    own = f"{__name__.partition('.')[0]}/top"
+    both = f"top means elsewhere/top; others: {own}"
+    shelf.build("top", listening)
+    assert lines == [both]
+    with pytest.raises(BadParameter, match="no parameters"):
+        shelf.build("top(2)", context)
+    assert shelf.build(f"{own}(2)", listening).speed == 2.0
+    assert lines == [both], "a full name means one plug-in"
+    with pytest.raises(BadParameter) as caught:
+        shelf.build("top(speed=2)", context)
+    assert both in caught.value.hint
 
-        @shelf.register("top")
-        class Another:
-            """Of the same module."""
 
-    with pytest.raises(PluginError, match="snake_case"):
-        shelf.register("Top Hat")
+def test_an_unknown_package_names_those_that_have_the_plugin() -> None:
+    shelf = a_registry()
+    shelf.register("top")(plugin("elsewhere"))
+    with pytest.raises(UnknownName) as caught:
+        shelf.get("nowhere/top")
+    assert "elsewhere/top" in caught.value.hint
+    with pytest.raises(UnknownName):
+        shelf.get("elsewhere/hoop")
+
+
+@pytest.mark.parametrize("name", ["Top Hat", "top-hat", "", "2tops", "elsewhere/hat", "hät", "hat "])
+def test_a_name_that_is_not_snake_case_is_refused_alone(name: str) -> None:
+    shelf = a_registry()
+    hat = plugin("elsewhere", "Hat")
+    assert shelf.register(name)(hat) is hat
+    shelf.register("hoop")(plugin("elsewhere"))
+    (refused,) = shelf.refused
+    assert refused.reason == f"toy name {name!r} is not snake_case: elsewhere.module.Hat is left out"
+    assert {"hoop", "top"} == set(shelf.names())
+    with pytest.raises(UnknownName, match="is not snake_case"):
+        shelf.get(name)
+
+
+def test_a_package_has_a_name_once() -> None:
+    shelf = a_registry()
+    shelf.register("hat")(plugin("elsewhere", "Bowler"))
+    shelf.register("hat")(plugin("elsewhere", "Trilby"))
+    (refused,) = shelf.refused
+    assert refused.name == "elsewhere/hat"
+    assert "registered by elsewhere.module.Bowler already: elsewhere.module.Trilby is left out" in refused.reason
+    assert shelf.get("hat").definition == "elsewhere.module.Bowler"
+    again = plugin("elsewhere", "Bowler")
+    shelf.register("hat")(again)
+    assert shelf.get("hat").factory is again, "a module that is reloaded replaces what it had"
+
+
+def test_a_partial_belongs_to_the_package_of_its_function() -> None:
+    shelf: Registry[object] = Registry("toy", "fsbench list toys")
+    shelf.register("ball")(partial(plugin("zebra", "Ball"), 1))
+    shelf.register("ball")(partial(plugin("zebra", "Football"), 1))
+    assert shelf.get("zebra/ball").definition == "zebra.module.Ball"
+    assert [one.name for one in shelf.refused] == ["zebra/ball"]
+
+
+def test_a_decorator_without_a_name_says_what_to_write() -> None:
+    with pytest.raises(PluginError, match=r'write @register\("name"\)'):
+        a_registry().register(plugin("elsewhere"))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("annotation", ["Nowhere", "1 +", "1"])
+def test_annotations_that_cannot_be_read_name_the_plugin(annotation: str, context: Context) -> None:
+    shelf = a_registry()
+
+    @shelf.register("hoop")
+    class Hoop:
+        """Rolls."""
+
+        def __init__(self, *, size: int = 1) -> None: ...
+
+    Hoop.__init__.__annotations__["size"] = annotation
+    with pytest.raises(PluginError, match=f"hoop of {__name__}"):
+        shelf.build("hoop(size=2)", context)
+    assert shelf.build("top(2)", context).speed == 2.0
+
+
+@pytest.mark.parametrize("text", ["fsbench/fid", " reference_models/mix(amount=1)"])
+def test_a_built_in_plugin_is_called_by_its_bare_name_in_results(text: str) -> None:
+    assert result_name(text) == text.partition("/")[2]
+    assert str(parse_spec(text)) == text.partition("/")[2]
+
+
+@pytest.mark.parametrize("text", ["other/fid", "fid", "onnx(fsbench/a.onnx)", "fsbench", "fsbenchmark/fid"])
+def test_another_package_stays_in_the_name(text: str) -> None:
+    assert result_name(text) == text
+    assert str(parse_spec(text)) == text
+
+
+def test_every_registry_is_in_the_list_of_them() -> None:
+    assert registry.REGISTRIES["metrics"] is registry.metrics
+    assert len({id(one) for one in registry.REGISTRIES.values()}) == len(registry.REGISTRIES) >= 6
+
+
+def test_no_two_built_in_plugins_of_a_kind_share_a_name() -> None:
+    for plugins in registry.REGISTRIES.values():
+        own = [entry.name for entry in plugins._entries.values() if entry.package in registry.OWN_PACKAGES]
+        assert len(own) == len(set(own))
+        assert not plugins.refused

@@ -18,6 +18,7 @@ class Kind(StrEnum):
     datasets = "datasets"
     embedders = "embedders"
     observers = "observers"
+    evidence = "evidence"
     weights = "weights"
 
 
@@ -25,7 +26,7 @@ def list_plugins(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
     as_json: options.JsonList = False,
 ) -> None:
-    """List models, metrics, data sets, embedders, observers or pretrained weights, each with its parameters."""
+    """List models, metrics, data sets, embedders, observers, kinds of evidence or pretrained weights, each with its parameters."""
     if kind is Kind.weights:
         from fsbench.cli.weights import overview
 
@@ -38,31 +39,24 @@ def _plugins(kind: Kind) -> list[dict[str, Any]]:
     from fsbench import registry
     from fsbench.errors import PluginError
 
-    shelves = {
-        Kind.models: (registry.swappers, *registry.PARTS.values()),
-        Kind.metrics: (registry.metrics,),
-        Kind.datasets: (registry.datasets,),
-        Kind.embedders: (registry.embedders,),
-        Kind.observers: (registry.observers,),
-    }[kind]
     rows: list[dict[str, Any]] = []
-    for shelf in shelves:
-        for name in shelf.names():
-            entry = shelf.get(name)
-            row: dict[str, Any] = {
-                "name": name,
-                "description": entry.summary,
-                "parameters": {},
-                "package": entry.origin.split(".")[0],
-            }
+
+    def add(name: str, description: str, package: str) -> None:
+        rows.append({"name": name, "description": description, "parameters": {}, "package": package})
+
+    listed = [plugins for plugins in registry.REGISTRIES.values() if plugins.listing == f"fsbench list {kind}"]
+    for plugins in listed:
+        for name in plugins.names():
+            entry = plugins.get(name)
+            what = "" if plugins is listed[0] else f"{plugins.kind}: "
+            taken = f" ({entry.name} alone means {plugins.get(entry.name).full_name})" if "/" in name else ""
+            add(name, f"{what}{entry.summary}{taken}", entry.package)
             try:
-                row["parameters"] = {key: entry.choices(key) for key in entry.parameters}
+                rows[-1]["parameters"] = {key: entry.choices(key) for key in entry.parameters}
             except PluginError as error:
-                row["description"] = f"BROKEN: {error.message}"
-            if shelf in registry.PARTS.values():
-                row["description"] = f"{shelf.kind}: {row['description']}"
-            rows.append(row)
+                rows[-1]["description"] = f"BROKEN: {error.message}"
+        for refused in plugins.refused:
+            add(refused.name, f"REFUSED: {refused.reason}", refused.name.partition("/")[0])
     for broken in registry.load_plugins():
-        text = f"BROKEN: {broken.error}"
-        rows.append({"name": broken.origin, "description": text, "parameters": {}, "package": broken.origin})
+        add(broken.origin, f"BROKEN: {broken.error}", broken.origin)
     return rows

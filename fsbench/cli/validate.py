@@ -42,13 +42,21 @@ def validate(
     summary: Annotated[
         Path | None, typer.Option(help="Also write the verdicts without their curves to this file.")
     ] = None,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update",
+            help="Put the entries of these metrics into the --summary file, or into the verdicts that come with "
+            "fsbench, and leave the others as they are. Faults and data set are those of the file.",
+        ),
+    ] = False,
     seed: options.Seed = None,
     device: options.Device = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Hold metrics against known faults: what each responds to, from which strength on, and what it should ignore.
 
-    Everything; two metrics and two faults in a minute; a metric of your own under two judges:
+    Everything; two metrics and two faults in a minute; a metric of your own under two judges; its entry in reports:
 
       fsbench validate
 
@@ -56,12 +64,15 @@ def validate(
 
       fsbench validate --metrics my_metric --judges "dlib_resnet,onnx(sface)"
 
+      fsbench validate --metrics my_metric --update
+
     Exact swaps of synthetic people are made worse by known amounts: blurred, recoloured, moved, turned, mixed with the
     target, replaced by it. A metric should call outputs worse as what it says it measures gets worse, and leave the
     rest alone. Work that is finished is kept in FSBENCH_CACHE: a command that was interrupted goes on.
     """
     from fsbench import names, validity
     from fsbench.config import parse_device, refuse_repeated
+    from fsbench.errors import UsageError
     from fsbench.specs import split_list
 
     folder = job.usable_folder(out or job.default_out("validation"))
@@ -71,6 +82,15 @@ def validate(
     refuse_repeated("fault", split_list(faults))
     names.check_measures(plan.metrics, plan.judges, plan.observers)
     names.check_names("datasets", split_list(dataset))
+    file = summary or validity.SHIPPED
+    if update:
+        if not plan.metrics:
+            raise UsageError("--update puts metrics into a file, and none is named", "name them: --metrics NAME,...")
+        base = validity.load(file)
+        faults = faults or ",".join(fault.name for fault in base.faults)
+        dataset = dataset or base.dataset.spec
+        validity.check_settings(
+            file, base, dataset=dataset, faults=split_list(faults), seed=plan.seed, budget=budget)
     with job.running(command, quiet=quiet) as progress:
         import fsbench.harness.validate  # brings torch: not before it is needed
 
@@ -79,13 +99,17 @@ def validate(
             observers=plan.observers, dataset=dataset, budget=budget, seed=plan.seed, command=command,
         )  # fmt: skip
         validity.save(validation, folder / validity.FILE_NAME)
-        if summary is not None:
+        if update:
+            validity.update(file, validation)
+        elif summary is not None:
             validity.save(validity.summary(validation), summary, compact=True)
         from fsbench.report.validity import write  # matplotlib: not before it is needed
 
         page = write(folder)
     if not quiet:
         _print(validation)
+        if update:
+            terminal.line(f"updated: {file}")
     terminal.line(f"report: {page}")
 
 

@@ -44,7 +44,8 @@ def build_kinds(metrics: Iterable[tuple[str, Metric]], files: Sequence[str], con
     for name, need in [(name, need) for name, metric in metrics for need in metric.info.needs]:
         if need == JUDGE or need in kinds or need in missing:
             continue
-        path = paths.get(parse_spec(need).name, "")
+        own = parse_spec(need).name
+        path = paths.get(observers.get(own).full_name, "") if observers.has(own) else ""
         try:
             kinds[need] = _build(name, need, path, context)
         except FsbenchError as error:
@@ -56,9 +57,13 @@ def build_kinds(metrics: Iterable[tuple[str, Metric]], files: Sequence[str], con
 
 def _build(metric: str, need: str, path: str, context: Context) -> EvidenceKind:
     name = parse_spec(need).name
-    if name in evidence.names():
+    if evidence.has(name) and observers.has(name):
+        owners = f"evidence of {evidence.get(name).origin} and of an observer of {observers.get(name).origin}"
+        raise PluginError(f"{metric} needs {need!r}, which is the name of {owners}",
+                          "write the package before it: PACKAGE/NAME")
+    if evidence.has(name):
         return evidence.build(need, context)
-    if name in observers.names():
+    if observers.has(name):
         return ObserverArrays(need, path, context)
     known = ", ".join([JUDGE, *evidence.names(), *observers.names()])
     raise PluginError(f"{metric} needs {need!r}, which is neither evidence nor an observer",
@@ -67,4 +72,4 @@ def _build(metric: str, need: str, path: str, context: Context) -> EvidenceKind:
 
 def observers_in(needs: Sequence[str]) -> list[str]:
     """Those needs of a metric that are specifications of observers."""
-    return [need for need in needs if parse_spec(need).name in observers.names()]
+    return [need for need in needs if observers.has(parse_spec(need).name)]

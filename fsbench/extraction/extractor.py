@@ -11,6 +11,7 @@ from fsbench.errors import UsageError
 from fsbench.extraction.codehash import plugin_key
 from fsbench.interfaces import Context, Embedder, Observer
 from fsbench.registry import Registry, Spec, embedders, observers, parse_spec
+from fsbench.specs import result_name
 from fsbench.store import fingerprint
 
 Network = TypeVar("Network", bound=Embedder | Observer)
@@ -70,11 +71,14 @@ def build_judges(texts: Sequence[str], context: Context) -> list[Judge]:
 
 
 def observer_files(texts: Sequence[str]) -> dict[str, str]:
-    """Return the path that each NAME@PATH of `--observers` gives an observer; raises UsageError for one without."""
-    paths = {spec.name: spec.path for spec in map(parse_spec, texts)}
+    """Return the path that each NAME@PATH of `--observers` gives an observer, by the observer's full name.
+
+    Raises UsageError for one without a path, UnknownName for one that does not exist.
+    """
+    paths = {observers.get(spec.name).full_name: spec.path for spec in map(parse_spec, texts)}
     for name, path in paths.items():
-        observers.get(name)
         if not path:
+            name = result_name(name)
             raise UsageError(f"--observers {name} names no file", f"write {name}@PATH; without it {name} has its own")
     return paths
 

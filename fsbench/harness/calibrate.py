@@ -85,7 +85,7 @@ def _distribution(calibration: Calibration) -> Distribution:
 
 def _read(data: str, size: int, context: Context) -> tuple[DatasetInfo, dict[Split, Faces]]:
     """Read a data set where the specification names one, else a folder."""
-    if data.partition("(")[0].partition(":")[0] in datasets.names():
+    if datasets.has(data.partition("(")[0].partition(":")[0]):
         dataset = environment.build_dataset(data, context)
         test = dataset.faces("test")
         used: dict[Split, Faces] = {"test": test}

@@ -22,6 +22,7 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Evidence, EvidenceOf, Faces, Metric, Observer
 from fsbench.pairs import EvaluationSet, Feed, Outputs, Pairs
 from fsbench.registry import metrics
+from fsbench.specs import result_name
 
 Given = TypeVar("Given")
 Known = TypeVar("Known")
@@ -49,7 +50,7 @@ class Instruments:
         go without.
         """
         judges = build_judges(plan.judges, context)
-        built = {name: metrics.build(name, context) for name in plan.metrics or metrics.names()}
+        built = {result_name(name): metrics.build(name, context) for name in plan.metrics or metrics.names()}
         instruments = cls.for_metrics(judges, built, plan.observers, context)
         lacking = [*instruments.kinds.missing.values(),
                    *(NotScorable(metric.info.missing) for metric in built.values() if metric.info.missing)]

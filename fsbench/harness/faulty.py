@@ -23,6 +23,7 @@ from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, Metric, Split, silent
 from fsbench.registry import metrics
+from fsbench.specs import result_name
 from fsbench.stats.validity import Condition, Design, design
 
 TIMED = 8
@@ -144,9 +145,10 @@ def build_metrics(names: Sequence[str], context: Context) -> tuple[dict[str, Met
     """Make metrics by name; and why some cannot be made: no weights, no package. Raises UsageError for a wrong name."""
     found: dict[str, Metric] = {}
     missing: dict[str, str] = {}
-    for name in names or metrics.names():
+    for text in names or metrics.names():
+        name = result_name(text)
         try:
-            found[name] = metrics.build(name, context)
+            found[name] = metrics.build(text, context)
         except UsageError:
             raise
         except FsbenchError as error:

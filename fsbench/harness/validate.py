@@ -21,6 +21,7 @@ from fsbench.harness.evaluation import Instruments
 from fsbench.harness.examination import ALPHA, Examination, split_of, unexamined_record
 from fsbench.harness.faulty import FaultySet, build_metrics
 from fsbench.interfaces import Context, Faces, Metric, Split
+from fsbench.registry import metrics as registry
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,7 @@ def examine(
         metrics=tuple(examination.examined()),
         unexamined=(*(unexamined_record(name, why) for name, why in reasons.items()), *examination.unexamined()),
         responses=tuple(examination.responses()),
+        registered=tuple(registry.names()),
         warnings=(
             *warn.of_data(data, home.targets, home.gallery),
             *(warning for judge in judge_records for warning in warn.of_judge(judge)),

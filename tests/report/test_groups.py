@@ -64,11 +64,20 @@ def validation() -> validity.Validation:
     return found
 
 
-def test_every_metric_of_this_version_was_examined_or_has_a_reason(validation: validity.Validation) -> None:
-    from fsbench import registry
-
-    known = {one.metric.name for one in validation.metrics} | {one.metric for one in validation.unexamined}
-    assert set(registry.metrics.names()) == known
+def test_a_metric_without_an_entry_is_not_examined_yet(make_run: MakeRun) -> None:
+    folder = make_run()
+    result = results.load(folder)
+    renamed = [metric.model_copy(update={"name": "brand_new" if metric.name == "pose_error" else metric.name})
+               for metric in result.metrics]  # fmt: skip
+    values = [value.model_copy(update={"metric": "brand_new" if value.metric == "pose_error" else value.metric})
+              for value in result.values]  # fmt: skip
+    page = report.html(read(rewritten(folder, metrics=tuple(renamed), values=tuple(values))))
+    command = "fsbench validate --metrics brand_new"
+    card = page[page.index('<article id="metric-brand_new"') :].partition("</article>")[0]
+    assert f"Not examined yet: {command}" in card
+    section = page[page.index('<section id="validity"') :].partition("</section>")[0]
+    assert f"Not examined yet: brand_new (<code>{command} --update</code>)" in section
+    assert "Not examined yet" not in report.html(read(make_run()))
 
 
 def test_the_shipped_verdicts_name_nothing_of_the_machine(validation: validity.Validation) -> None:
