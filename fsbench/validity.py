@@ -17,7 +17,8 @@ from typing import Any, Literal
 from pydantic import Field, FiniteFloat, ValidationError
 
 from fsbench.errors import ResultError
-from fsbench.results import DatasetRecord, JudgeRecord, MetricRecord, ObserverRecord, Record
+from fsbench.record_types import Record
+from fsbench.results import DatasetRecord, JudgeRecord, MetricRecord, ObserverRecord
 from fsbench.store import write_text
 
 SCHEMA = 1

@@ -27,7 +27,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"images"},
     {"interfaces"},
     {"registry"},
-    {"store", "specs", "files", "guard"},
+    {"store", "specs", "files", "guard", "consistency", "metric_groups", "record_types", "upgrades"},
     {"errors"},
 ]
 APART = {

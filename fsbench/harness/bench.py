@@ -284,6 +284,7 @@ def conclude(
     models = (*(one.record for one in done), *failed)
     values = tuple(value for one in done for value in one.values)
     faults = [f"{value.metric}: {value.reason}" for value in values if value.reason.startswith(scoring.FAULT)]
+    metrics = tuple(records.metric_record(name, one, errors.get(name)) for name, one in bench.scorers.items())
     result = results.RunResult(
         schema=results.SCHEMA,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -295,10 +296,10 @@ def conclude(
         protocol=records.protocol_record(stage, bench.pairs, used.get("gallery"), bench.plan),
         judges=judges,
         observers=tuple(records.observer_record(watcher) for watcher in bench.watchers.values()),
-        metrics=tuple(records.metric_record(name, one, errors.get(name)) for name, one in bench.scorers.items()),
+        metrics=metrics,
         models=models,
         values=values,
-        ranking=ranking(values, models, judges),
+        ranking=ranking(values, models, judges, metrics),
         unused=tuple(unused),
         warnings=(
             *warnings,

@@ -16,6 +16,7 @@ from fsbench.harness import records
 from fsbench.harness.gallery import gather
 from fsbench.harness.judging import RealImages, Witness, build_judges
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split
+from fsbench.record_types import Record
 from fsbench.registry import datasets
 from fsbench.stats.calibration import Calibration
 from fsbench.store import write_text
@@ -26,14 +27,14 @@ BINS = 1000
 PREPROCESSING = "see that it is a face recogniser, and given what it wants: onnx(PATH,mean=..,std=..,order=..)"
 
 
-class Distribution(results.Record):
+class Distribution(Record):
     """Shares of the pairs in equal bins of the cosine over [-1, 1]."""
 
     genuine: tuple[float, ...]
     impostor: tuple[float, ...]
 
 
-class CalibrationResult(results.Record):
+class CalibrationResult(Record):
     """All that one `fsbench calibrate` found."""
 
     schema_number: int = Field(SCHEMA, alias="schema")

@@ -25,7 +25,7 @@ class GtLpips(Lpips):
     """
 
     whole_crop = False
-    info = replace(Lpips.info, needs=("truth",), group="truth", measures=IMAGE)
+    info = replace(Lpips.info, needs=("truth",), group="truth", measures=IMAGE, summary_rank=80)
 
     def measure(self, batch: Batch) -> Tensor:
         if batch.exact is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fsbench.metrics.gt_lpips import GtLpips
 from fsbench.registry import metrics
 
@@ -14,4 +16,5 @@ class GtLpipsCrop(GtLpips):
     which copying the target keeps exactly: `copy_target` stands better here than under the metric of the face alone.
     """
 
+    info = replace(GtLpips.info, summary_rank=0)
     whole_crop = True

@@ -44,6 +44,7 @@ class GtPsnr:
         no_face="scored like any other",
         reference="scikit-image mean_squared_error, data range 1",
         digits=2,
+        summary_rank=90,
     )
 
     def measure(self, batch: Batch) -> Tensor:

@@ -48,6 +48,7 @@ class GtSsim:
         measures=IMAGE,
         no_face="scored like any other",
         reference="Wang et al., IEEE TIP 13(4), 2004; scikit-image structural_similarity",
+        summary_rank=100,
     )
 
     def measure(self, batch: Batch) -> Tensor:

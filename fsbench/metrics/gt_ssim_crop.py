@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fsbench.metrics.gt_ssim import GtSsim
 from fsbench.registry import metrics
 
@@ -14,4 +16,5 @@ class GtSsimCrop(GtSsim):
     higher here than under the metric of the face alone.
     """
 
+    info = replace(GtSsim.info, summary_rank=0)
     whole_crop = True

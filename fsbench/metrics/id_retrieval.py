@@ -73,6 +73,7 @@ class IdRetrieval(_Retrieval):
         no_face="counts as a miss",
         reference=_REFERENCE,
         digits=1,
+        summary_rank=30,
     )
 
 

@@ -30,6 +30,8 @@ class IdSimilarity:
         measures=("identity",),
         no_face="not scored, and counted",
         reference="experiment 13 of the faceswap-GAN notes; Deng et al., ArcFace, CVPR 2019, for cosine scores",
+        headline=True,
+        summary_rank=10,
     )
 
     def measure(self, batch: Batch) -> Tensor:

@@ -31,6 +31,8 @@ class IdTargetVerified:
         no_face="not scored, and counted",
         reference="as id_verified, against the target",
         digits=1,
+        summary_rank=120,
+        verification_rank=40,
     )
 
     def measure(self, batch: Batch) -> Tensor:

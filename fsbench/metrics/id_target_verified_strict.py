@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fsbench.metrics.id_target_verified import IdTargetVerified
 from fsbench.registry import metrics
 
@@ -13,4 +15,5 @@ class IdTargetVerifiedStrict(IdTargetVerified):
     Else as `id_target_verified`.
     """
 
+    info = replace(IdTargetVerified.info, summary_rank=0, verification_rank=50)
     far = 1e-3

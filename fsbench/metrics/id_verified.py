@@ -32,6 +32,8 @@ class IdVerified:
         no_face="counts as not accepted",
         reference="true-accept rate at a false-accept rate: ISO/IEC 19795-1, biometric performance testing",
         digits=1,
+        summary_rank=110,
+        verification_rank=20,
     )
 
     def measure(self, batch: Batch) -> Tensor:

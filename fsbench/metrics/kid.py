@@ -47,6 +47,7 @@ class Kid:
         min_samples=2,
         digits=2,
         interval="centred",
+        summary_rank=40,
     )
 
     def measure(self, batch: Batch) -> Tensor:

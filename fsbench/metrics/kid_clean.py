@@ -19,4 +19,5 @@ class KidClean(Kid):
         Kid.info,
         observer="inception(resize=clean)",
         reference="Bińkowski et al., ICLR 2018, section 4; resize of Parmar et al., CVPR 2022",
+        summary_rank=0,
     )

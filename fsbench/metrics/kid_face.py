@@ -30,6 +30,7 @@ class KidFace(Kid):
         measures=("detail",),
         observer="",
         digits=3,
+        summary_rank=0,
     )
 
     def measure(self, batch: Batch) -> Tensor:

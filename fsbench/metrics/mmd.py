@@ -39,6 +39,7 @@ class Mmd:
             "JMLR 13, 2012, Lemma 6",
             measures=("detail", "diversity"),
             observer="",
+            summary_rank=0,
         )
 
     def measure(self, batch: Batch) -> Tensor:

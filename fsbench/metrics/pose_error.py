@@ -39,6 +39,7 @@ class PoseError:
         no_face="not scored, and counted",
         reference="geodesic distance (Huynh, Metrics for 3D Rotations, JMIV 35, 2009); pose by MediaPipe",
         digits=1,
+        summary_rank=50,
     )
 
     def measure(self, batch: Batch) -> Tensor:

@@ -34,6 +34,7 @@ class PoseErrorFive:
         reference="geodesic distance (Huynh, Metrics for 3D Rotations, JMIV 35, 2009); pose by DeMenthon & Davis, "
         "IJCV 15, 1995, first step",
         digits=0,
+        summary_rank=0,
     )
 
     def measure(self, batch: Batch) -> Tensor:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from fsbench.metric_groups import GROUPS
 from fsbench.report import (
     balance,
     galleries,
@@ -108,8 +109,8 @@ def html(run: Run) -> str:
 
 def _groups(run: Run) -> dict[str, GroupView]:
     measured = {metric.group for metric in run.result.metrics}
-    return {group: GroupView(title, tables.of_group(run, group))
-            for group, title in tables.GROUP_TITLES.items() if group in measured}
+    return {group: GroupView(f"{facts.title}: {facts.question}", tables.of_group(run, group))
+            for group, facts in GROUPS.items() if group in measured and group != "identity"}
 
 
 def _judge_view(run: Run, record: JudgeRecord, order: Sequence[ModelRecord]) -> JudgeView:

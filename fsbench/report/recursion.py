@@ -9,11 +9,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from pandas.api.types import is_numeric_dtype
 
 from fsbench.report.galleries import Album, Picture
 from fsbench.report.plots import GREY, WIDTH, colours, reference_line, render
-from fsbench.report.run import HEADLINE, Run
-from fsbench.results import ModelRecord, column, slug
+from fsbench.report.run import Run
+from fsbench.results import ModelRecord, slug
 
 SHOWN = 2  # outputs per contestant in the filmstrips
 
@@ -42,10 +43,11 @@ def view(run: Run, album: Album, order: Sequence[ModelRecord]) -> Recursion | No
     shown = [model for model in order if model in run.contestants and model.name in fed_back]
     if not shown:
         return None
-    named = {column(HEADLINE, judge.name): f"{HEADLINE}, {judge.name}" for judge in run.judges}
-    named |= {"colour": "change of skin colour, Delta E", "sharpness": "sharpness, target's = 1"}
-    curves = tuple(_curves(run, order, key, label) for key, label in named.items()
-                   if key in table and table[key].notna().any())
+    labels = {key: key.replace("@", ", ", 1) for judge in run.judges for key in map(str, table)
+              if key.partition("@")[2] == judge.name}
+    labels |= {"colour": "change of skin colour, Delta E", "sharpness": "sharpness, target's = 1"}
+    curves = tuple(_curves(run, order, key, label) for key, label in labels.items()
+                   if key in table and is_numeric_dtype(table[key]) and table[key].notna().any())
     films = tuple(_film(run, album, model) for model in shown)
     return Recursion(curves, films, int(table.groupby("model")["row"].nunique().max()))
 

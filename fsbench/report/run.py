@@ -11,10 +11,9 @@ import pandas as pd
 
 from fsbench import results
 from fsbench.report import reading
-from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, RunResult, Value, slug
+from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, RunResult, Value, headlines, slug
 from fsbench.stats.ranking import CONTESTANTS
 
-HEADLINE = "id_similarity"
 NOTHING_SWAPPED = "copy_target"
 REFERENCES = "references"
 SOURCES = 4  # source people whose pictures and look-alikes are shown, where there are more
@@ -77,9 +76,9 @@ class Run:
 
     @property
     def columns(self) -> list[Column]:
-        """Metrics by judge, the headline metric and the judges that count first, else in the order of the result."""
+        """Metrics by judge, headline metrics and the judges that count first, else in the order of the result."""
         measured = {(value.metric, value.judge) for value in self.result.values}
-        ordered = sorted(self.result.metrics, key=lambda metric: metric.name != HEADLINE)
+        ordered = [*headlines(self.result.metrics), *(metric for metric in self.result.metrics if not metric.headline)]
         judges = [None, *(judge.name for judge in self.judges)]
         return [Column(metric, judge) for metric in ordered for judge in judges if (metric.name, judge) in measured]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fsbench.report.run import HEADLINE, NOTHING_SWAPPED, Column, Run, Scored
+from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
 from fsbench.results import ModelRecord, Value, failure_rate
 from fsbench.stats.ranking import CONTESTANTS, ENOUGH_ANSWERED, answered
 from fsbench.validity import shipped
@@ -13,22 +13,9 @@ from fsbench.validity import shipped
 TRIVIAL = (NOTHING_SWAPPED, "copy_source")
 ARROWS = {"higher": "↑", "lower": "↓"}
 BETTER, WORSE, UNCLEAR = "better than", "worse than", "not distinguishable from"
-SUMMARISED = ("id_nearer_source", "id_retrieval", "id_verified", "id_target_verified", "id_equivalent_far")
-"""What the summary tells of one judge, beside its headline metric; the rest stands in the judge's own tables."""
-
-SUMMARISED_ALONE = ("kid", "pose_error", "opening_error", "skin_colour", "gt_lpips", "gt_psnr", "gt_ssim")
-"""What it tells of metrics that ask no judge, where there are more of them than it has room for."""
-
 ROOM = 8
-GROUP_TITLES = {
-    "realism": "Realism: do the outputs, all together, look like the targets?",
-    "attributes": "Attributes: is what belongs to the target still there?",
-    "truth": "Ground truth: how near is the exact swap?",
-}
+"""Metrics without a judge that the summary has room for; of more it shows those with a place in the summary."""
 
-VERIFICATION = (
-    "id_equivalent_far", "id_verified", "id_verified_strict", "id_target_verified", "id_target_verified_strict"
-)  # fmt: skip
 GROUPS = {"Contestants": CONTESTANTS, "Ceiling": ("ceiling",), "Baselines": ("baseline",)}
 
 
@@ -173,19 +160,21 @@ def facts_of(model: ModelRecord, n_pairs: int) -> tuple[str, ...]:
 
 
 def summary(run: Run) -> Table:
-    """Build the table that a reader sees first: the headline of every judge, a few metrics of the first, a few others.
+    """Build the table that a reader sees first: headline metrics under every judge, then those with a summary rank.
 
-    Forty metrics under three judges would be a table that nobody reads; `of_group` and `of_judge` have all of them.
+    Of the latter it shows values under the first judge, and without a judge. Forty metrics under three judges would be
+    too much to read; `of_group` and `of_judge` have all of them.
     """
     first = run.judges[0].name if run.judges else ""
-    columns = run.columns
-    chosen = [column for column in columns if column.metric.name == HEADLINE]
-    mine = [column for column in columns if column.judge == first]
-    chosen += [column for name in SUMMARISED for column in mine if column.metric.name == name]
-    alone = [column for column in columns if column.judge is None and column.metric.name != HEADLINE]
-    if len(alone) > ROOM:
-        alone = [column for name in SUMMARISED_ALONE for column in alone if column.metric.name == name]
-    return table(run, chosen + alone)
+    headline = [column for column in run.columns if column.metric.headline]
+    others = [column for column in run.columns if not column.metric.headline]
+    placed = sorted((column for column in others if column.metric.summary_rank),
+                    key=lambda column: column.metric.summary_rank)  # fmt: skip
+    judged = [column for column in placed if column.judge == first]
+    unjudged = [column for column in others if column.judge is None]
+    if len(unjudged) > ROOM:
+        unjudged = [column for column in placed if column.judge is None]
+    return table(run, headline + judged + unjudged)
 
 
 def of_group(run: Run, group: str) -> Table:
@@ -194,10 +183,11 @@ def of_group(run: Run, group: str) -> Table:
 
 
 def of_judge(run: Run, judge: str) -> tuple[Table, Table]:
-    """Build the tables of all that one judge says: of likeness, and of whom it would accept."""
-    mine = [column for column in run.columns if column.judge == judge and column.metric.group == "identity"]
-    accepted = [column for name in VERIFICATION for column in mine if column.metric.name == name]
-    return table(run, [column for column in mine if column not in accepted]), table(run, accepted)
+    """Build the tables of the identity metrics under one judge: of likeness, and of verification."""
+    columns = [column for column in run.columns if column.judge == judge and column.metric.group == "identity"]
+    verification = sorted((column for column in columns if column.metric.verification_rank),
+                          key=lambda column: column.metric.verification_rank)  # fmt: skip
+    return table(run, [column for column in columns if column not in verification]), table(run, verification)
 
 
 def ordered(run: Run) -> list[ModelRecord]:

@@ -11,6 +11,7 @@ from typing import Any
 from markupsafe import Markup
 
 from fsbench import validity
+from fsbench.metric_groups import GROUPS
 from fsbench.report import page
 from fsbench.report.tables import ARROWS, duration, number
 from fsbench.results import slug
@@ -19,7 +20,6 @@ from fsbench.validity import ExaminedRecord, FaultRecord, ResponseRecord, Valida
 
 FILE_NAME = "validation.html"
 
-GROUPS = {"identity": "Identity", "realism": "Realism", "attributes": "Attributes", "truth": "Ground truth"}
 EXPECTED = {"respond": "Meant to respond to", "either": "May respond to", "ignore": "Meant to ignore"}
 WEAK, STRONG = 2.0, 8.0
 """Sizes of a response, in spreads, at which the colour of a cell changes."""
@@ -87,7 +87,7 @@ def html(record: Validation) -> str:
         record=record,
         matrix=matrix(record),
         marks=MARKS,
-        groups=[(GROUPS[group], list(rows)) for group, rows in _grouped(record)],
+        groups=_grouped(record),
         arrows=ARROWS,
         curves={one.key: curves(record, one) for one in record.metrics},
         sentences={one.key: for_metric(record, one.metric.name, one.judge) for one in record.metrics},
@@ -104,8 +104,7 @@ def matrix(record: Validation, *, linked: bool = True) -> Markup:
     """Return the table: a row per metric and judge, a column per fault. `linked` cells lead to the page's details."""
     rendered = page.environment().get_template("validity_matrix.html.j2").render(
         columns=[(aspect, list(faults)) for aspect, faults in groupby(columns(record), key=lambda fault: fault.aspect)],
-        groups=[(GROUPS[group], [(one, _row(record, one), _cost(one)) for one in rows])
-                for group, rows in _grouped(record)],
+        groups=[(title, [(one, _row(record, one), _cost(one)) for one in rows]) for title, rows in _grouped(record)],
         marks=MARKS,
         arrows=ARROWS,
         linked=linked,
@@ -129,11 +128,11 @@ def columns(record: Validation) -> list[FaultRecord]:
     return sorted(record.faults, key=lambda fault: order.index(fault.aspect))
 
 
-def _grouped(record: Validation) -> Iterable[tuple[str, Iterable[ExaminedRecord]]]:
-    order = list(GROUPS)
-    return groupby(
-        sorted(record.metrics, key=lambda one: order.index(one.metric.group)), key=lambda one: one.metric.group
-    )
+def _grouped(record: Validation) -> list[tuple[str, list[ExaminedRecord]]]:
+    """Metrics by the title of their group."""
+    groups = ((facts.title, [one for one in record.metrics if one.metric.group == group])
+              for group, facts in GROUPS.items())  # fmt: skip
+    return [(title, examined) for title, examined in groups if examined]
 
 
 def _counts(record: Validation) -> list[tuple[Mark, int]]:

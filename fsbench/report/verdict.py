@@ -8,7 +8,6 @@ from fsbench.report.tables import UNCLEAR, compare, interval, number, ordered
 from fsbench.results import ModelRecord, failure_rate
 from fsbench.stats.ranking import ENOUGH_ANSWERED, answered
 
-NEARER = "id_nearer_source"
 _BLIND = "No judge of this run can tell the real people apart: nothing is said of whose face the outputs show."
 NAMED = 3  # contestants that are named before the rest is counted
 
@@ -92,7 +91,7 @@ def _reached(run: Run, entry: Scored, column: Column) -> str:
         for mark in run.scored([model], column)
     ]
     said = sentence + (": " if beside else "") + "; ".join(beside) + "."
-    return said + _elsewhere(run, entry.model, column) + _nearer(run, entry.model, column)
+    return said + _elsewhere(run, entry.model, column) + _of_metrics(run, entry.model, column)
 
 
 def _elsewhere(run: Run, model: ModelRecord, column: Column) -> str:
@@ -110,14 +109,15 @@ def _elsewhere(run: Run, model: ModelRecord, column: Column) -> str:
     return f" It is {'; '.join(told)}." if told else ""
 
 
-def _nearer(run: Run, model: ModelRecord, column: Column) -> str:
-    """A sentence with the share of swaps that happened, where it was measured under the same judge."""
+def _of_metrics(run: Run, model: ModelRecord, column: Column) -> str:
+    """The sentences that metrics themselves have for the verdict, of values under the same judge or without one."""
+    sentences = []
     for other in run.columns:
-        if other.metric.name == NEARER and other.judge == column.judge:
+        if other.metric.verdict and other.judge in (column.judge, None):
             for entry in run.scored([model], other):
-                share = number(entry.value, other.metric.digits)
-                return f" {share}\N{NO-BREAK SPACE}% of its outputs are nearer to the source than to the target."
-    return ""
+                value = f"{number(entry.value, other.metric.digits)}\N{NO-BREAK SPACE}{other.metric.unit}".strip()
+                sentences.append(f" {other.metric.verdict.replace('{value}', value)}.")
+    return "".join(sentences)
 
 
 def _failed(run: Run, model: ModelRecord, column: Column) -> str:
