@@ -107,7 +107,7 @@ def _print(found: Validation) -> None:
     """A row per metric, a column per fault: the same marks as on the page, without numbers where there is no room."""
     from rich.table import Table
 
-    from fsbench.report.validity import MARKS, cell, columns, won
+    from fsbench.report.responses import MARKS, cell, columns, won
 
     console = terminal.console(soft_wrap=True)
     faults, rows = columns(found), {one.key: found.of(one.metric.name, one.judge) for one in found.metrics}

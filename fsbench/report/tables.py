@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from fsbench import validity
 from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
 from fsbench.results import ModelRecord, Value, failure_rate
 from fsbench.stats.ranking import CONTESTANTS, ENOUGH_ANSWERED, answered
-from fsbench.validity import shipped
 
 TRIVIAL = (NOTHING_SWAPPED, "copy_source")
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -282,7 +282,7 @@ def _clear_winner(run: Run, column: Column) -> str:
 
 
 def _won_by(column: Column) -> tuple[str, ...]:
-    record = shipped()
+    record = validity.shipped()
     examined = record.metrics if record is not None else ()
     return tuple(copy for one in examined if (one.metric.name, one.judge) == (column.metric.name, column.judge)
                  for copy in one.won_by)

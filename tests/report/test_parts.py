@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from matplotlib.colors import Normalize
 from PIL import Image
 
-from fsbench.report import galleries, heatmaps, histograms, people, plots, slices
+from fsbench.report import heatmaps, histograms, people, plots
 from fsbench.report.people import People, View
 from fsbench.report.plots import render, short
 from fsbench.report.run import Column, read
+from fsbench.report.sections import galleries, slices
 from fsbench.report.tables import BETTER, UNCLEAR, WORSE, compare, duration, number
+from fsbench.report.thumbnails import Thumbnails
 from fsbench.report.verdict import sentences
 from fsbench.results import MetricRecord, Value
 
@@ -214,7 +216,7 @@ def test_pictures_are_spread_over_sessions(sessions: list[str], count: int) -> N
 def test_worst_and_best_are_ordered(run_folder: Path) -> None:
     run = read(run_folder)
     models = [model for model in run.result.models if model.name == "gan_mask"]
-    (gallery,) = galleries.galleries(run, galleries.Album(run), models)
+    (gallery,) = galleries.galleries(run, Thumbnails(run), models)
     worst, best = (np.array([float(strip.score) for strip in strips]) for _, strips in gallery.groups[-2:])
     scores = np.sort(run.of("gan_mask")[f"id_similarity@{JUDGE}"].dropna())
     np.testing.assert_allclose(worst, scores[:4], atol=6e-4)
@@ -223,7 +225,7 @@ def test_worst_and_best_are_ordered(run_folder: Path) -> None:
 
 def test_comparison_shows_one_pair_in_a_row(run_folder: Path) -> None:
     run = read(run_folder)
-    rows = galleries.comparisons(run, galleries.Album(run), run.result.models)
+    rows = galleries.comparisons(run, Thumbnails(run), run.result.models)
     assert len(rows) == 2 * galleries.COMPARED
     for row in rows:
         target = row.inputs[1].alt.removeprefix("target: ").split(",")[0]
