@@ -44,7 +44,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelRow:
     """A model and its cells."""
 
     model: ModelRecord
@@ -53,11 +53,11 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class ScoreTable:
     """Values in rows whose groups are never mixed."""
 
     heads: tuple[Head, ...]
-    groups: tuple[tuple[str, tuple[Row, ...]], ...]
+    groups: tuple[tuple[str, tuple[ModelRow, ...]], ...]
     unscored: Mapping[str, tuple[Column, ...]]  # reason -> columns left out because no model has a value
 
     @property
@@ -159,7 +159,7 @@ def facts_of(model: ModelRecord, n_pairs: int) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def summary(run: Run) -> Table:
+def summary(run: Run) -> ScoreTable:
     """Build the table that a reader sees first: headline metrics under every judge, then those with a summary rank.
 
     Of the latter it shows values under the first judge, and without a judge. Forty metrics under three judges would be
@@ -177,12 +177,12 @@ def summary(run: Run) -> Table:
     return table(run, headline + judged + unjudged)
 
 
-def of_group(run: Run, group: str) -> Table:
+def of_group(run: Run, group: str) -> ScoreTable:
     """Build the table of the metrics of one group, under every judge that they ask."""
     return table(run, [column for column in run.columns if column.metric.group == group])
 
 
-def of_judge(run: Run, judge: str) -> tuple[Table, Table]:
+def of_judge(run: Run, judge: str) -> tuple[ScoreTable, ScoreTable]:
     """Build the tables of the identity metrics under one judge: of likeness, and of verification."""
     columns = [column for column in run.columns if column.judge == judge and column.metric.group == "identity"]
     verification = sorted((column for column in columns if column.metric.verification_rank),
@@ -198,15 +198,15 @@ def ordered(run: Run) -> list[ModelRecord]:
     return [model for kinds in GROUPS.values() for model in in_order if model.kind in kinds]
 
 
-def table(run: Run, columns: Sequence[Column]) -> Table:
+def table(run: Run, columns: Sequence[Column]) -> ScoreTable:
     """Build a table of some columns; one in which no model has a value becomes a footnote."""
     unscored = _unscored(run, columns)
     columns = [column for column in columns if all(column not in left_out for left_out in unscored.values())]
     winners = [_clear_winner(run, column) for column in columns]
 
-    def row(model: ModelRecord) -> Row:
+    def row(model: ModelRecord) -> ModelRow:
         cells = (_cell(run, model, *pair) for pair in zip(columns, winners, strict=True))
-        return Row(model, facts_of(model, run.result.protocol.n_pairs), tuple(cells))
+        return ModelRow(model, facts_of(model, run.result.protocol.n_pairs), tuple(cells))
 
     models = ordered(run)
     groups = ((title, tuple(row(model) for model in models if model.kind in kinds)) for title, kinds in GROUPS.items())
@@ -214,7 +214,7 @@ def table(run: Run, columns: Sequence[Column]) -> Table:
         Head(column, ARROWS[column.metric.direction], _trivial_winner(run, column), _won_by(column))
         for column in columns
     )
-    return Table(heads, tuple((title, rows) for title, rows in groups if rows), unscored)
+    return ScoreTable(heads, tuple((title, rows) for title, rows in groups if rows), unscored)
 
 
 def _unscored(run: Run, columns: Sequence[Column]) -> dict[str, tuple[Column, ...]]:

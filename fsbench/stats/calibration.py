@@ -38,7 +38,7 @@ _GRID = np.arange(-STEPS, STEPS + 2) / STEPS  # one step beyond 1: a threshold t
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class PairCosines:
     """Cosines of one kind of pairs: a histogram on the grid, and exact moments."""
 
     counts: np.ndarray  # (2 * STEPS + 2,) int64; the last is 0
@@ -66,8 +66,8 @@ class Calibration:
     n_identities: int
     n_images: int  # with a face
     people_pairs: float  # that weigh among the impostors: of how many pairs of people, with equal shares, is as good
-    genuine: Pairs
-    impostor: Pairs
+    genuine: PairCosines
+    impostor: PairCosines
     d_prime_low: float | None = None  # 95 % interval, people drawn again, or the sessions of each where people are few
     d_prime_high: float | None = None
 
@@ -325,9 +325,9 @@ class _Tally:
         )
         return total / number, np.maximum(squares / number - (total / number) ** 2, 0)
 
-    def pairs(self) -> Pairs:
+    def pairs(self) -> PairCosines:
         mean = self.total / self.n
-        return Pairs(self.counts, mean, max(self.squares / self.n - mean**2, 0.0))
+        return PairCosines(self.counts, mean, max(self.squares / self.n - mean**2, 0.0))
 
 
 def _bins(cosine: np.ndarray) -> np.ndarray:

@@ -16,14 +16,14 @@ from fsbench.metrics.id_target_verified import IdTargetVerified
 from fsbench.metrics.id_target_verified_strict import IdTargetVerifiedStrict
 from fsbench.metrics.id_verified import IdVerified
 from fsbench.metrics.id_verified_strict import IdVerifiedStrict
-from fsbench.stats.calibration import STEPS, Calibration, Pairs
+from fsbench.stats.calibration import STEPS, Calibration, PairCosines
 
 
 def judge(n_impostor: int = 100_000) -> Calibration:
     """Impostors spread evenly over [0, 1): FAR(c) = 1 - c at multiples of 0.001; just above 0.989 it is 1 %."""
     counts = np.zeros(2 * STEPS + 2, np.int64)
     counts[STEPS : 2 * STEPS : 10] = n_impostor // 1000
-    return Calibration(99, 99, 99.0, Pairs(counts, 0.5, 0.1), Pairs(counts, 0.5, 0.1))
+    return Calibration(99, 99, 99.0, PairCosines(counts, 0.5, 0.1), PairCosines(counts, 0.5, 0.1))
 
 
 def cosines(*values: float) -> torch.Tensor:

@@ -26,7 +26,7 @@ def with_facts(run: Run, facts: dict[str, dict[str, object]]) -> Run:
     return replace(run, result=run.result.model_copy(update={"metrics": metrics}))
 
 
-def keys(table: tables.Table) -> list[str]:
+def keys(table: tables.ScoreTable) -> list[str]:
     return [head.column.key for head in table.heads]
 
 

@@ -16,7 +16,7 @@ from matplotlib.colors import Normalize
 from PIL import Image
 
 from fsbench.report import heatmaps, histograms, people, plots
-from fsbench.report.people import People, View
+from fsbench.report.people import FaceVectors, View
 from fsbench.report.plots import render, short
 from fsbench.report.run import Column, read
 from fsbench.report.sections import galleries, slices
@@ -95,8 +95,8 @@ def test_heatmap_means_are_the_metric(run_folder: Path) -> None:
     assert float(drawn["Real images"][0].mean) > float(drawn["Real images"][2].mean)
 
 
-def faces(vectors: list[list[float]], identities: list[str], sessions: list[str]) -> People:
-    return People(
+def faces(vectors: list[list[float]], identities: list[str], sessions: list[str]) -> FaceVectors:
+    return FaceVectors(
         np.array(vectors, dtype=np.float32),
         pd.DataFrame({"identity": identities, "session": sessions, "split": "test"}),
     )
@@ -127,14 +127,14 @@ def test_genuine_pairs_are_of_one_person_in_two_sessions() -> None:
     assert sorted(curves["impostor"]) == pytest.approx([-1, -1, -0.6, 0, 0, 0, 0.8])
 
 
-def some_people(n: int, sources: bool, seed: int, dim: int = 8) -> People:
+def some_people(n: int, sources: bool, seed: int, dim: int = 8) -> FaceVectors:
     """Unit vectors at random, every ninth without a face."""
     random = np.random.default_rng(seed)
     vectors = random.normal(size=(n, dim)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors[::9] = np.nan
     rows = pd.DataFrame({"identity": random.choice(["A", "B", "C"], n), "session": random.choice(["s0", "s1"], n)})
-    return People(vectors, rows.assign(source=random.choice(["A", "B", "C"], n)) if sources else rows)
+    return FaceVectors(vectors, rows.assign(source=random.choice(["A", "B", "C"], n)) if sources else rows)
 
 
 def test_blocks_are_means_of_neighbouring_cosines() -> None:
@@ -168,7 +168,7 @@ def test_ten_thousand_by_ten_thousand_images_need_little_memory() -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     sessions = np.sort(random.integers(0, 40, 2 * n).reshape(2, n)).ravel()
     rows = pd.DataFrame({"identity": np.repeat(["A", "B"], n), "session": [f"s{i:02}" for i in sessions]})
-    swapped = People(vectors, rows)
+    swapped = FaceVectors(vectors, rows)
     tracemalloc.start()
     try:
         drawn = dict(heatmaps.draw_all(View("j", swapped, swapped.of("nobody"), ())).groups)["Real images"]

@@ -19,8 +19,8 @@ class JudgeView:
     """All that the page shows of one judge."""
 
     record: JudgeRecord
-    likeness: tables.Table
-    accepted: tables.Table
+    likeness: tables.ScoreTable
+    accepted: tables.ScoreTable
     histogram: Markup | None  # None, as are the heatmaps, where no features are stored
     heatmaps: heatmaps.Heatmaps | None
     lookalikes: list[lookalikes.Chart]
