@@ -23,7 +23,7 @@ from fsbench.harness.pairs import make_pairs
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, Metric, Split, silent
 from fsbench.registry import metrics
-from fsbench.stats.validity import Condition, Design, design
+from fsbench.stats.validity import Condition, Resampling, resampling
 
 TIMED = 8
 """Outputs that networks are timed on."""
@@ -43,7 +43,7 @@ class Setting:
     gallery: Faces | None
     bench: Bench
     scenes: tuple[Scene, ...]  # group by group of the pairs
-    plan: Design
+    plan: Resampling
 
     @classmethod
     def build(
@@ -59,7 +59,7 @@ class Setting:
         scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
         rows = pairs.rows
         sessions, people = (rows["identity"] + "/" + rows["session"]).to_numpy(str), rows["identity"].to_numpy(str)
-        again = design(sessions, people, resamples=plan.resamples, seed=plan.seed)
+        again = resampling(sessions, people, resamples=plan.resamples, seed=plan.seed)
         return cls(split, targets, gallery, ready, scenes, again)
 
     @property
@@ -112,10 +112,10 @@ class Setting:
         except NotScorable as why:
             return why.message
 
-    def draws(self, name: str) -> Design:
+    def draws(self, name: str) -> Resampling:
         """How a metric's rows are drawn again: no oftener than it says."""
         limit = self.bench.scorers[name].info.resamples or None
-        return replace(self.plan, draws=self.plan.draws[:limit])
+        return replace(self.plan, resamples=self.plan.resamples[:limit])
 
 
 def spread(faces: Faces, n: int) -> np.ndarray:

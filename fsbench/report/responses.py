@@ -98,7 +98,7 @@ def _row(record: Validation, one: ExaminedRecord) -> list[MatrixCell]:
 
 def _cell(found: ResponseRecord, fault: FaultRecord) -> MatrixCell:
     verdict, text = cell(found)
-    size = abs(found.size) if found.size is not None else STRONG
+    size = abs(found.effect_size) if found.effect_size is not None else STRONG
     depth = "" if verdict in ("ignores", "blind", "unexamined") else (
         "weak" if size < WEAK else "strong" if size >= STRONG else "middle"
     )
@@ -117,8 +117,8 @@ def cell(found: ResponseRecord) -> tuple[Verdict, str]:
         return found.verdict, sign
     if found.share is not None:
         return found.verdict, f"{sign} {number(100 * found.share, 0)}"
-    if found.size is not None:
-        return found.verdict, f"{sign} ×{number(found.size, 0 if abs(found.size) >= 10 else 1)}"
+    if found.effect_size is not None:
+        return found.verdict, f"{sign} ×{number(found.effect_size, 0 if abs(found.effect_size) >= 10 else 1)}"
     return found.verdict, sign
 
 
@@ -131,16 +131,17 @@ def facts(found: ResponseRecord, fault: FaultRecord) -> list[str]:
         low, high = found.rho_low, found.rho_high
         said.append(f"ρ {number(found.rho, 2)}" + (
             f" [{number(low, 2)}, {number(high, 2)}]" if low is not None and high is not None else ""))
-    said.append(f"noticed from {found.detected:g} {fault.unit}" if found.detected is not None else "not noticed")
-    if found.saturated is not None:
-        said.append(f"saturated at {found.saturated:g}")
-    if found.turned is not None:
-        said.append(f"turns back after {found.turned:g}")
-    if found.direction and found.size is not None:
-        said.append(f"{number(found.size, 1)} spreads")
+    threshold = found.detection_threshold
+    said.append("not noticed" if threshold is None else f"noticed from {threshold:g} {fault.unit}")
+    if found.saturation_threshold is not None:
+        said.append(f"saturated at {found.saturation_threshold:g}")
+    if found.turning_point is not None:
+        said.append(f"turns back after {found.turning_point:g}")
+    if found.direction and found.effect_size is not None:
+        said.append(f"{number(found.effect_size, 1)} spreads")
     if found.direction and found.share is not None:
         said.append(f"{number(100 * found.share, 0)} % of its largest response")
-    if lost := [step for step in found.steps if not step.counts]:
+    if lost := [step for step in found.steps if not step.enough_scored]:
         said.append(f"from {lost[0].strength:g} {fault.unit} on too few could be scored")
     return said
 
@@ -192,7 +193,7 @@ def for_metric(record: Validation, name: str, judge: str | None = None) -> list[
 
 
 def _from(response: ResponseRecord, unit: str) -> str:
-    at = "" if response.detected is None else f", from {response.detected:g} {unit}"
+    at = "" if response.detection_threshold is None else f", from {response.detection_threshold:g} {unit}"
     return "" if response.rho is None else f" (ρ {number(response.rho, 2)}{at})"
 
 
@@ -201,7 +202,7 @@ def _share(response: ResponseRecord, unit: str) -> str:
 
 
 def _turn(response: ResponseRecord, unit: str) -> str:
-    return "" if response.turned is None else f" (after {response.turned:g} {unit})"
+    return "" if response.turning_point is None else f" (after {response.turning_point:g} {unit})"
 
 
 def _nothing(response: ResponseRecord, unit: str) -> str:

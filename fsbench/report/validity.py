@@ -107,7 +107,7 @@ def curves(record: Validation, one: ExaminedRecord) -> dict[str, list[Curve]]:
 
 def _scale(responses: Iterable[ResponseRecord]) -> tuple[float, float]:
     """Least and largest value that the curves of a metric show."""
-    shown = [value for response in responses for step in response.steps if step.counts
+    shown = [value for response in responses for step in response.steps if step.enough_scored
              for value in (step.value, step.low, step.high) if value is not None]  # fmt: skip
     return (min(shown), max(shown)) if shown else (0.0, 1.0)
 
@@ -115,7 +115,7 @@ def _scale(responses: Iterable[ResponseRecord]) -> tuple[float, float]:
 def _draw(found: ResponseRecord, one: ExaminedRecord, scale: tuple[float, float]) -> Markup:
     """Values over the steps of the ladder, with their intervals; full dots are changes that are more than chance."""
     low, high = scale
-    steps = [step for step in found.steps if step.value is not None and step.counts]
+    steps = [step for step in found.steps if step.value is not None and step.enough_scored]
     wide = _WIDTH - 2 * _EDGE
 
     def x(strength: float) -> float:
@@ -136,7 +136,7 @@ def _draw(found: ResponseRecord, one: ExaminedRecord, scale: tuple[float, float]
         f'<line x1="{_EDGE}" x2="{_WIDTH - _EDGE}" y1="{middle[0][1]:.1f}" y2="{middle[0][1]:.1f}" class="perfect"/>',
         f'<polygon points="{line(band)}" class="band"/>' if band else "",
         f'<polyline points="{line(middle)}" class="line"/>',
-        *(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.6" class="{"full" if step.noticed else "open"}"/>'
+        *(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.6" class="{"full" if step.significant else "open"}"/>'
           for (a, b), step in zip(middle, steps, strict=True)),
     ]  # fmt: skip
     digits = one.metric.digits

@@ -44,16 +44,16 @@ def response(
                               reason="no moon")  # fmt: skip
     steps = tuple(
         StepRecord(strength=s, n_scored=20 if s < 16 else 3, value=1 + slope * s, low=1 + slope * s - 0.5,
-                   high=1 + slope * s + 0.5, change=slope * s, change_low=None, change_high=None, counts=s < 16,
-                   noticed=bool(slope and s))
+                   high=1 + slope * s + 0.5, change=slope * s, change_low=None, change_high=None, enough_scored=s < 16,
+                   significant=bool(slope and s))
         for s in (0.0, *STRENGTHS)
     )  # fmt: skip
     return ResponseRecord(
         metric=metric, judge=judge, fault=fault, verdict=verdict, steps=steps,
         expected="respond" if verdict in ("responds", "turns_back", "blind") else "ignore",
         rho=slope, rho_low=slope - 0.1, rho_high=slope, direction=1 if slope > 0 else -1 if slope < 0 else 0,
-        detected=1.0 if slope else None, turned=4.0 if verdict == "turns_back" else None, change=8 * slope,
-        size=9.0 * slope, share=None if share is None else share * slope,
+        detection_threshold=1.0 if slope else None, turning_point=4.0 if verdict == "turns_back" else None,
+        change=8 * slope, effect_size=9.0 * slope, share=None if share is None else share * slope,
     )  # fmt: skip
 
 
