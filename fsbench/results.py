@@ -272,7 +272,7 @@ class ProtocolRecord(Record):
 
 
 class RunResult(Record):
-    """All that one `fsbench run` found."""
+    """The result of one `fsbench run`."""
 
     schema_number: int = Field(SCHEMA, alias="schema")
     created: str  # ISO 8601, UTC
@@ -300,7 +300,7 @@ class RunResult(Record):
 
     @property
     def unfit(self) -> set[str]:
-        """Judges that cannot tell the real people of this run apart: they stand in tables and in no sentence."""
+        """Judges that cannot tell the real people of this run apart: tables show them, sentences do not."""
         return {judge.name for judge in self.judges if judge.unfit}
 
     def find(self, model: str | None = None, metric: str | None = None) -> list[Value]:
@@ -393,7 +393,7 @@ def parse(raw: Any, origin: str) -> RunResult:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        told = f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
-        raise ResultError(f"{origin} is not a valid result: {told}", edited) from error
+        problem = f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
+        raise ResultError(f"{origin} is not a valid result: {problem}", edited) from error
     except (KeyError, TypeError, AttributeError, RecursionError) as error:  # of an upgrade
         raise ResultError(f"{origin} is not a valid result of schema {number}", edited) from error

@@ -78,11 +78,11 @@ def draw_all(view: View) -> Heatmaps:
     else:
         groups = [("Real images", [_by_identity("identity", view.swapped, view.swapped, names)])]
         groups += [(model, [_by_identity("source", made, view.swapped, names)]) for model, made in view.outputs]
-    seen = finite([matrix.cells for _, group in groups for matrix in group])
-    low, high = (20 * np.quantile(seen, [0.01, 0.99])).round(4)  # rounding has made some cosines more than 1
+    cosines = finite([matrix.cells for _, group in groups for matrix in group])
+    low, high = (20 * np.quantile(cosines, [0.01, 0.99])).round(4)  # rounding has made some cosines more than 1
     norm = Normalize(np.floor(low) / 20, max(np.ceil(high), np.floor(low) + 1) / 20)
     panels = [
-        (title, [_panel(matrix, norm, f"{title}: {matrix.title}, {view.judge}") for matrix in _with_faces(group)])
+        (title, [_heatmap(matrix, norm, f"{title}: {matrix.title}, {view.judge}") for matrix in _with_faces(group)])
         for title, group in groups
     ]
     return Heatmaps(_scale(norm, view.judge), tuple((title, tuple(drawn)) for title, drawn in panels))
@@ -144,7 +144,7 @@ def _by_identity(role: str, rows: FaceVectors, columns: FaceVectors, names: Sequ
     return Matrix(title, means, float(known.mean()) if known.size else np.nan, (labels, labels), (role, "identity"))
 
 
-def _panel(matrix: Matrix, norm: Normalize, alt: str) -> Heatmap:
+def _heatmap(matrix: Matrix, norm: Normalize, alt: str) -> Heatmap:
     mean = "none" if np.isnan(matrix.mean) else number(matrix.mean, 3)
     rows, columns = (_axis(name, labels) for name, labels in zip(matrix.axes, matrix.labels, strict=True))
     return Heatmap(matrix.title, mean, alt, _image(matrix.cells, norm), rows, columns)

@@ -1,4 +1,4 @@
-"""What a judge sees: unit vectors of real images and of outputs, and cosines between them."""
+"""A judge's embeddings: unit vectors of real images and of outputs, and cosines between them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class FaceVectors:
 
 @dataclass(frozen=True)
 class View:
-    """Everything that one judge saw in a run."""
+    """The embeddings of one judge in a run."""
 
     judge: str
     swapped: FaceVectors  # held-out images of the people that are swapped
@@ -55,7 +55,7 @@ class View:
 
 
 def view(run: Run, judge: str, models: Sequence[ModelRecord]) -> View:
-    """Collect what a judge with stored features saw of some models, all ordered by identity and session."""
+    """Collect a judge's stored embeddings of some models, all ordered by identity and session."""
     assert run.references is not None  # without it there are no features
     features = run.features[judge]
     real = FaceVectors(features[REFERENCES], run.references).ordered("identity", "session")
@@ -135,8 +135,8 @@ def mean_without_self(people: FaceVectors) -> float:
 
 def finite(tables: Sequence[np.ndarray]) -> np.ndarray:
     """All numbers in some tables; 0 and 1 where there is none, so that there always is a range."""
-    seen = [table[np.isfinite(table)] for table in tables]
-    return np.concatenate(seen) if any(map(len, seen)) else np.array([0.0, 1.0])
+    parts = [table[np.isfinite(table)] for table in tables]
+    return np.concatenate(parts) if any(map(len, parts)) else np.array([0.0, 1.0])
 
 
 def _sums(people: FaceVectors, groups: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""How responses to faults are told: marks, the table of metrics and faults, and sentences about a metric."""
+"""How pages print responses to faults: marks, the table of metrics and faults, and sentences about a metric."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def matrix(record: Validation, *, linked: bool = True) -> Markup:
     """Return the table: a row per metric and judge, a column per fault. `linked` cells lead to the page's details."""
     rendered = page.environment().get_template("validation/table.html.j2").render(
         columns=[(aspect, list(faults)) for aspect, faults in groupby(columns(record), key=lambda fault: fault.aspect)],
-        groups=[(title, [(one, _row(record, one), cost(one)) for one in rows]) for title, rows in by_group(record)],
+        groups=[(title, [(entry, _row(record, entry), cost(entry)) for entry in entries])
+                for title, entries in by_group(record)],
         marks=MARKS,
         arrows=ARROWS,
         linked=linked,
@@ -69,8 +70,8 @@ def matrix(record: Validation, *, linked: bool = True) -> Markup:
 
 def won(record: Validation) -> dict[str, list[str]]:
     """Names of the metrics whose value is at least as good for an answer that takes no work, by that answer."""
-    copies = dict.fromkeys(copy for one in record.metrics for copy in one.won_by)
-    return {copy: list(dict.fromkeys(one.metric.name for one in record.metrics if copy in one.won_by))
+    copies = dict.fromkeys(copy for entry in record.metrics for copy in entry.won_by)
+    return {copy: list(dict.fromkeys(entry.metric.name for entry in record.metrics if copy in entry.won_by))
             for copy in sorted(copies)}  # fmt: skip
 
 
@@ -82,80 +83,82 @@ def columns(record: Validation) -> list[FaultRecord]:
 
 def by_group(record: Validation) -> list[tuple[str, list[ExaminedRecord]]]:
     """Metrics by the title of their group."""
-    groups = ((facts.title, [one for one in record.metrics if one.metric.group == group])
+    groups = ((facts.title, [entry for entry in record.metrics if entry.metric.group == group])
               for group, facts in GROUPS.items())  # fmt: skip
     return [(title, examined) for title, examined in groups if examined]
 
 
 def anchor(metric: str, judge: str | None, fault: str) -> str:
+    """Return the id of a response on the page."""
     return slug(f"{metric}.{fault}" + (f".{judge}" if judge else ""))
 
 
-def _row(record: Validation, one: ExaminedRecord) -> list[MatrixCell]:
-    found = record.of(one.metric.name, one.judge)
-    return [_cell(found[fault.name], fault) for fault in columns(record)]
+def _row(record: Validation, entry: ExaminedRecord) -> list[MatrixCell]:
+    by_fault = record.of(entry.metric.name, entry.judge)
+    return [_cell(by_fault[fault.name], fault) for fault in columns(record)]
 
 
-def _cell(found: ResponseRecord, fault: FaultRecord) -> MatrixCell:
-    verdict, text = cell(found)
-    size = abs(found.effect_size) if found.effect_size is not None else STRONG
+def _cell(response: ResponseRecord, fault: FaultRecord) -> MatrixCell:
+    verdict, text = cell(response)
+    size = abs(response.effect_size) if response.effect_size is not None else STRONG
     depth = "" if verdict in ("ignores", "blind", "unexamined") else (
         "weak" if size < WEAK else "strong" if size >= STRONG else "middle"
     )
-    title = f"{found.metric}, {fault.name}: {MARKS[verdict].title}. {'; '.join(facts(found, fault))}"
-    return MatrixCell(verdict, text, depth, title, anchor(found.metric, found.judge, found.fault))
+    title = f"{response.metric}, {fault.name}: {MARKS[verdict].title}. {'; '.join(facts(response, fault))}"
+    return MatrixCell(verdict, text, depth, title, anchor(response.metric, response.judge, response.fault))
 
 
-def cell(found: ResponseRecord) -> tuple[Verdict, str]:
+def cell(response: ResponseRecord) -> tuple[Verdict, str]:
     """Return the verdict, and its mark with how much the fault moves the metric.
 
     In percent of its largest response to what it measures; where that is not known, in spreads, with a multiplication
     sign. What is claimed not to move has no number.
     """
-    sign = MARKS[found.verdict].sign
-    if found.verdict in ("ignores", "blind", "unexamined"):
-        return found.verdict, sign
-    if found.share is not None:
-        return found.verdict, f"{sign} {number(100 * found.share, 0)}"
-    if found.effect_size is not None:
-        return found.verdict, f"{sign} ×{number(found.effect_size, 0 if abs(found.effect_size) >= 10 else 1)}"
-    return found.verdict, sign
+    sign = MARKS[response.verdict].sign
+    if response.verdict in ("ignores", "blind", "unexamined"):
+        return response.verdict, sign
+    if response.share is not None:
+        return response.verdict, f"{sign} {number(100 * response.share, 0)}"
+    if response.effect_size is not None:
+        return response.verdict, f"{sign} ×{number(response.effect_size, 0 if abs(response.effect_size) >= 10 else 1)}"
+    return response.verdict, sign
 
 
-def facts(found: ResponseRecord, fault: FaultRecord) -> list[str]:
-    """What the details say of a response."""
-    if found.verdict == "unexamined":
-        return [found.reason]
-    said = []
-    if found.rho is not None:
-        low, high = found.rho_low, found.rho_high
-        said.append(f"ρ {number(found.rho, 2)}" + (
+def facts(response: ResponseRecord, fault: FaultRecord) -> list[str]:
+    """Print the facts about a response, one part each."""
+    if response.verdict == "unexamined":
+        return [response.reason]
+    parts = []
+    if response.rho is not None:
+        low, high = response.rho_low, response.rho_high
+        parts.append(f"ρ {number(response.rho, 2)}" + (
             f" [{number(low, 2)}, {number(high, 2)}]" if low is not None and high is not None else ""))
-    threshold = found.detection_threshold
-    said.append("not noticed" if threshold is None else f"noticed from {threshold:g} {fault.unit}")
-    if found.saturation_threshold is not None:
-        said.append(f"saturated at {found.saturation_threshold:g}")
-    if found.turning_point is not None:
-        said.append(f"turns back after {found.turning_point:g}")
-    if found.direction and found.effect_size is not None:
-        said.append(f"{number(found.effect_size, 1)} spreads")
-    if found.direction and found.share is not None:
-        said.append(f"{number(100 * found.share, 0)} % of its largest response")
-    if lost := [step for step in found.steps if not step.enough_scored]:
-        said.append(f"from {lost[0].strength:g} {fault.unit} on too few could be scored")
-    return said
+    threshold = response.detection_threshold
+    parts.append("not noticed" if threshold is None else f"noticed from {threshold:g} {fault.unit}")
+    if response.saturation_threshold is not None:
+        parts.append(f"saturated at {response.saturation_threshold:g}")
+    if response.turning_point is not None:
+        parts.append(f"turns back after {response.turning_point:g}")
+    if response.direction and response.effect_size is not None:
+        parts.append(f"{number(response.effect_size, 1)} spreads")
+    if response.direction and response.share is not None:
+        parts.append(f"{number(100 * response.share, 0)} % of its largest response")
+    if lost := [step for step in response.steps if not step.enough_scored]:
+        parts.append(f"from {lost[0].strength:g} {fault.unit} on too few could be scored")
+    return parts
 
 
-def _reliability(one: ExaminedRecord) -> str:
-    return "" if one.reliability is None else number(one.reliability, 2)
+def _reliability(entry: ExaminedRecord) -> str:
+    return "" if entry.reliability is None else number(entry.reliability, 2)
 
 
-def cost(one: ExaminedRecord) -> str:
-    return "" if one.cost is None else seconds(one.cost.networks + one.cost.metric)
+def cost(entry: ExaminedRecord) -> str:
+    """Print the time that 1,000 outputs take, networks included; "" where it is not known."""
+    return "" if entry.cost is None else seconds(entry.cost.networks + entry.cost.metric)
 
 
 def seconds(amount: float) -> str:
-    """Two digits are what a machine that does other things as well allows.
+    """Print a length of time with two digits: a machine that does other things as well allows no more.
 
     >>> seconds(0.0123), seconds(45.6), seconds(345.6)
     ('0.012 s', '46 s', '346 s')
@@ -168,28 +171,26 @@ def for_metric(record: Validation, name: str, judge: str | None = None) -> list[
 
     Nothing for a metric that it does not know.
     """
-    known = [one for one in record.metrics if one.metric.name == name]
-    one = next((one for one in known if one.judge == judge), known[0] if known else None)
-    if one is None:
+    known = [entry for entry in record.metrics if entry.metric.name == name]
+    entry = next((entry for entry in known if entry.judge == judge), known[0] if known else None)
+    if entry is None:
         return [f"Not examined: {missing.reason}." for missing in record.unexamined if missing.metric == name][:1]
-    found = record.of(name, one.judge)
+    by_fault = record.of(name, entry.judge)
     units = {fault.name: fault.unit for fault in record.faults}
 
-    def those(verdict: Verdict) -> list[ResponseRecord]:
-        return [response for response in found.values() if response.verdict == verdict]
-
-    said = []
+    sentences = []
     for verdict, text, more in _PHRASES:
-        if some := those(verdict):
-            names = [response.fault + more(response, units[response.fault]) for response in some]
-            said.append(f"{text} {_join(names)}.")
-    if one.won_by:
-        said.append(f"No better for the exact swap than for {_join(one.won_by)}.")
-    if one.bias is not None:
-        few, all_of_them = one.parts[0].n, one.parts[-1].n
-        way = "larger" if one.bias > 0 else "smaller"
-        said.append(f"From {few} outputs its value is {100 * abs(one.bias):.0f} % {way} than from {all_of_them}.")
-    return said
+        names = [response.fault + more(response, units[response.fault])
+                 for response in by_fault.values() if response.verdict == verdict]  # fmt: skip
+        if names:
+            sentences.append(f"{text} {_join(names)}.")
+    if entry.won_by:
+        sentences.append(f"No better for the exact swap than for {_join(entry.won_by)}.")
+    if entry.bias is not None:
+        few, total = entry.parts[0].n, entry.parts[-1].n
+        way = "larger" if entry.bias > 0 else "smaller"
+        sentences.append(f"From {few} outputs its value is {100 * abs(entry.bias):.0f} % {way} than from {total}.")
+    return sentences
 
 
 def _from(response: ResponseRecord, unit: str) -> str:

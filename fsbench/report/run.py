@@ -90,13 +90,13 @@ class Run:
 
     def value(self, model: str, column: Column) -> Value | None:
         """Return what stands in a cell of the table, or None where there is no such cell."""
-        found = (value for value in self.result.find(model, column.metric.name) if value.judge == column.judge)
-        return next(found, None)
+        values = self.result.find(model, column.metric.name)
+        return next((value for value in values if value.judge == column.judge), None)
 
     def scored(self, models: Iterable[ModelRecord], column: Column) -> list[Scored]:
         """Return the models that have a value, in their order."""
-        found = ((model, self.value(model.name, column)) for model in models)
-        return [Scored(model, record, record.value) for model, record in found if record and record.value is not None]
+        cells = ((model, self.value(model.name, column)) for model in models)
+        return [Scored(model, record, record.value) for model, record in cells if record and record.value is not None]
 
     def of(self, model: str) -> pd.DataFrame:
         """Return the samples of one model, in the order of its features."""

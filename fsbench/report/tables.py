@@ -63,20 +63,20 @@ class ScoreTable:
     @property
     def trivial(self) -> dict[str, list[Column]]:
         """Columns by the baseline that does no work and yet beats every contestant."""
-        found: dict[str, list[Column]] = {}
+        columns: dict[str, list[Column]] = {}
         for head in self.heads:
             if head.trivial_winner:
-                found.setdefault(head.trivial_winner, []).append(head.column)
-        return found
+                columns.setdefault(head.trivial_winner, []).append(head.column)
+        return columns
 
     @property
     def won(self) -> dict[str, list[Column]]:
         """Columns by the answer that takes no work and is no worse than the exact swap, where the truth is known."""
-        found: dict[str, list[Column]] = {}
+        columns: dict[str, list[Column]] = {}
         for head in self.heads:
             for copy in head.won_by:
-                found.setdefault(copy, []).append(head.column)
-        return found
+                columns.setdefault(copy, []).append(head.column)
+        return columns
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -125,9 +125,9 @@ def is_better(value: float, other: float, column: Column) -> bool:
 
 
 def compare(a: Value, b: Value, column: Column) -> str:
-    """Say what two intervals carry: BETTER, WORSE, UNCLEAR, or "" where there is no interval.
+    """Compare two intervals: BETTER, WORSE, UNCLEAR where they overlap, or "" where there is no interval.
 
-    Nobody is better with a share scored below ENOUGH_ANSWERED.
+    No model is better with a share scored below ENOUGH_ANSWERED.
     """
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return ""
@@ -219,13 +219,13 @@ def table(run: Run, columns: Sequence[Column]) -> ScoreTable:
 
 def _unscored(run: Run, columns: Sequence[Column]) -> dict[str, tuple[Column, ...]]:
     """Columns that hold the same reason for every model."""
-    found: dict[str, tuple[Column, ...]] = {}
+    by_reason: dict[str, tuple[Column, ...]] = {}
     for column in columns:
         records = [run.value(model.name, column) for model in run.result.models]
         reasons = {record.reason if record and record.value is None else "" for record in records}
         if len(reasons) == 1 and (reason := reasons.pop()):
-            found[reason] = (*found.get(reason, ()), column)
-    return found
+            by_reason[reason] = (*by_reason.get(reason, ()), column)
+    return by_reason
 
 
 def _cell(run: Run, model: ModelRecord, column: Column, winner: str) -> Cell:
@@ -272,7 +272,7 @@ def coaches(model: ModelRecord) -> tuple[str, ...]:
 def _clear_winner(run: Run, column: Column) -> str:
     """Name of the best contestant where its interval overlaps with no other contestant's, else "".
 
-    Nobody wins under a judge that does not count.
+    There is no winner under a judge that does not count.
     """
     if column.judge in run.result.unfit:
         return ""
@@ -284,8 +284,8 @@ def _clear_winner(run: Run, column: Column) -> str:
 def _won_by(column: Column) -> tuple[str, ...]:
     record = validity.shipped()
     examined = record.metrics if record is not None else ()
-    return tuple(copy for one in examined if (one.metric.name, one.judge) == (column.metric.name, column.judge)
-                 for copy in one.won_by)
+    return tuple(copy for entry in examined if (entry.metric.name, entry.judge) == (column.metric.name, column.judge)
+                 for copy in entry.won_by)
 
 
 def _trivial_winner(run: Run, column: Column) -> str:

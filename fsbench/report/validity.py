@@ -52,7 +52,7 @@ def html(record: Validation) -> str:
         "networks": [
             *record.judges,
             *record.observers,
-            *{one.metric.name: one.metric for one in record.metrics}.values(),
+            *{entry.metric.name: entry.metric for entry in record.metrics}.values(),
         ],
     }
     return environment.get_template("validation/page.html.j2").render(
@@ -68,8 +68,8 @@ def html(record: Validation) -> str:
 
 def _counts(record: Validation) -> list[tuple[Mark, int]]:
     """How often each verdict was reached."""
-    said = [one.verdict for one in record.responses]
-    return [(mark, said.count(verdict)) for verdict, mark in MARKS.items() if verdict in said]
+    verdicts = [response.verdict for response in record.responses]
+    return [(mark, verdicts.count(verdict)) for verdict, mark in MARKS.items() if verdict in verdicts]
 
 
 def _matrix(record: Validation) -> dict[str, Any]:
@@ -80,9 +80,10 @@ def _details(record: Validation) -> dict[str, Any]:
     return {
         "groups": responses.by_group(record),
         "arrows": ARROWS,
-        "curves": {one.key: curves(record, one) for one in record.metrics},
-        "sentences": {one.key: responses.for_metric(record, one.metric.name, one.judge) for one in record.metrics},
-        "facts": {one.key: facts(record, one) for one in record.metrics},
+        "curves": {entry.key: curves(record, entry) for entry in record.metrics},
+        "sentences": {entry.key: responses.for_metric(record, entry.metric.name, entry.judge)
+                      for entry in record.metrics},
+        "facts": {entry.key: facts(record, entry) for entry in record.metrics},
     }
 
 
@@ -90,18 +91,18 @@ def _record_only(record: Validation) -> dict[str, Any]:
     return {}
 
 
-def curves(record: Validation, one: ExaminedRecord) -> dict[str, list[Curve]]:
+def curves(record: Validation, entry: ExaminedRecord) -> dict[str, list[Curve]]:
     """Draw what a metric does about each fault, on one scale; by what it is expected to do."""
-    found, faults = record.of(one.metric.name, one.judge), {fault.name: fault for fault in record.faults}
-    scale = _scale(found.values())
+    by_fault, faults = record.of(entry.metric.name, entry.judge), {fault.name: fault for fault in record.faults}
+    scale = _scale(by_fault.values())
     drawn: dict[str, list[Curve]] = {}
     for expected, heading in EXPECTED.items():
-        for name, response in found.items():
+        for name, response in by_fault.items():
             if response.expected == expected:
                 anchor = responses.anchor(response.metric, response.judge, name)
-                figure = _draw(response, one, scale) if response.steps else None
-                told = tuple(responses.facts(response, faults[name]))
-                drawn.setdefault(heading, []).append(Curve(response, faults[name], anchor, figure, told))
+                figure = _draw(response, entry, scale) if response.steps else None
+                parts = tuple(responses.facts(response, faults[name]))
+                drawn.setdefault(heading, []).append(Curve(response, faults[name], anchor, figure, parts))
     return drawn
 
 
@@ -112,15 +113,15 @@ def _scale(responses: Iterable[ResponseRecord]) -> tuple[float, float]:
     return (min(shown), max(shown)) if shown else (0.0, 1.0)
 
 
-def _draw(found: ResponseRecord, one: ExaminedRecord, scale: tuple[float, float]) -> Markup:
+def _draw(response: ResponseRecord, entry: ExaminedRecord, scale: tuple[float, float]) -> Markup:
     """Values over the steps of the ladder, with their intervals; full dots are changes that are more than chance."""
     low, high = scale
-    steps = [step for step in found.steps if step.value is not None and step.enough_scored]
+    steps = [step for step in response.steps if step.value is not None and step.enough_scored]
     wide = _WIDTH - 2 * _EDGE
 
     def x(strength: float) -> float:
-        place = [step.strength for step in found.steps].index(strength)
-        return _EDGE + wide * place / max(len(found.steps) - 1, 1)
+        place = [step.strength for step in response.steps].index(strength)
+        return _EDGE + wide * place / max(len(response.steps) - 1, 1)
 
     def y(value: float) -> float:
         return _HEIGHT - _EDGE - (_HEIGHT - 2 * _EDGE) * ((value - low) / (high - low) if high > low else 0.5)
@@ -139,42 +140,43 @@ def _draw(found: ResponseRecord, one: ExaminedRecord, scale: tuple[float, float]
         *(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="2.6" class="{"full" if step.significant else "open"}"/>'
           for (a, b), step in zip(middle, steps, strict=True)),
     ]  # fmt: skip
-    digits = one.metric.digits
-    said = ", ".join(f"{step.strength:g}: {number(step.value, digits)}" for step in steps if step.value is not None)
-    opening = f'<svg role="img" aria-label="{said}" viewBox="0 0 {_WIDTH} {_HEIGHT}"><title>{said}</title>'
+    digits = entry.metric.digits
+    label = ", ".join(f"{step.strength:g}: {number(step.value, digits)}" for step in steps if step.value is not None)
+    opening = f'<svg role="img" aria-label="{label}" viewBox="0 0 {_WIDTH} {_HEIGHT}"><title>{label}</title>'
     return Markup(opening + "".join(parts) + "</svg>")
 
 
-def facts(record: Validation, one: ExaminedRecord) -> dict[str, str]:
+def facts(record: Validation, entry: ExaminedRecord) -> dict[str, str]:
     """What is known about a metric besides its responses, by heading."""
-    digits, unit = one.metric.digits, f" {one.metric.unit}" if one.metric.unit else ""
+    digits, unit = entry.metric.digits, f" {entry.metric.unit}" if entry.metric.unit else ""
 
-    def value(found: float | None) -> str:
-        return "none" if found is None else number(found, digits)
+    def value(amount: float | None) -> str:
+        return "none" if amount is None else number(amount, digits)
 
     bounds = ""
-    if one.perfect_low is not None and one.perfect_high is not None:
-        bounds = f" [{value(one.perfect_low)}, {value(one.perfect_high)}]"
-    said = {
-        "measures": ", ".join(one.measures) or "nothing that it says",
-        "exact swap": value(one.perfect) + bounds + unit,
-        **{name: value(found) + unit + (": at least as good as the exact swap" if name in one.won_by else "")
-           for name, found in one.trivial.items()},
-        "reliability": "not known" if one.reliability is None else number(one.reliability, 3),
+    if entry.perfect_low is not None and entry.perfect_high is not None:
+        bounds = f" [{value(entry.perfect_low)}, {value(entry.perfect_high)}]"
+    by_heading = {
+        "measures": ", ".join(entry.measures) or "nothing that it says",
+        "exact swap": value(entry.perfect) + bounds + unit,
+        **{name: value(amount) + unit + (": at least as good as the exact swap" if name in entry.won_by else "")
+           for name, amount in entry.trivial.items()},
+        "reliability": "not known" if entry.reliability is None else number(entry.reliability, 3),
     }  # fmt: skip
-    if one.parts:
-        of = f" ({one.parts_of})" if one.parts_of else ""
-        said["by number of outputs"] = "; ".join(f"{part.n}: {value(part.value)}" for part in one.parts) + of
-        if one.bias is not None:
-            said["by number of outputs"] += f"; a quarter is off by {number(100 * one.bias, 0)} %"
-    if one.metric.estimator_error is not None:
-        said["error of the estimator"] = f"{number(one.metric.estimator_error, digits + 1)}{unit}"
-    if one.cost is not None:
-        shared = f", of which {responses.seconds(one.cost.networks)} in shared networks" if one.cost.networks else ""
-        said["1,000 outputs take"] = responses.cost(one) + shared
-    low, high = _scale(record.of(one.metric.name, one.judge).values())
-    said["the curves' scale"] = f"{value(low)} to {value(high)}{unit}"
-    return said
+    if entry.parts:
+        of = f" ({entry.parts_of})" if entry.parts_of else ""
+        by_heading["by number of outputs"] = "; ".join(f"{part.n}: {value(part.value)}" for part in entry.parts) + of
+        if entry.bias is not None:
+            by_heading["by number of outputs"] += f"; a quarter is off by {number(100 * entry.bias, 0)} %"
+    if entry.metric.estimator_error is not None:
+        by_heading["error of the estimator"] = f"{number(entry.metric.estimator_error, digits + 1)}{unit}"
+    if entry.cost is not None:
+        networks = entry.cost.networks
+        shared = f", of which {responses.seconds(networks)} in shared networks" if networks else ""
+        by_heading["1,000 outputs take"] = responses.cost(entry) + shared
+    low, high = _scale(record.of(entry.metric.name, entry.judge).values())
+    by_heading["the curves' scale"] = f"{value(low)} to {value(high)}{unit}"
+    return by_heading
 
 
 SECTIONS = (
