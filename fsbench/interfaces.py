@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fsbench.errors import NotScorable
 from fsbench.files import Unused
+from fsbench.metric_groups import Group
 
 if TYPE_CHECKING:
     from fsbench.images import ImageSet
@@ -493,8 +494,6 @@ class Batch:
         )
 
 
-Group = Literal["identity", "realism", "attributes", "truth"]
-"""Tables that a report sorts metrics into: who it is, does it look real, is the target's scene kept, is it right."""
 
 Aspect = Literal[
     "identity", "detail", "colour", "blending", "geometry", "expression", "pose", "gaze", "temporal", "diversity"
@@ -504,7 +503,7 @@ Aspect = Literal[
 
 @dataclass(frozen=True)
 class MetricInfo:
-    """Facts about a metric that reports and gates rely on."""
+    """Facts about a metric that reports and gates rely on. Results copy the fields that their MetricRecord has too."""
 
     unit: str  # "" for a pure number
     direction: Literal["higher", "lower"]  # which is better
@@ -524,6 +523,19 @@ class MetricInfo:
     interval: Literal["percentile", "centred", "none"] = "percentile"
     resamples: int = 0  # at most, for statistics that take long; 0 is as many as the run has
     version: int = 1  # raised whenever the definition changes: values of two versions are not compared
+    headline: bool = False  # may rank the models, over judges: it stands first in tables, under every judge
+    summary_rank: int = 0  # place in a report's first table and on the terminal, the smallest first; 0 for none
+    verification_rank: int = 0  # the same for the table of metrics that say whether an output passes as a person
+    verdict: str = ""  # "{value} of its outputs ...": a sentence of the report's verdict on each contestant
+
+    def __post_init__(self) -> None:
+        """Refuse a headline without judge, since models are ranked over judges, and what results cannot hold."""
+        if self.headline and "judge" not in self.needs:
+            raise ValueError('a headline metric needs a judge: needs=("judge",)')
+        if min(self.summary_rank, self.verification_rank) < 0:
+            raise ValueError("places in tables are not negative")
+        if self.verdict and "{value}" not in self.verdict:
+            raise ValueError("the sentence `verdict` has no {value}")
 
 
 class Metric(Protocol):

@@ -24,84 +24,39 @@
 
 Names that are not plain stand in paths as `slug` writes them.
 
-The number SCHEMA grows with every change of shape; `UPGRADES[n]` turns a file of schema n into one of schema n + 1.
-Files of a newer schema are refused. Null plus counts for what could not be scored: never NaN, never a sentinel.
+The number SCHEMA grows with every change of shape, and `fsbench.upgrades` turns older files into the present shape. It
+does not grow for a field that may be missing: the facts about metrics that place them in a report (`headline`,
+`summary_rank`, `verification_rank`, `verdict`) are such fields, and files of schema 4 without them are completed. Files
+of a newer schema are refused. Null plus counts for what could not be scored: never NaN, never a sentinel.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from fsbench.consistency import contradictions
 from fsbench.errors import ResultError
 from fsbench.files import printable, read
+from fsbench.metric_groups import Group
+from fsbench.record_types import Count, Facts, Name, Number, Record
 from fsbench.store import fingerprint, write_text
+from fsbench.upgrades import UPGRADES, completed
 
 SCHEMA = 4
 
 
-def _since_1(raw: dict[str, Any]) -> dict[str, Any]:
-    """Schema 2 added the ranks over judges; what else is new has a default."""
-    return {**raw, "ranking": {"metric": "id_similarity", "judges": (), "left_out": {}, "ranks": (), "advice": ""}}
-
-
-def _since_2(raw: dict[str, Any]) -> dict[str, Any]:
-    """Schema 3 sorted metrics into groups and named the networks that look at images; what else is new has a default.
-
-    Until then all but the comparisons with the exact swap were about identity.
-    """
-    grouped = [{**one, "group": "truth" if one["name"].startswith("gt_") else "identity"} for one in raw["metrics"]]
-    return {**raw, "metrics": grouped, "observers": ()}
-
-
-def _since_3(raw: dict[str, Any]) -> dict[str, Any]:
-    """Schema 4 counts failures of models and names files that were not used; what is new has a default."""
-    return raw
-
-
-UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _since_1, 2: _since_2, 3: _since_3}
 FILE_NAME = "result.json"
 
 LARGEST_FILE = 64 * 2**20
 """Bytes of a result.json that is read: one of a hundred models under ten judges has five million."""
 
-DEEPEST = 20
-"""Mappings and lists within each other in what a plug-in or machine says of itself."""
-
-Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
-"""A finite number of a size that can be printed and drawn."""
-
-Count = Annotated[int, Field(ge=0, le=2**53)]
-Name = Annotated[str, Field(min_length=1)]
-
-
-def _shallow(value: Any) -> Any:
-    """Refuse what is nested too deeply to be shown."""
-    level, depth = [value], 0
-    while level:
-        if depth > DEEPEST:
-            raise ValueError(f"more than {DEEPEST} levels are nested")
-        inner = [list(item.values()) if isinstance(item, dict) else item for item in level
-                 if isinstance(item, (dict, list, tuple))]
-        level, depth = [part for items in inner for part in items], depth + 1
-    return value
-
-
-Facts = Annotated[dict[str, Any], AfterValidator(_shallow)]
-"""JSON values by name, of any kind."""
-
 Failure = Literal["missing", "unreadable", "no_face", "unchanged"]
 """How a model can fail on a pair: no output, one that is no image, one without a face, one that is its target."""
-
-
-class Record(BaseModel):
-    """A part of a result; unknown fields are an error, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Value(Record):
@@ -137,7 +92,7 @@ class MetricRecord(Record):
     digits: Annotated[int, Field(ge=0, le=15)]  # no more than its estimator's error leaves
     no_face: str
     reference: str
-    group: Literal["identity", "realism", "attributes", "truth"]
+    group: Group
     observer: str = ""  # the network whose answers it compares, "" for none
     weights: dict[str, str] = Field(default_factory=dict)  # of a network that it runs itself: name -> sha256
     licences: tuple[str, ...] = ()  # of these weights
@@ -146,6 +101,19 @@ class MetricRecord(Record):
     checked_by: str = ""  # the metric whose value for unchanged targets is the next field
     estimator_error: Number | None = None  # in `unit`, on this data set's targets; null where nobody knows
     version: Count = 1  # of its definition: values of two versions are not compared
+    headline: bool = False  # may rank the models
+    summary_rank: Count = 0  # place in the summary, the smallest first; 0 for none
+    verification_rank: Count = 0  # the same for the table of metrics that say whether an output passes as a person
+    verdict: str = ""  # a sentence of the report's verdict, with {value}
+
+
+def headlines(metrics: Iterable[MetricRecord]) -> list[MetricRecord]:
+    """Return the metrics that may rank the models; the first does. Those with a summary rank come first, by that rank.
+
+    It does not matter in which order a run names its metrics: two runs with the same ones have the same headline.
+    """
+    return sorted((metric for metric in metrics if metric.headline),
+                  key=lambda metric: (metric.summary_rank == 0, metric.summary_rank, metric.name))  # fmt: skip
 
 
 class ObserverRecord(Record):
@@ -254,7 +222,7 @@ class Rank(Record):
 class RankingRecord(Record):
     """The headline: mean rank over the judges that no contestant was trained against."""
 
-    metric: str
+    metric: str  # that ranks; "" where the run has no headline metric: there are no ranks then
     judges: tuple[str, ...]  # that count
     left_out: dict[str, str]  # judge -> why it does not count
     ranks: tuple[Rank, ...]  # contestants, the best first
@@ -313,7 +281,7 @@ class ProtocolRecord(Record):
 
 
 class RunResult(Record):
-    """All that one `fsbench run` found."""
+    """The result of one `fsbench run`."""
 
     schema_number: int = Field(SCHEMA, alias="schema")
     created: str  # ISO 8601, UTC
@@ -335,54 +303,18 @@ class RunResult(Record):
     @model_validator(mode="after")
     def _agrees(self) -> RunResult:
         """Refuse records that contradict each other."""
-        if problem := next(_contradictions(self), ""):
+        if problem := next(contradictions(self), ""):
             raise ValueError(problem)
         return self
 
     @property
     def unfit(self) -> set[str]:
-        """Judges that cannot tell the real people of this run apart: they stand in tables and in no sentence."""
+        """Judges that cannot tell the real people of this run apart: tables show them, sentences do not."""
         return {judge.name for judge in self.judges if judge.unfit}
 
     def find(self, model: str | None = None, metric: str | None = None) -> list[Value]:
         """Return the values of a model, of a metric, of both, or all."""
         return [v for v in self.values if model in (None, v.model) and metric in (None, v.metric)]
-
-
-def _contradictions(result: RunResult) -> Iterator[str]:
-    """What does not fit together in a result, in words without a subject of their own."""
-    names: dict[str, set[str]] = {}
-    for kind, records in (("model", result.models), ("metric", result.metrics), ("judge", result.judges)):
-        listed = [record.name for record in records]
-        names[kind] = set(listed)
-        yield from (f"{kind} {name!r} is recorded twice" for name in sorted(names[kind]) if listed.count(name) > 1)
-    seen = set()
-    for value in result.values:
-        where = f"the value of {value.metric} of {value.model}" + (f" under {value.judge}" if value.judge else "")
-        for kind, name in (("model", value.model), ("metric", value.metric), ("judge", value.judge)):
-            if name is not None and name not in names[kind]:
-                yield f"{where} is of a {kind} without a record"
-        if (key := (value.model, value.metric, value.judge)) in seen:
-            yield f"{where} stands twice"
-        seen.add(key)
-        if value.n_scored + value.n_failed > value.n_total:
-            yield f"{where} counts more pairs than there are"
-        if (value.low is None) != (value.high is None):
-            yield f"{where} has half an interval"
-        if value.low is not None and value.high is not None and value.low > value.high:
-            yield f"{where} has an interval that ends before it begins"
-        if value.value is None and not value.reason:
-            yield f"{where} is null without a reason"
-    for model in result.models:
-        if sum(model.failures.values()) > result.protocol.n_pairs:
-            yield f"{model.name} failed on more pairs than there are"
-    ranked = [rank.model for rank in result.ranking.ranks]
-    if len(set(ranked)) < len(ranked) or not names["model"].issuperset(ranked):
-        yield "the ranks are of models that stand twice, or without a record"
-    judged = [*result.ranking.judges, *result.ranking.left_out]
-    judged += [name for rank in result.ranking.ranks for name in rank.by_judge]
-    if not names["judge"].issuperset(judged):
-        yield "the ranks are by judges without a record"
 
 
 def column(metric: str, judge: str | None) -> str:
@@ -466,11 +398,11 @@ def parse(raw: Any, origin: str) -> RunResult:
     try:
         for step in range(number, SCHEMA):
             raw = {**UPGRADES[step](raw), "schema": step + 1}
-        return RunResult.model_validate(raw)
+        return RunResult.model_validate(completed(raw))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        told = f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
-        raise ResultError(f"{origin} is not a valid result: {told}", edited) from error
+        problem = f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
+        raise ResultError(f"{origin} is not a valid result: {problem}", edited) from error
     except (KeyError, TypeError, AttributeError, RecursionError) as error:  # of an upgrade
         raise ResultError(f"{origin} is not a valid result of schema {number}", edited) from error

@@ -17,10 +17,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, FiniteFloat, ValidationError
+from pydantic import ConfigDict, Field, FiniteFloat, ValidationError
 
 from fsbench.errors import ResultError, UsageError
-from fsbench.results import DatasetRecord, JudgeRecord, MetricRecord, ObserverRecord, Record
+from fsbench.record_types import Record
+from fsbench.results import DatasetRecord, JudgeRecord, MetricRecord, ObserverRecord
 from fsbench.store import write_text
 
 SCHEMA = 2  # 2: registered, updates
@@ -51,6 +52,8 @@ class FaultRecord(Record):
 class StepRecord(Record):
     """A metric at one strength. A change is to the perfect outputs, positive where it is for the worse."""
 
+    model_config = ConfigDict(populate_by_name=True)  # files have the short names
+
     strength: FiniteFloat
     n_scored: int
     value: FiniteFloat | None
@@ -59,12 +62,14 @@ class StepRecord(Record):
     change: FiniteFloat | None
     change_low: FiniteFloat | None
     change_high: FiniteFloat | None
-    counts: bool  # at least half of what could be scored without the fault
-    noticed: bool  # the change is more than chance
+    enough_scored: bool = Field(alias="counts")  # at least half of what could be scored without the fault
+    significant: bool = Field(alias="noticed")  # the change is more than chance
 
 
 class ResponseRecord(Record):
     """How a metric responds to a fault; see `fsbench.stats.validity.Response`."""
+
+    model_config = ConfigDict(populate_by_name=True)
 
     metric: str
     judge: str | None = None
@@ -75,11 +80,11 @@ class ResponseRecord(Record):
     rho_low: FiniteFloat | None = None
     rho_high: FiniteFloat | None = None
     direction: Literal[-1, 0, 1] = 0
-    detected: FiniteFloat | None = None
-    saturated: FiniteFloat | None = None
-    turned: FiniteFloat | None = None
+    detection_threshold: FiniteFloat | None = Field(None, alias="detected")
+    saturation_threshold: FiniteFloat | None = Field(None, alias="saturated")
+    turning_point: FiniteFloat | None = Field(None, alias="turned")
     change: FiniteFloat | None = None
-    size: FiniteFloat | None = None  # the change in spreads of the value
+    effect_size: FiniteFloat | None = Field(None, alias="size")  # the change in standard errors of the value
     share: FiniteFloat | None = None  # of the metric's largest response to what it measures
     steps: tuple[StepRecord, ...] = ()  # none in a summary
     reason: str = ""  # why it was not examined

@@ -26,7 +26,7 @@ def list_plugins(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
     as_json: options.JsonList = False,
 ) -> None:
-    """List models, metrics, data sets, embedders, observers, kinds of evidence or pretrained weights, each with its parameters."""
+    """List models, metrics, data sets, embedders, observers, kinds of evidence or weights, each with its parameters."""
     if kind is Kind.weights:
         from fsbench.cli.weights import overview
 

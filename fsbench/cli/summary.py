@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from fsbench.results import MetricRecord, ModelRecord, RunResult, Value
 
-HEADLINES = ("id_similarity", "id_retrieval", "id_nearer_source", "kid", "pose_error", "gt_psnr", "gt_lpips")
-"""Metrics that are shown as far as there is room, in this order, after that of the ranking; then any other."""
-
 KINDS = {"ceiling": 1, "baseline": 2}  # below the contestants
 ARROWS = {"higher": "↑", "lower": "↓"}
 FAILURES = {"missing": "no output", "unreadable": "unreadable", "no_face": "no face", "unchanged": "unchanged"}
@@ -62,14 +59,19 @@ def _in_order(result: RunResult) -> list[ModelRecord]:
 
 
 def _columns(result: RunResult, values: Mapping[tuple[str, str, str | None], Value], width: int) -> list[Key]:
-    """Metrics and judges to show: those that have a value, the most telling first, as many as there is room for."""
+    """Metrics and judges to show: those that have a value, as many as there is room for.
+
+    The metric of the ranking comes first, then those with a place in the summary, then any other.
+    """
     record = result.ranking
     unfit = result.unfit
     others = [judge.name for judge in result.judges if judge.name not in unfit.union(record.judges)]
     judges = [*record.judges, *others]
     scored = dict.fromkeys((value.metric, value.judge) for value in result.values if value.value is not None)
     wanted: list[Key] = [(record.metric, judge) for judge in record.judges]
-    wanted += [(name, judge) for name in HEADLINES for judge in (None, *judges[:1])]
+    summarised = [metric for metric in result.metrics if metric.summary_rank]
+    for metric in sorted(summarised, key=lambda metric: metric.summary_rank):
+        wanted += [(metric.name, judge) for judge in (None, *judges[:1])]
     keys = [key for key in dict.fromkeys([*wanted, *scored]) if key in scored and key[1] not in unfit]
     digits = {metric.name: metric for metric in result.metrics}
     failing = any(model.failures or model.error for model in result.models)

@@ -117,7 +117,7 @@ def _print(validation: Validation) -> None:
     """Print a row per metric and a column per fault, with the marks of the page; numbers where there is room."""
     from rich.table import Table
 
-    from fsbench.report.validity import MARKS, cell, columns, won
+    from fsbench.report.responses import MARKS, cell, columns, won
 
     console = terminal.console(soft_wrap=True)
     faults = columns(validation)

@@ -56,7 +56,7 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class People:
+class PeopleFolder:
     """What lies in a folder of people."""
 
     photos: tuple[Photo, ...]                           # images below the folder of an identity, one identity by one
@@ -69,7 +69,7 @@ class People:
         return list(dict.fromkeys(photo.identity for photo in self.photos))
 
 
-def list_people(root: Path, layout: str = _LAYOUT) -> People:
+def list_people(root: Path, layout: str = _LAYOUT) -> PeopleFolder:
     """List a folder of people; raises DataError, whose hint is `layout`, for what is no such folder.
 
     Sub-folders are identities, theirs are sessions; what lies deeper in a session belongs to that session.
@@ -86,10 +86,10 @@ def list_people(root: Path, layout: str = _LAYOUT) -> People:
             loose.append(file)
     full = {photo.identity for photo in photos}
     empty = [(_EMPTY, f"{folder}/") for folder in found.folders if folder not in full]
-    return People(tuple(photos), tuple(loose), (*found.unused, *gather(root.name, empty)))
+    return PeopleFolder(tuple(photos), tuple(loose), (*found.unused, *gather(root.name, empty)))
 
 
-def list_identities(root: Path) -> People:
+def list_identities(root: Path) -> PeopleFolder:
     """`list_people`; raises DataError where fewer than two have images, and counts loose images as unused."""
     people = list_people(root)
     if len(people.identities) < 2:
@@ -100,7 +100,7 @@ def list_identities(root: Path) -> People:
     return replace(people, unused=(*people.unused, *beside(root, people)))
 
 
-def beside(root: Path, people: People) -> tuple[Unused, ...]:
+def beside(root: Path, people: PeopleFolder) -> tuple[Unused, ...]:
     """What is to be said of images that lie in no folder of an identity."""
     return gather(root.name, [(_BESIDE, file.name) for file in people.loose])
 

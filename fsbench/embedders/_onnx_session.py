@@ -23,7 +23,7 @@ _GPU = "CUDAExecutionProvider"
 _FATAL_ONLY = 4                                         # else SFace's file warns a hundred times, and probing may fail
 
 
-class Session:
+class OnnxSession:
     """(N, 3, size, size) float32 -> (N, dim); one image at a time where the file has no larger batches.
 
     Raises WeightsError for a file that is no ONNX model, not a whole one, or not one from images to features;

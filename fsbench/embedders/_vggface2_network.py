@@ -47,7 +47,7 @@ KERAS = {"resnet50": Flavour((2, 3), False, 1e-3), "senet50": Flavour((2, 3), Fa
 PYTORCH = Flavour((3, 3), True, 1e-5)
 
 
-class Block(nn.Module):
+class Bottleneck(nn.Module):
     """Bottleneck of three convolutions and a shortcut; with squeeze and excitation where `squeeze` is set."""
 
     def __init__(self, width_in: int, width: int, stride: int, squeeze: bool, eps: float) -> None:
@@ -80,7 +80,7 @@ class Block(nn.Module):
         return F.relu(y + self.downsample(x), inplace=True)
 
 
-class Network(nn.Module):
+class VggfaceNetwork(nn.Module):
     """(N, 3, 224, 224) RGB chips in [0, 1] -> (N, 2048), the pooled maps before the classifier."""
 
     mean: Tensor
@@ -97,7 +97,7 @@ class Network(nn.Module):
             blocks = []
             for i in range(count):
                 stride = 2 if number > 1 and i == 0 else 1
-                blocks.append(Block(width_in, width, stride, architecture == "senet50", flavour.eps))
+                blocks.append(Bottleneck(width_in, width, stride, architecture == "senet50", flavour.eps))
                 width_in = 4 * width
             self.add_module(f"layer{number}", nn.Sequential(*blocks))
         self.fc = nn.Linear(DIM, CLASSES) if classifier else None
@@ -117,7 +117,7 @@ class Network(nn.Module):
         return self.maps(chips)[-1].mean((2, 3))
 
 
-def read_network(path: Path, architecture: Architecture) -> Network:
+def read_network(path: Path, architecture: Architecture) -> VggfaceNetwork:
     """Read keras-vggface's h5 or VGGFace2-pytorch's pickle, told apart by their content, ready for inference.
 
     Raises WeightsError for a file that is damaged, of another network or with code in it.
@@ -125,17 +125,19 @@ def read_network(path: Path, architecture: Architecture) -> Network:
     keras = is_h5(path)
     arrays = read_h5(path) if keras else read_pickle(path)
     with torch.device("meta"):                           # its tensors are those of the file
-        network = Network(architecture, KERAS[architecture] if keras else PYTORCH,
+        network = VggfaceNetwork(architecture, KERAS[architecture] if keras else PYTORCH,
                           classifier=not keras or "fc.weight" in arrays)
     network.load_state_dict(_fitting(path, architecture, network, arrays), assign=True)
     network.eval().requires_grad_(False)
     for block in network.modules():
-        if isinstance(block, Block):
+        if isinstance(block, Bottleneck):
             block.fuse()
     return network
 
 
-def _fitting(path: Path, architecture: str, network: Network, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+def _fitting(
+    path: Path, architecture: str, network: VggfaceNetwork, arrays: dict[str, np.ndarray]
+) -> dict[str, Tensor]:
     """Check that the file has this network's tensors, all of them and no other."""
     counters = {name for name in network.state_dict() if name.endswith("num_batches_tracked")}  # of training only
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items() if name not in counters}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fsbench.embedders._batches import in_batches
 from fsbench.embedders._onnx_preprocessing import ARCFACES, Preprocessing, probe
-from fsbench.embedders._onnx_session import Session
+from fsbench.embedders._onnx_session import OnnxSession
 from fsbench.errors import BadParameter, UnknownName
 from fsbench.faces.chips import ARCFACE, cut_chips
 from fsbench.interfaces import Context, EmbedderInfo, WeightsFile
@@ -52,7 +52,7 @@ class Onnx:
             raise BadParameter("onnx needs a file", f"write onnx(PATH), or onnx(NAME) with one of {', '.join(KNOWN)}")
         weights = _find(context.path or file, context)
         self._device = context.device
-        self._session = Session(weights.path, size, SIZE, context.device, context.log)
+        self._session = OnnxSession(weights.path, size, SIZE, context.device, context.log)
         known, why = self._preprocessing(weights, bool(mean or std), context)
         self._mean = _levels("mean", mean, known.mean, context.device)
         self._std = _levels("std", std, known.std, context.device)

@@ -17,6 +17,7 @@ from fsbench.extraction.extractor import build_judges
 from fsbench.harness import records, warn
 from fsbench.harness.strangers import gather
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split
+from fsbench.record_types import Record
 from fsbench.registry import datasets
 from fsbench.stats.calibration import Calibration
 from fsbench.store import write_text
@@ -27,14 +28,14 @@ BINS = 1000
 PREPROCESSING = "see that it is a face recogniser, and given what it wants: onnx(PATH,mean=..,std=..,order=..)"
 
 
-class Distribution(results.Record):
+class Distribution(Record):
     """Shares of the pairs in equal bins of the cosine over [-1, 1]."""
 
     genuine: tuple[float, ...]
     impostor: tuple[float, ...]
 
 
-class CalibrationResult(results.Record):
+class CalibrationResult(Record):
     """All that one `fsbench calibrate` found."""
 
     schema_number: int = Field(SCHEMA, alias="schema")

@@ -24,7 +24,7 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, Metric, Split, silent
 from fsbench.registry import metrics
 from fsbench.specs import result_name
-from fsbench.stats.validity import Condition, Design, design
+from fsbench.stats.validity import Condition, Resampling, resampling
 
 TIMED = 8
 """Outputs that networks are timed on."""
@@ -44,7 +44,7 @@ class FaultySet:
     gallery: Faces | None
     evaluation: Evaluation
     scenes: tuple[Scene, ...]  # group by group of the pairs
-    plan: Design
+    plan: Resampling
 
     @classmethod
     def build(
@@ -61,7 +61,7 @@ class FaultySet:
         scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
         rows = pairs.rows
         sessions, people = (rows["identity"] + "/" + rows["session"]).to_numpy(str), rows["identity"].to_numpy(str)
-        again = design(sessions, people, resamples=plan.resamples, seed=plan.seed)
+        again = resampling(sessions, people, resamples=plan.resamples, seed=plan.seed)
         return cls(split, targets, gallery, evaluation, scenes, again)
 
     @property
@@ -111,10 +111,10 @@ class FaultySet:
         except NotScorable as why:
             return why.message
 
-    def draws(self, name: str) -> Design:
+    def draws(self, name: str) -> Resampling:
         """How a metric's rows are drawn again: no oftener than it says."""
         limit = self.evaluation.metrics[name].info.resamples or None
-        return replace(self.plan, draws=self.plan.draws[:limit])
+        return replace(self.plan, resamples=self.plan.resamples[:limit])
 
 
 def spread(faces: Faces, n: int) -> np.ndarray:

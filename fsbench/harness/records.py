@@ -83,25 +83,21 @@ def _files(weights: Sequence[WeightsFile]) -> dict[str, Any]:
 
 
 def metric_record(name: str, metric: Metric, error: float | None) -> results.MetricRecord:
-    """Copy a metric's facts, so that a report needs no plug-in; `error` is that of its estimator, where it is known."""
+    """Copy a metric's facts by their names, so that a report needs no plug-in.
+
+    `error` is that of the metric's estimator, None where it is not known.
+    """
     info = metric.info
-    summary = (inspect.getdoc(type(metric)) or name).split("\n\n")[0].replace("\n", " ")
-    return results.MetricRecord(
-        name=name,
-        summary=summary,
-        unit=info.unit,
-        direction=info.direction,
-        digits=info.digits if not error else min(info.digits, max(0, -math.floor(math.log10(error)))),
-        no_face=info.no_face,
-        reference=info.reference,
-        group=info.group,
-        observer=", ".join(observers_in(info.needs)),
+    own = {
+        "name": name,
+        "summary": (inspect.getdoc(type(metric)) or name).split("\n\n")[0].replace("\n", " "),
+        "digits": info.digits if not error else min(info.digits, max(0, -math.floor(math.log10(error)))),
+        "estimator_error": error,
+        "observer": ", ".join(observers_in(info.needs)),
         **_files(info.weights),
-        interval=info.interval,
-        checked_by=info.checked_by,
-        estimator_error=error,
-        version=info.version,
-    )
+    }
+    shared = results.MetricRecord.model_fields.keys() - own.keys()
+    return results.MetricRecord(**own, **{field: getattr(info, field) for field in shared})
 
 
 def observer_record(observer: Extractor[Observer]) -> results.ObserverRecord:

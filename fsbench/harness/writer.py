@@ -90,6 +90,8 @@ class RunWriter:
         evaluation = self.evaluation
         judges = tuple(records.judge_record(judge) for judge in evaluation.judges.values())
         errors = evaluation.estimator_errors()
+        metrics = tuple(records.metric_record(name, metric, errors.get(name))
+                        for name, metric in evaluation.metrics.items())
         models = (*(one.record for one in self.done), *self.failed)
         values = tuple(value for one in self.done for value in one.values)
         faults = [f"{value.metric}: {value.reason}" for value in values if value.reason.startswith(summarise.FAULT)]
@@ -104,11 +106,10 @@ class RunWriter:
             protocol=records.protocol_record(self.stage, evaluation.set, self.plan),
             judges=judges,
             observers=tuple(records.observer_record(observer) for observer in evaluation.observers.values()),
-            metrics=tuple(records.metric_record(name, metric, errors.get(name))
-                          for name, metric in evaluation.metrics.items()),
+            metrics=metrics,
             models=models,
             values=values,
-            ranking=ranking(values, models, judges),
+            ranking=ranking(values, models, judges, metrics),
             unused=tuple(unused),
             warnings=(
                 *self.warnings,

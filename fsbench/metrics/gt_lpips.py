@@ -24,7 +24,7 @@ class GtLpips(Lpips):
     """
 
     whole_crop = False
-    info = replace(Lpips.info, needs=("exact",), group="truth", measures=IMAGE)
+    info = replace(Lpips.info, needs=("exact",), group="truth", measures=IMAGE, summary_rank=80)
 
     def measure(self, batch: Batch) -> Tensor:
         if self.whole_crop:
@@ -42,4 +42,5 @@ class GtLpipsCrop(GtLpips):
     alone.
     """
 
+    info = replace(GtLpips.info, summary_rank=0)
     whole_crop = True

@@ -45,6 +45,7 @@ class GtPoseError(PoseError):
         needs=(PoseError.observer, "exact"),
         group="truth",
         reference="geodesic distance (Huynh, Metrics for 3D Rotations, JMIV 35, 2009); truth by drawing",
+        summary_rank=0,
     )
 
     def measure(self, batch: Batch) -> Tensor:

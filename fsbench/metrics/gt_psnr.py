@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
@@ -50,6 +51,7 @@ class GtPsnr:
         no_face="scored like any other",
         reference="scikit-image mean_squared_error, data range 1",
         digits=2,
+        summary_rank=90,
     )
     summarise = staticmethod(mean)
 
@@ -65,4 +67,5 @@ class GtPsnrCrop(GtPsnr):
     `copy_target` is higher here than under the metric of the face alone.
     """
 
+    info = replace(GtPsnr.info, summary_rank=0)
     whole_crop = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from torch import Tensor
 
@@ -53,6 +55,7 @@ class GtSsim:
         measures=IMAGE,
         no_face="scored like any other",
         reference="Wang et al., IEEE TIP 13(4), 2004; scikit-image structural_similarity",
+        summary_rank=100,
     )
     summarise = staticmethod(mean)
 
@@ -68,4 +71,5 @@ class GtSsimCrop(GtSsim):
     `copy_target` is higher here than under the metric of the face alone.
     """
 
+    info = replace(GtSsim.info, summary_rank=0)
     whole_crop = True

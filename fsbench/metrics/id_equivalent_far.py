@@ -29,6 +29,8 @@ class IdEquivalentFar:
         no_face="counts as 100 %",
         reference="empirical impostor distribution at the output's cosine: see stats/calibration.py",
         digits=2,
+        summary_rank=130,
+        verification_rank=10,
     )
 
     def measure(self, batch: Batch) -> Tensor:

@@ -26,6 +26,8 @@ class IdNearerSource:
         no_face="counts as not nearer",
         reference="sign of id_leakage",
         digits=1,
+        summary_rank=20,
+        verdict="{value} of its outputs are nearer to the source than to the target",
     )
     summarise = staticmethod(percentage)
 

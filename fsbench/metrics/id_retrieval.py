@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -33,6 +35,7 @@ class IdRetrieval:
         reference="nearest source face by cosine: Li et al., FaceShifter, CVPR 2020, section 4.1; gallery size: see "
         "protocol",
         digits=1,
+        summary_rank=30,
     )
     summarise = staticmethod(percentage)
 
@@ -71,4 +74,5 @@ class IdRetrievalTop5(IdRetrieval):
     Everything else is as in `id_retrieval`.
     """
 
+    info = replace(IdRetrieval.info, summary_rank=0)
     k = 5

@@ -27,6 +27,8 @@ class IdSimilarity:
         bounds=(-1.0, 1.0),
         no_face="not scored, and counted",
         reference="experiment 13 of the faceswap-GAN notes; Deng et al., ArcFace, CVPR 2019, for cosine scores",
+        headline=True,
+        summary_rank=10,
     )
     summarise = staticmethod(mean)
 

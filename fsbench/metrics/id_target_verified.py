@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from fsbench.interfaces import Batch
@@ -28,6 +30,8 @@ class IdTargetVerified:
         no_face="not scored, and counted",
         reference="as id_verified, against the target",
         digits=1,
+        summary_rank=120,
+        verification_rank=40,
     )
     summarise = staticmethod(percentage)
 
@@ -42,4 +46,5 @@ class IdTargetVerifiedStrict(IdTargetVerified):
     Everything else is as in `id_target_verified`.
     """
 
+    info = replace(IdTargetVerified.info, summary_rank=0, verification_rank=50)
     far = 1e-3

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from fsbench.interfaces import Batch
@@ -29,6 +31,8 @@ class IdVerified:
         no_face="counts as not accepted",
         reference="true-accept rate at a false-accept rate: ISO/IEC 19795-1, biometric performance testing",
         digits=1,
+        summary_rank=110,
+        verification_rank=20,
     )
     summarise = staticmethod(percentage)
 
@@ -43,4 +47,5 @@ class IdVerifiedStrict(IdVerified):
     Everything else is as in `id_verified`.
     """
 
+    info = replace(IdVerified.info, summary_rank=0, verification_rank=30)
     far = 1e-3

@@ -46,6 +46,7 @@ class Kid:
         min_samples=2,
         digits=2,
         interval="centred",
+        summary_rank=40,
     )
     kernel: Kernel = staticmethod(polynomial)
 
@@ -70,6 +71,7 @@ class KidClean(Kid):
         Kid.info,
         needs=("inception(resize=clean)",),
         reference="Bińkowski et al., ICLR 2018, section 4; resize of Parmar et al., CVPR 2022",
+        summary_rank=0,
     )
 
 
@@ -91,4 +93,5 @@ class KidFace(Kid):
         reference="Bińkowski et al., ICLR 2018, section 4, on the judge's unit vectors",
         measures=("detail",),
         digits=3,
+        summary_rank=0,
     )

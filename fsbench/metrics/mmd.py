@@ -28,6 +28,7 @@ class Mmd(Kid):
         reference="Jayasumana et al., Rethinking FID, CVPR 2024, section 4; unbiased as in Gretton et al., "
         "JMLR 13, 2012, Lemma 6",
         measures=("detail", "diversity"),
+        summary_rank=0,
     )
 
     def __init__(self, *, sigma: float = 1.0) -> None:

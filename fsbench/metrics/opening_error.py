@@ -39,6 +39,7 @@ class OpeningError:
         no_face="not scored, and counted",
         reference="closed form; landmarks by MediaPipe Face Landmarker (Kartynnik et al., arXiv 1907.06724)",
         digits=1,
+        summary_rank=60,
     )
     summarise = staticmethod(mean)
 

@@ -41,6 +41,7 @@ class PoseError:
         no_face="not scored, and counted",
         reference="geodesic distance (Huynh, Metrics for 3D Rotations, JMIV 35, 2009); pose by MediaPipe",
         digits=1,
+        summary_rank=50,
     )
     summarise = staticmethod(mean)
 
@@ -69,4 +70,5 @@ class PoseErrorFive(PoseError):
         reference="geodesic distance (Huynh, Metrics for 3D Rotations, JMIV 35, 2009); pose by DeMenthon & Davis, "
         "IJCV 15, 1995, first step",
         digits=0,
+        summary_rank=0,
     )

@@ -32,6 +32,7 @@ class SkinColour:
         no_face="scored like any other",
         reference="CIE 142-2001; Sharma, Wu & Dalal, Color Research & Application 30(1), 2005",
         digits=2,
+        summary_rank=70,
     )
     summarise = staticmethod(mean)
 

@@ -27,7 +27,7 @@ class SkinColourWorst:
     `fsbench validate`: the target's skin where the source's should be lowers it more than the largest cast raises it.
     """
 
-    info = replace(SkinColour.info, interval="none")
+    info = replace(SkinColour.info, interval="none", summary_rank=0)
 
     def measure(self, batch: Batch) -> Tensor:
         """(N, 2): the session as a number, and the difference."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from fsbench.report import page
+from fsbench.report.page import Section
 from fsbench.report.plots import ACCENTS, GREY, INK, WIDTH, render
 from fsbench.results import CalibrationRecord, DatasetRecord, JudgeRecord
 from fsbench.store import write_text
@@ -20,6 +23,15 @@ _LOWEST = 1e-5  # error rate at which the axes of the curve end
 Shares = tuple[np.ndarray, np.ndarray]  # of genuine and of impostor pairs, in equal bins over [-1, 1]
 
 
+@dataclass(frozen=True)
+class Calibrations:
+    """What the page is about: the judges that have a calibration, by name."""
+
+    records: Mapping[str, CalibrationRecord]
+    shares: Mapping[str, Shares]
+    unfit: frozenset[str]  # judges that do not count
+
+
 def write(
     folder: Path,
     dataset: DatasetRecord,
@@ -28,19 +40,33 @@ def write(
     warnings: Sequence[str],
 ) -> Path:
     """Write `folder/calibration.html`, self-contained, atomically, and return its path."""
-    told = {judge.name: judge.calibration for judge in judges if judge.calibration is not None}
-    html = page.environment().get_template("calibration.html.j2").render(
+    records = {judge.name: judge.calibration for judge in judges if judge.calibration is not None}
+    unfit = frozenset(judge.name for judge in judges if judge.unfit)
+    environment = page.environment()
+    html = environment.get_template("calibration/page.html.j2").render(
+        sections=page.render(SECTIONS, Calibrations(records, shares, unfit), environment),
         style=page.text("style.css"),
         dataset=dataset,
         judges=judges,
         warnings=warnings,
-        figures={name: figures(record) for name, record in told.items()},
-        histograms={name: histogram(name, shares[name], record) for name, record in told.items()},
-        unfit={judge.name for judge in judges if judge.unfit},
-        errors=errors({name: shares[name] for name in told}),
+        names=list(records),
     )
     write_text(folder / FILE_NAME, html)
     return folder / FILE_NAME
+
+
+def _figures(calibrations: Calibrations) -> dict[str, Any]:
+    by_judge = {name: figures(record) for name, record in calibrations.records.items()}
+    return {"figures": by_judge, "unfit": calibrations.unfit}
+
+
+def _distributions(calibrations: Calibrations) -> dict[str, Any]:
+    drawn = {name: histogram(name, calibrations.shares[name], record) for name, record in calibrations.records.items()}
+    return {"histograms": drawn}
+
+
+def _errors(calibrations: Calibrations) -> dict[str, Any]:
+    return {"errors": errors({name: calibrations.shares[name] for name in calibrations.records})}
 
 
 def figures(record: CalibrationRecord) -> dict[str, str]:
@@ -113,3 +139,10 @@ def errors(shares: Mapping[str, Shares]) -> Markup:
         axes.legend(frameon=False, loc="upper right")
 
     return render(draw, (WIDTH, WIDTH), "Genuine pairs refused against impostor pairs accepted, by judge")
+
+
+SECTIONS = (
+    Section("figures", "Figures", _figures, "calibration/figures.html.j2"),
+    Section("distributions", "Cosines", _distributions, "calibration/distributions.html.j2"),
+    Section("errors", "Errors at every threshold", _errors, "calibration/errors.html.j2"),
+)

@@ -17,7 +17,7 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from fsbench.report.people import People, View, block_means, finite, mean_without_self, scene_means
+from fsbench.report.people import FaceVectors, View, block_means, finite, mean_without_self, scene_means
 from fsbench.report.plots import GREY, render, short
 from fsbench.report.tables import number
 
@@ -47,7 +47,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Panel:
+class Heatmap:
     """A heatmap and what stands above it.
 
     The template writes its SVG: a page has dozens of these, and matplotlib takes a tenth of a second for each.
@@ -66,7 +66,7 @@ class Heatmaps:
     """All heatmaps of one judge on one colour scale."""
 
     scale: Markup
-    groups: tuple[tuple[str, tuple[Panel, ...]], ...]  # real images, then each model
+    groups: tuple[tuple[str, tuple[Heatmap, ...]], ...]  # real images, then each model
 
 
 def draw_all(view: View) -> Heatmaps:
@@ -78,11 +78,11 @@ def draw_all(view: View) -> Heatmaps:
     else:
         groups = [("Real images", [_by_identity("identity", view.swapped, view.swapped, names)])]
         groups += [(model, [_by_identity("source", made, view.swapped, names)]) for model, made in view.outputs]
-    seen = finite([matrix.cells for _, group in groups for matrix in group])
-    low, high = (20 * np.quantile(seen, [0.01, 0.99])).round(4)  # rounding has made some cosines more than 1
+    cosines = finite([matrix.cells for _, group in groups for matrix in group])
+    low, high = (20 * np.quantile(cosines, [0.01, 0.99])).round(4)  # rounding has made some cosines more than 1
     norm = Normalize(np.floor(low) / 20, max(np.ceil(high), np.floor(low) + 1) / 20)
     panels = [
-        (title, [_panel(matrix, norm, f"{title}: {matrix.title}, {view.judge}") for matrix in _with_faces(group)])
+        (title, [_heatmap(matrix, norm, f"{title}: {matrix.title}, {view.judge}") for matrix in _with_faces(group)])
         for title, group in groups
     ]
     return Heatmaps(_scale(norm, view.judge), tuple((title, tuple(drawn)) for title, drawn in panels))
@@ -92,7 +92,7 @@ def _with_faces(group: Sequence[Matrix]) -> list[Matrix]:
     return [matrix for matrix in group if np.isfinite(matrix.cells).any()]
 
 
-def _real_pair(swapped: People, names: Sequence[str]) -> list[Matrix]:
+def _real_pair(swapped: FaceVectors, names: Sequence[str]) -> list[Matrix]:
     matrices = []
     for a, b in [*((name, name) for name in names), *combinations(names, 2)]:
         rows, columns = swapped.of(a), swapped.of(b)
@@ -103,7 +103,7 @@ def _real_pair(swapped: People, names: Sequence[str]) -> list[Matrix]:
     return matrices
 
 
-def _model_pair(made: People, swapped: People) -> list[Matrix]:
+def _model_pair(made: FaceVectors, swapped: FaceVectors) -> list[Matrix]:
     """Outputs of each direction, with the source's images and with the target's."""
     matrices = []
     for source, target in dict.fromkeys(zip(made.column("source"), made.column("identity"), strict=True)):
@@ -116,20 +116,20 @@ def _model_pair(made: People, swapped: People) -> list[Matrix]:
     return matrices
 
 
-def _mean(rows: People, columns: People) -> float:
+def _mean(rows: FaceVectors, columns: FaceVectors) -> float:
     """Mean of all cosines but those of one session."""
     groups = [np.zeros(len(people), np.int64) for people in (rows, columns)]
     return float(scene_means(rows, groups[0], columns, groups[1], 1)[0, 0])
 
 
-def _between(title: str, rows: People, columns: People, mean: float, what: str) -> Matrix:
+def _between(title: str, rows: FaceVectors, columns: FaceVectors, mean: float, what: str) -> Matrix:
     labels = rows.column("session"), columns.column("session")
     person = columns.column("identity")[0]
     cells = block_means(rows, columns, CELLS_LIMIT)
     return Matrix(title, cells, mean, labels, (what, f"images of {short(person)}"))
 
 
-def _by_identity(role: str, rows: People, columns: People, names: Sequence[str]) -> Matrix:
+def _by_identity(role: str, rows: FaceVectors, columns: FaceVectors, names: Sequence[str]) -> Matrix:
     """Means over groups of images, without pairs of one session; the mean of the diagonal is the one that matters."""
     place = {name: i for i, name in enumerate(names)}
     rows = rows.take(np.array([name in place for name in rows.column(role)], dtype=bool))
@@ -144,10 +144,10 @@ def _by_identity(role: str, rows: People, columns: People, names: Sequence[str])
     return Matrix(title, means, float(known.mean()) if known.size else np.nan, (labels, labels), (role, "identity"))
 
 
-def _panel(matrix: Matrix, norm: Normalize, alt: str) -> Panel:
+def _heatmap(matrix: Matrix, norm: Normalize, alt: str) -> Heatmap:
     mean = "none" if np.isnan(matrix.mean) else number(matrix.mean, 3)
     rows, columns = (_axis(name, labels) for name, labels in zip(matrix.axes, matrix.labels, strict=True))
-    return Panel(matrix.title, mean, alt, _image(matrix.cells, norm), rows, columns)
+    return Heatmap(matrix.title, mean, alt, _image(matrix.cells, norm), rows, columns)
 
 
 def _axis(name: str, labels: np.ndarray) -> Axis:

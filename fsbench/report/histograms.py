@@ -9,7 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from fsbench.report.people import People, View, cosine, finite, other_scene, same
+from fsbench.report.people import FaceVectors, View, cosine, finite, other_scene, same
 from fsbench.report.plots import GREY, INK, WIDTH, render, short
 from fsbench.results import CalibrationRecord
 
@@ -47,13 +47,13 @@ def draw(view: View, colours: Mapping[str, str], calibration: CalibrationRecord 
 
 def _real(view: View) -> Curves:
     kinds = [people.thinned(IMAGES_LIMIT) for people in (view.swapped, view.strangers)]
-    everyone = People(np.concatenate([kind.vectors for kind in kinds]), pd.concat([kind.rows for kind in kinds]))
+    everyone = FaceVectors(np.concatenate([kind.vectors for kind in kinds]), pd.concat([kind.rows for kind in kinds]))
     values, one_person = cosine(everyone, everyone), same(everyone, everyone, "identity")
     once = np.triu(other_scene(everyone, everyone), 1)
     return {"impostor": values[once & ~one_person], "genuine": values[once & one_person]}
 
 
-def _outputs(made: People, view: View) -> Curves:
+def _outputs(made: FaceVectors, view: View) -> Curves:
     made, swapped, strangers = (people.thinned(IMAGES_LIMIT) for people in (made, view.swapped, view.strangers))
     values = cosine(made, swapped)
     return {

@@ -1,4 +1,4 @@
-"""Whom a judge takes faces for: the people it names for a source's real images, and for each contestant's outputs."""
+"""Look-alikes: the people that a judge names for a source's real images, and for each contestant's outputs."""
 
 from __future__ import annotations
 
@@ -54,22 +54,22 @@ def charts(run: Run, judge: str, models: Sequence[ModelRecord]) -> list[Chart]:
     """Return a chart for each of a few source people; none where the judge can name nobody."""
     if run.lookalikes.empty or run.references is None:
         return []
-    seen = run.lookalikes[(run.lookalikes["judge"] == judge) & (run.lookalikes["rank"] <= OFTENEST)]
-    parts = ((source, dict(_of_source(run, seen, source, models))) for source in run.sources)
+    table = run.lookalikes[(run.lookalikes["judge"] == judge) & (run.lookalikes["rank"] <= OFTENEST)]
+    parts = ((source, dict(_of_source(run, table, source, models))) for source in run.sources)
     return [_chart(source, named) for source, named in parts if named]
 
 
 def _of_source(
-    run: Run, seen: pd.DataFrame, source: str, models: Sequence[ModelRecord]
+    run: Run, table: pd.DataFrame, source: str, models: Sequence[ModelRecord]
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    """What was said of the held-out images of a person, and of the outputs that should show this person."""
+    """Candidates for the held-out images of a person, and for each model's outputs that should show this person."""
     assert run.references is not None
     real = (run.references["identity"] == source) & (run.references["split"] == "test")
     kinds = [("", "real images", real)]
     kinds += [(model.name, model.name, run.of(model.name)["source"] == source) for model in models]
     for model, title, wanted in kinds:
-        said = seen[seen["model"] == model]
-        part = said[wanted.to_numpy()[said["row"]]]
+        candidates = table[table["model"] == model]
+        part = candidates[wanted.to_numpy()[candidates["row"]]]
         if (part["rank"] == 1).any():
             yield title, part
 
@@ -86,11 +86,11 @@ def _chart(source: str, parts: dict[str, pd.DataFrame]) -> Chart:
     rest = len(first) > len(names)
 
     def series(title: str, part: pd.DataFrame) -> Series:
-        found = [float(share) for share in shares[title]]
-        found += [1 - sum(found)] if rest else []
-        bars = (Bar(round(share * n_images[title]), share, min(share / longest, 1.0)) for share in found)
+        heights = [float(share) for share in shares[title]]
+        heights += [1 - sum(heights)] if rest else []
+        bars = (Bar(round(share * n_images[title]), share, min(share / longest, 1.0)) for share in heights)
         often = part["name"].value_counts(sort=False).sort_index().nlargest(OFTENEST, keep="first")
-        said = tuple((str(name), count / n_images[title]) for name, count in often.items())
-        return Series(title, n_images[title], tuple(bars), said)
+        named = tuple((str(name), count / n_images[title]) for name, count in often.items())
+        return Series(title, n_images[title], tuple(bars), named)
 
     return Chart(source, (*names, OTHERS) if rest else names, tuple(series(*part) for part in parts.items()))

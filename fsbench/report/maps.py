@@ -1,4 +1,4 @@
-"""Maps of what a judge sees: real images of each person and outputs, in the plane and in space."""
+"""Maps of a judge's embeddings (UMAP): real images of each person and outputs, in the plane and in space."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def draw(run: Run, judge: str, models: Sequence[ModelRecord]) -> Map | None:
     panels = tuple(
         (model or "real images", _scatter(plane, model, colours, f"Map of {judge} in the plane")) for model in made
     )
-    seen = [(cloud, _seen(points)) for cloud, points in space]
-    still = _scatter(seen, made[0], colours, f"Map of {judge} in space, seen from one side")
+    projected = [(cloud, _projected(points)) for cloud, points in space]
+    still = _scatter(projected, made[0], colours, f"Map of {judge} in space, seen from one side")
     points = {
         "turn": TURN,
         "tilt": TILT,
@@ -97,7 +97,7 @@ def _placed(clouds: Sequence[Cloud]) -> list[np.ndarray]:
     return [(points - middle) / radius for points in places]
 
 
-def _seen(points: np.ndarray) -> np.ndarray:
+def _projected(points: np.ndarray) -> np.ndarray:
     """Project points (N, 3) to the plane (N, 2), turned about the upright axis and then tilted; as map.js does it."""
     x, y, z = points.T
     right, away = x * np.cos(TURN) + z * np.sin(TURN), z * np.cos(TURN) - x * np.sin(TURN)

@@ -1,12 +1,50 @@
-"""The templates of pages, and what stands beside them."""
+"""What all pages are made of: templates, and sections in a list."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 _TEMPLATES = Path(__file__).parent / "templates"
+
+Subject = TypeVar("Subject")
+
+
+@dataclass(frozen=True)
+class Section(Generic[Subject]):
+    """A part of a page about a subject, such as a run."""
+
+    id: str  # anchor on the page
+    title: str  # in the navigation
+    build: Callable[[Subject], dict[str, Any] | None]  # what the template is given; None: not on this page
+    template: str  # below templates/
+
+
+@dataclass(frozen=True)
+class RenderedSection:
+    """A section as `base.html.j2` and the navigation show it."""
+
+    id: str
+    title: str
+    html: Markup
+
+
+def render(
+    sections: Iterable[Section[Subject]], subject: Subject, environment: Environment, **context: Any
+) -> list[RenderedSection]:
+    """Render those sections that have something to show; `context` is given to the templates of all of them."""
+    rendered = []
+    for section in sections:
+        content = section.build(subject)
+        if content is not None:
+            html = environment.get_template(section.template).render(section=section, **context, **content)
+            rendered.append(RenderedSection(section.id, section.title, Markup(html)))
+    return rendered
 
 
 def environment() -> Environment:

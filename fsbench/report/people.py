@@ -1,4 +1,4 @@
-"""What a judge sees: unit vectors of real images and of outputs, and cosines between them."""
+"""A judge's embeddings: unit vectors of real images and of outputs, and cosines between them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fsbench.results import ModelRecord
 
 
 @dataclass(frozen=True)
-class People:
+class FaceVectors:
     """Unit vectors of images and who they show; `rows` has the identity and session of each."""
 
     vectors: np.ndarray  # (N, D), NaN where no face was found
@@ -23,70 +23,70 @@ class People:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, index: np.ndarray) -> People:
+    def take(self, index: np.ndarray) -> FaceVectors:
         """Return the images that a list of positions or a boolean mask names."""
-        return People(self.vectors[index], self.rows[index] if index.dtype == bool else self.rows.iloc[index])
+        return FaceVectors(self.vectors[index], self.rows[index] if index.dtype == bool else self.rows.iloc[index])
 
     def column(self, name: str) -> np.ndarray:
         """One column of the rows, as text."""
         return self.rows[name].astype(str).to_numpy(dtype=object)
 
-    def of(self, identity: str) -> People:
+    def of(self, identity: str) -> FaceVectors:
         """Return the images of one identity."""
         return self.take(self.column("identity") == identity)
 
-    def thinned(self, limit: int) -> People:
+    def thinned(self, limit: int) -> FaceVectors:
         """Return evenly spread images, at most `limit` of them."""
         return self.take(np.linspace(0, len(self) - 1, min(len(self), limit)).round().astype(int))
 
-    def ordered(self, *columns: str) -> People:
+    def ordered(self, *columns: str) -> FaceVectors:
         """Return the images ordered by some columns, the first one first."""
         return self.take(np.lexsort([self.column(name) for name in reversed(columns)]))
 
 
 @dataclass(frozen=True)
 class View:
-    """Everything that one judge saw in a run."""
+    """The embeddings of one judge in a run."""
 
     judge: str
-    swapped: People  # held-out images of the people that are swapped
-    strangers: People
-    outputs: tuple[tuple[str, People], ...]  # by model; rows also have `source`, `identity` is the target's
+    swapped: FaceVectors  # held-out images of the people that are swapped
+    strangers: FaceVectors
+    outputs: tuple[tuple[str, FaceVectors], ...]  # by model; rows also have `source`, `identity` is the target's
 
 
 def view(run: Run, judge: str, models: Sequence[ModelRecord]) -> View:
-    """Collect what a judge with stored features saw of some models, all ordered by identity and session."""
+    """Collect a judge's stored embeddings of some models, all ordered by identity and session."""
     assert run.references is not None  # without it there are no features
     features = run.features[judge]
-    real = People(features[REFERENCES], run.references).ordered("identity", "session")
+    real = FaceVectors(features[REFERENCES], run.references).ordered("identity", "session")
     split = real.column("split")
     outputs = (
-        (model.name, People(features[model.name], run.of(model.name)).ordered("source", "identity", "session"))
+        (model.name, FaceVectors(features[model.name], run.of(model.name)).ordered("source", "identity", "session"))
         for model in models
         if model.name in features
     )
     return View(judge, real.take(split == "test"), real.take(split == "gallery"), tuple(outputs))
 
 
-def cosine(a: People, b: People) -> np.ndarray:
+def cosine(a: FaceVectors, b: FaceVectors) -> np.ndarray:
     """Cosines of all pairs, (N, M); NaN where no face was found."""
     with np.errstate(invalid="ignore"):
         return np.asarray(a.vectors @ b.vectors.T)
 
 
-def same(a: People, b: People, name: str, name_b: str = "") -> np.ndarray:
+def same(a: FaceVectors, b: FaceVectors, name: str, name_b: str = "") -> np.ndarray:
     """Whether the images of a pair agree in a column, (N, M)."""
     codes_a, codes_b = _common_codes(a.column(name), b.column(name_b or name))
     return np.asarray(codes_a[:, None] == codes_b[None, :])
 
 
-def other_scene(a: People, b: People) -> np.ndarray:
+def other_scene(a: FaceVectors, b: FaceVectors) -> np.ndarray:
     """Whether the images of a pair are not of one session, (N, M); an output is of its target's."""
     codes_a, codes_b = _common_codes(_scenes(a), _scenes(b))
     return np.asarray(codes_a[:, None] != codes_b[None, :])
 
 
-def block_means(a: People, b: People, limit: int) -> np.ndarray:
+def block_means(a: FaceVectors, b: FaceVectors, limit: int) -> np.ndarray:
     """Cosines of all pairs, averaged in blocks of neighbours to at most `limit` rows and columns.
 
     The mean of a block of cosines is the product of two mean vectors, so that the (N, M) matrix is never made. NaN
@@ -100,7 +100,7 @@ def block_means(a: People, b: People, limit: int) -> np.ndarray:
     return np.asarray(means[0] @ means[1].T)
 
 
-def scene_means(a: People, groups_a: np.ndarray, b: People, groups_b: np.ndarray, n: int) -> np.ndarray:
+def scene_means(a: FaceVectors, groups_a: np.ndarray, b: FaceVectors, groups_b: np.ndarray, n: int) -> np.ndarray:
     """Mean cosine of each group of `a` with each group of `b`, (n, n), without the pairs of one session.
 
     Groups are numbers below `n`, one for each image. NaN where no pair is left. The sum over all pairs of two groups
@@ -118,7 +118,7 @@ def scene_means(a: People, groups_a: np.ndarray, b: People, groups_b: np.ndarray
     return _divide(total, count)
 
 
-def _parts(people: People, groups: np.ndarray, scenes: np.ndarray) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+def _parts(people: FaceVectors, groups: np.ndarray, scenes: np.ndarray) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """What a group has of a session: a table of `group`, `scene` and `part`, and sums and counts by part."""
     table = pd.DataFrame({"group": groups, "scene": scenes})
     part = table.groupby(["group", "scene"]).ngroup().to_numpy()
@@ -126,7 +126,7 @@ def _parts(people: People, groups: np.ndarray, scenes: np.ndarray) -> tuple[pd.D
     return table.assign(part=part).drop_duplicates(), total, count
 
 
-def mean_without_self(people: People) -> float:
+def mean_without_self(people: FaceVectors) -> float:
     """Mean cosine of all pairs of two different images of one set; NaN where there is none."""
     total, count = _sums(people, np.zeros(len(people), np.int64), 1)
     squares = np.square(people.vectors[np.isfinite(people.vectors).all(1)], dtype=np.float64).sum()
@@ -135,11 +135,11 @@ def mean_without_self(people: People) -> float:
 
 def finite(tables: Sequence[np.ndarray]) -> np.ndarray:
     """All numbers in some tables; 0 and 1 where there is none, so that there always is a range."""
-    seen = [table[np.isfinite(table)] for table in tables]
-    return np.concatenate(seen) if any(map(len, seen)) else np.array([0.0, 1.0])
+    parts = [table[np.isfinite(table)] for table in tables]
+    return np.concatenate(parts) if any(map(len, parts)) else np.array([0.0, 1.0])
 
 
-def _sums(people: People, groups: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+def _sums(people: FaceVectors, groups: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
     """Sum of the vectors of each group (n, D), and how many these are (n,); images without a face are left out."""
     known = np.flatnonzero(np.isfinite(people.vectors).all(1))
     member = sparse.csr_array((np.ones(len(known)), (groups[known], known)), shape=(n, len(people)))
@@ -151,7 +151,7 @@ def _divide(total: np.ndarray, count: np.ndarray) -> np.ndarray:
     return mean
 
 
-def _scenes(people: People) -> np.ndarray:
+def _scenes(people: FaceVectors) -> np.ndarray:
     """A name for the session that each image is of; sessions of two people may have one name."""
     return np.asarray(people.column("identity") + "\0" + people.column("session"))
 

@@ -12,7 +12,7 @@ ENOUGH = 2  # contestants, without which there is nothing to rank
 
 
 @dataclass(frozen=True)
-class Place:
+class JudgeRank:
     """The rank that one judge gives, as printed."""
 
     text: str
@@ -25,7 +25,7 @@ class Standing:
 
     model: str
     mean: str
-    places: tuple[Place, ...]  # in the order of the ranking's judges
+    places: tuple[JudgeRank, ...]  # in the order of the ranking's judges
     disputed: bool  # the judges that count place it differently
 
 
@@ -47,7 +47,7 @@ def ranking(run: Run) -> Ranking:
         Standing(
             rank.model,
             place(rank.mean),
-            tuple(Place(place(rank.by_judge.get(judge)), judge in record.judges) for judge in judges),
+            tuple(JudgeRank(place(rank.by_judge.get(judge)), judge in record.judges) for judge in judges),
             disputed(rank, record.judges),
         )
         for rank in record.ranks

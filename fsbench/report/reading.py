@@ -36,25 +36,25 @@ def table(path: Path, texts: Sequence[str], numbers: Sequence[str], gaps: list[s
         gaps.append(f"{path.name} is not there.")
         return None
     try:
-        found = _read(path)
+        content = _read(path)
     except Exception as error:  # noqa: BLE001 - pyarrow raises errors of many kinds for damaged files
         gaps.append(f"{path.name} cannot be read: {one_line(error)[:200]}.")
         return None
-    missing = [name for name in (*texts, *numbers) if name not in found]
+    missing = [name for name in (*texts, *numbers) if name not in content]
     if missing:
         gaps.append(f"{path.name} has no column {', '.join(missing)}.")
         return None
-    odd = [name for name in texts if not _is_text(found[name])]
-    odd += [name for name in numbers if not _is_numeric(found[name])]
+    odd = [name for name in texts if not _is_text(content[name])]
+    odd += [name for name in numbers if not _is_numeric(content[name])]
     if odd:
         gaps.append(f"{path.name} holds other things than it should in {', '.join(odd)}.")
         return None
-    others = [name for name in found if name not in (*texts, *numbers)]
-    useless = [name for name in others if not (_is_text(found[name].dropna()) or _is_numeric(found[name]))]
+    others = [name for name in content if name not in (*texts, *numbers)]
+    useless = [name for name in others if not (_is_text(content[name].dropna()) or _is_numeric(content[name]))]
     if useless:
         shown = ", ".join(printable(str(name)[:60]) for name in useless[:3])
         gaps.append(f"{path.name}: {len(useless)} columns hold neither text nor finite numbers: {shown}.")
-    return found.drop(columns=useless)
+    return content.drop(columns=useless)
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -69,10 +69,10 @@ def _read(path: Path) -> pd.DataFrame:
             raise ValueError(f"it says that it has {about.num_rows:,} rows and {about.num_columns:,} columns")
         whole = file.read()
         whole.validate(full=True)  # texts that are not UTF-8, and offsets that lead nowhere
-        found: pd.DataFrame = whole.to_pandas(ignore_metadata=True)
-    if found.columns.has_duplicates:
+        content: pd.DataFrame = whole.to_pandas(ignore_metadata=True)
+    if content.columns.has_duplicates:
         raise ValueError("two columns have one name")
-    return found[[name for name in found if not str(name).startswith("__index_level")]]
+    return content[[name for name in content if not str(name).startswith("__index_level")]]
 
 
 def _is_text(column: pd.Series) -> bool:
@@ -128,7 +128,7 @@ def inside(folder: Path, path: Path | str) -> Path | None:
     """Where a path of a result leads, below the run's folder; None where it leads out of it or to no regular file."""
     try:
         whole = folder.resolve()
-        found = (whole / path).resolve()
-        return found if found.is_relative_to(whole) and stat.S_ISREG(found.stat().st_mode) else None
+        target = (whole / path).resolve()
+        return target if target.is_relative_to(whole) and stat.S_ISREG(target.stat().st_mode) else None
     except (OSError, ValueError, RuntimeError):  # not there, no name of this system, links in a circle
         return None

@@ -11,10 +11,9 @@ import pandas as pd
 
 from fsbench import results
 from fsbench.report import reading
-from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, RunResult, Value, slug
+from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, RunResult, Value, headlines, slug
 from fsbench.stats.ranking import CONTESTANTS
 
-HEADLINE = "id_similarity"
 NOTHING_SWAPPED = "copy_target"
 REFERENCES = "references"
 SOURCES = 4  # source people whose pictures and look-alikes are shown, where there are more
@@ -77,9 +76,9 @@ class Run:
 
     @property
     def columns(self) -> list[Column]:
-        """Metrics by judge, the headline metric and the judges that count first, else in the order of the result."""
+        """Metrics by judge, headline metrics and the judges that count first, else in the order of the result."""
         measured = {(value.metric, value.judge) for value in self.result.values}
-        ordered = sorted(self.result.metrics, key=lambda metric: metric.name != HEADLINE)
+        ordered = [*headlines(self.result.metrics), *(metric for metric in self.result.metrics if not metric.headline)]
         judges = [None, *(judge.name for judge in self.judges)]
         return [Column(metric, judge) for metric in ordered for judge in judges if (metric.name, judge) in measured]
 
@@ -91,13 +90,13 @@ class Run:
 
     def value(self, model: str, column: Column) -> Value | None:
         """Return what stands in a cell of the table, or None where there is no such cell."""
-        found = (value for value in self.result.find(model, column.metric.name) if value.judge == column.judge)
-        return next(found, None)
+        values = self.result.find(model, column.metric.name)
+        return next((value for value in values if value.judge == column.judge), None)
 
     def scored(self, models: Iterable[ModelRecord], column: Column) -> list[Scored]:
         """Return the models that have a value, in their order."""
-        found = ((model, self.value(model.name, column)) for model in models)
-        return [Scored(model, record, record.value) for model, record in found if record and record.value is not None]
+        cells = ((model, self.value(model.name, column)) for model in models)
+        return [Scored(model, record, record.value) for model, record in cells if record and record.value is not None]
 
     def of(self, model: str) -> pd.DataFrame:
         """Return the samples of one model, in the order of its features."""

@@ -5,30 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fsbench.report.run import HEADLINE, NOTHING_SWAPPED, Column, Run, Scored
+from fsbench import validity
+from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
 from fsbench.results import ModelRecord, Value, failure_rate
 from fsbench.stats.ranking import CONTESTANTS, ENOUGH_ANSWERED, answered
-from fsbench.validity import shipped
 
 TRIVIAL = (NOTHING_SWAPPED, "copy_source")
 ARROWS = {"higher": "↑", "lower": "↓"}
 BETTER, WORSE, UNCLEAR = "better than", "worse than", "not distinguishable from"
-SUMMARISED = ("id_nearer_source", "id_retrieval", "id_verified", "id_target_verified", "id_equivalent_far")
-"""What the summary tells of one judge, beside its headline metric; the rest stands in the judge's own tables."""
-
-SUMMARISED_ALONE = ("kid", "pose_error", "opening_error", "skin_colour", "gt_lpips", "gt_psnr", "gt_ssim")
-"""What it tells of metrics that ask no judge, where there are more of them than it has room for."""
-
 ROOM = 8
-GROUP_TITLES = {
-    "realism": "Realism: do the outputs, all together, look like the targets?",
-    "attributes": "Attributes: is what belongs to the target still there?",
-    "truth": "Ground truth: how near is the exact swap?",
-}
+"""Metrics without a judge that the summary has room for; of more it shows those with a place in the summary."""
 
-VERIFICATION = (
-    "id_equivalent_far", "id_verified", "id_verified_strict", "id_target_verified", "id_target_verified_strict"
-)  # fmt: skip
 GROUPS = {"Contestants": CONTESTANTS, "Ceiling": ("ceiling",), "Baselines": ("baseline",)}
 
 
@@ -57,7 +44,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelRow:
     """A model and its cells."""
 
     model: ModelRecord
@@ -66,30 +53,30 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class ScoreTable:
     """Values in rows whose groups are never mixed."""
 
     heads: tuple[Head, ...]
-    groups: tuple[tuple[str, tuple[Row, ...]], ...]
+    groups: tuple[tuple[str, tuple[ModelRow, ...]], ...]
     unscored: Mapping[str, tuple[Column, ...]]  # reason -> columns left out because no model has a value
 
     @property
     def trivial(self) -> dict[str, list[Column]]:
         """Columns by the baseline that does no work and yet beats every contestant."""
-        found: dict[str, list[Column]] = {}
+        columns: dict[str, list[Column]] = {}
         for head in self.heads:
             if head.trivial_winner:
-                found.setdefault(head.trivial_winner, []).append(head.column)
-        return found
+                columns.setdefault(head.trivial_winner, []).append(head.column)
+        return columns
 
     @property
     def won(self) -> dict[str, list[Column]]:
         """Columns by the answer that takes no work and is no worse than the exact swap, where the truth is known."""
-        found: dict[str, list[Column]] = {}
+        columns: dict[str, list[Column]] = {}
         for head in self.heads:
             for copy in head.won_by:
-                found.setdefault(copy, []).append(head.column)
-        return found
+                columns.setdefault(copy, []).append(head.column)
+        return columns
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -138,9 +125,9 @@ def is_better(value: float, other: float, column: Column) -> bool:
 
 
 def compare(a: Value, b: Value, column: Column) -> str:
-    """Say what two intervals carry: BETTER, WORSE, UNCLEAR, or "" where there is no interval.
+    """Compare two intervals: BETTER, WORSE, UNCLEAR where they overlap, or "" where there is no interval.
 
-    Nobody is better with a share scored below ENOUGH_ANSWERED.
+    No model is better with a share scored below ENOUGH_ANSWERED.
     """
     if a.low is None or a.high is None or b.low is None or b.high is None:
         return ""
@@ -172,32 +159,35 @@ def facts_of(model: ModelRecord, n_pairs: int) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def summary(run: Run) -> Table:
-    """Build the table that a reader sees first: the headline of every judge, a few metrics of the first, a few others.
+def summary(run: Run) -> ScoreTable:
+    """Build the table that a reader sees first: headline metrics under every judge, then those with a summary rank.
 
-    Forty metrics under three judges would be a table that nobody reads; `of_group` and `of_judge` have all of them.
+    Of the latter it shows values under the first judge, and without a judge. Forty metrics under three judges would be
+    too much to read; `of_group` and `of_judge` have all of them.
     """
     first = run.judges[0].name if run.judges else ""
-    columns = run.columns
-    chosen = [column for column in columns if column.metric.name == HEADLINE]
-    mine = [column for column in columns if column.judge == first]
-    chosen += [column for name in SUMMARISED for column in mine if column.metric.name == name]
-    alone = [column for column in columns if column.judge is None and column.metric.name != HEADLINE]
-    if len(alone) > ROOM:
-        alone = [column for name in SUMMARISED_ALONE for column in alone if column.metric.name == name]
-    return table(run, chosen + alone)
+    headline = [column for column in run.columns if column.metric.headline]
+    others = [column for column in run.columns if not column.metric.headline]
+    placed = sorted((column for column in others if column.metric.summary_rank),
+                    key=lambda column: column.metric.summary_rank)  # fmt: skip
+    judged = [column for column in placed if column.judge == first]
+    unjudged = [column for column in others if column.judge is None]
+    if len(unjudged) > ROOM:
+        unjudged = [column for column in placed if column.judge is None]
+    return table(run, headline + judged + unjudged)
 
 
-def of_group(run: Run, group: str) -> Table:
+def of_group(run: Run, group: str) -> ScoreTable:
     """Build the table of the metrics of one group, under every judge that they ask."""
     return table(run, [column for column in run.columns if column.metric.group == group])
 
 
-def of_judge(run: Run, judge: str) -> tuple[Table, Table]:
-    """Build the tables of all that one judge says: of likeness, and of whom it would accept."""
-    mine = [column for column in run.columns if column.judge == judge and column.metric.group == "identity"]
-    accepted = [column for name in VERIFICATION for column in mine if column.metric.name == name]
-    return table(run, [column for column in mine if column not in accepted]), table(run, accepted)
+def of_judge(run: Run, judge: str) -> tuple[ScoreTable, ScoreTable]:
+    """Build the tables of the identity metrics under one judge: of likeness, and of verification."""
+    columns = [column for column in run.columns if column.judge == judge and column.metric.group == "identity"]
+    verification = sorted((column for column in columns if column.metric.verification_rank),
+                          key=lambda column: column.metric.verification_rank)  # fmt: skip
+    return table(run, [column for column in columns if column not in verification]), table(run, verification)
 
 
 def ordered(run: Run) -> list[ModelRecord]:
@@ -208,15 +198,15 @@ def ordered(run: Run) -> list[ModelRecord]:
     return [model for kinds in GROUPS.values() for model in in_order if model.kind in kinds]
 
 
-def table(run: Run, columns: Sequence[Column]) -> Table:
+def table(run: Run, columns: Sequence[Column]) -> ScoreTable:
     """Build a table of some columns; one in which no model has a value becomes a footnote."""
     unscored = _unscored(run, columns)
     columns = [column for column in columns if all(column not in left_out for left_out in unscored.values())]
     winners = [_clear_winner(run, column) for column in columns]
 
-    def row(model: ModelRecord) -> Row:
+    def row(model: ModelRecord) -> ModelRow:
         cells = (_cell(run, model, *pair) for pair in zip(columns, winners, strict=True))
-        return Row(model, facts_of(model, run.result.protocol.n_pairs), tuple(cells))
+        return ModelRow(model, facts_of(model, run.result.protocol.n_pairs), tuple(cells))
 
     models = ordered(run)
     groups = ((title, tuple(row(model) for model in models if model.kind in kinds)) for title, kinds in GROUPS.items())
@@ -224,18 +214,18 @@ def table(run: Run, columns: Sequence[Column]) -> Table:
         Head(column, ARROWS[column.metric.direction], _trivial_winner(run, column), _won_by(column))
         for column in columns
     )
-    return Table(heads, tuple((title, rows) for title, rows in groups if rows), unscored)
+    return ScoreTable(heads, tuple((title, rows) for title, rows in groups if rows), unscored)
 
 
 def _unscored(run: Run, columns: Sequence[Column]) -> dict[str, tuple[Column, ...]]:
     """Columns that hold the same reason for every model."""
-    found: dict[str, tuple[Column, ...]] = {}
+    by_reason: dict[str, tuple[Column, ...]] = {}
     for column in columns:
         records = [run.value(model.name, column) for model in run.result.models]
         reasons = {record.reason if record and record.value is None else "" for record in records}
         if len(reasons) == 1 and (reason := reasons.pop()):
-            found[reason] = (*found.get(reason, ()), column)
-    return found
+            by_reason[reason] = (*by_reason.get(reason, ()), column)
+    return by_reason
 
 
 def _cell(run: Run, model: ModelRecord, column: Column, winner: str) -> Cell:
@@ -282,7 +272,7 @@ def coaches(model: ModelRecord) -> tuple[str, ...]:
 def _clear_winner(run: Run, column: Column) -> str:
     """Name of the best contestant where its interval overlaps with no other contestant's, else "".
 
-    Nobody wins under a judge that does not count.
+    There is no winner under a judge that does not count.
     """
     if column.judge in run.result.unfit:
         return ""
@@ -292,10 +282,10 @@ def _clear_winner(run: Run, column: Column) -> str:
 
 
 def _won_by(column: Column) -> tuple[str, ...]:
-    record = shipped()
+    record = validity.shipped()
     examined = record.metrics if record is not None else ()
-    return tuple(copy for one in examined if (one.metric.name, one.judge) == (column.metric.name, column.judge)
-                 for copy in one.won_by)
+    return tuple(copy for entry in examined if (entry.metric.name, entry.judge) == (column.metric.name, column.judge)
+                 for copy in entry.won_by)
 
 
 def _trivial_winner(run: Run, column: Column) -> str:

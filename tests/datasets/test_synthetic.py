@@ -12,7 +12,7 @@ import torch
 
 from fsbench.datasets.synthetic import Synthetic, work
 from fsbench.datasets.synthetic.people import SEEDS
-from fsbench.datasets.synthetic.plan import Plan
+from fsbench.datasets.synthetic.plan import SyntheticPlan
 from fsbench.datasets.synthetic.work import KIND, draw_chunk, draw_missing
 from fsbench.errors import BadParameter, DataError, OutputError
 from fsbench.interfaces import SPLITS, Context, Dataset, Faces
@@ -37,7 +37,7 @@ def test_is_a_data_set(small: Synthetic) -> None:
 
 
 def test_default_sizes_are_what_the_documentation_says() -> None:
-    plan = Plan(people=2, sessions=22, images=20, gallery=50, size=128, seed=0, jitter=0.01, swap="face")
+    plan = SyntheticPlan(people=2, sessions=22, images=20, gallery=50, size=128, seed=0, jitter=0.01, swap="face")
     count = {split: sum(len(chunk.items) for chunk in plan.chunks(split)) for split in SPLITS}
     assert count == {"train": 2 * 12 * 20, "test": 2 * 10 * 5, "clips": 2 * 2 * 48, "gallery": 50 * 2 * 2}
 
@@ -159,15 +159,15 @@ def test_chosen_seeds_are_unique_and_enough() -> None:
 # ------------------------------------------------------------------------------------------------------------ cache
 
 @pytest.fixture
-def plan() -> Plan:
-    return Plan(people=2, sessions=3, images=2, gallery=0, size=32, seed=0, jitter=0.01, swap="face")
+def plan() -> SyntheticPlan:
+    return SyntheticPlan(people=2, sessions=3, images=2, gallery=0, size=32, seed=0, jitter=0.01, swap="face")
 
 
 def stored(store: Store) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((store.root / KIND).iterdir())}
 
 
-def test_same_bytes_twice_and_with_helpers(plan: Plan, tmp_path: Path) -> None:
+def test_same_bytes_twice_and_with_helpers(plan: SyntheticPlan, tmp_path: Path) -> None:
     stores = [Store(tmp_path / name) for name in ("once", "again", "helped")]
     for store, workers in zip(stores, (1, 1, 2), strict=True):
         told: list[int] = []
@@ -177,7 +177,7 @@ def test_same_bytes_twice_and_with_helpers(plan: Plan, tmp_path: Path) -> None:
     assert once == again == helped
 
 
-def test_only_what_is_missing_is_drawn(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_is_missing_is_drawn(plan: SyntheticPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store, chunks, drawn = Store(tmp_path), plan.chunks("train"), []
     draw_missing(chunks, store, CPU, lambda n: None, 1)
     before = stored(store)
@@ -188,7 +188,9 @@ def test_only_what_is_missing_is_drawn(plan: Plan, tmp_path: Path, monkeypatch: 
     assert stored(store) == before
 
 
-def test_interrupted_drawing_keeps_finished_chunks(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_drawing_keeps_finished_chunks(
+    plan: SyntheticPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store, chunks = Store(tmp_path), plan.chunks("train")
 
     def stop(n: int) -> None:
@@ -200,12 +202,12 @@ def test_interrupted_drawing_keeps_finished_chunks(plan: Plan, tmp_path: Path, m
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_a_dead_helper_is_reported(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dead_helper_is_reported(plan: SyntheticPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(work.sys, "executable", "/bin/true")
     with pytest.raises(OutputError, match="ended from outside"):
         draw_missing(plan.chunks("train"), Store(tmp_path), CPU, lambda n: None, 2)
 
 
-def test_chunks_survive_json(plan: Plan) -> None:
+def test_chunks_survive_json(plan: SyntheticPlan) -> None:
     for chunk in (*plan.chunks("test"), plan.exact(plan.chunks("test")[0], 1)):
         assert type(chunk).from_json(dataclasses.asdict(chunk)) == chunk

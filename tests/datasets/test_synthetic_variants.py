@@ -15,7 +15,7 @@ from torch import Tensor
 from fsbench.datasets.synthetic import Synthetic
 from fsbench.datasets.synthetic.asset import LEFT_EYE, RIGHT_EYE, Asset, load_asset
 from fsbench.datasets.synthetic.geometry import five_points, rotation
-from fsbench.datasets.synthetic.plan import Plan
+from fsbench.datasets.synthetic.plan import SyntheticPlan
 from fsbench.datasets.synthetic.render import Drawing, Framing, Renderer
 from fsbench.datasets.synthetic.scenes import EXACT, Change, sample_session, sample_shot, true_gaze
 from fsbench.errors import BadParameter, DataError
@@ -99,7 +99,7 @@ def test_shape_and_texture_are_apart(small: Synthetic) -> None:
 
 
 def test_a_changed_swap_has_a_key_of_its_own_and_the_exact_one_keeps_its() -> None:
-    plan = Plan(people=2, sessions=2, images=4, gallery=0, size=64, seed=0, jitter=0.01, swap="face")
+    plan = SyntheticPlan(people=2, sessions=2, images=4, gallery=0, size=64, seed=0, jitter=0.01, swap="face")
     exact = plan.exact(plan.chunks("train")[0], 1)
     changed = replace(exact, change=Change(yaw=5.0))
     assert set(exact.recipe["chunk"]) == {"items", "seed", "size", "jitter", "source", "swap"}

@@ -12,7 +12,7 @@ import torch
 
 from fsbench.embedders._onnx_format import keeps_numbers_elsewhere
 from fsbench.embedders._onnx_graph import read_graph
-from fsbench.embedders._onnx_session import Session
+from fsbench.embedders._onnx_session import OnnxSession
 from fsbench.embedders.onnx import KNOWN, Onnx
 from fsbench.errors import BadParameter, FsbenchError, UnknownName, WeightsError
 from fsbench.faces.align import TEMPLATE
@@ -203,9 +203,9 @@ def test_a_file_that_is_damaged_anywhere_is_looked_through(tmp_path: Path) -> No
 def test_a_gpu_that_onnx_runtime_cannot_use_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
     path, said = channel_means(tmp_path / "mine.onnx"), list[str]()
-    Session(path, 0, 112, torch.device("cpu"), said.append)
+    OnnxSession(path, 0, 112, torch.device("cpu"), said.append)
     assert not said
-    Session(path, 0, 112, torch.device("cuda"), said.append)
+    OnnxSession(path, 0, 112, torch.device("cuda"), said.append)
     assert len(said) == 1
     assert "mine.onnx runs on the CPU" in said[0]
 

@@ -22,7 +22,7 @@ from skimage.data import astronaut
 
 from fsbench import contracts
 from fsbench.embedders._vggface2 import class_names, cut
-from fsbench.embedders._vggface2_network import CHIP, Network, read_network
+from fsbench.embedders._vggface2_network import CHIP, VggfaceNetwork, read_network
 from fsbench.embedders.vggface2_resnet50 import Vggface2Resnet50
 from fsbench.embedders.vggface2_senet50 import Vggface2Senet50
 from fsbench.errors import BadParameter, WeightsError
@@ -356,7 +356,7 @@ def test_a_damaged_h5_is_refused(tmp_path: Path, context: Context) -> None:
 
 def test_a_network_is_frozen(tmp_path: Path) -> None:
     network = read_network(hollow_h5(tmp_path / "hollow.h5", layers("senet50")), "senet50")
-    assert isinstance(network, Network)
+    assert isinstance(network, VggfaceNetwork)
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.get_submodule("layer1").modules())

@@ -107,7 +107,7 @@ def test_a_metric_that_measures_the_fault_responds_from_the_first_strength_on(fo
     assert verdicts(found, "distance") == {"noise": "responds", "jpeg": "responds"}
     for name, response in found.of("distance").items():
         assert response.rho == pytest.approx(1)
-        assert response.detected == FAULTS[name].strengths[0]
+        assert response.detection_threshold == FAULTS[name].strengths[0]
         assert (response.steps[0].value, response.steps[0].change) == (0, 0)
         assert [step.strength for step in response.steps] == [0, *FAULTS[name].strengths]
         assert response.share is not None
@@ -137,7 +137,7 @@ def test_what_cannot_be_examined_is_told_with_the_reason(found: Validation) -> N
 
 def test_strengths_at_which_too_few_are_scored_do_not_count(found: Validation) -> None:
     response = found.of("half")["noise"]
-    lost = [step for step in response.steps if not step.counts]
+    lost = [step for step in response.steps if not step.enough_scored]
     assert [step.strength for step in lost] == [16, 32, 64]
     assert response.verdict == "responds"
     assert all(step.value is None for step in lost if step.n_scored == 0)

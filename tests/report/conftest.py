@@ -42,12 +42,14 @@ METRICS = [
         no_face=f"no face, {name}",
         reference=f"reference of {name}",
         group="identity" if name.startswith("id_") else "attributes",
+        headline=name == "id_similarity",
+        **facts,
     )
-    for name, unit, direction, digits in [
-        ("pose_error", "degrees", "lower", 2),
-        ("id_similarity", "", "higher", 3),
-        ("id_nearer_source", "%", "higher", 1),
-        ("id_target_verified", "%", "lower", 1),
+    for name, unit, direction, digits, facts in [
+        ("pose_error", "degrees", "lower", 2, {"summary_rank": 4}),
+        ("id_similarity", "", "higher", 3, {"summary_rank": 1}),
+        ("id_nearer_source", "%", "higher", 1, {"summary_rank": 2, "verdict": "{value} of its outputs are nearer"}),
+        ("id_target_verified", "%", "lower", 1, {"summary_rank": 3, "verification_rank": 1}),
     ]
 ]
 
@@ -266,7 +268,7 @@ def _result(
         metrics=tuple(METRICS),
         models=contestants,
         values=values,
-        ranking=ranking(values, contestants, records),
+        ranking=ranking(values, contestants, records, METRICS),
         warnings=("One session holds 60 % of Ada's images.",),
     )
 

@@ -33,7 +33,8 @@ def changed(run: Run, model: str, failed: Mapping[str, int], error: str = "") ->
 
     models = tuple(record(one) for one in run.result.models)
     values = tuple(of(value) for value in run.result.values if not (error and value.model == model))
-    updated = {"models": models, "values": values, "ranking": ranking(values, models, run.result.judges)}
+    ranks = ranking(values, models, run.result.judges, run.result.metrics)
+    updated = {"models": models, "values": values, "ranking": ranks}
     return replace(run, result=run.result.model_copy(update=updated))
 
 

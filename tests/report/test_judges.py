@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from fsbench import report
-from fsbench.report import balance, lookalikes, maps, ranking, slices, tables
+from fsbench.report import lookalikes, maps, ranking, tables
 from fsbench.report.run import Run, read
+from fsbench.report.sections import balance, slices
 from fsbench.report.verdict import sentences
 from fsbench.results import ModelRecord, Rank, RankingRecord, Value
 

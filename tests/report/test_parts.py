@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from matplotlib.colors import Normalize
 from PIL import Image
 
-from fsbench.report import galleries, heatmaps, histograms, people, plots, slices
-from fsbench.report.people import People, View
+from fsbench.report import heatmaps, histograms, people, plots
+from fsbench.report.people import FaceVectors, View
 from fsbench.report.plots import render, short
 from fsbench.report.run import Column, read
+from fsbench.report.sections import galleries, slices
 from fsbench.report.tables import BETTER, UNCLEAR, WORSE, compare, duration, number
+from fsbench.report.thumbnails import Thumbnails
 from fsbench.report.verdict import sentences
 from fsbench.results import MetricRecord, Value
 
@@ -93,8 +95,8 @@ def test_heatmap_means_are_the_metric(run_folder: Path) -> None:
     assert float(drawn["Real images"][0].mean) > float(drawn["Real images"][2].mean)
 
 
-def faces(vectors: list[list[float]], identities: list[str], sessions: list[str]) -> People:
-    return People(
+def faces(vectors: list[list[float]], identities: list[str], sessions: list[str]) -> FaceVectors:
+    return FaceVectors(
         np.array(vectors, dtype=np.float32),
         pd.DataFrame({"identity": identities, "session": sessions, "split": "test"}),
     )
@@ -125,14 +127,14 @@ def test_genuine_pairs_are_of_one_person_in_two_sessions() -> None:
     assert sorted(curves["impostor"]) == pytest.approx([-1, -1, -0.6, 0, 0, 0, 0.8])
 
 
-def some_people(n: int, sources: bool, seed: int, dim: int = 8) -> People:
+def some_people(n: int, sources: bool, seed: int, dim: int = 8) -> FaceVectors:
     """Unit vectors at random, every ninth without a face."""
     random = np.random.default_rng(seed)
     vectors = random.normal(size=(n, dim)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors[::9] = np.nan
     rows = pd.DataFrame({"identity": random.choice(["A", "B", "C"], n), "session": random.choice(["s0", "s1"], n)})
-    return People(vectors, rows.assign(source=random.choice(["A", "B", "C"], n)) if sources else rows)
+    return FaceVectors(vectors, rows.assign(source=random.choice(["A", "B", "C"], n)) if sources else rows)
 
 
 def test_blocks_are_means_of_neighbouring_cosines() -> None:
@@ -166,7 +168,7 @@ def test_ten_thousand_by_ten_thousand_images_need_little_memory() -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     sessions = np.sort(random.integers(0, 40, 2 * n).reshape(2, n)).ravel()
     rows = pd.DataFrame({"identity": np.repeat(["A", "B"], n), "session": [f"s{i:02}" for i in sessions]})
-    swapped = People(vectors, rows)
+    swapped = FaceVectors(vectors, rows)
     tracemalloc.start()
     try:
         drawn = dict(heatmaps.draw_all(View("j", swapped, swapped.of("nobody"), ())).groups)["Real images"]
@@ -214,7 +216,7 @@ def test_pictures_are_spread_over_sessions(sessions: list[str], count: int) -> N
 def test_worst_and_best_are_ordered(run_folder: Path) -> None:
     run = read(run_folder)
     models = [model for model in run.result.models if model.name == "gan_mask"]
-    (gallery,) = galleries.galleries(run, galleries.Album(run), models)
+    (gallery,) = galleries.galleries(run, Thumbnails(run), models)
     worst, best = (np.array([float(strip.score) for strip in strips]) for _, strips in gallery.groups[-2:])
     scores = np.sort(run.of("gan_mask")[f"id_similarity@{JUDGE}"].dropna())
     np.testing.assert_allclose(worst, scores[:4], atol=6e-4)
@@ -223,7 +225,7 @@ def test_worst_and_best_are_ordered(run_folder: Path) -> None:
 
 def test_comparison_shows_one_pair_in_a_row(run_folder: Path) -> None:
     run = read(run_folder)
-    rows = galleries.comparisons(run, galleries.Album(run), run.result.models)
+    rows = galleries.comparisons(run, Thumbnails(run), run.result.models)
     assert len(rows) == 2 * galleries.COMPARED
     for row in rows:
         target = row.inputs[1].alt.removeprefix("target: ").split(",")[0]

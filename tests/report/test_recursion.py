@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from fsbench import report
-from fsbench.report import galleries, recursion, tables
 from fsbench.report.run import read
+from fsbench.report.sections import recursion
 from fsbench.results import slug
 
 MakeRun = Callable[..., Path]
@@ -38,8 +38,7 @@ def fed_back(make_run: MakeRun) -> Path:
 
 
 def seen(folder: Path) -> recursion.Recursion | None:
-    run = read(folder)
-    return recursion.view(run, galleries.Album(run), tables.ordered(run))
+    return recursion.view(read(folder))
 
 
 def test_contestants_have_curves_and_strips(fed_back: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from fsbench import validity
 from fsbench.errors import ResultError
+from fsbench.report import responses
 from fsbench.report import validity as report
 from fsbench.results import DatasetRecord, MetricRecord
 from fsbench.validity import (
@@ -43,16 +44,16 @@ def response(
                               reason="no moon")  # fmt: skip
     steps = tuple(
         StepRecord(strength=s, n_scored=20 if s < 16 else 3, value=1 + slope * s, low=1 + slope * s - 0.5,
-                   high=1 + slope * s + 0.5, change=slope * s, change_low=None, change_high=None, counts=s < 16,
-                   noticed=bool(slope and s))
+                   high=1 + slope * s + 0.5, change=slope * s, change_low=None, change_high=None, enough_scored=s < 16,
+                   significant=bool(slope and s))
         for s in (0.0, *STRENGTHS)
     )  # fmt: skip
     return ResponseRecord(
         metric=metric, judge=judge, fault=fault, verdict=verdict, steps=steps,
         expected="respond" if verdict in ("responds", "turns_back", "blind") else "ignore",
         rho=slope, rho_low=slope - 0.1, rho_high=slope, direction=1 if slope > 0 else -1 if slope < 0 else 0,
-        detected=1.0 if slope else None, turned=4.0 if verdict == "turns_back" else None, change=8 * slope,
-        size=9.0 * slope, share=None if share is None else share * slope,
+        detection_threshold=1.0 if slope else None, turning_point=4.0 if verdict == "turns_back" else None,
+        change=8 * slope, effect_size=9.0 * slope, share=None if share is None else share * slope,
     )  # fmt: skip
 
 
@@ -149,7 +150,7 @@ def test_nothing_comes_from_elsewhere_and_nothing_is_nan(page: str) -> None:
 
 
 def test_cells_are_read_without_colours(record: Validation) -> None:
-    table = str(report.matrix(record))
+    table = str(responses.matrix(record))
     cells = re.findall(r'<td class="(\w+) (\w*)" title="([^"]*)"><a[^>]*>([^<]*)</a>', table)
     assert [(verdict, text) for verdict, _, _, text in cells] == [
         ("blind", "○"), ("leaks", "! 25"), ("wrong_way", "✗ −35"),  # identity comes first
@@ -158,11 +159,11 @@ def test_cells_are_read_without_colours(record: Validation) -> None:
     ]  # fmt: skip
     assert [depth for verdict, depth, *_ in cells if verdict == "leaks"] == ["middle", "middle"]
     assert [depth for verdict, depth, *_ in cells if verdict == "responds"] == ["strong"]
-    assert len({mark.sign for mark in report.MARKS.values()}) == len(report.MARKS)
+    assert len({mark.sign for mark in responses.MARKS.values()}) == len(responses.MARKS)
 
 
 def test_a_matrix_in_another_page_has_no_links(record: Validation) -> None:
-    table = str(report.matrix(record, linked=False))
+    table = str(responses.matrix(record, linked=False))
     assert "href" not in table
     assert "✓ 50" in table
 
@@ -170,30 +171,30 @@ def test_a_matrix_in_another_page_has_no_links(record: Validation) -> None:
 def test_a_summary_has_the_same_matrix_and_sentences(record: Validation, tmp_path: Path) -> None:
     validity.save(validity.summary(record), tmp_path / "small.json", compact=True)
     small = validity.load(tmp_path / "small.json")
-    assert re.sub(r'title="[^"]*"|aria-label="[^"]*"', "", str(report.matrix(small))) == re.sub(
-        r'title="[^"]*"|aria-label="[^"]*"', "", str(report.matrix(record))
+    assert re.sub(r'title="[^"]*"|aria-label="[^"]*"', "", str(responses.matrix(small))) == re.sub(
+        r'title="[^"]*"|aria-label="[^"]*"', "", str(responses.matrix(record))
     )
-    assert report.for_metric(small, "sharp") == report.for_metric(record, "sharp")
+    assert responses.for_metric(small, "sharp") == responses.for_metric(record, "sharp")
     assert "sharp" in report.html(small)
 
 
 def test_sentences(record: Validation) -> None:
-    assert report.for_metric(record, "sharp") == [
+    assert responses.for_metric(record, "sharp") == [
         "Responds to blur (ρ 1.00, from 1 px).",
         "Responds, but then turns back, to noise (after 4 px).",
         "Ignores copy.",
         "No better for the exact swap than for copy_target.",
         "From 5 outputs its value is 20 % larger than from 20.",
     ]
-    odd = report.for_metric(record, "<b>odd", "a(judge=1)")
+    odd = responses.for_metric(record, "<b>odd", "a(judge=1)")
     assert odd[:3] == [
         "Does not respond, though it should, to blur.",
         "Calls outputs better with more copy (35 % of its largest response).",
         "Is moved, though it should not be, by noise (25 % of its largest response).",
     ]
-    assert report.for_metric(record, "<b>odd", "another judge") == odd
-    assert report.for_metric(record, "gone") == ["Not examined: its weights are missing."]
-    assert report.for_metric(record, "unheard_of") == []
+    assert responses.for_metric(record, "<b>odd", "another judge") == odd
+    assert responses.for_metric(record, "gone") == ["Not examined: its weights are missing."]
+    assert responses.for_metric(record, "unheard_of") == []
 
 
 def test_strengths_that_do_not_count_are_not_drawn(record: Validation) -> None:

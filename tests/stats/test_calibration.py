@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from scipy.special import ndtr, ndtri
 from sklearn.metrics import roc_curve
 
-from fsbench.stats.calibration import STEPS, WORKS, Calibration, Pairs, calibrate, fault
+from fsbench.stats.calibration import STEPS, WORKS, Calibration, PairCosines, calibrate, fault
 
 
-def tally(cosines: np.ndarray, times: int = 1) -> Pairs:
+def tally(cosines: np.ndarray, times: int = 1) -> PairCosines:
     """Pairs of given cosines, each so many times."""
     half = 0.5 / STEPS
     counts = np.histogram(cosines, 2 * STEPS + 1, range=(-1 - half, 1 + half))[0]
-    return Pairs(times * np.append(counts, 0), float(np.mean(cosines)), float(np.var(cosines)))
+    return PairCosines(times * np.append(counts, 0), float(np.mean(cosines)), float(np.var(cosines)))
 
 
 def of(genuine: np.ndarray | list[float], impostor: np.ndarray | list[float], times: int = 1) -> Calibration:

@@ -10,15 +10,15 @@ import pytest
 
 from fsbench.errors import NotScorable
 from fsbench.stats import validity
-from fsbench.stats.validity import Condition, Design, Response, respond, verdict
+from fsbench.stats.validity import Condition, Resampling, Response, respond, verdict
 
 STRENGTHS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 PEOPLE = np.repeat(np.arange(4), 10)
 SESSIONS = np.arange(40)
 
 
-def plan(resamples: int = 200, seed: int = 0) -> Design:
-    return validity.design(SESSIONS, PEOPLE, resamples=resamples, seed=seed)
+def plan(resamples: int = 200, seed: int = 0) -> Resampling:
+    return validity.resampling(SESSIONS, PEOPLE, resamples=resamples, seed=seed)
 
 
 def mean_of(rows: np.ndarray) -> Condition:
@@ -42,7 +42,8 @@ def response(
 def test_a_metric_that_measures_the_strength_responds_from_the_first_one_on() -> None:
     found = response(lambda s: s)
     assert (found.rho, found.rho_low, found.rho_high) == pytest.approx((1, 1, 1))
-    assert (found.direction, found.detected, found.turned, found.saturated) == (1, 1.0, None, None)
+    assert (found.direction, found.detection_threshold) == (1, 1.0)
+    assert (found.turning_point, found.saturation_threshold) == (None, None)
     assert found.change == pytest.approx(32)
     assert verdict(found, "respond", 32.0) == "responds"
 
@@ -55,22 +56,22 @@ def test_the_direction_is_the_metrics_own() -> None:
 def test_detection_begins_above_the_noise() -> None:
     """The standard error of a difference is 1 / sqrt(40) = .16; Student's t (36) for .05 / 6 in all is 2.8: .44."""
     found = response(lambda s: 0.2 * s / 2, noise=1.0)
-    assert found.detected in (4.0, 8.0)
-    assert [step.noticed for step in found.steps][-2:] == [True, True]
+    assert found.detection_threshold in (4.0, 8.0)
+    assert [step.significant for step in found.steps][-2:] == [True, True]
 
 
 def test_the_size_is_the_change_in_spreads_of_the_mean() -> None:
     found = response(lambda s: s, own=2.0, seed=3)
     level = 2 * np.random.default_rng(3).normal(size=40)
     within = math.sqrt(np.mean([level[p == PEOPLE].var(ddof=1) for p in range(4)]) / 40)
-    assert found.size == pytest.approx(32 / within, rel=0.15)
+    assert found.effect_size == pytest.approx(32 / within, rel=0.15)
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.7])
 def test_noise_is_found_no_oftener_than_told(shared: float) -> None:
     """300 worlds at alpha 5 %: rows of three images a session, correlated or not; Bonferroni is on the safe side."""
     people, sessions = np.repeat(np.arange(4), 18), np.repeat(np.arange(24), 3)
-    drawn, alarms = validity.design(sessions, people, resamples=100), 0
+    drawn, alarms = validity.resampling(sessions, people, resamples=100), 0
     for world in range(300):
         random = np.random.default_rng(world)
         rows = [
@@ -85,30 +86,31 @@ def test_noise_is_found_no_oftener_than_told(shared: float) -> None:
 
 def test_noise_is_blind_where_it_should_respond_and_ignores_elsewhere() -> None:
     found = response(lambda s: 0.0, noise=1.0, seed=5)
-    assert (found.direction, found.detected, found.saturated) == (0, None, None)
+    assert (found.direction, found.detection_threshold, found.saturation_threshold) == (0, None, None)
     assert verdict(found, "respond", None) == "blind"
     assert verdict(found, "ignore", 10.0) == verdict(found, "either", 10.0) == "ignores"
 
 
 def test_a_metric_that_saturates_says_from_where_on() -> None:
     found = response(lambda s: min(s, 4.0))
-    assert (found.saturated, found.detected, found.turned) == (4.0, 1.0, None)
+    assert (found.saturation_threshold, found.detection_threshold, found.turning_point) == (4.0, 1.0, None)
     assert verdict(found, "respond", 4.0) == "responds"
-    assert response(lambda s: min(s, 30.0)).saturated is None
+    assert response(lambda s: min(s, 30.0)).saturation_threshold is None
 
 
 def test_a_metric_that_likes_damage_goes_the_wrong_way() -> None:
     found = response(lambda s: -s)
-    assert (found.direction, found.rho, found.detected) == (-1, pytest.approx(-1), 1.0)
+    assert (found.direction, found.rho, found.detection_threshold) == (-1, pytest.approx(-1), 1.0)
     assert {verdict(found, expected, 10.0) for expected in ("respond", "ignore", "either")} == {"wrong_way"}
 
 
 def test_a_metric_that_turns_back() -> None:
     found = response(lambda s: s if s <= 8 else 16 - s / 2)
-    assert (found.direction, found.turned, found.detected) == (1, 8.0, 1.0)
+    assert (found.direction, found.turning_point, found.detection_threshold) == (1, 8.0, 1.0)
     assert verdict(found, "respond", 8.0) == "turns_back"
     back = response(lambda s: s if s <= 8 else 0.0)
-    assert (back.direction, back.turned, back.detected, back.change) == (1, 8.0, 1.0, pytest.approx(8))
+    assert (back.direction, back.turning_point, back.detection_threshold) == (1, 8.0, 1.0)
+    assert back.change == pytest.approx(8)
     assert verdict(back, "respond", 8.0) == "turns_back"
 
 
@@ -122,9 +124,9 @@ def test_what_moves_little_against_the_full_scale_is_ignored() -> None:
 
 def test_without_a_full_scale_the_spread_decides() -> None:
     small, large = response(lambda s: s / 32 * 0.05), response(lambda s: s / 32 * 0.5)
-    assert small.size is not None
-    assert large.size is not None
-    assert small.size < 1 < large.size
+    assert small.effect_size is not None
+    assert large.effect_size is not None
+    assert small.effect_size < 1 < large.effect_size
     assert (verdict(small, "ignore", None), verdict(large, "ignore", None)) == ("ignores", "leaks")
 
 
@@ -138,7 +140,7 @@ def test_the_full_scale_is_the_largest_response_to_what_is_measured() -> None:
 
 def test_nothing_changes_at_all() -> None:
     found = response(lambda s: 0.0)
-    assert (found.rho, found.direction, found.change, found.saturated) == (0.0, 0, 0.0, None)
+    assert (found.rho, found.direction, found.change, found.saturation_threshold) == (0.0, 0, 0.0, None)
 
 
 def test_rounding_is_no_response() -> None:
@@ -161,7 +163,7 @@ def test_a_strength_at_which_most_is_lost_does_not_count() -> None:
     lost = np.where(np.arange(40) % 4 == 0, level - 50, np.nan)
     found = respond([mean_of(row) for row in (level, level + 1, level + 2, lost)], (0.0, 1.0, 2.0, 3.0), 1, plan())
     assert found is not None
-    assert [step.counts for step in found.steps] == [True, True, True, False]
+    assert [step.enough_scored for step in found.steps] == [True, True, True, False]
     assert (found.rho, found.direction, found.change) == (pytest.approx(1), 1, pytest.approx(2))
 
 
@@ -177,25 +179,25 @@ def test_perfect_outputs_without_a_value_are_no_response() -> None:
 
 
 def test_one_session_gives_values_and_nothing_more() -> None:
-    alone = validity.design(np.zeros(40), np.zeros(40), resamples=50)
+    alone = validity.resampling(np.zeros(40), np.zeros(40), resamples=50)
     found = respond([mean_of(np.full(40, s)) for s in (0.0, 1.0, 2.0)], (0.0, 1.0, 2.0), 1, alone)
     assert found is not None
-    assert (found.rho, found.rho_low, found.direction, found.size) == (pytest.approx(1), None, 0, None)
+    assert (found.rho, found.rho_low, found.direction, found.effect_size) == (pytest.approx(1), None, 0, None)
     assert [(step.value, step.low) for step in found.steps] == [(0.0, None), (1.0, None), (2.0, None)]
 
 
 def test_draws_are_whole_sessions_within_people() -> None:
     people, sessions = np.repeat(np.arange(2), 12), np.repeat(np.arange(6), 4)
-    for draw in validity.design(sessions, people, resamples=20).draws:
+    for draw in validity.resampling(sessions, people, resamples=20).resamples:
         assert np.bincount(people[draw]).tolist() == [12, 12]
         assert set(np.bincount(draw, minlength=24).reshape(6, 4).T[0]) <= {0, 1, 2, 3}
         assert (np.bincount(draw, minlength=24).reshape(6, 4).std(1) == 0).all()
 
 
 def test_people_of_two_sessions_are_drawn_together() -> None:
-    two = validity.design(np.repeat(np.arange(8), 3), np.repeat(np.arange(4), 6), resamples=20)
-    assert two.freedom == 7
-    assert len({tuple(np.bincount(np.repeat(np.arange(4), 6)[draw], minlength=4)) for draw in two.draws}) > 1
+    two = validity.resampling(np.repeat(np.arange(8), 3), np.repeat(np.arange(4), 6), resamples=20)
+    assert two.degrees_of_freedom == 7
+    assert len({tuple(np.bincount(np.repeat(np.arange(4), 6)[draw], minlength=4)) for draw in two.resamples}) > 1
 
 
 def test_halves_are_disjoint_whole_and_balanced() -> None:

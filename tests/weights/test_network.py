@@ -15,7 +15,7 @@ import torch
 from fsbench import registry, weights
 from fsbench.embedders._facenet import new_network
 from fsbench.embedders._vggface2_h5 import _BRANCHES, _ENDS
-from fsbench.embedders._vggface2_network import KERAS, Architecture, Network
+from fsbench.embedders._vggface2_network import KERAS, Architecture, VggfaceNetwork
 from fsbench.errors import WeightsError
 from fsbench.interfaces import Context
 from fsbench.weights.network import use
@@ -122,7 +122,7 @@ def test_a_file_that_is_no_table_of_facenet_is_refused_with_the_sentence_of_a_ru
 def keras_file(path: Path, architecture: Architecture, classifier: bool) -> Path:
     """A file that has all shapes of keras-vggface's network and, as nothing is stored, zeros."""
     with torch.device("meta"):
-        state = Network(architecture, KERAS[architecture], classifier).state_dict()
+        state = VggfaceNetwork(architecture, KERAS[architecture], classifier).state_dict()
     layers: dict[str, dict[str, tuple[int, ...]]] = {}
     branches, ends = ({torch_name: name for name, torch_name in names.items()} for names in (_BRANCHES, _ENDS))
     for name, tensor in state.items():

@@ -13,7 +13,7 @@ import pandas as pd
 from fsbench import registry
 from fsbench.datasets.synthetic.asset import asset_sha256
 from fsbench.datasets.synthetic.people import SEEDS
-from fsbench.datasets.synthetic.plan import Chunk, Item, Plan
+from fsbench.datasets.synthetic.plan import Chunk, Item, SyntheticPlan
 from fsbench.datasets.synthetic.render import VERSION
 from fsbench.datasets.synthetic.scenes import EXACT, Change, true_gaze
 from fsbench.datasets.synthetic.truth import GroundTruth
@@ -53,7 +53,7 @@ class Synthetic:
             raise BadParameter(f"synthetic(jitter={jitter}) is out of range", "jitter is 0 to 0.1, a share of the crop")
         if swap not in ("face", "head"):
             raise BadParameter(f"synthetic(swap={swap}) is unknown", "swap is face or head")
-        self._plan = Plan(people, sessions, images, gallery, size, seed, jitter, swap)
+        self._plan = SyntheticPlan(people, sessions, images, gallery, size, seed, jitter, swap)
         self._context = context
         self._splits: dict[Split, Faces] = {}
 

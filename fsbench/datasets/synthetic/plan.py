@@ -65,7 +65,7 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SyntheticPlan:
     """The parameters of a data set."""
 
     people: int

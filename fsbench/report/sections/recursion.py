@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from pandas.api.types import is_numeric_dtype
 
-from fsbench.report.galleries import Album, Picture
+from fsbench.report import tables
+from fsbench.report.page import Section
 from fsbench.report.plots import GREY, WIDTH, colours, reference_line, render
-from fsbench.report.run import HEADLINE, Run
-from fsbench.results import ModelRecord, column, slug
+from fsbench.report.run import Run
+from fsbench.report.thumbnails import Picture, Thumbnails
+from fsbench.results import ModelRecord, slug
 
 SHOWN = 2  # outputs per contestant in the filmstrips
 
@@ -35,18 +39,25 @@ class Recursion:
     n_outputs: int  # per model, at most
 
 
-def view(run: Run, album: Album, order: Sequence[ModelRecord]) -> Recursion | None:
+def build(run: Run) -> dict[str, Any] | None:
+    recursion = view(run)
+    return None if recursion is None else {"recursion": recursion, "colours": colours(run)}
+
+
+def view(run: Run) -> Recursion | None:
     """Draw what was fed back; None where nothing of a contestant was."""
+    order, thumbnails = tables.ordered(run), Thumbnails(run)
     table = run.recursion
     fed_back = set() if table.empty else set(table["model"])
     shown = [model for model in order if model in run.contestants and model.name in fed_back]
     if not shown:
         return None
-    named = {column(HEADLINE, judge.name): f"{HEADLINE}, {judge.name}" for judge in run.judges}
-    named |= {"colour": "change of skin colour, Delta E", "sharpness": "sharpness, target's = 1"}
-    curves = tuple(_curves(run, order, key, label) for key, label in named.items()
-                   if key in table and table[key].notna().any())
-    films = tuple(_film(run, album, model) for model in shown)
+    labels = {key: key.replace("@", ", ", 1) for judge in run.judges for key in map(str, table)
+              if key.partition("@")[2] == judge.name}
+    labels |= {"colour": "change of skin colour, Delta E", "sharpness": "sharpness, target's = 1"}
+    curves = tuple(_curves(run, order, key, label) for key, label in labels.items()
+                   if key in table and is_numeric_dtype(table[key]) and table[key].notna().any())
+    films = tuple(_film(run, thumbnails, model) for model in shown)
     return Recursion(curves, films, int(table.groupby("model")["row"].nunique().max()))
 
 
@@ -75,7 +86,7 @@ def _curves(run: Run, order: Sequence[ModelRecord], key: str, label: str) -> Mar
     return render(draw, (WIDTH, 2.7), f"{label} against the number of passes, by model")
 
 
-def _film(run: Run, album: Album, model: ModelRecord) -> Film:
+def _film(run: Run, thumbnails: Thumbnails, model: ModelRecord) -> Film:
     """Filmstrips of outputs that are evenly chosen among those that were fed back."""
     samples = run.of(model.name)
     table = run.recursion[run.recursion["model"] == model.name]
@@ -86,10 +97,13 @@ def _film(run: Run, album: Album, model: ModelRecord) -> Film:
         sample = samples.iloc[row]
         pair = f"{sample['source']} into {sample['identity']}"
         _, _, _, *image = PurePosixPath(str(sample["output"])).parts  # outputs/MODEL/SOURCE/ID.png
-        pictures = [album.picture("target", Path("inputs", "target", *image), f"target: {sample['identity']}")]
+        pictures = [thumbnails.picture("target", Path("inputs", "target", *image), f"target: {sample['identity']}")]
         for n in passes:
             path = Path("recursion", slug(model.name), str(row), f"{n}.png")
             title = f"{n} pass{'' if n == 1 else 'es'}"
-            pictures.append(album.picture(title, path, f"{model.name}, {pair}, after {title}"))
+            pictures.append(thumbnails.picture(title, path, f"{model.name}, {pair}, after {title}"))
         strips.append(tuple(pictures))
     return Film(model, tuple(strips))
+
+
+SECTIONS = (Section("recursion", "Fed back", build, "run/recursion.html.j2"),)

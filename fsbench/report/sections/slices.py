@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from fsbench.report.page import Section
 from fsbench.report.plots import GREY, WIDTH, colours, reference_line, render, short
 from fsbench.report.run import Column, Run
 from fsbench.results import ModelRecord
@@ -31,6 +33,11 @@ class Slices:
     n_sessions: int
     switches: Markup | None  # tags that are 0 or 1
     others: tuple[Markup, ...]
+
+
+def build(run: Run) -> dict[str, Any] | None:
+    slices = draw_all(run)
+    return None if slices is None else {"slices": slices, "colours": colours(run)}
 
 
 def draw_all(run: Run) -> Slices | None:
@@ -155,3 +162,6 @@ def _name_lines(axes: Axes, labels: Sequence[str], column: Column) -> None:
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(column.metric.name)
     axes.locator_params(axis="x", nbins=5)
+
+
+SECTIONS = (Section("slices", "Slices", build, "run/slices.html.j2"),)

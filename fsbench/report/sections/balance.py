@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from fsbench.report.page import Section
 from fsbench.report.run import Run
 from fsbench.results import IdentityRecord
 
@@ -23,24 +25,29 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Bar:
+class StackedBar:
     """One identity in one split."""
 
     title: str
     parts: tuple[Part, ...]
 
 
-def bars(run: Run) -> dict[str, list[Bar]]:
+def build(run: Run) -> dict[str, Any] | None:
+    balance = bars(run)
+    return {"balance": balance} if balance else None
+
+
+def bars(run: Run) -> dict[str, list[StackedBar]]:
     """Return stacked bars of what is known, by session and by pose; strangers of the gallery have none."""
-    shown: list[IdentityRecord] = [one for one in run.result.dataset.identities if one.split != "gallery"]
-    people = list(dict.fromkeys(one.identity for one in shown))[:PEOPLE]
-    shown = [one for name in people for one in shown if one.identity == name]
-    poses = list(dict.fromkeys(name for one in shown for name in one.poses))
-    found = {
-        "session": [_bar(one, largest, largest) for one in shown if (largest := _largest(one.sessions))],
-        "pose": [_bar(one, one.poses, poses) for one in shown if one.poses],
+    records: list[IdentityRecord] = [record for record in run.result.dataset.identities if record.split != "gallery"]
+    people = list(dict.fromkeys(record.identity for record in records))[:PEOPLE]
+    records = [record for name in people for record in records if record.identity == name]
+    poses = list(dict.fromkeys(name for record in records for name in record.poses))
+    by_kind = {
+        "session": [_bar(record, largest, largest) for record in records if (largest := _largest(record.sessions))],
+        "pose": [_bar(record, record.poses, poses) for record in records if record.poses],
     }
-    return {by: drawn for by, drawn in found.items() if drawn}
+    return {kind: drawn for kind, drawn in by_kind.items() if drawn}
 
 
 def _largest(sessions: Mapping[str, int]) -> dict[str, int]:
@@ -51,7 +58,10 @@ def _largest(sessions: Mapping[str, int]) -> dict[str, int]:
     return dict(ordered[: SESSIONS - 1]) | {f"{len(rest)} others": sum(count for _, count in rest)}
 
 
-def _bar(record: IdentityRecord, counts: Mapping[str, int], names: Iterable[str]) -> Bar:
+def _bar(record: IdentityRecord, counts: Mapping[str, int], names: Iterable[str]) -> StackedBar:
     total = max(sum(counts.values()), 1)
     parts = (Part(name, counts.get(name, 0), counts.get(name, 0) / total, i) for i, name in enumerate(names))
-    return Bar(f"{record.identity}, {record.split}", tuple(part for part in parts if part.count))
+    return StackedBar(f"{record.identity}, {record.split}", tuple(part for part in parts if part.count))
+
+
+SECTIONS = (Section("balance", "Balance", build, "run/balance.html.j2"),)

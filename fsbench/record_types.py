@@ -1,0 +1,38 @@
+"""Fields of result files, and the base of their records."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+DEEPEST = 20
+"""Mappings and lists within each other in what a plug-in or machine says of itself."""
+
+Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
+"""A finite number of a size that can be printed and drawn."""
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+def _shallow(value: Any) -> Any:
+    """Refuse what is nested too deeply to be shown."""
+    level, depth = [value], 0
+    while level:
+        if depth > DEEPEST:
+            raise ValueError(f"more than {DEEPEST} levels are nested")
+        inner = [list(item.values()) if isinstance(item, dict) else item for item in level
+                 if isinstance(item, (dict, list, tuple))]
+        level, depth = [part for items in inner for part in items], depth + 1
+    return value
+
+
+Facts = Annotated[dict[str, Any], AfterValidator(_shallow)]
+"""JSON values by name, of any kind."""
+
+
+class Record(BaseModel):
+    """A part of a result; unknown fields are an error, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,55 @@
+"""Everything that each judge says of the models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from fsbench.report import heatmaps, histograms, lookalikes, maps, people, plots, ranking, tables
+from fsbench.report.page import Section
+from fsbench.report.run import Run
+from fsbench.results import JudgeRecord, ModelRecord
+
+
+@dataclass(frozen=True)
+class JudgeView:
+    """All that the page shows of one judge."""
+
+    record: JudgeRecord
+    likeness: tables.ScoreTable
+    accepted: tables.ScoreTable
+    histogram: Markup | None  # None, as are the heatmaps, where no features are stored
+    heatmaps: heatmaps.Heatmaps | None
+    lookalikes: list[lookalikes.Chart]
+    map: maps.Map | None
+
+
+def build(run: Run) -> dict[str, Any]:
+    models = tables.ordered(run)
+    return {
+        "judges": [_judge_view(run, judge, models) for judge in run.judges],
+        "left_out": ranking.ranking(run).left_out,
+        "contestants": [model.name for model in run.contestants],
+        "colours": plots.colours(run),
+    }
+
+
+def _judge_view(run: Run, judge: JudgeRecord, models: Sequence[ModelRecord]) -> JudgeView:
+    view = people.view(run, judge.name, models) if judge.name in run.features else None
+    shown = [model for model in models if model in run.contestants] or models
+    likeness, accepted = tables.of_judge(run, judge.name)
+    return JudgeView(
+        judge,
+        likeness,
+        accepted,
+        histograms.draw(view, plots.colours(run), judge.calibration) if view else None,
+        heatmaps.draw_all(view) if view else None,
+        lookalikes.charts(run, judge.name, shown),
+        maps.draw(run, judge.name, shown),
+    )
+
+
+SECTIONS = (Section("identity", "Identity", build, "run/identity.html.j2"),)
