@@ -91,3 +91,15 @@ def test_a_damaged_table_becomes_a_sentence(fed_back: Path) -> None:
     (fed_back / "recursion.parquet").write_bytes(b"PAR1")
     assert seen(fed_back) is None
     assert [gap for gap in read(fed_back).gaps if gap.startswith("recursion.parquet cannot be read")]
+
+
+def test_any_metric_of_a_judge_of_the_run_has_a_curve(fed_back: Path) -> None:
+    table = pd.read_parquet(fed_back / "recursion.parquet")
+    others = {"distance@toy_judge": 0.1, "distance@stranger": 0.2, "words@toy_judge": "high", "distance": 0.3}
+    table.assign(**others).to_parquet(fed_back / "recursion.parquet")
+    found = seen(fed_back)
+    assert found is not None
+    labels = [label for label in ("id_similarity, toy_judge", "distance, toy_judge", "words", "stranger")
+              if any(label in curve for curve in found.curves)]  # fmt: skip
+    assert labels == ["id_similarity, toy_judge", "distance, toy_judge"]
+    assert len(found.curves) == 4
