@@ -14,18 +14,17 @@ from fsbench.interfaces import Batch, Context, MetricInfo, Source
 from fsbench.metrics.id_similarity import IdSimilarity
 from fsbench.registry import Registry, load_plugins
 
-SHELVES: list[Registry] = [
-    registry.swappers,
-    registry.refiners,
-    registry.metrics,
-    registry.datasets,
-    registry.embedders,
-    registry.observers,
-]
+SHELVES: list[Registry] = list(registry.REGISTRIES.values())
 
 
 def test_no_builtin_is_broken() -> None:
     assert load_plugins() == []
+    assert [refused for shelf in SHELVES for refused in shelf.refused] == []
+
+
+def test_every_kind_of_plugin_has_a_contract() -> None:
+    for kind in registry.REGISTRIES:
+        assert callable(getattr(contracts, f"check_{kind.removesuffix('s')}")), kind
 
 
 @pytest.mark.parametrize(("shelf", "name"), [(shelf, name) for shelf in SHELVES for name in shelf.names()])
@@ -38,6 +37,11 @@ def test_every_plugin_says_what_it_is(shelf: Registry, name: str) -> None:
 @pytest.mark.parametrize("name", registry.swappers.names())
 def test_swappers(name: str, context: Context) -> None:
     contracts.check_swapper(registry.swappers.build(name, context))
+
+
+@pytest.mark.parametrize("name", registry.refiners.names())
+def test_refiners(name: str, context: Context) -> None:
+    contracts.check_refiner(registry.refiners.build(name, context))
 
 
 @pytest.mark.parametrize("name", registry.metrics.names())
