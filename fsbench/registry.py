@@ -106,6 +106,7 @@ class Refused:
     """A plug-in that its registry did not take."""
 
     name: str  # package/name
+    definition: str  # module and qualified name
     reason: str
 
 
@@ -289,7 +290,7 @@ class Registry(Generic[T]):
 
     def _refuse(self, entry: Entry[T], reason: str) -> None:
         why = f"{reason}: {entry.definition} is left out"
-        self._refused[f"{entry.full_name} {entry.definition}"] = Refused(entry.full_name, why)
+        self._refused[f"{entry.full_name} {entry.definition}"] = Refused(entry.full_name, entry.definition, why)
 
     @property
     def refused(self) -> list[Refused]:

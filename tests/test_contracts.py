@@ -14,19 +14,17 @@ from fsbench.interfaces import Batch, Context, MetricInfo, Source, Swapped, Swap
 from fsbench.metrics.id_similarity import IdSimilarity
 from fsbench.registry import Registry, load_plugins
 
-SHELVES: list[Registry] = [
-    registry.swappers,
-    registry.refiners,
-    registry.wrappers,
-    registry.metrics,
-    registry.datasets,
-    registry.embedders,
-    registry.observers,
-]
+SHELVES: list[Registry] = list(registry.REGISTRIES.values())
 
 
 def test_no_builtin_is_broken() -> None:
     assert load_plugins() == []
+    assert [refused for shelf in SHELVES for refused in shelf.refused] == []
+
+
+def test_every_kind_of_plugin_has_a_contract() -> None:
+    for kind in registry.REGISTRIES:
+        assert callable(getattr(contracts, f"check_{kind.removesuffix('s')}")), kind
 
 
 @pytest.mark.parametrize(("shelf", "name"), [(shelf, name) for shelf in SHELVES for name in shelf.names()])
@@ -49,6 +47,11 @@ def test_refiners(name: str, context: Context) -> None:
 @pytest.mark.parametrize("name", registry.wrappers.names())
 def test_wrappers(name: str, context: Context) -> None:
     contracts.check_wrapper(registry.wrappers.build(name, context))
+
+
+@pytest.mark.parametrize("name", registry.evidence.names())
+def test_evidence(name: str, context: Context) -> None:
+    contracts.check_evidence(registry.evidence.build(name, context))
 
 
 @pytest.mark.parametrize("name", registry.metrics.names())

@@ -56,7 +56,7 @@ def _plugins(kind: Kind) -> list[dict[str, Any]]:
             except PluginError as error:
                 rows[-1]["description"] = f"BROKEN: {error.message}"
         for refused in plugins.refused:
-            add(refused.name, f"REFUSED: {refused.reason}", refused.name.partition("/")[0])
+            add(refused.definition, f"REFUSED: {refused.reason}", refused.name.partition("/")[0])
     for broken in registry.load_plugins():
         add(broken.origin, f"BROKEN: {broken.error}", broken.origin)
     return rows

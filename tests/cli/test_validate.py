@@ -34,6 +34,32 @@ def test_a_part_leaves_a_file_and_a_page_and_prints_the_matrix(invoke: Invoke, t
     assert small.stat().st_size < (out / "validation.json").stat().st_size / 2
 
 
+def test_a_metric_is_put_into_a_file_that_is_there(invoke: Invoke, tmp_path: Path) -> None:
+    file, common = tmp_path / "small.json", ["--budget", "smoke", "--out", tmp_path / "out", "--device", "cpu"]
+    code, _, errors = invoke("validate", "-m", "gt_psnr", "-f", "noise", "-d", TINY, "--summary", file, *common)
+    assert code == 0, errors
+    before = validity.load(file)
+    code, said, errors = invoke("validate", "-m", "skin_colour", "--update", "--summary", file, *common)
+    assert code == 0, errors
+    assert f"updated: {file}" in said
+    after = validity.load(file)
+    assert [one.metric.name for one in after.metrics] == ["gt_psnr", "skin_colour"]
+    assert after.of("gt_psnr") == before.of("gt_psnr")
+    assert list(after.of("skin_colour")) == ["noise"], "faults and data set are those of the file"
+    assert "gt_ssim" in after.missing()
+    assert "Not examined yet: " in (tmp_path / "out" / "validation.html").read_text()
+    kept = file.read_bytes()
+    for arguments, sentence in (
+        (["-m", "gt_ssim", "--seed", "1"], "--seed 0, not 1"),
+        (["-m", "gt_ssim", "-f", "noise,blur"], "--faults noise, not blur,noise"),
+        (["-m", "gt_ssim", "-d", "synthetic"], "--dataset"),
+        ([], "--update puts metrics into a file, and none is named"),
+    ):
+        code, _, errors = invoke("validate", *arguments, "--update", "--summary", file, *common)
+        assert (code, sentence in " ".join(errors.split())) == (2, True), errors
+    assert file.read_bytes() == kept
+
+
 def test_quiet_prints_where_the_page_is(invoke: Invoke, tmp_path: Path) -> None:
     code, said, errors = invoke(
         "validate", "-m", "gt_psnr", "-f", "noise", "-d", TINY, "-b", "smoke", "-o", tmp_path / "out", "-q",

@@ -10,6 +10,7 @@ from fsbench.interfaces import (
     Batch,
     Context,
     DatasetInfo,
+    EvidenceOf,
     Faces,
     MetricInfo,
     Source,
@@ -19,7 +20,8 @@ from fsbench.interfaces import (
     Targets,
     Truth,
 )
-from fsbench.registry import datasets, metrics, refiners, swappers, wrappers
+from fsbench.pairs import EvaluationSet, Outputs
+from fsbench.registry import datasets, evidence, metrics, refiners, swappers, wrappers
 
 
 @swappers.register("mix")
@@ -69,6 +71,36 @@ class Brightness:
 
     def measure(self, batch: Batch) -> torch.Tensor:
         return batch.output.mean((1, 2, 3))
+
+    def summarise(self, rows: np.ndarray) -> float:
+        return float(rows.mean())
+
+
+@evidence.register("light")
+class Light:
+    """Mean brightness of each output and of its target, (N, 2)."""
+
+    def prepare(self, evaluation: EvaluationSet) -> EvidenceOf:
+        targets = evaluation.pairs.targets[:].mean((1, 2, 3))
+
+        def of(outputs: Outputs) -> torch.Tensor:
+            return torch.stack([outputs.images[:].mean((1, 2, 3)), targets], 1)
+
+        return of
+
+
+@metrics.register("light_change")
+class LightChange:
+    """Mean difference between the brightness of output and target; 0 keeps it."""
+
+    info = MetricInfo(
+        unit="", direction="lower", bounds=(0.0, 1.0), needs=("light",), no_face="scored like any other",
+        reference="none", measures=("colour",),
+    )  # fmt: skip
+
+    def measure(self, batch: Batch) -> torch.Tensor:
+        output, target = batch["light"].T
+        return (output - target).abs()
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())
