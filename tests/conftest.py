@@ -15,13 +15,29 @@ from fsbench.interfaces import Context
 
 quiet_openmp()
 ROOT = Path(__file__).parents[1]
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: several processes share the cores
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_core() -> Iterator[None]:
+    """Contexts compute with one thread: with small networks and images, two wait for each other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("fsbench.environment.available_cores", lambda: 1)
+        yield
+
+
+@pytest.fixture(scope="session")
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the whole session, whatever the number of its processes."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(autouse=True)
-def _folders_of_their_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _folders_of_their_own(session_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One cache for the whole session, so that what one test renders serves the next."""
-    monkeypatch.setenv("FSBENCH_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
-    monkeypatch.setenv("FSBENCH_DATA", str(tmp_path_factory.getbasetemp() / "data"))
+    monkeypatch.setenv("FSBENCH_CACHE", str(session_folder / "cache"))
+    monkeypatch.setenv("FSBENCH_DATA", str(session_folder / "data"))
 
 
 @pytest.fixture

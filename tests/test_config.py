@@ -4,15 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fsbench.config import (
-    BASELINES,
-    Plan,
-    load_suite,
-    parse_budget,
-    parse_device,
-    parse_pipeline,
-    refuse_repeated,
-)
+from fsbench.config import BASELINES, Plan, load_suite, parse_budget, parse_device, parse_pipeline, refuse_repeated
 from fsbench.errors import UsageError
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from fsbench import names
-from fsbench.errors import UnknownName
+from fsbench.config import Plan
+from fsbench.errors import BadParameter, UnknownName, UsageError
+from fsbench.registry import refiners, wrappers
 
 TYPOS = [
     ["run", "--models", "gan_mas"],
@@ -119,3 +121,19 @@ def test_what_is_read_and_what_has_to_be_imported(source: str, found: dict, comp
     names._read(tmp_path / "plugin.py", scan)
     assert {shelf: entries for shelf, entries in scan.found.items() if entries} == found
     assert scan.complete == complete
+
+
+@pytest.mark.parametrize(("part", "kind", "said"), [
+    ("recursve", UnknownName, "unknown refiner or wrapper 'recursve'"),
+    ("recursive(m=2)", BadParameter, "parameter of recursive 'm'"),
+    ("gan_mask", UnknownName, "unknown refiner or wrapper 'gan_mask'"),
+    ("both", UsageError, "both is the name of a refiner of .* and a wrapper of"),
+])
+def test_parts_are_refiners_or_wrappers(registering: None, part: str, kind: type[UsageError], said: str) -> None:
+    names.check(Plan(models=("gan_mask+recursive", "gan_mask+recursive(n=3)@x")))
+    refiners.register("both")(object)
+    wrappers.register("both")(dict)
+    with pytest.raises(kind, match=said) as caught:
+        names.check(Plan(models=(f"gan_mask+recursive+{part}",)))
+    if part == "recursve":
+        assert "did you mean recursive?" in caught.value.hint

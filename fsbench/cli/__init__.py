@@ -54,16 +54,16 @@ def main() -> None:
             keep_library_caches()
             app()
         except FsbenchError as error:
-            _tell(error)
+            _print_error(error)
             sys.exit(error.exit_code)
-        except Exception as error:  # noqa: BLE001 - of fsbench or of a plug-in: told, and where
+        except Exception as error:  # noqa: BLE001 - a fault of fsbench or of a plug-in
             traceback.print_exception(error)
             where = f"a fault in {_origin(error.__traceback__)}; the lines above say where"
-            _tell(FsbenchError(one_line(error), where))
+            _print_error(FsbenchError(one_line(error), where))
             sys.exit(1)
 
 
-def _tell(error: FsbenchError) -> None:
+def _print_error(error: FsbenchError) -> None:
     terminal.line(f"fsbench: {error.message}", error=True)
     if error.hint:
         terminal.line(f"  {error.hint}", error=True)

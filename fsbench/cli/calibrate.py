@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fsbench.cli import job, terminal
+from fsbench.cli import job, options, terminal
 
 if TYPE_CHECKING:
     from fsbench.harness.calibrate import CalibrationResult
@@ -21,19 +21,14 @@ def calibrate(
             help="A folder, PERSON/SESSION/*.jpg or PERSON/*.jpg; or a data set: NAME, NAME(parameter=value).",
         ),
     ],
-    judges: Annotated[
-        str,
-        typer.Option("--judges", "-j", help="Comma-separated recognisers. See: fsbench list embedders."),
-    ] = "dlib_resnet",
-    size: Annotated[int, typer.Option(min=32, max=1024, help="Pixels, side of the crops of a folder.")] = 128,
+    judges: options.Judges = None,
+    size: options.Size = 128,
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Directory for calibration.json and calibration.html. Default: no files."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    data_root: Annotated[
-        Path | None, typer.Option(help="Where named data sets lie. Default: FSBENCH_DATA, or the user data folder.")
-    ] = None,
+    device: options.Device = None,
+    data_root: options.DataRoot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what calibration.json holds.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
@@ -50,24 +45,22 @@ def calibrate(
     that is accepted at the threshold where so many impostor pairs are (FAR).
     """
     from fsbench import names
-    from fsbench.cli.progress import stages
     from fsbench.config import parse_device, refuse_repeated
-    from fsbench.environment import make_context
-    from fsbench.registry import split_list
 
-    typed = job.typed()
-    place = job.usable_folder(out) if out is not None else None
-    parse_device(device)
-    refuse_repeated("judge", split_list(judges))
-    names.check_names("embedders", split_list(judges))
-    from fsbench.harness.calibrate import calibrate as measure  # brings torch: not before it is needed
+    command = job.command_line()
+    folder = job.usable_folder(out) if out is not None else None
+    plan = options.plan(judges=judges, device=device)
+    parse_device(plan.device)
+    refuse_repeated("judge", plan.judges)
+    names.check_names("embedders", plan.judges)
+    with job.running(command, quiet=quiet) as progress:
+        import fsbench.harness.calibrate  # brings torch: not before it is needed
 
-    with stages(quiet) as shown:
-        context = make_context(device, data_root, shown.stage, shown.log)
-        result = measure(data, split_list(judges), context, size=size, command=typed)
-        page = _save(result, place) if place is not None else None
+        context = progress.context(plan.device, data_root)
+        result = fsbench.harness.calibrate.calibrate(data, plan.judges, context, size=size, command=command)
+        page = _save(result, folder) if folder is not None else None
     if as_json:
-        terminal.say_json(result.model_dump(mode="json", by_alias=True))
+        terminal.print_json(result.model_dump(mode="json", by_alias=True))
         return
     _print(result)
     if page is not None:
@@ -95,9 +88,9 @@ def _print(result: CalibrationResult) -> None:
     table.add_column("")
     for judge in result.judges:
         table.add_column(terminal.cell(judge.name), justify="right")
-    found = [figures(judge.calibration) if judge.calibration is not None else {} for judge in result.judges]
-    for heading in dict.fromkeys(heading for cells in found for heading in cells):
-        table.add_row(heading, *(terminal.cell(cells.get(heading, "")) for cells in found))
+    columns = [figures(judge.calibration) if judge.calibration is not None else {} for judge in result.judges]
+    for heading in dict.fromkeys(heading for cells in columns for heading in cells):
+        table.add_row(heading, *(terminal.cell(cells.get(heading, "")) for cells in columns))
     console.print(table)
     for warning in result.warnings:
         terminal.warn(console, warning)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from fsbench.cli import listing, terminal
+from fsbench.cli import job, listing, options, terminal
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,23 +21,14 @@ _NOT_DRAWN = "nothing was drawn for this; fsbench data check draws the images, a
 
 app = typer.Typer(no_args_is_help=True)
 
-Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="NAME, NAME(parameter=value) or folder:PATH. See: fsbench data list.")
-]
-DataRoot = Annotated[
-    Path | None, typer.Option(help="Where named data sets lie. Default: FSBENCH_DATA, or the user data folder.")
-]
-Json = Annotated[bool, typer.Option("--json", help="One object.")]
-
-
 @app.command("list")
-def list_datasets(as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False) -> None:
+def list_datasets(as_json: options.JsonList = False) -> None:
     """List data sets with their parameters; the same as fsbench list datasets."""
     listing.list_plugins(listing.Kind.datasets, as_json)
 
 
 @app.command()
-def info(name: Name, data_root: DataRoot = None, as_json: Json = False) -> None:
+def info(name: options.DatasetName, data_root: options.DataRoot = None, as_json: options.JsonObject = False) -> None:
     """Show identities, sessions, images and the split; drawn people are not drawn for it (fsbench data check does).
 
     For example:
@@ -50,7 +41,7 @@ def info(name: Name, data_root: DataRoot = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def check(name: Name, data_root: DataRoot = None, as_json: Json = False) -> None:
+def check(name: options.DatasetName, data_root: options.DataRoot = None, as_json: options.JsonObject = False) -> None:
     """Show every session, image sizes, what was left out and why, and in how many crops the detector finds a face.
 
     For example:
@@ -62,21 +53,20 @@ def check(name: Name, data_root: DataRoot = None, as_json: Json = False) -> None
 
 def _report(name: str, data_root: Path | None, as_json: bool, look_closer: bool) -> None:
     from fsbench import names
-    from fsbench.cli.progress import stages
-    from fsbench.environment import build_dataset, make_context
+    from fsbench.environment import build_dataset
 
     names.check_names("datasets", [name])
-    with stages() as shown:
-        context = make_context("auto", data_root, shown.stage, shown.log)
-        said = _examine(build_dataset(name, context), context, look_closer)
+    with job.running(job.command_line()) as progress:
+        context = progress.context("auto", data_root)
+        facts = _examine(build_dataset(name, context), context, look_closer)
     if as_json:
-        terminal.say_json(said)
+        terminal.print_json(facts)
     else:
-        _print(said)
+        _print(facts)
 
 
 def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str, Any]:
-    """Return what there is to say as JSON values."""
+    """Return facts about a data set as JSON values."""
     import numpy as np
     import pandas as pd
 
@@ -104,7 +94,7 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
         columns["sessions"] = ("session", "nunique")
     swapped = rows[rows["split"].isin(["train", "test"])]
     uneven = balance.warnings(swapped)
-    said = {
+    facts = {
         "name": about.name,
         "description": about.description,
         "licence": about.licence,
@@ -119,7 +109,7 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
             for (name, split), own in swapped.groupby(["identity", "split"])
         ],
     }
-    return {**said, **_photographs(dataset)} if look_closer and isinstance(dataset, PhotoFolder) else said
+    return {**facts, **_photographs(dataset)} if look_closer and isinstance(dataset, PhotoFolder) else facts
 
 
 def _photographs(dataset: PhotoFolder) -> dict[str, Any]:
@@ -139,30 +129,30 @@ def _photographs(dataset: PhotoFolder) -> dict[str, Any]:
     }
 
 
-def _print(said: dict[str, Any]) -> None:
+def _print(facts: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = terminal.console(soft_wrap=True)
-    console.print(terminal.cell(f"{said['name']}: {said['description']}", style="bold"))
-    facts = f"licence {said['licence']}; revision {said['revision']}; crops of {said['crop_size']} pixels"
-    console.print(terminal.cell(facts))
+    console.print(terminal.cell(f"{facts['name']}: {facts['description']}", style="bold"))
+    line = f"licence {facts['licence']}; revision {facts['revision']}; crops of {facts['crop_size']} pixels"
+    console.print(terminal.cell(line))
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, value in said["counts"][0].items():
+    for heading, value in facts["counts"][0].items():
         table.add_column(heading.replace("_", " "), justify="right" if isinstance(value, int) else "left")
-    for row in said["counts"]:
+    for row in facts["counts"]:
         table.add_row(*(terminal.cell(str(value)) for value in row.values()))
     console.print(table)
-    console.print(_shares(said["balance"]))
-    if "files" in said:
-        console.print(terminal.cell("files: " + ", ".join(f"{n} {state}" for state, n in said["files"].items())))
-        sizes = ", ".join(f"{name} {width:g} x {height:g}" for name, (width, height) in said["photo_size"].items())
+    console.print(_shares(facts["balance"]))
+    if "files" in facts:
+        console.print(terminal.cell("files: " + ", ".join(f"{n} {state}" for state, n in facts["files"].items())))
+        sizes = ", ".join(f"{name} {width:g} x {height:g}" for name, (width, height) in facts["photo_size"].items())
         console.print(terminal.cell(f"photographs: {sizes} pixels"))
-    for pair in said.get("near_twins", ()):
-        told = "one photograph: {one} ({one_split}) and {other} ({other_split})"
-        console.print(terminal.cell(told.format(**pair)))
-    for note in said["notes"]:
+    for pair in facts.get("near_twins", ()):
+        text = "one photograph: {one} ({one_split}) and {other} ({other_split})"
+        console.print(terminal.cell(text.format(**pair)))
+    for note in facts["notes"]:
         console.print(terminal.cell(f"note: {note}"))
-    for warning in said["warnings"]:
+    for warning in facts["warnings"]:
         console.print(terminal.cell(f"warning: {warning}", style="yellow"))
 
 

@@ -1,4 +1,4 @@
-"""What commands that write a report have in common."""
+"""What commands have in common: progress, interruption, the report of a run, and directories for results."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import os
 import shlex
 import stat
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -19,72 +19,57 @@ from fsbench.cli import terminal
 from fsbench.errors import FsbenchError, Interrupted, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from fsbench.interfaces import Context
+    from fsbench.cli.progress import Stages
     from fsbench.results import RunResult
-
-
-ObserverFiles = Annotated[
-    str | None,
-    typer.Option(
-        help="Comma-separated NAME@PATH: files of your own for the networks behind metrics such as fid (inception). "
-        "See: fsbench list observers. Default: the catalogue's."
-    ),
-]
-Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Print every value at the end, as fsbench show does, and every warning.")
-]
 
 BELOW = "/".join(5 * ["x" * 60])
 """A path as long as those that a run writes below its directory."""
 
 
-def execute(
-    work: Callable[[Context, str], RunResult],
-    out: Path,
-    *,
-    device: str,
-    data_root: Path | None = None,
-    resume: bool = False,
-    quiet: bool = False,
-    verbose: bool = False,
-) -> None:
-    """Do some work, given a context and the command as typed, write its report, and print what was found.
-
-    Leaves with exit code 1 where a model failed, after everything else was written.
-    """
+@contextmanager
+def running(again: str, *, quiet: bool = False, kept: str = "finished work") -> Iterator[Stages]:
+    """Show the progress of what happens in a `with` block; raises Interrupted, naming the command that goes on."""
     from fsbench.cli.progress import stages
-    from fsbench.cli.summary import print_summary
-    from fsbench.environment import make_context
 
-    command = typed()
     try:
-        with stages(quiet) as shown:
-            result = work(make_context(device, data_root, shown.stage, shown.log), command)
-            from fsbench.report import write  # matplotlib: not before it is needed
-
-            try:
-                page, lost = write(out), ""
-            except FsbenchError:
-                raise
-            except Exception as error:  # noqa: BLE001 - the numbers are there, and must be told
-                page, lost = None, f"{type(error).__name__}: {error}"
+        with stages(quiet) as progress:
+            yield progress
     except KeyboardInterrupt:
-        words = sys.argv[1:]
-        named = any(word == "-o" or word.startswith("--out=") or word == "--out" for word in words)
-        more = [*([] if named else ["--out", str(out)]), *([] if resume else ["--resume"])]
-        hint = f"go on with: {shlex.join(['fsbench', *words, *more])}"
-        raise Interrupted("interrupted; finished work is kept", hint) from None
+        raise Interrupted(f"interrupted; {kept} is kept", f"go on with: {again}") from None
+
+
+def conclude(result: RunResult, out: Path, again: str, *, quiet: bool = False, verbose: bool = False) -> None:
+    """Write the report of a run, print its table and where the report is.
+
+    Leaves with exit code 1 where a model failed, or where the report could not be written.
+    """
+    from fsbench.cli.summary import print_summary
+
+    with running(again, quiet=quiet):
+        page, fault = _write_report(out)
     if not quiet:
         print_summary(result, verbose=verbose)
     if page is None:
-        terminal.line(f"the report could not be written ({lost}); the numbers are in {out}: fsbench show", error=True)
+        terminal.line(f"the report could not be written ({fault}); the numbers are in {out}: fsbench show", error=True)
     else:
         terminal.line(f"report: {page}")
     if page is None or any(model.error for model in result.models):
         raise typer.Exit(1)
 
 
-def typed() -> str:
+def _write_report(out: Path) -> tuple[Path | None, str]:
+    """Write the page of a run; returns its path, or the fault of the report where there is none."""
+    from fsbench.report import write  # matplotlib: not before it is needed
+
+    try:
+        return write(out), ""
+    except FsbenchError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the numbers are saved, and the table of them is printed
+        return None, f"{type(error).__name__}: {error}"
+
+
+def command_line() -> str:
     """The command as typed, which results keep; raises UsageError where it cannot be written down."""
     for word in sys.argv[1:]:
         try:
@@ -97,6 +82,14 @@ def typed() -> str:
     return shlex.join(["fsbench", *sys.argv[1:]])
 
 
+def resumed(out: Path) -> str:
+    """The command that goes on with a run in `out`: as typed, with --out and --resume."""
+    words = sys.argv[1:]
+    has_out = any(word == "--out" or word.startswith(("-o", "--out=")) for word in words)
+    more = [*([] if has_out else ["--out", str(out)]), *([] if "--resume" in words else ["--resume"])]
+    return shlex.join(["fsbench", *words, *more])
+
+
 def default_out(name: str) -> Path:
     """A new directory for results."""
     plain = "".join(c if c.isalnum() else "-" for c in name)[:80]
@@ -104,17 +97,17 @@ def default_out(name: str) -> Path:
 
 
 def usable_folder(out: Path) -> Path:
-    """The directory that --out names; raises OutputError for what can become none, before any work is done."""
-    said = f"--out {out if len(str(out)) < 100 else f'{str(out)[:80]}...'}"
+    """The directory that --out names; raises OutputError, before any work, where there can be none."""
+    shown = f"--out {out if len(str(out)) < 100 else f'{str(out)[:80]}...'}"
     try:
         folder = out.expanduser()
         there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))
         for name in (*folder.absolute().relative_to(there).parts, BELOW):
-            _none(there / name)
-        _none(folder / BELOW)
+            _check_name(there / name)
+        _check_name(folder / BELOW)
         kind = os.stat(there).st_mode  # of what a link leads to
     except RuntimeError:
-        raise OutputError(f"{said}: there is no user {out.parts[0][1:]}",
+        raise OutputError(f"{shown}: there is no user {out.parts[0][1:]}",
                           f"write the path in full, or ./{out.parts[0]} for a directory of that name") from None
     except (OSError, ValueError) as error:
         remedies = {
@@ -123,19 +116,19 @@ def usable_folder(out: Path) -> Path:
             errno.ELOOP: "remove the links that lead to each other, or name another directory",
         }
         number = error.errno if isinstance(error, OSError) else None
-        raise OutputError(f"{said} cannot be a directory: {getattr(error, 'strerror', None) or error}",
+        raise OutputError(f"{shown} cannot be a directory: {getattr(error, 'strerror', None) or error}",
                           remedies.get(number or 0, "name another directory")) from None
     if not stat.S_ISDIR(kind):
         where = "" if there == folder.absolute() else f"{there} "
         what = "a file" if stat.S_ISREG(kind) else "a pipe, a socket or a device"
-        raise OutputError(f"{said}{': ' if where else ' '}{where}is {what}", "name a new directory")
+        raise OutputError(f"{shown}{': ' if where else ' '}{where}is {what}", "name a new directory")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise OutputError(f"{said}: nothing may be written into {there}",
+        raise OutputError(f"{shown}: nothing may be written into {there}",
                           "name a directory elsewhere, or change the permissions of this one")
     return folder
 
 
-def _none(path: Path) -> None:
-    """Ask for a path that need not be there; raises OSError where there can be none of that name."""
+def _check_name(path: Path) -> None:
+    """Raise OSError for a path that cannot exist; whether it exists does not matter."""
     with suppress(FileNotFoundError, NotADirectoryError):
         os.lstat(path)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fsbench.cli import terminal
+from fsbench.cli import options, terminal
 
 
 class Kind(StrEnum):
@@ -23,15 +23,15 @@ class Kind(StrEnum):
 
 def list_plugins(
     kind: Annotated[Kind, typer.Argument(help="What to list.")],
-    as_json: Annotated[bool, typer.Option("--json", help="A list of objects.")] = False,
+    as_json: options.JsonList = False,
 ) -> None:
     """List models, metrics, data sets, embedders, observers or pretrained weights, each with its parameters."""
     if kind is Kind.weights:
         from fsbench.cli.weights import overview
 
-        terminal.say_rows(overview(full=as_json), as_json)
+        terminal.print_rows(overview(full=as_json), as_json)
     else:
-        terminal.say_rows(_plugins(kind), as_json)
+        terminal.print_rows(_plugins(kind), as_json)
 
 
 def _plugins(kind: Kind) -> list[dict[str, Any]]:
@@ -63,6 +63,6 @@ def _plugins(kind: Kind) -> list[dict[str, Any]]:
                 row["description"] = f"{shelf.kind}: {row['description']}"
             rows.append(row)
     for broken in registry.load_plugins():
-        said = f"BROKEN: {broken.error}"
-        rows.append({"name": broken.origin, "description": said, "parameters": {}, "package": broken.origin})
+        text = f"BROKEN: {broken.error}"
+        rows.append({"name": broken.origin, "description": text, "parameters": {}, "package": broken.origin})
     return rows

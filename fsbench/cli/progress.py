@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -36,6 +37,12 @@ class Stages:
     def stage(self, title: str) -> interfaces.Progress:
         """Open a stage; its bar appears with the first call."""
         return _Bar(self.bars, title) if self.bars is not None else _Lines(self.console, title)
+
+    def context(self, device: str, data_root: Path | None = None) -> interfaces.Context:
+        """The context of work whose progress is shown here; brings torch."""
+        from fsbench.environment import make_context
+
+        return make_context(device, data_root, self.stage, self.log)
 
 
 class _Bar:

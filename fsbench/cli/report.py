@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from fsbench.cli import terminal
+from fsbench.cli import options, terminal
 
 
-def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --out directory of a run.")]) -> None:
+def report(folder: options.RunFolder) -> None:
     """Write report.html again from the files of a run; needs neither the models nor a GPU."""
     from fsbench.report import write
 

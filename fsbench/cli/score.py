@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from fsbench.cli import job
+from fsbench.cli import job, options
 from fsbench.errors import UsageError
 from fsbench.specs import quoted
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from fsbench.harness.external.face_choice import FaceRule
     from fsbench.harness.external.files import ToolOutputs
 
-Text = str | None
 _PATTERN = "'tools/*'"
 
 
@@ -52,7 +51,7 @@ def score(
         ),
     ] = None,
     columns: Annotated[
-        Text,
+        str | None,
         typer.Option(
             metavar="ROLE=HEADER,...",
             help='How the table calls its columns, such as "output=file, source=person"; those that it calls output, '
@@ -84,28 +83,17 @@ def score(
             "given more than once.",
         ),
     ] = None,
-    judges: Annotated[
-        Text,
-        typer.Option(
-            "--judges", "-j",
-            help="Comma-separated recognisers that judge identity. See: fsbench list embedders. Default: dlib_resnet.",
-        ),
-    ] = None,
-    metrics: Annotated[Text, typer.Option(help="Comma-separated. See: fsbench list metrics. Default: all.")] = None,
-    observers: job.ObserverFiles = None,
-    gallery: Annotated[
-        Text,
-        typer.Option(help="A folder of other people (PERSON/*.jpg): more faces that an output could be taken for."),
-    ] = None,
-    size: Annotated[int, typer.Option(min=32, max=1024, help="Pixels, side of the crops that are compared.")] = 128,
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="New directory for results. Default: reports/score-DATE-TIME.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a score in --out, of the same files.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Seed of intervals and maps. Default: 0.")] = None,
-    device: Annotated[Text, typer.Option(help="auto, cpu, cuda or cuda:N. Default: auto.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
-    verbose: job.Verbose = False,
+    judges: options.Judges = None,
+    metrics: options.Metrics = None,
+    observers: options.Observers = None,
+    gallery: options.Gallery = None,
+    size: options.Size = 128,
+    out: options.Out = None,
+    resume: options.Resume = False,
+    seed: options.Seed = None,
+    device: options.Device = None,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
 ) -> None:
     """Measure images that other tools swapped, and write the report that fsbench run writes.
 
@@ -138,13 +126,15 @@ def score(
     are measured, and the exit code is 1.
     """
     from fsbench import names
-    from fsbench.config import make_plan, parse_device
-    from fsbench.registry import split_list
+    from fsbench.config import parse_device
 
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
-    parse_device(device if device is not None else "auto")
-    names.check_measures(split_list(metrics or ""), split_list(judges or ""), split_list(observers or ""))
+    plan = options.plan(
+        metrics=metrics, judges=judges, observers=observers, gallery=gallery, seed=seed, device=device
+    )
+    parse_device(plan.device)
+    names.check_measures(plan.metrics, plan.judges, plan.observers)
     if missing not in ("failure", "drop"):
         raise UsageError(f"--missing {missing} is not known", "write --missing failure, or --missing drop")
     if face not in ("changed", "nearest-to-source", "largest"):
@@ -156,45 +146,40 @@ def score(
         from fsbench.harness.external.table import parse_columns  # brings torch: not before names are known
 
         mapped = parse_columns(columns)
-    found = _find(outputs, beside or [])
-    coaches = _coaches(coach or [], [one.name for one in found])
-    given: dict[str, object] = {
-        "metrics": tuple(split_list(metrics)) if metrics is not None else None,
-        "judges": tuple(split_list(judges)) if judges is not None else None,
-        "observers": tuple(split_list(observers)) if observers is not None else None,
-        "gallery": gallery,
-        "seed": seed,
-        "device": device,
-    }
-    asked = {"source": source, "target": target, "pairs": pairs, "columns": columns,
+    tools = _find(outputs, beside or [])
+    coaches = _coaches(coach or [], [tool.name for tool in tools])
+    inputs = {"source": source, "target": target, "pairs": pairs, "columns": columns,
              "missing": missing if missing == "drop" else "", "face": face if face != "changed" else "",
-             "size": size}
-    plan = make_plan(
-        {"dataset": ",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in asked.items() if value),
-         "models": tuple(f"{one.name}={one.folder}" for one in found)}
-        | {key: value for key, value in given.items() if value is not None}, "--")
-    from fsbench.harness.score import score as measure  # brings torch: not before the plan can be read
+             "size": size}  # fmt: skip
+    plan = options.plan(
+        plan,
+        dataset=",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in inputs.items() if value),
+        models=tuple(f"{tool.name}={tool.folder}" for tool in tools),
+    )
+    folder = job.usable_folder(out or job.default_out("score"))
+    command, again = job.command_line(), job.resumed(folder)
+    with job.running(again, quiet=quiet) as progress:
+        import fsbench.harness.score  # brings torch: not before the plan can be read
 
-    place = job.usable_folder(out or job.default_out("score"))
-    job.execute(
-        lambda context, command: measure(
-            found, source, target, plan, place, context, coaches=coaches, table=pairs, columns=mapped,
-            missing="drop" if missing == "drop" else "failure", face=cast("FaceRule", face), size=size,
-            command=command, resume=resume),
-        place, device=plan.device, resume=resume, quiet=quiet, verbose=verbose)
+        result = fsbench.harness.score.score(
+            tools, source, target, plan, folder, progress.context(plan.device), coaches=coaches, table=pairs,
+            columns=mapped, missing="drop" if missing == "drop" else "failure", face=cast("FaceRule", face), size=size,
+            command=command, resume=resume,
+        )  # fmt: skip
+    job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
 
 
 def _find(texts: list[str], beside: list[str]) -> list[ToolOutputs]:
     """The folders that --outputs names, one by one, by patterns, or by one that the shell has written out."""
-    found: list[ToolOutputs] = []
+    tools: list[ToolOutputs] = []
     for k, text in enumerate(texts):
         if beside and k == len(texts) - 1:
-            found += _tools(text, _written_out(text, beside))
+            tools += _tools(text, _written_out(text, beside))
         elif os.path.exists(text) or not glob.has_magic(text):
-            found.append(_outputs(text))
+            tools.append(_outputs(text))
         else:
-            found += _tools(text, sorted(glob.glob(text)))
-    return found
+            tools += _tools(text, sorted(glob.glob(text)))
+    return tools
 
 
 def _written_out(first: str, others: list[str]) -> list[str]:
@@ -209,7 +194,7 @@ def _written_out(first: str, others: list[str]) -> list[str]:
 
 
 def _tools(text: str, paths: list[str]) -> list[ToolOutputs]:
-    """Each folder as a tool; what else a pattern names is told beside the first. Raises UsageError for no folder."""
+    """Each folder as a tool; what else a pattern names is unused beside the first. Raises UsageError for no folder."""
     from fsbench.files import MADE, gather, is_machine_made
 
     made = {path for path in paths if is_machine_made(Path(path).name)}
@@ -234,12 +219,11 @@ def _outputs(text: str) -> ToolOutputs:
 
 def _coaches(texts: list[str], models: list[str]) -> dict[str, list[str]]:
     """Read NAME=FAMILY, or FAMILY where there is one model; raises UsageError."""
-
-    found: dict[str, list[str]] = {}
+    coaches: dict[str, list[str]] = {}
     for text in texts:
         name, _, family = text.rpartition("=")
         if not family or not (name or len(models) == 1):
             raise UsageError(f"--coach {text} does not say which family which model was trained against",
                              f"write --coach {models[0]}=FAMILY")
-        found.setdefault(name or models[0], []).append(family)
-    return found
+        coaches.setdefault(name or models[0], []).append(family)
+    return coaches

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fsbench.cli import terminal
+from fsbench.cli import options, terminal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def show(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The --out directory of a run.")],
+    folder: options.RunFolder,
     model: Annotated[str | None, typer.Option(help="One model only.")] = None,
     metric: Annotated[str | None, typer.Option(help="One metric only.")] = None,
     judge: Annotated[str | None, typer.Option(help="One judge only; metrics that need none are left out.")] = None,
@@ -49,19 +48,19 @@ def show(
     if not values:
         raise UsageError(f"{metric} is no metric of {judge}", "leave --judge out: no judge is needed for it")
     if as_json:
-        said = [_facts(value, with_judge=len(result.judges) > 1) for value in values]
-        single = model is not None and metric is not None and len(said) == 1
-        terminal.say_json(said[0] if single else said)
+        facts = [_facts(value, with_judge=len(result.judges) > 1) for value in values]
+        single = model is not None and metric is not None and len(facts) == 1
+        terminal.print_json(facts[0] if single else facts)
     else:
         print_all(result, values)
 
 
 def _facts(value: Value, with_judge: bool) -> dict[str, object]:
-    """What a script needs of a value: its numbers and counts, and what is said of it where anything is."""
+    """What a script needs of a value: its numbers and counts, and remarks where there are any."""
     always = {"model", "metric", "value", "low", "high", "n_scored", "n_total"} | ({"judge"} if with_judge else set())
-    where_told = {"reason", "n_failed", "value_of_scored", "caution", "resampled"}
-    return {name: said for name, said in value.model_dump(include=always | where_told).items()
-            if name in always or said != type(value).model_fields[name].default}
+    where_set = {"reason", "n_failed", "value_of_scored", "caution", "resampled"}
+    return {name: fact for name, fact in value.model_dump(include=always | where_set).items()
+            if name in always or fact != type(value).model_fields[name].default}
 
 
 def print_all(result: RunResult, values: Sequence[Value]) -> None:

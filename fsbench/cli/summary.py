@@ -46,11 +46,11 @@ def print_summary(result: RunResult, verbose: bool = False) -> None:
     for sentence in _unscored(result):
         target.print(terminal.cell(sentence))
     print_ranking(target, result.ranking, lambda name: short.get(name, name))
-    told = list(result.warnings) if verbose else _grouped(result)
+    warnings = list(result.warnings) if verbose else _grouped(result)
     for model in models:
-        if model.error and not any(model.error[:60] in warning for warning in told):  # whose ends are cut
-            told.insert(0, f"{model.name} failed: {model.error}")
-    for warning in told:
+        if model.error and not any(model.error[:60] in warning for warning in warnings):  # whose ends are cut
+            warnings.insert(0, f"{model.name} failed: {model.error}")
+    for warning in warnings:
         terminal.warn(target, warning)
 
 
@@ -124,8 +124,8 @@ def _heading(metric: MetricRecord, judge: str | None) -> list[str]:
         else:
             lines[-1] = joined
     unit = "deg" if metric.unit == "degrees" else metric.unit
-    asked = [_middle(judge, HEADING_WIDTH + 2)] if judge else []
-    return [*lines, *asked, f"{ARROWS[metric.direction]} {unit}".rstrip()]
+    judges = [_middle(judge, HEADING_WIDTH + 2)] if judge else []
+    return [*lines, *judges, f"{ARROWS[metric.direction]} {unit}".rstrip()]
 
 
 def _value(value: Value | None, digits: int) -> list[str]:
@@ -161,7 +161,7 @@ def _unscored(result: RunResult) -> list[str]:
     for metric, why in reasons.items():
         if all(any(word in reason for word in WANTING) for reason in why):
             waiting.append(metric)
-            remedies += [found.strip() for reason in why for found in REMEDY.findall(reason)]
+            remedies += [remedy.strip() for reason in why for remedy in REMEDY.findall(reason)]
         else:
             others.setdefault("; ".join(sorted(why)), []).append(metric)
     lines = []

@@ -4,7 +4,7 @@ Names of files, people, models and plug-ins come from outside and may hold anyth
 sequences, characters that the terminal's encoding lacks, bytes that were no UTF-8, rich's markup. They are shown, and
 never obeyed:
 
-    line, say_json, cell, console   what commands print with: one line stays one line, whatever is in it
+    line, print_json, cell, console   what commands print with: one line stays one line, whatever is in it
     streams                         what stands below all text, also that of typer, of libraries and of plug-ins
 """
 
@@ -66,16 +66,16 @@ def line(text: str, *, error: bool = False) -> None:
     print(clean(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
-def say_json(value: Any) -> None:
+def print_json(value: Any) -> None:
     """Print a value as JSON that is ASCII throughout, and so valid in every encoding."""
     text = json.dumps(value, indent=1).replace("\x7f", "\\u007f")  # DEL is the one control that json leaves as it is
     print(text, flush=True)  # noqa: T201
 
 
-def say_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
     """Print rows of equal columns as a table, or as JSON."""
     if as_json:
-        say_json(rows)
+        print_json(rows)
         return
     from rich.table import Table
 
@@ -102,7 +102,7 @@ def cell(*lines: object, style: str = "") -> Text:
 
 
 def warn(target: Console, text: str) -> None:
-    """Print a sentence that limits what was found."""
+    """Print a sentence that limits what a result says."""
     from rich.text import Text
 
     target.print(Text.assemble(("!", "yellow"), " ", cell(text)))
@@ -241,11 +241,11 @@ def _occupy_closed() -> None:
 @contextmanager
 def _gathered_warnings() -> Iterator[None]:
     """Tell what libraries warned of in one line each, at the end; it concerns who wrote them."""
-    found: dict[str, list[str]] = {}
+    gathered: dict[str, list[str]] = {}
 
     def keep(message: Warning | str, category: type[Warning], filename: str, *_: Any) -> None:
         parts = filename.replace("\\", "/").rpartition("site-packages/")[2].split("/")
-        found.setdefault(parts[0] if parts[0] and "site-packages" in filename else filename, []).append(
+        gathered.setdefault(parts[0] if parts[0] and "site-packages" in filename else filename, []).append(
             " ".join(str(message).split()))  # fmt: skip
 
     with warnings.catch_warnings():
@@ -253,6 +253,6 @@ def _gathered_warnings() -> Iterator[None]:
         try:
             yield
         finally:
-            for where, messages in found.items():
+            for where, messages in gathered.items():
                 count = f" {len(messages)} times, first" if len(messages) > 1 else ""
                 line(f"{where} warns{count}: {messages[0][:200]}", error=True)

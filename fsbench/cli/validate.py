@@ -7,26 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fsbench.cli import job, terminal
+from fsbench.cli import job, options, terminal
 
 if TYPE_CHECKING:
     from fsbench.validity import Validation
 
 
 def validate(
-    metrics: Annotated[
-        str, typer.Option("--metrics", "-m", help="Comma-separated. See: fsbench list metrics. Default: all.")
-    ] = "",
+    metrics: Annotated[str | None, typer.Option("--metrics", "-m", help=options.METRICS)] = None,  # -m is free here
     faults: Annotated[
         str,
         typer.Option(
             "--faults", "-f", help="Comma-separated: blur, identity_mix, ...; a wrong name lists them. Default: all."
         ),
     ] = "",
-    judges: Annotated[
-        str, typer.Option("--judges", "-j", help="Comma-separated recognisers. See: fsbench list embedders.")
-    ] = "dlib_resnet",
-    observers: job.ObserverFiles = None,
+    judges: options.Judges = None,
+    observers: options.Observers = None,
     dataset: Annotated[
         str,
         typer.Option(
@@ -42,17 +38,13 @@ def validate(
             "full (200; hours).",
         ),
     ] = "short",
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", help="Directory for validation.json and validation.html. "
-                     "Default: reports/validation-DATE-TIME."),
-    ] = None,
+    out: options.Out = None,
     summary: Annotated[
         Path | None, typer.Option(help="Also write the verdicts without their curves to this file.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of the draws that intervals come from.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")] = False,
+    seed: options.Seed = None,
+    device: options.Device = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Hold metrics against known faults: what each responds to, from which strength on, and what it should ignore.
 
@@ -69,48 +61,43 @@ def validate(
     rest alone. Work that is finished is kept in FSBENCH_CACHE: a command that was interrupted goes on.
     """
     from fsbench import names, validity
-    from fsbench.cli.progress import stages
     from fsbench.config import parse_device, refuse_repeated
-    from fsbench.environment import make_context
-    from fsbench.errors import Interrupted
-    from fsbench.registry import split_list
+    from fsbench.specs import split_list
 
-    place = job.usable_folder(out or job.default_out("validation"))
-    typed = job.typed()
-    parse_device(device)
+    folder = job.usable_folder(out or job.default_out("validation"))
+    command = job.command_line()
+    plan = options.plan(metrics=metrics, judges=judges, observers=observers, seed=seed, device=device)
+    parse_device(plan.device)
     refuse_repeated("fault", split_list(faults))
-    names.check_measures(split_list(metrics), split_list(judges), split_list(observers or ""))
+    names.check_measures(plan.metrics, plan.judges, plan.observers)
     names.check_names("datasets", split_list(dataset))
-    try:
-        with stages(quiet) as shown:
-            from fsbench.harness.validate import validate as examine  # brings torch: not before it is needed
+    with job.running(command, quiet=quiet) as progress:
+        import fsbench.harness.validate  # brings torch: not before it is needed
 
-            found = examine(
-                split_list(metrics), split_list(faults), split_list(judges),
-                make_context(device, None, shown.stage, shown.log),
-                observers=split_list(observers or ""), dataset=dataset, budget=budget, seed=seed, command=typed,
-            )  # fmt: skip
-            validity.save(found, place / validity.FILE_NAME)
-            if summary is not None:
-                validity.save(validity.summary(found), summary, compact=True)
-            from fsbench.report.validity import write  # matplotlib: not before it is needed
+        validation = fsbench.harness.validate.validate(
+            plan.metrics, split_list(faults), plan.judges, progress.context(plan.device),
+            observers=plan.observers, dataset=dataset, budget=budget, seed=plan.seed, command=command,
+        )  # fmt: skip
+        validity.save(validation, folder / validity.FILE_NAME)
+        if summary is not None:
+            validity.save(validity.summary(validation), summary, compact=True)
+        from fsbench.report.validity import write  # matplotlib: not before it is needed
 
-            page = write(place)
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted; finished work is kept", f"go on with: {typed}") from None
+        page = write(folder)
     if not quiet:
-        _print(found)
+        _print(validation)
     terminal.line(f"report: {page}")
 
 
-def _print(found: Validation) -> None:
-    """A row per metric, a column per fault: the same marks as on the page, without numbers where there is no room."""
+def _print(validation: Validation) -> None:
+    """Print a row per metric and a column per fault, with the marks of the page; numbers where there is room."""
     from rich.table import Table
 
     from fsbench.report.validity import MARKS, cell, columns, won
 
     console = terminal.console(soft_wrap=True)
-    faults, rows = columns(found), {one.key: found.of(one.metric.name, one.judge) for one in found.metrics}
+    faults = columns(validation)
+    rows = {record.key: validation.of(record.metric.name, record.judge) for record in validation.metrics}
     roomy = max(map(len, rows), default=0) + sum(len(fault.name) + 2 for fault in faults) <= console.width
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2 if roomy else 1, 0, 0))
     table.add_column("", vertical="bottom", no_wrap=True)
@@ -123,9 +110,9 @@ def _print(found: Validation) -> None:
             for verdict, text in cells))  # fmt: skip
     console.print(table)
     console.print(terminal.cell("  ".join(f"{mark.sign} {mark.title}" for mark in MARKS.values()), style="dim"))
-    for copy, names in won(found).items():
+    for copy, names in won(validation).items():
         console.print(terminal.cell(f"{copy} is at least as good as the exact swap for {', '.join(names)}"))
-    for missing in found.unexamined:
+    for missing in validation.unexamined:
         terminal.warn(console, f"{missing.metric} was not examined: {missing.reason}")
-    for warning in found.warnings:
+    for warning in validation.warnings:
         terminal.warn(console, warning)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fsbench.cli import terminal
+from fsbench.cli import job, options, terminal
 
 if TYPE_CHECKING:
     from fsbench.interfaces import WeightsFile
@@ -17,28 +17,27 @@ app = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A catalogue name. See: fsbench weights list.")]
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Catalogue names. See: fsbench weights list.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON instead of a table.")]
 
 
 @app.command("list")
-def list_weights(as_json: Json = False) -> None:
+def list_weights(as_json: options.JsonList = False) -> None:
     """List what the catalogue knows, and what of it is here; the same as fsbench list weights."""
-    terminal.say_rows(overview(full=as_json), as_json)
+    terminal.print_rows(overview(full=as_json), as_json)
 
 
 @app.command()
-def info(name: Name, as_json: Json = False) -> None:
+def info(name: Name, as_json: options.JsonObject = False) -> None:
     """Show everything about one file: licence, citation, hash, sources, and where it lies.
 
     For example:
 
       fsbench weights info facenet_vggface2
     """
-    said = describe(name)
+    facts = describe(name)
     if as_json:
-        terminal.say_json(said)
+        terminal.print_json(facts)
         return
-    for key, value in said.items():
+    for key, value in facts.items():
         for number, line in enumerate(value if isinstance(value, list) else [value or "-"]):
             terminal.line(f"{'' if number else key.replace('_', ' '):12} {line}")
 
@@ -52,18 +51,12 @@ def fetch(names: Names) -> None:
       fsbench weights fetch facenet_vggface2 sface
     """
     from fsbench import weights
-    from fsbench.cli.progress import stages
-    from fsbench.errors import Interrupted
 
     for name in names:
-        weights.lookup(name)  # a slip of the pen is told before anything is downloaded
-    try:
-        with stages() as shown:
-            for name in names:
-                _tell(weights.fetch(name, _folder(), shown.stage, shown.log))
-    except KeyboardInterrupt:
-        command = f"fsbench weights fetch {' '.join(names)}"
-        raise Interrupted("interrupted; what has arrived is kept", f"go on with: {command}") from None
+        weights.lookup(name)  # a wrong name is an error before anything is downloaded
+    with job.running(f"fsbench weights fetch {' '.join(names)}", kept="what has arrived") as progress:
+        for name in names:
+            _print_file(weights.fetch(name, _folder(), progress.stage, progress.log))
 
 
 @app.command("import")
@@ -79,7 +72,7 @@ def import_(
     """
     from fsbench import weights
 
-    _tell(weights.import_file(path.expanduser(), _folder(), name))
+    _print_file(weights.import_file(path.expanduser(), _folder(), name))
 
 
 @app.command()
@@ -89,9 +82,9 @@ def verify(
     """Hash files again; exit code 2 if one is damaged, or is named and missing."""
     from fsbench import weights
 
-    asked = names or [name for name in weights.CATALOGUE if weights.locate(name, _folder()) is not None]
-    states = [_verify(name) for name in asked]
-    if not asked:
+    chosen = names or [name for name in weights.CATALOGUE if weights.locate(name, _folder()) is not None]
+    states = [_verify(name) for name in chosen]
+    if not chosen:
         terminal.line("nothing is here yet; see: fsbench weights list")
     if {"damaged", "missing"} & set(states):
         raise typer.Exit(2)
@@ -156,16 +149,16 @@ def _verify(name: str) -> str:
         weights.find(name, _folder())
     except WeightsError as error:
         state = "damaged" if path is not None else "missing"
-        said, hint = error.message, error.hint
+        text, hint = error.message, error.hint
     else:
         state = "intact" if weights.lookup(name).sha256 else "pinned"
-        said, hint = str(path), ""
-    terminal.line(f"{name:{max(map(len, weights.CATALOGUE))}}  {state:7}  {said}")
+        text, hint = str(path), ""
+    terminal.line(f"{name:{max(map(len, weights.CATALOGUE))}}  {state:7}  {text}")
     if hint:
         terminal.line(f"  {hint}")
     return state
 
 
-def _tell(file: WeightsFile) -> None:
+def _print_file(file: WeightsFile) -> None:
     terminal.line(f"{file.name}: {file.path}")
     terminal.line(f"  sha256 {file.sha256}; licence {file.licence}" + (f"; {file.note}" if file.note else ""))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from fsbench import files
 from fsbench.errors import BadImage, DataError
+from fsbench.extraction.blocks import in_blocks, length
 from fsbench.faces import align, detect, pose
 from fsbench.files import Found, Unused, gather, some
 from fsbench.images import decoders, list_images, read_image
@@ -164,22 +164,30 @@ def cut_faces(photos: Sequence[Photo], hashes: Sequence[str], size: int, title: 
 
     This always runs on the CPU: a crop must not depend on whether a machine has a GPU.
     """
-    progress = context.stage(title)
     cutter = _Cutter(size)
-    chunks, start = [], 0
-    while start < len(photos):
-        end = start + 1
-        while end < min(start + _CHUNK, len(photos)) and photos[end].shoot == photos[start].shoot:
-            end += 1
-        recipe = {"photos": hashes[start:end], "size": size, "versions": VERSIONS, "stored": _STORED,
-                  "decoders": decoders(), "runtime": release("torch")}
-        chunks.append(context.store.arrays("faces", recipe, functools.partial(cutter.cut, photos[start:end])))
-        progress(end, len(photos), {})
-        start = end
+
+    def recipe(block: slice) -> dict[str, object]:
+        return {"photos": hashes[block], "size": size, "versions": VERSIONS, "stored": _STORED,
+                "decoders": decoders(), "runtime": release("torch")}
+
+    chunks = in_blocks(title, "faces", _by_shoot(photos), recipe, lambda block: cutter.cut(photos[block]), context,
+                       length=length)
     merged = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     state = np.array(_STATES)[merged.pop("state")]
     why = np.array([bytes(row).rstrip(b"\0").decode("utf-8", "ignore") for row in merged.pop("why")], dtype=object)
     return Cuts(state, why, **merged)
+
+
+def _by_shoot(photos: Sequence[Photo]) -> list[slice]:
+    """Cut photographs into consecutive blocks of one shoot each, of _CHUNK at most."""
+    blocks, start = [], 0
+    while start < len(photos):
+        end = start + 1
+        while end < min(start + _CHUNK, len(photos)) and photos[end].shoot == photos[start].shoot:
+            end += 1
+        blocks.append(slice(start, end))
+        start = end
+    return blocks
 
 
 class _Cutter:

@@ -1,15 +1,17 @@
-"""The loop that computes arrays for many images block by block, and keeps each block."""
+"""The loop that computes arrays block by block, and keeps each block."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from fsbench.interfaces import Context
 from fsbench.store import Arrays
 
 BLOCK = 64
 """Images that are computed, and kept, together: what a killed process loses at most."""
+
+Block = TypeVar("Block")
 
 
 def spans(n: int, size: int | None = None) -> list[slice]:
@@ -18,25 +20,30 @@ def spans(n: int, size: int | None = None) -> list[slice]:
     return [slice(start, min(start + size, n)) for start in range(0, n, size)]
 
 
+def length(block: slice) -> int:
+    """Images of a block that `spans` gave."""
+    return int(block.stop - block.start)
+
+
 def in_blocks(
     title: str,
     kind: str,
-    blocks: Iterable[slice],
-    recipe: Callable[[slice], Mapping[str, Any]],
-    compute: Callable[[slice], Arrays],
+    blocks: Sequence[Block],
+    recipe: Callable[[Block], Mapping[str, Any]],
+    compute: Callable[[Block], Arrays],
     context: Context,
+    *,
+    length: Callable[[Block], int],
 ) -> list[Arrays]:
-    """Compute arrays for each block of images, and keep them in the store under `kind`.
+    """Compute arrays for each block, and keep them in the store under `kind`.
 
     `recipe` gives everything that decides what `compute` gives: a block that was computed before under the same recipe
-    is read. The progress bar called `title` advances where something is computed.
+    is read. The progress bar called `title` counts images, of which a block has `length`.
     """
-    blocks = list(blocks)
-    progress = context.stage(title)
-
-    def shown(block: slice) -> Arrays:
-        arrays = compute(block)
-        progress(block.stop, blocks[-1].stop, {})
-        return arrays
-
-    return [context.store.arrays(kind, recipe(block), lambda block=block: shown(block)) for block in blocks]  # type: ignore[misc]
+    progress, total, done = context.stage(title), sum(map(length, blocks)), 0
+    arrays = []
+    for block in blocks:
+        arrays.append(context.store.arrays(kind, recipe(block), lambda block=block: compute(block)))  # type: ignore[misc]
+        done += length(block)
+        progress(done, total, {})
+    return arrays

@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from fsbench import guard
 from fsbench.errors import PluginError
-from fsbench.extraction.blocks import in_blocks, spans
+from fsbench.extraction.blocks import in_blocks, length, spans
 from fsbench.extraction.extractor import Extractor, Judge
 from fsbench.faces import detect
 from fsbench.images import ImageSet
@@ -56,7 +56,8 @@ def find_landmarks(crops: ImageSet, title: str, context: Context) -> np.ndarray:
         detectors[:] = detectors or [detect.Detector(context.device)]
         return {"landmarks": detectors[0].detect_crops(crops[block]).astype(np.float32)}
 
-    parts = in_blocks(f"finding faces: {title}", "landmarks", spans(len(crops)), recipe, compute, context)
+    parts = in_blocks(f"finding faces: {title}", "landmarks", spans(len(crops)), recipe, compute, context,
+                      length=length)
     return np.concatenate([part["landmarks"] for part in parts])
 
 
@@ -111,7 +112,8 @@ def _extract(
             **settings,
         }
 
-    return in_blocks(f"{extractor.name}: {title}", kind, spans(len(crops)), recipe, compute, context)
+    return in_blocks(f"{extractor.name}: {title}", kind, spans(len(crops)), recipe, compute, context,
+                      length=length)
 
 
 def _select(crops: ImageSet, block: slice) -> ImageSet:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from fsbench.errors import NotScorable
-from fsbench.extraction.blocks import spans
+from fsbench.extraction.blocks import in_blocks, length, spans
 from fsbench.feedback import feed_back
 from fsbench.harness.models import Model
 from fsbench.harness.parts import Chain, run_part
@@ -25,42 +26,43 @@ def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, fl
 
     The time is the one that was measured when the outputs were made. Alpha masks are kept beside the outputs.
     """
-    progress = context.stage(f"swapping: {model.label}")
-    blocks: list[np.ndarray] = []
-    seconds = 0.0
-    for group in pairs.groups:
-        source = _source(group, context)
-        for rows in spans(len(group.index)):
-            arrays = _block(model, len(model.parts), source, group.take(rows), context)
-            blocks.append(arrays["outputs"])
-            seconds += float(arrays["seconds"][0])
-            progress(sum(map(len, blocks)), len(pairs), {})
-    return ImageSet(np.concatenate(blocks)), seconds / len(pairs)
+    n_parts = len(model.parts)
+    blocks = [(group, rows) for group in pairs.groups for rows in spans(len(group.index))]
+    parts = in_blocks(
+        f"swapping: {model.label}",
+        "outputs",
+        blocks,
+        lambda block: _recipe(model, n_parts, block[0].take(block[1])),
+        lambda block: _swap(model, n_parts, block[0].take(block[1]), context),
+        context,
+        length=lambda block: length(block[1]),
+    )
+    seconds = sum(float(part["seconds"][0]) for part in parts)
+    return ImageSet(np.concatenate([part["outputs"] for part in parts])), seconds / len(pairs)
 
 
-def _block(model: Model, n_parts: int, source: Source, block: Group, context: Context) -> Arrays:
-    """What the first parts of a model make of some pairs; cached.
+def _recipe(model: Model, n_parts: int, pairs: Group) -> dict[str, Any]:
+    return {"model": model.identities[n_parts - 1], "pairs": pairs.fingerprint()}
+
+
+def _swap(model: Model, n_parts: int, pairs: Group, context: Context) -> Arrays:
+    """What the first parts of a model make of some pairs of one source; that of the parts before the last is kept.
 
     Arrays `outputs` (N, S, S, 3) uint8, `alpha` (N, S, S, 1) uint8 where it is known, and `seconds` (1,).
     """
-    part = model.parts[n_parts - 1]
-
-    def compute() -> dict[str, np.ndarray]:
-        output, before = None, 0.0
-        if part.kind == "refiner":  # a wrapper calls the parts before it itself
-            arrays = _block(model, n_parts - 1, source, block, context)
-            output, before = _swapped(arrays, context.device), float(arrays["seconds"][0])
-        targets = Targets.of(block.targets, context.device)
-        _synchronise(context.device)
-        began = time.perf_counter()
-        with torch.inference_mode():
-            output = run_part(part, output, source, targets, block.truth)
-        _synchronise(context.device)
-        arrays = {"outputs": to_bytes(output.images), "seconds": np.array([before + time.perf_counter() - began])}
-        return arrays if output.alpha is None else {**arrays, "alpha": to_bytes(output.alpha)}
-
-    recipe = {"model": model.identities[n_parts - 1], "pairs": block.fingerprint()}
-    return context.store.arrays("outputs", recipe, compute)
+    part, output, before = model.parts[n_parts - 1], None, 0.0
+    if part.kind == "refiner":  # a wrapper calls the parts before it itself
+        arrays = context.store.arrays(
+            "outputs", _recipe(model, n_parts - 1, pairs), lambda: _swap(model, n_parts - 1, pairs, context))
+        output, before = _swapped(arrays, context.device), float(arrays["seconds"][0])
+    source, targets = _source(pairs, context), Targets.of(pairs.targets, context.device)
+    _synchronise(context.device)
+    began = time.perf_counter()
+    with torch.inference_mode():
+        output = run_part(part, output, source, targets, pairs.truth)
+    _synchronise(context.device)
+    arrays = {"outputs": to_bytes(output.images), "seconds": np.array([before + time.perf_counter() - began])}
+    return arrays if output.alpha is None else {**arrays, "alpha": to_bytes(output.alpha)}
 
 
 def _swapped(arrays: Arrays, device: torch.device) -> Swapped:

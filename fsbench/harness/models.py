@@ -60,7 +60,7 @@ class Model:
         first, origins = self.parts[0], {part.origin for part in self.parts}
         if self.needs_truth:
             return "ceiling"
-        if len(self.parts) == 1 and getattr(first.plugin, "baseline", False):
+        if len(self.parts) == 1 and guard.run(first.who, getattr, first.plugin, "baseline", False):
             return "baseline"
         return "trained" if "trained" in origins else "loaded" if "loaded" in origins else "ready"
 

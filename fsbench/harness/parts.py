@@ -65,8 +65,8 @@ class Chain:
         self.parts, self.caller = tuple(parts), caller
 
     def swap(self, source: Source, targets: Targets) -> Swapped:
-        """Return the outputs of the last part; raises PluginError for targets that are none, naming the caller."""
-        check_targets(self.caller, targets)
+        """Return the outputs of the last part; raises PluginError, naming the caller, for arguments that are wrong."""
+        check_call(self.caller, source, targets)
         with torch.inference_mode():
             return swap(self.parts, source, targets)
 
@@ -139,11 +139,12 @@ def check_signature(who: str, plugin: object, method: str) -> None:
             raise PluginError(f"{who}: {was}", f"write {written}: {REMEDY}")
 
 
-def check_targets(who: str, targets: object) -> None:
+def check_call(who: str, source: object, targets: object) -> None:
     """Raise PluginError for what `who` may not hand to a swapper."""
-    if not isinstance(targets, Targets):
-        given = f"{who} handed {type(targets).__name__} to the swapper that it wraps"
-        raise PluginError(given, "it takes fsbench.interfaces.Targets: replace(targets, images=...)")
+    if not isinstance(source, Source) or not isinstance(targets, Targets):
+        given, wanted = (targets, "Targets") if isinstance(source, Source) else (source, "Source")
+        fault = f"{who} handed {type(given).__name__}, not {wanted}, to the swapper that it wraps"
+        raise PluginError(fault, "call swap(source, targets), with replace(targets, images=...) for other images")
     images, n = targets.images, len(targets.rows)
     if not (isinstance(images, Tensor) and images.ndim == 4 and len(images) == len(targets.landmarks) == n):
         raise PluginError(f"{who} handed targets whose images, landmarks and rows differ in number", REMEDY)

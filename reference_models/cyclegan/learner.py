@@ -10,13 +10,7 @@ from torch import Generator, Tensor, nn
 
 from reference_models.augment import Augmentation, draw_grids
 from reference_models.crops import sample
-from reference_models.cyclegan.networks import (
-    Architecture,
-    ImagePool,
-    PatchDiscriminator,
-    ResnetGenerator,
-    initialise,
-)
+from reference_models.cyclegan.networks import Architecture, ImagePool, PatchDiscriminator, ResnetGenerator, initialise
 
 CYCLE, IDENTITY = 10.0, 5.0
 ALPHA = 5.0                     # masked form: alpha shall be the face mask

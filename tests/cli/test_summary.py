@@ -107,7 +107,7 @@ def test_a_run_in_which_a_model_failed_ends_with_1(
     monkeypatch.setattr("fsbench.report.write", lambda out: out / "report.html")
     for result, code in ((crowd(), 1), (results.load(OLD), 0)):
         try:
-            job.execute(lambda *_, result=result: result, tmp_path, device="cpu")
+            job.conclude(result, tmp_path, "fsbench run --resume")
             left = 0
         except typer.Exit as leaving:
             left = leaving.exit_code

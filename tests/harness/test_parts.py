@@ -264,6 +264,19 @@ HANDED: dict[str, tuple[Callable[[Targets], Any], str]] = {
 }
 
 
+def test_a_wrapper_hands_on_a_source(context: Context) -> None:
+    class Hands:
+        """Hands on the images of a source."""
+
+        def wrap(self, swapper: Any) -> Any:
+            swaps = {"swap": lambda self, source, targets: swapper.swap(source.images, targets)}
+            return type("Handing", (), swaps)()
+
+    wrappers.register("hands")(Hands)
+    with pytest.raises(PluginError, match="wrapper hands handed Tensor, not Source"):
+        outputs_of("lighter+hands", context)
+
+
 @pytest.mark.parametrize("name", HANDED)
 def test_what_a_wrapper_hands_on_is_its_own_fault(context: Context, name: str) -> None:
     change, reason = HANDED[name]

@@ -141,7 +141,7 @@ FAULTY_WRAPPERS: dict[str, tuple[type, str]] = {
     "init": (changed(Wraps, __init__=raises), "no idea"),
     "wrap": (changed(Wraps, wrap=lambda self, swapper: raises()), "no idea"),
     "nothing": (changed(Wraps, wrap=lambda self, swapper: None), "has no swap"),
-    "arguments": (changed(Wraps, wrap=lambda self, swapper: contracts._Fade.swap), "has no swap"),
+    "arguments": (changed(Wraps, wrap=lambda self, swapper: contracts.models._Fade.swap), "has no swap"),
     "exits": (changed(Wraps, wrap=lambda self, swapper: exit(3)), "SystemExit"),
     **{f"gives_{name}": (changed(Wraps, wrap=lambda self, swapper, spoil=spoil: type(
         "Spoils", (), {"swap": lambda self, source, targets: spoil(targets.images)})()), reason)
@@ -199,6 +199,25 @@ def test_faulty_parts_are_named_and_the_others_are_finished(tmp_path: Path, fres
     assert values["learns"] is not None
     assert values["learns+learns+wraps"] is not None
     assert FITS.count("Learns") == 2, "as a swapper and as a refiner"
+
+
+@pytest.mark.parametrize("kind", ["swapper", "refiner"])
+def test_a_part_that_cannot_load_is_named_and_the_others_are_finished(
+    tmp_path: Path, fresh_context: Context, kind: str
+) -> None:
+    """What it saved itself, in a second run, and a file that it is given."""
+    (swappers if kind == "swapper" else refiners).register("bad_load")(changed(Learns, load=raises))  # type: ignore[attr-defined]
+    start = "" if kind == "swapper" else "learns+"
+    first = run(tmp_path / "one", fresh_context, f"{start}bad_load", "learns")
+    assert {model.error for model in first.models} == {""}
+    (tmp_path / "w.safetensors").write_text("0.5")
+    models = (f"{start}bad_load", f"{start}bad_load@{tmp_path}/w.safetensors", "learns")
+    second = run(tmp_path / "two", fresh_context, *models)
+    errors = {model.name: model.error for model in second.models}
+    assert errors.pop("learns") == ""
+    assert len(errors) == 2
+    assert all("bad_load" in error and "raised ValueError: no idea" in error for error in errors.values())
+    assert second.find("learns", "skin_colour")[0].value is not None
 
 
 def test_a_run_of_which_no_model_can_be_made_never_begins(tmp_path: Path, fresh_context: Context) -> None:
@@ -269,6 +288,25 @@ def test_a_refiner_is_trained_once_written_loaded_and_recorded(tmp_path: Path, f
     assert any("refiner learns@learns.refiner.safetensors" in text and "is not known" in text
                for text in unknown.warnings)
     assert json.loads((tmp_path / "three" / "result.json").read_text())["models"][0]["parts"][0]["training"] is None
+
+
+def test_a_wrapper_may_learn_and_is_shown_a_trained_swapper(tmp_path: Path, fresh_context: Context) -> None:
+    def wrap(self: Learns, swapper: Swapper) -> Any:
+        faces = Few().faces("test")
+        source, targets = Source("toy0", faces.of("toy0").crops[:]), Targets.of(faces.of("toy1"))
+        output = Swapped.of(swapper.swap(source, targets)).images
+        assert torch.allclose(output, targets.images * 0.5)  # as the swapper was trained
+        return type("Darker", (), {"swap": lambda darker, *pair: Swapped.of(swapper.swap(*pair)).images * self.by})()
+
+    wrappers.register("learns_too")(changed(Learns, wrap=wrap))
+    result = run(tmp_path / "out", fresh_context, "learns+learns_too", "learns+learns")
+    assert sorted(FITS) == ["Changed", "Learns", "Learns"]
+    wrapped, refined = result.models
+    assert wrapped.error == ""
+    assert (tmp_path / "out" / "models" / "learns_too.wrapper.safetensors").is_file()
+    assert wrapped.coaches == ("coach of Learns", "coach of Changed")
+    assert [part.spec for part in wrapped.parts] == ["learns_too"]
+    assert wrapped.kind == refined.kind == "trained"
 
 
 def test_a_refiner_that_cannot_be_loaded_is_told_before_any_work(tmp_path: Path, fresh_context: Context) -> None:

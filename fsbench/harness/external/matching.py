@@ -8,7 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from fsbench.errors import DataError
 from fsbench.files import composed, printable
-from fsbench.harness.external.table import Place, Table, shown
+from fsbench.harness.external.place import Place
+from fsbench.harness.external.table import Table, shown
 
 SEPARATORS = "/_-"
 _REMEDY = "call it SOURCE/TARGET.png, or say in a table which is which: --pairs CSV, columns output, source, target"

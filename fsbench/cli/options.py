@@ -1,0 +1,101 @@
+"""Options that commands share: one type, one name on the command line and one help each.
+
+None stands for an option that was not typed; `plan` then gives the default, which the help names.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fsbench.config import Plan
+
+Models = Annotated[
+    str | None,
+    typer.Option(
+        "--models", "-m",
+        help="Comma-separated: NAME, NAME(parameter=value), NAME@WEIGHTS, SWAPPER+PART. "
+        "See: fsbench list models. Default: gan_mask,cyclegan.",
+    ),
+]  # fmt: skip
+Dataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset", "-d",
+        help="NAME, NAME(parameter=value) or folder:PATH. See: fsbench list datasets. Default: synthetic.",
+    ),
+]  # fmt: skip
+DatasetName = Annotated[
+    str, typer.Argument(metavar="NAME", help="NAME, NAME(parameter=value) or folder:PATH. See: fsbench data list.")
+]
+DataRoot = Annotated[
+    Path | None, typer.Option(help="Where named data sets lie. Default: FSBENCH_DATA, or the user data folder.")
+]
+METRICS = "Comma-separated. See: fsbench list metrics. Default: all."
+Metrics = Annotated[str | None, typer.Option(help=METRICS)]
+Judges = Annotated[
+    str | None,
+    typer.Option(
+        "--judges", "-j",
+        help="Comma-separated recognisers that judge identity: NAME, NAME@WEIGHTS, onnx(FILE). Two or more that no "
+        "model was trained against make a headline. See: fsbench list embedders. Default: dlib_resnet.",
+    ),
+]  # fmt: skip
+Observers = Annotated[
+    str | None,
+    typer.Option(
+        help="Comma-separated NAME@PATH: files of your own for the networks behind metrics such as fid (inception). "
+        "See: fsbench list observers. Default: the catalogue's."
+    ),
+]
+Gallery = Annotated[
+    str | None,
+    typer.Option(help="A folder of other people (PERSON/*.jpg): more faces that an output could be taken for."),
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        "--budget", "-b",
+        help="How long to train each model: smoke (seconds, tests the plumbing), short (about three minutes on "
+        "two cores), full (what the authors did; wants a GPU), 2000 (steps) or 180s (seconds). "
+        "Default: short on a CPU, full on a GPU.",
+    ),
+]  # fmt: skip
+Size = Annotated[int, typer.Option(min=32, max=1024, help="Pixels, side of the crops that are cut from photographs.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of training, of intervals and of maps. Default: 0.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N. Default: auto.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", "-o",
+        help="New directory for results. Default: reports/NAME-DATE-TIME, by the data set or the command.",
+    ),
+]  # fmt: skip
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on in --out with an interrupted run of the same plan and files.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Print every value at the end, as fsbench show does, and every warning.")
+]
+RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The --out directory of a run.")]
+JsonObject = Annotated[bool, typer.Option("--json", help="One object.")]
+JsonList = Annotated[bool, typer.Option("--json", help="A list of objects.")]
+
+LISTS = ("models", "metrics", "judges", "observers")
+"""Fields of a plan that are typed as one text, with commas between the entries."""
+
+
+def plan(base: Plan | None = None, /, **typed: object) -> Plan:
+    """A plan of the options that were typed, with the other fields of `base`; raises UsageError."""
+    from fsbench.config import Plan, make_plan
+    from fsbench.specs import split_list
+
+    fields = (base or Plan()).model_dump()
+    for name, value in typed.items():
+        if value is not None:
+            fields[name] = tuple(split_list(value)) if name in LISTS and isinstance(value, str) else value
+    return make_plan(fields, "--")

@@ -1,0 +1,156 @@
+"""Contracts of metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from fsbench.contracts.common import TOLERANCE, check_docstring
+from fsbench.contracts.toys import crowded, toy_batch, with_evidence
+from fsbench.errors import NotScorable
+from fsbench.interfaces import Batch, Context, Evidence, Metric, Observed, Resampled
+
+
+def check_metric(metric: Metric, evidence: Mapping[str, Evidence] | None = None) -> None:
+    """Facts complete; one row per output; value independent of batch size and order, finite and within its bounds.
+
+    `evidence` of a kind that is not built in is made up by the author, by its name, for eight outputs.
+    """
+    check_docstring(metric)
+    info = metric.info
+    assert info.reference, "info.reference must say where the definition comes from"
+    assert info.no_face, "info.no_face must say what happens to an output without a face"
+    assert info.measures, "info.measures must name what the metric is meant to respond to"
+    low, high = info.bounds
+    assert low < high, "info.bounds must be (lowest, highest)"
+    batch = _batch_for(metric, evidence)
+    rows = _rows(metric, [batch])
+    alone = _rows(metric, [batch.take(slice(i, i + 1)) for i in range(len(batch.rows))])
+    assert np.allclose(rows, alone, rtol=TOLERANCE, atol=1e-6, equal_nan=True), "rows depend on the batch size"
+    scored = rows[~np.isnan(rows).any(1)]
+    assert len(scored), "no output could be scored"
+    value = metric.summarise(scored)
+    shuffled = metric.summarise(scored[np.random.default_rng(0).permutation(len(scored))])
+    assert math.isfinite(value), f"summarise() gave {value}"
+    assert low - TOLERANCE <= value <= high + TOLERANCE, f"{value} lies outside info.bounds {info.bounds}"
+    assert math.isclose(value, shuffled, rel_tol=1e-9, abs_tol=1e-12), "the value depends on the order of the rows"
+    if isinstance(metric, Resampled):
+        again = metric.statistic(scored)(np.arange(len(scored)))
+        assert math.isclose(value, again, rel_tol=1e-9, abs_tol=1e-12), "statistic() of all rows is not summarise()"
+    for lack in LACKING:
+        check_nothing(metric, lack, evidence)
+
+
+def _batch_for(metric: Metric, evidence: Mapping[str, Evidence] | None) -> Batch:
+    """Eight made-up outputs with the evidence that a metric needs; more of them where it needs more."""
+    batch = toy_batch(8, needs=metric.info.needs)
+    batch = replace(batch, evidence={**batch.evidence, **(evidence or {})})
+    try:
+        _rows(metric, [batch])
+    except NotScorable:
+        return crowded(batch)
+    return batch
+
+
+def _rows(metric: Metric, batches: list[Batch]) -> np.ndarray:
+    parts = []
+    for batch in batches:
+        rows = metric.measure(batch)
+        assert rows.ndim in (1, 2) and len(rows) == len(batch.rows), "measure() owes one row per output"
+        parts.append(rows.double().numpy().reshape(len(rows), -1))
+    return np.concatenate(parts)
+
+
+def _without_people(*identities: str) -> Callable[[Batch], Batch]:
+    """Judges see a face on no real image of these people; the target images themselves are others."""
+
+    def change(batch: Batch) -> Batch:
+        view = batch.embeddings
+        gone = torch.from_numpy(view.reference_rows["identity"].isin(identities).to_numpy(copy=True))[:, None]
+        look = replace(batch.lookalikes, references=batch.lookalikes.references.masked_fill(gone, -1))
+        references = view.references.masked_fill(gone, torch.nan)
+        return with_evidence(batch, judge=replace(view, references=references, lookalikes=look))
+
+    return change
+
+
+def _without_faces(batch: Batch) -> Batch:
+    """No network sees a face, on any image."""
+    view = _without_people("toy0", "toy1")(batch).embeddings
+    blind: dict[str, Evidence] = {"judge": replace(
+        view,
+        output=torch.full_like(view.output, torch.nan),
+        target=torch.full_like(view.target, torch.nan),
+        lookalikes=view.lookalikes and replace(view.lookalikes, output=torch.full_like(view.lookalikes.output, -1)),
+    )}
+    for name, evidence in batch.evidence.items():
+        if isinstance(evidence, Observed):
+            nothing = {key: torch.full_like(array, torch.nan) for key, array in evidence.output.items()}
+            blind[name] = replace(evidence, output=nothing, target=nothing)
+    return with_evidence(batch, **blind)
+
+
+LACKING: dict[str, Callable[[Batch], Batch]] = {
+    "images of the source": _without_people("toy0"),
+    "images of the target": _without_people("toy1"),
+    "images of anybody": _without_people("toy0", "toy1"),
+    "any face": _without_faces,
+    "a face in any mask": lambda batch: replace(batch, mask=torch.zeros_like(batch.mask)),
+}
+"""What a toy batch can be made to lack, so that comparing has no meaning whatever a model does."""
+
+
+def check_nothing(metric: Metric, lack: str, evidence: Mapping[str, Evidence] | None = None) -> None:
+    """No number is made of nothing: where an output with a face cannot be scored, one that lost it is not either.
+
+    `lack` is a key of LACKING. Whether a metric looks at what is lacking shows itself: outputs with a face have no row.
+    """
+    try:
+        rows = _rows(metric, [LACKING[lack](_batch_for(metric, evidence))])  # the last output has no face
+    except NotScorable:
+        return
+    nothing = np.isnan(rows).any(1)
+    assert not np.isinf(rows).any(), f"without {lack} there are infinite rows"
+    assert nothing.all() or not nothing[:-1].all(), f"without {lack} a comparison means nothing, and gives a number"
+
+
+def check_validity(
+    metric: Metric,
+    *,
+    faults: Sequence[str] = (),
+    judge: str = "dlib_resnet",
+    dataset: str = "",
+    budget: str = "smoke",
+    context: Context | None = None,
+) -> None:
+    """It calls outputs worse as what it says it measures gets worse: known faults on synthetic people.
+
+    `faults` are names of `fsbench.faults.FAULTS`, by default all of an aspect in `info.measures`; of one that it does
+    not measure it is only asked that more of it is not better. A metric that needs a judge is shown what `judge` makes
+    of the images. These are drawn once and kept in the cache: half a minute, then seconds. What the metric should
+    ignore, and how well it does, is told by `fsbench validate`.
+    """
+    from fsbench.environment import make_context
+    from fsbench.faults import FAULTS
+    from fsbench.harness.validate import examine  # the very examination of `fsbench validate`; no other check needs it
+
+    name = type(metric).__name__
+    chosen = faults or [fault.name for fault in FAULTS.values() if fault.aspect in metric.info.measures]
+    assert chosen, "info.measures names nothing that there is a fault of"
+    try:
+        found = examine({name: metric}, chosen, [judge], context or make_context("cpu"), dataset=dataset, budget=budget)
+    except NotScorable as why:
+        raise AssertionError(why.message) from why
+    for missing in found.unexamined:
+        raise AssertionError(f"{name} cannot be examined: {missing.reason}")
+    for response in found.responses:
+        fault = FAULTS[response.fault]
+        assert response.verdict != "unexamined", f"{name} has no value under {fault.name}: {response.reason}"
+        assert response.verdict != "blind", (
+            f"{name} does not respond to {fault.name}, though it measures {fault.aspect}"
+        )
+        assert response.verdict != "wrong_way", f"{name} calls outputs better the more there is of {fault.name}"
