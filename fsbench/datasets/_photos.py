@@ -1,4 +1,4 @@
-"""Photographs in folders: which files there are, and the aligned face that each one shows."""
+"""Photographs in folders: the list of files, and the aligned face of each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ USED, NO_FACE, UNREADABLE = "used", "no face", "unreadable"
 _STATES = (USED, NO_FACE, UNREADABLE)
 VERSIONS = (detect.VERSION, align.VERSION)
 REVISION = (*VERSIONS, pose.VERSION)
-"""What decides crops and facts, besides the files."""
+"""The parameters that decide crops and facts, besides the files."""
 
 _STORED = 4                                             # raised whenever the arrays that are cached change
 _CHUNK = 32                                             # files cached together: what a killed process loses at most
@@ -57,7 +57,7 @@ class Photo:
 
 @dataclass(frozen=True)
 class PeopleFolder:
-    """What lies in a folder of people."""
+    """Contents of a folder of people."""
 
     photos: tuple[Photo, ...]                           # images below the folder of an identity, one identity by one
     loose: tuple[Found, ...]                            # images beside these folders
@@ -72,7 +72,7 @@ class PeopleFolder:
 def list_people(root: Path, layout: str = _LAYOUT) -> PeopleFolder:
     """List a folder of people; raises DataError, whose hint is `layout`, for what is no such folder.
 
-    Sub-folders are identities, theirs are sessions; what lies deeper in a session belongs to that session.
+    Sub-folders are identities, and their sub-folders are sessions. Deeper files of a session belong to that session.
     """
     found = list_images(root, layout)
     if any((root / folder / _RUN).exists() for folder in ("", *found.folders)):
@@ -101,13 +101,13 @@ def list_identities(root: Path) -> PeopleFolder:
 
 
 def beside(root: Path, people: PeopleFolder) -> tuple[Unused, ...]:
-    """What is to be said of images that lie in no folder of an identity."""
+    """Warnings about images that are in no folder of an identity."""
     return gather(root.name, [(_BESIDE, file.name) for file in people.loose])
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """What became of each photograph; entry i of every field belongs to photograph i."""
+    """Result for each photograph; entry i of every field belongs to photograph i."""
 
     state: np.ndarray                                   # (N,) of str
     why: np.ndarray                                     # (N,) of str, why it is unreadable, "" for others
@@ -125,7 +125,8 @@ class Cuts:
     def facts(self) -> dict[str, np.ndarray]:
         """Yaw and pitch of each crop, in degrees, NaN where there is no face, and the number of faces there are.
 
-        To hundredths: the last digits differ from machine to machine, and the hash of a data set covers them.
+        They are rounded to hundredths: the last digits differ from machine to machine, and the hash of a data set
+        covers the facts.
         """
         yaw, pitch, _ = pose.pose(self.landmarks).round(2).T
         return {"yaw": yaw, "pitch": pitch, "faces": self.n_faces}
@@ -161,7 +162,7 @@ def _phrase(reason: str) -> str:
 def cut_faces(photos: Sequence[Photo], hashes: Sequence[str], size: int, title: str, context: Context) -> Cuts:
     """Find and align the face of each photograph; cached by content, session by session in chunks.
 
-    Always on the CPU: a crop must not depend on whether a machine has a GPU.
+    This always runs on the CPU: a crop must not depend on whether a machine has a GPU.
     """
     cutter = _Cutter(size)
 

@@ -1,4 +1,4 @@
-"""Whether a data set shows its identities evenly: over sessions, and over the turns of the head."""
+"""Balance of the images of a data set's identities over sessions and head poses."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 
 DOMINANT = 0.5
-"""Share of an identity's images above which one session decides what is learnt and measured."""
+"""Share of an identity's images above which one session dominates training and measurement."""
 
 DOMINANT_POSE = 0.9
 """Share of an identity's images above which the other poses are too few to learn or to measure.
 
-Of the people in LFW, who mostly face the camera, about one in twelve is above it.
+About one in twelve of the people in LFW, who mostly face the camera, is above it.
 """
 
 UNEQUAL = 4
@@ -38,7 +38,7 @@ def by_pose(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def warnings(rows: pd.DataFrame) -> list[str]:
-    """Return what is uneven, one sentence each; `rows` has the columns `identity` and `session`, perhaps `yaw`."""
+    """Return a sentence for each imbalance; `rows` has the columns `identity` and `session`, perhaps `yaw`."""
     found = []
     for identity, images in rows.groupby("identity", sort=True):
         if said := _dominates(by_session(images), DOMINANT):
@@ -52,7 +52,7 @@ def warnings(rows: pd.DataFrame) -> list[str]:
 
 
 def _dominates(counts: dict[str, int], share: float) -> str:
-    """Say which bin holds more than a share of the images, "" where none does."""
+    """Name the bin that holds more than a share of the images, "" where none does."""
     total, largest = sum(counts.values()), max(counts, key=lambda name: counts[name], default="")
     if not largest or counts[largest] <= share * total:
         return ""

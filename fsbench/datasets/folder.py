@@ -1,4 +1,4 @@
-"""Photographs of any people: a folder per identity, sub-folders are sessions."""
+"""Photographs of any people: a folder for each identity, with a sub-folder for each session."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ NEEDED = {"train": 4, "test": 2}
 """Images with a face that each split of an identity needs, at least."""
 
 SPLIT_VERSION = "last sessions 2"
-"""Changes whenever an image could change sides; part of the revision."""
+"""Raised whenever an image could move between splits; part of the revision."""
 
 TWIN = "twin"
-"""State of an image that is not trained on because its bytes are held out, too."""
+"""State of an image that is not trained on because the same bytes are held out too."""
 
 NEAR_TWIN = "near twin"
 """State of an image that is not trained on, with `dedup`, because the same photograph is held out in another file."""
@@ -59,7 +59,7 @@ _ONE_SESSION = ("{names}: only one session is held out, so id_leakage and id_nea
 
 @dataclass(frozen=True)
 class Label:
-    """What a set of photographs is called."""
+    """Names of a set of photographs."""
 
     name: str
     description: str
@@ -67,7 +67,7 @@ class Label:
 
 
 class PhotoFolder:
-    """Aligned faces out of folders: what `folder` and named sets of that form share."""
+    """Aligned faces out of folders, for `folder` and named sets of the same form."""
 
     def __init__(self, root: Path, label: Label, context: Context, size: int, test: float,
                  dedup: bool = False) -> None:
@@ -83,7 +83,7 @@ class PhotoFolder:
 
     @functools.cached_property
     def info(self) -> DatasetInfo:
-        """What the data set is, with notes on the split and warnings about what was left out."""
+        """Facts about the data set, with notes on the split and warnings about images that were left out."""
         files = [photo.file for photo in self._images]
         used = self.files[self.files["state"] == USED]
         blocked = [str(name) for name in used.loc[used["blocked"], "identity"].unique()]
@@ -115,7 +115,7 @@ class PhotoFolder:
         return Faces(ImageSet(self._cuts.crops[image]), rows.reset_index(drop=True), self._cuts.landmarks[image])
 
     def truth(self, source: str, targets: Faces) -> Truth | None:
-        """Return None: nobody knows the exact answer for photographs."""
+        """Return None: exact swaps of photographs are not known."""
         return None
 
     @functools.cached_property
@@ -235,8 +235,8 @@ def _split(own: pd.DataFrame, test: float) -> pd.DataFrame:
 def _held_out(sessions: pd.Series[str], test: float) -> list[str]:
     """Return the last sessions that together hold the share `test`.
 
-    They are two at least, so that each held-out image has references outside its own session; one where two would
-    leave too little to train on.
+    There are two at least, so that each held-out image has references outside its own session. There is one where two
+    would leave too little to train on.
     """
     counts = sessions.value_counts().sort_index()
     names = list(counts.index)
@@ -267,10 +267,10 @@ def _check_enough(files: pd.DataFrame) -> None:
 
 @datasets.register("folder")
 class Folder(PhotoFolder):
-    """Photographs of any people, `folder:PATH`: a folder per identity, sub-folders are sessions.
+    """Photographs of any people, `folder:PATH`: a folder for each identity, with a sub-folder for each session.
 
-    Faces are found by MTCNN and aligned by five landmarks. `test` is the share of each identity that is held out.
-    Training images that show a held-out photograph in another file are warned of; `dedup` leaves them out.
+    Faces are detected by MTCNN and aligned by five landmarks. `test` is the share of each identity that is held out. A
+    warning names training images that show a held-out photograph in another file; `dedup` leaves them out.
     """
 
     def __init__(self, *, context: Context, size: int = 128, test: float = 0.25, dedup: bool = False) -> None:

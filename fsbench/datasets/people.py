@@ -1,6 +1,6 @@
-"""Any folder of people: galleries, calibration, and what other tools' outputs are compared with.
+"""Any folder of people: galleries, calibration images, and real images beside other tools' outputs.
 
-Laxer than the data set `folder`, for nothing is split: one person will do, and one image of each.
+It has fewer requirements than the data set `folder`, because nothing is split: one person is enough, with one image.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, as IDENTITY/*.jpg, or as one im
 
 @dataclass(frozen=True)
 class Album:
-    """All images of a folder, also those without a face; faces are looked for when somebody asks for them."""
+    """All images of a folder, also those without a face; faces are detected at the first use."""
 
     root: Path
     photos: tuple[Photo, ...]
@@ -64,7 +64,7 @@ class Album:
 
     @property
     def unused(self) -> tuple[Unused, ...]:
-        """What lies in the folder and shows nobody, by reason; faces are looked for."""
+        """Files of the folder that show no face, by reason; this detects faces."""
         return (*self._lost, *self.ignored)
 
     @property

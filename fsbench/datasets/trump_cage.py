@@ -1,4 +1,4 @@
-"""The two-person set that face swapping grew up with; nobody may redistribute it, so the user brings the files."""
+"""The two-person set of early face swapping; it cannot be redistributed, so that the user supplies the files."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ IDENTITIES = ("donald_trump", "nicolas_cage")
 
 @datasets.register("trump_cage")
 class TrumpCage(PhotoFolder):
-    """Press and film photographs of Donald Trump and Nicolas Cage, brought by the user: they cannot be redistributed.
+    """Press and film photographs of Donald Trump and Nicolas Cage, supplied by the user; they cannot be redistributed.
 
-    `test` is the share of each identity that is held out; `dedup` leaves training images out that show a held-out
+    `test` is the share of each identity that is held out. `dedup` leaves out training images that show a held-out
     photograph in another file.
     """
 

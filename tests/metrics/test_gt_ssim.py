@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fsbench.metrics.gt_ssim import ssim
+from fsbench import contracts
+from fsbench.metrics.gt_ssim import GtSsim, GtSsimCrop, ssim
 
 
 @pytest.mark.parametrize(("first", "second"), [(0.2, 0.8), (0.0, 1.0), (0.5, 0.5)])
@@ -23,3 +24,10 @@ def test_only_the_mask_counts() -> None:
     mask[..., :16] = 1.0  # farther from the change than the window reaches
     assert ssim(output, exact, mask).tolist() == pytest.approx([1.0])
     assert float(ssim(output, exact)) < 0.6
+
+
+def test_a_row_is_the_similarity_to_the_exact_swap_in_the_mask_or_everywhere() -> None:
+    batch = contracts.toy_batch(4)
+    assert torch.equal(GtSsim().measure(batch), ssim(batch.output, batch.exact, batch.mask))
+    assert torch.equal(GtSsimCrop().measure(batch), ssim(batch.output, batch.exact))
+    assert not torch.equal(GtSsim().measure(batch), GtSsimCrop().measure(batch))
