@@ -90,7 +90,7 @@ class ResponseRecord(Record):
     reason: str = ""  # why it was not examined
 
 
-class PartRecord(Record):
+class SubsetRecord(Record):
     """Mean value over draws of so many outputs, without repeats."""
 
     n: int
@@ -117,7 +117,7 @@ class ExaminedRecord(Record):
     won_by: tuple[str, ...] = ()  # copies whose value is at least as good as that of the exact swaps
     full_scale: FiniteFloat | None = None  # largest response to what it measures, in its unit
     reliability: FiniteFloat | None = None  # of two halves of the data, stepped up to the whole
-    parts: tuple[PartRecord, ...] = ()  # dependence on the number of outputs, in the next field's condition
+    parts: tuple[SubsetRecord, ...] = ()  # dependence on the number of outputs, in the next field's condition
     parts_of: str = ""
     bias: FiniteFloat | None = None  # of a quarter of the outputs, as a share of the value of all; null within chance
     cost: CostRecord | None = None

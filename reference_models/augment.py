@@ -35,7 +35,7 @@ class Augmentation:
     recolour: float = 0.5           # probability that colours are moved towards those of another training image
 
 
-class Batch(NamedTuple):
+class AugmentedBatch(NamedTuple):
     """What one identity trains on in one step."""
 
     warped: Tensor                  # (B, 3, 64, 64) input
@@ -46,7 +46,7 @@ class Batch(NamedTuple):
 
 def draw_batch(
     crops: Tensor, own: Tensor, colours: Tensor, n: int, size: int, how: Augmentation, generator: Generator,
-) -> Batch:
+) -> AugmentedBatch:
     """Draw n of the crops (N, 5, S, S) uint8 (red, green, blue, face, eyes), with replacement.
 
     `own` (N, 2, 2, 3) are their colour statistics (`colour_statistics`), `colours` those of all identities.
@@ -57,7 +57,7 @@ def draw_batch(
     straight, warped = draw_grids(n, size, how, generator, device)
     real = sample(images, straight)                                             # (B, 5, h, w)
     recolouring = draw_recolouring(own[chosen], colours, how.recolour, generator)
-    return Batch(
+    return AugmentedBatch(
         warped=apply_recolouring(sample(images[:, :3], warped), *recolouring),
         real=apply_recolouring(real[:, :3], *recolouring),
         face=real[:, 3:4],

@@ -56,7 +56,7 @@ class _Subject:
     halves: list[np.ndarray] = field(default_factory=list)  # (splits, 2) values of each condition of the home setting
     copies: dict[str, float | None] = field(default_factory=dict)  # "" is the exact swap
     seconds: float = 0.0  # per output
-    parts: tuple[validity.PartRecord, ...] = ()
+    parts: tuple[validity.SubsetRecord, ...] = ()
     parts_of: str = ""
     bias: float | None = None
 
@@ -152,12 +152,12 @@ class Examination:
             drawn = np.array([condition(part) for part in self.home.plan.parts(size, self.seed, self.home.sessions)])
             if not len(drawn) or not np.isfinite(drawn).all():
                 continue
-            parts.append(validity.PartRecord(n=size, value=float(drawn.mean())))
+            parts.append(validity.SubsetRecord(n=size, value=float(drawn.mean())))
             least = max(3 * float(drawn.std(ddof=1)) / math.sqrt(len(drawn)), 0.01 * abs(whole))
             if size == n // 4 and abs(parts[0].value - whole) > least and whole:
                 subject.bias = (parts[0].value - whole) / abs(whole)
         if math.isfinite(whole):
-            subject.parts = (*parts, validity.PartRecord(n=n, value=whole))
+            subject.parts = (*parts, validity.SubsetRecord(n=n, value=whole))
 
     def _expected(self, key: Key) -> dict[str, Expected]:
         return {fault.name: expected(self.metrics[key[0]].info, fault) for fault in self.faults}

@@ -102,7 +102,7 @@ class CycleGan:
 
     @torch.inference_mode()
     def swap(self, source: Source, targets: Targets) -> Swapped:
-        """Answer with the generator towards the source, and the alpha mask, or oval, as it was pasted.
+        """CycleOutput with the generator towards the source, and the alpha mask, or oval, as it was pasted.
 
         Raises UsageError for an identity that it does not know.
         """

@@ -30,7 +30,7 @@ ARCHITECTURES: dict[Size, Architecture] = {
 }
 
 
-class Answer(NamedTuple):
+class CycleOutput(NamedTuple):
     """What a generator makes of a region."""
 
     image: Tensor               # (N, 3, S, S) in [-1, 1]
@@ -41,7 +41,7 @@ class Answer(NamedTuple):
         return self.alpha * self.image + (1 - self.alpha) * region
 
 
-class ResBlock(nn.Module):
+class CycleResBlock(nn.Module):
     """Two normalised convolutions beside a shortcut."""
 
     def __init__(self, channels: int) -> None:
@@ -67,16 +67,16 @@ class ResnetGenerator(nn.Module):
             nn.Conv2d(3, c, 7, padding=3, padding_mode="reflect"), nn.InstanceNorm2d(c), nn.ReLU(),
             nn.Conv2d(c, 2 * c, 3, 2, 1), nn.InstanceNorm2d(2 * c), nn.ReLU(),
             nn.Conv2d(2 * c, 4 * c, 3, 2, 1), nn.InstanceNorm2d(4 * c), nn.ReLU(),
-            *(ResBlock(4 * c) for _ in range(n_blocks)),
+            *(CycleResBlock(4 * c) for _ in range(n_blocks)),
             nn.ConvTranspose2d(4 * c, 2 * c, 3, 2, 1, output_padding=1), nn.InstanceNorm2d(2 * c), nn.ReLU(),
             nn.ConvTranspose2d(2 * c, c, 3, 2, 1, output_padding=1), nn.InstanceNorm2d(c), nn.ReLU(),
             nn.Conv2d(c, 4 if mask else 3, 7, padding=3, padding_mode="reflect"),
         )
 
-    def forward(self, region: Tensor) -> Answer:
+    def forward(self, region: Tensor) -> CycleOutput:
         """(N, 3, S, S) in [-1, 1]."""
         out = self.body(region).float()
-        return Answer(out[:, :3].tanh(), out[:, 3:].sigmoid() if self.mask else torch.ones_like(out[:, :1]))
+        return CycleOutput(out[:, :3].tanh(), out[:, 3:].sigmoid() if self.mask else torch.ones_like(out[:, :1]))
 
 
 class PatchDiscriminator(nn.Sequential):

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Generator, Tensor, nn
 
-from reference_models.augment import Batch, colour_statistics, draw_batch
+from reference_models.augment import AugmentedBatch, colour_statistics, draw_batch
 from reference_models.gan_mask import losses
-from reference_models.gan_mask.networks import RESOLUTION, Answer, Discriminator, Norm, Size, Swapnet, initialise
+from reference_models.gan_mask.networks import RESOLUTION, Discriminator, MaskedImage, Norm, Size, Swapnet, initialise
 from reference_models.gan_mask.recipe import Recipe, Stage, cosine_rate, stage_at
 
 
@@ -69,12 +69,12 @@ class GanMaskLearner:
         self.optimisers[name].step()
         return loss.detach()
 
-    def _draw(self, identity: int, generator: Generator) -> Batch:
+    def _draw(self, identity: int, generator: Generator) -> AugmentedBatch:
         recipe = self.recipe
         return draw_batch(self.crops[identity], self.colours[identity], self.all_colours, recipe.batch, RESOLUTION,
                           recipe.augmentation, generator)
 
-    def _answers(self, batches: Sequence[Batch], stage: Stage) -> list[Answer]:
+    def _answers(self, batches: Sequence[AugmentedBatch], stage: Stage) -> list[MaskedImage]:
         """Each identity's own decoder on its own warped images; the encoder sees all in one go."""
         decoders = list(self.generator.decoders)
         if stage.exchanged:
@@ -83,7 +83,7 @@ class GanMaskLearner:
         with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.half_precision):
             codes = self.generator.encoder(torch.cat([batch.warped for batch in batches]) * 2 - 1).chunk(len(batches))
             found = [decoder(code) for decoder, code in zip(decoders, codes, strict=True)]
-        return [Answer(answer.image.float(), answer.alpha.float()) for answer in found]
+        return [MaskedImage(answer.image.float(), answer.alpha.float()) for answer in found]
 
     def _critic_loss(self, stage: Stage, generator: Generator) -> Tensor:
         batches = [self._draw(identity, generator) for identity in range(len(self.crops))]
@@ -105,7 +105,9 @@ class GanMaskLearner:
                 total[name] = total.get(name, torch.zeros_like(part)) + part
         return total
 
-    def _direction(self, identity: int, batch: Batch, answer: Answer, stage: Stage, share: Tensor) -> dict[str, Tensor]:
+    def _direction(
+        self, identity: int, batch: AugmentedBatch, answer: MaskedImage, stage: Stage, share: Tensor
+    ) -> dict[str, Tensor]:
         """Weighted losses of one identity."""
         weigh, image, alpha = self.recipe, answer.image, answer.alpha
         parts = {
@@ -132,6 +134,6 @@ class GanMaskLearner:
         return parts
 
 
-def masked(answer: Answer, image: Tensor) -> Tensor:
+def masked(answer: MaskedImage, image: Tensor) -> Tensor:
     """Compose an answer with the image that it was made from."""
     return answer.alpha * answer.image + (1 - answer.alpha) * image

@@ -161,7 +161,7 @@ class GanMask:
 
     @torch.inference_mode()
     def swap(self, source: Source, targets: Targets) -> Swapped:
-        """Answer with the source's decoder, and its alpha mask as it was pasted.
+        """MaskedImage with the source's decoder, and its alpha mask as it was pasted.
 
         Raises UsageError for an identity that it was not trained on.
         """

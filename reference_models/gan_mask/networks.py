@@ -18,7 +18,7 @@ Norm = Literal["instance", "group", "layer", "hybrid", "none"]
 RESOLUTION = 64
 
 
-class Answer(NamedTuple):
+class MaskedImage(NamedTuple):
     """What a decoder makes of a region."""
 
     image: Tensor                                       # (N, 3, 64, 64) in [0, 1]
@@ -154,7 +154,7 @@ class Encoder(nn.Sequential):
 
 
 class Decoder(nn.Module):
-    """(N, 512 or 256, 8, 8) -> Answer."""
+    """(N, 512 or 256, 8, 8) -> MaskedImage."""
 
     def __init__(self, norm: Norm, coef: int) -> None:
         super().__init__()
@@ -168,9 +168,9 @@ class Decoder(nn.Module):
         self.alpha = SameConv(c[3], 1, 5, bias=True)
         self.image = SameConv(c[3], 3, 5, bias=True)
 
-    def forward(self, code: Tensor) -> Answer:
+    def forward(self, code: Tensor) -> MaskedImage:
         x = self.body(code)
-        return Answer(self.image(x).tanh() / 2 + 0.5, self.alpha(x).sigmoid())
+        return MaskedImage(self.image(x).tanh() / 2 + 0.5, self.alpha(x).sigmoid())
 
 
 class Discriminator(nn.Sequential):
@@ -198,7 +198,7 @@ class TinyEncoder(nn.Sequential):
 
 
 class TinyDecoder(nn.Module):
-    """(N, 128, 4, 4) -> Answer."""
+    """(N, 128, 4, 4) -> MaskedImage."""
 
     def __init__(self, norm: Norm) -> None:
         super().__init__()
@@ -209,9 +209,9 @@ class TinyDecoder(nn.Module):
             SameConv(24, 16, 3, bias=True), nn.PixelShuffle(2),     # 64
         )
 
-    def forward(self, code: Tensor) -> Answer:
+    def forward(self, code: Tensor) -> MaskedImage:
         x = self.body(code).float().sigmoid()           # (N, 4, 64, 64)
-        return Answer(x[:, :3], x[:, 3:])
+        return MaskedImage(x[:, :3], x[:, 3:])
 
 
 # ---------------------------------------------------------------------------------------------------------- generator
@@ -225,9 +225,9 @@ class Swapnet(nn.Module):
         self.encoder = Encoder(norm, coef) if coef else TinyEncoder(norm)
         self.decoders = nn.ModuleList(Decoder(norm, coef) if coef else TinyDecoder(norm) for _ in range(n_identities))
 
-    def forward(self, region: Tensor, identity: int) -> Answer:
+    def forward(self, region: Tensor, identity: int) -> MaskedImage:
         """(N, 3, 64, 64) in [0, 1] -> the answer of one identity's decoder."""
-        answer: Answer = self.decoders[identity](self.encoder(region * 2 - 1))
+        answer: MaskedImage = self.decoders[identity](self.encoder(region * 2 - 1))
         return answer
 
 

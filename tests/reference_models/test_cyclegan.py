@@ -21,7 +21,7 @@ from reference_models.cyclegan.learner import CycleGanLearner
 from reference_models.cyclegan.model import CycleGan, channels
 from reference_models.cyclegan.networks import (
     ARCHITECTURES,
-    Answer,
+    CycleOutput,
     ImagePool,
     PatchDiscriminator,
     ResnetGenerator,
@@ -76,7 +76,7 @@ def test_answers_have_the_right_shape_and_range(mask: bool) -> None:
 
 
 def test_the_mask_composes_the_image_with_the_input() -> None:
-    answer = Answer(torch.ones(1, 3, 2, 2), torch.full((1, 1, 2, 2), 0.25))
+    answer = CycleOutput(torch.ones(1, 3, 2, 2), torch.full((1, 1, 2, 2), 0.25))
     assert torch.equal(answer.over(torch.zeros(1, 3, 2, 2)), torch.full((1, 3, 2, 2), 0.25))
 
 
@@ -114,8 +114,8 @@ def test_alpha_is_held_against_the_face_mask_of_its_input() -> None:
 
 
 class _Same(nn.Module):
-    def forward(self, region: torch.Tensor) -> Answer:
-        return Answer(region, torch.ones_like(region[:, :1]))
+    def forward(self, region: torch.Tensor) -> CycleOutput:
+        return CycleOutput(region, torch.ones_like(region[:, :1]))
 
 
 def test_weights_are_the_published_ones() -> None:
@@ -128,7 +128,7 @@ def test_weights_are_the_published_ones() -> None:
 
 
 class _Grey(_Same):
-    def forward(self, region: torch.Tensor) -> Answer:
+    def forward(self, region: torch.Tensor) -> CycleOutput:
         return super().forward(region * 0)
 
 

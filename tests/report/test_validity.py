@@ -18,9 +18,9 @@ from fsbench.validity import (
     CostRecord,
     ExaminedRecord,
     FaultRecord,
-    PartRecord,
     ResponseRecord,
     StepRecord,
+    SubsetRecord,
     UnexaminedRecord,
     Validation,
     Verdict,
@@ -63,7 +63,7 @@ def examined(name: str, group: str = "truth", judge: str | None = None) -> Exami
                             no_face="-", reference="-", group=group, estimator_error=0.25),
         judge=judge, measures=("detail",), perfect=1.0, perfect_low=0.5, perfect_high=1.5,
         trivial={"copy_target": 0.5, "copy_source": None}, won_by=("copy_target",), full_scale=8.0, reliability=0.987,
-        parts=(PartRecord(n=5, value=1.2), PartRecord(n=20, value=1.0)), parts_of="blur 4 px", bias=0.2,
+        parts=(SubsetRecord(n=5, value=1.2), SubsetRecord(n=20, value=1.0)), parts_of="blur 4 px", bias=0.2,
         cost=CostRecord(networks=12.0, metric=0.3), cautions=("few",),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ SESSIONS = 20  # pieces of a bar; the smallest sessions are one piece, where the
 
 
 @dataclass(frozen=True)
-class Part:
+class BarPart:
     """A piece of a bar."""
 
     name: str
@@ -29,7 +29,7 @@ class StackedBar:
     """One identity in one split."""
 
     title: str
-    parts: tuple[Part, ...]
+    parts: tuple[BarPart, ...]
 
 
 def build(run: Run) -> dict[str, Any] | None:
@@ -60,7 +60,7 @@ def _largest(sessions: Mapping[str, int]) -> dict[str, int]:
 
 def _bar(record: IdentityRecord, counts: Mapping[str, int], names: Iterable[str]) -> StackedBar:
     total = max(sum(counts.values()), 1)
-    parts = (Part(name, counts.get(name, 0), counts.get(name, 0) / total, i) for i, name in enumerate(names))
+    parts = (BarPart(name, counts.get(name, 0), counts.get(name, 0) / total, i) for i, name in enumerate(names))
     return StackedBar(f"{record.identity}, {record.split}", tuple(part for part in parts if part.count))
 
 

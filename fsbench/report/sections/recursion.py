@@ -31,7 +31,7 @@ class Film:
 
 
 @dataclass(frozen=True)
-class Recursion:
+class RecursionView:
     """Figures, the first of them under the first judge that counts, and filmstrips."""
 
     curves: tuple[Markup, ...]
@@ -44,7 +44,7 @@ def build(run: Run) -> dict[str, Any] | None:
     return None if recursion is None else {"recursion": recursion, "colours": colours(run)}
 
 
-def view(run: Run) -> Recursion | None:
+def view(run: Run) -> RecursionView | None:
     """Draw what was fed back; None where nothing of a contestant was."""
     order, thumbnails = tables.ordered(run), Thumbnails(run)
     table = run.recursion
@@ -58,7 +58,7 @@ def view(run: Run) -> Recursion | None:
     curves = tuple(_curves(run, order, key, label) for key, label in labels.items()
                    if key in table and is_numeric_dtype(table[key]) and table[key].notna().any())
     films = tuple(_film(run, thumbnails, model) for model in shown)
-    return Recursion(curves, films, int(table.groupby("model")["row"].nunique().max()))
+    return RecursionView(curves, films, int(table.groupby("model")["row"].nunique().max()))
 
 
 def _curves(run: Run, order: Sequence[ModelRecord], key: str, label: str) -> Markup:
