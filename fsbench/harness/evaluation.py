@@ -27,7 +27,7 @@ from fsbench.specs import result_name
 Given = TypeVar("Given")
 Known = TypeVar("Known")
 
-ONLY_FILES = NotScorable("only files are known, not the model")
+ONLY_FILES = "only files are known, not the model"
 
 Rows = np.ndarray | NotScorable
 """Rows of one metric for all outputs of a model, (N, K), or why there are none."""
@@ -128,7 +128,7 @@ class Evaluation:
         return self.set.pairs
 
     def extract(
-        self, label: str, images: ImageSet, feed: Feed | NotScorable = ONLY_FILES, seconds: float = 0.0
+        self, label: str, images: ImageSet, feed: Feed | str = ONLY_FILES, seconds: float = 0.0
     ) -> OutputFeatures:
         """Extract the features of a model's outputs, in the order of the pairs."""
         outputs = Outputs(label, images, find_landmarks(images, label, self.context), feed, seconds)

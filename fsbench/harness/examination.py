@@ -14,7 +14,8 @@ from fsbench.errors import NotScorable
 from fsbench.evidence.needs import observers_in
 from fsbench.faults import FAULTS, Fault, draw_ahead
 from fsbench.harness import records
-from fsbench.harness.faulty import FaultySet, Key, Rows, time_networks
+from fsbench.harness.failures import Key
+from fsbench.harness.faulty import FaultySet, MeasuredRows, time_networks
 from fsbench.harness.summarise import CONFIDENCE
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, MetricInfo, Split
@@ -87,17 +88,17 @@ class Examination:
             for key, subject in self._subjects.items():
                 self._compare(key, subject, setting, fault, [rows[key] for rows in ladder])
 
-    def _climb(self, setting: FaultySet, fault: Fault) -> Iterator[Rows]:
+    def _climb(self, setting: FaultySet, fault: Fault) -> Iterator[MeasuredRows]:
         for strength in fault.strengths:
             yield self._rows(setting, setting.outputs(fault, strength), {fault.name: strength})
 
-    def _rows(self, setting: FaultySet, outputs: ImageSet, told: Mapping[str, float] | None = None) -> Rows:
+    def _rows(self, setting: FaultySet, outputs: ImageSet, told: Mapping[str, float] | None = None) -> MeasuredRows:
         rows, _ = setting.rows(outputs)
         self._done += 1
         self._progress(self._done, self._total, told or {})
         return rows
 
-    def _facts(self, perfect: Rows) -> None:
+    def _facts(self, perfect: MeasuredRows) -> None:
         """What needs no ladder: cost, and the values of answers that take no work."""
         outputs = self.home.perfect()
         self.networks = time_networks(self.home.evaluation, outputs)

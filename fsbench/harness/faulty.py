@@ -18,6 +18,7 @@ from fsbench.faces.detect import Detector
 from fsbench.faults import Fault, Scene
 from fsbench.harness import summarise
 from fsbench.harness.evaluation import Evaluation, Instruments
+from fsbench.harness.failures import Key
 from fsbench.harness.pairs import make_pairs
 from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet
@@ -29,10 +30,12 @@ from fsbench.stats.validity import Condition, Resampling, resampling
 TIMED = 8
 """Outputs that networks are timed on."""
 
-Key = tuple[str, str | None]
-"""Metric, and judge where it asks one."""
+MeasuredRows = Mapping[Key, np.ndarray | NotScorable]
 
-Rows = Mapping[Key, np.ndarray | NotScorable]
+
+def quiet(context: Context) -> Context:
+    """Return a context without progress bars: one bar tells of all conditions."""
+    return replace(context, stage=lambda title: silent)
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,7 @@ class FaultySet:
         gallery = gather(dataset, targets, "", context)
         pairs = make_pairs(dataset, targets)
         evaluation = Evaluation.prepare(instruments, pairs, targets, gallery, context)
-        quiet = replace(context, stage=lambda title: silent)  # one bar for all conditions
-        evaluation = replace(evaluation, context=quiet)
+        evaluation = replace(evaluation, context=quiet(context))
         scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
         rows = pairs.rows
         sessions, people = (rows["identity"] + "/" + rows["session"]).to_numpy(str), rows["identity"].to_numpy(str)
@@ -78,7 +80,7 @@ class FaultySet:
         """The same with a fault; raises FsbenchError for one that this split cannot show."""
         return ImageSet.join([fault.apply(scene, strength) for scene in self.scenes])
 
-    def rows(self, outputs: ImageSet) -> tuple[Rows, dict[Key, float]]:
+    def rows(self, outputs: ImageSet) -> tuple[MeasuredRows, dict[Key, float]]:
         """Measure outputs; and the seconds that each metric took."""
         features = self.evaluation.extract("faulty outputs", outputs)
         measured: dict[Key, np.ndarray | NotScorable] = {}

@@ -11,6 +11,7 @@ from fsbench.config import Plan
 from fsbench.harness import umap
 from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.model_evaluation import ModelEvaluation
+from fsbench.harness.passes import passes
 
 STORED_TOP_K = 10
 """Look-alikes of each image that a run's files hold."""
@@ -43,7 +44,8 @@ def maps(evaluation: Evaluation, plan: Plan, done: Sequence[ModelEvaluation]) ->
     return pd.concat(parts, ignore_index=True)
 
 
-TABLES: Mapping[str, Callable[[Evaluation, Plan, Sequence[ModelEvaluation]], pd.DataFrame]] = {
+TABLES: Mapping[str, Callable[[Evaluation, Plan, Sequence[ModelEvaluation]], pd.DataFrame | None]] = {
     "lookalikes.parquet": lookalikes,
     "umap.parquet": maps,
+    "recursion.parquet": passes,
 }

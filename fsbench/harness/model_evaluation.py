@@ -11,6 +11,7 @@ import pandas as pd
 from fsbench import results
 from fsbench.config import BASELINES, Plan, parse_pipeline
 from fsbench.errors import NotScorable
+from fsbench.evidence.recursion import FedBack
 from fsbench.extraction.features import FaceFeatures
 from fsbench.harness import failures, summarise
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
@@ -33,6 +34,7 @@ class ModelEvaluation:
     values: list[results.Value]
     samples: pd.DataFrame  # its part of samples.parquet, but for the paths of its images
     faces: Mapping[str, FaceFeatures]  # by judge, (N, ...)
+    fed_back: FedBack | None = None  # where a metric needed it
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,13 @@ class Evaluator:
             "failures": failures.count(failed),
             "content": features.outputs.images.content_hash(),
         }
+        fed_back = features.evidence.get("recursion")
         return ModelEvaluation(
-            record.model_copy(update=counts), values, samples if facts is None else samples.join(facts), features.faces
+            record.model_copy(update=counts),
+            values,
+            samples if facts is None else samples.join(facts),
+            features.faces,
+            fed_back if isinstance(fed_back, FedBack) else None,
         )
 
     def _failures(self, features: OutputFeatures, faceless: np.ndarray, absent: np.ndarray) -> np.ndarray:

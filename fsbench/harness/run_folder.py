@@ -13,6 +13,7 @@ import pandas as pd
 
 from fsbench.config import Plan
 from fsbench.errors import OutputError, one_line
+from fsbench.evidence.recursion import FedBack
 from fsbench.files import some
 from fsbench.harness.models import Model, file_name
 from fsbench.harness.train import write_sidecar
@@ -92,6 +93,11 @@ class RunFolder:
             folder = f"outputs/{slug(label)}/{slug(group.source.identity)}"
             paths += self._write_images(folder, group.targets.rows["id"], images)
         return paths
+
+    def write_passes(self, label: str, fed_back: FedBack) -> None:
+        """Write outputs of a model that were fed back, after each number of passes."""
+        for n, images in fed_back.images.items():
+            self._write_images(f"recursion/{slug(label)}", pd.Series([f"{row}/{n}" for row in fed_back.rows]), images)
 
     def _write_images(self, folder: str, names: pd.Series[str], images: ImageSet) -> list[str]:
         paths = [f"{folder}/{name}.png" for name in names]

@@ -19,7 +19,7 @@ from fsbench.faults import FAULTS, Fault
 from fsbench.harness import records, warn
 from fsbench.harness.evaluation import Instruments
 from fsbench.harness.examination import ALPHA, Examination, split_of, unexamined_record
-from fsbench.harness.faulty import FaultySet, build_metrics
+from fsbench.harness.faulty import FaultySet, build_metrics, quiet
 from fsbench.interfaces import Context, Faces, Metric, Split
 from fsbench.registry import metrics as registry
 
@@ -92,7 +92,7 @@ def examine(
     if budget not in BUDGETS:
         raise UnknownName("budget", budget, BUDGETS)
     size, ladder = BUDGETS[budget], find_faults(faults)
-    instruments = Instruments.for_metrics([], built, observers, context)
+    instruments = Instruments.for_metrics([], built, observers, quiet(context))
     reasons = {**(missing or {}), **_unfit(built, instruments.kinds.missing)}
     built = {name: metric for name, metric in built.items() if name not in reasons}
     if not built:

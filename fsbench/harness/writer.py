@@ -13,7 +13,6 @@ import pandas as pd
 from fsbench import environment, results
 from fsbench.config import Plan
 from fsbench.errors import one_line
-from fsbench.evidence.recursion import FedBack
 from fsbench.harness import illustrations, records, summarise, warn
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.model_evaluation import Evaluator, ModelEvaluation
@@ -36,7 +35,6 @@ class RunWriter:
     stage: str = CROPS
     done: list[ModelEvaluation] = field(default_factory=list)
     failed: list[results.ModelRecord] = field(default_factory=list)
-    fed_back: dict[str, FedBack] = field(default_factory=dict)  # by model
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -53,9 +51,9 @@ class RunWriter:
         done = self._evaluator.evaluate(record, features, **known)
         pairs = self.evaluation.pairs
         done.samples["output"] = self.folder.write_outputs(record.name, pairs, features.outputs.images)
+        if done.fed_back is not None:
+            self.folder.write_passes(record.name, done.fed_back)
         self.done.append(done)
-        if isinstance(passes := features.evidence.get("recursion"), FedBack):
-            self.fed_back[record.name] = passes
         return done.record
 
     def fail(self, record: results.ModelRecord, error: Exception) -> None:
@@ -123,7 +121,8 @@ class RunWriter:
         lost = []
         for name, make in illustrations.TABLES.items():
             try:
-                self.folder.write_table(name, make(self.evaluation, self.plan, self.done))
+                if (table := make(self.evaluation, self.plan, self.done)) is not None:
+                    self.folder.write_table(name, table)
             except Exception as error:  # noqa: BLE001 - whatever a library of plots raises, the numbers are there
                 lost.append(f"{name} could not be made, and the report is without it: {one_line(error)}")
         return lost

@@ -275,7 +275,7 @@ def test_a_metric_that_raises_costs_its_own_value_alone(tmp_path: Path, context:
 
 
 @pytest.mark.usefixtures("_toys")
-@pytest.mark.parametrize("name", ["umap.parquet", "lookalikes.parquet"])
+@pytest.mark.parametrize("name", ["umap.parquet", "lookalikes.parquet", "recursion.parquet"])
 @pytest.mark.parametrize("error", [RuntimeError("cannot cache function"), ImportError("no umap"), MemoryError()])
 def test_an_ornament_costs_no_number(
     tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
