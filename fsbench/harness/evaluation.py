@@ -11,7 +11,7 @@ import numpy as np
 
 from fsbench import guard
 from fsbench.config import Plan
-from fsbench.errors import Interrupted, NotScorable, OutputError
+from fsbench.errors import FsbenchError, Interrupted, NotScorable, OutputError
 from fsbench.evidence.judge import embeddings
 from fsbench.evidence.needs import JUDGE, Kinds, build_kinds
 from fsbench.evidence.references import EnrolledJudge, enrol, find_faces
@@ -177,12 +177,17 @@ class Evaluation:
                             self.set.real.test_landmarks[self.pairs.index], ONLY_FILES)
         errors: dict[str, float] = {}
         for name, check in self.checks.items():
-            known = self._known(unchanged, check.info.needs)
-            rows = self._rows(self.metrics[name].info.checked_by, check, self.pairs.targets, known)
-            if isinstance(rows, NotScorable):  # nobody knows the truth here, so nobody knows the error
+            who, known = self.metrics[name].info.checked_by, self._known(unchanged, check.info.needs)
+            rows = self._rows(who, check, self.pairs.targets, known)
+            if isinstance(rows, NotScorable):  # nobody knows the true values here, so nobody knows the error
                 continue
             scored = rows[~np.isnan(rows).any(1)]
-            if len(scored) and math.isfinite(error := check.summarise(scored)):
+            try:
+                error = guard.run(f"metric {who}", check.summarise, scored) if len(scored) else math.nan
+            except FsbenchError as fault:
+                self.context.log(f"how far the estimator of {name} is off is not known: {fault.sentence}")
+                continue
+            if math.isfinite(error):
                 errors[name] = error
         return errors
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from fsbench import results
 from fsbench.config import BASELINES, Plan, parse_pipeline
-from fsbench.errors import NotScorable
+from fsbench.errors import NotScorable, traceback_of
 from fsbench.evidence.recursion import FedBack
 from fsbench.extraction.features import FaceFeatures
 from fsbench.harness import failures, summarise
@@ -34,7 +34,8 @@ class ModelEvaluation:
     values: list[results.Value]
     samples: pd.DataFrame  # its part of samples.parquet, but for the paths of its images
     faces: Mapping[str, FaceFeatures]  # by judge, (N, ...)
-    fed_back: FedBack | None = None  # where a metric needed it
+    fed_back: FedBack | None  # where a metric needed it
+    tracebacks: Mapping[str, str]  # by metric that failed, of what it, or what it needs, raised first
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,12 @@ class Evaluator:
         failed = self._failures(features, faceless, absent) if contestant else np.full(len(pairs), "", object)
         columns: dict[str, np.ndarray] = {}
         values: list[results.Value] = []
+        tracebacks: dict[str, str] = {}
         for name, judge, measured in self.evaluation.measure(features):
             if isinstance(measured, NotScorable):
                 values.append(summarise.unscorable(name, label, judge, len(pairs), measured))
+                if measured.__cause__ is not None:
+                    tracebacks.setdefault(name, traceback_of(measured.__cause__))
                 continue
             metric = self.evaluation.metrics[name]
             rows = np.where((absent != "")[:, None], np.nan, measured)
@@ -76,7 +80,8 @@ class Evaluator:
                 counted = failures.Counted.with_failures(metric, rows, failed, self._floor(name, judge))
             elif record.kind == "baseline" and label in BASELINES:
                 self.floor.add(name, judge, rows)
-            values.append(summarise.value(metric, name, label, judge, pairs, counted, plan.resamples, plan.seed))
+            values.append(summarise.value(
+                metric, name, label, judge, pairs, counted, plan.resamples, plan.seed, tracebacks))
             if rows.shape[1] == 1:
                 columns[results.column(name, judge)] = rows[:, 0]
         samples = pairs.rows.assign(model=label, output="", failure=failed, **columns)
@@ -92,6 +97,7 @@ class Evaluator:
             samples if facts is None else samples.join(facts),
             features.faces,
             fed_back if isinstance(fed_back, FedBack) else None,
+            tracebacks,
         )
 
     def _failures(self, features: OutputFeatures, faceless: np.ndarray, absent: np.ndarray) -> np.ndarray:

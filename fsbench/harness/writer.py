@@ -12,8 +12,8 @@ import pandas as pd
 
 from fsbench import environment, results
 from fsbench.config import Plan
-from fsbench.errors import one_line
-from fsbench.harness import illustrations, records, summarise, warn
+from fsbench.errors import one_line, traceback_of
+from fsbench.harness import illustrations, records, warn
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.model_evaluation import Evaluator, ModelEvaluation
 from fsbench.harness.run_folder import RunFolder
@@ -35,6 +35,7 @@ class RunWriter:
     stage: str = CROPS
     done: list[ModelEvaluation] = field(default_factory=list)
     failed: list[results.ModelRecord] = field(default_factory=list)
+    tracebacks: dict[str, str] = field(default_factory=dict)  # by metric that failed: the file of the first one
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -53,13 +54,18 @@ class RunWriter:
         done.samples["output"] = self.folder.write_outputs(record.name, pairs, features.outputs.images)
         if done.fed_back is not None:
             self.folder.write_passes(record.name, done.fed_back)
+        for name, traceback in done.tracebacks.items():
+            if name not in self.tracebacks:
+                self.tracebacks[name] = self.folder.write_traceback(f"metric {name}", traceback)
         self.done.append(done)
         return done.record
 
     def fail(self, record: results.ModelRecord, error: Exception) -> None:
         """Keep a model that failed as a record with its error, and go on without it."""
         self.failed.append(record)
-        self.warnings.append(f"{record.name} {self.folder.write_error(record.name, error)}")
+        path = self.folder.write_traceback(record.name, traceback_of(error))
+        self.warnings.append(
+            f"{record.name} failed, and the run went on without it: {one_line(error)} (traceback: {path})")
         self.evaluation.context.log(self.warnings[-1])
 
     def finish(
@@ -92,7 +98,8 @@ class RunWriter:
                         for name, metric in evaluation.metrics.items())
         models = (*(one.record for one in self.done), *self.failed)
         values = tuple(value for one in self.done for value in one.values)
-        faults = [f"{value.metric}: {value.reason}" for value in values if value.reason.startswith(summarise.FAULT)]
+        faults = [f"{value.metric}: {value.reason} (traceback: {self.tracebacks[value.metric]})"
+                  for value in values if value.is_fault]
         return results.RunResult(
             schema=results.SCHEMA,
             created=datetime.now(UTC).isoformat(timespec="seconds"),

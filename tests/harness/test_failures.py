@@ -271,7 +271,10 @@ def test_a_metric_that_raises_costs_its_own_value_alone(tmp_path: Path, context:
     assert {value.value for value in result.find(metric="faulty")} == {None}
     assert "by nothing" in result.find("first", "faulty")[0].reason
     assert result.find("first", "skin_colour")[0].value is not None
-    assert sum("faulty: the metric failed" in warning for warning in result.warnings) == 1
+    assert all(value.is_fault == (value.metric == "faulty") for value in result.values)
+    (warning,) = (warning for warning in result.warnings if "faulty: the metric failed" in warning)
+    path = warning.partition("(traceback: ")[2].rstrip(")")
+    assert "ZeroDivisionError: by nothing" in (tmp_path / "out" / path).read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("_toys")
