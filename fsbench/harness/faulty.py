@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import torch
 
 from fsbench.config import Plan
@@ -61,16 +62,14 @@ class FaultySet:
         evaluation = Evaluation.prepare(instruments, pairs, targets, gallery, context)
         evaluation = replace(evaluation, context=quiet(context))
         scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
-        rows = pairs.rows
-        sessions, people = (rows["identity"] + "/" + rows["session"]).to_numpy(str), rows["identity"].to_numpy(str)
-        again = resampling(sessions, people, resamples=plan.resamples, seed=plan.seed)
+        again = resampling(
+            _sessions(pairs.rows), pairs.rows["identity"].to_numpy(str), resamples=plan.resamples, seed=plan.seed)
         return cls(split, targets, gallery, evaluation, scenes, again)
 
     @property
     def sessions(self) -> np.ndarray:
         """The session of each output's target, (N,)."""
-        rows = self.evaluation.pairs.rows
-        return (rows["identity"] + "/" + rows["session"]).to_numpy(str)
+        return _sessions(self.evaluation.pairs.rows)
 
     def perfect(self) -> ImageSet:
         """The exact swaps of all pairs, in their order."""
@@ -119,6 +118,10 @@ class FaultySet:
         return replace(self.plan, resamples=self.plan.resamples[:limit])
 
 
+def _sessions(rows: pd.DataFrame) -> np.ndarray:
+    return (rows["identity"] + "/" + rows["session"]).to_numpy(str)
+
+
 def spread(faces: Faces, n: int) -> np.ndarray:
     """Choose `n` entries, in their order: as many sessions as can be, of all people alike."""
     rows = faces.rows
@@ -145,17 +148,17 @@ def consecutive(faces: Faces, n: int) -> np.ndarray:
 
 def build_metrics(names: Sequence[str], context: Context) -> tuple[dict[str, Metric], dict[str, str]]:
     """Make metrics by name; and why some cannot be made: no weights, no package. Raises UsageError for a wrong name."""
-    found: dict[str, Metric] = {}
+    built: dict[str, Metric] = {}
     missing: dict[str, str] = {}
     for text in names or metrics.names():
         name = result_name(text)
         try:
-            found[name] = metrics.build(text, context)
+            built[name] = metrics.build(text, context)
         except UsageError:
             raise
         except FsbenchError as error:
             missing[name] = error.sentence
-    return found, missing
+    return built, missing
 
 
 def time_networks(evaluation: Evaluation, outputs: ImageSet) -> dict[str, float]:
@@ -164,10 +167,10 @@ def time_networks(evaluation: Evaluation, outputs: ImageSet) -> dict[str, float]
     few = outputs[np.arange(min(TIMED, len(outputs)))].to(device)
     detector = Detector(device)
     points = torch.from_numpy(detector.detect_crops(few).astype(np.float32)).to(device)
-    found = torch.arange(len(few))[~points.isnan().any(2).any(1).cpu()]
+    with_face = torch.arange(len(few))[~points.isnan().any(2).any(1).cpu()]
     calls: dict[str, Callable[[], object]] = {"": lambda: detector.detect_crops(few)}
     for name, enrolled in evaluation.judges.items():
-        calls[name] = partial(enrolled.judge.network.embed, few[found], points[found])
+        calls[name] = partial(enrolled.judge.network.embed, few[with_face], points[with_face])
     for name, observer in evaluation.observers.items():
         calls[name] = partial(observer.network.observe, few, points)
     with torch.inference_mode():

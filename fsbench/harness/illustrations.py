@@ -22,7 +22,7 @@ def lookalikes(evaluation: Evaluation, plan: Plan, done: Sequence[ModelEvaluatio
     parts = []
     for name, judge in evaluation.judges.items():
         people = np.array(judge.people, dtype=object)
-        for model, faces in [("", judge.references), *((one.record.name, one.faces[name]) for one in done)]:
+        for model, faces in [("", judge.references), *((model.record.name, model.faces[name]) for model in done)]:
             top, scores = (table[:, :STORED_TOP_K].numpy() for table in (faces.top, faces.scores))
             row, rank = np.nonzero(top >= 0)
             parts.append(pd.DataFrame({"judge": name, "model": model, "row": row, "rank": rank + 1,
@@ -35,9 +35,9 @@ def maps(evaluation: Evaluation, plan: Plan, done: Sequence[ModelEvaluation]) ->
     """Rows of umap.parquet: the held-out images, and the outputs of all but the baselines, which copy those."""
     parts = []
     n_test = len(evaluation.set.real.test)
-    shown = [one for one in done if one.record.kind != "baseline"]
+    shown = [model for model in done if model.record.kind != "baseline"]
     for name, judge in evaluation.judges.items():
-        outputs = {one.record.name: one.faces[name].vectors for one in shown}
+        outputs = {model.record.name: model.faces[name].vectors for model in shown}
         groups = {"": judge.references.vectors[:n_test], **outputs}
         vectors = {model: part.numpy() for model, part in groups.items()}
         parts.append(umap.layout(name, vectors, plan.seed, evaluation.context))

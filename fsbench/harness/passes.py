@@ -26,7 +26,7 @@ IDENTITY = "id_similarity"
 
 def passes(evaluation: Evaluation, plan: Plan, done: Sequence[ModelEvaluation]) -> pd.DataFrame | None:
     """Rows of recursion.parquet; None where nothing was fed back."""
-    tables = [_passes_of(evaluation, one.record.name, one.fed_back) for one in done if one.fed_back is not None]
+    tables = [_passes_of(evaluation, model.record.name, model.fed_back) for model in done if model.fed_back is not None]
     return pd.concat(tables, ignore_index=True) if tables else None
 
 

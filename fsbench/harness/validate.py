@@ -112,7 +112,7 @@ def examine(
     examination = Examination(sets, ladder, seed, context)
     examination.run()
     home = examination.home
-    used: dict[Split, Faces] = {split: one.targets for split, one in sets.items()}
+    used: dict[Split, Faces] = {split: setting.targets for split, setting in sets.items()}
     if home.gallery is not None:
         used["gallery"] = home.gallery
     judge_records = tuple(records.judge_record(judge) for judge in home.evaluation.judges.values())
@@ -124,8 +124,8 @@ def examine(
         seconds=time.monotonic() - began,
         budget=budget,
         alpha=ALPHA,
-        n_outputs={split: len(one.evaluation.pairs) for split, one in sets.items()},
-        n_sessions={split: len(np.unique(one.sessions)) for split, one in sets.items()},
+        n_outputs={split: len(setting.evaluation.pairs) for split, setting in sets.items()},
+        n_sessions={split: len(np.unique(setting.sessions)) for split, setting in sets.items()},
         resamples=plan.resamples,
         environment=environment.describe(context.device),
         dataset=records.dataset_record(plan.dataset, data.info, used),

@@ -82,10 +82,10 @@ class RunWriter:
         return result
 
     def _write_tables(self) -> None:
-        self.folder.write_samples(pd.concat([one.samples for one in self.done], ignore_index=True))
+        self.folder.write_samples(pd.concat([model.samples for model in self.done], ignore_index=True))
         self.folder.write_table("references.parquet", self.evaluation.set.real.rows)
         for name, judge in self.evaluation.judges.items():
-            vectors = {one.record.name: one.faces[name].vectors.numpy() for one in self.done}
+            vectors = {model.record.name: model.faces[name].vectors.numpy() for model in self.done}
             self.folder.write_features(name, {"references": judge.references.vectors.numpy()} | vectors)
 
     def _result(
@@ -96,8 +96,8 @@ class RunWriter:
         errors = evaluation.estimator_errors()
         metrics = tuple(records.metric_record(name, metric, errors.get(name))
                         for name, metric in evaluation.metrics.items())
-        models = (*(one.record for one in self.done), *self.failed)
-        values = tuple(value for one in self.done for value in one.values)
+        models = (*(model.record for model in self.done), *self.failed)
+        values = tuple(value for model in self.done for value in model.values)
         faults = [f"{value.metric}: {value.reason} (traceback: {self.tracebacks[value.metric]})"
                   for value in values if value.is_fault]
         return results.RunResult(
