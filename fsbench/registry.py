@@ -311,7 +311,8 @@ class Registry(Generic[T]):
         """One name of each plug-in, sorted: the bare name where it means this plug-in, else `package/name`."""
         load_plugins()
         owners = [self.owners(name) for name in {entry.name for entry in self._entries.values()}]
-        return sorted(name for first, *others in owners for name in (first.name, *(entry.full_name for entry in others)))
+        return sorted(
+            name for first, *others in owners for name in (first.name, *(other.full_name for other in others)))
 
     def get(self, name: str) -> Entry[T]:
         """Look up a bare or full name; raises UnknownName with a suggestion."""

@@ -62,8 +62,9 @@ class Evaluator:
         pairs, label, plan = self.evaluation.pairs, record.name, self.plan
         absent = np.full(len(pairs), "", object) if absent is None else absent
         faceless = _faceless(features.outputs.landmarks)
-        contestant = record.kind in CONTESTANTS
-        failed = self._failures(features, faceless, absent) if contestant else np.full(len(pairs), "", object)
+        failed = np.full(len(pairs), "", object)
+        if record.kind in CONTESTANTS:
+            failed = self._failures(features, faceless, absent)
         columns: dict[str, np.ndarray] = {}
         values: list[results.Value] = []
         tracebacks: dict[str, str] = {}
@@ -75,11 +76,7 @@ class Evaluator:
                 continue
             metric = self.evaluation.metrics[name]
             rows = np.where((absent != "")[:, None], np.nan, measured)
-            counted = failures.Counted.of(rows)
-            if contestant and ((failed != "").any() or np.isnan(rows).any()):
-                counted = failures.Counted.with_failures(metric, rows, failed, self._floor(name, judge))
-            elif record.kind == "baseline" and label in BASELINES:
-                self.floor.add(name, judge, rows)
+            counted = self._counted(record, name, judge, rows, failed)
             values.append(summarise.value(
                 metric, name, label, judge, pairs, counted, plan.resamples, plan.seed, tracebacks))
             if rows.shape[1] == 1:
@@ -104,6 +101,16 @@ class Evaluator:
         pairs = self.evaluation.pairs
         target_faceless = _faceless(self.evaluation.set.real.test_landmarks)[pairs.index]
         return failures.find(features.outputs.images, pairs.targets, pairs.masks, faceless & ~target_faceless, absent)
+
+    def _counted(
+        self, record: results.ModelRecord, name: str, judge: str | None, rows: np.ndarray, failed: np.ndarray
+    ) -> failures.Counted:
+        """Rows of a metric with what the failures of a contestant count as; those of baselines say what that is."""
+        if record.kind in CONTESTANTS and ((failed != "").any() or np.isnan(rows).any()):
+            return failures.Counted.with_failures(self.evaluation.metrics[name], rows, failed, self._floor(name, judge))
+        if record.kind == "baseline" and record.name in BASELINES:
+            self.floor.add(name, judge, rows)
+        return failures.Counted.of(rows)
 
     def _floor(self, name: str, judge: str | None) -> tuple[np.ndarray, np.ndarray] | None:
         """What failures count as, where need be by baselines that the run did not ask for."""

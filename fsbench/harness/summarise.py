@@ -92,16 +92,10 @@ def value(
     people = labels["identity"].to_numpy(str)
     sessions = (labels["identity"] + "/" + labels["session"]).to_numpy(str)
     clusters, strata, whole_people = units(sessions, people) if len(people) else (sessions, people, False)
-    fields: dict[str, Any] = {
-        "model": model,
-        "metric": name,
-        "judge": judge,
-        "n_scored": int(counted.scored.sum()),
-        "n_total": len(scored),
-        "n_clusters": len(np.unique(clusters)),
-        "n_failed": int(counted.failed.sum()),
-    }
-    if counted.empty and counted.failed.any():
+    n_scored, n_failed = (int(counts.sum()) for counts in (counted.scored, counted.failed))
+    fields: dict[str, Any] = {"model": model, "metric": name, "judge": judge, "n_scored": n_scored,
+                              "n_total": len(scored), "n_clusters": len(np.unique(clusters)), "n_failed": n_failed}
+    if counted.empty and n_failed:
         return Value(value=None, reason="the model failed on every pair that can be scored", **fields)
     if scored.sum() < info.min_samples:
         few = f"{scored.sum() or 'none'} of {len(scored)} outputs could be scored"
