@@ -7,8 +7,7 @@ import pandas as pd
 
 from fsbench.errors import DataError
 from fsbench.interfaces import Dataset, Faces, Source
-from fsbench.pairs import Group as Group
-from fsbench.pairs import Pairs as Pairs
+from fsbench.pairs import Group, Pairs
 
 ALL_PAIRS_LIMIT = 3
 N_REFERENCES = 8
