@@ -25,7 +25,7 @@ SNIPPETS = re.findall(r"^```python\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_
 NEEDED = ("fsbench", "reference_models", "tests", "benchmarks", "README.md", "CONTRIBUTING.md", "pyproject.toml")
 WATCHING = ("test_copy", "test_docs", "test_layers", "test_names", "test_registry", "test_validity")
 """Tests that look at documents, at all files or at all plug-ins together."""
-BY_NAME = ("test_contracts", "metrics/test_nothing")
+BY_NAME = ("test_contracts", "test_nothing", "test_faults", "test_codehash")
 """Tests that look at each plug-in: those of the added ones run."""
 
 
@@ -139,8 +139,9 @@ def test_additions_turn_nothing_red(tmp_path: Path, capsys: pytest.CaptureFixtur
         "        assert name in FAULTS if kind == 'faults' else REGISTRIES[kind].get(name).package in "
         "('fsbench', 'reference_models')\n"
     )
-    files = [f"tests/{name}.py" for name in (*WATCHING, *BY_NAME)] + [files[-1] for files in touched.values()]
-    chosen = " or ".join([*WATCHING, *(name for _, name in touched)])
+    files = [str(path) for name in (*WATCHING, *BY_NAME) for path in (copy / "tests").rglob(f"{name}.py")]
+    files += [files[-1] for files in touched.values()]
+    chosen = " or ".join([*WATCHING, "test_an_edit_computes_again", *(name for _, name in touched)])
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'base'}", *files,
          "-k", f"({chosen}) and not light"],
