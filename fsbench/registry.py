@@ -376,9 +376,11 @@ _loaded: dict[str, Broken | None] = {}
 def kind_of_part(name: str) -> str:
     """Return the kind of the part that is named after a `+`, a key of PARTS.
 
-    Raises UnknownName for a name that no part has, UsageError for one that parts of two kinds have.
+    Of parts of two kinds the one of the first package is meant, as among plug-ins of one kind (`precedence`). Raises
+    UnknownName for a name that no part has, UsageError for one that one package gives to parts of two kinds.
     """
-    kinds = [kind for kind, parts in PARTS.items() if parts.has(name)]
+    first = {kind: precedence(parts.owners(name)[0]) for kind, parts in PARTS.items() if parts.has(name)}
+    kinds = [kind for kind, place in first.items() if place == min(first.values())]
     if not kinds:
         try:
             refiners.get(name)

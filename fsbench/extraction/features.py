@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from fsbench.extraction.blocks import in_blocks, length, spans
 from fsbench.extraction.extractor import Extractor, Judge
 from fsbench.faces import detect
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Observer
+from fsbench.interfaces import Classifier, Context, Observer
 from fsbench.store import Arrays, fingerprint, release
 
 TOP_K = 50
@@ -138,7 +138,7 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
             valid = features.isfinite().all(1) & norms.isfinite() & (norms > 0)
             features, faces = features[valid], faces[valid.cpu().numpy()]
             if depth:
-                given = guard.call(who, judge.network.classify, features)  # type: ignore[attr-defined]
+                given = guard.call(who, cast(Classifier, judge.network).classify, features)
                 logits = _matrix(who, "logits", given, (len(features), len(info.classes)))
                 best = logits.float().softmax(1).topk(depth, dim=1)
                 top[faces], scores[faces] = best.indices.cpu().numpy(), best.values.cpu().numpy()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
 
 from fsbench import guard
 from fsbench.config import Plan
-from fsbench.errors import FsbenchError, Interrupted, NotScorable, OutputError
+from fsbench.errors import FsbenchError, Interrupted, NotScorable, OutputError, PluginError
 from fsbench.evidence.judge import embeddings
 from fsbench.evidence.needs import JUDGE, Kinds, build_kinds
 from fsbench.evidence.references import EnrolledJudge, enrol, find_faces
@@ -140,7 +141,7 @@ class Evaluation:
         known: dict[str, Evidence | NotScorable] = {}
         for name in names:
             of = self.evidence.get(name, NotScorable(f"{name} is not there"))
-            known[name] = of if isinstance(of, NotScorable) else _attempt(name, of, outputs)
+            known[name] = of if isinstance(of, NotScorable) else _attempt(name, partial(_checked, name, of), outputs)
         return known
 
     def measure(self, features: OutputFeatures) -> Iterator[tuple[str, str | None, Rows]]:
@@ -190,6 +191,17 @@ class Evaluation:
             if math.isfinite(error):
                 errors[name] = error
         return errors
+
+
+def _checked(name: str, of: EvidenceOf, outputs: Outputs) -> Evidence:
+    """The evidence for some outputs; raises PluginError for what holds not one entry per output."""
+    evidence = of(outputs)
+    n = len(outputs.images)
+    if not hasattr(evidence, "__getitem__") or isinstance(evidence, Mapping):
+        raise PluginError(f"evidence {name} gave {type(evidence).__name__}", "it owes what can be cut by rows")
+    if isinstance(evidence, Sized) and len(evidence) != n:
+        raise PluginError(f"evidence {name} gave {len(evidence)} entries for {n} outputs", "it owes one per output")
+    return evidence
 
 
 def _attempt(name: str, step: Callable[[Given], Known], given: Given) -> Known | NotScorable:

@@ -40,7 +40,8 @@ def batches(pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) ->
                 output=images[here],
                 target=targets.crops[:],
                 mask=pairs.masks[here],
-                evidence={name: guard.copied(known[here]) for name, known in evidence.items()},
+                evidence={name: guard.call(f"evidence {name}", known.__getitem__, here)
+                          for name, known in evidence.items()},
             )
         offset += len(group.index)
 

@@ -7,6 +7,8 @@ import random
 import sys
 import warnings
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +17,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fsbench import contracts, guard
-from fsbench.errors import PluginError
+from fsbench import contracts, guard, registry
+from fsbench.errors import PluginError, UnknownName
 from fsbench.harness.parts import Part, swap
 from fsbench.interfaces import Source, Swapped, Targets
 from fsbench.specs import parse_spec
@@ -47,6 +49,34 @@ def test_whatever_is_raised_names_the_plugin(error: BaseException) -> None:
     with pytest.raises(PluginError, match=f"mine raised {type(error).__name__}") as told:
         outputs_of(answer)
     assert told.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", ["SystemExit(3)", "ValueError('x')", "KeyError()", "GeneratorExit()"])
+@pytest.mark.parametrize("where", ["import", "construction"])
+def test_a_plugin_that_raises_leaves_the_others(
+    error: str, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registering: None
+) -> None:
+    register = "from fsbench.registry import metrics\n\n@metrics.register('{0}')\nclass {0}:\n    'Of {0}.'\n"
+    raising = f"    def __init__(self): raise {error}\n" if where == "construction" else f"raise {error}\n"
+    word = error.partition("(")[0].lower()
+    names = {kind: f"{kind}_{where}_{word}" for kind in ("a_bad", "b_good")}
+    (tmp_path / f"{names['a_bad']}.py").write_text(register.format("early") + register.format("bad") + raising)
+    (tmp_path / f"{names['b_good']}.py").write_text(register.format("good"))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_loaded", dict(registry._loaded))
+    points = [EntryPoint(name, name, registry.ENTRY_POINTS) for name in names.values()]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    broken = [one for one in registry.load_plugins() if one.origin == names["a_bad"]]
+    kind = error.partition("(")[0]
+    assert [one.error.partition(":")[0] for one in broken] == ([kind] if where == "import" else [])
+    for name in ("early", "good"):
+        registry.metrics.build(name, None)
+    if where == "import":
+        with pytest.raises(UnknownName, match=f"{names['a_bad']} could not be imported: {kind}"):
+            registry.metrics.get("later")
+    else:
+        with pytest.raises(PluginError, match=f"bad of {names['a_bad']} raised {kind}"):
+            registry.metrics.build("bad", None)
 
 
 def test_ctrl_c_passes() -> None:

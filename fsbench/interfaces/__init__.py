@@ -1,0 +1,62 @@
+"""What a plug-in has to look like. No base class is needed: these are Protocols, and `fsbench.contracts` tests them.
+
+Images in memory are float32 RGB tensors `(N, 3, H, W)` in [0, 1], everywhere. A *crop* is an aligned face image of
+the data set's size; landmarks are pixels of the crop, x to the right and y down, pixel centres at .5.
+"""
+
+from fsbench.interfaces.data import SPLITS, Context, Dataset, DatasetInfo, Faces, Progress, Source, Split, Truth, silent
+from fsbench.interfaces.evidence import (
+    Batch,
+    Embeddings,
+    Evidence,
+    EvidenceKind,
+    EvidenceOf,
+    Lookalikes,
+    Observed,
+    Passes,
+)
+from fsbench.interfaces.metrics import Aspect, Metric, MetricInfo, Resampled
+from fsbench.interfaces.models import Budget, Oracle, Refiner, Swapped, Swapper, Targets, Trainable, Training, Wrapper
+from fsbench.interfaces.networks import Classifier, Embedder, EmbedderInfo, Observer, ObserverInfo, WeightsFile
+from fsbench.metric_groups import Group
+
+__all__ = [
+    "SPLITS",
+    "Aspect",
+    "Batch",
+    "Budget",
+    "Classifier",
+    "Context",
+    "Dataset",
+    "DatasetInfo",
+    "Embedder",
+    "EmbedderInfo",
+    "Embeddings",
+    "Evidence",
+    "EvidenceKind",
+    "EvidenceOf",
+    "Faces",
+    "Group",
+    "Lookalikes",
+    "Metric",
+    "MetricInfo",
+    "Observed",
+    "Observer",
+    "ObserverInfo",
+    "Oracle",
+    "Passes",
+    "Progress",
+    "Refiner",
+    "Resampled",
+    "Source",
+    "Split",
+    "Swapped",
+    "Swapper",
+    "Targets",
+    "Trainable",
+    "Training",
+    "Truth",
+    "WeightsFile",
+    "Wrapper",
+    "silent",
+]

@@ -1,0 +1,138 @@
+"""Images, faces, data sets, and what a run offers its plug-ins."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from fsbench.files import Unused
+
+if TYPE_CHECKING:
+    from fsbench.images import ImageSet
+    from fsbench.store import Store
+
+
+Split = Literal["train", "test", "clips", "gallery"]
+SPLITS: tuple[Split, ...] = ("train", "test", "clips", "gallery")
+
+
+class Progress(Protocol):
+    """Told how far a long piece of work is; `figures` are shown beside the bar (losses, rates)."""
+
+    def __call__(self, done: float, total: float, figures: Mapping[str, float] = ...) -> None: ...
+
+
+def silent(done: float, total: float, figures: Mapping[str, float] | None = None) -> None:
+    """A Progress that shows nothing."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run offers its plug-ins; one whose constructor names a parameter `context` is given it."""
+
+    device: torch.device
+    store: Store
+    data_root: Path
+    path: str = ""  # what followed `@` or `:` in the specification
+    stage: Callable[[str], Progress] = lambda title: silent  # opens a progress bar with that title
+    log: Callable[[str], None] = lambda message: None
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Aligned crops and what is known about each; entry i of every field belongs to crop i.
+
+    `rows` has the columns `id` (unique, usable as a relative path), `identity`, `session`, `clip` ("" for a still) and
+    `frame` (int), and any number of float columns with facts about the image (`yaw`, `pitch` in degrees, ...).
+    """
+
+    crops: ImageSet  # (N, 3, S, S)
+    rows: pd.DataFrame
+    landmarks: np.ndarray  # (N, 5, 2) float32: eyes, nose tip, mouth corners, image-left first
+    masks: ImageSet | None = None  # (N, 1, S, S) face region, where it is known
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def content_hash(self) -> str:
+        """SHA-256 over pixels, names, facts, landmarks and masks, 64 hex digits."""
+        digest = hashlib.sha256(self.crops.content_hash().encode())
+        digest.update(self.rows.to_csv(index=False).encode())
+        digest.update(np.ascontiguousarray(self.landmarks, np.float32).tobytes())
+        digest.update((self.masks.content_hash() if self.masks is not None else "").encode())
+        return digest.hexdigest()
+
+    @property
+    def identities(self) -> list[str]:
+        """Names in order of first appearance."""
+        return [str(name) for name in self.rows["identity"].unique()]
+
+    def select(self, keep: np.ndarray | Sequence[int]) -> Faces:
+        """Return the entries that a boolean mask or a list of indices names, in that order."""
+        keep = np.asarray(keep)
+        index = np.flatnonzero(keep) if keep.dtype == bool else keep.astype(np.int64)
+        return Faces(
+            self.crops.select(index),
+            self.rows.iloc[index].reset_index(drop=True),
+            self.landmarks[index],
+            self.masks.select(index) if self.masks is not None else None,
+        )
+
+    def of(self, identity: str) -> Faces:
+        """Return the entries of one identity."""
+        return self.select((self.rows["identity"] == identity).to_numpy())
+
+
+@dataclass(frozen=True)
+class Source:
+    """The person whose identity an output should show."""
+
+    identity: str
+    images: Tensor  # (K, 3, S, S) training crops, spread over sessions
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The exact answer to a set of pairs."""
+
+    exact: ImageSet  # (N, 3, S, S)
+    mask: ImageSet  # (N, 1, S, S) where target or exact output shows the face
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a data set says about itself; `notes` and `warnings` are printed and stored with every result."""
+
+    name: str
+    revision: str  # changes whenever an image, a split or a crop could change
+    size: int  # pixels, height and width of a crop
+    description: str
+    licence: str
+    splits: tuple[Split, ...]
+    synthetic: bool = False
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unused: tuple[Unused, ...] = ()  # files and folders that were there, by reason; `warnings` tells of them in short
+
+
+class Dataset(Protocol):
+    """Aligned face images of several identities, split by session."""
+
+    @property
+    def info(self) -> DatasetInfo: ...
+
+    def faces(self, split: Split) -> Faces:
+        """Return one split; raises DataError where the data set does not have it."""
+        ...
+
+    def truth(self, source: str, targets: Faces) -> Truth | None:
+        """Return the exact swaps of identity `source` into entries of this data set, None where they are not known."""
+        ...

@@ -1,0 +1,83 @@
+"""Metrics, and the facts about them that reports rely on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from torch import Tensor
+
+from fsbench.interfaces.evidence import Batch
+from fsbench.interfaces.networks import WeightsFile
+from fsbench.metric_groups import Group
+
+if TYPE_CHECKING:
+    pass
+
+
+Aspect = Literal[
+    "identity", "detail", "colour", "blending", "geometry", "expression", "pose", "gaze", "temporal", "diversity"
+]
+"""What may be wrong with outputs; `fsbench validate` has faults of each kind."""
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """Facts about a metric that reports and gates rely on. Results copy the fields that their MetricRecord has too."""
+
+    unit: str  # "" for a pure number
+    direction: Literal["higher", "lower"]  # which is better
+    bounds: tuple[float, float]
+    needs: tuple[str, ...]  # evidence: judge, exact, recursion, the specification of an observer, or of another kind
+    no_face: str  # what happens to an output in which no face is found
+    reference: str  # paper and section, or where the definition comes from
+    group: Group = "attributes"
+    measures: tuple[Aspect, ...] = ()  # what it is meant to respond to: `fsbench validate` holds it to that
+    weights: tuple[WeightsFile, ...] = ()  # files of a network that the metric runs itself
+    missing: str = ""  # what that network lacks on this machine, in a sentence with the remedy
+    checked_by: str = ""  # the metric whose value for unchanged targets is the error of this one's estimator
+    cautions: tuple[tuple[int, str], ...] = ()  # (n, sentence): said of a value from fewer than n outputs
+    min_samples: int = 1
+    digits: int = 3  # decimals that make sense to print
+    # centred: moved so that its mean is the value, for statistics that few samples bias; none where that is not enough
+    interval: Literal["percentile", "centred", "none"] = "percentile"
+    resamples: int = 0  # at most, for statistics that take long; 0 is as many as the run has
+    version: int = 1  # raised whenever the definition changes: values of two versions are not compared
+    headline: bool = False  # may rank the models, over judges: it stands first in tables, under every judge
+    summary_rank: int = 0  # place in a report's first table and on the terminal, the smallest first; 0 for none
+    verification_rank: int = 0  # the same for the table of metrics that say whether an output passes as a person
+    verdict: str = ""  # "{value} of its outputs ...": a sentence of the report's verdict on each contestant
+
+    def __post_init__(self) -> None:
+        """Refuse a headline without judge, since models are ranked over judges, and what results cannot hold."""
+        if self.headline and "judge" not in self.needs:
+            raise ValueError('a headline metric needs a judge: needs=("judge",)')
+        if min(self.summary_rank, self.verification_rank) < 0:
+            raise ValueError("places in tables are not negative")
+        if self.verdict and "{value}" not in self.verdict:
+            raise ValueError("the sentence `verdict` has no {value}")
+
+
+class Metric(Protocol):
+    """One number per model. Rows are the only state: batching, resuming and intervals are written once, elsewhere."""
+
+    info: MetricInfo
+
+    def measure(self, batch: Batch) -> Tensor:
+        """One row per output, (N,) or (N, K); a NaN row cannot be scored and is counted."""
+        ...
+
+    def summarise(self, rows: np.ndarray) -> float:
+        """(M, K) scored rows in any order -> the value, in `info.unit`."""
+        ...
+
+
+@runtime_checkable
+class Resampled(Protocol):
+    """A metric whose value needs no new look at all rows for every resample."""
+
+    def statistic(self, rows: np.ndarray) -> Callable[[np.ndarray], float]:
+        """(M, K) scored rows -> function from indices of rows, with repeats, to the value of those rows."""
+        ...

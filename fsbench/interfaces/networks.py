@@ -1,0 +1,77 @@
+"""Embedders and observers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A pretrained file as it lies on this machine."""
+
+    name: str  # in the catalogue; the file's name where it is the user's own
+    path: Path
+    sha256: str
+    licence: str
+    note: str = ""  # what a reader of the result should know: pinned at first use, not for commercial use, ...
+
+
+@dataclass(frozen=True)
+class EmbedderInfo:
+    """What a network says about itself."""
+
+    family: str  # networks trained together: a judge of a coach's family is flagged
+    dim: int
+    weights: tuple[WeightsFile, ...]  # the files it was made from, found when it is constructed
+    description: str
+    version: int = 1  # raised whenever alignment or preprocessing changes
+    classes: tuple[str, ...] = ()  # names of the people that its classifier knows; empty without a classifier
+
+
+class Embedder(Protocol):
+    """A face network, with its own alignment and preprocessing inside."""
+
+    info: EmbedderInfo
+
+    def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+        """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels -> (N, dim) features, not normalised."""
+        ...
+
+
+class Classifier(Embedder, Protocol):
+    """An embedder that also tells which of the people in `info.classes` a face looks like."""
+
+    def classify(self, features: Tensor) -> Tensor:
+        """(N, dim) as `embed` gave them -> (N, len(info.classes)) logits."""
+        ...
+
+
+@dataclass(frozen=True)
+class ObserverInfo:
+    """What a network that looks at images says about itself."""
+
+    weights: tuple[WeightsFile, ...]  # the files it was made from, found when it is constructed
+    description: str
+    version: int = 1  # raised whenever what it tells could change
+
+
+class Observer(Protocol):
+    """A network that tells facts about images (features, landmarks, angles), but not who a face is."""
+
+    info: ObserverInfo
+
+    def observe(self, crops: Tensor, landmarks: Tensor) -> Mapping[str, Tensor]:
+        """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels, NaN where no face was found -> arrays by name.
+
+        Each array is (N, ...) float32, with a row of NaN where the network sees nothing; what it tells of an image does
+        not depend on the others.
+        """
+        ...
