@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from fsbench import guard
 from fsbench.config import Plan
-from fsbench.errors import FsbenchError, Interrupted, NotScorable, OutputError, PluginError
+from fsbench.errors import FsbenchError, Interrupted, NotScorable, OutputError, PluginError, UsageError
 from fsbench.evidence.judge import embeddings
 from fsbench.evidence.needs import JUDGE, Kinds, build_kinds
 from fsbench.evidence.references import EnrolledJudge, enrol, find_faces
@@ -42,30 +42,38 @@ class Instruments:
     metrics: Mapping[str, Metric]
     checks: Mapping[str, Metric]  # by metric: the one that tells how far its estimator is off (`MetricInfo.checked_by`)
     kinds: Kinds
+    left_out: Mapping[str, str] = field(default_factory=dict)  # why other metrics cannot be made, by name
 
     @classmethod
     def of(cls, plan: Plan, context: Context) -> Instruments:
         """Build them; raises FsbenchError for what does not exist.
 
         Raises NotScorable where the plan names a metric whose network is not there; metrics that it does not name may
-        go without.
+        go without. One of these that cannot be made is left out.
         """
         judges = build_judges(plan.judges, context)
-        built = {result_name(name): metrics.build(name, context) for name in plan.metrics or metrics.names()}
+        if plan.metrics:
+            built, left_out = {result_name(name): metrics.build(name, context) for name in plan.metrics}, {}
+        else:
+            built, left_out = build_metrics(metrics.names(), context)
         instruments = cls.for_metrics(judges, built, plan.observers, context)
         lacking = [*instruments.kinds.missing.values(),
                    *(NotScorable(metric.info.missing) for metric in built.values() if metric.info.missing)]
         if plan.metrics and lacking:
             raise lacking[0]
-        return instruments
+        return replace(instruments, left_out=left_out)
 
     @classmethod
     def for_metrics(
         cls, judges: Sequence[Judge], built: Mapping[str, Metric], observers: Sequence[str], context: Context
     ) -> Instruments:
         """Add to metrics what they need; `observers` as in `Plan`."""
-        checks = {name: metrics.build(metric.info.checked_by, context)
-                  for name, metric in built.items() if metric.info.checked_by}
+        checks: dict[str, Metric] = {}
+        for name, metric in built.items():
+            try:
+                checks |= {name: metrics.build(metric.info.checked_by, context)} if metric.info.checked_by else {}
+            except FsbenchError as error:  # of a metric that another package names
+                context.log(f"how far the estimator of {name} is off is not known: {error.sentence}")
         kinds = build_kinds([*built.items(), *((built[name].info.checked_by, check) for name, check in checks.items())],
                             observers, context)
         return cls(judges, built, checks, kinds)
@@ -191,6 +199,21 @@ class Evaluation:
             if math.isfinite(error):
                 errors[name] = error
         return errors
+
+
+def build_metrics(names: Sequence[str], context: Context) -> tuple[dict[str, Metric], dict[str, str]]:
+    """Make metrics by name; and why some cannot be made: no weights, no package. Raises UsageError for a wrong name."""
+    built: dict[str, Metric] = {}
+    missing: dict[str, str] = {}
+    for text in names or metrics.names():
+        name = result_name(text)
+        try:
+            built[name] = metrics.build(text, context)
+        except UsageError:
+            raise
+        except FsbenchError as error:
+            missing[name] = error.sentence
+    return built, missing
 
 
 def _checked(name: str, of: EvidenceOf, outputs: Outputs) -> Evidence:

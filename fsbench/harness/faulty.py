@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,7 +14,7 @@ import torch
 
 from fsbench.config import Plan
 from fsbench.datasets.synthetic import Synthetic
-from fsbench.errors import FsbenchError, NotScorable, UsageError
+from fsbench.errors import NotScorable
 from fsbench.faces.detect import Detector
 from fsbench.faults import Fault, Scene
 from fsbench.harness import summarise
@@ -23,9 +23,7 @@ from fsbench.harness.failures import Key
 from fsbench.harness.pairs import make_pairs
 from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Faces, Metric, Split, silent
-from fsbench.registry import metrics
-from fsbench.specs import result_name
+from fsbench.interfaces import Context, Faces, Split, silent
 from fsbench.stats.validity import Condition, Resampling, resampling
 
 TIMED = 8
@@ -144,21 +142,6 @@ def consecutive(faces: Faces, n: int) -> np.ndarray:
         first = int(np.clip(clip["shut"].to_numpy().argmax() - length // 2, 0, max(0, len(clip) - length)))
         chosen.append(clip["row"].to_numpy()[first : first + length])
     return np.sort(np.concatenate(chosen))
-
-
-def build_metrics(names: Sequence[str], context: Context) -> tuple[dict[str, Metric], dict[str, str]]:
-    """Make metrics by name; and why some cannot be made: no weights, no package. Raises UsageError for a wrong name."""
-    built: dict[str, Metric] = {}
-    missing: dict[str, str] = {}
-    for text in names or metrics.names():
-        name = result_name(text)
-        try:
-            built[name] = metrics.build(text, context)
-        except UsageError:
-            raise
-        except FsbenchError as error:
-            missing[name] = error.sentence
-    return built, missing
 
 
 def time_networks(evaluation: Evaluation, outputs: ImageSet) -> dict[str, float]:

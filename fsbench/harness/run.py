@@ -37,7 +37,7 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
     evaluation = Evaluation.prepare(instruments, pairs, test, gallery, context, named=bool(plan.metrics))
     writer = RunWriter(plan, evaluation, folder, command, started)
     writer.begin()
-    writer.warnings += warn.of_data(splits.dataset, test, gallery)
+    writer.warnings += [*warn.of_metrics(instruments.left_out), *warn.of_data(splits.dataset, test, gallery)]
     first_error: Exception | None = None
     for pipeline in _runnable(plan, models, splits, writer):
         try:

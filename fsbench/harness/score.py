@@ -87,7 +87,7 @@ def score(outputs: Sequence[ToolOutputs], source: Path, target: Path, plan: Plan
             writer.warnings.append(f"{tool.name} {results.failure_rate(record.failures, len(measured.pairs))}")
     writer.failed += [_record(tool, trained.get(tool.name, ()), error=asked.failed[tool.name].sentence)
                       for tool in outputs if tool.name in asked.failed]
-    writer.warnings += [*of_models, *measured.warnings, *asked.warnings,
+    writer.warnings += [*warn.of_metrics(instruments.left_out), *of_models, *measured.warnings, *asked.warnings,
                         *_data_warnings(source_album, target_album, splits.read),
                         *_coach_warnings(tools, trained, instruments.judges)]
     return writer.finish(records.dataset_record(plan.dataset, measured.people.info, splits.read),
