@@ -55,7 +55,7 @@ class Instruments:
         if plan.metrics:
             built, left_out = {result_name(name): metrics.build(name, context) for name in plan.metrics}, {}
         else:
-            built, left_out = build_metrics(metrics.names(), context)
+            built, left_out = build_metrics((), context)
         instruments = cls.for_metrics(judges, built, plan.observers, context)
         lacking = [*instruments.kinds.missing.values(),
                    *(NotScorable(metric.info.missing) for metric in built.values() if metric.info.missing)]
@@ -188,13 +188,14 @@ class Evaluation:
         for name, check in self.checks.items():
             who, known = self.metrics[name].info.checked_by, self._known(unchanged, check.info.needs)
             rows = self._rows(who, check, self.pairs.targets, known)
-            if isinstance(rows, NotScorable):  # nobody knows the true values here, so nobody knows the error
-                continue
-            scored = rows[~np.isnan(rows).any(1)]
             try:
+                if isinstance(rows, NotScorable):
+                    raise rows
+                scored = rows[~np.isnan(rows).any(1)]
                 error = guard.run(f"metric {who}", check.summarise, scored) if len(scored) else math.nan
-            except FsbenchError as fault:
-                self.context.log(f"how far the estimator of {name} is off is not known: {fault.sentence}")
+            except FsbenchError as why:
+                if not isinstance(why, NotScorable) or why.__cause__ is not None:  # else nobody knows the true values
+                    self.context.log(f"how far the estimator of {name} is off is not known: {why.sentence}")
                 continue
             if math.isfinite(error):
                 errors[name] = error
@@ -202,16 +203,16 @@ class Evaluation:
 
 
 def build_metrics(names: Sequence[str], context: Context) -> tuple[dict[str, Metric], dict[str, str]]:
-    """Make metrics by name; and why some cannot be made: no weights, no package. Raises UsageError for a wrong name."""
+    """Make metrics by name, all for none; and why some cannot be made. Raises UsageError for a wrong name."""
     built: dict[str, Metric] = {}
     missing: dict[str, str] = {}
     for text in names or metrics.names():
         name = result_name(text)
         try:
             built[name] = metrics.build(text, context)
-        except UsageError:
-            raise
         except FsbenchError as error:
+            if names and isinstance(error, UsageError):
+                raise
             missing[name] = error.sentence
     return built, missing
 
