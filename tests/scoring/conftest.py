@@ -58,21 +58,25 @@ class ColourJudge:
         return crops.mean((2, 3)) - 0.4
 
 
-@contextmanager
-def painting() -> Iterator[None]:
-    """Detector and judge `colour` for painted people."""
+def paint(patch: pytest.MonkeyPatch) -> None:
+    """Put the detector and the judge `colour` for painted people in place."""
     load_plugins()  # the judge is the last to register, and goes alone
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(detect, "Detector", FakeDetector)
-        patch.setattr(embedders, "_entries", dict(embedders._entries))
-        embedders.register("colour")(ColourJudge)
-        yield
+    patch.setattr(detect, "Detector", FakeDetector)
+    patch.setattr(embedders, "_entries", dict(embedders._entries))
+    embedders.register("colour")(ColourJudge)
 
 
 @pytest.fixture(autouse=True)
-def painted() -> Iterator[None]:
-    """Each test is about painted people."""
-    with painting():
+def painted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test is about painted people; it may put a detector of its own in place, which is undone first."""
+    paint(monkeypatch)
+
+
+@contextmanager
+def painting() -> Iterator[None]:
+    """Detector and judge for painted people in a `with` block."""
+    with pytest.MonkeyPatch.context() as patch:
+        paint(patch)
         yield
 
 
