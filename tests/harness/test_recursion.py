@@ -30,7 +30,6 @@ from fsbench.metrics.recursion_drift import FIRST, LAST
 from fsbench.registry import datasets, embedders, refiners, swappers
 from fsbench.results import load
 
-pytestmark = pytest.mark.usefixtures("registering")
 GREY, STEP, SIZE = 250, 1, 32                          # levels of the toy images: a chessboard about a grey
 DARKER = 4                                              # levels of a pass: fewer would count as no swap at all
 CALLS: list[int] = []
@@ -60,7 +59,7 @@ class Chessboards:
 
 
 @pytest.fixture(autouse=True)
-def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
+def _toys(registering: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set, a judge, a swapper, and a detector that finds a face in everything."""
     CALLS.clear()
     FAILS_AT.clear()

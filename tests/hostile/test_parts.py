@@ -39,7 +39,6 @@ from fsbench.interfaces import (
 from fsbench.registry import datasets, embedders, refiners, swappers, wrappers
 from fsbench.results import RunResult
 
-pytestmark = pytest.mark.usefixtures("registering")
 SIZE = 32
 FITS: list[str] = []
 BUDGETS = {"smoke": 1, "short": 2, "full": 3}
@@ -150,7 +149,7 @@ FAULTY_WRAPPERS: dict[str, tuple[type, str]] = {
 
 
 @pytest.fixture(autouse=True)
-def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
+def _toys(registering: None, monkeypatch: pytest.MonkeyPatch) -> None:
     FITS.clear()
     datasets.register("few")(Few)
 

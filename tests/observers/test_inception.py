@@ -91,7 +91,8 @@ def test_images_are_rounded_to_8_bits_first(resize: Resize) -> None:
     images = crops()
     rounded = (images * 255).round() / 255
     assert torch.equal(prepare(images, resize), prepare(rounded, resize))
-    assert prepare(torch.full((1, 3, 8, 8), 1.5), resize).max() <= 1
+    brightest = prepare(torch.full((1, 3, 8, 8), 1.5), resize).max()
+    assert brightest <= 1 + 2 * torch.finfo(torch.float32).eps  # with one thread, weights of neighbours add up to 1 + eps
 
 
 def test_what_it_tells_of_an_image_does_not_depend_on_the_others(
