@@ -92,7 +92,7 @@ def test_images_are_rounded_to_8_bits_first(resize: Resize) -> None:
     rounded = (images * 255).round() / 255
     assert torch.equal(prepare(images, resize), prepare(rounded, resize))
     brightest = prepare(torch.full((1, 3, 8, 8), 1.5), resize).max()
-    assert brightest <= 1 + 2 * torch.finfo(torch.float32).eps  # with one thread, weights of neighbours add up to 1 + eps
+    assert brightest <= 1 + 2 * torch.finfo(torch.float32).eps  # weights add up to 1 + eps, scaled by 2
 
 
 def test_what_it_tells_of_an_image_does_not_depend_on_the_others(
