@@ -60,7 +60,7 @@ class Chessboards:
 
 
 @pytest.fixture(autouse=True)
-def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
+def _toys(registering: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A data set, a judge, a swapper, and a detector that finds a face in everything."""
     CALLS.clear()
     FAILS_AT.clear()

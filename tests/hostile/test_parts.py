@@ -150,7 +150,7 @@ FAULTY_WRAPPERS: dict[str, tuple[type, str]] = {
 
 
 @pytest.fixture(autouse=True)
-def _toys(monkeypatch: pytest.MonkeyPatch) -> None:
+def _toys(registering: None, monkeypatch: pytest.MonkeyPatch) -> None:
     FITS.clear()
     datasets.register("few")(Few)
 

@@ -122,7 +122,7 @@ def test_a_file_that_has_the_facts_is_left_alone() -> None:
 def test_a_record_has_every_field_of_the_metric_that_it_knows() -> None:
     info = MetricInfo(
         unit="%", direction="lower", bounds=(0, 1), needs=("judge",), no_face="lost", reference="here", group="truth",
-        observer="x", checked_by="y", digits=7, interval="none", version=4, headline=True, summary_rank=5,
+        checked_by="y", digits=7, interval="none", version=4, headline=True, summary_rank=5,
         verification_rank=6, verdict="{value} left",
     )  # fmt: skip
 

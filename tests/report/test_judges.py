@@ -237,7 +237,7 @@ def test_map_shows_every_image_with_a_face(three: Run) -> None:
 
 
 def test_map_in_space_is_seen_from_a_side() -> None:
-    up, right = maps._seen(np.array([[0.0, 1.0, 0.0], [np.cos(maps.TURN), 0.0, np.sin(maps.TURN)]]))
+    up, right = maps._projected(np.array([[0.0, 1.0, 0.0], [np.cos(maps.TURN), 0.0, np.sin(maps.TURN)]]))
     assert up == pytest.approx([0, np.cos(maps.TILT)])
     assert right == pytest.approx([1, 0])
 
