@@ -299,7 +299,6 @@ class RunResult(Record):
     ranking: RankingRecord
     unused: tuple[UnusedRecord, ...] = ()
     warnings: tuple[str, ...] = ()
-    failed_metrics: dict[str, str] = Field(default_factory=dict)  # by name: what a metric raised that is no NotScorable
 
     @model_validator(mode="after")
     def _agrees(self) -> RunResult:

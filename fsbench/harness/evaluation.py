@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -42,7 +42,6 @@ class Instruments:
     metrics: Mapping[str, Metric]
     checks: Mapping[str, Metric]  # by metric: the one that tells how far its estimator is off (`MetricInfo.checked_by`)
     kinds: Kinds
-    broken: Mapping[str, Exception] = field(default_factory=dict)  # metrics that cannot be built, and what they raised
 
     @classmethod
     def of(cls, plan: Plan, context: Context) -> Instruments:
@@ -52,16 +51,8 @@ class Instruments:
         go without.
         """
         judges = build_judges(plan.judges, context)
-        built: dict[str, Metric] = {}
-        broken: dict[str, Exception] = {}
-        for name in plan.metrics or metrics.names():
-            try:
-                built[result_name(name)] = metrics.build(name, context)
-            except PluginError as error:  # the others are measured, where the user did not name this one
-                if plan.metrics:
-                    raise
-                broken[result_name(name)] = error
-        instruments = replace(cls.for_metrics(judges, built, plan.observers, context), broken=broken)
+        built = {result_name(name): metrics.build(name, context) for name in plan.metrics or metrics.names()}
+        instruments = cls.for_metrics(judges, built, plan.observers, context)
         lacking = [*instruments.kinds.missing.values(),
                    *(NotScorable(metric.info.missing) for metric in built.values() if metric.info.missing)]
         if plan.metrics and lacking:
@@ -87,10 +78,6 @@ class Instruments:
         kinds = {name: kind for name, kind in self.kinds.kinds.items() if name in needs}
         return Instruments(judges, kept, checks, replace(self.kinds, kinds=kinds))
 
-    def single(self, name: str, metric: Metric) -> Instruments:
-        """The same judges with another metric that needs no other evidence."""
-        return Instruments(self.judges, {name: metric}, {}, Kinds({}, {}))
-
     @property
     def observers(self) -> dict[str, Extractor[Observer]]:
         """Observers that metrics need, by specification."""
@@ -108,12 +95,14 @@ class OutputFeatures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Pairs, the features of the real images, and instruments: outputs can be measured."""
+    """Pairs, the features of the real images, and metrics: outputs can be measured."""
 
     set: EvaluationSet
-    instruments: Instruments
-    judges: Mapping[str, EnrolledJudge]  # by name
+    judges: Mapping[str, EnrolledJudge]  # by judge
     evidence: Mapping[str, EvidenceOf | NotScorable]  # by name, but for the judges'
+    metrics: Mapping[str, Metric]
+    checks: Mapping[str, Metric]  # as in `Instruments`
+    observers: Mapping[str, Extractor[Observer]]  # by specification
     context: Context
 
     @classmethod
@@ -124,13 +113,15 @@ class Evaluation:
         """Extract the features of the real images once; `named` is whether the user named the metrics."""
         ready = EvaluationSet(pairs, find_faces(test, gallery, context), named)
         prepared = {name: _attempt(name, kind.prepare, ready) for name, kind in instruments.kinds.kinds.items()}
-        judges = {judge.name: enrol(judge, ready.real, context) for judge in instruments.judges}
-        return cls(ready, instruments, judges, {**instruments.kinds.missing, **prepared}, context)
-
-    @property
-    def metrics(self) -> Mapping[str, Metric]:
-        """Metrics by name."""
-        return self.instruments.metrics
+        return cls(
+            ready,
+            {judge.name: enrol(judge, ready.real, context) for judge in instruments.judges},
+            {**instruments.kinds.missing, **prepared},
+            instruments.metrics,
+            instruments.checks,
+            instruments.observers,
+            context,
+        )
 
     @property
     def pairs(self) -> Pairs:
@@ -178,22 +169,21 @@ class Evaluation:
 
     def alone(self, pairs: Pairs, name: str) -> Evaluation:
         """The same for other pairs of the same images and a single metric that needs judges only."""
-        single = self.instruments.single(name, metrics.build(name, self.context))
-        return replace(self, set=replace(self.set, pairs=pairs), instruments=single, evidence={})
+        return replace(self, set=replace(self.set, pairs=pairs), evidence={}, observers={}, checks={},
+                       metrics={name: metrics.build(name, self.context)})
 
     def estimator_errors(self) -> dict[str, float]:
         """How far the estimator of a metric is off on this data, by metric: its check's value for unchanged targets."""
         unchanged = Outputs("held-out images", self.pairs.targets,
                             self.set.real.test_landmarks[self.pairs.index], ONLY_FILES)
         errors: dict[str, float] = {}
-        for name, check in self.instruments.checks.items():
+        for name, check in self.checks.items():
             known = self._known(unchanged, check.info.needs)
             rows = self._rows(self.metrics[name].info.checked_by, check, self.pairs.targets, known)
             if isinstance(rows, NotScorable):  # nobody knows the truth here, so nobody knows the error
                 continue
             scored = rows[~np.isnan(rows).any(1)]
-            error = _attempt(name, check.summarise, scored) if len(scored) else math.nan
-            if not isinstance(error, NotScorable) and math.isfinite(error):
+            if len(scored) and math.isfinite(error := check.summarise(scored)):
                 errors[name] = error
         return errors
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -42,7 +41,6 @@ class Evaluator:
 
     evaluation: Evaluation
     plan: Plan
-    faults: dict[str, Exception]  # by metric: what it raised of its own, added where it is the first
     floor: failures.Floor = field(default_factory=failures.Floor)
 
     def evaluate(
@@ -67,7 +65,6 @@ class Evaluator:
         values: list[results.Value] = []
         for name, judge, measured in self.evaluation.measure(features):
             if isinstance(measured, NotScorable):
-                self._note(name, measured)
                 values.append(summarise.unscorable(name, label, judge, len(pairs), measured))
                 continue
             metric = self.evaluation.metrics[name]
@@ -77,8 +74,7 @@ class Evaluator:
                 counted = failures.Counted.with_failures(metric, rows, failed, self._floor(name, judge))
             elif record.kind == "baseline" and label in BASELINES:
                 self.floor.add(name, judge, rows)
-            values.append(summarise.value(
-                metric, name, label, judge, pairs, counted, plan.resamples, plan.seed, partial(self._note, name)))
+            values.append(summarise.value(metric, name, label, judge, pairs, counted, plan.resamples, plan.seed))
             if rows.shape[1] == 1:
                 columns[results.column(name, judge)] = rows[:, 0]
         samples = pairs.rows.assign(model=label, output="", failure=failed, **columns)
@@ -90,11 +86,6 @@ class Evaluator:
         return ModelEvaluation(
             record.model_copy(update=counts), values, samples if facts is None else samples.join(facts), features.faces
         )
-
-    def _note(self, name: str, reason: NotScorable) -> None:
-        """Keep what a metric raised of its own, if that is why it has no value."""
-        if isinstance(error := reason.__cause__, Exception):
-            self.faults.setdefault(name, error)
 
     def _failures(self, features: OutputFeatures, faceless: np.ndarray, absent: np.ndarray) -> np.ndarray:
         pairs = self.evaluation.pairs

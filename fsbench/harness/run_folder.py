@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fsbench.config import Plan
-from fsbench.errors import OutputError
+from fsbench.errors import OutputError, one_line
 from fsbench.files import some
 from fsbench.harness.models import Model, file_name
 from fsbench.harness.train import write_sidecar
@@ -107,11 +107,11 @@ class RunFolder:
                 copy_file(part.weights, copy)
                 write_sidecar(part.training, part.trained_on, copy)
 
-    def write_traceback(self, name: str, error: Exception) -> str:
-        """Keep the traceback of what failed; returns its path below the folder."""
-        path = f"errors/{slug(name)}.txt"
+    def write_error(self, label: str, error: Exception) -> str:
+        """Keep the traceback of a model that failed; returns a sentence without its subject."""
+        path = f"errors/{slug(label)}.txt"
         write_text(self.path / path, "".join(traceback.format_exception(error)))
-        return path
+        return f"failed, and the run went on without it: {one_line(error)} (traceback: {path})"
 
     def write_samples(self, samples: pd.DataFrame) -> None:
         """Write the rows of all outputs, as parquet and as CSV for spreadsheets (UTF-8 with a byte-order mark).

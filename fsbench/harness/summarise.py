@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -83,16 +82,17 @@ def value(
     rows: np.ndarray | Counted,
     resamples: int,
     seed: int,
-    note: Callable[[NotScorable], None] = lambda reason: None,
 ) -> Value:
     """Summarise the rows that count, with an interval over sessions; too few give null and a reason.
 
-    Where a target person has images of one session only, the interval is over people (`stats.bootstrap.units`). `note`
-    is told the reason where the metric fails.
+    Where a target person has images of one session only, the interval is over people (`stats.bootstrap.units`).
     """
     counted = rows if isinstance(rows, Counted) else Counted.of(rows)
     info, scored = metric.info, counted.scored | counted.failed
-    clusters, strata, whole_people = _clusters(pairs.rows[scored])
+    labels: pd.DataFrame = pairs.rows[scored]
+    people = labels["identity"].to_numpy(str)
+    sessions = (labels["identity"] + "/" + labels["session"]).to_numpy(str)
+    clusters, strata, whole_people = units(sessions, people) if len(people) else (sessions, people, False)
     fields: dict[str, Any] = {
         "model": model,
         "metric": name,
@@ -108,62 +108,41 @@ def value(
         few = f"{scored.sum() or 'none'} of {len(scored)} outputs could be scored"
         few += f", at least {info.min_samples} are needed" if info.min_samples > 1 else ""
         return Value(value=None, reason=few, **fields)
-    try:
-        summary = guard.run(f"metric {name}", _summary, metric, counted, clusters, strata, resamples, seed)
-    except NotScorable as why:
-        return Value(value=None, reason=why.message, **fields)
-    except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others measure
-        note(reason := fault(error))
-        return Value(value=None, reason=reason.message, **fields)
-    if not math.isfinite(summary.value):
-        return Value(value=None, reason=f"the metric's summary is {summary.value}", **fields)
-    low, high = np.clip(summary.interval, *info.bounds).tolist() if summary.interval else (None, None)
-    return Value(
-        value=summary.value,
-        low=low,
-        high=high,
-        value_of_scored=summary.of_scored,
-        resampled="people" if whole_people else "sessions",
-        caution="; ".join(_cautions(metric, counted)),
-        **fields,
-    )
-
-
-def _clusters(labels: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Cluster and stratum of each row (M,) that counts, and whether clusters are whole people."""
-    people = labels["identity"].to_numpy(str)
-    sessions = (labels["identity"] + "/" + labels["session"]).to_numpy(str)
-    return units(sessions, people) if len(people) else (sessions, people, False)
-
-
-@dataclass(frozen=True)
-class _Summary:
-    value: float
-    of_scored: float | None = None  # of the rows that the model has itself, where others count as failures
-    interval: tuple[float, float] | None = None
-
-
-def _summary(
-    metric: Metric, counted: Counted, clusters: np.ndarray, strata: np.ndarray, resamples: int, seed: int
-) -> _Summary:
-    """The value of the rows that count, with its interval; raises what the metric raises."""
-    info, scored = metric.info, counted.scored | counted.failed
-    of = statistic(metric, counted.rows[scored])
-    value, alone = of(np.arange(int(scored.sum()))), math.nan
-    if counted.failed.any() and counted.scored.sum() >= info.min_samples:
-        alone = of(np.flatnonzero(counted.scored[scored]))
-    interval = None
-    if math.isfinite(value) and info.interval != "none":
-        interval = cluster_bootstrap(
+    def summary() -> tuple[float, float | None, tuple[float, float] | None]:
+        of = statistic(metric, counted.rows[scored])
+        found, alone = of(np.arange(len(labels))), None
+        if counted.failed.any() and counted.scored.sum() >= info.min_samples:
+            alone = of(np.flatnonzero(counted.scored[scored]))
+        if not math.isfinite(found) or info.interval == "none":
+            return found, alone, None
+        return found, alone, cluster_bootstrap(
             of,
             clusters,
             strata,
             resamples=min(resamples, info.resamples or resamples),
             confidence=CONFIDENCE,
             seed=seed,
-            centre=value if info.interval == "centred" else None,
+            centre=found if info.interval == "centred" else None,
         )
-    return _Summary(value, alone if math.isfinite(alone) else None, interval)
+
+    try:
+        found, alone, interval = guard.run(f"metric {name}", summary)
+    except NotScorable as why:
+        return Value(value=None, reason=why.message, **fields)
+    except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others say
+        return Value(value=None, reason=fault(error).message, **fields)
+    if not math.isfinite(found):
+        return Value(value=None, reason=f"the metric's summary is {found}", **fields)
+    low, high = np.clip(interval, *info.bounds).tolist() if interval else (None, None)
+    return Value(
+        value=found,
+        low=low,
+        high=high,
+        value_of_scored=alone if alone is None or math.isfinite(alone) else None,
+        resampled="people" if whole_people else "sessions",
+        caution="; ".join(_cautions(metric, counted)),
+        **fields,
+    )
 
 
 def _cautions(metric: Metric, counted: Counted) -> list[str]:
@@ -175,9 +154,7 @@ def _cautions(metric: Metric, counted: Counted) -> list[str]:
 
 def fault(error: Exception) -> NotScorable:
     """Return why there is no value of a metric where it, or a network that it needs, raised an error of its own."""
-    reason = NotScorable(f"{FAULT}: {one_line(error)}")
-    reason.__cause__ = error
-    return reason
+    return NotScorable(f"{FAULT}: {one_line(error)}")
 
 
 def unscorable(name: str, model: str, judge: str | None, total: int, why: NotScorable) -> Value:

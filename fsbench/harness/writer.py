@@ -14,7 +14,7 @@ from fsbench import environment, results
 from fsbench.config import Plan
 from fsbench.errors import one_line
 from fsbench.evidence.recursion import FedBack
-from fsbench.harness import illustrations, records, warn
+from fsbench.harness import illustrations, records, summarise, warn
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.model_evaluation import Evaluator, ModelEvaluation
 from fsbench.harness.run_folder import RunFolder
@@ -36,15 +36,11 @@ class RunWriter:
     stage: str = CROPS
     done: list[ModelEvaluation] = field(default_factory=list)
     failed: list[results.ModelRecord] = field(default_factory=list)
-    faults: dict[str, Exception] = field(default_factory=dict)  # by metric: what it raised, the first time
     fed_back: dict[str, FedBack] = field(default_factory=dict)  # by model
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._evaluator = Evaluator(self.evaluation, self.plan, self.faults)
-
-        for name, error in self.evaluation.instruments.broken.items():
-            self.faults[name] = error
+        self._evaluator = Evaluator(self.evaluation, self.plan)
 
     def begin(self, inputs: Mapping[str, str] | None = None) -> None:
         """Make the folder this plan's, and write targets, sources and exact swaps; `inputs` as in `RunFolder.check`."""
@@ -65,9 +61,7 @@ class RunWriter:
     def fail(self, record: results.ModelRecord, error: Exception) -> None:
         """Keep a model that failed as a record with its error, and go on without it."""
         self.failed.append(record)
-        path = self.folder.write_traceback(record.name, error)
-        self.warnings.append(
-            f"{record.name} failed, and the run went on without it: {one_line(error)} (traceback: {path})")
+        self.warnings.append(f"{record.name} {self.folder.write_error(record.name, error)}")
         self.evaluation.context.log(self.warnings[-1])
 
     def finish(
@@ -100,8 +94,7 @@ class RunWriter:
                         for name, metric in evaluation.metrics.items())
         models = (*(one.record for one in self.done), *self.failed)
         values = tuple(value for one in self.done for value in one.values)
-        faults = {name: f"{one_line(error)} (traceback: {self.folder.write_traceback(f'metric {name}', error)})"
-                  for name, error in self.faults.items()}
+        faults = [f"{value.metric}: {value.reason}" for value in values if value.reason.startswith(summarise.FAULT)]
         return results.RunResult(
             schema=results.SCHEMA,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -112,7 +105,7 @@ class RunWriter:
             dataset=dataset,
             protocol=records.protocol_record(self.stage, evaluation.set, self.plan),
             judges=judges,
-            observers=tuple(map(records.observer_record, evaluation.instruments.observers.values())),
+            observers=tuple(records.observer_record(observer) for observer in evaluation.observers.values()),
             metrics=metrics,
             models=models,
             values=values,
@@ -121,9 +114,8 @@ class RunWriter:
             warnings=(
                 *self.warnings,
                 *(warning for judge in judges for warning in warn.of_judge(judge)),
-                *(f"{name}: the metric failed: {error}" for name, error in faults.items()),
+                *dict.fromkeys(faults),
             ),
-            failed_metrics=faults,
         )
 
     def _illustrate(self) -> list[str]:
