@@ -23,12 +23,13 @@ from fsbench.embedders._batches import BATCH
 from fsbench.embedders._facenet import CHIP, TEMPLATE_ON_CHIP
 from fsbench.embedders._vggface2 import TEMPLATE_ON_CHIP as VGGFACE2_TEMPLATE
 from fsbench.embedders._vggface2_network import CHIP as VGGFACE2_CHIP
-from fsbench.embedders._vggface2_network import PYTORCH, Network
+from fsbench.embedders._vggface2_network import PYTORCH, VggfaceNetwork
 from fsbench.environment import make_context
+from fsbench.extraction.extractor import Extractor
+from fsbench.extraction.features import embed
 from fsbench.faces.align import align
 from fsbench.faces.chips import ARCFACE, cut_chips
 from fsbench.faces.detect import Detector
-from fsbench.harness import judging
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context
 from fsbench.registry import embedders
@@ -101,7 +102,7 @@ def prepare(name: str, crops: torch.Tensor, landmarks: torch.Tensor, context: Co
         chips = cut_chips(crops, landmarks, TEMPLATE_ON_CHIP, CHIP)
         return facenet, facenet._networks[0], (chips * 255 - 127.5) / 128
     if name == "vggface2_resnet50":
-        arrays = {key: value.numpy() for key, value in Network("resnet50", PYTORCH, True).state_dict().items()}
+        arrays = {key: value.numpy() for key, value in VggfaceNetwork("resnet50", PYTORCH, True).state_dict().items()}
         (folder / "resnet50.pkl").write_bytes(pickle.dumps(arrays))
         vggface2 = embedders.build(f"{name}@{folder / 'resnet50.pkl'}", context)
         return vggface2, vggface2._network, cut_chips(crops, landmarks, VGGFACE2_TEMPLATE, VGGFACE2_CHIP)
@@ -133,8 +134,8 @@ def _bring(file: str, folder: Path) -> None:
 
 
 def test_a_second_run_reads_the_cache(context: Context, faces: tuple[ImageSet, np.ndarray]) -> None:
-    judge = judging.Judge.build("dlib_resnet", context)
+    judge = Extractor.build(embedders, "dlib_resnet", context)
     crops, landmarks = faces
-    once = [seconds(lambda: judging.embed(judge, crops, landmarks, "crops", context), context.device) for _ in range(4)]
+    once = [seconds(lambda: embed(judge, crops, landmarks, "crops", context), context.device) for _ in range(4)]
     print(f"\nsecond run: {100 * min(once[1:]) / once[0]:.2f} % of the first")
     assert min(once[1:]) < ALLOWED_AGAIN * once[0]

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import traceback
 from collections.abc import Iterable, Mapping
 
 
@@ -122,6 +123,11 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, FsbenchError):
         return error.sentence
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+def traceback_of(error: BaseException) -> str:
+    """The traceback of an error and of its causes, as Python prints it."""
+    return "".join(traceback.format_exception(error))
 
 
 _MOST, _ALIKE = 3, 0.75

@@ -9,7 +9,6 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from fsbench.errors import NotScorable
 from fsbench.faces.region import ovals
 from fsbench.images import ImageSet
 from fsbench.interfaces import Faces, Source, Targets, Truth
@@ -153,5 +152,5 @@ class Outputs:
     label: str
     images: ImageSet  # (N, 3, S, S)
     landmarks: np.ndarray  # (N, 5, 2) float32; NaN where no face was found
-    feed: Feed | NotScorable  # feeds images to the model as targets, 8-bit after each pass; or why it cannot be done
+    feed: Feed | str  # feeds images to the model as targets, 8-bit after each pass; or why it cannot be done
     seconds: float = 0.0  # per output

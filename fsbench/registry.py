@@ -311,7 +311,8 @@ class Registry(Generic[T]):
         """One name of each plug-in, sorted: the bare name where it means this plug-in, else `package/name`."""
         load_plugins()
         owners = [self.owners(name) for name in {entry.name for entry in self._entries.values()}]
-        return sorted(name for first, *others in owners for name in (first.name, *(one.full_name for one in others)))
+        return sorted(
+            name for first, *others in owners for name in (first.name, *(other.full_name for other in others)))
 
     def get(self, name: str) -> Entry[T]:
         """Look up a bare or full name; raises UnknownName with a suggestion."""
@@ -319,8 +320,9 @@ class Registry(Generic[T]):
         owners = self.owners(name)
         if not owners:
             known = [entry.full_name for entry in self.owners(name.rpartition("/")[2])] or self.names()
-            reasons = [f"{one.origin} could not be imported: {one.error}" for one in broken]
-            reasons += [one.reason for one in self._refused.values() if name in (one.name, one.name.partition("/")[2])]
+            reasons = [f"{module.origin} could not be imported: {module.error}" for module in broken]
+            reasons += [refused.reason for refused in self._refused.values()
+                        if name in (refused.name, refused.name.partition("/")[2])]
             raise UnknownName(self.kind, name, known, "; ".join([f"see: {self.listing}", *reasons]))
         return replace(owners[0], others=tuple(entry.full_name for entry in owners[1:]))
 
@@ -383,8 +385,8 @@ def kind_of_part(name: str) -> str:
         try:
             refiners.get(name)
         except UnknownName as error:
-            everything = [one for parts in PARTS.values() for one in parts.names()]
-            raise UnknownName(" or ".join(PARTS), name, everything, error.listing) from None
+            known = [part for parts in PARTS.values() for part in parts.names()]
+            raise UnknownName(" or ".join(PARTS), name, known, error.listing) from None
     if len(kinds) > 1:
         owners = " and ".join(f"a {kind} of {PARTS[kind].get(name).origin}" for kind in kinds)
         raise UsageError(f"{name} is the name of {owners}", "one of them has to be renamed: uninstall one package")

@@ -59,6 +59,10 @@ Failure = Literal["missing", "unreadable", "no_face", "unchanged"]
 """How a model can fail on a pair: no output, one that is no image, one without a face, one that is its target."""
 
 
+FAULT = "the metric failed"
+"""How the reason of a value begins whose metric, or what that needs, raised an error of its own."""
+
+
 class Value(Record):
     """One metric of one model. `value` is null where too little could be scored; `reason` then says why.
 
@@ -80,6 +84,11 @@ class Value(Record):
     resampled: Literal["sessions", "people"] = "sessions"  # of the targets: what the interval draws again
     reason: str = ""
     caution: str = ""  # what limits a value that is there: too few images for it to be near the truth
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether it is null because its metric, or what that needs, raised an error of its own."""
+        return self.reason.startswith(FAULT)
 
 
 class MetricRecord(Record):

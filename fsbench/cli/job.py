@@ -41,7 +41,7 @@ def running(again: str, *, quiet: bool = False, kept: str = "finished work") -> 
 def conclude(result: RunResult, out: Path, again: str, *, quiet: bool = False, verbose: bool = False) -> None:
     """Write the report of a run, print its table and where the report is.
 
-    Leaves with exit code 1 where a model failed, or where the report could not be written.
+    Leaves with exit code 1 where a model or a metric failed, or where the report could not be written.
     """
     from fsbench.cli.summary import print_summary
 
@@ -53,7 +53,8 @@ def conclude(result: RunResult, out: Path, again: str, *, quiet: bool = False, v
         terminal.line(f"the report could not be written ({fault}); the numbers are in {out}: fsbench show", error=True)
     else:
         terminal.line(f"report: {page}")
-    if page is None or any(model.error for model in result.models):
+    faulty = any(model.error for model in result.models) or any(value.is_fault for value in result.values)
+    if page is None or faulty:
         raise typer.Exit(1)
 
 

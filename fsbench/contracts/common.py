@@ -8,7 +8,7 @@ TOLERANCE = 1e-4
 
 
 def check_docstring(plugin: object) -> None:
-    said = inspect.getdoc(type(plugin)) or ""
-    assert said.split("\n\n")[0].strip().endswith((".", ";")), (
+    text = inspect.getdoc(type(plugin)) or ""
+    assert text.split("\n\n")[0].strip().endswith((".", ";")), (
         "the docstring's first paragraph must be a sentence: tables and reports print it"
     )

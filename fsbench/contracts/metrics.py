@@ -142,12 +142,13 @@ def check_validity(
     chosen = faults or [fault.name for fault in FAULTS.values() if fault.aspect in metric.info.measures]
     assert chosen, "info.measures names nothing that there is a fault of"
     try:
-        found = examine({name: metric}, chosen, [judge], context or make_context("cpu"), dataset=dataset, budget=budget)
+        validation = examine(
+            {name: metric}, chosen, [judge], context or make_context("cpu"), dataset=dataset, budget=budget)
     except NotScorable as why:
         raise AssertionError(why.message) from why
-    for missing in found.unexamined:
+    for missing in validation.unexamined:
         raise AssertionError(f"{name} cannot be examined: {missing.reason}")
-    for response in found.responses:
+    for response in validation.responses:
         fault = FAULTS[response.fault]
         assert response.verdict != "unexamined", f"{name} has no value under {fault.name}: {response.reason}"
         assert response.verdict != "blind", (

@@ -92,9 +92,9 @@ def check_training(plugin: Trainable, faces: Faces | None = None) -> None:
     faces = faces or toy_faces()
     with tempfile.TemporaryDirectory() as folder:
         weights, damaged = Path(folder) / "model.safetensors", Path(folder) / "damaged.safetensors"
-        told = plugin.fit(faces, Budget(steps=2, seed=1), silent, Path(folder) / "checkpoint.pt")
-        assert told.steps == 2, f"a budget of 2 steps was answered with {told.steps}"
-        assert told.seconds > 0, "Training.seconds must say how long it took"
+        training = plugin.fit(faces, Budget(steps=2, seed=1), silent, Path(folder) / "checkpoint.pt")
+        assert training.steps == 2, f"a budget of 2 steps was answered with {training.steps}"
+        assert training.seconds > 0, "Training.seconds must say how long it took"
         plugin.save(weights)
         trained = _answer(plugin, faces)
         plugin.load(weights)

@@ -38,13 +38,13 @@ def check_observer(observer: Observer) -> None:
     faces = toy_faces(2, 1, 3, 96)
     crops, landmarks = faces.crops[:], torch.from_numpy(faces.landmarks.copy())
     with torch.inference_mode():
-        told, again = observer.observe(crops, landmarks), observer.observe(crops, landmarks)
+        arrays, again = observer.observe(crops, landmarks), observer.observe(crops, landmarks)
         alone = [observer.observe(crops[i : i + 1], landmarks[i : i + 1]) for i in range(len(crops))]
-    assert told, "an observer tells something"
-    for name, array in told.items():
+    assert arrays, "an observer tells something"
+    for name, array in arrays.items():
         assert array.dtype == torch.float32, f"{name} is {array.dtype}, not float32"
         assert len(array) == len(crops), f"{name} has {len(array)} rows for {len(crops)} images"
         assert torch.equal(array.nan_to_num(), again[name].nan_to_num()), f"{name} is another the second time"
-        assert torch.allclose(array, torch.cat([one[name] for one in alone]), rtol=1e-3, atol=1e-4, equal_nan=True), (
+        assert torch.allclose(array, torch.cat([part[name] for part in alone]), rtol=1e-3, atol=1e-4, equal_nan=True), (
             f"{name} of an image depends on the other images of the batch"
         )

@@ -35,8 +35,8 @@ def build_kinds(metrics: Iterable[tuple[str, Metric]], files: Sequence[str], con
     """Make the kinds of evidence that metrics need, each given with its name.
 
     `files` are specifications NAME@PATH of observers that are to be made from a file of the user's: raises UsageError
-    for one that is not so written, and FsbenchError for a file that is not of that network. Raises PluginError for a
-    need that nothing gives.
+    for one that is not so written, and FsbenchError for a file that is not of that network. Any other kind that cannot
+    be made, or that nothing gives, is missing.
     """
     paths = observer_files(files)
     kinds: dict[str, EvidenceKind] = {}

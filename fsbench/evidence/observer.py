@@ -27,7 +27,7 @@ class ObserverArrays:
         targets = {key: array[index] for key, array in arrays.items()}
 
         def of(outputs: Outputs) -> Observed:
-            if outputs.images is evaluation.pairs.targets:
+            if outputs.images is evaluation.pairs.targets:  # each image is a held-out one, which it has seen
                 return Observed(name, targets, targets)
             own = observe(self.observer, outputs.images, outputs.landmarks, outputs.label, self._context)
             return Observed(name, own, targets)

@@ -58,8 +58,8 @@ class Recursion:
         n_swaps = len(rows) * (PASSES[-1] - PASSES[0])
 
         def of(outputs: Outputs) -> FedBack:
-            if isinstance(outputs.feed, NotScorable):
-                raise outputs.feed
+            if isinstance(outputs.feed, str):
+                raise NotScorable(outputs.feed)
             if (expected := outputs.seconds * n_swaps) > PATIENCE and not evaluation.named:
                 raise NotScorable(
                     f"{n_swaps} swaps would take about {expected / 60:.0f} minutes, and are done only where --metrics "

@@ -91,7 +91,7 @@ def imported(module: str, file: Path) -> dict[str, Path]:
         tree = _tree(path)
         made_up = any(not isinstance(given, ast.Constant) for given in _called(tree))
         if made_up and home.whole is not None and home.owns(name):
-            todo += [(f"{home.name}:{one.relative_to(home.whole)}", one) for one in home.whole.rglob("*.py")]
+            todo += [(f"{home.name}:{file.relative_to(home.whole)}", file) for file in home.whole.rglob("*.py")]
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         for target in imports(tree, package, home.counts):
             if (origin := _origin(target)) is not None:
@@ -115,8 +115,8 @@ class _Home:
             return cls(f"{top}.{sub}", Path(fsbench.__file__).parent / sub, None)
         if inner or file.name == "__init__.py":
             package = sys.modules.get(top)
-            found = getattr(package, "__file__", None)
-            return cls(top, Path(found).parent if found else file.parent, None)
+            init = getattr(package, "__file__", None)
+            return cls(top, Path(init).parent if init else file.parent, None)
         return cls("", None, None if file.parent in _installed() else file.parent)
 
     def owns(self, module: str) -> bool:
@@ -257,7 +257,7 @@ def _files(entry: Entry[Any], spec: Spec) -> dict[str, str]:
     """Content of what the path and the parameters name, given or by default, that is a file or a folder here."""
     given = entry.named(spec.params)
     values = {name: given.get(name, parameter.default) for name, parameter in entry.parameters.items()}
-    found = {}
+    digests = {}
     for name, value in {**values, "@": spec.path}.items():
         text = value if isinstance(value, str) else str(value) if isinstance(value, Path) else ""
         if not text:
@@ -267,8 +267,8 @@ def _files(entry: Entry[Any], spec: Spec) -> dict[str, str]:
                 digest = content_digest(path)
                 if digest is None:
                     raise _Unknown
-                found[f"{name}/{i}"] = digest
-    return found
+                digests[f"{name}/{i}"] = digest
+    return digests
 
 
 def _existing(text: str) -> Path | None:

@@ -134,8 +134,8 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
                 _matrix(who, "features", guard.call(who, judge.network.embed, *part), (len(part[0]), info.dim))
                 for part in portions(crops[faces].to(context.device), points)
             ])
-            length = features.float().norm(dim=1)  # a judge may find no face where the detector found one
-            valid = features.isfinite().all(1) & length.isfinite() & (length > 0)
+            norms = features.float().norm(dim=1)  # a judge may find no face where the detector found one
+            valid = features.isfinite().all(1) & norms.isfinite() & (norms > 0)
             features, faces = features[valid], faces[valid.cpu().numpy()]
             if depth:
                 given = guard.call(who, cast(Classifier, judge.network).classify, features)

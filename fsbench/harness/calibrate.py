@@ -57,9 +57,10 @@ def calibrate(data: str, judges: Sequence[str], context: Context, *, size: int =
     built = build_judges(judges, context)  # raises before any work
     info, used = _read(data, size, context)
     real = find_faces(used["test"], used.get("gallery"), context)
-    enrolled = [enrol(judge, real, context) for judge in built]
-    judge_records = tuple(records.judge_record(one) for one in enrolled)
-    distributions = {one.judge.name: _distribution(one.calibration) for one in enrolled if one.calibration is not None}
+    enrolled_judges = [enrol(judge, real, context) for judge in built]
+    judge_records = tuple(records.judge_record(enrolled) for enrolled in enrolled_judges)
+    distributions = {enrolled.judge.name: _distribution(enrolled.calibration)
+                     for enrolled in enrolled_judges if enrolled.calibration is not None}
     if not distributions:
         sessions = real.rows.groupby("identity")["session"].nunique()
         comparable = len(sessions) > 1 and sessions.max() > 1  # else no judge could do anything

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from fsbench import guard
 from fsbench.config import Plan
-from fsbench.errors import Interrupted, NotScorable, OutputError, PluginError
+from fsbench.errors import FsbenchError, Interrupted, NotScorable, OutputError, PluginError, UsageError
 from fsbench.evidence.judge import embeddings
 from fsbench.evidence.needs import JUDGE, Kinds, build_kinds
 from fsbench.evidence.references import EnrolledJudge, enrol, find_faces
@@ -28,7 +28,7 @@ from fsbench.specs import result_name
 Given = TypeVar("Given")
 Known = TypeVar("Known")
 
-ONLY_FILES = NotScorable("only files are known, not the model")
+ONLY_FILES = "only files are known, not the model"
 
 Rows = np.ndarray | NotScorable
 """Rows of one metric for all outputs of a model, (N, K), or why there are none."""
@@ -42,30 +42,38 @@ class Instruments:
     metrics: Mapping[str, Metric]
     checks: Mapping[str, Metric]  # by metric: the one that tells how far its estimator is off (`MetricInfo.checked_by`)
     kinds: Kinds
+    left_out: Mapping[str, str] = field(default_factory=dict)  # why other metrics cannot be made, by name
 
     @classmethod
     def of(cls, plan: Plan, context: Context) -> Instruments:
         """Build them; raises FsbenchError for what does not exist.
 
         Raises NotScorable where the plan names a metric whose network is not there; metrics that it does not name may
-        go without.
+        go without. One of these that cannot be made is left out.
         """
         judges = build_judges(plan.judges, context)
-        built = {result_name(name): metrics.build(name, context) for name in plan.metrics or metrics.names()}
+        if plan.metrics:
+            built, left_out = {result_name(name): metrics.build(name, context) for name in plan.metrics}, {}
+        else:
+            built, left_out = build_metrics((), context)
         instruments = cls.for_metrics(judges, built, plan.observers, context)
         lacking = [*instruments.kinds.missing.values(),
                    *(NotScorable(metric.info.missing) for metric in built.values() if metric.info.missing)]
         if plan.metrics and lacking:
             raise lacking[0]
-        return instruments
+        return replace(instruments, left_out=left_out)
 
     @classmethod
     def for_metrics(
         cls, judges: Sequence[Judge], built: Mapping[str, Metric], observers: Sequence[str], context: Context
     ) -> Instruments:
         """Add to metrics what they need; `observers` as in `Plan`."""
-        checks = {name: metrics.build(metric.info.checked_by, context)
-                  for name, metric in built.items() if metric.info.checked_by}
+        checks: dict[str, Metric] = {}
+        for name, metric in built.items():
+            try:
+                checks |= {name: metrics.build(metric.info.checked_by, context)} if metric.info.checked_by else {}
+            except FsbenchError as error:  # of a metric that another package names
+                context.log(f"how far the estimator of {name} is off is not known: {error.sentence}")
         kinds = build_kinds([*built.items(), *((built[name].info.checked_by, check) for name, check in checks.items())],
                             observers, context)
         return cls(judges, built, checks, kinds)
@@ -129,7 +137,7 @@ class Evaluation:
         return self.set.pairs
 
     def extract(
-        self, label: str, images: ImageSet, feed: Feed | NotScorable = ONLY_FILES, seconds: float = 0.0
+        self, label: str, images: ImageSet, feed: Feed | str = ONLY_FILES, seconds: float = 0.0
     ) -> OutputFeatures:
         """Extract the features of a model's outputs, in the order of the pairs."""
         outputs = Outputs(label, images, find_landmarks(images, label, self.context), feed, seconds)
@@ -178,14 +186,35 @@ class Evaluation:
                             self.set.real.test_landmarks[self.pairs.index], ONLY_FILES)
         errors: dict[str, float] = {}
         for name, check in self.checks.items():
-            known = self._known(unchanged, check.info.needs)
-            rows = self._rows(self.metrics[name].info.checked_by, check, self.pairs.targets, known)
-            if isinstance(rows, NotScorable):  # nobody knows the truth here, so nobody knows the error
+            who, known = self.metrics[name].info.checked_by, self._known(unchanged, check.info.needs)
+            rows = self._rows(who, check, self.pairs.targets, known)
+            try:
+                if isinstance(rows, NotScorable):
+                    raise rows
+                scored = rows[~np.isnan(rows).any(1)]
+                error = guard.run(f"metric {who}", check.summarise, scored) if len(scored) else math.nan
+            except FsbenchError as why:
+                if not isinstance(why, NotScorable) or why.__cause__ is not None:  # else nobody knows the true values
+                    self.context.log(f"how far the estimator of {name} is off is not known: {why.sentence}")
                 continue
-            scored = rows[~np.isnan(rows).any(1)]
-            if len(scored) and math.isfinite(error := check.summarise(scored)):
+            if math.isfinite(error):
                 errors[name] = error
         return errors
+
+
+def build_metrics(names: Sequence[str], context: Context) -> tuple[dict[str, Metric], dict[str, str]]:
+    """Make metrics by name, all for none; and why some cannot be made. Raises UsageError for a wrong name."""
+    built: dict[str, Metric] = {}
+    missing: dict[str, str] = {}
+    for text in names or metrics.names():
+        name = result_name(text)
+        try:
+            built[name] = metrics.build(text, context)
+        except FsbenchError as error:
+            if names and isinstance(error, UsageError):
+                raise
+            missing[name] = error.sentence
+    return built, missing
 
 
 def _checked(name: str, of: EvidenceOf, outputs: Outputs) -> Evidence:

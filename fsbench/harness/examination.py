@@ -14,7 +14,8 @@ from fsbench.errors import NotScorable
 from fsbench.evidence.needs import observers_in
 from fsbench.faults import FAULTS, Fault, draw_ahead
 from fsbench.harness import records
-from fsbench.harness.faulty import FaultySet, Key, Rows, time_networks
+from fsbench.harness.failures import Key
+from fsbench.harness.faulty import FaultySet, MeasuredRows, time_networks
 from fsbench.harness.summarise import CONFIDENCE
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, MetricInfo, Split
@@ -27,7 +28,6 @@ ALPHA = 0.05
 
 COPIES = ("copy_target", "copy_source")
 """Faults whose full strength is an answer that takes no work."""
-
 
 
 def split_of(fault: Fault) -> Split:
@@ -79,7 +79,7 @@ class Examination:
         for split, setting in self.sets.items():
             for scene in setting.scenes:
                 draw_ahead(scene, [fault for fault in self.faults if split_of(fault) == split])
-        perfect = {split: self._rows(one, one.perfect()) for split, one in self.sets.items()}
+        perfect = {split: self._rows(setting, setting.perfect()) for split, setting in self.sets.items()}
         self._facts(perfect[self.home.split])
         for fault in self.faults:
             setting = self.sets[split_of(fault)]
@@ -87,17 +87,17 @@ class Examination:
             for key, subject in self._subjects.items():
                 self._compare(key, subject, setting, fault, [rows[key] for rows in ladder])
 
-    def _climb(self, setting: FaultySet, fault: Fault) -> Iterator[Rows]:
+    def _climb(self, setting: FaultySet, fault: Fault) -> Iterator[MeasuredRows]:
         for strength in fault.strengths:
             yield self._rows(setting, setting.outputs(fault, strength), {fault.name: strength})
 
-    def _rows(self, setting: FaultySet, outputs: ImageSet, told: Mapping[str, float] | None = None) -> Rows:
+    def _rows(self, setting: FaultySet, outputs: ImageSet, figures: Mapping[str, float] | None = None) -> MeasuredRows:
         rows, _ = setting.rows(outputs)
         self._done += 1
-        self._progress(self._done, self._total, told or {})
+        self._progress(self._done, self._total, figures or {})
         return rows
 
-    def _facts(self, perfect: Rows) -> None:
+    def _facts(self, perfect: MeasuredRows) -> None:
         """What needs no ladder: cost, and the values of answers that take no work."""
         outputs = self.home.perfect()
         self.networks = time_networks(self.home.evaluation, outputs)
@@ -110,10 +110,10 @@ class Examination:
             began = time.perf_counter()
             for name, rows in {"": perfect, **copies}.items():
                 measured = rows[key]
-                found = math.nan
+                value = math.nan
                 if not isinstance(measured, NotScorable):
-                    found = self.home.condition(key[0], measured)(everything)
-                subject.copies[name] = found if math.isfinite(found) else None
+                    value = self.home.condition(key[0], measured)(everything)
+                subject.copies[name] = value if math.isfinite(value) else None
             summarising = (time.perf_counter() - began) / (1 + len(copies))
             subject.seconds = (seconds[key] + summarising) / len(outputs)
 
@@ -129,16 +129,17 @@ class Examination:
                 return
             conditions.append(setting.condition(key[0], measured))
         worse = 1 if metric.info.direction == "lower" else -1
-        found = respond(conditions, (0.0, *fault.strengths), worse, plan, alpha=ALPHA / len(self.faults),
-                        confidence=CONFIDENCE)
-        if found is None:
+        response = respond(conditions, (0.0, *fault.strengths), worse, plan, alpha=ALPHA / len(self.faults),
+                           confidence=CONFIDENCE)
+        if response is None:
             assert isinstance(ladder[0], np.ndarray)
             subject.reasons[fault.name] = setting.reason(key[0], ladder[0])
             return
-        subject.responses[fault.name] = found
+        subject.responses[fault.name] = response
         if setting is self.home:
             new = conditions[1:] if subject.halves else conditions
-            subject.halves += [np.array([[one(half) for half in pair] for pair in plan.halves]) for one in new]
+            subject.halves += [np.array([[condition(half) for half in pair] for pair in plan.halves])
+                               for condition in new]
             if not subject.parts and expected(metric.info, fault) == "respond":
                 middle = len(conditions) // 2
                 subject.parts_of = f"{fault.name} {fault.strengths[middle - 1]:g} {fault.unit}"
@@ -164,7 +165,7 @@ class Examination:
 
     def _full_scale(self, key: Key, subject: _Subject) -> float | None:
         should = self._expected(key)
-        return full_scale([(one, should[name]) for name, one in subject.responses.items()])
+        return full_scale([(response, should[name]) for name, response in subject.responses.items()])
 
     def responses(self) -> Iterator[validity.ResponseRecord]:
         """All cells of the matrix, those of a metric together."""
@@ -174,18 +175,18 @@ class Examination:
             full, should = self._full_scale(key, subject), self._expected(key)
             for fault in self.faults:
                 where = {"metric": key[0], "judge": key[1], "fault": fault.name, "expected": should[fault.name]}
-                found = subject.responses.get(fault.name)
-                if found is None:
+                response = subject.responses.get(fault.name)
+                if response is None:
                     reason = subject.reasons[fault.name]
                     yield validity.ResponseRecord(**where, verdict="unexamined", reason=reason)
                     continue
-                said = asdict(found) | {"steps": self._steps(key[0], found)}
+                facts = asdict(response) | {"steps": self._steps(key[0], response)}
                 yield validity.ResponseRecord(
-                    **where, **said, verdict=verdict(found, should[fault.name], full),
-                    share=found.change / full if full else None,
+                    **where, **facts, verdict=verdict(response, should[fault.name], full),
+                    share=response.change / full if full else None,
                 )
 
-    def _steps(self, name: str, found: Response) -> tuple[validity.StepRecord, ...]:
+    def _steps(self, name: str, response: Response) -> tuple[validity.StepRecord, ...]:
         """Curves, intervals of values cut at what the metric can be."""
         least, most = self.metrics[name].info.bounds
         return tuple(
@@ -194,7 +195,7 @@ class Examination:
                 low=None if step.low is None else max(step.low, least),
                 high=None if step.high is None else min(step.high, most),
             )))
-            for step in found.steps
+            for step in response.steps
         )
 
     def examined(self) -> Iterator[validity.ExaminedRecord]:
@@ -223,7 +224,7 @@ class Examination:
                 parts_of=subject.parts_of,
                 bias=subject.bias,
                 cost=validity.CostRecord(networks=1000 * self._networks(key), metric=1000 * subject.seconds),
-                cautions=tuple(said for least, said in sorted(metric.info.cautions) if n < least)[:1],
+                cautions=tuple(caution for fewest, caution in sorted(metric.info.cautions) if n < fewest)[:1],
             )
 
     def _networks(self, key: Key) -> float:
@@ -244,6 +245,6 @@ def _winners(info: MetricInfo, perfect: float | None, copies: Mapping[str, float
     if perfect is None:
         return
     sign = 1 if info.direction == "higher" else -1
-    for name, found in copies.items():
-        if found is not None and sign * (found - perfect) >= -1e-9 * abs(perfect):
+    for name, value in copies.items():
+        if value is not None and sign * (value - perfect) >= -1e-9 * abs(perfect):
             yield name

@@ -38,13 +38,13 @@ def find(outputs: ImageSet, targets: ImageSet, masks: ImageSet, faceless: np.nda
 
     `faceless` (N,) bool: an output without a face of a target that has one; `absent` (N,) of str: ABSENT or "".
     """
-    found = np.where(faceless, "no_face", "").astype(object)
+    kinds = np.where(faceless, "no_face", "").astype(object)
     for i in np.flatnonzero(~faceless):
         inside = masks.pixels[i, ..., 0] > 127
         change = np.abs(outputs.pixels[i].astype(np.int16) - targets.pixels[i])
         if (change[inside] if inside.any() else change).mean() <= UNCHANGED_LEVELS:
-            found[i] = "unchanged"
-    return np.where(absent != "", absent, found)
+            kinds[i] = "unchanged"
+    return np.where(absent != "", absent, kinds)
 
 
 def count(failures: np.ndarray) -> dict[Failure, int]:

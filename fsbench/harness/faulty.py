@@ -4,35 +4,37 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import torch
 
 from fsbench.config import Plan
 from fsbench.datasets.synthetic import Synthetic
-from fsbench.errors import FsbenchError, NotScorable, UsageError
+from fsbench.errors import NotScorable
 from fsbench.faces.detect import Detector
 from fsbench.faults import Fault, Scene
 from fsbench.harness import summarise
 from fsbench.harness.evaluation import Evaluation, Instruments
+from fsbench.harness.failures import Key
 from fsbench.harness.pairs import make_pairs
 from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Faces, Metric, Split, silent
-from fsbench.registry import metrics
-from fsbench.specs import result_name
+from fsbench.interfaces import Context, Faces, Split, silent
 from fsbench.stats.validity import Condition, Resampling, resampling
 
 TIMED = 8
 """Outputs that networks are timed on."""
 
-Key = tuple[str, str | None]
-"""Metric, and judge where it asks one."""
+MeasuredRows = Mapping[Key, np.ndarray | NotScorable]
 
-Rows = Mapping[Key, np.ndarray | NotScorable]
+
+def quiet(context: Context) -> Context:
+    """Return a context without progress bars: one bar tells of all conditions."""
+    return replace(context, stage=lambda title: silent)
 
 
 @dataclass(frozen=True)
@@ -56,19 +58,16 @@ class FaultySet:
         gallery = gather(dataset, targets, "", context)
         pairs = make_pairs(dataset, targets)
         evaluation = Evaluation.prepare(instruments, pairs, targets, gallery, context)
-        quiet = replace(context, stage=lambda title: silent)  # one bar for all conditions
-        evaluation = replace(evaluation, context=quiet)
+        evaluation = replace(evaluation, context=quiet(context))
         scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
-        rows = pairs.rows
-        sessions, people = (rows["identity"] + "/" + rows["session"]).to_numpy(str), rows["identity"].to_numpy(str)
-        again = resampling(sessions, people, resamples=plan.resamples, seed=plan.seed)
+        again = resampling(
+            _sessions(pairs.rows), pairs.rows["identity"].to_numpy(str), resamples=plan.resamples, seed=plan.seed)
         return cls(split, targets, gallery, evaluation, scenes, again)
 
     @property
     def sessions(self) -> np.ndarray:
         """The session of each output's target, (N,)."""
-        rows = self.evaluation.pairs.rows
-        return (rows["identity"] + "/" + rows["session"]).to_numpy(str)
+        return _sessions(self.evaluation.pairs.rows)
 
     def perfect(self) -> ImageSet:
         """The exact swaps of all pairs, in their order."""
@@ -78,7 +77,7 @@ class FaultySet:
         """The same with a fault; raises FsbenchError for one that this split cannot show."""
         return ImageSet.join([fault.apply(scene, strength) for scene in self.scenes])
 
-    def rows(self, outputs: ImageSet) -> tuple[Rows, dict[Key, float]]:
+    def rows(self, outputs: ImageSet) -> tuple[MeasuredRows, dict[Key, float]]:
         """Measure outputs; and the seconds that each metric took."""
         features = self.evaluation.extract("faulty outputs", outputs)
         measured: dict[Key, np.ndarray | NotScorable] = {}
@@ -117,6 +116,10 @@ class FaultySet:
         return replace(self.plan, resamples=self.plan.resamples[:limit])
 
 
+def _sessions(rows: pd.DataFrame) -> np.ndarray:
+    return (rows["identity"] + "/" + rows["session"]).to_numpy(str)
+
+
 def spread(faces: Faces, n: int) -> np.ndarray:
     """Choose `n` entries, in their order: as many sessions as can be, of all people alike."""
     rows = faces.rows
@@ -141,31 +144,16 @@ def consecutive(faces: Faces, n: int) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def build_metrics(names: Sequence[str], context: Context) -> tuple[dict[str, Metric], dict[str, str]]:
-    """Make metrics by name; and why some cannot be made: no weights, no package. Raises UsageError for a wrong name."""
-    found: dict[str, Metric] = {}
-    missing: dict[str, str] = {}
-    for text in names or metrics.names():
-        name = result_name(text)
-        try:
-            found[name] = metrics.build(text, context)
-        except UsageError:
-            raise
-        except FsbenchError as error:
-            missing[name] = error.sentence
-    return found, missing
-
-
 def time_networks(evaluation: Evaluation, outputs: ImageSet) -> dict[str, float]:
     """Seconds per output of the detector (""), of each judge and of each observer by name; nothing is cached."""
     device = evaluation.context.device
     few = outputs[np.arange(min(TIMED, len(outputs)))].to(device)
     detector = Detector(device)
     points = torch.from_numpy(detector.detect_crops(few).astype(np.float32)).to(device)
-    found = torch.arange(len(few))[~points.isnan().any(2).any(1).cpu()]
+    with_face = torch.arange(len(few))[~points.isnan().any(2).any(1).cpu()]
     calls: dict[str, Callable[[], object]] = {"": lambda: detector.detect_crops(few)}
     for name, enrolled in evaluation.judges.items():
-        calls[name] = partial(enrolled.judge.network.embed, few[found], points[found])
+        calls[name] = partial(enrolled.judge.network.embed, few[with_face], points[with_face])
     for name, observer in evaluation.observers.items():
         calls[name] = partial(observer.network.observe, few, points)
     with torch.inference_mode():

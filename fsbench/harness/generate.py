@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from fsbench.errors import NotScorable
 from fsbench.extraction.blocks import in_blocks, length, spans
 from fsbench.feedback import feed_back
 from fsbench.harness.models import Model
@@ -70,13 +69,13 @@ def _swapped(arrays: Arrays, device: torch.device) -> Swapped:
     return Swapped(to_float(arrays["outputs"]).to(device), alpha)
 
 
-def feed_of(model: Model, context: Context) -> Feed | NotScorable:
+def feed_of(model: Model, context: Context) -> Feed | str:
     """Return what feeds images to a model as its targets, again and again; or why that has no meaning.
 
     Images are rounded to 8 bits after each pass; the outputs of the last one are cached.
     """
     if model.needs_truth:
-        return NotScorable("it only repeats the answers that it is shown")
+        return "it only repeats the answers that it is shown"
 
     def feed(group: Group, images: ImageSet, passes: int, done: Callable[[int], None]) -> ImageSet:
         def compute() -> Arrays:

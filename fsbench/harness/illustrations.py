@@ -11,6 +11,7 @@ from fsbench.config import Plan
 from fsbench.harness import umap
 from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.model_evaluation import ModelEvaluation
+from fsbench.harness.passes import passes
 
 STORED_TOP_K = 10
 """Look-alikes of each image that a run's files hold."""
@@ -21,7 +22,7 @@ def lookalikes(evaluation: Evaluation, plan: Plan, done: Sequence[ModelEvaluatio
     parts = []
     for name, judge in evaluation.judges.items():
         people = np.array(judge.people, dtype=object)
-        for model, faces in [("", judge.references), *((one.record.name, one.faces[name]) for one in done)]:
+        for model, faces in [("", judge.references), *((model.record.name, model.faces[name]) for model in done)]:
             top, scores = (table[:, :STORED_TOP_K].numpy() for table in (faces.top, faces.scores))
             row, rank = np.nonzero(top >= 0)
             parts.append(pd.DataFrame({"judge": name, "model": model, "row": row, "rank": rank + 1,
@@ -34,16 +35,17 @@ def maps(evaluation: Evaluation, plan: Plan, done: Sequence[ModelEvaluation]) ->
     """Rows of umap.parquet: the held-out images, and the outputs of all but the baselines, which copy those."""
     parts = []
     n_test = len(evaluation.set.real.test)
-    shown = [one for one in done if one.record.kind != "baseline"]
+    shown = [model for model in done if model.record.kind != "baseline"]
     for name, judge in evaluation.judges.items():
-        outputs = {one.record.name: one.faces[name].vectors for one in shown}
+        outputs = {model.record.name: model.faces[name].vectors for model in shown}
         groups = {"": judge.references.vectors[:n_test], **outputs}
         vectors = {model: part.numpy() for model, part in groups.items()}
         parts.append(umap.layout(name, vectors, plan.seed, evaluation.context))
     return pd.concat(parts, ignore_index=True)
 
 
-TABLES: Mapping[str, Callable[[Evaluation, Plan, Sequence[ModelEvaluation]], pd.DataFrame]] = {
+TABLES: Mapping[str, Callable[[Evaluation, Plan, Sequence[ModelEvaluation]], pd.DataFrame | None]] = {
     "lookalikes.parquet": lookalikes,
     "umap.parquet": maps,
+    "recursion.parquet": passes,
 }

@@ -10,7 +10,8 @@ import pandas as pd
 
 from fsbench import results
 from fsbench.config import BASELINES, Plan, parse_pipeline
-from fsbench.errors import NotScorable
+from fsbench.errors import NotScorable, traceback_of
+from fsbench.evidence.recursion import FedBack
 from fsbench.extraction.features import FaceFeatures
 from fsbench.harness import failures, summarise
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
@@ -33,6 +34,8 @@ class ModelEvaluation:
     values: list[results.Value]
     samples: pd.DataFrame  # its part of samples.parquet, but for the paths of its images
     faces: Mapping[str, FaceFeatures]  # by judge, (N, ...)
+    fed_back: FedBack | None  # where a metric needed it
+    tracebacks: Mapping[str, str]  # by metric that failed, of what it, or what it needs, raised first
 
 
 @dataclass(frozen=True)
@@ -59,22 +62,23 @@ class Evaluator:
         pairs, label, plan = self.evaluation.pairs, record.name, self.plan
         absent = np.full(len(pairs), "", object) if absent is None else absent
         faceless = _faceless(features.outputs.landmarks)
-        contestant = record.kind in CONTESTANTS
-        failed = self._failures(features, faceless, absent) if contestant else np.full(len(pairs), "", object)
+        failed = np.full(len(pairs), "", object)
+        if record.kind in CONTESTANTS:
+            failed = self._failures(features, faceless, absent)
         columns: dict[str, np.ndarray] = {}
         values: list[results.Value] = []
+        tracebacks: dict[str, str] = {}
         for name, judge, measured in self.evaluation.measure(features):
             if isinstance(measured, NotScorable):
                 values.append(summarise.unscorable(name, label, judge, len(pairs), measured))
+                if measured.__cause__ is not None:
+                    tracebacks.setdefault(name, traceback_of(measured.__cause__))
                 continue
             metric = self.evaluation.metrics[name]
             rows = np.where((absent != "")[:, None], np.nan, measured)
-            counted = failures.Counted.of(rows)
-            if contestant and ((failed != "").any() or np.isnan(rows).any()):
-                counted = failures.Counted.with_failures(metric, rows, failed, self._floor(name, judge))
-            elif record.kind == "baseline" and label in BASELINES:
-                self.floor.add(name, judge, rows)
-            values.append(summarise.value(metric, name, label, judge, pairs, counted, plan.resamples, plan.seed))
+            counted = self._counted(record, name, judge, rows, failed)
+            values.append(summarise.value(
+                metric, name, label, judge, pairs, counted, plan.resamples, plan.seed, tracebacks))
             if rows.shape[1] == 1:
                 columns[results.column(name, judge)] = rows[:, 0]
         samples = pairs.rows.assign(model=label, output="", failure=failed, **columns)
@@ -83,14 +87,30 @@ class Evaluator:
             "failures": failures.count(failed),
             "content": features.outputs.images.content_hash(),
         }
+        fed_back = features.evidence.get("recursion")
         return ModelEvaluation(
-            record.model_copy(update=counts), values, samples if facts is None else samples.join(facts), features.faces
+            record.model_copy(update=counts),
+            values,
+            samples if facts is None else samples.join(facts),
+            features.faces,
+            fed_back if isinstance(fed_back, FedBack) else None,
+            tracebacks,
         )
 
     def _failures(self, features: OutputFeatures, faceless: np.ndarray, absent: np.ndarray) -> np.ndarray:
         pairs = self.evaluation.pairs
         target_faceless = _faceless(self.evaluation.set.real.test_landmarks)[pairs.index]
         return failures.find(features.outputs.images, pairs.targets, pairs.masks, faceless & ~target_faceless, absent)
+
+    def _counted(
+        self, record: results.ModelRecord, name: str, judge: str | None, rows: np.ndarray, failed: np.ndarray
+    ) -> failures.Counted:
+        """Rows of a metric with what the failures of a contestant count as; those of baselines say what that is."""
+        if record.kind in CONTESTANTS and ((failed != "").any() or np.isnan(rows).any()):
+            return failures.Counted.with_failures(self.evaluation.metrics[name], rows, failed, self._floor(name, judge))
+        if record.kind == "baseline" and record.name in BASELINES:
+            self.floor.add(name, judge, rows)
+        return failures.Counted.of(rows)
 
     def _floor(self, name: str, judge: str | None) -> tuple[np.ndarray, np.ndarray] | None:
         """What failures count as, where need be by baselines that the run did not ask for."""

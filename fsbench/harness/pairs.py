@@ -50,8 +50,8 @@ def make_pairs(dataset: Dataset, test: Faces) -> Pairs:
 def _turns(rows: pd.DataFrame) -> np.ndarray:
     """Number what takes turns, (N,) from 0: every still by itself, all frames of a clip together."""
     clip = rows["session"].astype(str) + "/" + rows["clip"].astype(str)
-    found: np.ndarray = pd.factorize(clip.where(rows["clip"] != "", rows["id"].astype(str)))[0]
-    return found
+    turns: np.ndarray = pd.factorize(clip.where(rows["clip"] != "", rows["id"].astype(str)))[0]
+    return turns
 
 
 def _source(dataset: Dataset, test: Faces, identity: str) -> Source:

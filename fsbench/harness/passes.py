@@ -1,8 +1,8 @@
-"""What became of outputs that were fed back, pass by pass: a table and images for the report."""
+"""What became of outputs that were fed back, pass by pass: a table for the report."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,42 +10,38 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
+from fsbench.config import Plan
 from fsbench.errors import NotScorable
 from fsbench.evidence.recursion import PASSES, FedBack
 from fsbench.harness.evaluation import Evaluation
-from fsbench.harness.run_folder import RunFolder
+from fsbench.harness.model_evaluation import ModelEvaluation
 from fsbench.harness.summarise import batches
-from fsbench.images import ImageSet, write_png
+from fsbench.images import ImageSet
 from fsbench.metrics._skin import delta_e, grown, skin
 from fsbench.pairs import Pairs
-from fsbench.results import column, slug
+from fsbench.results import column
 
 IDENTITY = "id_similarity"
 
 
-def write(evaluation: Evaluation, folder: RunFolder, fed_back: Mapping[str, FedBack]) -> None:
-    """Write the passes of each model, as images and as a table; nothing where nothing was fed back."""
-    for label, passes in fed_back.items():
-        for n, images in passes.images.items():
-            for row, pixels in zip(passes.rows, images.pixels, strict=True):
-                write_png(folder.path / "recursion" / slug(label) / str(row) / f"{n}.png", pixels)
-    if fed_back:
-        tables = [describe(evaluation, label, passes) for label, passes in fed_back.items()]
-        folder.write_table("recursion.parquet", pd.concat(tables, ignore_index=True))
+def passes(evaluation: Evaluation, plan: Plan, done: Sequence[ModelEvaluation]) -> pd.DataFrame | None:
+    """Rows of recursion.parquet; None where nothing was fed back."""
+    tables = [_passes_of(evaluation, model.record.name, model.fed_back) for model in done if model.fed_back is not None]
+    return pd.concat(tables, ignore_index=True) if tables else None
 
 
-def describe(evaluation: Evaluation, label: str, passes: FedBack) -> pd.DataFrame:
-    """Rows of recursion.parquet for one model."""
-    fed = evaluation.pairs.take(passes.rows)
-    pairs = Pairs(fed.groups * len(passes.images), fed.rule)  # once per number of passes
-    images = ImageSet.join(list(passes.images.values()))
-    first = passes.images[PASSES[0]][:].repeat(len(passes.images), 1, 1, 1)
+def _passes_of(evaluation: Evaluation, label: str, fed_back: FedBack) -> pd.DataFrame:
+    """Rows of one model."""
+    fed = evaluation.pairs.take(fed_back.rows)
+    pairs = Pairs(fed.groups * len(fed_back.images), fed.rule)  # once per number of passes
+    images = ImageSet.join(list(fed_back.images.values()))
+    first = fed_back.images[PASSES[0]][:].repeat(len(fed_back.images), 1, 1, 1)
     target, mask = (torch.cat(parts) for parts in zip(
         *((batch.target, batch.mask) for batch in batches(pairs, images, {})), strict=True))
     table = pd.DataFrame({
         "model": label,
-        "row": np.tile(passes.rows, len(passes.images)),
-        "n": np.repeat(list(passes.images), len(passes.rows)),
+        "row": np.tile(fed_back.rows, len(fed_back.images)),
+        "n": np.repeat(list(fed_back.images), len(fed_back.rows)),
         "colour": delta_e(images[:], first, skin(mask)).numpy(),
         "sharpness": (sharpness(images[:], mask) / sharpness(target, mask)).numpy(),
     })

@@ -8,7 +8,7 @@ from pathlib import Path
 from fsbench import environment, results
 from fsbench.config import BASELINES, Pipeline, Plan, parse_budget
 from fsbench.errors import Interrupted, OutputError, PluginError, UsageError
-from fsbench.harness import passes, records, warn
+from fsbench.harness import records, warn
 from fsbench.harness.evaluation import Evaluation, Instruments
 from fsbench.harness.generate import feed_of, swap_all
 from fsbench.harness.models import Built, build, check_budget, prepare_model
@@ -37,7 +37,7 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
     evaluation = Evaluation.prepare(instruments, pairs, test, gallery, context, named=bool(plan.metrics))
     writer = RunWriter(plan, evaluation, folder, command, started)
     writer.begin()
-    writer.warnings += warn.of_data(splits.dataset, test, gallery)
+    writer.warnings += [*warn.of_metrics(instruments.left_out), *warn.of_data(splits.dataset, test, gallery)]
     first_error: Exception | None = None
     for pipeline in _runnable(plan, models, splits, writer):
         try:
@@ -50,7 +50,6 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
     if not writer.done:
         raise first_error or UsageError(
             "no model is left to run", f"{splits.dataset.info.name} does not know the exact swaps: name a model")
-    passes.write(evaluation, folder, writer.fed_back)
     return writer.finish(records.dataset_record(plan.dataset, splits.dataset.info, splits.read))
 
 

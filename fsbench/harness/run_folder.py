@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from fsbench.config import Plan
-from fsbench.errors import OutputError, one_line
+from fsbench.errors import OutputError
+from fsbench.evidence.recursion import FedBack
 from fsbench.files import some
 from fsbench.harness.models import Model, file_name
 from fsbench.harness.train import write_sidecar
@@ -93,6 +93,11 @@ class RunFolder:
             paths += self._write_images(folder, group.targets.rows["id"], images)
         return paths
 
+    def write_passes(self, label: str, fed_back: FedBack) -> None:
+        """Write outputs of a model that were fed back, after each number of passes."""
+        for n, images in fed_back.images.items():
+            self._write_images(f"recursion/{slug(label)}", pd.Series([f"{row}/{n}" for row in fed_back.rows]), images)
+
     def _write_images(self, folder: str, names: pd.Series[str], images: ImageSet) -> list[str]:
         paths = [f"{folder}/{name}.png" for name in names]
         for path, pixels in zip(paths, images.pixels, strict=True):
@@ -107,11 +112,11 @@ class RunFolder:
                 copy_file(part.weights, copy)
                 write_sidecar(part.training, part.trained_on, copy)
 
-    def write_error(self, label: str, error: Exception) -> str:
-        """Keep the traceback of a model that failed; returns a sentence without its subject."""
+    def write_traceback(self, label: str, traceback: str) -> str:
+        """Keep the traceback of a model or a metric that failed; returns its path below the folder."""
         path = f"errors/{slug(label)}.txt"
-        write_text(self.path / path, "".join(traceback.format_exception(error)))
-        return f"failed, and the run went on without it: {one_line(error)} (traceback: {path})"
+        write_text(self.path / path, traceback)
+        return path
 
     def write_samples(self, samples: pd.DataFrame) -> None:
         """Write the rows of all outputs, as parquet and as CSV for spreadsheets (UTF-8 with a byte-order mark).

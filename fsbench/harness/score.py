@@ -27,7 +27,7 @@ from fsbench.harness.external.face_choice import RULES, FaceRule, choose
 from fsbench.harness.external.files import LIKE_TARGET, RESIZED, SEVERAL, Cut, ToolOutputs
 from fsbench.harness.external.people import PeopleOfAlbums, make_pairs, put_together
 from fsbench.harness.external.table import Table, read_table
-from fsbench.harness.model_evaluation import baseline
+from fsbench.harness.model_evaluation import CHEAPEST_BASELINES, baseline
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.splits import Splits
 from fsbench.harness.strangers import gather
@@ -37,8 +37,7 @@ from fsbench.interfaces import Context, Faces, Split
 from fsbench.pairs import Pairs
 from fsbench.store import fingerprint
 
-BASELINES = ("copy_target", "copy_source")
-TAKEN = {**dict.fromkeys(BASELINES, "a baseline"), "references": "the real images, in the files of a run"}
+TAKEN = {**dict.fromkeys(CHEAPEST_BASELINES, "a baseline"), "references": "the real images, in the files of a run"}
 NO_COACH = "none"
 STAGE = "files of another tool, aligned crops cut out of them"
 
@@ -60,7 +59,7 @@ def score(outputs: Sequence[ToolOutputs], source: Path, target: Path, plan: Plan
     trained = coaches or {}
     listed = read_table(table, columns) if table is not None else None
     outputs, of_models = by_model(outputs, listed)
-    _check([one.name for one in outputs], trained)
+    _check([tool.name for tool in outputs], trained)
     instruments = Instruments.of(plan, context)
     folder = RunFolder(out)
     folder.check(plan, resume)
@@ -69,7 +68,7 @@ def score(outputs: Sequence[ToolOutputs], source: Path, target: Path, plan: Plan
     asked = ask(outputs, source_album, target_album, listed, missing)
     inputs = _inputs(outputs, {"source": source_album, "target": target_album}, listed, plan.gallery, trained)
     folder.check(plan, resume, inputs)
-    tools = [one for one in outputs if one.name not in asked.failed]
+    tools = [tool for tool in outputs if tool.name not in asked.failed]
     measured = _measured(asked, tools, source_album, target_album, face, instruments.judges[0], context)
     splits = Splits(measured.people)
     test = splits["test"]
@@ -77,18 +76,18 @@ def score(outputs: Sequence[ToolOutputs], source: Path, target: Path, plan: Plan
     evaluation = Evaluation.prepare(instruments, measured.pairs, test, gallery, context, named=bool(plan.metrics))
     writer = RunWriter(plan, evaluation, folder, command, started, STAGE)
     writer.begin(inputs)
-    for name in BASELINES:
+    for name in CHEAPEST_BASELINES:
         model, images, seconds = baseline(name, measured.pairs, context)
         writer.add(records.model_record(model, seconds), evaluation.extract(name, images, seconds=seconds))
-    for one in tools:
-        cut = measured.cuts[one.name]
-        record = _record(one, trained.get(one.name, ()), notes=(_note(cut),))
-        record = writer.add(record, evaluation.extract(one.name, cut.images), absent=cut.lost, facts=cut.facts)
+    for tool in tools:
+        cut = measured.cuts[tool.name]
+        record = _record(tool, trained.get(tool.name, ()), notes=(_note(cut),))
+        record = writer.add(record, evaluation.extract(tool.name, cut.images), absent=cut.lost, facts=cut.facts)
         if record.failures:
-            writer.warnings.append(f"{one.name} {results.failure_rate(record.failures, len(measured.pairs))}")
-    writer.failed += [_record(one, trained.get(one.name, ()), error=asked.failed[one.name].sentence)
-                      for one in outputs if one.name in asked.failed]
-    writer.warnings += [*of_models, *measured.warnings, *asked.warnings,
+            writer.warnings.append(f"{tool.name} {results.failure_rate(record.failures, len(measured.pairs))}")
+    writer.failed += [_record(tool, trained.get(tool.name, ()), error=asked.failed[tool.name].sentence)
+                      for tool in outputs if tool.name in asked.failed]
+    writer.warnings += [*warn.of_metrics(instruments.left_out), *of_models, *measured.warnings, *asked.warnings,
                         *_data_warnings(source_album, target_album, splits.read),
                         *_coach_warnings(tools, trained, instruments.judges)]
     return writer.finish(records.dataset_record(plan.dataset, measured.people.info, splits.read),
@@ -117,8 +116,8 @@ def _measured(asked: Asked, tools: Sequence[ToolOutputs], source_album: Album, t
     people = put_together(source_album, target_album, sorted({place for place in faced if place[1]}))
     rule = asked.rule + (f"; of a target with several faces, {RULES[face]}" if choice.warnings else "")
     pairs = make_pairs([(source, place) for (source, _), place in zip(kept, faced, strict=True)], people, rule)
-    cuts = {one.name: one.cut([(asked.outputs[one.name].get(pair), *place) for pair, place
-                               in zip(kept, faced, strict=True)], target_album, context) for one in tools}
+    cuts = {tool.name: tool.cut([(asked.outputs[tool.name].get(pair), *place) for pair, place
+                               in zip(kept, faced, strict=True)], target_album, context) for tool in tools}
     return _Measured(pairs, people, cuts, [*choice.warnings, *_lost(asked, kept, cuts)])
 
 
@@ -131,15 +130,18 @@ def _unused(asked: Asked, source_album: Album, target_album: Album) -> list[resu
 def _inputs(outputs: Sequence[ToolOutputs], albums: Mapping[str, Album], table: Table | None, gallery: str,
             coaches: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Hashes of all that was read, by what a sentence calls it: an interrupted score goes on with the same only."""
-    found = {f"the outputs of {printable(one.name)}": _hash([Photo(one.path(k), file, "", "")
-                                                            for k, file in enumerate(one.files)]) for one in outputs}
-    found |= {f"the folder of --{role}": _hash(album.photos) for role, album in albums.items()}
+    hashes = {
+        f"the outputs of {printable(tool.name)}": _hash(
+            [Photo(tool.path(k), file, "", "") for k, file in enumerate(tool.files)])
+        for tool in outputs
+    }
+    hashes |= {f"the folder of --{role}": _hash(album.photos) for role, album in albums.items()}
     if gallery:
         listing = list_images(home_of(gallery), "--gallery names a folder of people")
-        found["the folder of --gallery"] = _hash([Photo(file.path, file.name, "", "") for file in listing.files])
+        hashes["the folder of --gallery"] = _hash([Photo(file.path, file.name, "", "") for file in listing.files])
     if table is not None:
-        found[f"the table {table.name}"] = fingerprint([astuple(row) for row in table.rows])
-    return found | {f"--coach of {printable(name)}": ",".join(families) for name, families in coaches.items()}
+        hashes[f"the table {table.name}"] = fingerprint([astuple(row) for row in table.rows])
+    return hashes | {f"--coach of {printable(name)}": ",".join(families) for name, families in coaches.items()}
 
 
 def _hash(photos: Sequence[Photo]) -> str:
@@ -147,10 +149,10 @@ def _hash(photos: Sequence[Photo]) -> str:
 
 
 def _record(
-    one: ToolOutputs, coaches: Sequence[str], notes: tuple[str, ...] = (), error: str = ""
+    tool: ToolOutputs, coaches: Sequence[str], notes: tuple[str, ...] = (), error: str = ""
 ) -> results.ModelRecord:
     return results.ModelRecord(
-        name=one.name, spec=printable(str(one.folder)), kind="precomputed", summary="images that another tool made",
+        name=tool.name, spec=printable(str(tool.folder)), kind="precomputed", summary="images that another tool made",
         coaches=tuple(family for family in coaches if family != NO_COACH), notes=notes, error=error)
 
 
@@ -166,25 +168,26 @@ def _likeness(
     """Cosine of each crop to the mean of its source's photographs under a judge, (N,); NaN without a face."""
     given = source_album.faces
     own = embed(judge, given.crops, find_landmarks(given.crops, "sources", context), "sources", context).vectors
-    seen = embed(judge, crops, find_landmarks(crops, "faces of targets", context), "faces of targets", context).vectors
+    title = "faces of targets"
+    of_crops = embed(judge, crops, find_landmarks(crops, title, context), title, context).vectors
     owner = given.rows["identity"].to_numpy()
     centres = {name: own[np.flatnonzero(owner == name)].nanmean(0) for name in dict.fromkeys(sources)}
-    cosines: np.ndarray = cosine_similarity(seen, torch.stack([centres[name] for name in sources])).numpy()
+    cosines: np.ndarray = cosine_similarity(of_crops, torch.stack([centres[name] for name in sources])).numpy()
     return cosines
 
 
 def _lost(asked: Asked, kept: Sequence[Pair], cuts: Mapping[str, Cut]) -> list[str]:
     """Say which pairs are not measured, which outputs cannot be read, and of which nobody knows what they show."""
     n = len(asked.pairs)
-    said = [f"{n - len(kept)} of {n} pairs left out, no face was found in their targets"] if len(kept) < n else []
+    warnings = [f"{n - len(kept)} of {n} pairs left out, no face was found in their targets"] if len(kept) < n else []
     for name, cut in cuts.items():
         for why, rows in cut.facts[cut.lost == "unreadable"].groupby("why"):
-            said.append(f"{name}: {len(rows)} of {len(kept)} outputs cannot be read "
-                        f"({why.removeprefix('cannot be read: ')}): {some(rows['file'].tolist())}")
+            warnings.append(f"{name}: {len(rows)} of {len(kept)} outputs cannot be read "
+                            f"({why.removeprefix('cannot be read: ')}): {some(rows['file'].tolist())}")
         if len(unclear := cut.facts[cut.facts["cut"].str.startswith(SEVERAL)]):
-            said.append(f"{name}: {len(unclear)} of {len(kept)} outputs show several faces, and another frame than "
-                        f"their target; of each the largest was cut: {some(unclear['file'].tolist())}")
-    return said
+            warnings.append(f"{name}: {len(unclear)} of {len(kept)} outputs show several faces, and another frame than "
+                            f"their target; of each the largest was cut: {some(unclear['file'].tolist())}")
+    return warnings
 
 
 def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]]) -> None:
@@ -204,7 +207,7 @@ def _coach_warnings(
 ) -> list[str]:
     """Say where it is open whether a judge is partial to a model."""
     families, warnings = sorted({judge.network.info.family for judge in judges}), []
-    for name in (one.name for one in tools):
+    for name in (tool.name for tool in tools):
         if not coaches.get(name):
             warnings.append(f"what {name} was trained against is not known: a judge may have been its coach "
                             f"(--coach {name}=FAMILY, or {name}={NO_COACH})")
@@ -225,9 +228,9 @@ def _scorable(pairs: Sequence[Pair], target_album: Album) -> list[Pair]:
 def _data_warnings(source_album: Album, target_album: Album, used: Mapping[Split, Faces]) -> list[str]:
     """Say what in the data limits what the numbers mean."""
     albums = {"source": source_album} | ({} if target_album is source_album else {"target": target_album})
-    said = [f"{role}: {warning}" for role, album in albums.items() for warning in (*album.warnings, *album.uneven)]
-    said += [f"source: {warning}" for warning in source_album.several]
+    warnings = [f"{role}: {warning}" for role, album in albums.items() for warning in (*album.warnings, *album.uneven)]
+    warnings += [f"source: {warning}" for warning in source_album.several]
     strangers = used["gallery"].identities if "gallery" in used else []
     if (n := len(used["test"].identities) + len(strangers)) < warn.FEW_STRANGERS:
-        said.append(f"outputs can be taken for {n} people only, so retrieval says little: --gallery adds others")
-    return said + warn.few_sessions(used["test"])
+        warnings.append(f"outputs can be taken for {n} people only, so retrieval says little: --gallery adds others")
+    return warnings + warn.few_sessions(used["test"])

@@ -29,8 +29,8 @@ def gather(dataset: Dataset, test: Faces, folder: str, context: Context) -> Face
         names |= set(people.rows.loc[again, "identity"])
         taken = people.rows["identity"].isin(names).to_numpy()
         if taken.any():
-            told = people.rows.loc[taken, "identity"].unique()
-            context.log(f"gallery: {some(told.tolist())} left out, of whom there are images already")
+            left_out = people.rows.loc[taken, "identity"].unique()
+            context.log(f"gallery: {some(left_out.tolist())} left out, of whom there are images already")
         if taken.all():
             raise DataError(f"the gallery {folder} holds only people of whom there are images already",
                             "name a folder of others")

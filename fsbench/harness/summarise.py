@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from torch import Tensor
 
 from fsbench import guard
-from fsbench.errors import NotScorable, PluginError, one_line
+from fsbench.errors import NotScorable, PluginError, one_line, traceback_of
 from fsbench.extraction.blocks import spans
 from fsbench.harness.failures import Counted
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, Evidence, Metric, Resampled
 from fsbench.pairs import Pairs
-from fsbench.results import Value
+from fsbench.results import FAULT, Value
 from fsbench.stats.bootstrap import cluster_bootstrap, units
 
 CHUNK = 64
 CONFIDENCE = 0.95
-FAULT = "the metric failed"
-"""What the reason of a value begins with whose metric raised an error of its own."""
 
 
 def batches(pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) -> Iterator[Batch]:
@@ -82,10 +80,12 @@ def value(
     rows: np.ndarray | Counted,
     resamples: int,
     seed: int,
+    tracebacks: dict[str, str] | None = None,
 ) -> Value:
     """Summarise the rows that count, with an interval over sessions; too few give null and a reason.
 
-    Where a target person has images of one session only, the interval is over people (`stats.bootstrap.units`).
+    Where a target person has images of one session only, the interval is over people (`stats.bootstrap.units`). The
+    traceback of what the metric raises is put into `tracebacks` under its name, unless one is there.
     """
     counted = rows if isinstance(rows, Counted) else Counted.of(rows)
     info, scored = metric.info, counted.scored | counted.failed
@@ -93,56 +93,63 @@ def value(
     people = labels["identity"].to_numpy(str)
     sessions = (labels["identity"] + "/" + labels["session"]).to_numpy(str)
     clusters, strata, whole_people = units(sessions, people) if len(people) else (sessions, people, False)
-    fields: dict[str, Any] = {
-        "model": model,
-        "metric": name,
-        "judge": judge,
-        "n_scored": int(counted.scored.sum()),
-        "n_total": len(scored),
-        "n_clusters": len(np.unique(clusters)),
-        "n_failed": int(counted.failed.sum()),
-    }
-    if counted.empty and counted.failed.any():
+    n_scored, n_failed = (int(counts.sum()) for counts in (counted.scored, counted.failed))
+    fields: dict[str, Any] = {"model": model, "metric": name, "judge": judge, "n_scored": n_scored,
+                              "n_total": len(scored), "n_clusters": len(np.unique(clusters)), "n_failed": n_failed}
+    if counted.empty and n_failed:
         return Value(value=None, reason="the model failed on every pair that can be scored", **fields)
     if scored.sum() < info.min_samples:
         few = f"{scored.sum() or 'none'} of {len(scored)} outputs could be scored"
         few += f", at least {info.min_samples} are needed" if info.min_samples > 1 else ""
         return Value(value=None, reason=few, **fields)
-    def summary() -> tuple[float, float | None, tuple[float, float] | None]:
-        of = statistic(metric, counted.rows[scored])
-        found, alone = of(np.arange(len(labels))), None
-        if counted.failed.any() and counted.scored.sum() >= info.min_samples:
-            alone = of(np.flatnonzero(counted.scored[scored]))
-        if not math.isfinite(found) or info.interval == "none":
-            return found, alone, None
-        return found, alone, cluster_bootstrap(
-            of,
-            clusters,
-            strata,
-            resamples=min(resamples, info.resamples or resamples),
-            confidence=CONFIDENCE,
-            seed=seed,
-            centre=found if info.interval == "centred" else None,
-        )
-
     try:
-        found, alone, interval = guard.run(f"metric {name}", summary)
+        summary = guard.run(f"metric {name}", _summary, metric, counted, clusters, strata, resamples, seed)
     except NotScorable as why:
         return Value(value=None, reason=why.message, **fields)
     except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others say
+        if tracebacks is not None:
+            tracebacks.setdefault(name, traceback_of(error))
         return Value(value=None, reason=fault(error).message, **fields)
-    if not math.isfinite(found):
-        return Value(value=None, reason=f"the metric's summary is {found}", **fields)
-    low, high = np.clip(interval, *info.bounds).tolist() if interval else (None, None)
+    if not math.isfinite(summary.value):
+        return Value(value=None, reason=f"the metric's summary is {summary.value}", **fields)
+    low, high = np.clip(summary.interval, *info.bounds).tolist() if summary.interval else (None, None)
+    of_scored = summary.of_scored
     return Value(
-        value=found,
+        value=summary.value,
         low=low,
         high=high,
-        value_of_scored=alone if alone is None or math.isfinite(alone) else None,
+        value_of_scored=of_scored if of_scored is None or math.isfinite(of_scored) else None,
         resampled="people" if whole_people else "sessions",
         caution="; ".join(_cautions(metric, counted)),
         **fields,
     )
+
+
+class _Summary(NamedTuple):
+    value: float
+    of_scored: float | None  # without the pairs on which the model failed, where there are some
+    interval: tuple[float, float] | None = None
+
+
+def _summary(
+    metric: Metric, counted: Counted, clusters: np.ndarray, strata: np.ndarray, resamples: int, seed: int
+) -> _Summary:
+    info, scored = metric.info, counted.scored | counted.failed
+    of = statistic(metric, counted.rows[scored])
+    whole, of_scored = of(np.arange(scored.sum())), None
+    if counted.failed.any() and counted.scored.sum() >= info.min_samples:
+        of_scored = of(np.flatnonzero(counted.scored[scored]))
+    if not math.isfinite(whole) or info.interval == "none":
+        return _Summary(whole, of_scored)
+    return _Summary(whole, of_scored, cluster_bootstrap(
+        of,
+        clusters,
+        strata,
+        resamples=min(resamples, info.resamples or resamples),
+        confidence=CONFIDENCE,
+        seed=seed,
+        centre=whole if info.interval == "centred" else None,
+    ))
 
 
 def _cautions(metric: Metric, counted: Counted) -> list[str]:
@@ -153,8 +160,10 @@ def _cautions(metric: Metric, counted: Counted) -> list[str]:
 
 
 def fault(error: Exception) -> NotScorable:
-    """Return why there is no value of a metric where it, or a network that it needs, raised an error of its own."""
-    return NotScorable(f"{FAULT}: {one_line(error)}")
+    """Return why there is no value of a metric where it, or what it needs, raised `error`, which is its cause."""
+    why = NotScorable(f"{FAULT}: {one_line(error)}")
+    why.__cause__ = error
+    return why
 
 
 def unscorable(name: str, model: str, judge: str | None, total: int, why: NotScorable) -> Value:

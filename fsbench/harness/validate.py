@@ -17,9 +17,9 @@ from fsbench.evidence.needs import JUDGE
 from fsbench.extraction.extractor import build_judges
 from fsbench.faults import FAULTS, Fault
 from fsbench.harness import records, warn
-from fsbench.harness.evaluation import Instruments
+from fsbench.harness.evaluation import Instruments, build_metrics
 from fsbench.harness.examination import ALPHA, Examination, split_of, unexamined_record
-from fsbench.harness.faulty import FaultySet, build_metrics
+from fsbench.harness.faulty import FaultySet, quiet
 from fsbench.interfaces import Context, Faces, Metric, Split
 from fsbench.registry import metrics as registry
 
@@ -92,7 +92,7 @@ def examine(
     if budget not in BUDGETS:
         raise UnknownName("budget", budget, BUDGETS)
     size, ladder = BUDGETS[budget], find_faults(faults)
-    instruments = Instruments.for_metrics([], built, observers, context)
+    instruments = Instruments.for_metrics([], built, observers, quiet(context))
     reasons = {**(missing or {}), **_unfit(built, instruments.kinds.missing)}
     built = {name: metric for name, metric in built.items() if name not in reasons}
     if not built:
@@ -112,7 +112,7 @@ def examine(
     examination = Examination(sets, ladder, seed, context)
     examination.run()
     home = examination.home
-    used: dict[Split, Faces] = {split: one.targets for split, one in sets.items()}
+    used: dict[Split, Faces] = {split: setting.targets for split, setting in sets.items()}
     if home.gallery is not None:
         used["gallery"] = home.gallery
     judge_records = tuple(records.judge_record(judge) for judge in home.evaluation.judges.values())
@@ -124,8 +124,8 @@ def examine(
         seconds=time.monotonic() - began,
         budget=budget,
         alpha=ALPHA,
-        n_outputs={split: len(one.evaluation.pairs) for split, one in sets.items()},
-        n_sessions={split: len(np.unique(one.sessions)) for split, one in sets.items()},
+        n_outputs={split: len(setting.evaluation.pairs) for split, setting in sets.items()},
+        n_sessions={split: len(np.unique(setting.sessions)) for split, setting in sets.items()},
         resamples=plan.resamples,
         environment=environment.describe(context.device),
         dataset=records.dataset_record(plan.dataset, data.info, used),

@@ -27,6 +27,11 @@ def of_judge(judge: results.JudgeRecord) -> list[str]:
     return [f"{judge.name}: {warning}" for warning in judge.calibration.warnings]
 
 
+def of_metrics(left_out: Mapping[str, str]) -> list[str]:
+    """Say which metrics are left out, with the reasons by name."""
+    return [f"{name} is left out, it cannot be made: {why}" for name, why in left_out.items()]
+
+
 def of_data(dataset: Dataset, test: Faces, gallery: Faces | None) -> list[str]:
     """Say what in the data limits what the numbers mean."""
     warnings = list(dataset.info.warnings)

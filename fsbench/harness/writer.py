@@ -12,9 +12,8 @@ import pandas as pd
 
 from fsbench import environment, results
 from fsbench.config import Plan
-from fsbench.errors import one_line
-from fsbench.evidence.recursion import FedBack
-from fsbench.harness import illustrations, records, summarise, warn
+from fsbench.errors import one_line, traceback_of
+from fsbench.harness import illustrations, records, warn
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.model_evaluation import Evaluator, ModelEvaluation
 from fsbench.harness.run_folder import RunFolder
@@ -36,7 +35,7 @@ class RunWriter:
     stage: str = CROPS
     done: list[ModelEvaluation] = field(default_factory=list)
     failed: list[results.ModelRecord] = field(default_factory=list)
-    fed_back: dict[str, FedBack] = field(default_factory=dict)  # by model
+    tracebacks: dict[str, str] = field(default_factory=dict)  # by metric that failed: the file of the first one
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -53,15 +52,20 @@ class RunWriter:
         done = self._evaluator.evaluate(record, features, **known)
         pairs = self.evaluation.pairs
         done.samples["output"] = self.folder.write_outputs(record.name, pairs, features.outputs.images)
+        if done.fed_back is not None:
+            self.folder.write_passes(record.name, done.fed_back)
+        for name, traceback in done.tracebacks.items():
+            if name not in self.tracebacks:
+                self.tracebacks[name] = self.folder.write_traceback(f"metric {name}", traceback)
         self.done.append(done)
-        if isinstance(passes := features.evidence.get("recursion"), FedBack):
-            self.fed_back[record.name] = passes
         return done.record
 
     def fail(self, record: results.ModelRecord, error: Exception) -> None:
         """Keep a model that failed as a record with its error, and go on without it."""
         self.failed.append(record)
-        self.warnings.append(f"{record.name} {self.folder.write_error(record.name, error)}")
+        path = self.folder.write_traceback(record.name, traceback_of(error))
+        self.warnings.append(
+            f"{record.name} failed, and the run went on without it: {one_line(error)} (traceback: {path})")
         self.evaluation.context.log(self.warnings[-1])
 
     def finish(
@@ -78,10 +82,10 @@ class RunWriter:
         return result
 
     def _write_tables(self) -> None:
-        self.folder.write_samples(pd.concat([one.samples for one in self.done], ignore_index=True))
+        self.folder.write_samples(pd.concat([model.samples for model in self.done], ignore_index=True))
         self.folder.write_table("references.parquet", self.evaluation.set.real.rows)
         for name, judge in self.evaluation.judges.items():
-            vectors = {one.record.name: one.faces[name].vectors.numpy() for one in self.done}
+            vectors = {model.record.name: model.faces[name].vectors.numpy() for model in self.done}
             self.folder.write_features(name, {"references": judge.references.vectors.numpy()} | vectors)
 
     def _result(
@@ -92,9 +96,10 @@ class RunWriter:
         errors = evaluation.estimator_errors()
         metrics = tuple(records.metric_record(name, metric, errors.get(name))
                         for name, metric in evaluation.metrics.items())
-        models = (*(one.record for one in self.done), *self.failed)
-        values = tuple(value for one in self.done for value in one.values)
-        faults = [f"{value.metric}: {value.reason}" for value in values if value.reason.startswith(summarise.FAULT)]
+        models = (*(model.record for model in self.done), *self.failed)
+        values = tuple(value for model in self.done for value in model.values)
+        faults = [f"{value.metric}: {value.reason} (traceback: {self.tracebacks[value.metric]})"
+                  for value in values if value.is_fault]
         return results.RunResult(
             schema=results.SCHEMA,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -123,7 +128,8 @@ class RunWriter:
         lost = []
         for name, make in illustrations.TABLES.items():
             try:
-                self.folder.write_table(name, make(self.evaluation, self.plan, self.done))
+                if (table := make(self.evaluation, self.plan, self.done)) is not None:
+                    self.folder.write_table(name, table)
             except Exception as error:  # noqa: BLE001 - whatever a library of plots raises, the numbers are there
                 lost.append(f"{name} could not be made, and the report is without it: {one_line(error)}")
         return lost

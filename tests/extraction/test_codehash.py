@@ -352,7 +352,8 @@ MODELS = {"gan_mask", "cyclegan"}
 DLIB, FACENET = {"dlib_resnet"}, {"facenet_casia", "facenet_vggface2"}
 PORTED = {"facenet_vggface2", "vggface2_resnet50", "vggface2_senet50"}
 ALIGNED = BASELINES | MODELS | DLIB | FACENET | PORTED | {"onnx", "keras_vggface"}
-KNOWN = ALIGNED | {"inception", "face_mesh", "five_points", "recursive"}  # plug-ins that came later may import what they like
+KNOWN = ALIGNED | {"inception", "face_mesh", "five_points", "recursive"}
+"""Plug-ins that came later may import what they like."""
 
 
 @pytest.mark.parametrize(("file", "again"), [

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from fsbench.config import Plan
-from fsbench.errors import OutputError
-from fsbench.harness import failures, illustrations
+from fsbench.errors import OutputError, PluginError
+from fsbench.harness import failures, illustrations, warn
+from fsbench.harness.evaluation import Instruments
 from fsbench.harness.failures import Counted, Floor
 from fsbench.harness.run import run as run_plan
 from fsbench.harness.run_folder import RunFolder
@@ -271,11 +272,35 @@ def test_a_metric_that_raises_costs_its_own_value_alone(tmp_path: Path, context:
     assert {value.value for value in result.find(metric="faulty")} == {None}
     assert "by nothing" in result.find("first", "faulty")[0].reason
     assert result.find("first", "skin_colour")[0].value is not None
-    assert sum("faulty: the metric failed" in warning for warning in result.warnings) == 1
+    assert all(value.is_fault == (value.metric == "faulty") for value in result.values)
+    (warning,) = (warning for warning in result.warnings if "faulty: the metric failed" in warning)
+    path = warning.partition("(traceback: ")[2].rstrip(")")
+    assert "ZeroDivisionError: by nothing" in (tmp_path / "out" / path).read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("_toys")
-@pytest.mark.parametrize("name", ["umap.parquet", "lookalikes.parquet"])
+def test_a_metric_that_cannot_be_made_is_left_out_where_it_is_not_named(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Raising(Some):
+        """Cannot be made."""
+
+        def __init__(self) -> None:
+            raise ZeroDivisionError("by nothing")
+
+    metrics.register("raising")(Raising)
+    monkeypatch.setattr(metrics, "names", lambda: ["raising", "skin_colour"])
+    instruments = Instruments.of(Plan(dataset=DATA, models=("first",)), context)
+    assert set(instruments.metrics) == {"skin_colour"}
+    (warning,) = warn.of_metrics(instruments.left_out)
+    assert warning.startswith("raising is left out")
+    assert "by nothing" in warning
+    with pytest.raises(PluginError, match="by nothing"):
+        Instruments.of(Plan(dataset=DATA, models=("first",), metrics=("raising",)), context)
+
+
+@pytest.mark.usefixtures("_toys")
+@pytest.mark.parametrize("name", ["umap.parquet", "lookalikes.parquet", "recursion.parquet"])
 @pytest.mark.parametrize("error", [RuntimeError("cannot cache function"), ImportError("no umap"), MemoryError()])
 def test_an_ornament_costs_no_number(
     tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception

@@ -70,13 +70,14 @@ def ask(outputs: Sequence[ToolOutputs], source_album: Album, target_album: Album
     With `missing` "drop", pairs that one of the tools has no output of are left out for all. A tool of whose outputs
     none shows a pair is `failed`. Raises DataError where all are, a table contradicts itself, or nothing is left.
     """
-    found = _find(outputs, source_album, target_album, table)
-    failed = {name: one.error for name, one in found.items() if one.error is not None}
-    if len(failed) == len(found):
+    shown_by = _find(outputs, source_album, target_album, table)
+    failed = {name: answer.error for name, answer in shown_by.items() if answer.error is not None}
+    if len(failed) == len(shown_by):
         raise next(iter(failed.values()))
-    answered = {name: {(match.source, match.target): match.output for match in one.matches}
-                for name, one in found.items() if name not in failed}
-    order = sorted({(match.source, match.target) for one in found.values() for match in one.matches}, key=_place(found))
+    answered = {name: {(match.source, match.target): match.output for match in answer.matches}
+                for name, answer in shown_by.items() if name not in failed}
+    order = sorted({(match.source, match.target) for answer in shown_by.values() for match in answer.matches},
+                   key=_place(shown_by))
     warnings = [table.warning] if table is not None and table.warning else []
     rule = "the pairs of a table" if table is not None else "the pairs that any tool has an output of, by its name"
     if missing == "drop":
@@ -89,8 +90,7 @@ def ask(outputs: Sequence[ToolOutputs], source_album: Album, target_album: Album
                             "no output there (--missing drop)")
         order = whole
     warnings += [f"nothing of {printable(name)} was measured: {error.sentence}" for name, error in failed.items()]
-    unused = [record for one in outputs for record in
-              (*one.unused, *gather(one.name, found[one.name].unused))]
+    unused = [record for tool in outputs for record in (*tool.unused, *gather(tool.name, shown_by[tool.name].unused))]
     warnings += [f"{record.where}: {record.sentence}" for record in unused]
     for record in _nobody_used(order, source_album, target_album):
         unused.append(record)
@@ -99,9 +99,9 @@ def ask(outputs: Sequence[ToolOutputs], source_album: Album, target_album: Album
     return Asked(tuple(order), answered, failed, rule, tuple(unused), tuple(warnings))
 
 
-def _place(found: Mapping[str, _Found]) -> Callable[[Pair], tuple[int, int]]:
+def _place(shown_by: Mapping[str, _Found]) -> Callable[[Pair], tuple[int, int]]:
     """Sources in the order in which they are met, then targets in theirs."""
-    met = dict.fromkeys(match.source for one in found.values() for match in one.matches)
+    met = dict.fromkeys(match.source for answer in shown_by.values() for match in answer.matches)
     at = {name: k for k, name in enumerate(met)}
     return lambda pair: (at[pair[0]], pair[1])
 
@@ -113,46 +113,46 @@ def _find(
     targets = [photo.file for photo in target_album.photos]
     people = [photo.identity for photo in source_album.photos]
     if table is None:
-        return {one.name: _named(one, list(dict.fromkeys(people)), targets) for one in outputs}
+        return {tool.name: _named(tool, list(dict.fromkeys(people)), targets) for tool in outputs}
     sources = Files(source_album.root, [photo.file for photo in source_album.photos])
     given = sources, people, Files(target_album.root, targets)
     try:
-        return {one.name: _listed(one, own, by_table(own, Files(one.folder, one.files), *given))
-                for one, own in _own_rows(table, outputs)}
+        return {tool.name: _listed(tool, own, by_table(own, Files(tool.folder, tool.files), *given))
+                for tool, own in _own_rows(table, outputs)}
     except DataError as error:
         if not table.warning:
             raise
         raise DataError(error.message, f"{error.hint}; {table.warning}") from error
 
 
-def _named(one: ToolOutputs, sources: Sequence[str], targets: Sequence[str]) -> _Found:
+def _named(tool: ToolOutputs, sources: Sequence[str], targets: Sequence[str]) -> _Found:
     """What a tool's outputs show by their names."""
-    if (empty := one.empty()) is not None:
+    if (empty := tool.empty()) is not None:
         return _Found((), (), empty)
     try:
-        found = by_name(one.files, sources, targets)
+        matched = by_name(tool.files, sources, targets)
     except NoMatch as error:
-        if all("/" in file for file in one.files):
-            error.hint += f"; if each folder in it is a tool, write --outputs {shlex.quote(f'{one.folder}/*')}"
+        if all("/" in file for file in tool.files):
+            error.hint += f"; if each folder in it is a tool, write --outputs {shlex.quote(f'{tool.folder}/*')}"
         return _Found((), error.unused, error)
-    return _Found(found.matches, found.unused)
+    return _Found(matched.matches, matched.unused)
 
 
-def _listed(one: ToolOutputs, table: Table, found: Matched) -> _Found:
+def _listed(tool: ToolOutputs, table: Table, matched: Matched) -> _Found:
     """What a tool's outputs show by its rows of a table."""
-    error = one.empty()
-    if error is None and not any(match.output is not None for match in found.matches):
+    error = tool.empty()
+    if error is None and not any(match.output is not None for match in matched.matches):
         row = next((row for row in table.rows if row.output), None)
-        hint = f"write their paths below the folder of outputs, such as {some(one.files[:1])}"
+        hint = f"write their paths below the folder of outputs, such as {some(tool.files[:1])}"
         error = DataError(f"{table.name} names none of its outputs", hint) if row is None else \
             DataError(f"{table.name}: none of the outputs that it names is there, such as {shown(row.output)!r} "
                       f"of row {row.line}", hint)
-    return _Found(found.matches, found.unused, error)
+    return _Found(matched.matches, matched.unused, error)
 
 
 def _own_rows(table: Table, outputs: Sequence[ToolOutputs]) -> list[tuple[ToolOutputs, Table]]:
     """The rows of each tool: all without a column `model`; raises DataError for a model without a folder."""
-    tools = {composed(one.name): one for one in outputs}
+    tools = {composed(tool.name): tool for tool in outputs}
     rows: dict[str, list[Row]] = {name: [] for name in tools}
     for row in table.rows:
         model = composed(row.model)
@@ -162,7 +162,7 @@ def _own_rows(table: Table, outputs: Sequence[ToolOutputs]) -> list[tuple[ToolOu
                             f"known: {some(list(tools))}; name its folder with --outputs {name}=DIR")
         for own in [model] if model else tools:
             rows[own].append(row)
-    return [(one, replace(table, rows=rows[name])) for name, one in tools.items()]
+    return [(tool, replace(table, rows=rows[name])) for name, tool in tools.items()]
 
 
 def _nobody_used(pairs: Sequence[Pair], source_album: Album, target_album: Album) -> list[Unused]:

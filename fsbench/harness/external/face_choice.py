@@ -55,8 +55,8 @@ class _Views:
     def changed(self) -> np.ndarray:
         """Whether a tool changed a face, (T, F) bool."""
         most = self.change.max(1, keepdims=True)
-        found: np.ndarray = (self.change > UNCHANGED_LEVELS) & (self.change >= CHANGED_SHARE * most)
-        return found
+        changed: np.ndarray = (self.change > UNCHANGED_LEVELS) & (self.change >= CHANGED_SHARE * most)
+        return changed
 
 
 def choose(pairs: Sequence[Pair], outputs: Sequence[ToolOutputs], answers: Mapping[str, Mapping[Pair, int | None]],
@@ -71,16 +71,16 @@ def choose(pairs: Sequence[Pair], outputs: Sequence[ToolOutputs], answers: Mappi
     for i, k in enumerate(crowded):
         progress(i + 1, len(crowded), {})
         views.append(_look(k, pairs[k], outputs, answers, targets))
-    seen = [view for view in views if view.tools]
+    comparable = [view for view in views if view.tools]
     if rule == "changed":
-        for view in seen:
+        for view in comparable:
             face[view.pair] = view.changed.sum(0).argmax()
-    elif rule == "nearest-to-source" and seen:
-        shown = np.concatenate([view.crops.reshape(-1, *view.crops.shape[2:]) for view in seen])
-        whose = [pairs[view.pair][0] for view in seen for _ in range(view.change.size)]
+    elif rule == "nearest-to-source" and comparable:
+        shown = np.concatenate([view.crops.reshape(-1, *view.crops.shape[2:]) for view in comparable])
+        whose = [pairs[view.pair][0] for view in comparable for _ in range(view.change.size)]
         cosine = np.nan_to_num(likeness(ImageSet(shown), whose), nan=-np.inf)
-        ends = np.cumsum([view.change.size for view in seen])[:-1]
-        for view, part in zip(seen, np.split(cosine, ends), strict=True):
+        ends = np.cumsum([view.change.size for view in comparable])[:-1]
+        for view, part in zip(comparable, np.split(cosine, ends), strict=True):
             face[view.pair] = part.reshape(view.change.shape).max(0).argmax()
     return Choice(face, tuple(_tell(pairs, views, face, targets, rule)))
 
@@ -93,17 +93,17 @@ def _look(k: int, pair: Pair, outputs: Sequence[ToolOutputs], answers: Mapping[s
     before, landmarks = (np.stack(parts) for parts in zip(*(align(photo, own, size) for own in points), strict=True))
     inside = ovals(landmarks, size).pixels[..., 0] > 127
     tools, crops, change = [], [], []
-    for one in outputs:
-        number = answers[one.name].get(pair)
+    for tool in outputs:
+        number = answers[tool.name].get(pair)
         try:
-            image = None if number is None else read_image(one.path(number))
+            image = None if number is None else read_image(tool.path(number))
         except BadImage:                                 # counted where it is cut
             continue
         if image is None or (own := in_frame(image, photo, points)) is None:
             continue
         after = np.stack([align(image, place, size)[0] for place in own])
         apart = np.abs(after.astype(np.int16) - before)
-        tools.append(one.name)
+        tools.append(tool.name)
         crops.append(after)
         change.append([apart[i][inside[i]].mean() for i in range(len(points))])
     shape = (len(tools), len(points))
@@ -115,25 +115,26 @@ def _tell(pairs: Sequence[Pair], views: Sequence[_Views], face: np.ndarray, targ
           rule: FaceRule) -> list[str]:
     """Say how many targets show several faces, which one is measured, and what the choice leaves out."""
     files = [targets.photos[pairs[view.pair][1]].file for view in views]
-    said = [f"{len(set(files))} of {len({target for _, target in pairs})} targets show several faces, {_some(files)}: "
-            f"measured is {RULES[rule]} (--face {rule})"]
+    n_targets = len({target for _, target in pairs})
+    sentences = [f"{len(set(files))} of {n_targets} targets show several faces, {_some(files)}: "
+                 f"measured is {RULES[rule]} (--face {rule})"]
     other = [file for view, file in zip(views, files, strict=True) if face[view.pair]]
     if other:
-        said.append(f"in {len(other)} pairs the face that is measured is not the largest and most central of its "
-                    f"target: it counts as a person of its own, of whom there is no other image: {_some(other)}")
+        sentences.append(f"in {len(other)} pairs the face that is measured is not the largest and most central of its "
+                         f"target: it counts as a person of its own, of whom there is no other image: {_some(other)}")
     if rule != "largest":
         unclear = [file for view, file in zip(views, files, strict=True) if not view.tools]
         if unclear:
-            said.append(f"in {len(unclear)} pairs no output shows the frame of its target, which has several faces: "
-                        f"the largest and most central is measured: {_some(unclear)}")
+            sentences.append(f"in {len(unclear)} pairs no output shows the frame of its target, which has several "
+                             f"faces: the largest and most central is measured: {_some(unclear)}")
     for tool in dict.fromkeys(tool for view in views for tool in view.tools):
         elsewhere = [file for view, file in zip(views, files, strict=True) if tool in view.tools
                      for changed in [view.changed[view.tools.index(tool)]]
                      if changed.any() and not changed[face[view.pair]]]
         if elsewhere:
-            said.append(f"{tool} changed another face of its target than the one that is measured in "
-                        f"{len(elsewhere)} pairs: {_some(elsewhere)}")
-    return said
+            sentences.append(f"{tool} changed another face of its target than the one that is measured in "
+                             f"{len(elsewhere)} pairs: {_some(elsewhere)}")
+    return sentences
 
 
 def _some(files: Sequence[str]) -> str:

@@ -51,9 +51,9 @@ class ToolOutputs:
     @classmethod
     def find(cls, name: str, folder: Path) -> ToolOutputs:
         """List the images of a folder; raises MissingData where there is no folder. One without images is `empty`."""
-        found = list_images(folder, "--outputs names a folder of images")
-        return cls(name, folder, tuple(file.name for file in found.files), tuple(file.path for file in found.files),
-                   tuple(replace(one, where=name) for one in found.unused))
+        listing = list_images(folder, "--outputs names a folder of images")
+        return cls(name, folder, tuple(file.name for file in listing.files), tuple(file.path for file in listing.files),
+                   tuple(replace(record, where=name) for record in listing.unused))
 
     def empty(self) -> DataError | None:
         """Why there is nothing to measure, or None."""

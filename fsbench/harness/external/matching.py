@@ -45,7 +45,7 @@ class Names:
 
     def __init__(self, files: Sequence[str]) -> None:
         """Take paths below a folder, with `/`."""
-        self._found: dict[str, set[int]] = {}
+        self._numbers: dict[str, set[int]] = {}
         paths = [PurePosixPath(composed(file)) for file in files]
         for keys in ([(path.stem, path.name) for path in paths],
                      [(path.with_suffix("").as_posix(), path.as_posix()) for path in paths]):
@@ -53,16 +53,16 @@ class Names:
             for number, names in enumerate(keys):
                 for name in names:
                     exact.setdefault(name, set()).add(number)
-            self._found |= exact                         # a whole path is meant before a mere name
+            self._numbers |= exact                         # a whole path is meant before a mere name
 
     def find(self, text: str) -> int | None:
         """Return the number of the file that is meant; None where none or more than one is."""
-        found = self.all(text)
-        return found[0] if len(found) == 1 else None
+        numbers = self.all(text)
+        return numbers[0] if len(numbers) == 1 else None
 
     def all(self, text: str) -> list[int]:
         """The numbers of all files that could be meant."""
-        return sorted(self._found.get(PurePosixPath(composed(text.strip())).as_posix(), ()))
+        return sorted(self._numbers.get(PurePosixPath(composed(text.strip())).as_posix(), ()))
 
 
 def by_name(outputs: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> Matched:
@@ -76,15 +76,15 @@ def by_name(outputs: Sequence[str], sources: Sequence[str], targets: Sequence[st
     unused, first = [], ""
     for number, output in enumerate(outputs):
         stem = PurePosixPath(composed(output)).with_suffix("").as_posix()
-        found = _readings(stem, known.keys(), named)
-        found |= _turned(stem, known.keys(), named) if found else set()
-        if len(found) != 1:
-            reason, told = _why(stem, found, known.keys(), named, targets)
-            first = first or f"{printable(output)}: {told}; sources are called {_examples(sources)}, targets " \
+        readings = _readings(stem, known.keys(), named)
+        readings |= _turned(stem, known.keys(), named) if readings else set()
+        if len(readings) != 1:
+            reason, sentence = _why(stem, readings, known.keys(), named, targets)
+            first = first or f"{printable(output)}: {sentence}; sources are called {_examples(sources)}, targets " \
                              f"{_examples(targets)}"
             unused.append((reason, output))
             continue
-        (source, target), = found
+        (source, target), = readings
         if (known[source], target) in matches:
             unused.append(("another file shows the same source in the same target", output))
         else:
@@ -94,11 +94,11 @@ def by_name(outputs: Sequence[str], sources: Sequence[str], targets: Sequence[st
     return Matched(list(matches.values()), unused)
 
 
-def _why(stem: str, found: Set[tuple[str, int]], sources: Set[str], named: Names,
+def _why(stem: str, readings: Set[tuple[str, int]], sources: Set[str], named: Names,
          targets: Sequence[str]) -> tuple[str, str]:
     """Why a name is not used: in general, and for this file."""
-    if found:
-        ways = " or ".join(f"{source} in {printable(targets[target])}" for source, target in sorted(found)[:2])
+    if readings:
+        ways = " or ".join(f"{source} in {printable(targets[target])}" for source, target in sorted(readings)[:2])
         return "the name could show two pairs", f"its name could show {ways}"
     texts = [stem[at + 1:] for at in _cuts(stem) if stem[:at] in sources] + [stem] * (len(sources) == 1)
     for text in texts:
@@ -110,11 +110,11 @@ def _why(stem: str, found: Set[tuple[str, int]], sources: Set[str], named: Names
 
 
 def _readings(stem: str, sources: Set[str], targets: Names) -> set[tuple[str, int]]:
-    found = {(stem[:at], target) for at in _cuts(stem)
-             if stem[:at] in sources and (target := targets.find(stem[at + 1:])) is not None}
+    readings = {(stem[:at], target) for at in _cuts(stem)
+                if stem[:at] in sources and (target := targets.find(stem[at + 1:])) is not None}
     if len(sources) == 1 and (target := targets.find(stem)) is not None:
-        found |= {(source, target) for source in sources}
-    return found
+        readings |= {(source, target) for source in sources}
+    return readings
 
 
 def _turned(stem: str, sources: Set[str], targets: Names) -> set[tuple[str, int]]:
@@ -147,11 +147,11 @@ def by_table(table: Table, outputs: Files, sources: Files, people: Sequence[str]
     places = {role: Place(folder, table.folder) for role, folder in folders.items()}
     identities = {composed(name): name for name in people}
     matches: list[Match] = []
-    seen: dict[object, int] = {}
+    lines: dict[object, int] = {}
 
     def find(place: str, role: str, text: str) -> int | None:
         readings = places[role].readings(text)
-        several = next((found for reading in readings if (found := finders[role].all(reading))), [])
+        several = next((numbers for reading in readings if (numbers := finders[role].all(reading))), [])
         if len(several) > 1:
             raise DataError(f"{place}: {len(several)} {role}s are called {shown(text)!r}",
                             f"write its path below the folder of the {role}s")
@@ -171,11 +171,11 @@ def by_table(table: Table, outputs: Files, sources: Files, people: Sequence[str]
         target = find(place, "target", row.target)
         output = find(place, "output", row.output) if row.output else None
         assert target is not None
-        for key, said in (((source, target), "show the same source in the same target"),
-                          (output, f"name the same output {shown(row.output)!r}")):
-            if key is not None and key in seen:
-                raise DataError(f"{table.name}, rows {seen[key]} and {row.line} {said}", "keep one of them")
-            seen[key] = row.line
+        for key, fault in (((source, target), "show the same source in the same target"),
+                           (output, f"name the same output {shown(row.output)!r}")):
+            if key is not None and key in lines:
+                raise DataError(f"{table.name}, rows {lines[key]} and {row.line} {fault}", "keep one of them")
+            lines[key] = row.line
         matches.append(Match(output, source, target))
     used = {match.output for match in matches}
     return Matched(matches, [("the table does not name it", name) for number, name in enumerate(outputs.names)

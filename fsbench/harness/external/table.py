@@ -104,14 +104,14 @@ def parse_columns(text: str) -> dict[str, str]:
     >>> parse_columns("output=file, model=tool"), parse_columns("output='file, cut'")
     ({'output': 'file', 'model': 'tool'}, {'output': 'file, cut'})
     """
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for part in specs.parts(text, ","):
         name, sign, header = (piece.strip() for piece in part.partition("="))
-        if not sign or not header or name.lower() not in (*COLUMNS, MODEL) or name.lower() in found:
+        if not sign or not header or name.lower() not in (*COLUMNS, MODEL) or name.lower() in headers:
             raise UsageError(f"--columns {shown(text)} cannot be read at {shown(part)!r}",
                              'write --columns "output=file,source=person,target=original,model=tool"')
-        found[name.lower()] = specs.unquoted(header, text)
-    return found
+        headers[name.lower()] = specs.unquoted(header, text)
+    return headers
 
 
 def shown(text: str) -> str:
@@ -167,9 +167,9 @@ def _tells_delimiter(cells: list[str], delimiter: str) -> bool:
 def _delimiter(stream: io.TextIOWrapper, wanted: Mapping[str, str]) -> str:
     """The one that Excel is told, or that finds the most of the wanted columns, then the most columns at all."""
     line = next((line for line in iter(lambda: stream.readline(MAX_LINE), "") if line.strip()), "").strip("\r\n")
-    told = _SEPARATOR.fullmatch(line.strip())
-    if told and told[1] in DELIMITERS:
-        return told[1]
+    separator = _SEPARATOR.fullmatch(line.strip())
+    if separator and separator[1] in DELIMITERS:
+        return separator[1]
 
     def worth(delimiter: str) -> tuple[int, int]:
         try:
@@ -185,11 +185,11 @@ def _row(where: str, line: int, cells: list[str], place: Mapping[str, int], n_co
     if any(cell.strip() for cell in cells[n_columns:]):
         raise DataError(f"{where} has {len(cells)} columns, and the header {n_columns}",
                         "put names that hold the delimiter into quotation marks, and name all columns in the header")
-    found = {column: cells[at].strip() if at < len(cells) else "" for column, at in place.items()}
-    if max(map(len, found.values())) > MAX_FIELD:
+    fields = {column: cells[at].strip() if at < len(cells) else "" for column, at in place.items()}
+    if max(map(len, fields.values())) > MAX_FIELD:
         raise DataError(f"{where}: a field has more than {MAX_FIELD} characters",
                         "a quotation mark that is not closed swallows what follows; correct it")
-    return Row(line, found["output"], found["source"], found["target"], found.get(MODEL, ""))
+    return Row(line, fields["output"], fields["source"], fields["target"], fields.get(MODEL, ""))
 
 
 def _said(error: csv.Error) -> str:
