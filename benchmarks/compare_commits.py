@@ -316,7 +316,7 @@ def make_plan(inputs: Path, weights: Path) -> dict[str, Any]:
     used = ["--judges", judges, "--observers", INCEPTION]
     scored = ["score", "--target", "inputs/targets", "--source", "inputs/people", *used]
     jobs = {
-        "run": ["run", "--models", MODELS, "--dataset", "synthetic(people=2,sessions=8,images=2,gallery=8)",
+        "run": ["run", "--models", MODELS, "--dataset", "synthetic(people=2,sessions=8,images=2,gallery=24)",
                 "--budget", "smoke", *used],
         "score": [*scored, "--outputs", "inputs/tools/*", "--coach", "gan_mask=arcface"],
         "table": [*scored, "--outputs", "inputs/tools", "--pairs", "inputs/pairs.csv", "--missing", "drop",
