@@ -1,4 +1,4 @@
-"""benchmarks/compare_commits.py finds every kind of difference between two results, and nothing else."""
+"""benchmarks/compare_results.py finds every kind of difference between two results, and nothing else."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks/compare_commits.py"
+SCRIPT = Path(__file__).parents[1] / "benchmarks/compare_results.py"
 Edit = Callable[[Path], None]
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("compare_commits", SCRIPT)
+    spec = importlib.util.spec_from_file_location("compare_results", SCRIPT)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
