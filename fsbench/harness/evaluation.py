@@ -53,7 +53,8 @@ class Instruments:
         """
         judges = build_judges(plan.judges, context)
         if plan.metrics:
-            built, left_out = {result_name(name): metrics.build(name, context) for name in plan.metrics}, {}
+            built = {result_name(name): metrics.build(name, context) for name in plan.metrics}
+            left_out: dict[str, str] = {}
         else:
             built, left_out = build_metrics((), context)
         instruments = cls.for_metrics(judges, built, plan.observers, context)
@@ -103,14 +104,12 @@ class OutputFeatures:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Pairs, the features of the real images, and metrics: outputs can be measured."""
+    """Pairs, the features of the real images, and instruments: outputs can be measured."""
 
     set: EvaluationSet
-    judges: Mapping[str, EnrolledJudge]  # by judge
+    instruments: Instruments
+    judges: Mapping[str, EnrolledJudge]  # by name
     evidence: Mapping[str, EvidenceOf | NotScorable]  # by name, but for the judges'
-    metrics: Mapping[str, Metric]
-    checks: Mapping[str, Metric]  # as in `Instruments`
-    observers: Mapping[str, Extractor[Observer]]  # by specification
     context: Context
 
     @classmethod
@@ -121,15 +120,13 @@ class Evaluation:
         """Extract the features of the real images once; `named` is whether the user named the metrics."""
         ready = EvaluationSet(pairs, find_faces(test, gallery, context), named)
         prepared = {name: _attempt(name, kind.prepare, ready) for name, kind in instruments.kinds.kinds.items()}
-        return cls(
-            ready,
-            {judge.name: enrol(judge, ready.real, context) for judge in instruments.judges},
-            {**instruments.kinds.missing, **prepared},
-            instruments.metrics,
-            instruments.checks,
-            instruments.observers,
-            context,
-        )
+        judges = {judge.name: enrol(judge, ready.real, context) for judge in instruments.judges}
+        return cls(ready, instruments, judges, {**instruments.kinds.missing, **prepared}, context)
+
+    @property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Metrics by name."""
+        return self.instruments.metrics
 
     @property
     def pairs(self) -> Pairs:
@@ -177,15 +174,15 @@ class Evaluation:
 
     def alone(self, pairs: Pairs, name: str) -> Evaluation:
         """The same for other pairs of the same images and a single metric that needs judges only."""
-        return replace(self, set=replace(self.set, pairs=pairs), evidence={}, observers={}, checks={},
-                       metrics={name: metrics.build(name, self.context)})
+        instruments = Instruments(self.instruments.judges, {name: metrics.build(name, self.context)}, {}, Kinds({}, {}))
+        return replace(self, set=replace(self.set, pairs=pairs), instruments=instruments, evidence={})
 
     def estimator_errors(self) -> dict[str, float]:
         """How far the estimator of a metric is off on this data, by metric: its check's value for unchanged targets."""
         unchanged = Outputs("held-out images", self.pairs.targets,
                             self.set.real.test_landmarks[self.pairs.index], ONLY_FILES)
         errors: dict[str, float] = {}
-        for name, check in self.checks.items():
+        for name, check in self.instruments.checks.items():
             who, known = self.metrics[name].info.checked_by, self._known(unchanged, check.info.needs)
             rows = self._rows(who, check, self.pairs.targets, known)
             try:

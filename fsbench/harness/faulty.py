@@ -154,7 +154,7 @@ def time_networks(evaluation: Evaluation, outputs: ImageSet) -> dict[str, float]
     calls: dict[str, Callable[[], object]] = {"": lambda: detector.detect_crops(few)}
     for name, enrolled in evaluation.judges.items():
         calls[name] = partial(enrolled.judge.network.embed, few[with_face], points[with_face])
-    for name, observer in evaluation.observers.items():
+    for name, observer in evaluation.instruments.observers.items():
         calls[name] = partial(observer.network.observe, few, points)
     with torch.inference_mode():
         return {name: _seconds(call) / len(few) for name, call in calls.items()}

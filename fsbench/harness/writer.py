@@ -110,7 +110,7 @@ class RunWriter:
             dataset=dataset,
             protocol=records.protocol_record(self.stage, evaluation.set, self.plan),
             judges=judges,
-            observers=tuple(records.observer_record(observer) for observer in evaluation.observers.values()),
+            observers=tuple(map(records.observer_record, evaluation.instruments.observers.values())),
             metrics=metrics,
             models=models,
             values=values,

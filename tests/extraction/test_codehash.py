@@ -66,7 +66,7 @@ class Loaded:
 
 
 @pytest.fixture(autouse=True)
-def _toys() -> None:
+def _toys(registering: None) -> None:
     swappers.register("level")(Level)
     refiners.register("level")(Level)
     swappers.register("loaded")(Loaded)

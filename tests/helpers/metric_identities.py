@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 
 from fsbench.interfaces import Batch, Embeddings, Source
-from fsbench.stats.calibration import STEPS, Calibration, Pairs
+from fsbench.stats.calibration import STEPS, Calibration, PairCosines
 
 
 def at(*degrees: float) -> torch.Tensor:
@@ -39,7 +39,7 @@ def even_calibration(n_impostor: int = 100_000) -> Calibration:
     """Impostors spread evenly over [0, 1): FAR(c) = 1 - c at multiples of 0.001; just above 0.989 it is 1 %."""
     counts = np.zeros(2 * STEPS + 2, np.int64)
     counts[STEPS : 2 * STEPS : 10] = n_impostor // 1000
-    return Calibration(99, 99, 99.0, Pairs(counts, 0.5, 0.1), Pairs(counts, 0.5, 0.1))
+    return Calibration(99, 99, 99.0, PairCosines(counts, 0.5, 0.1), PairCosines(counts, 0.5, 0.1))
 
 
 def cosines(*values: float) -> torch.Tensor:
