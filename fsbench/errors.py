@@ -13,6 +13,7 @@
     ├── OutputError                 the output directory cannot be used, or the disk is full
     ├── DeviceError                 the device asked for is not there
     ├── PluginError                 a plug-in broke its contract
+    ├── ModelError                  a model failed where a metric had its outputs fed back
     ├── Interrupted                 the user pressed Ctrl-C; exit code 130
     └── NotScorable                 a metric means nothing on this data; stored as null with the reason
 """
@@ -102,6 +103,10 @@ class DeviceError(FsbenchError):
 
 class PluginError(FsbenchError):
     """A plug-in broke its contract."""
+
+
+class ModelError(FsbenchError):
+    """A model failed where something else asked it: what asked is not to blame."""
 
 
 class NotScorable(FsbenchError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Group = Literal["identity", "realism", "attributes", "truth"]
+MetricGroup = Literal["identity", "realism", "attributes", "truth"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class GroupFacts:
     question: str
 
 
-GROUPS: Mapping[Group, GroupFacts] = {
+GROUPS: Mapping[MetricGroup, GroupFacts] = {
     "identity": GroupFacts("Identity", "whose face is it?"),
     "realism": GroupFacts("Realism", "do the outputs, all together, look like the targets?"),
     "attributes": GroupFacts("Attributes", "is what belongs to the target still there?"),

@@ -42,7 +42,7 @@ from pydantic import Field, ValidationError, model_validator
 from fsbench.consistency import contradictions
 from fsbench.errors import ResultError
 from fsbench.files import printable, read
-from fsbench.metric_groups import Group
+from fsbench.metric_groups import MetricGroup
 from fsbench.record_types import Count, Facts, Name, Number, Record
 from fsbench.store import fingerprint, write_text
 from fsbench.upgrades import UPGRADES, completed
@@ -101,7 +101,7 @@ class MetricRecord(Record):
     digits: Annotated[int, Field(ge=0, le=15)]  # no more than its estimator's error leaves
     no_face: str
     reference: str
-    group: Group
+    group: MetricGroup
     observer: str = ""  # the network whose answers it compares, "" for none
     weights: dict[str, str] = Field(default_factory=dict)  # of a network that it runs itself: name -> sha256
     licences: tuple[str, ...] = ()  # of these weights

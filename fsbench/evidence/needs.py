@@ -31,8 +31,8 @@ class Kinds:
         return {name: kind for name, kind in self.kinds.items() if isinstance(kind, ObserverArrays)}
 
 
-def build_kinds(metrics: Iterable[tuple[str, Metric]], files: Sequence[str], context: Context) -> Kinds:
-    """Make the kinds of evidence that metrics need, each given with its name.
+def build_kinds(metrics: Iterable[Metric], files: Sequence[str], context: Context) -> Kinds:
+    """Make the kinds of evidence that metrics need.
 
     `files` are specifications NAME@PATH of observers that are to be made from a file of the user's: raises UsageError
     for one that is not so written, and FsbenchError for a file that is not of that network. Any other kind that cannot
@@ -41,13 +41,13 @@ def build_kinds(metrics: Iterable[tuple[str, Metric]], files: Sequence[str], con
     paths = observer_files(files)
     kinds: dict[str, EvidenceKind] = {}
     missing: dict[str, NotScorable] = {}
-    for name, need in [(name, need) for name, metric in metrics for need in metric.info.needs]:
-        if need == JUDGE or need in kinds or need in missing:
+    for need in dict.fromkeys(need for metric in metrics for need in metric.info.needs):
+        if need == JUDGE:
             continue
         own = parse_spec(need).name
         path = paths.get(observers.get(own).full_name, "") if observers.has(own) else ""
         try:
-            kinds[need] = _build(name, need, path, context)
+            kinds[need] = _build(need, path, context)
         except FsbenchError as error:
             if path:
                 raise
@@ -55,18 +55,18 @@ def build_kinds(metrics: Iterable[tuple[str, Metric]], files: Sequence[str], con
     return Kinds(kinds, missing)
 
 
-def _build(metric: str, need: str, path: str, context: Context) -> EvidenceKind:
+def _build(need: str, path: str, context: Context) -> EvidenceKind:
     name = parse_spec(need).name
     if evidence.has(name) and observers.has(name):
         owners = f"evidence of {evidence.get(name).origin} and of an observer of {observers.get(name).origin}"
-        raise PluginError(f"{metric} needs {need!r}, which is the name of {owners}",
+        raise PluginError(f"{need!r} is the name of {owners}",
                           "write the package before it: PACKAGE/NAME")
     if evidence.has(name):
         return evidence.build(need, context)
     if observers.has(name):
         return ObserverArrays(need, path, context)
     known = ", ".join([JUDGE, *evidence.names(), *observers.names()])
-    raise PluginError(f"{metric} needs {need!r}, which is neither evidence nor an observer",
+    raise PluginError(f"there is no evidence and no observer {need!r}",
                       _RENAMED.get(need, f"known: {known}"))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from fsbench import guard
 from fsbench.config import Plan
-from fsbench.errors import FsbenchError, Interrupted, NotScorable, OutputError, PluginError, UsageError
+from fsbench.errors import FsbenchError, Interrupted, ModelError, NotScorable, OutputError, PluginError, UsageError
 from fsbench.evidence.judge import embeddings
 from fsbench.evidence.needs import JUDGE, Kinds, build_kinds
 from fsbench.evidence.references import EnrolledJudge, enrol, find_faces
@@ -75,8 +75,7 @@ class Instruments:
                 checks |= {name: metrics.build(metric.info.checked_by, context)} if metric.info.checked_by else {}
             except FsbenchError as error:  # of a metric that another package names
                 context.log(f"how far the estimator of {name} is off is not known: {error.sentence}")
-        kinds = build_kinds([*built.items(), *((built[name].info.checked_by, check) for name, check in checks.items())],
-                            observers, context)
+        kinds = build_kinds([*built.values(), *checks.values()], observers, context)
         return cls(judges, built, checks, kinds)
 
     def only(self, names: Collection[str], judges: Sequence[Judge]) -> Instruments:
@@ -231,7 +230,7 @@ def _attempt(name: str, step: Callable[[Given], Known], given: Given) -> Known |
         return guard.run(f"evidence {name}", step, given)
     except NotScorable as why:
         return why
-    except (OutputError, Interrupted):  # of the disk and of the user
+    except (OutputError, Interrupted, ModelError):  # of the disk, of the user, and of the model
         raise
     except Exception as error:  # noqa: BLE001 - whatever a plug-in raises
         return summarise.fault(error)

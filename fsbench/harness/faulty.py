@@ -20,7 +20,7 @@ from fsbench.faults import Fault, Scene
 from fsbench.harness import summarise
 from fsbench.harness.evaluation import Evaluation, Instruments
 from fsbench.harness.failures import Key
-from fsbench.harness.pairs import make_pairs
+from fsbench.harness.pairing import make_pairs
 from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, Split, silent

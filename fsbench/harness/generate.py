@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fsbench.errors import FsbenchError, ModelError
 from fsbench.extraction.blocks import in_blocks, length, spans
 from fsbench.feedback import feed_back
 from fsbench.harness.models import Model
@@ -72,7 +73,8 @@ def _swapped(arrays: Arrays, device: torch.device) -> Swapped:
 def feed_of(model: Model, context: Context) -> Feed | str:
     """Return what feeds images to a model as its targets, again and again; or why that has no meaning.
 
-    Images are rounded to 8 bits after each pass; the outputs of the last one are cached.
+    Images are rounded to 8 bits after each pass; the outputs of the last one are cached. The function raises ModelError
+    where the model fails.
     """
     if model.needs_truth:
         return "it only repeats the answers that it is shown"
@@ -80,7 +82,10 @@ def feed_of(model: Model, context: Context) -> Feed | str:
     def feed(group: Group, images: ImageSet, passes: int, done: Callable[[int], None]) -> ImageSet:
         def compute() -> Arrays:
             targets = replace(Targets.of(group.targets, context.device), images=images[:].to(context.device))
-            fed = feed_back(Chain(model.parts, model.label), _source(group, context), targets, passes, done)
+            try:
+                fed = feed_back(Chain(model.parts, model.label), _source(group, context), targets, passes, done)
+            except FsbenchError as error:
+                raise ModelError(f"fed back its own outputs, {error.message}", error.hint) from error
             return {"outputs": to_bytes(fed.images)}
 
         recipe = {"model": model.identity, "pairs": group.fingerprint(), "images": images.content_hash(),

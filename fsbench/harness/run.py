@@ -12,7 +12,7 @@ from fsbench.harness import records, warn
 from fsbench.harness.evaluation import Evaluation, Instruments
 from fsbench.harness.generate import feed_of, swap_all
 from fsbench.harness.models import Built, build, check_budget, prepare_model
-from fsbench.harness.pairs import make_pairs
+from fsbench.harness.pairing import make_pairs
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.splits import Splits
 from fsbench.harness.strangers import gather

@@ -18,7 +18,7 @@ from fsbench.interfaces.evidence import (
 from fsbench.interfaces.metrics import Aspect, Metric, MetricInfo, Resampled
 from fsbench.interfaces.models import Budget, Oracle, Refiner, Swapped, Swapper, Targets, Trainable, Training, Wrapper
 from fsbench.interfaces.networks import Classifier, Embedder, EmbedderInfo, Observer, ObserverInfo, WeightsFile
-from fsbench.metric_groups import Group
+from fsbench.metric_groups import MetricGroup
 
 __all__ = [
     "SPLITS",
@@ -36,7 +36,7 @@ __all__ = [
     "EvidenceKind",
     "EvidenceOf",
     "Faces",
-    "Group",
+    "MetricGroup",
     "Lookalikes",
     "Metric",
     "MetricInfo",

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fsbench.interfaces.evidence import Batch
 from fsbench.interfaces.networks import WeightsFile
-from fsbench.metric_groups import Group
+from fsbench.metric_groups import MetricGroup
 
 if TYPE_CHECKING:
     pass
@@ -33,7 +33,7 @@ class MetricInfo:
     needs: tuple[str, ...]  # evidence: judge, exact, recursion, the specification of an observer, or of another kind
     no_face: str  # what happens to an output in which no face is found
     reference: str  # paper and section, or where the definition comes from
-    group: Group = "attributes"
+    group: MetricGroup = "attributes"
     measures: tuple[Aspect, ...] = ()  # what it is meant to respond to: `fsbench validate` holds it to that
     weights: tuple[WeightsFile, ...] = ()  # files of a network that the metric runs itself
     missing: str = ""  # what that network lacks on this machine, in a sentence with the remedy

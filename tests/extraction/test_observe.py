@@ -136,8 +136,8 @@ def test_an_observer_owes_a_row_per_image(fresh_context: Context) -> None:
 
 
 def test_an_observer_that_cannot_be_made_leaves_its_reason(fresh_context: Context) -> None:
-    asked = {name: metrics.build(name, fresh_context) for name in ("light_change", "absent_change", "gt_light_change")}
-    found = build_kinds(asked.items(), (), fresh_context)
+    asked = [metrics.build(name, fresh_context) for name in ("light_change", "absent_change", "gt_light_change")]
+    found = build_kinds(asked, (), fresh_context)
     assert list(found.kinds) == ["light", "exact"]
     assert list(found.observers) == ["light"]
     assert found.missing["absent"].message == "the weights absent are not installed (fsbench weights fetch absent)"
@@ -156,7 +156,7 @@ def test_a_file_of_the_users_own_takes_the_place_of_the_networks(fresh_context: 
     class Asks:
         info = MetricInfo("", "lower", (0, 1), ("filed",), "-", "-")
 
-    asks = [("asks", Asks())]
+    asks = [Asks()]
     found = build_kinds(asks, ["filed@a/b.pth"], fresh_context)
     assert found.observers["filed"].observer.network.info.description == "a/b.pth"
     with pytest.raises(WeightsError, match="no file"):

@@ -22,7 +22,7 @@ from fsbench.harness import passes as passes_table
 from fsbench.harness.evaluation import Evaluation, Instruments
 from fsbench.harness.generate import feed_of, swap_all
 from fsbench.harness.models import Model, build, prepare_model
-from fsbench.harness.pairs import make_pairs
+from fsbench.harness.pairing import make_pairs
 from fsbench.harness.run import run as run_plan
 from fsbench.images import ImageSet, read_image
 from fsbench.interfaces import Context, DatasetInfo, EmbedderInfo, Faces, Source, Split, Swapped, Targets, Truth

@@ -156,8 +156,8 @@ def test_a_need_that_nothing_gives_is_told(need: str, hint: str, fresh_context: 
     class Needs(Asks):
         info = replace(Asks.info, needs=(need,))
 
-    kinds = build_kinds([("asks", Needs())], (), fresh_context)
-    assert f"asks needs {need!r}" in kinds.missing[need].message
+    kinds = build_kinds([Needs()], (), fresh_context)
+    assert f"there is no evidence and no observer {need!r}" in kinds.missing[need].message
     assert hint in kinds.missing[need].message
 
 
@@ -169,8 +169,7 @@ def test_the_name_of_the_judges_evidence_is_taken() -> None:
 
 def test_a_name_of_evidence_and_of_an_observer_is_no_name(fresh_context: Context) -> None:
     registry.evidence.register("five_points")(Asks)
-    kinds = build_kinds([("asks", type("Needs", (Asks,), {"info": replace(Asks.info, needs=("five_points",))})())],
-                        (), fresh_context)
+    kinds = build_kinds([type("Needs", (Asks,), {"info": replace(Asks.info, needs=("five_points",))})()], (), fresh_context)
     assert "of an observer of fsbench.observers.five_points" in kinds.missing["five_points"].message
 
 
@@ -182,7 +181,7 @@ def test_a_constructor_that_raises_is_told(fresh_context: Context) -> None:
         def __init__(self) -> None:
             raise RuntimeError("no licence key")
 
-    kinds = build_kinds([("asks", Asks())], (), fresh_context)
+    kinds = build_kinds([Asks()], (), fresh_context)
     assert "no licence key" in kinds.missing["odd"].message
     registry.metrics.register("asks")(Asks)
     with pytest.raises(NotScorable, match="no licence key"):

@@ -12,7 +12,7 @@ from fsbench.datasets.people import Album
 from fsbench.errors import DataError
 from fsbench.faces.align import align
 from fsbench.faces.pose import pose
-from fsbench.harness.pairs import N_REFERENCES
+from fsbench.harness.pairing import N_REFERENCES
 from fsbench.harness.strangers import join
 from fsbench.images import ImageSet, read_image
 from fsbench.interfaces import DatasetInfo, Faces, Source, Split, Truth

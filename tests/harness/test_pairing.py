@@ -7,7 +7,7 @@ import pytest
 
 from fsbench import contracts
 from fsbench.errors import DataError
-from fsbench.harness.pairs import make_pairs
+from fsbench.harness.pairing import make_pairs
 from fsbench.interfaces import DatasetInfo, Faces
 
 
