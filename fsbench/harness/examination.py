@@ -15,7 +15,7 @@ from fsbench.evidence.needs import observers_in
 from fsbench.faults import FAULTS, Fault, draw_ahead
 from fsbench.harness import records
 from fsbench.harness.failures import Key
-from fsbench.harness.faulty import FaultySet, MeasuredRows, time_networks
+from fsbench.harness.faulty import FaultySet, MeasuredRows, expected, split_of, time_networks
 from fsbench.harness.summarise import CONFIDENCE
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, MetricInfo, Split
@@ -30,21 +30,10 @@ COPIES = ("copy_target", "copy_source")
 """Faults whose full strength is an answer that takes no work."""
 
 
-def split_of(fault: Fault) -> Split:
-    return "clips" if fault.clips or fault.aspect == "temporal" else "test"
-
-
 def unexamined_record(name: str, why: str, judge: str | None = None) -> validity.UnexaminedRecord:
     known = parse_spec(name).name in registry.names()
     summary = registry.get(parse_spec(name).name).summary if known else ""
     return validity.UnexaminedRecord(metric=name, judge=judge, summary=summary, reason=why)
-
-
-def expected(info: MetricInfo, fault: Fault) -> Expected:
-    """What a metric should do about a fault, by what it says that it measures."""
-    if fault.aspect in info.measures:
-        return "respond"
-    return "either" if set(fault.also) & set(info.measures) else "ignore"
 
 
 @dataclass

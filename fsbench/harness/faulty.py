@@ -23,8 +23,8 @@ from fsbench.harness.failures import Key
 from fsbench.harness.pairing import make_pairs
 from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Faces, Split, silent
-from fsbench.stats.validity import Condition, Resampling, resampling
+from fsbench.interfaces import Context, Faces, MetricInfo, Split, silent
+from fsbench.stats.validity import Condition, Expected, Resampling, resampling
 
 TIMED = 8
 """Outputs that networks are timed on."""
@@ -118,6 +118,17 @@ class FaultySet:
 
 def _sessions(rows: pd.DataFrame) -> np.ndarray:
     return (rows["identity"] + "/" + rows["session"]).to_numpy(str)
+
+
+def split_of(fault: Fault) -> Split:
+    return "clips" if fault.clips or fault.aspect == "temporal" else "test"
+
+
+def expected(info: MetricInfo, fault: Fault) -> Expected:
+    """What a metric should do about a fault, by what it says that it measures."""
+    if fault.aspect in info.measures:
+        return "respond"
+    return "either" if set(fault.also) & set(info.measures) else "ignore"
 
 
 def spread(faces: Faces, n: int) -> np.ndarray:

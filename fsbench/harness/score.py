@@ -19,12 +19,13 @@ from fsbench.datasets.people import Album, open_album
 from fsbench.errors import DataError, UsageError
 from fsbench.extraction.extractor import Judge
 from fsbench.extraction.features import embed, find_landmarks
-from fsbench.files import home_of, printable, some
+from fsbench.files import home_of, printable
 from fsbench.harness import records, warn
 from fsbench.harness.evaluation import Evaluation, Instruments
+from fsbench.harness.external import limits
 from fsbench.harness.external.asked import Asked, Missing, Pair, ask, by_model
 from fsbench.harness.external.face_choice import RULES, FaceRule, choose
-from fsbench.harness.external.files import LIKE_TARGET, RESIZED, SEVERAL, Cut, ToolOutputs
+from fsbench.harness.external.files import LIKE_TARGET, RESIZED, Cut, ToolOutputs
 from fsbench.harness.external.people import PeopleOfAlbums, make_pairs, put_together
 from fsbench.harness.external.table import Table, read_table
 from fsbench.harness.model_evaluation import CHEAPEST_BASELINES, baseline
@@ -33,12 +34,11 @@ from fsbench.harness.splits import Splits
 from fsbench.harness.strangers import gather
 from fsbench.harness.writer import RunWriter
 from fsbench.images import ImageSet, list_images
-from fsbench.interfaces import Context, Faces, Split
+from fsbench.interfaces import Context
 from fsbench.pairs import Pairs
 from fsbench.store import fingerprint
 
 TAKEN = {**dict.fromkeys(CHEAPEST_BASELINES, "a baseline"), "references": "the real images, in the files of a run"}
-NO_COACH = "none"
 STAGE = "files of another tool, aligned crops cut out of them"
 
 
@@ -53,7 +53,7 @@ def score(outputs: Sequence[ToolOutputs], source: Path, target: Path, plan: Plan
     one that cannot be read; with `missing` "drop", pairs without an output of every tool are left out for all. Of a
     tool whose outputs show none of the pairs the reason is kept, and the others are measured. `face` says which face of
     a target with several is measured (`fsbench.harness.external.face_choice`). `coaches` names the families of
-    recognisers that each tool was trained against, NO_COACH where there was none.
+    recognisers that each tool was trained against, `limits.NO_COACH` where there was none.
     """
     started = time.monotonic()
     trained = coaches or {}
@@ -88,8 +88,8 @@ def score(outputs: Sequence[ToolOutputs], source: Path, target: Path, plan: Plan
     writer.failed += [_record(tool, trained.get(tool.name, ()), error=asked.failed[tool.name].sentence)
                       for tool in outputs if tool.name in asked.failed]
     writer.warnings += [*warn.of_metrics(instruments.left_out), *of_models, *measured.warnings, *asked.warnings,
-                        *_data_warnings(source_album, target_album, splits.read),
-                        *_coach_warnings(tools, trained, instruments.judges)]
+                        *limits.of_albums(source_album, target_album, splits.read),
+                        *limits.of_coaches(tools, trained, instruments.judges)]
     return writer.finish(records.dataset_record(plan.dataset, measured.people.info, splits.read),
                          _unused(asked, source_album, target_album))
 
@@ -118,7 +118,7 @@ def _measured(asked: Asked, tools: Sequence[ToolOutputs], source_album: Album, t
     pairs = make_pairs([(source, place) for (source, _), place in zip(kept, faced, strict=True)], people, rule)
     cuts = {tool.name: tool.cut([(asked.outputs[tool.name].get(pair), *place) for pair, place
                                in zip(kept, faced, strict=True)], target_album, context) for tool in tools}
-    return _Measured(pairs, people, cuts, [*choice.warnings, *_lost(asked, kept, cuts)])
+    return _Measured(pairs, people, cuts, [*choice.warnings, *limits.of_outputs(asked, kept, cuts)])
 
 
 def _unused(asked: Asked, source_album: Album, target_album: Album) -> list[results.UnusedRecord]:
@@ -153,7 +153,7 @@ def _record(
 ) -> results.ModelRecord:
     return results.ModelRecord(
         name=tool.name, spec=printable(str(tool.folder)), kind="precomputed", summary="images that another tool made",
-        coaches=tuple(family for family in coaches if family != NO_COACH), notes=notes, error=error)
+        coaches=tuple(family for family in coaches if family != limits.NO_COACH), notes=notes, error=error)
 
 
 def _note(cut: Cut) -> str:
@@ -176,20 +176,6 @@ def _likeness(
     return cosines
 
 
-def _lost(asked: Asked, kept: Sequence[Pair], cuts: Mapping[str, Cut]) -> list[str]:
-    """Say which pairs are not measured, which outputs cannot be read, and of which nobody knows what they show."""
-    n = len(asked.pairs)
-    warnings = [f"{n - len(kept)} of {n} pairs left out, no face was found in their targets"] if len(kept) < n else []
-    for name, cut in cuts.items():
-        for why, rows in cut.facts[cut.lost == "unreadable"].groupby("why"):
-            warnings.append(f"{name}: {len(rows)} of {len(kept)} outputs cannot be read "
-                            f"({why.removeprefix('cannot be read: ')}): {some(rows['file'].tolist())}")
-        if len(unclear := cut.facts[cut.facts["cut"].str.startswith(SEVERAL)]):
-            warnings.append(f"{name}: {len(unclear)} of {len(kept)} outputs show several faces, and another frame than "
-                            f"their target; of each the largest was cut: {some(unclear['file'].tolist())}")
-    return warnings
-
-
 def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]]) -> None:
     """Raise UsageError for what does not exist or cannot be read, before any work."""
     for name in names:
@@ -202,35 +188,9 @@ def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]]) -> None:
         raise UsageError(f"--coach names {strangers[0]}, of which there are no outputs", f"it knows {', '.join(names)}")
 
 
-def _coach_warnings(
-    tools: Sequence[ToolOutputs], coaches: Mapping[str, Sequence[str]], judges: Sequence[Judge]
-) -> list[str]:
-    """Say where it is open whether a judge is partial to a model."""
-    families, warnings = sorted({judge.network.info.family for judge in judges}), []
-    for name in (tool.name for tool in tools):
-        if not coaches.get(name):
-            warnings.append(f"what {name} was trained against is not known: a judge may have been its coach "
-                            f"(--coach {name}=FAMILY, or {name}={NO_COACH})")
-        warnings += [f"{name} was trained against {family}, and no judge is of a family of that name: they are of "
-                     f"{', '.join(families)}" for family in coaches.get(name, ())
-                     if family not in (NO_COACH, *families)]
-    return warnings
-
-
 def _scorable(pairs: Sequence[Pair], target_album: Album) -> list[Pair]:
     """Those whose target shows a face; raises DataError for none."""
     kept = [pair for pair in pairs if target_album.seen[pair[1]]]
     if not kept:
         raise DataError("no face was found in any of the targets", "are these the photographs that were swapped into?")
     return kept
-
-
-def _data_warnings(source_album: Album, target_album: Album, used: Mapping[Split, Faces]) -> list[str]:
-    """Say what in the data limits what the numbers mean."""
-    albums = {"source": source_album} | ({} if target_album is source_album else {"target": target_album})
-    warnings = [f"{role}: {warning}" for role, album in albums.items() for warning in (*album.warnings, *album.uneven)]
-    warnings += [f"source: {warning}" for warning in source_album.several]
-    strangers = used["gallery"].identities if "gallery" in used else []
-    if (n := len(used["test"].identities) + len(strangers)) < warn.FEW_STRANGERS:
-        warnings.append(f"outputs can be taken for {n} people only, so retrieval says little: --gallery adds others")
-    return warnings + warn.few_sessions(used["test"])

@@ -184,6 +184,24 @@ def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, fresh_context: 
     assert read_image(tmp_path / "out/recursion/fade/1/50.png").mean() == GREY - 50 * DARKER
 
 
+def test_a_model_that_fails_when_it_is_fed_back_is_the_one_that_failed(tmp_path: Path, fresh_context: Context) -> None:
+    @swappers.register("fragile")
+    class Fragile:
+        """Cannot swap dark images."""
+
+        def swap(self, source: Source, targets: Targets) -> Tensor:
+            if targets.images.mean() < (GREY - 3 * DARKER) / 255:
+                raise RuntimeError("too dark")
+            return targets.images - DARKER / 255
+
+    result = run_plan(plan("fade", "fragile"), tmp_path / "out", fresh_context)
+    errors = {model.name: model.error for model in result.models if model.error}
+    assert list(errors) == ["fragile"]
+    assert "fed back its own outputs" in errors["fragile"]
+    assert "too dark" in errors["fragile"]
+    assert result.find("fade", "recursion_drift")[0].value is not None
+
+
 def test_nothing_is_fed_back_where_no_metric_asks(tmp_path: Path, fresh_context: Context) -> None:
     run_plan(plan("fade", metrics=("skin_colour",)), tmp_path / "out", fresh_context)
     assert sum(CALLS) == 24

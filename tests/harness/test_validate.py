@@ -13,7 +13,7 @@ from fsbench import contracts, validity
 from fsbench.errors import NotScorable, UnknownName, UsageError
 from fsbench.faults import FAULTS
 from fsbench.harness import faulty
-from fsbench.harness.examination import expected
+from fsbench.harness.faulty import expected
 from fsbench.harness.validate import examine, find_faults, validate
 from fsbench.interfaces import Batch, Context, Metric, MetricInfo
 from fsbench.validity import Validation

@@ -169,7 +169,8 @@ def test_the_name_of_the_judges_evidence_is_taken() -> None:
 
 def test_a_name_of_evidence_and_of_an_observer_is_no_name(fresh_context: Context) -> None:
     registry.evidence.register("five_points")(Asks)
-    kinds = build_kinds([type("Needs", (Asks,), {"info": replace(Asks.info, needs=("five_points",))})()], (), fresh_context)
+    needs = type("Needs", (Asks,), {"info": replace(Asks.info, needs=("five_points",))})
+    kinds = build_kinds([needs()], (), fresh_context)
     assert "of an observer of fsbench.observers.five_points" in kinds.missing["five_points"].message
 
 

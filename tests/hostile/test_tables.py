@@ -18,7 +18,7 @@ from fsbench.datasets._photos import Photo
 from fsbench.datasets.people import Album
 from fsbench.errors import DataError, FsbenchError, MissingData, UsageError
 from fsbench.files import printable
-from fsbench.harness.external import table as tables
+from fsbench.harness.external import csv_text
 from fsbench.harness.external.asked import Missing, ask, by_model
 from fsbench.harness.external.files import ToolOutputs
 from fsbench.harness.external.matching import Files, Match, by_table
@@ -232,7 +232,7 @@ def test_a_huge_table_costs_neither_memory_nor_time(
 
 
 def test_rows_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "MAX_ROWS", 10)
+    monkeypatch.setattr(csv_text, "MAX_ROWS", 10)
     (tmp_path / "pairs.csv").write_text("output,source,target\n" + "0.png,ann,1.jpg\n" * 11)
     with pytest.raises(DataError, match="more than 10 rows"):
         read_table(tmp_path / "pairs.csv")

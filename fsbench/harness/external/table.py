@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import difflib
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from fsbench import files, specs
-from fsbench.errors import DataError, MissingData, UsageError
+from fsbench.errors import DataError, UsageError
+from fsbench.harness.external import csv_text
 
 COLUMNS = ("output", "source", "target")
 MODEL = "model"
 DELIMITERS: Mapping[str, str] = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-MAX_BYTES = 64 * 2**20
-MAX_ROWS = 1_000_000
-MAX_LINES = 4 * MAX_ROWS
-MAX_LINE = 2**20
-"""Characters of one line, so that neither a line nor its columns fill the memory."""
 MAX_FIELD = 4096
 """Characters of a field that is used; a path is no longer."""
 
@@ -31,12 +26,9 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "target": ("original", "tgt", "dst", "destination", "into", "base"),
     MODEL: ("tool", "method", "swapper", "name"),
 }
-GUESSED = "cp1252"
-_SAVE = "save it as CSV, in UTF-8"
 _SHOWN, _MOST = 80, 12
 """Characters of a text, and columns, that a sentence shows."""
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +57,12 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
 
     `columns` says how the file calls the columns `output`, `source`, `target` and `model`; the last may be missing.
     """
-    name, content = files.printable(path.name), _content(path)
+    name, content = files.printable(path.name), csv_text.content(path)
     wanted = {column: _plain((columns or {}).get(column, column)) for column in (*COLUMNS, MODEL)}
-    encoding = _encoding(content, name)
-    delimiter = _delimiter(_stream(content, encoding), wanted)
-    reader = csv.reader(_lines(_stream(content, encoding), name), delimiter=delimiter, skipinitialspace=True,
-                        strict=True)
+    encoding = csv_text.encoding(content, name)
+    delimiter = _delimiter(csv_text.stream(content, encoding), wanted)
+    lines = csv_text.lines(csv_text.stream(content, encoding), name)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     rows: list[Row] = []
     header: list[str] = []
     place: dict[str, int] = {}
@@ -83,8 +75,8 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
             if not header:
                 header, place = cells, _header(name, cells, wanted, columns or {}, delimiter)
                 continue
-            if len(rows) == MAX_ROWS:
-                raise DataError(f"{name} has more than {MAX_ROWS} rows", "split it")
+            if len(rows) == csv_text.MAX_ROWS:
+                raise DataError(f"{name} has more than {csv_text.MAX_ROWS} rows", "split it")
             rows.append(_row(f"{name}, row {line}", line, cells, place, len(header)))
     except csv.Error as error:
         raise DataError(f"{name}, row {end + 1}: {_said(error)}", "a name with a quotation mark in it stands "
@@ -93,9 +85,11 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
         raise DataError(f"{name} is empty", f"its first row has to name the columns {', '.join(COLUMNS)}")
     if not rows:
         raise DataError(f"{name} has no row but its header", "write a row for each output")
-    return Table(name, path.absolute().parent, rows, "" if encoding != GUESSED else
-                 f"{name} is not UTF-8, and was read as {GUESSED} (Western European); if names in it look wrong, save "
-                 "it in UTF-8")
+    warning = (
+        f"{name} is not UTF-8, and was read as {csv_text.GUESSED} (Western European); if names in it look wrong, save "
+        "it in UTF-8"
+    )
+    return Table(name, path.absolute().parent, rows, warning if encoding == csv_text.GUESSED else "")
 
 
 def parse_columns(text: str) -> dict[str, str]:
@@ -119,46 +113,6 @@ def shown(text: str) -> str:
     return files.printable(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
-def _content(path: Path) -> bytes:
-    name = files.printable(str(path))
-    try:
-        return files.read(path, MAX_BYTES)
-    except (FileNotFoundError, NotADirectoryError):
-        raise MissingData(f"there is no file {name}", "--pairs names a CSV file") from None
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{name} cannot be read as CSV: {why}", "--pairs names a CSV file") from error
-
-
-def _encoding(content: bytes, name: str) -> str:
-    """UTF-8 with or without mark, UTF-16 with mark, else cp1252; raises DataError for what is no text."""
-    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    for encoding in ("utf-16",) if marked else ("utf-8-sig", GUESSED):
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" not in text and not (encoding == GUESSED and _CONTROL.search(text)):
-            return encoding
-    raise DataError(f"{name} cannot be read as CSV: it is no text", _SAVE)
-
-
-def _stream(content: bytes, encoding: str) -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BytesIO(content), encoding, newline="")
-
-
-def _lines(stream: io.TextIOWrapper, name: str) -> Iterator[str]:
-    number = 0
-    while line := stream.readline(MAX_LINE + 1):
-        number += 1
-        if number > MAX_LINES:
-            raise DataError(f"{name} has more than {MAX_LINES} lines", "split it")
-        if len(line) > MAX_LINE:
-            raise DataError(f"{name}, row {number} has more than {MAX_LINE} characters",
-                            "a table of pairs has a row for each output, and short ones: is this the right file?")
-        yield line
-
-
 def _tells_delimiter(cells: list[str], delimiter: str) -> bool:
     """Whether this is the line that tells Excel the delimiter."""
     return _SEPARATOR.fullmatch(delimiter.join(cells).strip()) is not None
@@ -166,7 +120,8 @@ def _tells_delimiter(cells: list[str], delimiter: str) -> bool:
 
 def _delimiter(stream: io.TextIOWrapper, wanted: Mapping[str, str]) -> str:
     """The one that Excel is told, or that finds the most of the wanted columns, then the most columns at all."""
-    line = next((line for line in iter(lambda: stream.readline(MAX_LINE), "") if line.strip()), "").strip("\r\n")
+    lines = iter(lambda: stream.readline(csv_text.MAX_LINE), "")
+    line = next((line for line in lines if line.strip()), "").strip("\r\n")
     separator = _SEPARATOR.fullmatch(line.strip())
     if separator and separator[1] in DELIMITERS:
         return separator[1]
