@@ -136,8 +136,10 @@ def _write_metadata(project: Path, site: Path) -> None:
     info = site / f"{told['name'].replace('-', '_')}-{told['version']}.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {told['name']}\nVersion: {told['version']}\n")
-    groups = (f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in points.items())
-              for group, points in told.get("entry-points", {}).items())
+    groups = (
+        f"[{group}]\n" + "".join(f"{name} = {value}\n" for name, value in points.items())
+        for group, points in told.get("entry-points", {}).items()
+    )
     (info / "entry_points.txt").write_text("\n".join(groups))
 
 
@@ -282,8 +284,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", help="comma-separated jobs of the new side (default: all)")
     parser.add_argument("--ignore", action="append", default=[], help="pattern of JOB/FILE:FIELD that is not compared")
     parser.add_argument("--compare-only", action="store_true", help="compare what is in --reuse, and run nothing")
-    parser.add_argument("--weights", type=Path, help="folder of pretrained files (default: FSBENCH_TEST_WEIGHTS)",
-                        default=os.environ.get("FSBENCH_TEST_WEIGHTS", Path.home() / ".cache/fsbench-test-weights"))
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        help="folder of pretrained files (default: FSBENCH_TEST_WEIGHTS)",
+        default=os.environ.get("FSBENCH_TEST_WEIGHTS", Path.home() / ".cache/fsbench-test-weights"),
+    )
     chosen = parser.parse_args(arguments)
     if not chosen.name.isidentifier() or chosen.name in ("old", "inputs"):
         parser.error("--name is a plain name, and neither old nor inputs: that folder is written anew")
@@ -291,8 +297,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{chosen.keep} holds files already; --reuse {chosen.keep} uses the old side that is there")
     with tempfile.TemporaryDirectory() as passing:
         home = (chosen.reuse or chosen.keep or Path(passing)).absolute()
-        plan = json.loads((home / "plan.json").read_text()) if chosen.reuse else prepare_old(home, chosen.old,
-                                                                                            Path(chosen.weights))
+        plan = (
+            json.loads((home / "plan.json").read_text())
+            if chosen.reuse
+            else prepare_old(home, chosen.old, Path(chosen.weights))
+        )
         titles = chosen.jobs.split(",") if chosen.jobs else list(plan["jobs"])
         if not chosen.compare_only:
             Side.make(home / chosen.name, chosen.new).run(plan, titles)

@@ -45,16 +45,19 @@ class Comparison:
 def compare(old: Path, new: Path, ignore: Sequence[str] = ()) -> Comparison:
     """Compare all files of two folders of results."""
     comparison = Comparison()
-    files = {side: {str(path.relative_to(side)): path for path in side.rglob("*") if path.suffix in READERS}
-             for side in (old, new)}
+    files = {
+        side: {str(path.relative_to(side)): path for path in side.rglob("*") if path.suffix in READERS}
+        for side in (old, new)
+    }
     for name in sorted(files[old].keys() | files[new].keys()):
         leaves = [read(files[side][name]) if name in files[side] else {} for side in (old, new)]
         compare_leaves(name, *leaves, ignore, comparison)
     return comparison
 
 
-def compare_leaves(name: str, old: Mapping[str, Any], new: Mapping[str, Any], ignore: Sequence[str],
-                   comparison: Comparison) -> None:
+def compare_leaves(
+    name: str, old: Mapping[str, Any], new: Mapping[str, Any], ignore: Sequence[str], comparison: Comparison
+) -> None:
     """Compare the leaves of one file."""
     for path in [*old, *(path for path in new if path not in old)]:
         where = f"{name}:{path}"
@@ -86,8 +89,11 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         if one.shape != other.shape or one.dtype != other.dtype:
             return False
-        return all(map(same, one.ravel().tolist(), other.ravel().tolist())) if one.dtype == object else bool(
-            np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
+        return (
+            all(map(same, one.ravel().tolist(), other.ravel().tolist()))
+            if one.dtype == object
+            else bool(np.array_equal(one, other, equal_nan=one.dtype.kind == "f"))
+        )
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
@@ -102,7 +108,8 @@ def _told(one: Any, other: Any) -> str:
         return f"{one.dtype}{list(one.shape)} became {other.dtype}{list(other.shape)}"
     rows = [i for i, pair in enumerate(zip(one, other, strict=True)) if not same(*map(np.asarray, pair))]
     return f"{len(rows)} of {len(one)} rows differ, the first is {rows[0]}: {one[rows[0]]!r} became {other[rows[0]]!r}"[
-        :300]
+        :300
+    ]
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -177,8 +184,10 @@ READERS = {".json": _read_json, ".parquet": _read_parquet, ".csv": _read_csv, ".
 
 def report(old: Path, new: Path, titles: Sequence[str], ignore: Sequence[str]) -> bool:
     """Print a table of jobs and all differences; True where everything is equal."""
-    found = {title: compare(old / title, new / title, [pattern.removeprefix(f"{title}/") for pattern in ignore])
-             for title in titles}
+    found = {
+        title: compare(old / title, new / title, [pattern.removeprefix(f"{title}/") for pattern in ignore])
+        for title in titles
+    }
     print(f"\n{'job':12}{'compared':>10}{'equal':>10}{'different':>11}{'added':>8}{'ignored':>9}")
     for title, one in found.items():
         counts = (one.n, one.n_equal, len(one.differences), len(one.added), sum(one.ignored.values()))

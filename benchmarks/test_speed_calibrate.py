@@ -1,6 +1,6 @@
 """What comparing all pairs of real images costs.
 
-    uv run pytest benchmarks/test_speed_calibrate.py --benchmark-enable
+uv run pytest benchmarks/test_speed_calibrate.py --benchmark-enable
 """
 
 from __future__ import annotations

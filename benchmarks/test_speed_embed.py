@@ -35,8 +35,8 @@ from fsbench.interfaces import Context
 from fsbench.registry import embedders
 from fsbench.weights import CATALOGUE
 
-ALLOWED = 1.1                                           # times the bare network
-ALLOWED_AGAIN = 0.05                                    # of the first run
+ALLOWED = 1.1  # times the bare network
+ALLOWED_AGAIN = 0.05  # of the first run
 ROUNDS = 7
 IMAGES = BATCH
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
@@ -112,7 +112,7 @@ def prepare(name: str, crops: torch.Tensor, landmarks: torch.Tensor, context: Co
 
 @pytest.mark.parametrize("name", ["dlib_resnet", "facenet_vggface2", "vggface2_resnet50", "onnx(sface)"])
 def test_embedding_costs_little_more_than_the_network(
-    name: str, context: Context, faces: tuple[ImageSet, np.ndarray], tmp_path: Path,
+    name: str, context: Context, faces: tuple[ImageSet, np.ndarray], tmp_path: Path
 ) -> None:
     if name == "onnx(sface)":
         _bring(CATALOGUE["sface"].file, tmp_path / "weights")

@@ -39,7 +39,7 @@ def with_sqrtm(one: Gaussian, other: Gaussian) -> float:
     from scipy.linalg import sqrtm
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")                 # it says so where the product is singular
+        warnings.simplefilter("ignore")  # it says so where the product is singular
         root = sqrtm(one[1] @ other[1]).trace().real
     return float(((one[0] - other[0]) ** 2).sum() + one[1].trace() + other[1].trace() - 2 * root)
 

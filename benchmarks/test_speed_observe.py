@@ -24,7 +24,7 @@ from fsbench.observers.inception import BATCH, SIDE, prepare
 from fsbench.registry import observers
 from fsbench.weights import CATALOGUE
 
-WANTED = 1.3                                            # times as fast as the network that is not folded
+WANTED = 1.3  # times as fast as the network that is not folded
 ROUNDS = 3
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
@@ -67,8 +67,10 @@ def test_folding_pays(context: Context, crops: torch.Tensor, tmp_path: Path) -> 
         spent = np.array([[seconds(call, context.device) for call in calls] for _ in range(ROUNDS + 1)])[1:]
     ours, theirs = np.median(spent, 0)
     rate, ratio = BATCH / ours, theirs / ours
-    print(f"\ninception on {context.device}: {rate:.1f} images a second with resizing, {ratio:.2f} times as fast as "
-          "the network that is not folded")
+    print(
+        f"\ninception on {context.device}: {rate:.1f} images a second with resizing, {ratio:.2f} times as fast as "
+        "the network that is not folded"
+    )
     assert ratio > WANTED
 
 

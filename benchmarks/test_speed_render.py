@@ -19,7 +19,7 @@ from fsbench.datasets.synthetic.scenes import sample_session, sample_shot
 
 PROTOTYPE = Path(__file__).parents[1] / ".." / "shared" / "prototypes" / "synthetic_heads"
 N_SHOTS = 8
-PEOPLE = (1, 4, 6)                                      # short hair, cropped, long
+PEOPLE = (1, 4, 6)  # short hair, cropped, long
 Draw = Callable[[], None]
 
 
@@ -36,8 +36,11 @@ def one_thread() -> Iterator[None]:
 def product() -> Draw:
     """Draws N_SHOTS crops of each person at 128 px, supersampled twice; maps of skin are painted beforehand."""
     renderer = Renderer(torch.device("cpu"), 128)
-    jobs = [(sample_session(renderer.person(seed), 1), sample_shot(seed, (1, k)), renderer.person(seed))
-            for seed in PEOPLE for k in range(N_SHOTS)]
+    jobs = [
+        (sample_session(renderer.person(seed), 1), sample_shot(seed, (1, k)), renderer.person(seed))
+        for seed in PEOPLE
+        for k in range(N_SHOTS)
+    ]
 
     def draw() -> None:
         for job in jobs:
@@ -57,8 +60,11 @@ def prototype(monkeypatch: pytest.MonkeyPatch) -> Draw:
     import synth  # type: ignore[import-not-found]
 
     synth.load(path=str(PROTOTYPE / "asset.npz"))
-    jobs = [(synth.sample_identity(200 + n), synth.sample_scene(100 * n + k, yaw=20.0, pitch=5.0))
-            for n in range(len(PEOPLE)) for k in range(N_SHOTS)]
+    jobs = [
+        (synth.sample_identity(200 + n), synth.sample_scene(100 * n + k, yaw=20.0, pitch=5.0))
+        for n in range(len(PEOPLE))
+        for k in range(N_SHOTS)
+    ]
 
     def draw() -> None:
         for person, scene in jobs:
@@ -73,10 +79,11 @@ def test_render(benchmark: Any, product: Draw) -> None:
     benchmark.pedantic(product, rounds=3)
 
 
-def test_twice_as_fast_as_the_prototype(product: Draw, prototype: Draw,
-                                        record_property: Callable[[str, Any], None]) -> None:
+def test_twice_as_fast_as_the_prototype(
+    product: Draw, prototype: Draw, record_property: Callable[[str, Any], None]
+) -> None:
     def seconds(draw: Draw) -> float:
-        start = time.process_time()                     # of this core: others may be busy
+        start = time.process_time()  # of this core: others may be busy
         draw()
         return time.process_time() - start
 

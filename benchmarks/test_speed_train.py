@@ -47,11 +47,14 @@ def stepper(learner: Learner) -> Callable[[], None]:
     return step
 
 
-@pytest.mark.parametrize(("size", "norm"), [
-    ("tiny", "none"),
-    pytest.param("lite", "instance", marks=on_gpu),
-    pytest.param("standard", "instance", marks=on_gpu),
-])
+@pytest.mark.parametrize(
+    ("size", "norm"),
+    [
+        ("tiny", "none"),
+        pytest.param("lite", "instance", marks=on_gpu),
+        pytest.param("standard", "instance", marks=on_gpu),
+    ],
+)
 def test_step_of_gan_mask(benchmark: Any, size: Size, norm: Norm) -> None:
     crops = [pack(channels(FACES.of(name)), 64, DEVICE) for name in FACES.identities]
     benchmark(stepper(GanMaskLearner(size, norm, RECIPES[size], crops, None, seed=0)))
@@ -73,7 +76,7 @@ def test_attention_at_full_resolution(benchmark: Any, kind: str) -> None:
 
     def materialised(x: torch.Tensor) -> torch.Tensor:
         key, query, value = (part(x).flatten(2) for part in (layer.key, layer.query, layer.value))
-        shares = (query.transpose(1, 2) @ key).softmax(-1)                      # (N, HW, HW) in memory
+        shares = (query.transpose(1, 2) @ key).softmax(-1)  # (N, HW, HW) in memory
         return x + layer.gamma * (shares @ value.transpose(1, 2)).transpose(1, 2).view_as(x)
 
     attend = layer if kind == "fused" else materialised

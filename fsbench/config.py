@@ -116,7 +116,7 @@ def _stages(text: str) -> list[str]:
 
 def load_suite(path: Path) -> Plan:
     """Read a suite file, UTF-8 with or without BOM; raises UsageError with the field that is wrong."""
-    shown, lines = printable(str(path)), "write lines such as: models = [\"gan_mask\", \"cyclegan\"]"
+    shown, lines = printable(str(path)), 'write lines such as: models = ["gan_mask", "cyclegan"]'
     try:
         raw = tomllib.loads(files.read(path, MOST_SUITE_BYTES).decode("utf-8-sig"))
     except FileNotFoundError:

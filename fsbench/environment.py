@@ -26,8 +26,19 @@ if TYPE_CHECKING:
 LIBRARY_CACHES = {"NUMBA_CACHE_DIR": "numba", "MPLCONFIGDIR": "matplotlib", "TORCH_HOME": "torch"}
 """Environment variables, and the folders that they are to name."""
 
-PACKAGES = ("fsbench", "torch", "torchvision", "facenet-pytorch", "numpy", "scipy", "scikit-image", "pillow",
-            "onnxruntime", "mediapipe", "umap-learn")
+PACKAGES = (
+    "fsbench",
+    "torch",
+    "torchvision",
+    "facenet-pytorch",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "pillow",
+    "onnxruntime",
+    "mediapipe",
+    "umap-learn",
+)
 
 
 def quiet_openmp() -> None:
@@ -99,8 +110,9 @@ def find_device(name: str) -> torch.device:
         found = f"{n_devices or 'no'} CUDA device{'' if n_devices == 1 else 's'}"
         raise DeviceError(
             f"--device {name}: torch {torch.__version__} finds {found}",
-            f"the last is cuda:{n_devices - 1}" if n_devices else
-            "use --device cpu, or install a CUDA build of torch and a driver that it supports",
+            f"the last is cuda:{n_devices - 1}"
+            if n_devices
+            else "use --device cpu, or install a CUDA build of torch and a driver that it supports",
         )
     return torch.device(name)
 

@@ -1,21 +1,21 @@
 """Every error that fsbench raises on purpose.
 
-    FsbenchError                    one sentence, a hint that names the remedy, exit code 2
-    ├── UsageError                  what was typed cannot be understood
-    │   ├── UnknownName             no plug-in, metric or data set of that name (carries the nearest names)
-    │   └── BadParameter            a plug-in does not take that parameter or that value
-    ├── DataError                   a data set cannot be used as it is
-    │   ├── MissingData             the files are not where they should be
-    │   └── BadImage                a file is not an image that can be read
-    ├── WeightsError                a pretrained file is missing, damaged or of another network
-    ├── CheckpointError             a saved model is damaged or of another architecture
-    ├── ResultError                 a result file cannot be read
-    ├── OutputError                 the output directory cannot be used, or the disk is full
-    ├── DeviceError                 the device asked for is not there
-    ├── PluginError                 a plug-in broke its contract
-    ├── ModelError                  a model failed where a metric had its outputs fed back
-    ├── Interrupted                 the user pressed Ctrl-C; exit code 130
-    └── NotScorable                 a metric means nothing on this data; stored as null with the reason
+FsbenchError                    one sentence, a hint that names the remedy, exit code 2
+├── UsageError                  what was typed cannot be understood
+│   ├── UnknownName             no plug-in, metric or data set of that name (carries the nearest names)
+│   └── BadParameter            a plug-in does not take that parameter or that value
+├── DataError                   a data set cannot be used as it is
+│   ├── MissingData             the files are not where they should be
+│   └── BadImage                a file is not an image that can be read
+├── WeightsError                a pretrained file is missing, damaged or of another network
+├── CheckpointError             a saved model is damaged or of another architecture
+├── ResultError                 a result file cannot be read
+├── OutputError                 the output directory cannot be used, or the disk is full
+├── DeviceError                 the device asked for is not there
+├── PluginError                 a plug-in broke its contract
+├── ModelError                  a model failed where a metric had its outputs fed back
+├── Interrupted                 the user pressed Ctrl-C; exit code 130
+└── NotScorable                 a metric means nothing on this data; stored as null with the reason
 """
 
 from __future__ import annotations

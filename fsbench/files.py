@@ -24,25 +24,110 @@ MAX_BYTES = 2**30
 MACHINE_MADE: Mapping[str, tuple[str, ...]] = {
     "Synology": ("@eadir", "#recycle", "#snapshot", "@tmp", "synofile_thumb*", "synophoto_*", "@sharesnap"),
     "QNAP": (".@__thumb", "@__thumb", "@recycle", "@recently-snapshot", ".@*"),
-    "other network storage": (".wdmc", ".webaxs", "trashbox", "~snapshot", ".snapshot", ".snapshots", ".zfs",
-                              ".recycle", "$aquota*", "network trash folder", "temporary items"),
-    "Windows": ("$recycle.bin", "recycler", "recycled", "system volume information", "thumbs.db", "thumbs.db:*",
-                "ehthumbs*.db", "desktop.ini", "found.[0-9][0-9][0-9]", "$extend", "$windows.~*", "msocache",
-                "config.msi"),
-    "macOS": ("__macosx", ".appledouble", "._*", ".ds_store", ".spotlight-v100", ".fseventsd", ".trashes",
-              ".temporaryitems", ".documentrevisions-v100", ".apdisk", "icon\r", "*.photoslibrary", "*.photolibrary",
-              "*.migratedphotolibrary", "*.aplibrary"),
-    "Linux": ("lost+found", ".trash-*", ".trash", ".thumbnails", ".directory", ".xvpics", ".sh_thumbnails",
-              ".nfs[0-9a-f]*", ".fuse_hidden*"),
+    "other network storage": (
+        ".wdmc",
+        ".webaxs",
+        "trashbox",
+        "~snapshot",
+        ".snapshot",
+        ".snapshots",
+        ".zfs",
+        ".recycle",
+        "$aquota*",
+        "network trash folder",
+        "temporary items",
+    ),
+    "Windows": (
+        "$recycle.bin",
+        "recycler",
+        "recycled",
+        "system volume information",
+        "thumbs.db",
+        "thumbs.db:*",
+        "ehthumbs*.db",
+        "desktop.ini",
+        "found.[0-9][0-9][0-9]",
+        "$extend",
+        "$windows.~*",
+        "msocache",
+        "config.msi",
+    ),
+    "macOS": (
+        "__macosx",
+        ".appledouble",
+        "._*",
+        ".ds_store",
+        ".spotlight-v100",
+        ".fseventsd",
+        ".trashes",
+        ".temporaryitems",
+        ".documentrevisions-v100",
+        ".apdisk",
+        "icon\r",
+        "*.photoslibrary",
+        "*.photolibrary",
+        "*.migratedphotolibrary",
+        "*.aplibrary",
+    ),
+    "Linux": (
+        "lost+found",
+        ".trash-*",
+        ".trash",
+        ".thumbnails",
+        ".directory",
+        ".xvpics",
+        ".sh_thumbnails",
+        ".nfs[0-9a-f]*",
+        ".fuse_hidden*",
+    ),
     "Android": ("lost.dir", ".nomedia", ".thumbdata*", ".trashed-*"),
-    "photo software": (".picasaoriginals", ".picasa.ini", "picasa.ini", "*.lrdata", "*.lrcat", "*.lrcat-data",
-                       "*.lrcat-wal", "captureone", ".dtrash", "*.cosessiondb", "thumbnails", "thumbs", "thumbnail",
-                       "_thumbs", "_thumbnails"),
-    "synchronisation": (".dropbox", ".dropbox.cache", ".dropbox.attr", ".tmp.drivedownload", ".tmp.driveupload",
-                        ".stfolder", ".stversions", ".sync", ".owncloudsync.log", ".sync_*.db", "._sync_*.db",
-                        "nextcloudsync.log"),
-    "version control and tools": (".git", ".gitignore", ".gitattributes", ".hg", ".svn", "cvs", ".dvc", "*.dvc",
-                                  ".ipynb_checkpoints", "__pycache__", "node_modules", ".cache", ".idea", ".vscode"),
+    "photo software": (
+        ".picasaoriginals",
+        ".picasa.ini",
+        "picasa.ini",
+        "*.lrdata",
+        "*.lrcat",
+        "*.lrcat-data",
+        "*.lrcat-wal",
+        "captureone",
+        ".dtrash",
+        "*.cosessiondb",
+        "thumbnails",
+        "thumbs",
+        "thumbnail",
+        "_thumbs",
+        "_thumbnails",
+    ),
+    "synchronisation": (
+        ".dropbox",
+        ".dropbox.cache",
+        ".dropbox.attr",
+        ".tmp.drivedownload",
+        ".tmp.driveupload",
+        ".stfolder",
+        ".stversions",
+        ".sync",
+        ".owncloudsync.log",
+        ".sync_*.db",
+        "._sync_*.db",
+        "nextcloudsync.log",
+    ),
+    "version control and tools": (
+        ".git",
+        ".gitignore",
+        ".gitattributes",
+        ".hg",
+        ".svn",
+        "cvs",
+        ".dvc",
+        "*.dvc",
+        ".ipynb_checkpoints",
+        "__pycache__",
+        "node_modules",
+        ".cache",
+        ".idea",
+        ".vscode",
+    ),
 }
 """Names that programs leave in folders, by who does; patterns in lower case, for names without regard to case."""
 
@@ -61,8 +146,8 @@ BROKEN = "the disk gives an error"
 
 _SYSTEM = tuple(map(Path, ("/proc", "/sys", "/dev")))
 _DISKS_THERE = (Path("/dev/shm"),)
-_BREAKS = "\u2028\u2029"                                # of lines and paragraphs, besides those that steer
-_LINK_LENGTH = 255                                      # characters; longer texts are no destinations of links
+_BREAKS = "\u2028\u2029"  # of lines and paragraphs, besides those that steer
+_LINK_LENGTH = 255  # characters; longer texts are no destinations of links
 _PATTERNS = tuple(pattern for patterns in MACHINE_MADE.values() for pattern in patterns)
 _VIDEOS = frozenset((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"))
 _ARCHIVES = frozenset((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"))
@@ -72,9 +157,9 @@ _ARCHIVES = frozenset((".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".ra
 class Unused:
     """What was there and is not used, for one reason; the fields of `fsbench.results.UnusedRecord`."""
 
-    where: str                                          # name of the folder
+    where: str  # name of the folder
     reason: str
-    files: tuple[str, ...]                              # below it, printable; folders end with /
+    files: tuple[str, ...]  # below it, printable; folders end with /
 
     @property
     def sentence(self) -> str:
@@ -93,8 +178,8 @@ class Unused:
 class Found:
     """A regular file."""
 
-    path: Path                                          # opens it
-    name: str                                           # below the folder that was walked, with /, in Unicode's NFC
+    path: Path  # opens it
+    name: str  # below the folder that was walked, with /, in Unicode's NFC
 
 
 @dataclass(frozen=True)
@@ -102,8 +187,8 @@ class Listing:
     """What `walk` found: files of a folder before its sub-folders, both by name."""
 
     files: tuple[Found, ...]
-    unused: tuple[Unused, ...]                          # by reason
-    folders: tuple[str, ...]                            # the sub-folders directly in it
+    unused: tuple[Unused, ...]  # by reason
+    folders: tuple[str, ...]  # the sub-folders directly in it
 
 
 class Unopened(OSError):
@@ -117,8 +202,9 @@ def printable(name: str) -> str:
     ('Zoë', 'a\\x1b[2J\\xff.png')
     """
     text = os.fsencode(name).decode("utf-8", "backslashreplace") if _is_surrogate(name) else name
-    return "".join(c.encode("unicode_escape").decode() if unicodedata.category(c)[0] == "C" or c in _BREAKS else c
-                   for c in text)
+    return "".join(
+        c.encode("unicode_escape").decode() if unicodedata.category(c)[0] == "C" or c in _BREAKS else c for c in text
+    )
 
 
 def some(names: Sequence[str]) -> str:
@@ -142,8 +228,10 @@ def home_of(text: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise MissingData(f"there is no folder {printable(text)}: nobody of that name has a home here",
-                          "write ./~name for a folder whose name begins with ~") from error
+        raise MissingData(
+            f"there is no folder {printable(text)}: nobody of that name has a home here",
+            "write ./~name for a folder whose name begins with ~",
+        ) from error
 
 
 def require_folder(path: Path, hint: str) -> Path:
@@ -153,7 +241,7 @@ def require_folder(path: Path, hint: str) -> Path:
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MissingData(f"there is no folder {shown}", hint) from error
-    except (OSError, ValueError) as error:               # a name that is too long, or holds NUL
+    except (OSError, ValueError) as error:  # a name that is too long, or holds NUL
         raise MissingData(f"there is no folder {shown}: {_reason(error)}", hint) from error
     if not stat.S_ISDIR(mode):
         kind, suffix = "file" if stat.S_ISREG(mode) else "pipe, a socket or a device", path.suffix.lower()
@@ -219,7 +307,7 @@ class _Walk:
         self.seen = {self.whole}
         self.files: dict[str, Found] = {}
         self.folders: dict[str, Path] = {}
-        self.left: list[tuple[str, str]] = []            # (reason, name)
+        self.left: list[tuple[str, str]] = []  # (reason, name)
 
     def run(self) -> Listing:
         pending, links = [(self.root, "")], list[tuple[Path, str]]()
@@ -229,9 +317,11 @@ class _Walk:
                     self._take(entry, name, pending, links)
             else:
                 self._enter(*links.pop(0), pending)
-        return Listing(tuple(self.files[name] for name in sorted(self.files, key=_order)),
-                       gather(self.root.name, sorted(self.left)),
-                       tuple(sorted(name for name in self.folders if "/" not in name)))
+        return Listing(
+            tuple(self.files[name] for name in sorted(self.files, key=_order)),
+            gather(self.root.name, sorted(self.left)),
+            tuple(sorted(name for name in self.folders if "/" not in name)),
+        )
 
     def _entries(self, folder: Path, name: str) -> list[tuple[Path, str]]:
         """The entries of a folder whose names can be used, with their names below the root."""
@@ -239,15 +329,23 @@ class _Walk:
             names = sorted(os.listdir(folder), key=lambda entry: (composed(entry) != entry, entry))
         except OSError as error:
             if not name:
-                raise DataError(f"the folder {printable(str(folder))} cannot be listed: {_reason(error)}",
-                                self.hint) from error
+                raise DataError(
+                    f"the folder {printable(str(folder))} cannot be listed: {_reason(error)}", self.hint
+                ) from error
             self.left.append((_why(error), f"{name}/"))
             return []
         usable = []
         for entry in names:
             below = f"{name}/{composed(entry)}" if name else composed(entry)
-            refused = MADE if is_machine_made(entry) else HIDDEN if entry.startswith(".") else \
-                NOT_UTF8 if _is_surrogate(entry) else ""
+            refused = (
+                MADE
+                if is_machine_made(entry)
+                else HIDDEN
+                if entry.startswith(".")
+                else NOT_UTF8
+                if _is_surrogate(entry)
+                else ""
+            )
             if refused:
                 self.left.append((refused, below + "/" * os.path.isdir(folder / entry)))
             else:
@@ -278,8 +376,15 @@ class _Walk:
 
     def _enter(self, path: Path, name: str, pending: list[tuple[Path, str]]) -> None:
         real = path.resolve()
-        why = AROUND if self.whole.is_relative_to(real) else KERNEL if _in_system(real) else \
-            AGAIN if real in self.seen else ""
+        why = (
+            AROUND
+            if self.whole.is_relative_to(real)
+            else KERNEL
+            if _in_system(real)
+            else AGAIN
+            if real in self.seen
+            else ""
+        )
         if why:
             self.left.append((why, f"{name}/"))
             return
@@ -303,7 +408,7 @@ def _destination(path: Path) -> Path | None:
             return None
         destination = path.parent / lines[0].strip()
         return destination if destination.is_dir() else None
-    except (OSError, ValueError):                        # not to be read, or no name that this system knows
+    except (OSError, ValueError):  # not to be read, or no name that this system knows
         return None
 
 
@@ -312,8 +417,9 @@ def _is_surrogate(name: str) -> bool:
 
 
 def _in_system(real: Path) -> bool:
-    return any(real.is_relative_to(place) for place in _SYSTEM) and \
-        not any(real.is_relative_to(place) for place in _DISKS_THERE)
+    return any(real.is_relative_to(place) for place in _SYSTEM) and not any(
+        real.is_relative_to(place) for place in _DISKS_THERE
+    )
 
 
 def _why(error: OSError) -> str:

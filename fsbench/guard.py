@@ -128,9 +128,13 @@ def _settings() -> list[Access]:
             (torch.get_default_dtype, torch.set_default_dtype),
             (torch.get_num_threads, torch.set_num_threads),
             (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
-            (lambda: (torch.are_deterministic_algorithms_enabled(),
-                      torch.is_deterministic_algorithms_warn_only_enabled()),
-             lambda modes: torch.use_deterministic_algorithms(modes[0], warn_only=modes[1])),
+            (
+                lambda: (
+                    torch.are_deterministic_algorithms_enabled(),
+                    torch.is_deterministic_algorithms_warn_only_enabled(),
+                ),
+                lambda modes: torch.use_deterministic_algorithms(modes[0], warn_only=modes[1]),
+            ),
             *(_attribute(torch.backends.cudnn, name) for name in ("enabled", "benchmark", "deterministic")),
             _attribute(torch.backends.mkldnn, "enabled"),
             *(_autocast(torch, device) for device in ("cpu", "cuda")),

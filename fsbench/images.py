@@ -34,10 +34,7 @@ NO_IMAGE = "no image, by its name"
 
 _HEIF = (".heic", ".heif", ".hif")
 _RAW = (".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2")
-_NEED_MORE = {
-    "JPEG XL": ((".jxl",), (b"\xff\x0a", b"\0\0\0\x0cJXL ")),
-    "SVG": ((".svg",), (b"<svg",)),
-}
+_NEED_MORE = {"JPEG XL": ((".jxl",), (b"\xff\x0a", b"\0\0\0\x0cJXL ")), "SVG": ((".svg",), (b"<svg",))}
 """Pictures that are told apart but not read here: their suffixes, and how their content begins."""
 
 _NO_PICTURES = frozenset(("EPS", "MPEG", "WMF"))
@@ -75,8 +72,11 @@ def formats() -> Mapping[str, tuple[str, ...]]:
 
         register_heif_opener()
     Image.init()
-    stubs = {name for name, (opener, _) in Image.OPEN.items()
-             if isinstance(opener, type) and issubclass(opener, ImageFile.StubImageFile)}
+    stubs = {
+        name
+        for name, (opener, _) in Image.OPEN.items()
+        if isinstance(opener, type) and issubclass(opener, ImageFile.StubImageFile)
+    }
     readable = {*Image.OPEN, "MPO"} - stubs - _NO_PICTURES  # MPO is JPEG with more pictures behind the first
     suffixes = sorted((name, suffix) for suffix, name in Image.registered_extensions().items())
     return {name: tuple(suffix for of, suffix in suffixes if of == name) for name in sorted(readable)}
@@ -119,26 +119,27 @@ def read_image(path: Path) -> np.ndarray:
     except OSError as error:
         why = str(error) if isinstance(error, Unopened) else f"cannot be read: {error.strerror or error}"
         raise BadImage(shown, why, "remove it, or make it a file that can be read") from error
-    except ValueError as error:                          # NUL in a name
+    except ValueError as error:  # NUL in a name
         raise BadImage(shown, f"cannot be read: {error}", "correct the name") from error
     if not content:
         raise BadImage(shown, "is empty (0 bytes)", _DAMAGED)
-    if path.suffix.lower() in _RAW:                      # many are TIFF files of a thumbnail, at first sight
+    if path.suffix.lower() in _RAW:  # many are TIFF files of a thumbnail, at first sight
         raise BadImage(shown, "is a camera's raw file, which is not read here", "convert it to PNG")
     with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")                  # why Pillow knows no decoder is a warning of its
+        warnings.simplefilter("always")  # why Pillow knows no decoder is a warning of its
         try:
             with Image.open(io.BytesIO(content), formats=_tried()) as image:
                 _check_size(image)
                 return np.array(_to_rgb(_upright(image)))
         except (Image.DecompressionBombError, _TooLarge) as error:
-            raise BadImage(shown, f"has more than {MAX_PIXELS // 10**6} million pixels",
-                           "shrink it, or cut the part with the face") from error
+            raise BadImage(
+                shown, f"has more than {MAX_PIXELS // 10**6} million pixels", "shrink it, or cut the part with the face"
+            ) from error
         except UnidentifiedImageError as error:
             raise BadImage(shown, *_unknown(path, content, [str(one.message) for one in told])) from error
         except MemoryError as error:
             raise BadImage(shown, "needs more memory than there is", "shrink it") from error
-        except Exception as error:                       # decoders raise anything for bytes that are not what they say
+        except Exception as error:  # decoders raise anything for bytes that are not what they say
             raise BadImage(shown, f"cannot be read: {_said(error)}", _DAMAGED) from error
 
 
@@ -160,7 +161,7 @@ def _check_size(image: Image.Image) -> None:
 def _upright(image: Image.Image) -> Image.Image:
     """Turn it as its EXIF data asks; what cannot be understood there is no reason to lose the picture."""
     image.load()
-    _check_size(image)                                   # some headers are wrong, and the decoder knows better
+    _check_size(image)  # some headers are wrong, and the decoder knows better
     try:
         return ImageOps.exif_transpose(image)
     except Exception:  # noqa: BLE001 - as above
@@ -195,7 +196,7 @@ def _shortened(text: str) -> str:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):                       # 16-bit levels, or the same in 32 bits
+    if image.mode.startswith("I"):  # 16-bit levels, or the same in 32 bits
         levels = np.asarray(image).astype(np.int64).clip(0, 65535)
         image = Image.fromarray(((levels + 128) // 257).astype(np.uint8))
     elif image.mode == "F":

@@ -85,8 +85,11 @@ def check_names(shelf: str, specs: Iterable[str | Spec], scan: Scan | None = Non
 
 def _shelf_of_part(name: str, scan: Scan) -> str:
     """Where the name of a refiner or wrapper stands; raises what `registry.kind_of_part` raises."""
-    shelves = [shelf for shelf in map("{}s".format, PARTS)
-               if name in (scan.found[shelf] | scan.full[shelf]) or name in REGISTRIES[shelf]]
+    shelves = [
+        shelf
+        for shelf in map("{}s".format, PARTS)
+        if name in (scan.found[shelf] | scan.full[shelf]) or name in REGISTRIES[shelf]
+    ]
     if not shelves and scan.complete:
         known = [*scan.found["refiners"], *scan.found["wrappers"]]
         raise UnknownName(" or ".join(PARTS), name, known, f"see: {REGISTRIES['refiners'].listing}")

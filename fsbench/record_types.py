@@ -22,8 +22,11 @@ def _shallow(value: Any) -> Any:
     while level:
         if depth > DEEPEST:
             raise ValueError(f"more than {DEEPEST} levels are nested")
-        inner = [list(item.values()) if isinstance(item, dict) else item for item in level
-                 if isinstance(item, (dict, list, tuple))]
+        inner = [
+            list(item.values()) if isinstance(item, dict) else item
+            for item in level
+            if isinstance(item, (dict, list, tuple))
+        ]
         level, depth = [part for items in inner for part in items], depth + 1
     return value
 

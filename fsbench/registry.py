@@ -165,8 +165,11 @@ class Entry(Generic[T]):
     def choices(self, parameter: str) -> list[str]:
         """Values that a parameter takes, its default first, where its type lists them; else its default alone."""
         empty = inspect.Parameter.empty
-        default = parameter.upper() if self.parameters[parameter].default is empty else str(
-            self.parameters[parameter].default)
+        default = (
+            parameter.upper()
+            if self.parameters[parameter].default is empty
+            else str(self.parameters[parameter].default)
+        )
         hint = self.hints().get(parameter)
         values = map(str, typing.get_args(hint)) if typing.get_origin(hint) is typing.Literal else []
         return [default, *(value for value in values if value != default)]
@@ -312,7 +315,8 @@ class Registry(Generic[T]):
         load_plugins()
         owners = [self.owners(name) for name in {entry.name for entry in self._entries.values()}]
         return sorted(
-            name for first, *others in owners for name in (first.name, *(other.full_name for other in others)))
+            name for first, *others in owners for name in (first.name, *(other.full_name for other in others))
+        )
 
     def get(self, name: str) -> Entry[T]:
         """Look up a bare or full name; raises UnknownName with a suggestion."""
@@ -321,8 +325,11 @@ class Registry(Generic[T]):
         if not owners:
             known = [entry.full_name for entry in self.owners(name.rpartition("/")[2])] or self.names()
             reasons = [f"{module.origin} could not be imported: {module.error}" for module in broken]
-            reasons += [refused.reason for refused in self._refused.values()
-                        if name in (refused.name, refused.name.partition("/")[2])]
+            reasons += [
+                refused.reason
+                for refused in self._refused.values()
+                if name in (refused.name, refused.name.partition("/")[2])
+            ]
             raise UnknownName(self.kind, name, known, "; ".join([f"see: {self.listing}", *reasons]))
         return replace(owners[0], others=tuple(entry.full_name for entry in owners[1:]))
 

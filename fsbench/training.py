@@ -25,9 +25,9 @@ from fsbench.guard import one_thread as one_thread  # part of what a model's aut
 from fsbench.interfaces import Budget, Progress
 from fsbench.store import atomic_path, in_fixed_order
 
-SAVE_EVERY = 20.0   # seconds between checkpoints
-SAVE_SHARE = 0.05   # of the time may go into writing them: large ones are written less often
-SHOW_EVERY = 0.5    # seconds between progress calls, each of which waits for the device
+SAVE_EVERY = 20.0  # seconds between checkpoints
+SAVE_SHARE = 0.05  # of the time may go into writing them: large ones are written less often
+SHOW_EVERY = 0.5  # seconds between progress calls, each of which waits for the device
 
 
 class Learner(Protocol):
@@ -154,8 +154,11 @@ class _State:
                 self.steps, self.seconds = content["steps"], content["seconds"]
         except Exception as error:  # a damaged pickle may raise anything
             raise CheckpointError(f"the checkpoint {path} is damaged or no checkpoint", again) from error
-        wrong = [f"{key} is {made_by.get(key)!r}, not {recipe.get(key)!r}"
-                 for key in sorted({*made_by, *recipe}) if made_by.get(key) != json.loads(json.dumps(recipe.get(key)))]
+        wrong = [
+            f"{key} is {made_by.get(key)!r}, not {recipe.get(key)!r}"
+            for key in sorted({*made_by, *recipe})
+            if made_by.get(key) != json.loads(json.dumps(recipe.get(key)))
+        ]
         if wrong:
             raise CheckpointError(f"the checkpoint {path} was made by another recipe: {'; '.join(wrong)}", again)
 
@@ -185,7 +188,7 @@ def save_model(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, An
 
 
 def load_model(
-    path: Path, architecture: str, asked: Mapping[str, Any] | None = None,
+    path: Path, architecture: str, asked: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return what `save_model` wrote; facts in `asked` that are not "auto" have to be those of the file.
 
@@ -205,6 +208,8 @@ def load_model(
         raise CheckpointError(f"{path} holds {found}, not {architecture}", f"name a file that {architecture} saved")
     for name, wanted in (asked or {}).items():
         if wanted not in ("auto", facts.get(name)):
-            raise CheckpointError(f"{path} was trained with {name}={facts.get(name)}, not {wanted}",
-                                  f"leave {name} out: the file knows it")
+            raise CheckpointError(
+                f"{path} was trained with {name}={facts.get(name)}, not {wanted}",
+                f"leave {name} out: the file knows it",
+            )
     return tensors, facts

@@ -14,8 +14,8 @@ from torch import Generator, Tensor
 
 from reference_models.crops import region_grid, sample
 
-KNOTS = 5           # the warp moves a grid of 5 x 5 points
-RGB_TO_XYZ = (      # sRGB primaries
+KNOTS = 5  # the warp moves a grid of 5 x 5 points
+RGB_TO_XYZ = (  # sRGB primaries
     (0.4124564, 0.3575761, 0.1804375),
     (0.2126729, 0.7151522, 0.0721750),
     (0.0193339, 0.1191920, 0.9503041),
@@ -26,26 +26,26 @@ RGB_TO_XYZ = (      # sRGB primaries
 class Augmentation:
     """How much is varied; the defaults are those of faceswap-GAN v2.2."""
 
-    rotation: float = 10.0          # degrees, uniform to both sides
-    zoom: float = 0.10              # uniform to both sides
-    shift: float = 0.10             # of the region's half side
-    flip: float = 0.5               # probability
-    warp: float = 0.08              # standard deviation of the grid points: 5.6 of 140 pixels
-    spread: float = 0.11            # the published grid spans 78 to 97 pixels: 11 % to both sides of its mean
-    recolour: float = 0.5           # probability that colours are moved towards those of another training image
+    rotation: float = 10.0  # degrees, uniform to both sides
+    zoom: float = 0.10  # uniform to both sides
+    shift: float = 0.10  # of the region's half side
+    flip: float = 0.5  # probability
+    warp: float = 0.08  # standard deviation of the grid points: 5.6 of 140 pixels
+    spread: float = 0.11  # the published grid spans 78 to 97 pixels: 11 % to both sides of its mean
+    recolour: float = 0.5  # probability that colours are moved towards those of another training image
 
 
 class AugmentedBatch(NamedTuple):
     """What one identity trains on in one step."""
 
-    warped: Tensor                  # (B, 3, 64, 64) input
-    real: Tensor                    # (B, 3, 64, 64) what the decoder shall answer
-    face: Tensor                    # (B, 1, 64, 64) face mask
-    eyes: Tensor                    # (B, 1, 64, 64) eye mask
+    warped: Tensor  # (B, 3, 64, 64) input
+    real: Tensor  # (B, 3, 64, 64) what the decoder shall answer
+    face: Tensor  # (B, 1, 64, 64) face mask
+    eyes: Tensor  # (B, 1, 64, 64) eye mask
 
 
 def draw_batch(
-    crops: Tensor, own: Tensor, colours: Tensor, n: int, size: int, how: Augmentation, generator: Generator,
+    crops: Tensor, own: Tensor, colours: Tensor, n: int, size: int, how: Augmentation, generator: Generator
 ) -> AugmentedBatch:
     """Draw n of the crops (N, 5, S, S) uint8 (red, green, blue, face, eyes), with replacement.
 
@@ -53,9 +53,9 @@ def draw_batch(
     """
     device = crops.device
     chosen = torch.randint(len(crops), (n,), generator=generator, device=device)
-    images = crops[chosen].float() / 255                                        # (B, 5, S, S)
+    images = crops[chosen].float() / 255  # (B, 5, S, S)
     straight, warped = draw_grids(n, size, how, generator, device)
-    real = sample(images, straight)                                             # (B, 5, h, w)
+    real = sample(images, straight)  # (B, 5, h, w)
     recolouring = draw_recolouring(own[chosen], colours, how.recolour, generator)
     return AugmentedBatch(
         warped=apply_recolouring(sample(images[:, :3], warped), *recolouring),
@@ -66,7 +66,7 @@ def draw_batch(
 
 
 def draw_grids(
-    n: int, size: int, how: Augmentation, generator: Generator, device: torch.device,
+    n: int, size: int, how: Augmentation, generator: Generator, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """Return where to read the undistorted and the warped image: two (B, size, size, 2) grids.
 
@@ -76,13 +76,13 @@ def draw_grids(
     draws = torch.rand(6, n, 1, 1, generator=generator, device=device) * 2 - 1
     angle = torch.deg2rad(draws[0] * how.rotation)
     scale = (1 + draws[1] * how.zoom) * (1 + draws[2] * how.spread)
-    shift = draws[3:5].permute(1, 2, 3, 0) * how.shift                          # (B, 1, 1, 2)
+    shift = draws[3:5].permute(1, 2, 3, 0) * how.shift  # (B, 1, 1, 2)
     mirror = torch.where(draws[5] < 2 * how.flip - 1, -1.0, 1.0)
 
     jitter = torch.randn(n, KNOTS, KNOTS, 2, generator=generator, device=device) * how.warp
     rest = jitter - similarity_part(jitter, knots(device))
-    grid = region_grid(size, device)                                            # (h, w, 2)
-    moved = grid + similarity_part(jitter, knots(device), grid)                 # (B, h, w, 2)
+    grid = region_grid(size, device)  # (h, w, 2)
+    moved = grid + similarity_part(jitter, knots(device), grid)  # (B, h, w, 2)
     flow = F.interpolate(rest.permute(0, 3, 1, 2), (size, size), mode="bilinear", align_corners=True)
 
     def place(points: Tensor) -> Tensor:
@@ -105,7 +105,7 @@ def similarity_part(jitter: Tensor, at: Tensor, where: Tensor | None = None) -> 
     x, y = at.unbind(-1)
     dx, dy = jitter.unbind(-1)
     square = at.square().sum()
-    grow = ((x * dx + y * dy).sum((1, 2)) / square)[:, None, None]              # (B, 1, 1)
+    grow = ((x * dx + y * dy).sum((1, 2)) / square)[:, None, None]  # (B, 1, 1)
     turn = ((x * dy - y * dx).sum((1, 2)) / square)[:, None, None]
     u, v = (at if where is None else where).unbind(-1)
     return torch.stack([grow * u - turn * v, turn * u + grow * v], -1) + jitter.mean((1, 2), keepdim=True)
@@ -113,11 +113,12 @@ def similarity_part(jitter: Tensor, at: Tensor, where: Tensor | None = None) -> 
 
 # -------------------------------------------------------------------------------------------------------------- colour
 
+
 def colour_statistics(images: Tensor) -> Tensor:
     """(N, 3, S, S) in [0, 1] -> (N, 2, 2, 3): in RGB and XYZ, mean and deviation of the central half."""
     side = images.shape[-1]
-    centre = images[..., side // 4:side - side // 4, side // 4:side - side // 4].flatten(2)     # (N, 3, pixels)
-    both = torch.stack([centre, _xyz(images.device) @ centre], 1)                               # (N, 2, 3, pixels)
+    centre = images[..., side // 4 : side - side // 4, side // 4 : side - side // 4].flatten(2)  # (N, 3, pixels)
+    both = torch.stack([centre, _xyz(images.device) @ centre], 1)  # (N, 2, 3, pixels)
     return torch.stack([both.mean(-1), both.std(-1)], 2)
 
 
@@ -136,12 +137,12 @@ def draw_recolouring(own: Tensor, colours: Tensor, probability: float, generator
     rows = torch.arange(n, device=device)
     other = torch.randint(len(colours), (n,), generator=generator, device=device)
     draws = torch.rand(3, n, generator=generator, device=device)
-    space = (draws[0] < 0.5).long()                     # 0 RGB, 1 XYZ
+    space = (draws[0] < 0.5).long()  # 0 RGB, 1 XYZ
     share = torch.where(draws[1] < probability, draws[2], 0.0)
-    mean, deviation = own[rows, space].unbind(1)        # (B, 3) each
+    mean, deviation = own[rows, space].unbind(1)  # (B, 3) each
     goal_mean, goal_deviation = own[rows, space].lerp(colours[other, space], share[:, None, None]).unbind(1)
     gain = (goal_deviation + 1e-3) / (deviation + 1e-3)
-    basis = torch.stack([torch.eye(3, device=device), _xyz(device)])[space]                     # (B, 3, 3)
+    basis = torch.stack([torch.eye(3, device=device), _xyz(device)])[space]  # (B, 3, 3)
     back = basis.inverse()
     return back * gain[:, None, :] @ basis, (back @ (goal_mean - gain * mean)[..., None])
 

@@ -12,7 +12,7 @@ from fsbench.interfaces import Source, Swapped, Targets
 from fsbench.registry import swappers
 from reference_models.crops import cut, match_colour
 
-THUMBNAIL = 16      # pixels a side; enough to tell pose and light
+THUMBNAIL = 16  # pixels a side; enough to tell pose and light
 
 
 @swappers.register("copy_target")
@@ -43,7 +43,7 @@ class AlphaPaste:
 
     def swap(self, source: Source, targets: Targets) -> Swapped:
         target, size = targets.images, targets.images.shape[-1]
-        mask = ovals(TEMPLATE[None] * size, size, UPRIGHT)[:].to(target.device)     # (1, 1, H, W): crops are aligned
+        mask = ovals(TEMPLATE[None] * size, size, UPRIGHT)[:].to(target.device)  # (1, 1, H, W): crops are aligned
         alpha = mask.expand(len(target), -1, -1, -1)
         face = match_colour(nearest(source, target), target, alpha, spread=False)
         return Swapped(mask * face + (1 - mask) * target, alpha)
@@ -63,5 +63,5 @@ def nearest(source: Source, target: Tensor) -> Tensor:
     if references.shape[-2:] != target.shape[-2:]:
         references = F.interpolate(references, target.shape[-2:], mode="bilinear", antialias=True)
     small = [F.adaptive_avg_pool2d(cut(images, 4 * THUMBNAIL), THUMBNAIL).flatten(1) for images in (references, target)]
-    apart = (small[1][:, None] - small[0]).square().mean(-1)                    # (N, K)
+    apart = (small[1][:, None] - small[0]).square().mean(-1)  # (N, K)
     return references[apart.argmin(1)]

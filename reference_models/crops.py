@@ -17,9 +17,9 @@ from fsbench.faces.region import UPRIGHT, ovals
 from fsbench.images import ImageSet
 from fsbench.interfaces import Faces, Swapped
 
-REGION = 0.66               # side of the region, as a fraction of the crop's
-CENTRE = (0.5, 0.565)       # x, y of its centre, as fractions of the crop's side
-FEATHER = 0.12              # the answer fades out over this much of the region's half side
+REGION = 0.66  # side of the region, as a fraction of the crop's
+CENTRE = (0.5, 0.565)  # x, y of its centre, as fractions of the crop's side
+FEATHER = 0.12  # the answer fades out over this much of the region's half side
 
 
 def region_grid(size: int, device: torch.device) -> Tensor:
@@ -62,8 +62,8 @@ def paste(answer: Tensor, alpha: Tensor, crops: Tensor) -> Swapped:
     """
     size = crops.shape[-1]
     centre = torch.tensor(CENTRE, device=crops.device) * 2 - 1
-    grid = (region_grid(size, crops.device) - centre) / REGION           # where the crop's pixels are in the region
-    inside = ((1 - grid.abs().amax(-1)) / FEATHER).clamp(0, 1)          # (S, S)
+    grid = (region_grid(size, crops.device) - centre) / REGION  # where the crop's pixels are in the region
+    inside = ((1 - grid.abs().amax(-1)) / FEATHER).clamp(0, 1)  # (S, S)
     inside = inside * inside * (3 - 2 * inside)
     where = grid.expand(len(crops), -1, -1, -1)
     enlarged = F.grid_sample(answer, where, mode="bicubic", padding_mode="border", align_corners=False).clamp(0, 1)
@@ -91,8 +91,8 @@ def eye_boxes(landmarks: np.ndarray, size: int) -> np.ndarray:
     """
     side = REGION * size
     at = np.arange(size, dtype=np.float32) + 0.5
-    dx = np.abs(at[None, None, None, :] - landmarks[:, :2, 0, None, None]) - side / 8       # (N, 2, 1, S)
-    dy = np.abs(at[None, None, :, None] - landmarks[:, :2, 1, None, None]) - side / 15      # (N, 2, S, 1)
+    dx = np.abs(at[None, None, None, :] - landmarks[:, :2, 0, None, None]) - side / 8  # (N, 2, 1, S)
+    dy = np.abs(at[None, None, :, None] - landmarks[:, :2, 1, None, None]) - side / 15  # (N, 2, S, 1)
     soft = np.clip(0.5 - np.maximum(dx, dy) / (side / 16), 0, 1).max(1)
     return (soft[..., None] * 255).round().astype(np.uint8)
 

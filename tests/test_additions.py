@@ -88,7 +88,7 @@ def build(run: Run) -> dict[str, Any] | None:
 SECTIONS = (Section("how", "How", build, "run/how.html.j2"),)
 ''',
     "fsbench/report/templates/run/how.html.j2": "<h2>How</h2>\n<p>{{ command }}</p>\n",
-    "tests/report/test_how.py": '''from fsbench import report
+    "tests/report/test_how.py": """from fsbench import report
 from fsbench.report.run import read
 
 
@@ -96,7 +96,7 @@ def test_how(run_folder):
     page = report.html(read(run_folder))
     assert '<a href="#how">How</a>' in page
     assert "<h2>How</h2>" in page[page.index('<section id="how">') :]
-''',
+""",
 }
 """A section of the report is a module with its template, a line in a list, and a test."""
 

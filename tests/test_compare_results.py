@@ -26,7 +26,7 @@ def script() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module                      # dataclasses look their module up
+    sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -85,8 +85,9 @@ def repaint(folder: Path) -> None:
 
 
 def shift_tensor(folder: Path) -> None:
-    save_file({"references": np.array([[np.nextafter(np.float32(0.5), 1), np.nan]], np.float32)},
-              folder / "j.safetensors")
+    save_file(
+        {"references": np.array([[np.nextafter(np.float32(0.5), 1), np.nan]], np.float32)}, folder / "j.safetensors"
+    )
 
 
 DIFFERENCES: dict[str, tuple[Edit, str]] = {
@@ -97,8 +98,10 @@ DIFFERENCES: dict[str, tuple[Edit, str]] = {
     "reason": (json_edit("values", 0, "reason", to="too few"), "result.json:values[m,psnr].reason"),
     "kinds of failures": (json_edit("models", 0, "failures", to={}), "result.json:models[m].failures.no_face"),
     "rank": (json_edit("ranking", "ranks", 0, "mean", to=2.0), "result.json:ranking.ranks[m].mean"),
-    "place of a calibration": (json_edit("judges", 0, "calibration", "points", 0, "threshold", to=0.51),
-                               "result.json:judges[j].calibration.points[0.01].threshold"),
+    "place of a calibration": (
+        json_edit("judges", 0, "calibration", "points", 0, "threshold", to=0.51),
+        "result.json:judges[j].calibration.points[0.01].threshold",
+    ),
     "record that is gone": (drop_value, "result.json:values[m,psnr].low"),
     "exit code": (lambda folder: (folder / "exit.json").write_text('{"exit_code": 1}') and None, "exit.json:exit_code"),
     "cell of a table": (table_edit(lambda rows: rows.assign(psnr=[1.5, 0.0])), "samples.parquet:psnr"),
@@ -106,8 +109,10 @@ DIFFERENCES: dict[str, tuple[Edit, str]] = {
     "order of rows": (table_edit(lambda rows: rows[::-1]), "samples.parquet:id"),
     "number of rows": (table_edit(lambda rows: rows[:1]), "samples.parquet:id"),
     "column that is gone": (table_edit(lambda rows: rows.drop(columns="psnr")), "samples.parquet:psnr"),
-    "spreadsheet": (lambda folder: (folder / "scores.csv").write_text("output,psnr\na,1.50\nb,\n") and None,
-                    "scores.csv:psnr"),
+    "spreadsheet": (
+        lambda folder: (folder / "scores.csv").write_text("output,psnr\na,1.50\nb,\n") and None,
+        "scores.csv:psnr",
+    ),
     "vector": (shift_tensor, "j.safetensors:references"),
     "level of a pixel": (repaint, "outputs/m/a.png:pixels"),
     "image that is gone": (lambda folder: (folder / "outputs/m/a.png").unlink(), "outputs/m/a.png:pixels"),

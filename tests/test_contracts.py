@@ -147,8 +147,12 @@ class Old:
 
 @pytest.mark.parametrize(
     ("swapper", "said"),
-    [(AlphaNowAndThen(), "now and then"), (ThreeAlphas(), "alpha is a tensor"), (Forgetful(), "changed the rows"),
-     (Old(), "takes a tensor as target")],
+    [
+        (AlphaNowAndThen(), "now and then"),
+        (ThreeAlphas(), "alpha is a tensor"),
+        (Forgetful(), "changed the rows"),
+        (Old(), "takes a tensor as target"),
+    ],
 )
 def test_a_swapper_with_a_bad_alpha_or_signature_is_caught(swapper: object, said: str) -> None:
     with pytest.raises(AssertionError, match=said):

@@ -25,6 +25,7 @@ def pixels() -> np.ndarray:
 
 def png_with_header(path: Path, width: int, height: int) -> Path:
     """A PNG file that claims a size and holds next to nothing."""
+
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
@@ -46,8 +47,16 @@ def test_png_is_lossless_and_atomic(tmp_path: Path, pixels: np.ndarray) -> None:
 def test_exif_rotation_is_undone(tmp_path: Path, pixels: np.ndarray, orientation: int) -> None:
     # What each orientation does to upright pixels, by the EXIF standard (tag 0x0112): row 0 and column 0 are, in order,
     # top left, top right, bottom right, bottom left, left top, right top, right bottom, left bottom.
-    turned = [pixels, pixels[:, ::-1], pixels[::-1, ::-1], pixels[::-1], pixels.swapaxes(0, 1),
-              np.rot90(pixels, 1), pixels[::-1, ::-1].swapaxes(0, 1), np.rot90(pixels, -1)][orientation - 1]
+    turned = [
+        pixels,
+        pixels[:, ::-1],
+        pixels[::-1, ::-1],
+        pixels[::-1],
+        pixels.swapaxes(0, 1),
+        np.rot90(pixels, 1),
+        pixels[::-1, ::-1].swapaxes(0, 1),
+        np.rot90(pixels, -1),
+    ][orientation - 1]
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.fromarray(np.ascontiguousarray(turned)).save(tmp_path / "a.png", exif=exif)
@@ -79,10 +88,20 @@ def test_16_bit_levels_keep_their_order(tmp_path: Path) -> None:
         assert np.array_equal(read_image(tmp_path / name)[..., 0].ravel(), np.arange(256))
 
 
-@pytest.mark.parametrize(("mode", "name", "tolerance"), [
-    ("CMYK", "a.jpg", 12), ("CMYK", "a.tif", 0), ("L", "a.png", 0), ("1", "a.png", 0), ("LA", "a.png", 0),
-    ("P", "a.gif", 0), ("YCbCr", "a.jpg", 12), ("RGB", "a.webp", 20), ("RGB", "a.bmp", 0),
-])
+@pytest.mark.parametrize(
+    ("mode", "name", "tolerance"),
+    [
+        ("CMYK", "a.jpg", 12),
+        ("CMYK", "a.tif", 0),
+        ("L", "a.png", 0),
+        ("1", "a.png", 0),
+        ("LA", "a.png", 0),
+        ("P", "a.gif", 0),
+        ("YCbCr", "a.jpg", 12),
+        ("RGB", "a.webp", 20),
+        ("RGB", "a.bmp", 0),
+    ],
+)
 def test_every_mode_gives_rgb(tmp_path: Path, pixels: np.ndarray, mode: str, name: str, tolerance: int) -> None:
     image = Image.fromarray(pixels)
     image = image.quantize(8) if mode == "P" else image.convert(mode)
@@ -91,7 +110,7 @@ def test_every_mode_gives_rgb(tmp_path: Path, pixels: np.ndarray, mode: str, nam
     assert found.shape == (24, 40, 3)
     assert found.dtype == np.uint8
     difference = np.abs(found.astype(int) - np.asarray(image.convert("RGB")).astype(int))
-    assert np.quantile(difference, 0.9) <= tolerance    # lossy files differ most where colours meet
+    assert np.quantile(difference, 0.9) <= tolerance  # lossy files differ most where colours meet
 
 
 def test_the_first_frame_of_an_animation(tmp_path: Path, pixels: np.ndarray) -> None:
@@ -106,7 +125,7 @@ def bad_files(folder: Path, pixels: np.ndarray) -> dict[str, Path]:
     Image.fromarray(np.ones((8, 8), np.float32)).save(folder / "float.tif")
     for suffix in ("jpg", "png"):
         data = (folder / f"whole.{suffix}").read_bytes()
-        (folder / f"truncated.{suffix}").write_bytes(data[:len(data) // 2])
+        (folder / f"truncated.{suffix}").write_bytes(data[: len(data) // 2])
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "text.jpg").write_text("this is not an image")
     (folder / "folder.jpg").mkdir()
@@ -116,12 +135,21 @@ def bad_files(folder: Path, pixels: np.ndarray) -> dict[str, Path]:
     return {path.name: path for path in folder.iterdir()} | {"gone": folder / "gone.jpg"}
 
 
-@pytest.mark.parametrize(("name", "reason"), [
-    ("truncated.jpg", "truncated"), ("truncated.png", "truncated"), ("hollow.png", "truncated"),
-    ("empty.jpg", "0 bytes"), ("text.jpg", "not an image"), ("float.tif", "floating-point"),
-    ("huge.png", "120 million pixels"), ("large.png", "120 million pixels"),
-    ("gone", "No such file"), ("folder.jpg", "directory"),
-])
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("truncated.jpg", "truncated"),
+        ("truncated.png", "truncated"),
+        ("hollow.png", "truncated"),
+        ("empty.jpg", "0 bytes"),
+        ("text.jpg", "not an image"),
+        ("float.tif", "floating-point"),
+        ("huge.png", "120 million pixels"),
+        ("large.png", "120 million pixels"),
+        ("gone", "No such file"),
+        ("folder.jpg", "directory"),
+    ],
+)
 def test_a_bad_file_gets_one_sentence_and_a_remedy(tmp_path: Path, pixels: np.ndarray, name: str, reason: str) -> None:
     path = bad_files(tmp_path, pixels)[name]
     with pytest.raises(BadImage, match=reason) as caught:

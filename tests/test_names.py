@@ -122,12 +122,15 @@ def test_what_is_read_and_what_has_to_be_imported(source: str, found: dict, comp
     assert scan.complete == complete
 
 
-@pytest.mark.parametrize(("part", "kind", "said"), [
-    ("recursve", UnknownName, "unknown refiner or wrapper 'recursve'"),
-    ("recursive(m=2)", BadParameter, "parameter of recursive 'm'"),
-    ("gan_mask", UnknownName, "unknown refiner or wrapper 'gan_mask'"),
-    ("both", UsageError, "both is the name of a refiner of .* and a wrapper of"),
-])
+@pytest.mark.parametrize(
+    ("part", "kind", "said"),
+    [
+        ("recursve", UnknownName, "unknown refiner or wrapper 'recursve'"),
+        ("recursive(m=2)", BadParameter, "parameter of recursive 'm'"),
+        ("gan_mask", UnknownName, "unknown refiner or wrapper 'gan_mask'"),
+        ("both", UsageError, "both is the name of a refiner of .* and a wrapper of"),
+    ],
+)
 def test_parts_are_refiners_or_wrappers(registering: None, part: str, kind: type[UsageError], said: str) -> None:
     names.check(Plan(models=("gan_mask+recursive", "gan_mask+recursive(n=3)@x")))
     refiners.register("both")(object)

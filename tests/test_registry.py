@@ -60,8 +60,26 @@ def test_specifications_are_read(text: str, spec: Spec) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "a b", "a(", "a(x,y)", "a(x=1,y)", "a(x=)", "a(=1)", "a(x=1,x=2)", "a((x=1))", "@x", "folder:", "a@ ",
-             "a/", "/a", "a/b/c", "a /b", "a.b/c"],
+    "text",
+    [
+        "",
+        "a b",
+        "a(",
+        "a(x,y)",
+        "a(x=1,y)",
+        "a(x=)",
+        "a(=1)",
+        "a(x=1,x=2)",
+        "a((x=1))",
+        "@x",
+        "folder:",
+        "a@ ",
+        "a/",
+        "/a",
+        "a/b/c",
+        "a /b",
+        "a.b/c",
+    ],
 )
 def test_unreadable_specifications_are_refused(text: str) -> None:
     with pytest.raises(UsageError):

@@ -46,10 +46,17 @@ class Toy:
 
 
 def run(
-    learner: Toy, budget: Budget, checkpoint: Path, recipe: Mapping[str, object] | None = None, decay: float = 0.999,
+    learner: Toy, budget: Budget, checkpoint: Path, recipe: Mapping[str, object] | None = None, decay: float = 0.999
 ) -> Trained:
-    return train(learner, budget, recipe=recipe or {"size": "toy"}, device=CPU, progress=silent, checkpoint=checkpoint,
-                 decay=decay)
+    return train(
+        learner,
+        budget,
+        recipe=recipe or {"size": "toy"},
+        device=CPU,
+        progress=silent,
+        checkpoint=checkpoint,
+        decay=decay,
+    )
 
 
 @pytest.fixture
@@ -109,7 +116,7 @@ def test_another_seed_is_another_model(tmp_path: Path) -> None:
 def test_the_weights_that_remain_are_the_moving_average(tmp_path: Path) -> None:
     toy = Toy()
     run(toy, Budget(steps=12), tmp_path / "c.pt", decay=0.5)
-    average = torch.zeros(1, 3)                         # the initial weights
+    average = torch.zeros(1, 3)  # the initial weights
     for step, weight in enumerate(toy.history, start=1):
         keep = min(0.5, (1 + step) / (10 + step))
         average = keep * average + (1 - keep) * weight
@@ -121,8 +128,14 @@ def test_the_weights_that_remain_are_the_moving_average(tmp_path: Path) -> None:
 def test_progress_is_told_losses_rate_and_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "SHOW_EVERY", 0)
     told: list[tuple[float, float, dict[str, float]]] = []
-    train(Toy(), Budget(steps=3), recipe={}, device=CPU, checkpoint=tmp_path / "c.pt",
-          progress=lambda done, total, figures=None: told.append((done, total, dict(figures or {}))))
+    train(
+        Toy(),
+        Budget(steps=3),
+        recipe={},
+        device=CPU,
+        checkpoint=tmp_path / "c.pt",
+        progress=lambda done, total, figures=None: told.append((done, total, dict(figures or {}))),
+    )
     assert [(done, total) for done, total, _ in told] == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert all(set(figures) == {"loss", "steps/s"} and figures["steps/s"] > 0 for *_, figures in told[1:])
 
@@ -181,23 +194,26 @@ def test_one_thread_is_given_back() -> None:
 
 
 def test_models_come_back_as_they_were(tmp_path: Path) -> None:
-    tensors = {"a": torch.arange(6.0).view(2, 3).T, "b": torch.tensor([1, 2])}    # a is not contiguous
+    tensors = {"a": torch.arange(6.0).view(2, 3).T, "b": torch.tensor([1, 2])}  # a is not contiguous
     save_model(tmp_path / "m.safetensors", tensors, {"architecture": "toy", "identities": ["x", "ý"], "size": "tiny"})
     loaded, facts = load_model(tmp_path / "m.safetensors", "toy", {"size": "auto"})
     assert facts == {"architecture": "toy", "identities": ["x", "ý"], "size": "tiny"}
     assert all(torch.equal(loaded[name], tensor) for name, tensor in tensors.items())
 
 
-@pytest.mark.parametrize(("content", "asked", "message"), [
-    (None, {}, "no model file"),
-    (b"", {}, "damaged"),
-    (b"\x08\0\0\0\0\0\0\0{}      ", {}, "holds something else"),
-    (b"garbage" * 50, {}, "damaged"),
-    ("toy", {"size": "lite"}, "trained with size=tiny, not lite"),
-    ("other", {}, "holds other, not toy"),
-])
+@pytest.mark.parametrize(
+    ("content", "asked", "message"),
+    [
+        (None, {}, "no model file"),
+        (b"", {}, "damaged"),
+        (b"\x08\0\0\0\0\0\0\0{}      ", {}, "holds something else"),
+        (b"garbage" * 50, {}, "damaged"),
+        ("toy", {"size": "lite"}, "trained with size=tiny, not lite"),
+        ("other", {}, "holds other, not toy"),
+    ],
+)
 def test_wrong_model_files_are_refused(
-    tmp_path: Path, content: bytes | str | None, asked: dict[str, str], message: str,
+    tmp_path: Path, content: bytes | str | None, asked: dict[str, str], message: str
 ) -> None:
     path = tmp_path / "m.safetensors"
     if isinstance(content, bytes):
@@ -221,7 +237,7 @@ def test_a_truncated_model_file_is_refused(tmp_path: Path) -> None:
     ("features", "fast"), [("avx2 fma", False), ("avx512f avx512_bf16", True), ("asimd bf16", True), ("", False)]
 )
 def test_half_precision_is_for_processors_that_have_it(
-    features: str, fast: bool, monkeypatch: pytest.MonkeyPatch,
+    features: str, fast: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "processor_features", lambda: frozenset(features.split()))
     assert training.fast_bfloat16(torch.device("cpu")) is fast

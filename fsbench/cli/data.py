@@ -21,6 +21,7 @@ _NOT_DRAWN = "nothing was drawn for this; fsbench data check draws the images, a
 
 app = typer.Typer(no_args_is_help=True)
 
+
 @app.command("list")
 def list_datasets(as_json: options.JsonList = False) -> None:
     """List data sets with their parameters; the same as fsbench list datasets."""

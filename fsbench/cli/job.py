@@ -108,8 +108,10 @@ def usable_folder(out: Path) -> Path:
         _check_name(folder / BELOW)
         kind = os.stat(there).st_mode  # of what a link leads to
     except RuntimeError:
-        raise OutputError(f"{shown}: there is no user {out.parts[0][1:]}",
-                          f"write the path in full, or ./{out.parts[0]} for a directory of that name") from None
+        raise OutputError(
+            f"{shown}: there is no user {out.parts[0][1:]}",
+            f"write the path in full, or ./{out.parts[0]} for a directory of that name",
+        ) from None
     except (OSError, ValueError) as error:
         remedies = {
             errno.ENAMETOOLONG: "name a shorter directory",
@@ -117,15 +119,19 @@ def usable_folder(out: Path) -> Path:
             errno.ELOOP: "remove the links that lead to each other, or name another directory",
         }
         number = error.errno if isinstance(error, OSError) else None
-        raise OutputError(f"{shown} cannot be a directory: {getattr(error, 'strerror', None) or error}",
-                          remedies.get(number or 0, "name another directory")) from None
+        raise OutputError(
+            f"{shown} cannot be a directory: {getattr(error, 'strerror', None) or error}",
+            remedies.get(number or 0, "name another directory"),
+        ) from None
     if not stat.S_ISDIR(kind):
         where = "" if there == folder.absolute() else f"{there} "
         what = "a file" if stat.S_ISREG(kind) else "a pipe, a socket or a device"
         raise OutputError(f"{shown}{': ' if where else ' '}{where}is {what}", "name a new directory")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise OutputError(f"{shown}: nothing may be written into {there}",
-                          "name a directory elsewhere, or change the permissions of this one")
+        raise OutputError(
+            f"{shown}: nothing may be written into {there}",
+            "name a directory elsewhere, or change the permissions of this one",
+        )
     return folder
 
 

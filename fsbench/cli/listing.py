@@ -23,8 +23,7 @@ class Kind(StrEnum):
 
 
 def list_plugins(
-    kind: Annotated[Kind, typer.Argument(help="What to list.")],
-    as_json: options.JsonList = False,
+    kind: Annotated[Kind, typer.Argument(help="What to list.")], as_json: options.JsonList = False
 ) -> None:
     """List models, metrics, data sets, embedders, observers, kinds of evidence or weights, each with its parameters."""
     if kind is Kind.weights:

@@ -130,9 +130,7 @@ def score(
 
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
-    plan = options.plan(
-        metrics=metrics, judges=judges, observers=observers, gallery=gallery, seed=seed, device=device
-    )
+    plan = options.plan(metrics=metrics, judges=judges, observers=observers, gallery=gallery, seed=seed, device=device)
     parse_device(plan.device)
     names.check_measures(plan.metrics, plan.judges, plan.observers)
     if missing not in ("failure", "drop"):
@@ -201,8 +199,11 @@ def _tools(text: str, paths: list[str]) -> list[ToolOutputs]:
     folders = [path for path in paths if os.path.isdir(path) and path not in made]
     if not folders:
         raise UsageError(f"--outputs {text} names no folder", f"a pattern such as {_PATTERN} names folders of images")
-    left = [(MADE if path in made else "no folder, so no tool", Path(path).name + "/" * os.path.isdir(path))
-            for path in paths if path not in folders]
+    left = [
+        (MADE if path in made else "no folder, so no tool", Path(path).name + "/" * os.path.isdir(path))
+        for path in paths
+        if path not in folders
+    ]
     first, *others = map(_outputs, folders)
     where = Path(paths[0]).absolute().parent.name
     return [replace(first, unused=(*first.unused, *gather(where, left))), *others]
@@ -223,7 +224,9 @@ def _coaches(texts: list[str], models: list[str]) -> dict[str, list[str]]:
     for text in texts:
         name, _, family = text.rpartition("=")
         if not family or not (name or len(models) == 1):
-            raise UsageError(f"--coach {text} does not say which family which model was trained against",
-                             f"write --coach {models[0]}=FAMILY")
+            raise UsageError(
+                f"--coach {text} does not say which family which model was trained against",
+                f"write --coach {models[0]}=FAMILY",
+            )
         coaches.setdefault(name or models[0], []).append(family)
     return coaches

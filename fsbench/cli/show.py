@@ -59,8 +59,11 @@ def _facts(value: Value, with_judge: bool) -> dict[str, object]:
     """What a script needs of a value: its numbers and counts, and remarks where there are any."""
     always = {"model", "metric", "value", "low", "high", "n_scored", "n_total"} | ({"judge"} if with_judge else set())
     where_set = {"reason", "n_failed", "value_of_scored", "caution", "resampled"}
-    return {name: fact for name, fact in value.model_dump(include=always | where_set).items()
-            if name in always or fact != type(value).model_fields[name].default}
+    return {
+        name: fact
+        for name, fact in value.model_dump(include=always | where_set).items()
+        if name in always or fact != type(value).model_fields[name].default
+    }
 
 
 def print_all(result: RunResult, values: Sequence[Value]) -> None:
@@ -89,8 +92,11 @@ def _print_table(
 
     cells = {(value.metric, value.model): cell(value, facts[value.metric].digits) for value in values}
     names = list(dict.fromkeys(value.metric for value in values))
-    reasons = {name: {v.reason for v in values if v.metric == name and v.value is None} for name in names
-               if all(v.value is None for v in values if v.metric == name)}
+    reasons = {
+        name: {v.reason for v in values if v.metric == name and v.value is None}
+        for name in names
+        if all(v.value is None for v in values if v.metric == name)
+    }
     rows = [name for name in names if name not in reasons]
     headings = {name: _heading(facts[name]) for name in rows}
     first = max(map(len, [*headings.values(), title]), default=0) + 2
@@ -122,8 +128,9 @@ def print_ranking(target: Console, ranking: RankingRecord, shorten: Callable[[st
     if not ranking.ranks:
         return
     if ranking.judges and len(ranking.ranks) > 1:
-        places = ", ".join(f"{shorten(one.model)} {'not ranked' if one.mean is None else f'{one.mean:.3g}'}"
-                           for one in ranking.ranks)
+        places = ", ".join(
+            f"{shorten(one.model)} {'not ranked' if one.mean is None else f'{one.mean:.3g}'}" for one in ranking.ranks
+        )
         judges = f"{len(ranking.judges)} judge{'s' if len(ranking.judges) > 1 else ''} ({', '.join(ranking.judges)})"
         target.print(terminal.cell(f"mean rank by {ranking.metric} over {judges}: {places}"))
     for judge, why in ranking.left_out.items():

@@ -174,8 +174,10 @@ class _Stream:
             self._drop()
             if fatal:
                 reason = getattr(error, "strerror", None) or str(error)
-                raise OutputError(f"{self._name} cannot be written: {reason}",
-                                  "what a command saves is in its files; send the text elsewhere") from error
+                raise OutputError(
+                    f"{self._name} cannot be written: {reason}",
+                    "what a command saves is in its files; send the text elsewhere",
+                ) from error
 
     def _drop(self) -> None:
         """Send the rest nowhere, also what is still in buffers when the process ends."""

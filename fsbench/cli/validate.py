@@ -89,8 +89,7 @@ def validate(
         base = validity.load(file)
         faults = faults or ",".join(fault.name for fault in base.faults)
         dataset = dataset or base.dataset.spec
-        validity.check_settings(
-            file, base, dataset=dataset, faults=split_list(faults), seed=plan.seed, budget=budget)
+        validity.check_settings(file, base, dataset=dataset, faults=split_list(faults), seed=plan.seed, budget=budget)
     with job.running(command, quiet=quiet) as progress:
         import fsbench.harness.validate  # brings torch: not before it is needed
 

@@ -81,12 +81,14 @@ def _without_people(*identities: str) -> Callable[[Batch], Batch]:
 def _without_faces(batch: Batch) -> Batch:
     """No network sees a face, on any image."""
     view = _without_people("toy0", "toy1")(batch).embeddings
-    blind: dict[str, Evidence] = {"judge": replace(
-        view,
-        output=torch.full_like(view.output, torch.nan),
-        target=torch.full_like(view.target, torch.nan),
-        lookalikes=view.lookalikes and replace(view.lookalikes, output=torch.full_like(view.lookalikes.output, -1)),
-    )}
+    blind: dict[str, Evidence] = {
+        "judge": replace(
+            view,
+            output=torch.full_like(view.output, torch.nan),
+            target=torch.full_like(view.target, torch.nan),
+            lookalikes=view.lookalikes and replace(view.lookalikes, output=torch.full_like(view.lookalikes.output, -1)),
+        )
+    }
     for name, evidence in batch.evidence.items():
         if isinstance(evidence, Observed):
             nothing = {key: torch.full_like(array, torch.nan) for key, array in evidence.output.items()}
@@ -143,7 +145,8 @@ def check_validity(
     assert chosen, "info.measures names nothing that there is a fault of"
     try:
         validation = examine(
-            {name: metric}, chosen, [judge], context or make_context("cpu"), dataset=dataset, budget=budget)
+            {name: metric}, chosen, [judge], context or make_context("cpu"), dataset=dataset, budget=budget
+        )
     except NotScorable as why:
         raise AssertionError(why.message) from why
     for missing in validation.unexamined:

@@ -139,6 +139,4 @@ def crowded(batch: Batch) -> Batch:
     references = torch.cat([view.references, vectors])
     rows = pd.concat([view.reference_rows, strangers], ignore_index=True)
     lookalikes = toy_lookalikes(view.output, references)
-    return with_evidence(
-        batch, judge=replace(view, references=references, reference_rows=rows, lookalikes=lookalikes)
-    )
+    return with_evidence(batch, judge=replace(view, references=references, reference_rows=rows, lookalikes=lookalikes))

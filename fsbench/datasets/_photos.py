@@ -24,10 +24,10 @@ VERSIONS = (detect.VERSION, align.VERSION)
 REVISION = (*VERSIONS, pose.VERSION)
 """The parameters that decide crops and facts, besides the files."""
 
-_STORED = 4                                             # raised whenever the arrays that are cached change
-_CHUNK = 32                                             # files cached together: what a killed process loses at most
-_REASON = 200                                           # bytes of a reason that are kept
-_RUN = "plan.json"                                      # what `fsbench run` leaves in its folder
+_STORED = 4  # raised whenever the arrays that are cached change
+_CHUNK = 32  # files cached together: what a killed process loses at most
+_REASON = 200  # bytes of a reason that are kept
+_RUN = "plan.json"  # what `fsbench run` leaves in its folder
 _EMPTY = "a folder without an image"
 _BESIDE = "beside the folders of identities"
 _LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, or as IDENTITY/*.jpg where sessions are not known"
@@ -38,9 +38,9 @@ class Photo:
     """One file below the folder of an identity."""
 
     path: Path
-    file: str                                           # its name: path below the data set's folder, in Unicode's NFC
+    file: str  # its name: path below the data set's folder, in Unicode's NFC
     identity: str
-    session: str                                        # name of the sub-folder, "" where there is none
+    session: str  # name of the sub-folder, "" where there is none
 
     @property
     def shoot(self) -> tuple[str, str]:
@@ -59,9 +59,9 @@ class Photo:
 class PeopleFolder:
     """Contents of a folder of people."""
 
-    photos: tuple[Photo, ...]                           # images below the folder of an identity, one identity by one
-    loose: tuple[Found, ...]                            # images beside these folders
-    unused: tuple[Unused, ...]                          # everything else
+    photos: tuple[Photo, ...]  # images below the folder of an identity, one identity by one
+    loose: tuple[Found, ...]  # images beside these folders
+    unused: tuple[Unused, ...]  # everything else
 
     @property
     def identities(self) -> list[str]:
@@ -95,8 +95,9 @@ def list_identities(root: Path) -> PeopleFolder:
     if len(people.identities) < 2:
         found = f"only {people.identities[0]} has" if people.identities else "none has"
         lost = "".join(f"; {unused.sentence}" for unused in people.unused)
-        raise DataError(f"{root} should hold a folder of images for each of two or more identities; {found}{lost}",
-                        _LAYOUT)
+        raise DataError(
+            f"{root} should hold a folder of images for each of two or more identities; {found}{lost}", _LAYOUT
+        )
     return replace(people, unused=(*people.unused, *beside(root, people)))
 
 
@@ -109,18 +110,18 @@ def beside(root: Path, people: PeopleFolder) -> tuple[Unused, ...]:
 class Cuts:
     """Result for each photograph; entry i of every field belongs to photograph i."""
 
-    state: np.ndarray                                   # (N,) of str
-    why: np.ndarray                                     # (N,) of str, why it is unreadable, "" for others
-    shape: np.ndarray                                   # (N, 2) height and width of the photograph, 0 where unreadable
-    crops: np.ndarray                                   # (N, S, S, 3) uint8, black where there is no face
-    landmarks: np.ndarray                               # (N, 5, 2) float32 in the crop, NaN where there is no face
-    n_faces: np.ndarray                                 # (N,) int64
-    faces: np.ndarray                                   # (sum of n_faces, 5, 2) float32 in the photographs, all faces
+    state: np.ndarray  # (N,) of str
+    why: np.ndarray  # (N,) of str, why it is unreadable, "" for others
+    shape: np.ndarray  # (N, 2) height and width of the photograph, 0 where unreadable
+    crops: np.ndarray  # (N, S, S, 3) uint8, black where there is no face
+    landmarks: np.ndarray  # (N, 5, 2) float32 in the crop, NaN where there is no face
+    n_faces: np.ndarray  # (N,) int64
+    faces: np.ndarray  # (sum of n_faces, 5, 2) float32 in the photographs, all faces
 
     def points(self, i: int) -> np.ndarray:
         """All faces of a photograph, (F, 5, 2) in its pixels; the first is the one that was cut."""
-        end = int(self.n_faces[:i + 1].sum())
-        return self.faces[end - int(self.n_faces[i]):end]
+        end = int(self.n_faces[: i + 1].sum())
+        return self.faces[end - int(self.n_faces[i]) : end]
 
     def facts(self) -> dict[str, np.ndarray]:
         """Yaw and pitch of each crop, in degrees, NaN where there is no face, and the number of faces there are.
@@ -132,14 +133,19 @@ class Cuts:
         return {"yaw": yaw, "pitch": pitch, "faces": self.n_faces}
 
 
-def left_out(where: str, names: Sequence[str], states: Sequence[str], why: Sequence[str],
-             words: Mapping[str, str]) -> tuple[Unused, ...]:
+def left_out(
+    where: str, names: Sequence[str], states: Sequence[str], why: Sequence[str], words: Mapping[str, str]
+) -> tuple[Unused, ...]:
     """Tell by reason which images were not used: `words` has the states that mean so; `why` says more of one."""
-    found = sorted(((list(words).index(state), reason), name)
-                   for name, state, reason in zip(names, states, why, strict=True) if state in words)
+    found = sorted(
+        ((list(words).index(state), reason), name)
+        for name, state, reason in zip(names, states, why, strict=True)
+        if state in words
+    )
     spoken = list(words.values())
-    return gather(where, [(f"{spoken[k]}, {_phrase(reason)}" if reason else spoken[k], name)
-                          for (k, reason), name in found])
+    return gather(
+        where, [(f"{spoken[k]}, {_phrase(reason)}" if reason else spoken[k], name) for (k, reason), name in found]
+    )
 
 
 def tell_left_out(unused: Sequence[Unused], n: int) -> list[str]:
@@ -150,8 +156,14 @@ def tell_left_out(unused: Sequence[Unused], n: int) -> list[str]:
 def tell_several(names: Sequence[str], n_faces: np.ndarray) -> list[str]:
     """Say in one sentence which images show several faces, where any does."""
     crowds = [name for name, n in zip(names, n_faces, strict=True) if n > 1]
-    return [f"{len(crowds)} of {len(names)} images show several faces; of each the largest and most central one was "
-            f"taken for the person: {some(crowds)}"] if crowds else []
+    return (
+        [
+            f"{len(crowds)} of {len(names)} images show several faces; of each the largest and most central one was "
+            f"taken for the person: {some(crowds)}"
+        ]
+        if crowds
+        else []
+    )
 
 
 def _phrase(reason: str) -> str:
@@ -167,11 +179,18 @@ def cut_faces(photos: Sequence[Photo], hashes: Sequence[str], size: int, title: 
     cutter = _Cutter(size)
 
     def recipe(block: slice) -> dict[str, object]:
-        return {"photos": hashes[block], "size": size, "versions": VERSIONS, "stored": _STORED,
-                "decoders": decoders(), "runtime": release("torch")}
+        return {
+            "photos": hashes[block],
+            "size": size,
+            "versions": VERSIONS,
+            "stored": _STORED,
+            "decoders": decoders(),
+            "runtime": release("torch"),
+        }
 
-    chunks = in_blocks(title, "faces", _by_shoot(photos), recipe, lambda block: cutter.cut(photos[block]), context,
-                       length=length)
+    chunks = in_blocks(
+        title, "faces", _by_shoot(photos), recipe, lambda block: cutter.cut(photos[block]), context, length=length
+    )
     merged = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
     state = np.array(_STATES)[merged.pop("state")]
     why = np.array([bytes(row).rstrip(b"\0").decode("utf-8", "ignore") for row in merged.pop("why")], dtype=object)
@@ -211,7 +230,7 @@ class _Cutter:
             except BadImage as error:
                 state[i] = _STATES.index(UNREADABLE)
                 reason = error.reason.encode()[:_REASON]
-                why[i, :len(reason)] = np.frombuffer(reason, np.uint8)
+                why[i, : len(reason)] = np.frombuffer(reason, np.uint8)
                 continue
             shape[i] = image.shape[:2]
             found = self.detector.detect_photo(image)
@@ -221,5 +240,12 @@ class _Cutter:
                 faces.append(found.landmarks)
             else:
                 state[i] = _STATES.index(NO_FACE)
-        return {"state": state, "why": why, "shape": shape, "crops": crops, "landmarks": landmarks,
-                "n_faces": n_faces, "faces": np.concatenate(faces)}
+        return {
+            "state": state,
+            "why": why,
+            "shape": shape,
+            "crops": crops,
+            "landmarks": landmarks,
+            "n_faces": n_faces,
+            "faces": np.concatenate(faces),
+        }

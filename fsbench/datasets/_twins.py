@@ -23,7 +23,7 @@ copy does, and within a session nothing is compared. dhash and phash of 64 bits,
 """
 
 _SIDE = 16
-_PAIRS = 4_000_000                                      # compared at a time
+_PAIRS = 4_000_000  # compared at a time
 
 Crossing = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -42,7 +42,7 @@ def near(bits: np.ndarray, crosses: Crossing) -> np.ndarray:
     """
     found, rows = [], max(1, _PAIRS // max(len(bits), 1))
     for start in range(0, len(bits), rows):
-        block = bits[start:start + rows]
+        block = bits[start : start + rows]
         distance = np.zeros((len(block), len(bits)), np.uint16)
         for word in range(bits.shape[1]):
             distance += np.bitwise_count(block[:, None, word] ^ bits[None, :, word])

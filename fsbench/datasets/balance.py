@@ -20,7 +20,7 @@ UNEQUAL = 4
 POSES = ("profile left", "left", "frontal", "right", "profile right")
 """Bins of yaw, as seen in the image."""
 
-_EDGES = (-45.0, -15.0, 15.0, 45.0)                      # degrees of yaw; a bin holds its lower edge
+_EDGES = (-45.0, -15.0, 15.0, 45.0)  # degrees of yaw; a bin holds its lower edge
 
 
 def by_session(rows: pd.DataFrame) -> dict[str, int]:

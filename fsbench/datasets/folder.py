@@ -44,17 +44,29 @@ TWIN = "twin"
 NEAR_TWIN = "near twin"
 """State of an image that is not trained on, with `dedup`, because the same photograph is held out in another file."""
 
-_REASONS = {NO_FACE: "no face found", UNREADABLE: "unreadable", TWIN: "the same bytes are held out",
-            NEAR_TWIN: "the same photograph is held out, saved otherwise"}
-_LEAK = ("{n} training images show what a held-out image shows: the same photograph saved otherwise, or a neighbouring "
-         "frame, which flatters every model: {pairs}; dedup=true leaves them out of training")
-_ACROSS = ("{n} pairs of images of one split show the same photograph, saved otherwise, or a neighbouring frame, in "
-           "two sessions or of two people: {pairs}")
+_REASONS = {
+    NO_FACE: "no face found",
+    UNREADABLE: "unreadable",
+    TWIN: "the same bytes are held out",
+    NEAR_TWIN: "the same photograph is held out, saved otherwise",
+}
+_LEAK = (
+    "{n} training images show what a held-out image shows: the same photograph saved otherwise, or a neighbouring "
+    "frame, which flatters every model: {pairs}; dedup=true leaves them out of training"
+)
+_ACROSS = (
+    "{n} pairs of images of one split show the same photograph, saved otherwise, or a neighbouring frame, in "
+    "two sessions or of two people: {pairs}"
+)
 _SPLITTING = "held out are the last sessions of each identity, by name, until they hold {test:.0%} of its images"
-_BLOCKING = ("{names}: no sessions are known, so the images, by file name, were cut into up to {blocks} consecutive "
-             "blocks that stand for sessions; images of one shoot may be in both splits, which flatters every model")
-_ONE_SESSION = ("{names}: only one session is held out, so id_leakage and id_nearer_source cannot be scored for "
-                "targets of that person: they compare with held-out images from outside the target's own session")
+_BLOCKING = (
+    "{names}: no sessions are known, so the images, by file name, were cut into up to {blocks} consecutive "
+    "blocks that stand for sessions; images of one shoot may be in both splits, which flatters every model"
+)
+_ONE_SESSION = (
+    "{names}: only one session is held out, so id_leakage and id_nearer_source cannot be scored for "
+    "targets of that person: they compare with held-out images from outside the target's own session"
+)
 
 
 @dataclass(frozen=True)
@@ -69,8 +81,7 @@ class Label:
 class PhotoFolder:
     """Aligned faces out of folders, for `folder` and named sets of the same form."""
 
-    def __init__(self, root: Path, label: Label, context: Context, size: int, test: float,
-                 dedup: bool = False) -> None:
+    def __init__(self, root: Path, label: Label, context: Context, size: int, test: float, dedup: bool = False) -> None:
         if not 32 <= size <= 1024:
             raise BadParameter(f"{label.name}(size={size}): a crop has 32 to 1024 pixels", "the default is 128")
         if not 0.05 <= test <= 0.75:
@@ -79,7 +90,7 @@ class PhotoFolder:
         self._size, self._test, self._dedup = size, test, dedup
         people = list_identities(root)
         self._images = people.photos
-        self.left_beside = people.unused           # files and folders that are no photographs of anybody
+        self.left_beside = people.unused  # files and folders that are no photographs of anybody
 
     @functools.cached_property
     def info(self) -> DatasetInfo:
@@ -92,16 +103,30 @@ class PhotoFolder:
             notes.append(_BLOCKING.format(names=some(blocked), blocks=BLOCKS))
         return DatasetInfo(
             name=self._label.name,
-            revision=fingerprint([files, self._hashes, self._size, self._test, REVISION, SPLIT_VERSION,
-                                  *(["dedup", _twins.NEAR] if self._dedup else [])]),
+            revision=fingerprint(
+                [
+                    files,
+                    self._hashes,
+                    self._size,
+                    self._test,
+                    REVISION,
+                    SPLIT_VERSION,
+                    *(["dedup", _twins.NEAR] if self._dedup else []),
+                ]
+            ),
             size=self._size,
             description=self._label.description,
             licence=self._label.licence,
             splits=("train", "test"),
             notes=tuple(notes),
-            warnings=(*tell_left_out(self._lost, len(files)), *(lost.sentence for lost in self.left_beside),
-                      *tell_several(files, self._cuts.n_faces), *self._tell_near(), *_one_session(used),
-                      *balance.warnings(used)),
+            warnings=(
+                *tell_left_out(self._lost, len(files)),
+                *(lost.sentence for lost in self.left_beside),
+                *tell_several(files, self._cuts.n_faces),
+                *self._tell_near(),
+                *_one_session(used),
+                *balance.warnings(used),
+            ),
             unused=(*self._lost, *self.left_beside),
         )
 
@@ -126,23 +151,27 @@ class PhotoFolder:
         `faces` (their number), `why` (it is unreadable), `split` ("" where not used), `id`, `blocked` (its session is
         made up) and `image` (its place in the cache).
         """
-        files = pd.DataFrame({
-            "file": [photo.file for photo in self._images],
-            "identity": [photo.identity for photo in self._images],
-            "session": [photo.session for photo in self._images],
-            "state": self._cuts.state,
-            "why": self._cuts.why,
-            "height": self._cuts.shape[:, 0],
-            "width": self._cuts.shape[:, 1],
-            **self._cuts.facts(),
-            "split": "",
-            "id": "",
-            "blocked": False,
-            "image": np.arange(len(self._images)),
-        })
+        files = pd.DataFrame(
+            {
+                "file": [photo.file for photo in self._images],
+                "identity": [photo.identity for photo in self._images],
+                "session": [photo.session for photo in self._images],
+                "state": self._cuts.state,
+                "why": self._cuts.why,
+                "height": self._cuts.shape[:, 0],
+                "width": self._cuts.shape[:, 1],
+                **self._cuts.facts(),
+                "split": "",
+                "id": "",
+                "blocked": False,
+                "image": np.arange(len(self._images)),
+            }
+        )
         if not (files["state"] == USED).any():
-            raise DataError(f"no face was found in any of the {len(files)} images in {self._root}",
-                            "use photographs in which a face is upright and at least 20 pixels wide")
+            raise DataError(
+                f"no face was found in any of the {len(files)} images in {self._root}",
+                "use photographs in which a face is upright and at least 20 pixels wide",
+            )
         files = pd.concat([_split(own, self._test) for _, own in files.groupby("identity", sort=False)])
         hashes = np.array(self._hashes)[files["image"]]
         twins = (files["split"] == "train") & np.isin(hashes, hashes[files["split"] == "test"])
@@ -167,8 +196,9 @@ class PhotoFolder:
         blocked = used["blocked"].to_numpy(bool)
 
         def crosses(i: np.ndarray, j: np.ndarray) -> np.ndarray:
-            apart: np.ndarray = ((split[i] != split[j]) | (identity[i] != identity[j])
-                                 | (session[i] != session[j]) & ~blocked[i])
+            apart: np.ndarray = (
+                (split[i] != split[j]) | (identity[i] != identity[j]) | (session[i] != session[j]) & ~blocked[i]
+            )
             return apart
 
         i, j = _twins.near(self._bits[used["image"]], crosses).T
@@ -188,8 +218,12 @@ class PhotoFolder:
         crossing = pairs["one_split"] != pairs["other_split"]
         for text, group in ((_LEAK, pairs[crossing]), (_ACROSS, pairs[~crossing])):
             if len(group):
-                training = {file for row in group.itertuples() for file, split in
-                            ((row.one, row.one_split), (row.other, row.other_split)) if split == "train"}
+                training = {
+                    file
+                    for row in group.itertuples()
+                    for file, split in ((row.one, row.one_split), (row.other, row.other_split))
+                    if split == "train"
+                }
                 n = len(training) if text is _LEAK else len(group)
                 shown = [f"{row.one} and {row.other}" for row in group.itertuples()]
                 said.append(text.format(n=n, pairs=some(shown)))
@@ -198,8 +232,9 @@ class PhotoFolder:
     @functools.cached_property
     def _lost(self) -> tuple[Unused, ...]:
         files = self.files
-        return left_out(self._root.name, files["file"].tolist(), files["state"].tolist(), files["why"].tolist(),
-                        _REASONS)
+        return left_out(
+            self._root.name, files["file"].tolist(), files["state"].tolist(), files["why"].tolist(), _REASONS
+        )
 
     @functools.cached_property
     def _bits(self) -> np.ndarray:
@@ -227,7 +262,7 @@ def _split(own: pd.DataFrame, test: float) -> pd.DataFrame:
     held_out = _held_out(own.loc[used, "session"], test)
     own.loc[used, "split"] = np.where(own.loc[used, "session"].isin(held_out), "test", "train")
     stems = own["identity"] + "/" + own["session"] + "/" + own["file"].map(lambda file: Path(file).stem)
-    again = stems.groupby(stems).cumcount()              # a.jpg and a.png of one session
+    again = stems.groupby(stems).cumcount()  # a.jpg and a.png of one session
     own["id"] = stems.where(again == 0, stems + "~" + (again + 1).astype(str))
     return own
 
@@ -242,7 +277,7 @@ def _held_out(sessions: pd.Series[str], test: float) -> list[str]:
     names = list(counts.index)
     least = 2 if counts.iloc[:-2].sum() >= NEEDED["train"] else 1
     enough = (n for n in range(least, len(names)) if counts.iloc[-n:].sum() >= test * len(sessions))
-    return names[-next(enough, len(names) - 1):]
+    return names[-next(enough, len(names) - 1) :]
 
 
 def _one_session(used: pd.DataFrame) -> list[str]:
@@ -255,14 +290,20 @@ def _check_enough(files: pd.DataFrame) -> None:
     counts = pd.crosstab(files["identity"], files["split"]).reindex(columns=list(NEEDED), fill_value=0)
     short = counts[(counts < pd.Series(NEEDED)).any(axis=1)]
     if len(short):
-        said = some([f"{name} has {row.sum()} ({row['train']} for training, {row['test']} held out)"
-                      for name, row in short.iterrows()])
+        said = some(
+            [
+                f"{name} has {row.sum()} ({row['train']} for training, {row['test']} held out)"
+                for name, row in short.iterrows()
+            ]
+        )
         twins = [int((files["state"] == state).sum()) for state in (TWIN, NEAR_TWIN)]
         copies = f"; {twins[0]} more have the same bytes as a held-out image" if twins[0] else ""
         copies += f"; {twins[1]} more show the same photograph as a held-out image" if twins[1] else ""
-        raise DataError(f"too few images with a face for the split: {said}{copies}",
-                        f"each identity needs {NEEDED['train']} images in its training sessions and {NEEDED['test']} "
-                        "in its held-out sessions: add images, or remove the folder")
+        raise DataError(
+            f"too few images with a face for the split: {said}{copies}",
+            f"each identity needs {NEEDED['train']} images in its training sessions and {NEEDED['test']} "
+            "in its held-out sessions: add images, or remove the folder",
+        )
 
 
 @datasets.register("folder")

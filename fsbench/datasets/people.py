@@ -34,9 +34,11 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces
 
 _REASONS = {NO_FACE: "no face found", UNREADABLE: "unreadable"}
-_TOLD = 3                                               # sentences about uneven images
-_FLAT = ("{n} images lie in no folder of a person, so each was read as another person, called by its file; if they all "
-         "show one person, put them into a folder in it: {folder}/PERSON/*.jpg")
+_TOLD = 3  # sentences about uneven images
+_FLAT = (
+    "{n} images lie in no folder of a person, so each was read as another person, called by its file; if they all "
+    "show one person, put them into a folder in it: {folder}/PERSON/*.jpg"
+)
 _LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, as IDENTITY/*.jpg, or as one image of each person"
 
 
@@ -46,10 +48,10 @@ class Album:
 
     root: Path
     photos: tuple[Photo, ...]
-    size: int                                           # pixels, height and width of a crop
+    size: int  # pixels, height and width of a crop
     context: Context
-    ignored: tuple[Unused, ...]                         # what else lies in the folder
-    flat: bool                                          # without folders of people: each image is a person
+    ignored: tuple[Unused, ...]  # what else lies in the folder
+    flat: bool  # without folders of people: each image is a person
 
     @functools.cached_property
     def cuts(self) -> Cuts:
@@ -76,15 +78,27 @@ class Album:
 
     @functools.cached_property
     def _lost(self) -> tuple[Unused, ...]:
-        return left_out(self.root.name, [photo.file for photo in self.photos], self.cuts.state.tolist(),
-                        self.cuts.why.tolist(), _REASONS)
+        return left_out(
+            self.root.name,
+            [photo.file for photo in self.photos],
+            self.cuts.state.tolist(),
+            self.cuts.why.tolist(),
+            _REASONS,
+        )
 
     def _no_sessions(self) -> list[str]:
-        images = Counter(photo.identity for photo, seen in zip(self.photos, self.seen, strict=True)
-                         if seen and not photo.session)
+        images = Counter(
+            photo.identity for photo, seen in zip(self.photos, self.seen, strict=True) if seen and not photo.session
+        )
         names = [name for name, count in images.items() if count > 1]
-        return [f"no sessions are known of {some(names)}: each image counts as one; frames of one video would look "
-                "like many sessions, and flatter every figure; lay them out as PERSON/SESSION/*.jpg"] if names else []
+        return (
+            [
+                f"no sessions are known of {some(names)}: each image counts as one; frames of one video would look "
+                "like many sessions, and flatter every figure; lay them out as PERSON/SESSION/*.jpg"
+            ]
+            if names
+            else []
+        )
 
     @property
     def several(self) -> tuple[str, ...]:
@@ -103,8 +117,10 @@ class Album:
     def faces(self) -> Faces:
         """The images in which a face was found; raises DataError where there is none."""
         if not self.seen.any():
-            raise DataError(f"no face was found in any of the {len(self.photos)} images in {self.root}",
-                            "use photographs in which a face is upright and at least 20 pixels wide")
+            raise DataError(
+                f"no face was found in any of the {len(self.photos)} images in {self.root}",
+                "use photographs in which a face is upright and at least 20 pixels wide",
+            )
         rows = _rows(self.photos).assign(**self.cuts.facts())
         return Faces(ImageSet(self.cuts.crops), rows, self.cuts.landmarks).select(self.seen)
 
@@ -141,11 +157,13 @@ def cut_photos(photos: Sequence[Photo], size: int, title: str, context: Context)
 def _rows(photos: Sequence[Photo]) -> pd.DataFrame:
     """Name the images by their paths; one without a session is a session of its own, called by its file."""
     stems = pd.Series([Path(photo.file).with_suffix("").as_posix() for photo in photos])
-    again = stems.groupby(stems).cumcount()              # a.jpg and a.png in one folder
-    return pd.DataFrame({
-        "id": stems.where(again == 0, stems + "~" + (again + 1).astype(str)),
-        "identity": [photo.identity for photo in photos],
-        "session": [photo.session or photo.path.name for photo in photos],
-        "clip": "",
-        "frame": 0,
-    })
+    again = stems.groupby(stems).cumcount()  # a.jpg and a.png in one folder
+    return pd.DataFrame(
+        {
+            "id": stems.where(again == 0, stems + "~" + (again + 1).astype(str)),
+            "identity": [photo.identity for photo in photos],
+            "session": [photo.session or photo.path.name for photo in photos],
+            "clip": "",
+            "frame": 0,
+        }
+    )

@@ -26,6 +26,17 @@ class TrumpCage(PhotoFolder):
             raise MissingData(
                 "trump_cage, photographs of Donald Trump and Nicolas Cage, cannot be redistributed and is not in "
                 f"{context.data_root}: fill these folders, one sub-folder for each video or shoot\n{places}",
-                "or point --data-root or FSBENCH_DATA at where they are; --dataset synthetic goes on without them")
-        super().__init__(root, Label("trump_cage", "photographs of Donald Trump and Nicolas Cage",
-                                     "not redistributable: the user's own files"), context, size, test, dedup)
+                "or point --data-root or FSBENCH_DATA at where they are; --dataset synthetic goes on without them",
+            )
+        super().__init__(
+            root,
+            Label(
+                "trump_cage",
+                "photographs of Donald Trump and Nicolas Cage",
+                "not redistributable: the user's own files",
+            ),
+            context,
+            size,
+            test,
+            dedup,
+        )

@@ -12,7 +12,7 @@ BATCH = 32
 
 
 def in_batches(
-    extract: Callable[[Tensor, Tensor], Tensor], crops: Tensor, landmarks: Tensor, dim: int, device: torch.device,
+    extract: Callable[[Tensor, Tensor], Tensor], crops: Tensor, landmarks: Tensor, dim: int, device: torch.device
 ) -> Tensor:
     """(N, 3, S, S) crops and (N, 5, 2) landmarks -> (N, dim) features; NaN where landmarks are NaN.
 

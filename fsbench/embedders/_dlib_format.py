@@ -16,7 +16,7 @@ import numpy as np
 from fsbench.errors import WeightsError
 from fsbench.weights import check_file
 
-_EXPONENT = 900                                         # of a mantissa of 64 bits: no float64 is beyond; dlib's NaN is
+_EXPONENT = 900  # of a mantissa of 64 bits: no float64 is beyond; dlib's NaN is
 _MOST_INTEGERS = 32 << 20
 """Bytes of the largest file of integers; each becomes eight in memory. dlib's predictor has nine million."""
 
@@ -32,13 +32,15 @@ class Reader:
 
     def fail(self) -> NoReturn:
         """Raise the error for a file of another content."""
-        raise WeightsError(f"{self.path} is damaged, or not the dlib model that it should be (at byte {self._at})",
-                           "see `fsbench list weights` for the file that is meant")
+        raise WeightsError(
+            f"{self.path} is damaged, or not the dlib model that it should be (at byte {self._at})",
+            "see `fsbench list weights` for the file that is meant",
+        )
 
     def _take(self, count: int) -> bytes:
         if count < 0 or self._at + count > len(self._data):
             self.fail()
-        taken = self._data[self._at:self._at + count]
+        taken = self._data[self._at : self._at + count]
         self._at += count
         return taken
 
@@ -113,8 +115,10 @@ def read_integers(path: Path) -> np.ndarray:
     control = raw[start]
     n_bytes = control & 0x0F
     if at != len(data) or (control & 0x70).any() or n_bytes.max(initial=0) > 7:
-        raise WeightsError(f"{path} is damaged, or not the dlib model that it should be",
-                           "see `fsbench list weights` for the file that is meant")
+        raise WeightsError(
+            f"{path} is damaged, or not the dlib model that it should be",
+            "see `fsbench list weights` for the file that is meant",
+        )
     magnitude = np.zeros(len(start), np.int64)
     for place in range(n_bytes.max(initial=0)):
         magnitude += np.where(place < n_bytes, raw[start + 1 + place].astype(np.int64) << (8 * place), 0)

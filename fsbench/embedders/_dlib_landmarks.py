@@ -21,12 +21,18 @@ from fsbench.faces.align import similarity
 _STAGES, _TREES, _DEPTH, _PIXELS, _POINTS = 15, 500, 4, 800, 5
 _LEAVES = 2**_DEPTH
 
-_CHIP_POINTS = np.array([(0.8595674595992, 0.2134981538014), (0.6460604764104, 0.2289674387677),
-                         (0.1205750620789, 0.2137274526848), (0.3340850613712, 0.2290642403242),
-                         (0.4901123135679, 0.6277975316475)])
+_CHIP_POINTS = np.array(
+    [
+        (0.8595674595992, 0.2134981538014),
+        (0.6460604764104, 0.2289674387677),
+        (0.1205750620789, 0.2137274526848),
+        (0.3340850613712, 0.2290642403242),
+        (0.4901123135679, 0.6277975316475),
+    ]
+)
 """Where the landmarks (eye corners, image-right eye first, and the base of the nose) lie on a chip without padding."""
 _PADDING = 0.25
-_SHIFT = (1.25, 0.75)                                   # where dlib says that its pyramid puts a pixel: p / 2 - this
+_SHIFT = (1.25, 0.75)  # where dlib says that its pyramid puts a pixel: p / 2 - this
 
 
 class ShapePredictor(NamedTuple):
@@ -36,12 +42,12 @@ class ShapePredictor(NamedTuple):
     last axis this is four times as fast.
     """
 
-    mean: np.ndarray                                    # (10) x, y of the five landmarks
-    places: Tensor                                      # (stages, 2, pixels, 10) times a shape: x and y of the pixels
-    first: np.ndarray                                   # (stages, splits, trees) pixels that a split compares
+    mean: np.ndarray  # (10) x, y of the five landmarks
+    places: Tensor  # (stages, 2, pixels, 10) times a shape: x and y of the pixels
+    first: np.ndarray  # (stages, splits, trees) pixels that a split compares
     second: np.ndarray
-    threshold: np.ndarray                               # (stages, splits, trees) int16
-    leaves: Tensor                                      # (stages, trees * leaves, 10) steps, float32 as in the file
+    threshold: np.ndarray  # (stages, splits, trees) int16
+    leaves: Tensor  # (stages, trees * leaves, 10) steps, float32 as in the file
 
     def __call__(self, grey: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """(N, H, W) uint8 and (N, 4) left, top, right, bottom -> (N, 5, 2) landmarks, not rounded."""
@@ -59,10 +65,10 @@ class ShapePredictor(NamedTuple):
         """(pixels, N) int16 -> (trees, N) uint8, the leaf of each tree; a split goes left above its threshold."""
         difference = pixels.take(self.first[stage], 0) - pixels.take(self.second[stage], 0)
         right = (difference <= self.threshold[stage][..., None]).view(np.uint8)  # (splits, trees, N); level by level
-        leaf = right[_LEAVES // 2 - 1:]                  # below each split of the lowest level
+        leaf = right[_LEAVES // 2 - 1 :]  # below each split of the lowest level
         for level in reversed(range(_DEPTH - 1)):
             n_left = np.uint8(_LEAVES >> level + 1)
-            mask = -right[2**level - 1:2**(level + 1) - 1]
+            mask = -right[2**level - 1 : 2 ** (level + 1) - 1]
             leaf = leaf[::2] ^ (leaf[::2] ^ (leaf[1::2] + n_left)) & mask  # five times as fast as np.where
         chosen: np.ndarray = leaf[0]
         return chosen
@@ -138,8 +144,10 @@ class _Stream:
 
     def check(self, *conditions: np.ndarray | bool) -> None:
         if not all(np.all(condition) for condition in conditions):
-            raise WeightsError(f"{self.path} is damaged, or not dlib's predictor of five landmarks",
-                               "see `fsbench list weights` for the file that is meant")
+            raise WeightsError(
+                f"{self.path} is damaged, or not dlib's predictor of five landmarks",
+                "see `fsbench list weights` for the file that is meant",
+            )
 
     def table(self, n_rows: int, n_columns: int) -> np.ndarray:
         self.check(len(self._left) >= n_rows * n_columns)
@@ -183,7 +191,7 @@ def _cut(images: Tensor, centre: np.ndarray, turn: np.ndarray, side: np.ndarray,
 
 
 def _sample(images: Tensor, centre: np.ndarray, turn: np.ndarray, side: np.ndarray, size: int) -> Tensor:
-    last = np.array(images.shape[:1:-1]) - 1            # coordinates of the bottom right pixel; torch calls it (1, 1)
+    last = np.array(images.shape[:1:-1]) - 1  # coordinates of the bottom right pixel; torch calls it (1, 1)
     step = turn.swapaxes(1, 2) * (side - 1)[:, None, None] / last  # (N, 2, 2) along the chip's width, and its height
     along = np.linspace(-1, 1, size)[:, None]
     across, down = along * step[:, None, 0], along * step[:, None, 1] + 2 * centre[:, None] / last - 1

@@ -21,9 +21,12 @@ CHIP = 150
 _MEAN = (122.782, 117.001, 104.298)
 _BLOCKS = [
     *[(32, False)] * 3,
-    (64, True), *[(64, False)] * 3,
-    (128, True), *[(128, False)] * 2,
-    (256, True), *[(256, False)] * 2,
+    (64, True),
+    *[(64, False)] * 3,
+    (128, True),
+    *[(128, False)] * 2,
+    (256, True),
+    *[(256, False)] * 2,
     (256, True),
 ]
 """(width, halves the size) of each residual block, in forward order."""
@@ -42,7 +45,7 @@ class Block(nn.Module):
         y = self.second(F.relu(self.first(x)))
         if self.halve:
             x = F.avg_pool2d(x, 2)
-        return F.relu(_grow(x, y) + _grow(y, x))         # from 8 pixels on, it is y that is the smaller one
+        return F.relu(_grow(x, y) + _grow(y, x))  # from 8 pixels on, it is y that is the smaller one
 
 
 def _grow(x: Tensor, other: Tensor) -> Tensor:
@@ -71,7 +74,7 @@ class FaceResNet(nn.Module):
     def forward(self, chips: Tensor) -> Tensor:
         x = (chips * 255 - self.mean) / 256
         x = F.max_pool2d(F.relu(self.stem(x)), 3, stride=2)  # (N, 32, 35, 35)
-        x = self.blocks(x)                               # (N, 256, 2, 2)
+        x = self.blocks(x)  # (N, 256, 2, 2)
         features: Tensor = self.head(x.mean((2, 3)))
         return features
 
@@ -111,8 +114,8 @@ def _read_layers(reader: Reader) -> list[tuple[str, np.ndarray | None]]:
     reader.expect(1)
     if reader.text() != "loss_metric_2":
         reader.fail()
-    reader.real(), reader.real()                         # margin and distance threshold of the loss
-    n_layers = 1                                         # marks: 2 a layer, 1 a tag or a skip, 3 the first layer
+    reader.real(), reader.real()  # margin and distance threshold of the loss
+    n_layers = 1  # marks: 2 a layer, 1 a tag or a skip, 3 the first layer
     while (mark := reader.integer()) != 3:
         n_layers += mark == 2
     if reader.text() != "input_rgb_image_sized" or not np.allclose([reader.real() for _ in range(3)], _MEAN):
@@ -132,7 +135,7 @@ def _read_layer(reader: Reader) -> tuple[str, np.ndarray | None]:
     if name == "con_4":
         params = reader.tensor()
         for _ in range(7):
-            reader.integer()                             # sizes, strides and pads, which the network has already
+            reader.integer()  # sizes, strides and pads, which the network has already
         reader.alias(), reader.alias()
     elif name == "affine_":
         params = reader.tensor()
@@ -150,9 +153,9 @@ def _read_layer(reader: Reader) -> tuple[str, np.ndarray | None]:
         reader.fail()
     if name in ("con_4", "fc_2"):
         for _ in range(4):
-            reader.real()                                # learning rate and weight decay multipliers
+            reader.real()  # learning rate and weight decay multipliers
     for _ in range(3):
         reader.flag()
     for _ in range(3):
-        reader.tensor()                                  # gradients, empty
+        reader.tensor()  # gradients, empty
     return name, params

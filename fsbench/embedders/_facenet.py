@@ -65,8 +65,10 @@ class Facenet:
     def classify(self, features: Tensor) -> Tensor:
         """(N, 512) as `embed` gave them -> (N, P) logits; raises WeightsError where the file has no classifier."""
         if not self.info.classes:
-            raise WeightsError(f"{self.info.weights[0].path} was saved without its classifier",
-                               "`fsbench weights list` names the files that fit")
+            raise WeightsError(
+                f"{self.info.weights[0].path} was saved without its classifier",
+                "`fsbench weights list` names the files that fit",
+            )
         logits: Tensor = self._networks[1](features.to(self._device))
         return logits
 
@@ -88,8 +90,10 @@ def new_network(n_classes: int) -> InceptionResnetV1:
     try:
         from facenet_pytorch import InceptionResnetV1
     except (ImportError, RuntimeError, AttributeError) as error:  # a torchvision that was built for another torch
-        raise FsbenchError(f"FaceNet cannot be loaded with torch {torch.__version__}: {str(error).splitlines()[0]}",
-                           "pip install --upgrade torch torchvision") from error
+        raise FsbenchError(
+            f"FaceNet cannot be loaded with torch {torch.__version__}: {str(error).splitlines()[0]}",
+            "pip install --upgrade torch torchvision",
+        ) from error
     network = InceptionResnetV1(pretrained=None, classify=False)
     network.logits = nn.Linear(DIM, n_classes)
     return network

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fsbench.weights import check_file
 
-_VARINT, _BYTES, _FIXED = 0, 2, {1: 8, 5: 4}            # how a field is written; bytes of one that is always as long
+_VARINT, _BYTES, _FIXED = 0, 2, {1: 8, 5: 4}  # how a field is written; bytes of one that is always as long
 _DATA_LOCATION, _EXTERNAL = 14, 1
 _PARTS = {
     "model": {7: "graph", 25: "function"},
@@ -35,14 +35,14 @@ def mapped(path: Path) -> Iterator[mmap.mmap | None]:
     check_file(path)
     with path.open("rb") as file:
         if not file.seek(0, 2):
-            yield None                                   # nothing to map
+            yield None  # nothing to map
             return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             yield content
 
 
 def _has_external_tensor(content: mmap.mmap) -> bool:
-    waiting = [("model", 0, len(content))]               # a list, for a file may be nested deeper than Python recurses
+    waiting = [("model", 0, len(content))]  # a list, for a file may be nested deeper than Python recurses
     while waiting:
         kind, start, end = waiting.pop()
         try:

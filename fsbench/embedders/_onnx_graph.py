@@ -16,12 +16,25 @@ import numpy as np
 from fsbench.embedders._onnx_format import fields, mapped, whole_number
 
 _TYPES = {1: "<f4", 6: "<i4", 7: "<i8", 10: "<f2", 11: "<f8"}
-_NUMBERS = {4: "<f4", 10: "<f8"}                        # fields of numbers that are written one after another
+_NUMBERS = {4: "<f4", 10: "<f8"}  # fields of numbers that are written one after another
 _SMALL = 4096
 """Numbers of the largest constant that is read: one for each channel, or a shape."""
 
-_HANDED_ON = {"Identity", "Cast", "Transpose", "Gather", "Slice", "Split", "Reshape", "Squeeze", "Unsqueeze", "Clip",
-              "Resize", "Pad", "Dropout"}
+_HANDED_ON = {
+    "Identity",
+    "Cast",
+    "Transpose",
+    "Gather",
+    "Slice",
+    "Split",
+    "Reshape",
+    "Squeeze",
+    "Unsqueeze",
+    "Clip",
+    "Resize",
+    "Pad",
+    "Dropout",
+}
 """Operators that move pixels and leave their levels as they are."""
 
 _MADE = {"ConstantOfShape": 0, "Expand": 1, "Tile": 1}  # operators that make as many numbers as an input says
@@ -45,7 +58,7 @@ class Graph:
     inputs: list[str] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
     constants: dict[str, np.ndarray] = field(default_factory=dict)
-    largest: int = 0                                    # numbers of the largest tensor, as it says
+    largest: int = 0  # numbers of the largest tensor, as it says
     tensors: set[str] = field(default_factory=set)
 
     def excess(self, n_bytes: int) -> str:
@@ -127,8 +140,11 @@ def _graph(content: mmap.mmap) -> Graph | None:
 
 
 def _texts(content: mmap.mmap, start: int, end: int, wanted: int) -> list[str]:
-    return [content[value:value + length].decode("utf-8", "replace")
-            for number, value, length in fields(content, start, end) if number == wanted]
+    return [
+        content[value : value + length].decode("utf-8", "replace")
+        for number, value, length in fields(content, start, end)
+        if number == wanted
+    ]
 
 
 def _add_node(graph: Graph, content: mmap.mmap, start: int, end: int) -> None:
@@ -140,7 +156,7 @@ def _add_node(graph: Graph, content: mmap.mmap, start: int, end: int) -> None:
         name = "".join(_texts(content, value, value + length, 1))
         for kind, at, size in fields(content, value, value + length):
             if kind == 2:
-                numbers[name] = float(np.frombuffer(content[at:at + 4], "<f4")[0])
+                numbers[name] = float(np.frombuffer(content[at : at + 4], "<f4")[0])
             if kind == 5:
                 _add_tensor(graph, content, at, at + size, outputs[0] if outputs else "")
         if "Constant" in operators and outputs and name in numbers:
@@ -156,13 +172,13 @@ def _add_tensor(graph: Graph, content: mmap.mmap, start: int, end: int, name: st
         elif number == 2:
             kind = value
         elif number == 8:
-            name = name or content[value:value + length].decode("utf-8", "replace")
+            name = name or content[value : value + length].decode("utf-8", "replace")
         elif number == 7 and length <= 10 * _SMALL:
             numbers.append(np.array(_whole_numbers(content, value, length), np.int64))
         elif number in _NUMBERS and length <= 8 * _SMALL:
-            numbers.append(np.frombuffer(content[value:value + length], _NUMBERS[number]))
+            numbers.append(np.frombuffer(content[value : value + length], _NUMBERS[number]))
         elif number == 9 and length <= 8 * _SMALL:
-            raw = content[value:value + length]
+            raw = content[value : value + length]
     graph.tensors.add(name)
     declared = math.prod(shape)
     graph.largest = max(graph.largest, declared)

@@ -28,7 +28,7 @@ class Preprocessing:
 ARCFACES = Preprocessing()
 _LEVELS, _UNIT = Preprocessing((0.0,), (1.0,)), Preprocessing((0.0,), (255.0,))
 
-_TYPICAL, _SPREAD = 110.0, 60.0                         # mean and standard deviation of the levels of photographs
+_TYPICAL, _SPREAD = 110.0, 60.0  # mean and standard deviation of the levels of photographs
 _CENTRED, _SPREADS = 1.2, (0.2, 2.5)
 """Where levels lie when they were normalised: mean at most, and standard deviation."""
 
@@ -68,7 +68,7 @@ def _wanted(scale: np.ndarray, shift: np.ndarray) -> Preprocessing | None:
             costs[choice] = float((np.abs(mean) + np.abs(np.log(spread))).mean())
     if costs:
         return min(costs, key=lambda choice: costs[choice])
-    zero = -shift / scale                                # centred and not scaled, as Caffe's networks have it
+    zero = -shift / scale  # centred and not scaled, as Caffe's networks have it
     if ((zero > 40) & (zero < 215)).all():
         return _LEVELS
     return _UNIT if ((zero > 0.15) & (zero < 0.85)).all() else None
@@ -93,7 +93,7 @@ def draw_faces(n: int, size: int) -> np.ndarray:
         face[:] = random.uniform(20, 235, (3, 1, 1))
         skin = random.uniform(60, 230) * np.array([1, 0.8, 0.7])
         parts = [(0.5, 0.5, random.uniform(0.38, 0.5), random.uniform(0.5, 0.65), skin)]
-        for side in (0.345, 0.655):                      # eye and brow
+        for side in (0.345, 0.655):  # eye and brow
             eye = random.uniform(10, 250, 3)
             parts.append((side, 0.46, random.uniform(0.05, 0.08), random.uniform(0.02, 0.045), eye))
             parts.append((side, random.uniform(0.34, 0.39), 0.09, 0.02, random.uniform(0, 120, 3)))

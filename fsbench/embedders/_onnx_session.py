@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
 _GPU = "CUDAExecutionProvider"
-_FATAL_ONLY = 4                                         # else SFace's file warns a hundred times, and probing may fail
+_FATAL_ONLY = 4  # else SFace's file warns a hundred times, and probing may fail
 
 
 class OnnxSession:
@@ -49,7 +49,7 @@ class OnnxSession:
             pixels = np.moveaxis(pixels, 1, 3)
         pixels = np.ascontiguousarray(pixels)
         step = self._batch or len(pixels)
-        parts = [self._run(pixels[start:start + step], self._output) for start in range(0, len(pixels), step)]
+        parts = [self._run(pixels[start : start + step], self._output) for start in range(0, len(pixels), step)]
         return torch.from_numpy(np.concatenate([part.reshape(len(part), -1) for (part,) in parts])).to(images.device)
 
     def _run(self, pixels: np.ndarray, *outputs: str) -> list[np.ndarray]:
@@ -57,14 +57,16 @@ class OnnxSession:
         return found
 
     def _refuse(self, reason: str) -> WeightsError:
-        return WeightsError(f"{self._path} is no network from face images to features: {reason}",
-                            "it should take one image of three channels and give one vector")
+        return WeightsError(
+            f"{self._path} is no network from face images to features: {reason}",
+            "it should take one image of three channels and give one vector",
+        )
 
     def _image_input(self) -> tuple[str, list[Any]]:
         """Return name and shape of the input; text or None in a shape is a size that may vary."""
         try:
             inputs = [(one.name, one.type, one.shape) for one in self._runtime.get_inputs()]
-        except _failures() as error:                     # a name that is no text
+        except _failures() as error:  # a name that is no text
             raise self._refuse(_reason(error)) from error
         if len(inputs) != 1:
             raise self._refuse(f"it has {len(inputs)} inputs")
@@ -99,8 +101,11 @@ class OnnxSession:
             except _failures() as error:
                 reason = f"it cannot be run on {'x'.join(map(str, shape))} ({_reason(error)})"
                 continue
-            vectors = [(name, answer.size // n) for name, answer in zip(names, answers, strict=True)
-                       if answer.ndim > 1 and len(answer) == n and answer.size // n == max(answer.shape[1:]) > 1]
+            vectors = [
+                (name, answer.size // n)
+                for name, answer in zip(names, answers, strict=True)
+                if answer.ndim > 1 and len(answer) == n and answer.size // n == max(answer.shape[1:]) > 1
+            ]
             if len(vectors) == 1:
                 return *vectors[0], 0 if n == 2 else 1
             reason = f"{len(vectors)} of its {len(names)} outputs could be features"
@@ -110,13 +115,17 @@ class OnnxSession:
 def _open(path: Path, device: torch.device) -> onnxruntime.InferenceSession:
     import onnxruntime
 
-    if keeps_numbers_elsewhere(path):                    # its hash would not be that of the network
-        raise WeightsError(f"{path} keeps its numbers in another file",
-                           "save it as one file, for example with torch.onnx.export(..., external_data=False)")
+    if keeps_numbers_elsewhere(path):  # its hash would not be that of the network
+        raise WeightsError(
+            f"{path} keeps its numbers in another file",
+            "save it as one file, for example with torch.onnx.export(..., external_data=False)",
+        )
     graph = read_graph(path)
     if graph is not None and (excess := graph.excess(path.stat().st_size)):
-        raise WeightsError(f"{path} asks for more memory than a face recogniser needs: {excess}",
-                           "take it from its source again; it may be damaged")
+        raise WeightsError(
+            f"{path} asks for more memory than a face recogniser needs: {excess}",
+            "take it from its source again; it may be damaged",
+        )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = _FATAL_ONLY
     options.intra_op_num_threads = 1  # features do not depend on the number of cores
@@ -125,15 +134,18 @@ def _open(path: Path, device: torch.device) -> onnxruntime.InferenceSession:
     wanted = [_GPU] if device.type == "cuda" else []
     there = [name for name in wanted if name in onnxruntime.get_available_providers()]
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=[*there, "CPUExecutionProvider"],
-                                            enable_fallback=bool(there))  # it prints, and tries the same again
+        return onnxruntime.InferenceSession(
+            str(path), options, providers=[*there, "CPUExecutionProvider"], enable_fallback=bool(there)
+        )  # it prints, and tries the same again
     except _failures() as error:
         if graph is None:
-            raise WeightsError(mismatch(path, "ONNX model", _reason(error)),
-                               "`fsbench weights list` names files that fit") from error
-        raise WeightsError(f"{path} is an ONNX model that ONNX Runtime {onnxruntime.__version__} cannot run: "
-                           f"{_reason(error)}", "pip install --upgrade onnxruntime; or save it with an older opset and "
-                           "the standard's operators alone") from error
+            raise WeightsError(
+                mismatch(path, "ONNX model", _reason(error)), "`fsbench weights list` names files that fit"
+            ) from error
+        raise WeightsError(
+            f"{path} is an ONNX model that ONNX Runtime {onnxruntime.__version__} cannot run: {_reason(error)}",
+            "pip install --upgrade onnxruntime; or save it with an older opset and the standard's operators alone",
+        ) from error
 
 
 def _failures() -> tuple[type[Exception], ...]:

@@ -66,17 +66,19 @@ class Vggface2:
 
     def __init__(self, architecture: Architecture, kind: Kind | Literal["auto"], context: Context) -> None:
         if context.path and kind != "auto":
-            raise BadParameter(f"vggface2_{architecture} is given weights={kind} and the file {context.path}",
-                               "leave one of them out: what kind a file is can be told from its content")
+            raise BadParameter(
+                f"vggface2_{architecture} is given weights={kind} and the file {context.path}",
+                "leave one of them out: what kind a file is can be told from its content",
+            )
         self._architecture, self._device = architecture, context.device
         file = choose(architecture, KINDS if kind == "auto" else (kind,), context)
         self.info = describe(architecture, file, f"VGGFace2 {architecture}, 5-point alignment to its loose face box")
         if context.path:
-            _ = self._network                            # a file that nobody vouched for fails before the work starts
+            _ = self._network  # a file that nobody vouched for fails before the work starts
 
     @functools.cached_property
     def _network(self) -> VggfaceNetwork:
-        with torch.inference_mode(False):                # read inside of `embed`, it could have no gradients afterwards
+        with torch.inference_mode(False):  # read inside of `embed`, it could have no gradients afterwards
             network = read_network(self.info.weights[0].path, self._architecture).to(self._device)
             return network.to(memory_format=torch.channels_last)  # 1.4 times as fast on a CPU
 
@@ -89,7 +91,9 @@ class Vggface2:
     def classify(self, features: Tensor) -> Tensor:
         """(N, 2048) as `embed` gave them -> (N, 8631) logits; raises WeightsError where the file has no classifier."""
         if self._network.fc is None:
-            raise WeightsError(f"{self.info.weights[0].path} was saved without its classifier",
-                               f"fsbench weights fetch vggface2_{self._architecture}_keras")
+            raise WeightsError(
+                f"{self.info.weights[0].path} was saved without its classifier",
+                f"fsbench weights fetch vggface2_{self._architecture}_keras",
+            )
         logits: Tensor = self._network.fc(features.to(self._device))
         return logits

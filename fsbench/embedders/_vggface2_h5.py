@@ -17,15 +17,26 @@ from fsbench.errors import WeightsError, one_line
 from fsbench.weights.formats import LARGEST, check_file, quoted, reason
 
 _BRANCHES = {
-    "1x1_reduce": "conv1", "1x1_reduce/bn": "bn1",
-    "3x3": "conv2", "3x3/bn": "bn2",
-    "1x1_increase": "conv3", "1x1_increase/bn": "bn3",
-    "1x1_down": "conv4", "1x1_up": "conv5",              # squeeze and excitation
-    "1x1_proj": "downsample.0", "1x1_proj/bn": "downsample.1",
+    "1x1_reduce": "conv1",
+    "1x1_reduce/bn": "bn1",
+    "3x3": "conv2",
+    "3x3/bn": "bn2",
+    "1x1_increase": "conv3",
+    "1x1_increase/bn": "bn3",
+    "1x1_down": "conv4",
+    "1x1_up": "conv5",  # squeeze and excitation
+    "1x1_proj": "downsample.0",
+    "1x1_proj/bn": "downsample.1",
 }
 _ENDS = {"conv1/7x7_s2": "conv1", "conv1/7x7_s2/bn": "bn1", "classifier": "fc"}
-_VALUES = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
-           "moving_variance": "running_var"}
+_VALUES = {
+    "kernel": "weight",
+    "bias": "bias",
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 
 _CODE = "import sys; from fsbench.embedders import _vggface2_h5 as h5; h5.try_to_read(sys.argv[1])"
 PATIENCE = 20.0
@@ -60,8 +71,9 @@ def _read(path: Path, names_only: bool) -> dict[str, np.ndarray]:
     check_file(path)
     state = path.stat()
     if fault := _fatal(path, state.st_size, state.st_mtime_ns):
-        raise WeightsError(f"{path} is damaged: {fault}", "take it from its source again; `fsbench weights list` names "
-                           "those that fit")
+        raise WeightsError(
+            f"{path} is damaged: {fault}", "take it from its source again; `fsbench weights list` names those that fit"
+        )
     return _read_here(path, names_only)
 
 
@@ -73,8 +85,13 @@ def _fatal(path: Path, size: int, changed: int) -> str:
     """
     paths = os.pathsep.join(filter(None, sys.path))
     try:
-        ended = subprocess.run([sys.executable, "-c", _CODE, str(path)], check=False, capture_output=True,
-                               timeout=PATIENCE + size / _SLOWEST, env={**os.environ, "PYTHONPATH": paths})
+        ended = subprocess.run(
+            [sys.executable, "-c", _CODE, str(path)],
+            check=False,
+            capture_output=True,
+            timeout=PATIENCE + size / _SLOWEST,
+            env={**os.environ, "PYTHONPATH": paths},
+        )
     except subprocess.TimeoutExpired:
         return "HDF5's library does not come to an end in it"
     return "" if ended.returncode == 0 else f"HDF5's library crashes in it (exit code {ended.returncode})"
@@ -95,18 +112,24 @@ def _read_here(path: Path, names_only: bool) -> dict[str, np.ndarray]:
                 for full_name in _texts(file[layer].attrs["weight_names"]):
                     array = file[layer][full_name]
                     if array.external or array.is_virtual or array.file.id != file.id:
-                        raise WeightsError(f"{path} keeps the numbers of {quoted(full_name)} in another file",
-                                           "save it as one file")
+                        raise WeightsError(
+                            f"{path} keeps the numbers of {quoted(full_name)} in another file", "save it as one file"
+                        )
                     declared += array.size * array.dtype.itemsize
                     if declared > LARGEST:
-                        raise WeightsError(f"{path} declares {declared:,} bytes of numbers, more than the {LARGEST:,} "
-                                           "that fsbench reads of such a file", "take it from its source again")
+                        raise WeightsError(
+                            f"{path} declares {declared:,} bytes of numbers, more than the {LARGEST:,} "
+                            "that fsbench reads of such a file",
+                            "take it from its source again",
+                        )
                     value = full_name.rpartition("/")[2].partition(":")[0]
                     name = f"{_torch_layer(layer)}.{_VALUES.get(value, value)}"
                     found[name] = np.empty(0) if names_only else _torch_order(array[()])
     except _UNREADABLE as error:
-        raise WeightsError(f"{path} is damaged, or holds no weights that Keras saved: {reason(one_line(error))}",
-                           "take it from its source again; `fsbench weights list` names those that fit") from error
+        raise WeightsError(
+            f"{path} is damaged, or holds no weights that Keras saved: {reason(one_line(error))}",
+            "take it from its source again; `fsbench weights list` names those that fit",
+        ) from error
     return found
 
 

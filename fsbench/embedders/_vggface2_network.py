@@ -30,7 +30,7 @@ DIM = 2048
 CLASSES = 8631
 
 _MEAN_BGR = (91.4953, 103.8827, 131.0912)
-_STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))        # width, blocks
+_STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))  # width, blocks
 _SQUEEZE = 16
 
 
@@ -38,9 +38,9 @@ _SQUEEZE = 16
 class Flavour:
     """The differences between the two implementations for which these weights were written."""
 
-    pad: tuple[int, int]                                 # zeros before and after the image, at the first convolution
-    ceil: bool                                           # the first pool keeps a window that goes beyond the map
-    eps: float                                           # of batch normalisation
+    pad: tuple[int, int]  # zeros before and after the image, at the first convolution
+    ceil: bool  # the first pool keeps a window that goes beyond the map
+    eps: float  # of batch normalisation
 
 
 KERAS = {"resnet50": Flavour((2, 3), False, 1e-3), "senet50": Flavour((2, 3), False, 1e-4)}
@@ -104,14 +104,14 @@ class VggfaceNetwork(nn.Module):
 
     def maps(self, chips: Tensor) -> list[Tensor]:
         """Return the first convolution's maps and those of the four stages."""
-        x = chips.flip(1) * 255 - self.mean              # BGR
+        x = chips.flip(1) * 255 - self.mean  # BGR
         raw = self.conv1(F.pad(x, self.flavour.pad * 2))  # (N, 64, 112, 112)
         x = F.max_pool2d(F.relu(self.bn1(raw)), 3, 2, ceil_mode=self.flavour.ceil)  # 55 or 56 pixels
         found = [raw]
         for number in range(1, len(_STAGES) + 1):
             x = self.get_submodule(f"layer{number}")(x)
             found.append(x)
-        return found                                     # the last is (N, 2048, 7, 7)
+        return found  # the last is (N, 2048, 7, 7)
 
     def forward(self, chips: Tensor) -> Tensor:
         return self.maps(chips)[-1].mean((2, 3))
@@ -124,9 +124,10 @@ def read_network(path: Path, architecture: Architecture) -> VggfaceNetwork:
     """
     keras = is_h5(path)
     arrays = read_h5(path) if keras else read_pickle(path)
-    with torch.device("meta"):                           # its tensors are those of the file
-        network = VggfaceNetwork(architecture, KERAS[architecture] if keras else PYTORCH,
-                          classifier=not keras or "fc.weight" in arrays)
+    with torch.device("meta"):  # its tensors are those of the file
+        network = VggfaceNetwork(
+            architecture, KERAS[architecture] if keras else PYTORCH, classifier=not keras or "fc.weight" in arrays
+        )
     network.load_state_dict(_fitting(path, architecture, network, arrays), assign=True)
     network.eval().requires_grad_(False)
     for block in network.modules():
@@ -145,9 +146,11 @@ def _fitting(
     wrong = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
     if wrong:
         name = wrong[0]
-        raise WeightsError(f"{path} does not hold the {architecture} of VGGFace2: "
-                           f"{quoted(name)} is {_shape(given.get(name))} instead of {_shape(wanted.get(name))}",
-                           "`fsbench weights list` names the files that fit")
+        raise WeightsError(
+            f"{path} does not hold the {architecture} of VGGFace2: "
+            f"{quoted(name)} is {_shape(given.get(name))} instead of {_shape(wanted.get(name))}",
+            "`fsbench weights list` names the files that fit",
+        )
     tensors = {name: torch.from_numpy(np.array(arrays[name], np.float32, order="C")) for name in wanted}
     return tensors | {name: torch.tensor(0) for name in counters}
 

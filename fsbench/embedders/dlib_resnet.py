@@ -63,17 +63,17 @@ class DlibResnet:
 
     def _chips(self, crops: Tensor, landmarks: Tensor) -> Tensor:
         """Align as dlib does; (N, 3, 150, 150)."""
-        levels = (crops.sum(1) * 255).round_()           # whole numbers, so that float32 is exact
+        levels = (crops.sum(1) * 255).round_()  # whole numbers, so that float32 is exact
         grey = (levels / 3).to(torch.uint8).cpu().numpy()
         points = self._predictor(grey, _boxes(landmarks.cpu().numpy()))
-        points = np.floor(points + 0.5)                  # dlib's landmarks are whole pixels
+        points = np.floor(points + 0.5)  # dlib's landmarks are whole pixels
         return cut_chips(crops, points, CHIP)
 
 
 def _boxes(landmarks: np.ndarray) -> np.ndarray:
     """(N, 5, 2) landmarks -> (N, 4) the square boxes that dlib's face detector would give, in dlib's coordinates."""
     matrix = similarity(np.broadcast_to(TEMPLATE, landmarks.shape), landmarks)  # (N, 2, 3) crop of unit size -> pixels
-    centre = matrix @ (*_BOX_CENTRE, 1) - 0.5            # dlib's pixel centres are whole numbers
+    centre = matrix @ (*_BOX_CENTRE, 1) - 0.5  # dlib's pixel centres are whole numbers
     side = _BOX_SIDE * np.hypot(*matrix[:, :, 0].T)
     half = (side[:, None] - 1) / 2
     return np.round(np.hstack([centre - half, centre + half]))

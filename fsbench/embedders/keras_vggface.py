@@ -50,8 +50,10 @@ class KerasVggface:
         self._model, self._device = model, context.device
         file = choose(model, ("keras", "keras_notop"), context)
         if not is_h5(file.path):
-            raise WeightsError(f"{file.path} is no h5 file, which is all that keras_vggface reads",
-                               f"read it with vggface2_{model}@{file.path}")
+            raise WeightsError(
+                f"{file.path} is no h5 file, which is all that keras_vggface reads",
+                f"read it with vggface2_{model}@{file.path}",
+            )
         self.info = describe(model, file, f"keras-vggface's {model}, 5-point alignment to VGGFace2's loose face box")
 
     @functools.cached_property
@@ -63,8 +65,10 @@ class KerasVggface:
         try:
             model.load_weights(str(path))
         except (OSError, ValueError, KeyError) as error:
-            raise WeightsError(f"{path} is damaged, or does not hold the {self._model} of keras-vggface",
-                               "`fsbench weights list` names the files that fit") from error
+            raise WeightsError(
+                f"{path} is damaged, or does not hold the {self._model} of keras-vggface",
+                "`fsbench weights list` names the files that fit",
+            ) from error
         return model
 
     @functools.cached_property
@@ -86,8 +90,10 @@ class KerasVggface:
     def classify(self, features: Tensor) -> Tensor:
         """(N, 2048) as `embed` gave them -> (N, 8631) logits; raises WeightsError where the file has no classifier."""
         if not self.info.classes:
-            raise WeightsError(f"{self.info.weights[0].path} was saved without its classifier",
-                               f"fsbench weights fetch vggface2_{self._model}_keras")
+            raise WeightsError(
+                f"{self.info.weights[0].path} was saved without its classifier",
+                f"fsbench weights fetch vggface2_{self._model}_keras",
+            )
         kernel, bias = map(torch.from_numpy, self.keras_model.get_layer("classifier").get_weights())
         return features @ kernel.to(features) + bias.to(features)
 
@@ -109,11 +115,13 @@ class _Package:
 @functools.cache
 def _package() -> _Package:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")                  # of packages that are as old as Keras 2
+        warnings.simplefilter("ignore")  # of packages that are as old as Keras 2
         importlib.import_module("tf_keras")
         with _old_keras():
-            return _Package(importlib.import_module("keras_vggface.vggface").VGGFace,
-                            importlib.import_module("keras_vggface.utils").preprocess_input)
+            return _Package(
+                importlib.import_module("keras_vggface.vggface").VGGFace,
+                importlib.import_module("keras_vggface.utils").preprocess_input,
+            )
 
 
 @contextmanager
@@ -134,8 +142,13 @@ def _old_keras() -> Iterator[None]:
 
 
 def _require_packages() -> None:
-    missing = [name for name in ("keras_vggface", "keras_applications", "tf_keras", "tensorflow")
-               if importlib.util.find_spec(name) is None]
+    missing = [
+        name
+        for name in ("keras_vggface", "keras_applications", "tf_keras", "tensorflow")
+        if importlib.util.find_spec(name) is None
+    ]
     if missing:
-        raise FsbenchError(f"embedder keras_vggface needs packages that are not installed: {', '.join(missing)}",
-                           "pip install 'fsbench[keras]'")
+        raise FsbenchError(
+            f"embedder keras_vggface needs packages that are not installed: {', '.join(missing)}",
+            "pip install 'fsbench[keras]'",
+        )

@@ -24,7 +24,7 @@ KNOWN = {
     "arcface_mbf": ARCFACES,
     "edgeface_s": ARCFACES,
     "mobilefacenet": Preprocessing((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
-    "sface": Preprocessing((0.0,), (1.0,)),              # the file subtracts and divides for itself
+    "sface": Preprocessing((0.0,), (1.0,)),  # the file subtracts and divides for itself
 }
 """By name in the catalogue of weights."""
 
@@ -44,7 +44,7 @@ class Onnx:
     """
 
     def __init__(
-        self, *, file: str = "", size: int = 0, mean: str = "", std: str = "", order: Order = "auto", context: Context,
+        self, *, file: str = "", size: int = 0, mean: str = "", std: str = "", order: Order = "auto", context: Context
     ) -> None:
         if file and context.path:
             raise BadParameter(f"onnx is given two files: {file} and {context.path}", "write onnx(PATH)")
@@ -75,8 +75,10 @@ class Onnx:
         )
         if guessed:
             levels = f"mean {found.mean[0]:g} and std {found.std[0]:g}"
-            context.log(f"{weights.path.name}: {levels} are {why}; say otherwise with onnx(PATH,mean=..,std=..), in "
-                        "levels of 0 to 255")
+            context.log(
+                f"{weights.path.name}: {levels} are {why}; say otherwise with onnx(PATH,mean=..,std=..), in "
+                "levels of 0 to 255"
+            )
         return found, why
 
     @torch.inference_mode()
@@ -111,6 +113,8 @@ def _levels(name: str, text: str, known: tuple[float, ...], device: torch.device
     except ValueError:
         values = ()
     if len(values) not in (1, 3) or (name == "std" and not all(values)):
-        raise BadParameter(f"onnx({name}={text}) is not one number, or three with / between them",
-                           "write levels of 0 to 255, such as 127.5 or 123.7/116.3/103.5")
+        raise BadParameter(
+            f"onnx({name}={text}) is not one number, or three with / between them",
+            "write levels of 0 to 255, such as 127.5 or 123.7/116.3/103.5",
+        )
     return torch.tensor(values, dtype=torch.float32, device=device).view(-1, 1, 1)

@@ -16,6 +16,11 @@ def embeddings(enrolled: EnrolledJudge, evaluation: EvaluationSet, outputs: Face
     lookalikes = Lookalikes(enrolled.people, outputs.top, references.top) if enrolled.people else None
     targets = references.vectors[torch.from_numpy(evaluation.pairs.index)]
     return Embeddings(
-        enrolled.judge.name, outputs.vectors, targets, references.vectors, evaluation.real.rows, lookalikes,
+        enrolled.judge.name,
+        outputs.vectors,
+        targets,
+        references.vectors,
+        evaluation.real.rows,
+        lookalikes,
         enrolled.calibration,
     )

@@ -59,15 +59,13 @@ def _build(need: str, path: str, context: Context) -> EvidenceKind:
     name = parse_spec(need).name
     if evidence.has(name) and observers.has(name):
         owners = f"evidence of {evidence.get(name).origin} and of an observer of {observers.get(name).origin}"
-        raise PluginError(f"{need!r} is the name of {owners}",
-                          "write the package before it: PACKAGE/NAME")
+        raise PluginError(f"{need!r} is the name of {owners}", "write the package before it: PACKAGE/NAME")
     if evidence.has(name):
         return evidence.build(need, context)
     if observers.has(name):
         return ObserverArrays(need, path, context)
     known = ", ".join([JUDGE, *evidence.names(), *observers.names()])
-    raise PluginError(f"there is no evidence and no observer {need!r}",
-                      _RENAMED.get(need, f"known: {known}"))
+    raise PluginError(f"there is no evidence and no observer {need!r}", _RENAMED.get(need, f"known: {known}"))
 
 
 def observers_in(needs: Sequence[str]) -> list[str]:

@@ -16,7 +16,8 @@ class ObserverArrays:
 
     def __init__(self, specification: str, path: str, context: Context) -> None:
         self.observer: Extractor[Observer] = Extractor.build(
-            observers, specification, context, path, name=specification)
+            observers, specification, context, path, name=specification
+        )
         self._context = context
 
     def prepare(self, evaluation: EvaluationSet) -> EvidenceOf:

@@ -19,8 +19,9 @@ from fsbench.stats.calibration import Calibration, calibrate
 def find_faces(test: Faces, gallery: Faces | None, context: Context) -> RealImages:
     """Find the faces in the test split and in the gallery, where there is one."""
     in_test = find_landmarks(test.crops, "held-out images", context)
-    in_gallery = np.empty((0, 5, 2), np.float32) if gallery is None else find_landmarks(
-        gallery.crops, "gallery", context)
+    in_gallery = (
+        np.empty((0, 5, 2), np.float32) if gallery is None else find_landmarks(gallery.crops, "gallery", context)
+    )
     return RealImages(test, gallery, in_test, in_gallery)
 
 
@@ -44,9 +45,9 @@ class EnrolledJudge:
 def enrol(judge: Judge, real: RealImages, context: Context) -> EnrolledJudge:
     """Extract the features of the real images, and what is computed of them once a run."""
     titles = {"test": "held-out images", "gallery": "gallery"}
-    features = FaceFeatures.join([
-        embed(judge, faces.crops, landmarks, titles[split], context) for split, faces, landmarks in real.parts
-    ])
+    features = FaceFeatures.join(
+        [embed(judge, faces.crops, landmarks, titles[split], context) for split, faces, landmarks in real.parts]
+    )
     rows = real.rows
     identity, session = (rows[name].astype(str).to_numpy(dtype=object) for name in ("identity", "session"))
     calibration = calibrate(features.vectors.double().numpy(), identity, session)

@@ -191,7 +191,8 @@ def imports(tree: ast.AST, package: str, counts: Callable[[str], bool]) -> Itera
 
 def _is_type_checking(test: ast.expr) -> bool:
     return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
-        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING")
+        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
+    )
 
 
 def _called(tree: ast.AST) -> Iterator[ast.expr]:
@@ -217,8 +218,10 @@ def _held_by(factory: Callable[..., Any]) -> list[str]:
         functions = [factory, *(factory.__defaults__ or ()), *(factory.__kwdefaults__ or {}).values()]
     else:
         raise _Unknown  # an instance that can be called
-    functions = [inspect.unwrap(getattr(value, "__func__", getattr(value, "fget", value)), stop=_is_no_function)
-                 for value in functions]  # without decorators such as torch.inference_mode, which hold functions
+    functions = [
+        inspect.unwrap(getattr(value, "__func__", getattr(value, "fget", value)), stop=_is_no_function)
+        for value in functions
+    ]  # without decorators such as torch.inference_mode, which hold functions
     return [
         _plain(cell.cell_contents)
         for function in functions

@@ -40,8 +40,11 @@ class Extractor(Generic[Network]):
         network = entry.build(spec, context)
         own = plugin_key(entry, spec, network)
         info = network.info
-        recipe = {"plugin": own, "version": [info.version, info.description],
-                  "weights": {file.name: file.sha256 for file in info.weights}}
+        recipe = {
+            "plugin": own,
+            "version": [info.version, info.description],
+            "weights": {file.name: file.sha256 for file in info.weights},
+        }
         return cls(name or _short(spec), network, None if own is None else fingerprint(recipe))
 
     @property
@@ -62,11 +65,14 @@ def build_judges(texts: Sequence[str], context: Context) -> list[Judge]:
     for i, judge in enumerate(judges):
         for other in judges[:i]:
             if other.name == judge.name:
-                raise UsageError(f"two judges are called {judge.name}",
-                                 "name each judge once; files of one name have to be renamed")
+                raise UsageError(
+                    f"two judges are called {judge.name}", "name each judge once; files of one name have to be renamed"
+                )
             if judge.files and judge.files == other.files:
-                raise UsageError(f"{other.name} and {judge.name} are one network, made from the same file",
-                                 "name one of them: a judge that is asked twice counts twice")
+                raise UsageError(
+                    f"{other.name} and {judge.name} are one network, made from the same file",
+                    "name one of them: a judge that is asked twice counts twice",
+                )
     return judges
 
 
@@ -85,6 +91,7 @@ def observer_files(texts: Sequence[str]) -> dict[str, str]:
 
 def _short(spec: Spec) -> str:
     """A specification without folders: paths are private, and left out of results."""
-    params = {key: Path(value).name if Path(value).expanduser().exists() else value
-              for key, value in spec.params.items()}
+    params = {
+        key: Path(value).name if Path(value).expanduser().exists() else value for key, value in spec.params.items()
+    }
     return str(Spec(spec.name, params, Path(spec.path).name))

@@ -49,15 +49,20 @@ def find_landmarks(crops: ImageSet, title: str, context: Context) -> np.ndarray:
     detectors: list[detect.Detector] = []  # loaded when the first block is not cached
 
     def recipe(block: slice) -> dict[str, Any]:
-        return {"images": _select(crops, block).content_hash(), "detector": detect.VERSION,
-                "device": context.device.type, "runtime": release("torch")}
+        return {
+            "images": _select(crops, block).content_hash(),
+            "detector": detect.VERSION,
+            "device": context.device.type,
+            "runtime": release("torch"),
+        }
 
     def compute(block: slice) -> Arrays:
         detectors[:] = detectors or [detect.Detector(context.device)]
         return {"landmarks": detectors[0].detect_crops(crops[block]).astype(np.float32)}
 
-    parts = in_blocks(f"finding faces: {title}", "landmarks", spans(len(crops)), recipe, compute, context,
-                      length=length)
+    parts = in_blocks(
+        f"finding faces: {title}", "landmarks", spans(len(crops)), recipe, compute, context, length=length
+    )
     return np.concatenate([part["landmarks"] for part in parts])
 
 
@@ -68,9 +73,9 @@ def embed(judge: Judge, crops: ImageSet, landmarks: np.ndarray, title: str, cont
         return _embed_block(judge, crops[block], landmarks[block], context)
 
     parts = _extract(judge, "features", {"depth": TOP_K}, crops, landmarks, compute, title, context)
-    return FaceFeatures.join([
-        FaceFeatures(*(torch.from_numpy(part[name]) for name in ("vectors", "top", "scores"))) for part in parts
-    ])
+    return FaceFeatures.join(
+        [FaceFeatures(*(torch.from_numpy(part[name]) for name in ("vectors", "top", "scores"))) for part in parts]
+    )
 
 
 def observe(
@@ -82,10 +87,13 @@ def observe(
     def compute(block: slice) -> Arrays:
         points = torch.from_numpy(landmarks[block]).to(context.device)
         with torch.inference_mode(), guard.one_thread(context.device.type == "cpu"):
-            return _join(who, [
-                _checked(who, guard.call(who, observer.network.observe, *part), len(part[0]))
-                for part in portions(crops[block].to(context.device), points)
-            ])
+            return _join(
+                who,
+                [
+                    _checked(who, guard.call(who, observer.network.observe, *part), len(part[0]))
+                    for part in portions(crops[block].to(context.device), points)
+                ],
+            )
 
     parts = _extract(observer, "observations", {}, crops, landmarks, compute, title, context)
     return {name: torch.from_numpy(array) for name, array in _join(who, parts).items()}
@@ -112,8 +120,7 @@ def _extract(
             **settings,
         }
 
-    return in_blocks(f"{extractor.name}: {title}", kind, spans(len(crops)), recipe, compute, context,
-                      length=length)
+    return in_blocks(f"{extractor.name}: {title}", kind, spans(len(crops)), recipe, compute, context, length=length)
 
 
 def _select(crops: ImageSet, block: slice) -> ImageSet:
@@ -130,10 +137,12 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
     if len(faces):
         points = torch.from_numpy(landmarks[faces]).to(context.device)
         with torch.inference_mode(), guard.one_thread(context.device.type == "cpu"):
-            features = torch.cat([
-                _matrix(who, "features", guard.call(who, judge.network.embed, *part), (len(part[0]), info.dim))
-                for part in portions(crops[faces].to(context.device), points)
-            ])
+            features = torch.cat(
+                [
+                    _matrix(who, "features", guard.call(who, judge.network.embed, *part), (len(part[0]), info.dim))
+                    for part in portions(crops[faces].to(context.device), points)
+                ]
+            )
             norms = features.float().norm(dim=1)  # a judge may find no face where the detector found one
             valid = features.isfinite().all(1) & norms.isfinite() & (norms > 0)
             features, faces = features[valid], faces[valid.cpu().numpy()]

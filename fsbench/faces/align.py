@@ -19,12 +19,13 @@ from fsbench.images import to_bytes, to_float
 VERSION = "similarity 2"
 """Changes whenever a crop could change; part of the key of whatever is cached."""
 
-_ARCFACE = np.array([(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366),
-                     (41.5493, 92.3655), (70.7299, 92.2041)]) / 112
+_ARCFACE = (
+    np.array([(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)]) / 112
+)
 TEMPLATE = (0.5 + 0.72 * (_ARCFACE - 0.5)).astype(np.float32)
 """(5, 2) eyes, nose tip, mouth corners, image-left first, as fractions of the crop's side."""
 
-_TAPS = 2                                               # that the bicubic filter reads on each side of a point
+_TAPS = 2  # that the bicubic filter reads on each side of a point
 
 
 def similarity(points: np.ndarray, goal: np.ndarray) -> np.ndarray:
@@ -49,9 +50,9 @@ def align(image: np.ndarray, landmarks: np.ndarray, size: int) -> tuple[np.ndarr
     Beyond the image its border pixels are repeated.
     """
     to_crop = similarity(landmarks, TEMPLATE * size)
-    scale = float(np.hypot(*to_crop[:, 0]))              # pixels of the crop in one of the image
+    scale = float(np.hypot(*to_crop[:, 0]))  # pixels of the crop in one of the image
     block = max(1, math.floor(1 / scale))
-    finer = 1 if scale * block >= 1 else 2               # blocks may still be finer than the crop
+    finer = 1 if scale * block >= 1 else 2  # blocks may still be finer than the crop
     place = (np.arange(size * finer) + 0.5) / finer
     points = np.stack(np.meshgrid(place, place), -1) - to_crop[:, 2]
     points = points @ np.linalg.inv(to_crop[:, :2]).T / block  # (size, size, 2) x, y in blocks of the image

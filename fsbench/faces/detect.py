@@ -40,16 +40,16 @@ GRID = 16
 Machines differ by up to 2e-5 of a pixel, by the order in which they add; what is cut and measured shall not.
 """
 
-_SURE = 0.9                                             # a face likelier than this wins over one that is not
+_SURE = 0.9  # a face likelier than this wins over one that is not
 
 
 @dataclass(frozen=True)
 class Detections:
     """Faces; one row of NaN, and of probability 0, where none was found."""
 
-    boxes: np.ndarray                                   # (N, 4) float32 left, top, right, bottom
-    landmarks: np.ndarray                               # (N, 5, 2) float32, as in Faces.landmarks
-    probability: np.ndarray                             # (N,) float32
+    boxes: np.ndarray  # (N, 4) float32 left, top, right, bottom
+    landmarks: np.ndarray  # (N, 5, 2) float32, as in Faces.landmarks
+    probability: np.ndarray  # (N,) float32
 
 
 class Detector:
@@ -83,14 +83,15 @@ class Detector:
     def _detect(self, image: np.ndarray, min_face: float) -> Detections:
         height, width = image.shape[:2]
         boxes = None
-        if min(height, width) >= min_face:               # else MTCNN would fail: its pyramid has no level
+        if min(height, width) >= min_face:  # else MTCNN would fail: its pyramid has no level
             self._network.min_face_size = min_face
             with torch.inference_mode(), one_thread():
                 seen = self._network.detect(image[None], landmarks=True)
             boxes, probability, landmarks = (some[0] for some in seen)
         if boxes is None:
-            return Detections(np.full((1, 4), np.nan, np.float32), np.full((1, 5, 2), np.nan, np.float32),
-                              np.zeros(1, np.float32))
+            return Detections(
+                np.full((1, 4), np.nan, np.float32), np.full((1, 5, 2), np.nan, np.float32), np.zeros(1, np.float32)
+            )
         boxes, probability = boxes.astype(np.float32), probability.astype(np.float32)
         points = (np.asarray(landmarks, np.float32) * GRID).round() / GRID
         order = _by_prominence(boxes, probability, np.array((width, height)) / 2)
@@ -112,8 +113,10 @@ def _load_mtcnn(device: torch.device) -> MTCNN:
     except (ImportError, RuntimeError, AttributeError) as error:
         # A torchvision that was built for another torch fails in each of these ways.
         reason = str(error).splitlines()[0]
-        raise FsbenchError(f"the face detector cannot be loaded with torch {torch.__version__}: {reason}",
-                           "facenet-pytorch needs a torchvision that was built for this torch: "
-                           "pip install --upgrade torch torchvision") from error
+        raise FsbenchError(
+            f"the face detector cannot be loaded with torch {torch.__version__}: {reason}",
+            "facenet-pytorch needs a torchvision that was built for this torch: "
+            "pip install --upgrade torch torchvision",
+        ) from error
     # The order of channels makes max pooling vectorise: 2.4 times as fast on a CPU.
     return MTCNN(keep_all=True, device=device).to(memory_format=torch.channels_last)

@@ -7,8 +7,15 @@ import numpy as np
 VERSION = "five points 1"
 """Changes whenever a pose could change; part of the revision of the data sets that carry poses."""
 
-_FACE = np.array([(-0.5, 0.581, -0.087), (0.5, 0.581, -0.087), (0.0, -0.035, 0.414),
-                  (-0.395, -0.563, -0.120), (0.395, -0.563, -0.120)])
+_FACE = np.array(
+    [
+        (-0.5, 0.581, -0.087),
+        (0.5, 0.581, -0.087),
+        (0.0, -0.035, 0.414),
+        (-0.395, -0.563, -0.120),
+        (0.395, -0.563, -0.120),
+    ]
+)
 _FACE -= _FACE.mean(0)
 """(5, 3) mean face in distances between its eyes: x to the image's right, y up, z towards the camera.
 
@@ -33,12 +40,20 @@ def pose(landmarks: np.ndarray) -> np.ndarray:
     """
     points = np.asarray(landmarks, np.float64)
     found = np.isfinite(points).all((1, 2))
-    shape = (points[found] - points[found].mean(1, keepdims=True)) * (1, -1)            # (M, 5, 2) y up
-    linear = np.swapaxes(shape, 1, 2) @ np.linalg.pinv(_FACE).T                         # (M, 2, 3)
+    shape = (points[found] - points[found].mean(1, keepdims=True)) * (1, -1)  # (M, 5, 2) y up
+    linear = np.swapaxes(shape, 1, 2) @ np.linalg.pinv(_FACE).T  # (M, 2, 3)
     u, _, v = np.linalg.svd(linear, full_matrices=False)
-    right, up = np.moveaxis(u @ v, 1, 0)                                                # (M, 3) rows of the rotation
+    right, up = np.moveaxis(u @ v, 1, 0)  # (M, 3) rows of the rotation
     forward = np.cross(right, up)
     angles = np.full((len(points), 3), np.nan)
-    angles[found] = np.degrees(np.stack([np.arctan2(right[:, 2], forward[:, 2]), np.arcsin(np.clip(-up[:, 2], -1, 1)),
-                                         np.arctan2(up[:, 0], up[:, 1])], 1))
+    angles[found] = np.degrees(
+        np.stack(
+            [
+                np.arctan2(right[:, 2], forward[:, 2]),
+                np.arcsin(np.clip(-up[:, 2], -1, 1)),
+                np.arctan2(up[:, 0], up[:, 1]),
+            ],
+            1,
+        )
+    )
     return angles

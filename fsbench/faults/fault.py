@@ -93,8 +93,12 @@ class Fault:
 
 def draw_ahead(scene: Scene, faults: Iterable[Fault]) -> None:
     """Draw everything that faults need of a scene at once, with one progress bar and all cores."""
-    changes = [fault.effect.change(strength) for fault in faults if isinstance(fault.effect, Drawn)
-               for strength in fault.strengths]
+    changes = [
+        fault.effect.change(strength)
+        for fault in faults
+        if isinstance(fault.effect, Drawn)
+        for strength in fault.strengths
+    ]
     scene.dataset.draw_variants(scene.source, scene.targets, changes)
 
 

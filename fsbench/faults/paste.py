@@ -12,9 +12,9 @@ from fsbench.faults.fault import Fault, Scene, chance
 from fsbench.faults.pixels import in_pixels
 from fsbench.images import ImageSet
 
-_FEATHER = 2.5                                          # px, standard deviation of what softens the mask
-_MARGIN = 4.0                                           # px that a pasted patch stays inside the face
-_FADE = 14.0                                            # px over which a step at the edge of the patch fades
+_FEATHER = 2.5  # px, standard deviation of what softens the mask
+_MARGIN = 4.0  # px that a pasted patch stays inside the face
+_FADE = 14.0  # px over which a step at the edge of the patch fades
 
 
 def inside(scene: Scene) -> Tensor:
@@ -36,7 +36,7 @@ def _colour_cast(scene: Scene, strength: float) -> ImageSet:
 
     lab = rgb2lab(scene.exact.pixels) + strength * np.array([0.0, 0.6, 0.8])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")                 # about colours outside sRGB, which are clipped
+        warnings.simplefilter("ignore")  # about colours outside sRGB, which are clipped
         warm = torch.from_numpy(lab2rgb(lab)).permute(0, 3, 1, 2).float()
     return _blend(scene, warm, inside(scene))
 
@@ -57,10 +57,29 @@ def _flicker(scene: Scene, strength: float) -> ImageSet:
     return _blend(scene, scene.exact[:] * gain[:, None, None, None], inside(scene))
 
 
-COLOUR_CAST = Fault("colour_cast", "colour", "ΔE*ab", (1.0, 2.0, 4.0, 8.0, 16.0, 32.0), "The face is moved by a known "
-                    "distance in CIE Lab towards orange, its lightness kept.", _colour_cast)
-ALPHA_SEAM = Fault("alpha_seam", "blending", "levels of 255", (4.0, 8.0, 16.0, 32.0, 64.0, 100.0), "The face is a "
-                   "patch with a hard edge, brighter there by a known step that fades towards the middle.",
-                   _alpha_seam, also=("colour",))
-FLICKER = Fault("flicker", "temporal", "%", (2.0, 4.0, 8.0, 14.0, 22.0, 35.0), "The brightness of the face is another "
-                "in each frame, at random with a known standard deviation.", _flicker, also=("colour",))
+COLOUR_CAST = Fault(
+    "colour_cast",
+    "colour",
+    "ΔE*ab",
+    (1.0, 2.0, 4.0, 8.0, 16.0, 32.0),
+    "The face is moved by a known distance in CIE Lab towards orange, its lightness kept.",
+    _colour_cast,
+)
+ALPHA_SEAM = Fault(
+    "alpha_seam",
+    "blending",
+    "levels of 255",
+    (4.0, 8.0, 16.0, 32.0, 64.0, 100.0),
+    "The face is a patch with a hard edge, brighter there by a known step that fades towards the middle.",
+    _alpha_seam,
+    also=("colour",),
+)
+FLICKER = Fault(
+    "flicker",
+    "temporal",
+    "%",
+    (2.0, 4.0, 8.0, 14.0, 22.0, 35.0),
+    "The brightness of the face is another in each frame, at random with a known standard deviation.",
+    _flicker,
+    also=("colour",),
+)

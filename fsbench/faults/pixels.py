@@ -30,8 +30,11 @@ def resample(images: Tensor, shift: Tensor, zoom: float = 1.0) -> Tensor:
     Pixels from outside repeat the border.
     """
     turn = (torch.eye(2) / zoom).expand(len(images), 2, 2)
-    grid = F.affine_grid(torch.cat([turn, -2 * shift[:, :, None] / images.shape[-1] / zoom], 2).to(images),
-                         list(images.shape), align_corners=False)
+    grid = F.affine_grid(
+        torch.cat([turn, -2 * shift[:, :, None] / images.shape[-1] / zoom], 2).to(images),
+        list(images.shape),
+        align_corners=False,
+    )
     return F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False)
 
 
@@ -66,13 +69,43 @@ def _scale(scene: Scene, strength: float) -> ImageSet:
     return ImageSet.of(resample(scene.exact[:], torch.zeros(len(scene.exact), 2), 1 + strength / 100))
 
 
-BLUR = Fault("blur", "detail", "px", (0.6, 1.0, 1.5, 2.5, 4.0, 6.0), "The output is blurred with a Gaussian whose "
-             "standard deviation is the strength.", _blur)
-NOISE = Fault("noise", "detail", "levels of 255", (2.0, 4.0, 8.0, 16.0, 32.0, 64.0), "Independent Gaussian noise of a "
-              "known standard deviation is added to every channel.", _noise)
-JPEG = Fault("jpeg", "detail", "100 - quality", (5.0, 20.0, 40.0, 60.0, 80.0, 92.0), "The output went through JPEG of "
-             "a known quality, colour at half resolution.", _jpeg)
-SHIFT = Fault("shift", "geometry", "px", (1.0, 2.0, 4.0, 6.0, 9.0, 13.0), "The output is moved to the right by a known "
-              "distance, the same for all.", _shift)
-SCALE = Fault("scale", "geometry", "%", (1.0, 2.0, 4.0, 8.0, 14.0, 22.0), "The output is enlarged about its middle by "
-              "a known factor.", _scale)
+BLUR = Fault(
+    "blur",
+    "detail",
+    "px",
+    (0.6, 1.0, 1.5, 2.5, 4.0, 6.0),
+    "The output is blurred with a Gaussian whose standard deviation is the strength.",
+    _blur,
+)
+NOISE = Fault(
+    "noise",
+    "detail",
+    "levels of 255",
+    (2.0, 4.0, 8.0, 16.0, 32.0, 64.0),
+    "Independent Gaussian noise of a known standard deviation is added to every channel.",
+    _noise,
+)
+JPEG = Fault(
+    "jpeg",
+    "detail",
+    "100 - quality",
+    (5.0, 20.0, 40.0, 60.0, 80.0, 92.0),
+    "The output went through JPEG of a known quality, colour at half resolution.",
+    _jpeg,
+)
+SHIFT = Fault(
+    "shift",
+    "geometry",
+    "px",
+    (1.0, 2.0, 4.0, 6.0, 9.0, 13.0),
+    "The output is moved to the right by a known distance, the same for all.",
+    _shift,
+)
+SCALE = Fault(
+    "scale",
+    "geometry",
+    "%",
+    (1.0, 2.0, 4.0, 8.0, 14.0, 22.0),
+    "The output is enlarged about its middle by a known factor.",
+    _scale,
+)

@@ -54,15 +54,49 @@ def _copy_source(scene: Scene, strength: float) -> ImageSet:
     return _replace(scene, "copy_source", strength, scene.sources.pixels)
 
 
-JITTER = Fault("jitter", "temporal", "px", (0.5, 1.0, 2.0, 3.0, 5.0, 8.0), "Each frame is moved in another direction "
-               "at random, by a known distance on average.", _jitter, also=("geometry",))
-LAG = Fault("lag", "temporal", "frames", (1.0, 2.0, 3.0, 5.0, 8.0, 12.0), "The output is that of an earlier frame, by "
-            "a known number; a clip begins with its first frame repeated.", _lag,
-            also=("pose", "expression", "gaze", "geometry"), clips=True)
-FROZEN = Fault("frozen", "diversity", "share", _SHARES, "A known share of the outputs is one and the same output.",
-               _frozen, also=("pose", "expression", "gaze", "geometry", "colour", "temporal"))
-COPY_TARGET = Fault("copy_target", "identity", "share", _SHARES, "A known share of the outputs is the target itself, "
-                    "unchanged.", _copy_target, also=("colour",))
-COPY_SOURCE = Fault("copy_source", "pose", "share", _SHARES, "A known share of the outputs is a training image of the "
-                    "source, with nothing of the target.", _copy_source,
-                    also=("expression", "gaze", "geometry", "colour", "blending", "temporal", "diversity"))
+JITTER = Fault(
+    "jitter",
+    "temporal",
+    "px",
+    (0.5, 1.0, 2.0, 3.0, 5.0, 8.0),
+    "Each frame is moved in another direction at random, by a known distance on average.",
+    _jitter,
+    also=("geometry",),
+)
+LAG = Fault(
+    "lag",
+    "temporal",
+    "frames",
+    (1.0, 2.0, 3.0, 5.0, 8.0, 12.0),
+    "The output is that of an earlier frame, by a known number; a clip begins with its first frame repeated.",
+    _lag,
+    also=("pose", "expression", "gaze", "geometry"),
+    clips=True,
+)
+FROZEN = Fault(
+    "frozen",
+    "diversity",
+    "share",
+    _SHARES,
+    "A known share of the outputs is one and the same output.",
+    _frozen,
+    also=("pose", "expression", "gaze", "geometry", "colour", "temporal"),
+)
+COPY_TARGET = Fault(
+    "copy_target",
+    "identity",
+    "share",
+    _SHARES,
+    "A known share of the outputs is the target itself, unchanged.",
+    _copy_target,
+    also=("colour",),
+)
+COPY_SOURCE = Fault(
+    "copy_source",
+    "pose",
+    "share",
+    _SHARES,
+    "A known share of the outputs is a training image of the source, with nothing of the target.",
+    _copy_source,
+    also=("expression", "gaze", "geometry", "colour", "blending", "temporal", "diversity"),
+)

@@ -48,8 +48,9 @@ class CalibrationResult(Record):
     warnings: tuple[str, ...] = ()
 
 
-def calibrate(data: str, judges: Sequence[str], context: Context, *, size: int = 128,
-              command: str = "") -> CalibrationResult:
+def calibrate(
+    data: str, judges: Sequence[str], context: Context, *, size: int = 128, command: str = ""
+) -> CalibrationResult:
     """Compare the real images of a folder of people, or of a data set, under each judge; raises FsbenchError.
 
     Of a data set those are the images that a run compares outputs with: its test split and its gallery.
@@ -59,15 +60,20 @@ def calibrate(data: str, judges: Sequence[str], context: Context, *, size: int =
     real = find_faces(used["test"], used.get("gallery"), context)
     enrolled_judges = [enrol(judge, real, context) for judge in built]
     judge_records = tuple(records.judge_record(enrolled) for enrolled in enrolled_judges)
-    distributions = {enrolled.judge.name: _distribution(enrolled.calibration)
-                     for enrolled in enrolled_judges if enrolled.calibration is not None}
+    distributions = {
+        enrolled.judge.name: _distribution(enrolled.calibration)
+        for enrolled in enrolled_judges
+        if enrolled.calibration is not None
+    }
     if not distributions:
         sessions = real.rows.groupby("identity")["session"].nunique()
         comparable = len(sessions) > 1 and sessions.max() > 1  # else no judge could do anything
         if comparable and (faults := [f"{judge.name}: {judge.unfit}" for judge in judge_records if judge.unfit]):
             raise DataError(f"nothing can be calibrated: {'; '.join(faults)}", PREPROCESSING)
-        raise DataError(f"{data} gives no pair of one person in two sessions, or none of two people",
-                        "it needs two people or more, and two images of one of them that were not taken together")
+        raise DataError(
+            f"{data} gives no pair of one person in two sessions, or none of two people",
+            "it needs two people or more, and two images of one of them that were not taken together",
+        )
     return CalibrationResult(
         schema=SCHEMA,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -96,8 +102,13 @@ def _read(data: str, size: int, context: Context) -> tuple[DatasetInfo, dict[Spl
         return dataset.info, used
     album = open_album(Path(data).expanduser(), size, context)
     info = DatasetInfo(
-        name="people", revision=album.faces.content_hash(), size=size, description=f"people of {album.root.name}",
-        licence="unknown: the user's own files", splits=("test",), warnings=(*album.warnings, *album.uneven),
+        name="people",
+        revision=album.faces.content_hash(),
+        size=size,
+        description=f"people of {album.root.name}",
+        licence="unknown: the user's own files",
+        splits=("test",),
+        warnings=(*album.warnings, *album.uneven),
     )
     return info, {"test": album.faces}
 

@@ -58,8 +58,10 @@ class Instruments:
         else:
             built, left_out = build_metrics((), context)
         instruments = cls.for_metrics(judges, built, plan.observers, context)
-        lacking = [*instruments.kinds.missing.values(),
-                   *(NotScorable(metric.info.missing) for metric in built.values() if metric.info.missing)]
+        lacking = [
+            *instruments.kinds.missing.values(),
+            *(NotScorable(metric.info.missing) for metric in built.values() if metric.info.missing),
+        ]
         if plan.metrics and lacking:
             raise lacking[0]
         return replace(instruments, left_out=left_out)
@@ -113,7 +115,12 @@ class Evaluation:
 
     @classmethod
     def prepare(
-        cls, instruments: Instruments, pairs: Pairs, test: Faces, gallery: Faces | None, context: Context,
+        cls,
+        instruments: Instruments,
+        pairs: Pairs,
+        test: Faces,
+        gallery: Faces | None,
+        context: Context,
         named: bool = False,
     ) -> Evaluation:
         """Extract the features of the real images once; `named` is whether the user named the metrics."""
@@ -156,9 +163,7 @@ class Evaluation:
                 known = features.evidence if judge is None else {**features.evidence, JUDGE: judged[judge]}
                 yield name, judge, self._rows(name, metric, features.outputs.images, known)
 
-    def _rows(
-        self, name: str, metric: Metric, images: ImageSet, known: Mapping[str, Evidence | NotScorable]
-    ) -> Rows:
+    def _rows(self, name: str, metric: Metric, images: ImageSet, known: Mapping[str, Evidence | NotScorable]) -> Rows:
         evidence: dict[str, Evidence] = {}
         for need in metric.info.needs:
             if isinstance(given := known[need], NotScorable):
@@ -178,8 +183,9 @@ class Evaluation:
 
     def estimator_errors(self) -> dict[str, float]:
         """How far the estimator of a metric is off on this data, by metric: its check's value for unchanged targets."""
-        unchanged = Outputs("held-out images", self.pairs.targets,
-                            self.set.real.test_landmarks[self.pairs.index], ONLY_FILES)
+        unchanged = Outputs(
+            "held-out images", self.pairs.targets, self.set.real.test_landmarks[self.pairs.index], ONLY_FILES
+        )
         errors: dict[str, float] = {}
         for name, check in self.instruments.checks.items():
             who, known = self.metrics[name].info.checked_by, self._known(unchanged, check.info.needs)

@@ -53,9 +53,7 @@ class _Subject:
 class Examination:
     """Measures all conditions, fault by fault: rows of a distribution metric are large, and none are kept."""
 
-    def __init__(
-        self, sets: Mapping[Split, FaultySet], faults: Sequence[Fault], seed: int, context: Context
-    ) -> None:
+    def __init__(self, sets: Mapping[Split, FaultySet], faults: Sequence[Fault], seed: int, context: Context) -> None:
         self.sets, self.faults, self.seed = sets, faults, seed
         self.home = sets.get("test") or sets["clips"]
         self.metrics = self.home.evaluation.metrics
@@ -118,8 +116,9 @@ class Examination:
                 return
             conditions.append(setting.condition(key[0], measured))
         worse = 1 if metric.info.direction == "lower" else -1
-        response = respond(conditions, (0.0, *fault.strengths), worse, plan, alpha=ALPHA / len(self.faults),
-                           confidence=CONFIDENCE)
+        response = respond(
+            conditions, (0.0, *fault.strengths), worse, plan, alpha=ALPHA / len(self.faults), confidence=CONFIDENCE
+        )
         if response is None:
             assert isinstance(ladder[0], np.ndarray)
             subject.reasons[fault.name] = setting.reason(key[0], ladder[0])
@@ -127,8 +126,9 @@ class Examination:
         subject.responses[fault.name] = response
         if setting is self.home:
             new = conditions[1:] if subject.halves else conditions
-            subject.halves += [np.array([[condition(half) for half in pair] for pair in plan.halves])
-                               for condition in new]
+            subject.halves += [
+                np.array([[condition(half) for half in pair] for pair in plan.halves]) for condition in new
+            ]
             if not subject.parts and expected(metric.info, fault) == "respond":
                 middle = len(conditions) // 2
                 subject.parts_of = f"{fault.name} {fault.strengths[middle - 1]:g} {fault.unit}"
@@ -171,7 +171,9 @@ class Examination:
                     continue
                 facts = asdict(response) | {"steps": self._steps(key[0], response)}
                 yield validity.ResponseRecord(
-                    **where, **facts, verdict=verdict(response, should[fault.name], full),
+                    **where,
+                    **facts,
+                    verdict=verdict(response, should[fault.name], full),
                     share=response.change / full if full else None,
                 )
 
@@ -179,11 +181,15 @@ class Examination:
         """Curves, intervals of values cut at what the metric can be."""
         least, most = self.metrics[name].info.bounds
         return tuple(
-            validity.StepRecord(**asdict(replace(
-                step,
-                low=None if step.low is None else max(step.low, least),
-                high=None if step.high is None else min(step.high, most),
-            )))
+            validity.StepRecord(
+                **asdict(
+                    replace(
+                        step,
+                        low=None if step.low is None else max(step.low, least),
+                        high=None if step.high is None else min(step.high, most),
+                    )
+                )
+            )
             for step in response.steps
         )
 

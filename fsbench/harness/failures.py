@@ -98,8 +98,9 @@ class Counted:
         return cls(rows, scored, np.zeros(len(rows), bool))
 
     @classmethod
-    def with_failures(cls, metric: Metric, rows: np.ndarray, failures: np.ndarray,
-                      floor: tuple[np.ndarray, np.ndarray] | None) -> Counted:
+    def with_failures(
+        cls, metric: Metric, rows: np.ndarray, failures: np.ndarray, floor: tuple[np.ndarray, np.ndarray] | None
+    ) -> Counted:
         """Put the floor where the model failed, and where it has no row although every baseline has one."""
         rows = np.where(np.isin(failures, ABSENT)[:, None], np.nan, rows)
         if floor is None or rows.shape[1] != 1:

@@ -61,7 +61,8 @@ class FaultySet:
         evaluation = replace(evaluation, context=quiet(context))
         scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
         again = resampling(
-            _sessions(pairs.rows), pairs.rows["identity"].to_numpy(str), resamples=plan.resamples, seed=plan.seed)
+            _sessions(pairs.rows), pairs.rows["identity"].to_numpy(str), resamples=plan.resamples, seed=plan.seed
+        )
         return cls(split, targets, gallery, evaluation, scenes, again)
 
     @property

@@ -53,7 +53,8 @@ def _swap(model: Model, n_parts: int, pairs: Group, context: Context) -> Arrays:
     part, output, before = model.parts[n_parts - 1], None, 0.0
     if part.kind == "refiner":  # a wrapper calls the parts before it itself
         arrays = context.store.arrays(
-            "outputs", _recipe(model, n_parts - 1, pairs), lambda: _swap(model, n_parts - 1, pairs, context))
+            "outputs", _recipe(model, n_parts - 1, pairs), lambda: _swap(model, n_parts - 1, pairs, context)
+        )
         output, before = _swapped(arrays, context.device), float(arrays["seconds"][0])
     source, targets = _source(pairs, context), Targets.of(pairs.targets, context.device)
     _synchronise(context.device)
@@ -88,8 +89,12 @@ def feed_of(model: Model, context: Context) -> Feed | str:
                 raise ModelError(f"fed back its own outputs, {error.message}", error.hint) from error
             return {"outputs": to_bytes(fed.images)}
 
-        recipe = {"model": model.identity, "pairs": group.fingerprint(), "images": images.content_hash(),
-                  "passes": passes}
+        recipe = {
+            "model": model.identity,
+            "pairs": group.fingerprint(),
+            "images": images.content_hash(),
+            "passes": passes,
+        }
         return ImageSet(context.store.arrays("recursion", recipe, compute)["outputs"])
 
     return feed

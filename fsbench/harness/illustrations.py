@@ -25,9 +25,18 @@ def lookalikes(evaluation: Evaluation, plan: Plan, done: Sequence[ModelEvaluatio
         for model, faces in [("", judge.references), *((model.record.name, model.faces[name]) for model in done)]:
             top, scores = (table[:, :STORED_TOP_K].numpy() for table in (faces.top, faces.scores))
             row, rank = np.nonzero(top >= 0)
-            parts.append(pd.DataFrame({"judge": name, "model": model, "row": row, "rank": rank + 1,
-                                       "name": people[top[row, rank]] if len(people) else [],
-                                       "score": scores[row, rank]}))
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "judge": name,
+                        "model": model,
+                        "row": row,
+                        "rank": rank + 1,
+                        "name": people[top[row, rank]] if len(people) else [],
+                        "score": scores[row, rank],
+                    }
+                )
+            )
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 

@@ -77,8 +77,9 @@ class Evaluator:
             metric = self.evaluation.metrics[name]
             rows = np.where((absent != "")[:, None], np.nan, measured)
             counted = self._counted(record, name, judge, rows, failed)
-            values.append(summarise.value(
-                metric, name, label, judge, pairs, counted, plan.resamples, plan.seed, tracebacks))
+            values.append(
+                summarise.value(metric, name, label, judge, pairs, counted, plan.resamples, plan.seed, tracebacks)
+            )
             if rows.shape[1] == 1:
                 columns[results.column(name, judge)] = rows[:, 0]
         samples = pairs.rows.assign(model=label, output="", failure=failed, **columns)

@@ -98,12 +98,16 @@ def build(pipeline: Pipeline, context: Context) -> Built:
     Raises UsageError for names and parameters that do not exist and for parts that do not fit, CheckpointError for a
     file that is missing or unfit, PluginError for a part that breaks its contract as far as that shows.
     """
-    parts = tuple(_build(spec, label, i, context)
-                  for i, (spec, label) in enumerate(zip(pipeline.parts, pipeline.labels, strict=True)))
+    parts = tuple(
+        _build(spec, label, i, context)
+        for i, (spec, label) in enumerate(zip(pipeline.parts, pipeline.labels, strict=True))
+    )
     for part in parts:
         if part.kind == "wrapper" and isinstance(parts[0].plugin, Oracle):
-            raise UsageError(f"{part.who} cannot wrap {parts[0].label}: it only repeats the answers that it is shown",
-                             "wrap a model that swaps")
+            raise UsageError(
+                f"{part.who} cannot wrap {parts[0].label}: it only repeats the answers that it is shown",
+                "wrap a model that swaps",
+            )
     return Built(pipeline, parts)
 
 
@@ -149,9 +153,7 @@ def check_budget(built: Built, budget: str, seed: int, context: Context) -> None
             steps_or_seconds(part.who, budget, part.plugin, context.device.type, seed)
 
 
-def prepare_model(
-    built: Built, train_split: Callable[[], Faces], budget: str, seed: int, context: Context
-) -> Model:
+def prepare_model(built: Built, train_split: Callable[[], Faces], budget: str, seed: int, context: Context) -> Model:
     """Train the parts that need it, or take a training that was finished before, and wrap what wrappers wrap.
 
     A part is trained once, in whatever pipelines it stands. `train_split` is called only where one is trained.
@@ -163,8 +165,9 @@ def prepare_model(
             part = _wrap(part, parts)
         parts.append(part)
     if any(part.key is None for part in parts):
-        context.log(f"{built.pipeline.label}: its outputs are not kept for later runs "
-                    "(it holds an object, or has no source)")
+        context.log(
+            f"{built.pipeline.label}: its outputs are not kept for later runs (it holds an object, or has no source)"
+        )
     return Model(built.pipeline.label, str(built.pipeline), tuple(parts))
 
 
@@ -184,8 +187,7 @@ def _prepare(part: Part, train_split: Callable[[], Faces], budget: str, seed: in
         faces = train_split()
         recipe |= {"budget": asdict(amount), "data": faces.content_hash()}
         record, weights, notes = train(part.who, part.plugin, faces, name, amount, _key(recipe), context)
-        part = replace(part, origin="trained", training=record, weights=weights, notes=notes,
-                       trained_on=recipe["data"])
+        part = replace(part, origin="trained", training=record, weights=weights, notes=notes, trained_on=recipe["data"])
     if part.weights is not None:
         recipe["weights"] = file_sha256(part.weights)
     return replace(part, key=_key(recipe))

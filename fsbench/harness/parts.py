@@ -174,10 +174,12 @@ def check_image(who: str, given: object, targets: Tensor, channels: int) -> Tens
         raise PluginError(kind, "pixels are float32 in [0, 1]: divide 8-bit levels by 255")
     given = given.to(targets.device, torch.float32)
     if not bool(given.isfinite().all()):
-        raise PluginError(f"{who} gave values that are not finite",
-                          "its training may have diverged: try another seed or budget")
+        raise PluginError(
+            f"{who} gave values that are not finite", "its training may have diverged: try another seed or budget"
+        )
     low, high = (float(end) for end in given.aminmax())
     if low < -ROUNDING or high > 1 + ROUNDING:
-        raise PluginError(f"{who} gave values from {low:.4g} to {high:.4g}",
-                          "pixels are in [0, 1]: scale or clamp them")
+        raise PluginError(
+            f"{who} gave values from {low:.4g} to {high:.4g}", "pixels are in [0, 1]: scale or clamp them"
+        )
     return given.clamp(0, 1)

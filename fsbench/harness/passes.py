@@ -36,15 +36,19 @@ def _passes_of(evaluation: Evaluation, label: str, fed_back: FedBack) -> pd.Data
     pairs = Pairs(fed.groups * len(fed_back.images), fed.rule)  # once per number of passes
     images = ImageSet.join(list(fed_back.images.values()))
     first = fed_back.images[PASSES[0]][:].repeat(len(fed_back.images), 1, 1, 1)
-    target, mask = (torch.cat(parts) for parts in zip(
-        *((batch.target, batch.mask) for batch in batches(pairs, images, {})), strict=True))
-    table = pd.DataFrame({
-        "model": label,
-        "row": np.tile(fed_back.rows, len(fed_back.images)),
-        "n": np.repeat(list(fed_back.images), len(fed_back.rows)),
-        "colour": delta_e(images[:], first, skin(mask)).numpy(),
-        "sharpness": (sharpness(images[:], mask) / sharpness(target, mask)).numpy(),
-    })
+    target, mask = (
+        torch.cat(parts)
+        for parts in zip(*((batch.target, batch.mask) for batch in batches(pairs, images, {})), strict=True)
+    )
+    table = pd.DataFrame(
+        {
+            "model": label,
+            "row": np.tile(fed_back.rows, len(fed_back.images)),
+            "n": np.repeat(list(fed_back.images), len(fed_back.rows)),
+            "colour": delta_e(images[:], first, skin(mask)).numpy(),
+            "sharpness": (sharpness(images[:], mask) / sharpness(target, mask)).numpy(),
+        }
+    )
     identity = evaluation.alone(pairs, IDENTITY)
     for name, judge, rows in identity.measure(identity.extract(f"{label}, fed back", images)):
         table[column(name, judge)] = np.nan if isinstance(rows, NotScorable) else rows[:, 0]

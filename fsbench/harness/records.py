@@ -104,10 +104,7 @@ def observer_record(observer: Extractor[Observer]) -> results.ObserverRecord:
     """Describe a network that looks at images, and its files."""
     info = observer.network.info
     return results.ObserverRecord(
-        name=observer.name,
-        description=info.description,
-        version=info.version,
-        **_files(info.weights),
+        name=observer.name, description=info.description, version=info.version, **_files(info.weights)
     )
 
 
@@ -128,8 +125,9 @@ def judge_record(enrolled: EnrolledJudge) -> results.JudgeRecord:
         version=info.version,
         **_files(info.weights),
         lookalikes=f"the {len(enrolled.people):,} {named}" if enrolled.people else "",
-        calibration=None if calibration is None else calibration_record(
-            calibration, lost(calibration.n_images, enrolled.n_faces)),
+        calibration=None
+        if calibration is None
+        else calibration_record(calibration, lost(calibration.n_images, enrolled.n_faces)),
         unfit=fault(vectors, enrolled.n_faces, calibration),
     )
 

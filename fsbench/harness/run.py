@@ -49,7 +49,8 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
             first_error = first_error or error
     if not writer.done:
         raise first_error or UsageError(
-            "no model is left to run", f"{splits.dataset.info.name} does not know the exact swaps: name a model")
+            "no model is left to run", f"{splits.dataset.info.name} does not know the exact swaps: name a model"
+        )
     return writer.finish(records.dataset_record(plan.dataset, splits.dataset.info, splits.read))
 
 
@@ -77,9 +78,7 @@ def check(plan: Plan, context: Context) -> dict[str, Built | PluginError]:
     return models
 
 
-def _runnable(
-    plan: Plan, models: dict[str, Built | PluginError], splits: Splits, writer: RunWriter
-) -> list[Pipeline]:
+def _runnable(plan: Plan, models: dict[str, Built | PluginError], splits: Splits, writer: RunWriter) -> list[Pipeline]:
     """Leave out models that only repeat exact swaps where these are not known; those that the user named are told."""
     kept = []
     for pipeline in plan.pipelines():
@@ -88,7 +87,8 @@ def _runnable(
             kept.append(pipeline)
         elif pipeline.label in plan.models:
             writer.warnings.append(
-                f"{pipeline.label} is left out: {splits.dataset.info.name} does not know the exact swaps")
+                f"{pipeline.label} is left out: {splits.dataset.info.name} does not know the exact swaps"
+            )
     return kept
 
 

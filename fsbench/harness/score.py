@@ -42,10 +42,23 @@ TAKEN = {**dict.fromkeys(CHEAPEST_BASELINES, "a baseline"), "references": "the r
 STAGE = "files of another tool, aligned crops cut out of them"
 
 
-def score(outputs: Sequence[ToolOutputs], source: Path, target: Path, plan: Plan, out: Path, context: Context, *,
-          coaches: Mapping[str, Sequence[str]] | None = None, table: Path | None = None,
-          columns: Mapping[str, str] | None = None, missing: Missing = "failure", face: FaceRule = "changed",
-          size: int = 128, command: str = "", resume: bool = False) -> results.RunResult:
+def score(
+    outputs: Sequence[ToolOutputs],
+    source: Path,
+    target: Path,
+    plan: Plan,
+    out: Path,
+    context: Context,
+    *,
+    coaches: Mapping[str, Sequence[str]] | None = None,
+    table: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    missing: Missing = "failure",
+    face: FaceRule = "changed",
+    size: int = 128,
+    command: str = "",
+    resume: bool = False,
+) -> results.RunResult:
     """Measure outputs that exist already and leave the files of `fsbench.results` in `out`; raises FsbenchError.
 
     `source` and `target` are folders of people (`fsbench.datasets.people`). Names of the outputs, or the CSV file
@@ -85,13 +98,23 @@ def score(outputs: Sequence[ToolOutputs], source: Path, target: Path, plan: Plan
         record = writer.add(record, evaluation.extract(tool.name, cut.images), absent=cut.lost, facts=cut.facts)
         if record.failures:
             writer.warnings.append(f"{tool.name} {results.failure_rate(record.failures, len(measured.pairs))}")
-    writer.failed += [_record(tool, trained.get(tool.name, ()), error=asked.failed[tool.name].sentence)
-                      for tool in outputs if tool.name in asked.failed]
-    writer.warnings += [*warn.of_metrics(instruments.left_out), *of_models, *measured.warnings, *asked.warnings,
-                        *limits.of_albums(source_album, target_album, splits.read),
-                        *limits.of_coaches(tools, trained, instruments.judges)]
-    return writer.finish(records.dataset_record(plan.dataset, measured.people.info, splits.read),
-                         _unused(asked, source_album, target_album))
+    writer.failed += [
+        _record(tool, trained.get(tool.name, ()), error=asked.failed[tool.name].sentence)
+        for tool in outputs
+        if tool.name in asked.failed
+    ]
+    writer.warnings += [
+        *warn.of_metrics(instruments.left_out),
+        *of_models,
+        *measured.warnings,
+        *asked.warnings,
+        *limits.of_albums(source_album, target_album, splits.read),
+        *limits.of_coaches(tools, trained, instruments.judges),
+    ]
+    return writer.finish(
+        records.dataset_record(plan.dataset, measured.people.info, splits.read),
+        _unused(asked, source_album, target_album),
+    )
 
 
 @dataclass(frozen=True)
@@ -104,8 +127,15 @@ class _Measured:
     warnings: Sequence[str]
 
 
-def _measured(asked: Asked, tools: Sequence[ToolOutputs], source_album: Album, target_album: Album, face: FaceRule,
-              judge: Judge, context: Context) -> _Measured:
+def _measured(
+    asked: Asked,
+    tools: Sequence[ToolOutputs],
+    source_album: Album,
+    target_album: Album,
+    face: FaceRule,
+    judge: Judge,
+    context: Context,
+) -> _Measured:
     """Choose the face of each target, and cut targets, sources and outputs."""
     kept = _scorable(asked.pairs, target_album)
     likeness = functools.partial(_likeness, judge, source_album, context)
@@ -116,8 +146,14 @@ def _measured(asked: Asked, tools: Sequence[ToolOutputs], source_album: Album, t
     people = put_together(source_album, target_album, sorted({place for place in faced if place[1]}))
     rule = asked.rule + (f"; of a target with several faces, {RULES[face]}" if choice.warnings else "")
     pairs = make_pairs([(source, place) for (source, _), place in zip(kept, faced, strict=True)], people, rule)
-    cuts = {tool.name: tool.cut([(asked.outputs[tool.name].get(pair), *place) for pair, place
-                               in zip(kept, faced, strict=True)], target_album, context) for tool in tools}
+    cuts = {
+        tool.name: tool.cut(
+            [(asked.outputs[tool.name].get(pair), *place) for pair, place in zip(kept, faced, strict=True)],
+            target_album,
+            context,
+        )
+        for tool in tools
+    }
     return _Measured(pairs, people, cuts, [*choice.warnings, *limits.of_outputs(asked, kept, cuts)])
 
 
@@ -127,12 +163,18 @@ def _unused(asked: Asked, source_album: Album, target_album: Album) -> list[resu
     return [results.UnusedRecord(**vars(record)) for record in unused]
 
 
-def _inputs(outputs: Sequence[ToolOutputs], albums: Mapping[str, Album], table: Table | None, gallery: str,
-            coaches: Mapping[str, Sequence[str]]) -> dict[str, str]:
+def _inputs(
+    outputs: Sequence[ToolOutputs],
+    albums: Mapping[str, Album],
+    table: Table | None,
+    gallery: str,
+    coaches: Mapping[str, Sequence[str]],
+) -> dict[str, str]:
     """Hashes of all that was read, by what a sentence calls it: an interrupted score goes on with the same only."""
     hashes = {
         f"the outputs of {printable(tool.name)}": _hash(
-            [Photo(tool.path(k), file, "", "") for k, file in enumerate(tool.files)])
+            [Photo(tool.path(k), file, "", "") for k, file in enumerate(tool.files)]
+        )
         for tool in outputs
     }
     hashes |= {f"the folder of --{role}": _hash(album.photos) for role, album in albums.items()}
@@ -152,8 +194,14 @@ def _record(
     tool: ToolOutputs, coaches: Sequence[str], notes: tuple[str, ...] = (), error: str = ""
 ) -> results.ModelRecord:
     return results.ModelRecord(
-        name=tool.name, spec=printable(str(tool.folder)), kind="precomputed", summary="images that another tool made",
-        coaches=tuple(family for family in coaches if family != limits.NO_COACH), notes=notes, error=error)
+        name=tool.name,
+        spec=printable(str(tool.folder)),
+        kind="precomputed",
+        summary="images that another tool made",
+        coaches=tuple(family for family in coaches if family != limits.NO_COACH),
+        notes=notes,
+        error=error,
+    )
 
 
 def _note(cut: Cut) -> str:

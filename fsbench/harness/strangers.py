@@ -32,8 +32,9 @@ def gather(dataset: Dataset, test: Faces, folder: str, context: Context) -> Face
             left_out = people.rows.loc[taken, "identity"].unique()
             context.log(f"gallery: {some(left_out.tolist())} left out, of whom there are images already")
         if taken.all():
-            raise DataError(f"the gallery {folder} holds only people of whom there are images already",
-                            "name a folder of others")
+            raise DataError(
+                f"the gallery {folder} holds only people of whom there are images already", "name a folder of others"
+            )
         parts.append(people.select(~taken))
     return join(parts) if parts else None
 

@@ -40,15 +40,14 @@ def batches(pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) ->
                 output=images[here],
                 target=targets.crops[:],
                 mask=pairs.masks[here],
-                evidence={name: guard.call(f"evidence {name}", known.__getitem__, here)
-                          for name, known in evidence.items()},
+                evidence={
+                    name: guard.call(f"evidence {name}", known.__getitem__, here) for name, known in evidence.items()
+                },
             )
         offset += len(group.index)
 
 
-def measure(
-    metric: Metric, name: str, pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]
-) -> np.ndarray:
+def measure(metric: Metric, name: str, pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) -> np.ndarray:
     """Rows of one metric for all outputs of a model, (N, K) float64; raises NotScorable, PluginError."""
     rows = []
     for batch in batches(pairs, images, evidence):
@@ -94,8 +93,15 @@ def value(
     sessions = (labels["identity"] + "/" + labels["session"]).to_numpy(str)
     clusters, strata, whole_people = units(sessions, people) if len(people) else (sessions, people, False)
     n_scored, n_failed = (int(counts.sum()) for counts in (counted.scored, counted.failed))
-    fields: dict[str, Any] = {"model": model, "metric": name, "judge": judge, "n_scored": n_scored,
-                              "n_total": len(scored), "n_clusters": len(np.unique(clusters)), "n_failed": n_failed}
+    fields: dict[str, Any] = {
+        "model": model,
+        "metric": name,
+        "judge": judge,
+        "n_scored": n_scored,
+        "n_total": len(scored),
+        "n_clusters": len(np.unique(clusters)),
+        "n_failed": n_failed,
+    }
     if counted.empty and n_failed:
         return Value(value=None, reason="the model failed on every pair that can be scored", **fields)
     if scored.sum() < info.min_samples:
@@ -141,15 +147,19 @@ def _summary(
         of_scored = of(np.flatnonzero(counted.scored[scored]))
     if not math.isfinite(whole) or info.interval == "none":
         return _Summary(whole, of_scored)
-    return _Summary(whole, of_scored, cluster_bootstrap(
-        of,
-        clusters,
-        strata,
-        resamples=min(resamples, info.resamples or resamples),
-        confidence=CONFIDENCE,
-        seed=seed,
-        centre=whole if info.interval == "centred" else None,
-    ))
+    return _Summary(
+        whole,
+        of_scored,
+        cluster_bootstrap(
+            of,
+            clusters,
+            strata,
+            resamples=min(resamples, info.resamples or resamples),
+            confidence=CONFIDENCE,
+            seed=seed,
+            centre=whole if info.interval == "centred" else None,
+        ),
+    )
 
 
 def _cautions(metric: Metric, counted: Counted) -> list[str]:

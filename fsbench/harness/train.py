@@ -82,9 +82,7 @@ def train(
     return training, folder / WEIGHTS, tuple(done.notes)
 
 
-def _fit(
-    who: str, plugin: Trainable, faces: Faces, budget: Budget, checkpoint: Path, context: Context
-) -> Training:
+def _fit(who: str, plugin: Trainable, faces: Faces, budget: Budget, checkpoint: Path, context: Context) -> Training:
     """Train, from a checkpoint where there is one that can be used."""
     if os.path.lexists(checkpoint) and not checkpoint.is_file():
         checkpoint = passing_folder() / checkpoint.name

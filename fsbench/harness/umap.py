@@ -27,8 +27,13 @@ def layout(judge: str, groups: Mapping[str, np.ndarray], seed: int, context: Con
 
     UMAP: McInnes, Healy & Melville, arXiv 1802.03426, 2018; cosine distance, deterministic in `seed`. Cached.
     """
-    table = pd.concat([pd.DataFrame({"judge": judge, "model": model, "row": np.arange(len(vectors))})
-                       for model, vectors in groups.items()], ignore_index=True)
+    table = pd.concat(
+        [
+            pd.DataFrame({"judge": judge, "model": model, "row": np.arange(len(vectors))})
+            for model, vectors in groups.items()
+        ],
+        ignore_index=True,
+    )
     vectors = np.concatenate(list(groups.values()))
     known = np.flatnonzero(np.isfinite(vectors).all(1))
     known = known[np.linspace(0, len(known) - 1, min(len(known), POINTS)).round().astype(int)]
@@ -40,8 +45,12 @@ def layout(judge: str, groups: Mapping[str, np.ndarray], seed: int, context: Con
         context.log(f"{judge}: drawing a map of {len(points):,} faces")
         return {"coordinates": np.hstack([_umap(points, dimensions, seed) for dimensions in (2, 3)])}
 
-    recipe = {"points": hashlib.sha256(points.tobytes()).hexdigest(), "seed": seed, "neighbours": NEIGHBOURS,
-              "version": version("umap-learn")}
+    recipe = {
+        "points": hashlib.sha256(points.tobytes()).hexdigest(),
+        "seed": seed,
+        "neighbours": NEIGHBOURS,
+        "version": version("umap-learn"),
+    }
     coordinates = context.store.arrays("umap", recipe, compute)["coordinates"]
     shown: pd.DataFrame = table.iloc[known].reset_index(drop=True)
     return shown.assign(**dict(zip(COORDINATES, coordinates.T, strict=True)))
@@ -52,6 +61,11 @@ def _umap(points: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
         warnings.simplefilter("ignore", ImportWarning)  # of a variant that needs TensorFlow
         from umap.umap_ import UMAP  # compiles for seconds
 
-    network = UMAP(n_components=dimensions, n_neighbors=min(NEIGHBOURS, len(points) - 1), metric="cosine",
-                   random_state=seed, n_jobs=1)
+    network = UMAP(
+        n_components=dimensions,
+        n_neighbors=min(NEIGHBOURS, len(points) - 1),
+        metric="cosine",
+        random_state=seed,
+        n_jobs=1,
+    )
     return np.asarray(network.fit_transform(points), np.float32)

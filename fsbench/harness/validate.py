@@ -59,8 +59,18 @@ def validate(
     A metric that cannot be made, or has no value here, is told with the reason.
     """
     built, missing = build_metrics(names, context)
-    return examine(built, faults, judges, context, observers=observers, dataset=dataset, budget=budget, seed=seed,
-                   command=command, missing=missing)
+    return examine(
+        built,
+        faults,
+        judges,
+        context,
+        observers=observers,
+        dataset=dataset,
+        budget=budget,
+        seed=seed,
+        command=command,
+        missing=missing,
+    )
 
 
 def find_faults(names: Sequence[str]) -> list[Fault]:
@@ -98,8 +108,15 @@ def examine(
     if not built:
         raise NotScorable("; ".join(f"{name} cannot be examined: {why}" for name, why in reasons.items()))
     asked = judges if any(JUDGE in metric.info.needs for metric in built.values()) else ()
-    plan = Plan(dataset=dataset or size.dataset, models=(), metrics=tuple(built), judges=tuple(asked),
-                observers=tuple(observers), seed=seed, resamples=size.resamples)
+    plan = Plan(
+        dataset=dataset or size.dataset,
+        models=(),
+        metrics=tuple(built),
+        judges=tuple(asked),
+        observers=tuple(observers),
+        seed=seed,
+        resamples=size.resamples,
+    )
     instruments = instruments.only(built, build_judges(asked, context) if asked else [])
     data = environment.build_dataset(plan.dataset, context)
     if not isinstance(data, Synthetic):
@@ -158,6 +175,11 @@ def _unfit(built: Mapping[str, Metric], missing: Mapping[str, NotScorable]) -> d
 
 def _fault_record(fault: Fault) -> validity.FaultRecord:
     return validity.FaultRecord(
-        name=fault.name, aspect=fault.aspect, also=fault.also, unit=fault.unit, strengths=fault.strengths,
-        description=fault.description, split="clips" if split_of(fault) == "clips" else "test",
+        name=fault.name,
+        aspect=fault.aspect,
+        also=fault.also,
+        unit=fault.unit,
+        strengths=fault.strengths,
+        description=fault.description,
+        split="clips" if split_of(fault) == "clips" else "test",
     )

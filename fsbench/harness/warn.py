@@ -22,8 +22,10 @@ def of_judge(judge: results.JudgeRecord) -> list[str]:
     if judge.unfit:
         return [f"{judge.name} counts neither in ranks nor in headlines: {judge.unfit}"]
     if judge.calibration is None:
-        return [f"{judge.name} is not calibrated: the real images give no pair of one person in two sessions, or none "
-                "of two people"]
+        return [
+            f"{judge.name} is not calibrated: the real images give no pair of one person in two sessions, or none "
+            "of two people"
+        ]
     return [f"{judge.name}: {warning}" for warning in judge.calibration.warnings]
 
 
@@ -55,11 +57,7 @@ def few_sessions(test: Faces) -> list[str]:
 
 
 def of_model(
-    model: Model,
-    record: results.ModelRecord,
-    n_pairs: int,
-    families: Mapping[str, str],
-    used: Mapping[Split, Faces],
+    model: Model, record: results.ModelRecord, n_pairs: int, families: Mapping[str, str], used: Mapping[Split, Faces]
 ) -> list[str]:
     """Say what limits one row of the table; `families` are those of the judges, by name."""
     warnings = []

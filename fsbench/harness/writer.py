@@ -65,12 +65,11 @@ class RunWriter:
         self.failed.append(record)
         path = self.folder.write_traceback(record.name, traceback_of(error))
         self.warnings.append(
-            f"{record.name} failed, and the run went on without it: {one_line(error)} (traceback: {path})")
+            f"{record.name} failed, and the run went on without it: {one_line(error)} (traceback: {path})"
+        )
         self.evaluation.context.log(self.warnings[-1])
 
-    def finish(
-        self, dataset: results.DatasetRecord, unused: Sequence[results.UnusedRecord] = ()
-    ) -> results.RunResult:
+    def finish(self, dataset: results.DatasetRecord, unused: Sequence[results.UnusedRecord] = ()) -> results.RunResult:
         """Write all files: what the numbers need, then result.json, then what only illustrates them."""
         self._write_tables()
         result = self._result(dataset, unused)
@@ -88,18 +87,20 @@ class RunWriter:
             vectors = {model.record.name: model.faces[name].vectors.numpy() for model in self.done}
             self.folder.write_features(name, {"references": judge.references.vectors.numpy()} | vectors)
 
-    def _result(
-        self, dataset: results.DatasetRecord, unused: Sequence[results.UnusedRecord]
-    ) -> results.RunResult:
+    def _result(self, dataset: results.DatasetRecord, unused: Sequence[results.UnusedRecord]) -> results.RunResult:
         evaluation = self.evaluation
         judges = tuple(records.judge_record(judge) for judge in evaluation.judges.values())
         errors = evaluation.estimator_errors()
-        metrics = tuple(records.metric_record(name, metric, errors.get(name))
-                        for name, metric in evaluation.metrics.items())
+        metrics = tuple(
+            records.metric_record(name, metric, errors.get(name)) for name, metric in evaluation.metrics.items()
+        )
         models = (*(model.record for model in self.done), *self.failed)
         values = tuple(value for model in self.done for value in model.values)
-        faults = [f"{value.metric}: {value.reason} (traceback: {self.tracebacks[value.metric]})"
-                  for value in values if value.is_fault]
+        faults = [
+            f"{value.metric}: {value.reason} (traceback: {self.tracebacks[value.metric]})"
+            for value in values
+            if value.is_fault
+        ]
         return results.RunResult(
             schema=results.SCHEMA,
             created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -153,6 +153,8 @@ class Batch:
             output=self.output[rows],
             target=self.target[rows],
             mask=self.mask[rows],
-            evidence={name: evidence if isinstance(evidence, NotScorable) else evidence[rows]
-                      for name, evidence in self.evidence.items()},
+            evidence={
+                name: evidence if isinstance(evidence, NotScorable) else evidence[rows]
+                for name, evidence in self.evidence.items()
+            },
         )

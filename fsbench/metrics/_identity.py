@@ -52,9 +52,7 @@ def held_out(batch: Batch, identities: list[str]) -> Iterator[tuple[Tensor, Tens
             yield torch.tensor(outputs), torch.from_numpy(images)
 
 
-def compare(
-    batch: Batch, identities: list[str], score: Callable[[Tensor], Tensor], lost: float = math.nan
-) -> Tensor:
+def compare(batch: Batch, identities: list[str], score: Callable[[Tensor], Tensor], lost: float = math.nan) -> Tensor:
     """Apply `score`, (n, R) cosines to the held-out images of one person -> (n,), to every output, (N,).
 
     A row is `lost` where the output has no face although the target has one. It is NaN where neither has a face, and

@@ -41,7 +41,7 @@ class Distance:
         self.weights: tuple[WeightsFile, ...] = ()
         if context.path:
             self.weights = (own(Path(context.path), self._name),)
-            _ = self._network                            # a file without a known hash fails before the work starts
+            _ = self._network  # a file without a known hash fails before the work starts
         elif locate(self._name, folder) is not None:
             self.weights = (find(self._name, folder),)
 
@@ -99,7 +99,7 @@ class LpipsNetwork(nn.Module):
     def forward(self, first: Tensor, second: Tensor) -> list[Tensor]:
         x, maps = (torch.cat([first, second]) * 2 - 1 - self.shift) / self.scale, []
         for stage, head in zip(self.stages, self.heads, strict=True):
-            x = stage(x)                                 # (2 N, C, h, w)
+            x = stage(x)  # (2 N, C, h, w)
             one, other = (x / (x.square().sum(1, keepdim=True).sqrt() + 1e-10)).chunk(2)
             maps.append(head((one - other).square()))
         return maps
@@ -120,7 +120,7 @@ def read_network(path: Path, backbone: Backbone) -> LpipsNetwork:
     state = {name: torch.from_numpy(np.array(array, np.float32)) for name, array in read_pickle(path).items()}
     check_tensors(path, f"LPIPS with {backbone}", state, wanted, ())
     for name, tensor in wanted.items():
-        tensor.copy_(state[name])                        # a view of the layer's own
+        tensor.copy_(state[name])  # a view of the layer's own
     return network
 
 

@@ -20,7 +20,7 @@ class Repooled(nn.Module):
     def __init__(self, block: InceptionA | InceptionC | InceptionE, pool: nn.Module) -> None:
         super().__init__()
         self.block, self.pool, self.last = block, pool, block.branch_pool
-        block.branch_pool = nn.Identity()                # what torchvision's way of pooling gives is dropped below
+        block.branch_pool = nn.Identity()  # what torchvision's way of pooling gives is dropped below
 
     def forward(self, x: Tensor) -> Tensor:
         *branches, _ = self.block._forward(x)
@@ -48,12 +48,13 @@ def read_network(path: Path, device: torch.device) -> tuple[nn.Module, Tensor | 
     state = {name: tensor.float() for name, tensor in read_state(path).items()}
     network, classifier = _new_network(), state.get("fc.weight")
     network.fc = nn.Identity()
-    network.load_state_dict({name: tensor for name, tensor in state.items() if not name.startswith("fc.")},
-                            strict=False)                # without counters of training, in some files
+    network.load_state_dict(
+        {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}, strict=False
+    )  # without counters of training, in some files
     network.eval().requires_grad_(False)
     for name, block in list(network.named_children()):
         if isinstance(block, InceptionA | InceptionC | InceptionE):
-            maximum = name == "Mixed_7c"                 # there alone, as in the graph that was published
+            maximum = name == "Mixed_7c"  # there alone, as in the graph that was published
             pool = nn.MaxPool2d(3, 1, 1) if maximum else nn.AvgPool2d(3, 1, 1, count_include_pad=False)
             setattr(network, name, Repooled(block, pool))
     for module in network.modules():

@@ -61,10 +61,11 @@ class FaceMesh:
         folder = context.store.root / "weights"
         file = own(Path(context.path), "face_landmarker") if context.path else find("face_landmarker", folder)
         self._path = file.path
-        with _opened(self._path):                        # fails before the work starts where something is missing
+        with _opened(self._path):  # fails before the work starts where something is missing
             pass
-        self.info = ObserverInfo((file,), f"Face Landmarker of MediaPipe {version('mediapipe')}, crops enlarged to "
-                                 f"{SIDE} pixels, on the CPU")
+        self.info = ObserverInfo(
+            (file,), f"Face Landmarker of MediaPipe {version('mediapipe')}, crops enlarged to {SIDE} pixels, on the CPU"
+        )
 
     def observe(self, crops: Tensor, landmarks: Tensor) -> Mapping[str, Tensor]:
         """(N, 3, S, S) crops -> the arrays of the class's docstring by name; NaN where no face is detected."""
@@ -90,8 +91,13 @@ def _detect(landmarker: FaceLandmarker, pixels: np.ndarray, size: int) -> dict[s
     u, _, v = np.linalg.svd(np.asarray(result.facial_transformation_matrixes[0])[:3, :3])
     rotation = u @ np.diag([1, 1, np.linalg.det(u @ v)]) @ v
     scores = np.array([category.score for category in result.face_blendshapes[0]])
-    return {"landmarks": points, "rotation": rotation, "blendshapes": scores, "gaze": gaze(points, rotation),
-            "openings": openings(points, rotation)}
+    return {
+        "landmarks": points,
+        "rotation": rotation,
+        "blendshapes": scores,
+        "gaze": gaze(points, rotation),
+        "openings": openings(points, rotation),
+    }
 
 
 @contextmanager
@@ -100,8 +106,10 @@ def _opened(path: Path) -> Iterator[FaceLandmarker]:
     try:
         from mediapipe.tasks.python import BaseOptions, vision
     except ImportError as error:
-        raise FsbenchError("face_mesh needs the package mediapipe, which cannot be imported here: "
-                           f"{_first_line(error)}", "pip install 'fsbench[mediapipe]'") from error
+        raise FsbenchError(
+            f"face_mesh needs the package mediapipe, which cannot be imported here: {_first_line(error)}",
+            "pip install 'fsbench[mediapipe]'",
+        ) from error
     options = vision.FaceLandmarkerOptions(
         base_options=BaseOptions(model_asset_buffer=path.read_bytes()),
         output_face_blendshapes=True,
@@ -120,14 +128,15 @@ def _create(kind: Any, options: Any, path: Path) -> FaceLandmarker:
 
     try:
         landmarker: FaceLandmarker = kind.create_from_options(options)
-        blank = np.zeros((SIDE, SIDE, 3), np.uint8)      # its threads warn when they are first used
+        blank = np.zeros((SIDE, SIDE, 3), np.uint8)  # its threads warn when they are first used
         landmarker.detect(mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=blank))
-    except OSError as error:                             # a shared library is not there
-        raise FsbenchError(f"mediapipe lacks a library of the system: {_first_line(error)}",
-                           "on Debian or Ubuntu: apt-get install libegl1 libgles2") from error
+    except OSError as error:  # a shared library is not there
+        raise FsbenchError(
+            f"mediapipe lacks a library of the system: {_first_line(error)}",
+            "on Debian or Ubuntu: apt-get install libegl1 libgles2",
+        ) from error
     except (RuntimeError, ValueError) as error:
-        raise WeightsError(mismatch(path, "Face Landmarker", error),
-                           useless(path)) from error
+        raise WeightsError(mismatch(path, "Face Landmarker", error), useless(path)) from error
     return landmarker
 
 

@@ -31,7 +31,7 @@ class FivePoints:
         """(N, 3, S, S) crops, which are not used, and (N, 5, 2) landmarks -> "landmarks", "rotation"."""
         from scipy.spatial.transform import Rotation
 
-        angles = pose(landmarks.cpu().numpy())           # (N, 3) yaw, pitch, roll
+        angles = pose(landmarks.cpu().numpy())  # (N, 3) yaw, pitch, roll
         rotation = torch.full((len(angles), 3, 3), torch.nan)
         detected = torch.from_numpy(angles).isfinite().all(1)
         if detected.any():

@@ -50,14 +50,14 @@ class Inception:
         self._resize, self._device = resize, context.device
         folder = context.store.root / "weights"
         file = own(Path(context.path), "inception") if context.path else find("inception", folder)
-        read_state(file.path)                            # a file of another network fails before the work starts
+        read_state(file.path)  # a file of another network fails before the work starts
         self.info = ObserverInfo((file,), f"Inception-v3 of 2015-12-05, images resized by {resize}")
 
     @functools.cached_property
     def _network(self) -> tuple[nn.Module, Tensor | None]:
         from fsbench.observers._inception_network import read_network
 
-        with torch.inference_mode(False):                # a network made inside `observe` could not be used outside
+        with torch.inference_mode(False):  # a network made inside `observe` could not be used outside
             return read_network(self.info.weights[0].path, self._device)
 
     @torch.inference_mode()

@@ -134,7 +134,7 @@ def errors(shares: Mapping[str, Shares]) -> Markup:
             xlabel="impostor pairs accepted (FAR)",
             ylabel="genuine pairs refused",
         )
-        for axis in (axes.xaxis, axes.yaxis):            # the page's figures have no mathematical text
+        for axis in (axes.xaxis, axes.yaxis):  # the page's figures have no mathematical text
             axis.set_major_formatter(lambda rate, _: f"{100 * rate:g} %")
         axes.legend(frameon=False, loc="upper right")
 

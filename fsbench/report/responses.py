@@ -101,8 +101,10 @@ def _row(record: Validation, entry: ExaminedRecord) -> list[MatrixCell]:
 def _cell(response: ResponseRecord, fault: FaultRecord) -> MatrixCell:
     verdict, text = cell(response)
     size = abs(response.effect_size) if response.effect_size is not None else STRONG
-    depth = "" if verdict in ("ignores", "blind", "unexamined") else (
-        "weak" if size < WEAK else "strong" if size >= STRONG else "middle"
+    depth = (
+        ""
+        if verdict in ("ignores", "blind", "unexamined")
+        else ("weak" if size < WEAK else "strong" if size >= STRONG else "middle")
     )
     title = f"{response.metric}, {fault.name}: {MARKS[verdict].title}. {'; '.join(facts(response, fault))}"
     return MatrixCell(verdict, text, depth, title, anchor(response.metric, response.judge, response.fault))
@@ -131,8 +133,10 @@ def facts(response: ResponseRecord, fault: FaultRecord) -> list[str]:
     parts = []
     if response.rho is not None:
         low, high = response.rho_low, response.rho_high
-        parts.append(f"ρ {number(response.rho, 2)}" + (
-            f" [{number(low, 2)}, {number(high, 2)}]" if low is not None and high is not None else ""))
+        parts.append(
+            f"ρ {number(response.rho, 2)}"
+            + (f" [{number(low, 2)}, {number(high, 2)}]" if low is not None and high is not None else "")
+        )
     threshold = response.detection_threshold
     parts.append("not noticed" if threshold is None else f"noticed from {threshold:g} {fault.unit}")
     if response.saturation_threshold is not None:

@@ -125,9 +125,7 @@ def read(folder: Path) -> Run:
         maps = _of_images(run, "umap.parquet", ("judge",), ("x2", "y2", "x3", "y3", "z3"), gaps)
     if (folder / "recursion.parquet").exists():  # in old runs, and without such a metric, nothing was fed back
         recursion = _of_images(run, "recursion.parquet", (), ("n",), gaps, ("colour", "sharpness"))
-    return replace(
-        run, features=features, lookalikes=lookalikes, maps=maps, recursion=recursion, gaps=tuple(gaps)
-    )
+    return replace(run, features=features, lookalikes=lookalikes, maps=maps, recursion=recursion, gaps=tuple(gaps))
 
 
 def _samples(folder: Path, result: RunResult, gaps: list[str]) -> pd.DataFrame | None:
@@ -138,13 +136,21 @@ def _samples(folder: Path, result: RunResult, gaps: list[str]) -> pd.DataFrame |
     counts = table["model"].value_counts()
     for value in result.values:
         if counts.get(value.model, 0) != value.n_total:
-            gaps.append(f"samples.parquet has {counts.get(value.model, 0):,} rows of {value.model}, and not "
-                        f"{value.n_total:,}: it is of another run.")
+            gaps.append(
+                f"samples.parquet has {counts.get(value.model, 0):,} rows of {value.model}, and not "
+                f"{value.n_total:,}: it is of another run."
+            )
             return None
-    names = {column for metric in result.metrics for column in (
-        metric.name, *(results.column(metric.name, judge.name) for judge in result.judges))}
-    odd = [name for name in table if name in names and not pd.api.types.is_numeric_dtype(table[name])
-           and not table[name].isna().all()]
+    names = {
+        column
+        for metric in result.metrics
+        for column in (metric.name, *(results.column(metric.name, judge.name) for judge in result.judges))
+    }
+    odd = [
+        name
+        for name in table
+        if name in names and not pd.api.types.is_numeric_dtype(table[name]) and not table[name].isna().all()
+    ]
     if odd:
         gaps.append(f"samples.parquet holds other things than numbers in {', '.join(map(str, odd))}.")
         return None
@@ -152,7 +158,11 @@ def _samples(folder: Path, result: RunResult, gaps: list[str]) -> pd.DataFrame |
 
 
 def _of_images(
-    run: Run, name: str, texts: tuple[str, ...], numbers: tuple[str, ...], gaps: list[str],
+    run: Run,
+    name: str,
+    texts: tuple[str, ...],
+    numbers: tuple[str, ...],
+    gaps: list[str],
     or_nothing: tuple[str, ...] = (),
 ) -> pd.DataFrame:
     """A table about images, which it names by model and row; those that are not in the other tables are left out.

@@ -81,8 +81,9 @@ class ScoreTable:
     @property
     def cautions(self) -> tuple[str, ...]:
         """What limits values of this table, each sentence once; cells refer to them by number, from 1."""
-        return tuple(dict.fromkeys(cell.caution for _, rows in self.groups for row in rows for cell in row.cells
-                                   if cell.caution))
+        return tuple(
+            dict.fromkeys(cell.caution for _, rows in self.groups for row in rows for cell in row.cells if cell.caution)
+        )
 
     @property
     def coached(self) -> bool:
@@ -284,8 +285,12 @@ def _clear_winner(run: Run, column: Column) -> str:
 def _won_by(column: Column) -> tuple[str, ...]:
     record = validity.shipped()
     examined = record.metrics if record is not None else ()
-    return tuple(copy for entry in examined if (entry.metric.name, entry.judge) == (column.metric.name, column.judge)
-                 for copy in entry.won_by)
+    return tuple(
+        copy
+        for entry in examined
+        if (entry.metric.name, entry.judge) == (column.metric.name, column.judge)
+        for copy in entry.won_by
+    )
 
 
 def _trivial_winner(run: Run, column: Column) -> str:

@@ -81,8 +81,9 @@ def _details(record: Validation) -> dict[str, Any]:
         "groups": responses.by_group(record),
         "arrows": ARROWS,
         "curves": {entry.key: curves(record, entry) for entry in record.metrics},
-        "sentences": {entry.key: responses.for_metric(record, entry.metric.name, entry.judge)
-                      for entry in record.metrics},
+        "sentences": {
+            entry.key: responses.for_metric(record, entry.metric.name, entry.judge) for entry in record.metrics
+        },
         "facts": {entry.key: facts(record, entry) for entry in record.metrics},
     }
 

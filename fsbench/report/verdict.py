@@ -61,8 +61,12 @@ def _overlaps(run: Run, first: list[str]) -> str:
             continue
         entries = run.scored(run.contestants, column)
         leaders = [entry.record for entry in entries if entry.model.name in first]
-        rivals = [entry.model.name for entry in entries if entry.model.name not in first
-                  and any(compare(leader, entry.record, column) == UNCLEAR for leader in leaders)]
+        rivals = [
+            entry.model.name
+            for entry in entries
+            if entry.model.name not in first
+            and any(compare(leader, entry.record, column) == UNCLEAR for leader in leaders)
+        ]
         if rivals:
             overlaps.setdefault(_names(rivals), []).append(column.judge)
     whose = "its interval overlaps" if len(first) == 1 else "their intervals overlap"

@@ -189,7 +189,7 @@ class Calibration:
     def densities(self, bins: int = 200) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Edges (bins + 1,) over [-1, 1] and the share of genuine and of impostor pairs between them, (bins,) each."""
         edges = np.linspace(-1, 1, bins + 1) - 0.5 / STEPS  # between the steps of the grid
-        edges[-1] += 1 / STEPS                           # the last bin has both ends of the range
+        edges[-1] += 1 / STEPS  # the last bin has both ends of the range
         genuine, impostor = (
             np.histogram(_GRID[:-1], edges, weights=pairs.counts[:-1] / pairs.n)[0]
             for pairs in (self.genuine, self.impostor)
@@ -274,7 +274,7 @@ def _interval(genuine: _Tally, impostor: _Tally, stratum: np.ndarray) -> tuple[f
     with np.errstate(invalid="ignore", divide="ignore"):
         resampled = _d_prime(*genuine.moments(weights), *impostor.moments(weights))
     resampled = resampled[np.isfinite(resampled)]
-    if len(resampled) < _RESAMPLES / 2:                      # most of the resamples have no pair of one kind
+    if len(resampled) < _RESAMPLES / 2:  # most of the resamples have no pair of one kind
         return None, None
     low, high = np.quantile(resampled, (0.025, 0.975))
     return float(low), float(high)
@@ -306,7 +306,7 @@ class _Tally:
     def __init__(self, n_units: int) -> None:
         self.counts = np.zeros(len(_GRID), np.int64)
         self.n, self.total, self.squares = 0, 0.0, 0.0
-        self.by_units = np.zeros((3, n_units**2))        # number, sum and sum of squares, by pairs of units
+        self.by_units = np.zeros((3, n_units**2))  # number, sum and sum of squares, by pairs of units
 
     def add(self, cosine: np.ndarray, units: np.ndarray) -> None:
         """Add (K,) cosines, each of a pair of units a and b, written a * U + b."""

@@ -60,12 +60,14 @@ def ranking(
     ranks = []
     for model in contestants:
         mean = _mean([places[judge].get(model.name) for judge in counting])
-        ranks.append(Rank(
-            model=model.name,
-            mean=mean,
-            by_judge={judge.name: places[judge.name].get(model.name) for judge in judges},
-            reason=_reason(model, values, metric) if mean is None else "",
-        ))
+        ranks.append(
+            Rank(
+                model=model.name,
+                mean=mean,
+                by_judge={judge.name: places[judge.name].get(model.name) for judge in judges},
+                reason=_reason(model, values, metric) if mean is None else "",
+            )
+        )
     return RankingRecord(
         metric=metric.name,
         judges=counting,
@@ -86,8 +88,7 @@ def _scores(values: Sequence[Value], names: Sequence[str], judge: JudgeRecord) -
     return {
         value.model: value.value
         for value in values
-        if value.judge == judge.name and value.model in names
-        and value.value is not None and answered(value) >= MOST
+        if value.judge == judge.name and value.model in names and value.value is not None and answered(value) >= MOST
     }
 
 

@@ -248,9 +248,7 @@ def _t(level: float, resampling: Resampling) -> float:
     return float(-stdtrit(resampling.degrees_of_freedom, level / 2)) if resampling.degrees_of_freedom else math.inf
 
 
-def _direction(
-    ladder: np.ndarray, change: np.ndarray, significant: np.ndarray
-) -> tuple[Literal[-1, 0, 1], int | None]:
+def _direction(ladder: np.ndarray, change: np.ndarray, significant: np.ndarray) -> tuple[Literal[-1, 0, 1], int | None]:
     """Which way the strongest fault moves it, and from where on; else which way any does, and the first that does."""
     last = ladder[-1]
     if not significant[last]:

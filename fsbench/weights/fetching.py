@@ -95,8 +95,11 @@ def _check(fresh: Path, entry: Weights, path: Path) -> None:
         raise WeightsError(
             f"the file, {other.name if other else kind(fresh)}, is not {entry.name}: its sha256 begins with "
             f"{found[:12]}, that of {entry.name} with {expected[:12]}",
-            f"{entry.name} was pinned at first use; if the new file is meant, remove {pin_path(path)}" if pin else
-            f"import it --as {other.name}" if other else entry.copy,
+            f"{entry.name} was pinned at first use; if the new file is meant, remove {pin_path(path)}"
+            if pin
+            else f"import it --as {other.name}"
+            if other
+            else entry.copy,
         )
     if not entry.sha256:
         check_format(fresh, entry)

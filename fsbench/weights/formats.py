@@ -63,17 +63,20 @@ def check_file(path: Path, most: int = LARGEST) -> None:
     """
     try:
         state = path.stat()
-    except (OSError, ValueError) as error:               # ValueError: a path with a NUL in it
+    except (OSError, ValueError) as error:  # ValueError: a path with a NUL in it
         reason = getattr(error, "strerror", None) or str(error)
-        raise WeightsError(f"no file {path}" if isinstance(error, FileNotFoundError) else
-                           f"cannot read {str(path)!r}: {reason}",
-                           "name a file with pretrained weights; see: fsbench weights list") from error
+        raise WeightsError(
+            f"no file {path}" if isinstance(error, FileNotFoundError) else f"cannot read {str(path)!r}: {reason}",
+            "name a file with pretrained weights; see: fsbench weights list",
+        ) from error
     if not stat.S_ISREG(state.st_mode):
         kind = "folder" if stat.S_ISDIR(state.st_mode) else "pipe, device or socket"
         raise WeightsError(f"{path} is a {kind}, no file", "name a file with pretrained weights")
     if state.st_size > most:
-        raise WeightsError(f"{path} has {state.st_size:,} bytes, more than the {most:,} that fsbench reads of such a "
-                           "file", "`fsbench weights list` names the files that fit")
+        raise WeightsError(
+            f"{path} has {state.st_size:,} bytes, more than the {most:,} that fsbench reads of such a file",
+            "`fsbench weights list` names the files that fit",
+        )
 
 
 def kind(path: Path) -> str:

@@ -50,16 +50,22 @@ def _check_promise(path: Path, entry: Weights, spec: Spec, embedder: Embedder) -
         wants = f"knows {entry.classes:,} people" if entry.classes else "has none"
         raise WeightsError(f"{path} {has}: {entry.name} {wants}", _instead(entry, spec, classes))
     if embedder.info.dim != entry.dim:
-        raise WeightsError(f"{path} gives features of {embedder.info.dim} numbers, {entry.name} of {entry.dim}",
-                           entry.copy)
+        raise WeightsError(
+            f"{path} gives features of {embedder.info.dim} numbers, {entry.name} of {entry.dim}", entry.copy
+        )
     if not _gives_numbers(embedder, spec):
         raise WeightsError(f"{path} is damaged: the network that it holds gives no numbers for a face", entry.copy)
 
 
 def _instead(entry: Weights, spec: Spec, classes: int) -> str:
     """Name the entries that promise what a file has, else how it is used without the cache."""
-    fitting = [other.name for other in CATALOGUE.values() if classes == other.classes and other.used_by == entry.used_by
-               and Path(other.file).suffix == Path(entry.file).suffix]
+    fitting = [
+        other.name
+        for other in CATALOGUE.values()
+        if classes == other.classes
+        and other.used_by == entry.used_by
+        and Path(other.file).suffix == Path(entry.file).suffix
+    ]
     return "import it --as " + " or ".join(fitting) if fitting else f"use it where it lies, as {spec}"
 
 

@@ -21,8 +21,19 @@ from fsbench.errors import WeightsError, one_line
 from fsbench.weights.files import useless
 from fsbench.weights.formats import check_file, mismatch, quoted
 
-DAMAGES = (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError, KeyError, MemoryError,
-           OverflowError, TypeError, ValueError, struct.error)
+DAMAGES = (
+    pickle.UnpicklingError,
+    EOFError,
+    AttributeError,
+    ImportError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 """As a damaged pickle was seen to fail."""
 
 
@@ -209,8 +220,10 @@ def read_pickle(path: Path) -> dict[str, np.ndarray]:
             raise pickle.UnpicklingError("its arrays share their numbers")
         return {name: array.numpy() for name, array in found.items()}
     except _Refused as error:
-        raise WeightsError(f"{path} asks to call {error}, which no weights need: it was refused, nothing ran",
-                           f"do not trust this file; {useless(path)}") from error
+        raise WeightsError(
+            f"{path} asks to call {error}, which no weights need: it was refused, nothing ran",
+            f"do not trust this file; {useless(path)}",
+        ) from error
     except DAMAGES as error:
         raise WeightsError(mismatch(path, "pickle of arrays by name", one_line(error)), useless(path)) from error
 

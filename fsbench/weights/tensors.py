@@ -27,17 +27,20 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     check_file(path)
     found = kind(path)
     if found == "a TorchScript archive":
-        raise WeightsError(f"{path} is {found}, a program with its numbers, no {_WANTED}",
-                           "save its numbers alone: torch.save(torch.jit.load(PATH).state_dict(), NEW)")
+        raise WeightsError(
+            f"{path} is {found}, a program with its numbers, no {_WANTED}",
+            "save its numbers alone: torch.save(torch.jit.load(PATH).state_dict(), NEW)",
+        )
     try:
         zipped = zipfile.is_zipfile(path)
         _check_content(path, zipped)
-        with warnings.catch_warnings(action="ignore"):   # of odd pickles, where the error says more
+        with warnings.catch_warnings(action="ignore"):  # of odd pickles, where the error says more
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except _DAMAGES as error:
         if found in ("a file that torch saved", "a file of torch before 1.6"):
-            raise WeightsError(f"{path} is damaged, or holds more than tensors: {_reason(error)}",
-                               useless(path)) from error
+            raise WeightsError(
+                f"{path} is damaged, or holds more than tensors: {_reason(error)}", useless(path)
+            ) from error
         raise WeightsError(mismatch(path, _WANTED, _reason(error)), useless(path)) from error
     if not isinstance(state, dict):
         raise WeightsError(f"{path} is no table of tensors but a {type(state).__name__}", useless(path))
@@ -81,21 +84,29 @@ def check_tensors(
 ) -> None:
     """Raise WeightsError unless `state`, read from `path`, has the names and shapes of `wanted`, and no others."""
     odd = sorted(map(str, state.keys() - wanted.keys())) + sorted(wanted.keys() - state.keys() - set(optional))
-    odd += [name for name, tensor in state.items()
-            if name in wanted and (not isinstance(tensor, Tensor) or tensor.shape != wanted[name].shape)]
+    odd += [
+        name
+        for name, tensor in state.items()
+        if name in wanted and (not isinstance(tensor, Tensor) or tensor.shape != wanted[name].shape)
+    ]
     odd += [name for name, tensor in state.items() if not odd and not _has_numbers(tensor)]
     if odd:
         has, wants = (_shape(table.get(odd[0])) for table in (state, wanted))
         if has == wants:
             has = f"a tensor without plain numbers ({state[odd[0]].dtype}, {state[odd[0]].layout})"
-        raise WeightsError(f"{path} does not hold {network}: {quoted(odd[0])} is {has} instead of {wants}",
-                           useless(path))
+        raise WeightsError(
+            f"{path} does not hold {network}: {quoted(odd[0])} is {has} instead of {wants}", useless(path)
+        )
 
 
 def _has_numbers(tensor: Tensor) -> bool:
     """Tell whether a tensor's numbers are there: one may be of a device that has none, or sparse, or quantised."""
-    return tensor.device.type == "cpu" and tensor.layout is torch.strided and not tensor.is_quantized and (
-        tensor.is_floating_point() or tensor.dtype in (torch.int32, torch.int64))
+    return (
+        tensor.device.type == "cpu"
+        and tensor.layout is torch.strided
+        and not tensor.is_quantized
+        and (tensor.is_floating_point() or tensor.dtype in (torch.int32, torch.int64))
+    )
 
 
 def _shape(value: object) -> str:

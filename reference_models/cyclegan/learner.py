@@ -13,15 +13,15 @@ from reference_models.crops import sample
 from reference_models.cyclegan.networks import Architecture, ImagePool, PatchDiscriminator, ResnetGenerator, initialise
 
 CYCLE, IDENTITY = 10.0, 5.0
-ALPHA = 5.0                     # masked form: alpha shall be the face mask
-AUGMENTATION = Augmentation(rotation=0, zoom=0.06, shift=0.06, warp=0, spread=0, recolour=0)    # flip and random crop
+ALPHA = 5.0  # masked form: alpha shall be the face mask
+AUGMENTATION = Augmentation(rotation=0, zoom=0.06, shift=0.06, warp=0, spread=0, recolour=0)  # flip and random crop
 
 
 class CycleGanLearner:
     """A Learner: generator i makes identity i out of the other, critic i judges it."""
 
     def __init__(
-        self, shape: Architecture, mask: bool, crops: Sequence[Tensor], seed: int, half_precision: bool,
+        self, shape: Architecture, mask: bool, crops: Sequence[Tensor], seed: int, half_precision: bool
     ) -> None:
         """`crops`: for each of two identities (N, 4, S, S) uint8 on the device: red, green, blue, face mask."""
         self.shape, self.mask, self.crops, self.half_precision = shape, mask, crops, half_precision
@@ -37,7 +37,7 @@ class CycleGanLearner:
         }
 
     def step(self, fraction: float, generator: Generator) -> Mapping[str, Tensor]:
-        rate = 2e-4 * min(1.0, 2 * (1 - fraction))      # constant, then linear to 0 over the second half
+        rate = 2e-4 * min(1.0, 2 * (1 - fraction))  # constant, then linear to 0 over the second half
         for group in itertools.chain.from_iterable(o.param_groups for o in self.optimisers.values()):
             group["lr"] = rate
         drawn = [self._draw(crops, generator) for crops in self.crops]
@@ -64,7 +64,7 @@ class CycleGanLearner:
         self.optimisers[name].step()
 
     def _generator_losses(
-        self, real: Sequence[Tensor], faces: Sequence[Tensor],
+        self, real: Sequence[Tensor], faces: Sequence[Tensor]
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Return the fakes, fake i showing identity i, and the weighted losses of both directions."""
         total: dict[str, Tensor] = {}
@@ -72,7 +72,7 @@ class CycleGanLearner:
         fakes = [answer.over(real[1 - i]) for i, answer in enumerate(answers)]
         for i in (0, 1):
             back = self.generators[1 - i](fakes[i]).over(fakes[i])
-            same = self.generators[i](real[i]).image    # not composed: alpha = 0 would be a perfect answer
+            same = self.generators[i](real[i]).image  # not composed: alpha = 0 would be a perfect answer
             parts = {
                 "fool": (self.critics[i](fakes[i]) - 1).square().mean(),
                 "cycle": CYCLE * (back - real[1 - i]).abs().mean(),

@@ -38,13 +38,13 @@ class CycleGan:
     """
 
     def __init__(
-        self, *, size: Literal["auto", "standard", "large", "tiny"] = "auto", mask: bool = False, context: Context,
+        self, *, size: Literal["auto", "standard", "large", "tiny"] = "auto", mask: bool = False, context: Context
     ) -> None:
         self.context = context
         self.asked = {"size": size, "mask": mask or "auto"}
         self.size: Size = size if size != "auto" else "standard" if context.device.type == "cuda" else "tiny"
         self.mask = mask
-        self.identities: list[str] = []                 # in the order of the generators
+        self.identities: list[str] = []  # in the order of the generators
         self.generators: nn.ModuleList | None = None
 
     @property
@@ -57,19 +57,31 @@ class CycleGan:
     def fit(self, data: Faces, budget: Budget, progress: Progress, checkpoint: Path) -> Training:
         """Train a generator for each direction; raises UsageError unless `data` has exactly two identities."""
         if len(data.identities) != 2:
-            raise UsageError(f"cyclegan swaps between exactly two identities, and the data has {len(data.identities)}",
-                             "take a data set of two, or gan_mask for more")
+            raise UsageError(
+                f"cyclegan swaps between exactly two identities, and the data has {len(data.identities)}",
+                "take a data set of two, or gan_mask for more",
+            )
         device, shape = self.context.device, ARCHITECTURES[self.size]
         half_precision = device.type == "cpu" and fast_bfloat16(device)
         packed = [pack(channels(data.of(name)), shape.resolution, device) for name in data.identities]
         learner = CycleGanLearner(shape, self.mask, packed, budget.seed, half_precision)
-        settings = {"architecture": ARCHITECTURE, "size": self.size, "mask": self.mask, **asdict(shape),
-                    "device": device.type, "half_precision": half_precision}
-        inputs = {"identities": data.identities, "crops": data.crops.content_hash(),
-                  "masks": data.masks.content_hash() if data.masks is not None else "oval from landmarks"}
+        settings = {
+            "architecture": ARCHITECTURE,
+            "size": self.size,
+            "mask": self.mask,
+            **asdict(shape),
+            "device": device.type,
+            "half_precision": half_precision,
+        }
+        inputs = {
+            "identities": data.identities,
+            "crops": data.crops.content_hash(),
+            "masks": data.masks.content_hash() if data.masks is not None else "oval from landmarks",
+        }
         with one_thread(device.type == "cpu"):
-            done = train(learner, budget, recipe={**settings, **inputs}, device=device, progress=progress,
-                         checkpoint=checkpoint)
+            done = train(
+                learner, budget, recipe={**settings, **inputs}, device=device, progress=progress, checkpoint=checkpoint
+            )
         self.generators = learner.generators.eval()
         self.identities = data.identities
         n_parameters = sum(weight.numel() for weight in self.generators.parameters())
@@ -77,10 +89,17 @@ class CycleGan:
 
     def save(self, path: Path) -> None:
         """Write both generators, their size and identities."""
-        save_model(path, self._trained().state_dict(), {
-            "architecture": ARCHITECTURE, "size": self.size, "mask": self.mask, "identities": self.identities,
-            "fsbench": __version__,
-        })
+        save_model(
+            path,
+            self._trained().state_dict(),
+            {
+                "architecture": ARCHITECTURE,
+                "size": self.size,
+                "mask": self.mask,
+                "identities": self.identities,
+                "fsbench": __version__,
+            },
+        )
 
     def load(self, path: Path) -> None:
         """Take size and mask from the file; raises CheckpointError where a parameter contradicts them."""
@@ -90,8 +109,9 @@ class CycleGan:
             generators = nn.ModuleList(ResnetGenerator(shape.channels, shape.n_blocks, facts["mask"]) for _ in range(2))
             generators.load_state_dict(tensors)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path} is damaged: its tensors do not fit its description",
-                                  "train again, or name another file") from error
+            raise CheckpointError(
+                f"{path} is damaged: its tensors do not fit its description", "train again, or name another file"
+            ) from error
         self.generators = generators.to(self.context.device).eval()
         self.size, self.mask, self.identities = facts["size"], facts["mask"], facts["identities"]
 
@@ -108,16 +128,17 @@ class CycleGan:
         """
         generators = self._trained()
         if source.identity not in self.identities:
-            raise UsageError(f"cyclegan was not trained on {source.identity!r}",
-                             f"it knows {', '.join(self.identities)}")
+            raise UsageError(
+                f"cyclegan was not trained on {source.identity!r}", f"it knows {', '.join(self.identities)}"
+            )
         generator = generators[self.identities.index(source.identity)]
-        with one_thread(self.size == "tiny"):           # a second thread is not worth waiting for
+        with one_thread(self.size == "tiny"):  # a second thread is not worth waiting for
             return in_portions(partial(self._swap, generator), targets.images, self.context.device)
 
     def _swap(self, generator: nn.Module, target: Tensor) -> Swapped:
         size = ARCHITECTURES[self.size].resolution
         image, alpha = generator(cut(target, size) * 2 - 1)
-        if not self.mask:                               # the whole region would end in a visible square
+        if not self.mask:  # the whole region would end in a visible square
             face = ovals(TEMPLATE[None] * size, size, UPRIGHT)[:].to(image.device)  # (1, 1, S, S) of a crop
             alpha = cut(face, size).expand(len(target), -1, -1, -1)
         return paste(image / 2 + 0.5, alpha, target)

@@ -16,25 +16,25 @@ class Architecture:
     """What a size means."""
 
     resolution: int
-    channels: int               # of the generator's first layer
+    channels: int  # of the generator's first layer
     n_blocks: int
     critic_channels: int
-    n_critic_layers: int        # 3 sees patches of 70 x 70 pixels, 2 of 34 x 34
+    n_critic_layers: int  # 3 sees patches of 70 x 70 pixels, 2 of 34 x 34
     batch: int
 
 
 ARCHITECTURES: dict[Size, Architecture] = {
     "standard": Architecture(128, 64, 6, 64, 3, batch=1),
     "large": Architecture(256, 64, 9, 64, 3, batch=1),
-    "tiny": Architecture(64, 16, 3, 32, 2, batch=4),    # what two CPU cores do a few hundred steps of in minutes
+    "tiny": Architecture(64, 16, 3, 32, 2, batch=4),  # what two CPU cores do a few hundred steps of in minutes
 }
 
 
 class CycleOutput(NamedTuple):
     """What a generator makes of a region."""
 
-    image: Tensor               # (N, 3, S, S) in [-1, 1]
-    alpha: Tensor               # (N, 1, S, S) in [0, 1]; ones in the form without a mask
+    image: Tensor  # (N, 3, S, S) in [-1, 1]
+    alpha: Tensor  # (N, 1, S, S) in [0, 1]; ones in the form without a mask
 
     def over(self, region: Tensor) -> Tensor:
         """Compose with the region that it was made from."""
@@ -47,8 +47,11 @@ class CycleResBlock(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"), nn.InstanceNorm2d(channels), nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"), nn.InstanceNorm2d(channels),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
+            nn.InstanceNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"),
+            nn.InstanceNorm2d(channels),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,12 +67,22 @@ class ResnetGenerator(nn.Module):
         c = channels
         self.mask = mask
         self.body = nn.Sequential(
-            nn.Conv2d(3, c, 7, padding=3, padding_mode="reflect"), nn.InstanceNorm2d(c), nn.ReLU(),
-            nn.Conv2d(c, 2 * c, 3, 2, 1), nn.InstanceNorm2d(2 * c), nn.ReLU(),
-            nn.Conv2d(2 * c, 4 * c, 3, 2, 1), nn.InstanceNorm2d(4 * c), nn.ReLU(),
+            nn.Conv2d(3, c, 7, padding=3, padding_mode="reflect"),
+            nn.InstanceNorm2d(c),
+            nn.ReLU(),
+            nn.Conv2d(c, 2 * c, 3, 2, 1),
+            nn.InstanceNorm2d(2 * c),
+            nn.ReLU(),
+            nn.Conv2d(2 * c, 4 * c, 3, 2, 1),
+            nn.InstanceNorm2d(4 * c),
+            nn.ReLU(),
             *(CycleResBlock(4 * c) for _ in range(n_blocks)),
-            nn.ConvTranspose2d(4 * c, 2 * c, 3, 2, 1, output_padding=1), nn.InstanceNorm2d(2 * c), nn.ReLU(),
-            nn.ConvTranspose2d(2 * c, c, 3, 2, 1, output_padding=1), nn.InstanceNorm2d(c), nn.ReLU(),
+            nn.ConvTranspose2d(4 * c, 2 * c, 3, 2, 1, output_padding=1),
+            nn.InstanceNorm2d(2 * c),
+            nn.ReLU(),
+            nn.ConvTranspose2d(2 * c, c, 3, 2, 1, output_padding=1),
+            nn.InstanceNorm2d(c),
+            nn.ReLU(),
             nn.Conv2d(c, 4 if mask else 3, 7, padding=3, padding_mode="reflect"),
         )
 
@@ -107,11 +120,11 @@ class ImagePool(nn.Module):
         """Return the fakes, each with probability one half replaced by an earlier one whose place it takes."""
         count, capacity = int(self.n), len(self.images)
         if count < capacity:
-            fresh = fakes[:capacity - count]
-            self.images[count:count + len(fresh)] = fresh
+            fresh = fakes[: capacity - count]
+            self.images[count : count + len(fresh)] = fresh
             self.n += len(fresh)
             return fakes
-        places = torch.rand(capacity, generator=generator, device=fakes.device).argsort()[:len(fakes)]
+        places = torch.rand(capacity, generator=generator, device=fakes.device).argsort()[: len(fakes)]
         keep = torch.rand(len(fakes), 1, 1, 1, generator=generator, device=fakes.device) < 0.5
         earlier = self.images[places]
         self.images[places] = torch.where(keep, earlier, fakes)

@@ -18,8 +18,13 @@ class GanMaskLearner:
     """A Learner: trains the generator, and a critic per identity where the recipe has an adversarial loss."""
 
     def __init__(
-        self, size: Size, norm: Norm, recipe: Recipe, crops: Sequence[Tensor],
-        features: losses.Features | None, seed: int,
+        self,
+        size: Size,
+        norm: Norm,
+        recipe: Recipe,
+        crops: Sequence[Tensor],
+        features: losses.Features | None,
+        seed: int,
     ) -> None:
         """`crops`: for each identity (N, 5, S, S) uint8 on the device: red, green, blue, face mask, eye mask."""
         self.recipe = recipe
@@ -41,7 +46,8 @@ class GanMaskLearner:
         decayed = [weight for weight in networks.parameters() if weight in kernels]
         others = [weight for weight in networks.parameters() if weight not in kernels]
         groups: list[dict[str, Any]] = [
-            {"params": decayed, "weight_decay": self.recipe.weight_decay}, {"params": others},
+            {"params": decayed, "weight_decay": self.recipe.weight_decay},
+            {"params": others},
         ]
         return torch.optim.Adam(groups, lr=rate, betas=self.recipe.betas, fused=True)
 
@@ -71,8 +77,15 @@ class GanMaskLearner:
 
     def _draw(self, identity: int, generator: Generator) -> AugmentedBatch:
         recipe = self.recipe
-        return draw_batch(self.crops[identity], self.colours[identity], self.all_colours, recipe.batch, RESOLUTION,
-                          recipe.augmentation, generator)
+        return draw_batch(
+            self.crops[identity],
+            self.colours[identity],
+            self.all_colours,
+            recipe.batch,
+            RESOLUTION,
+            recipe.augmentation,
+            generator,
+        )
 
     def _answers(self, batches: Sequence[AugmentedBatch], stage: Stage) -> list[MaskedImage]:
         """Each identity's own decoder on its own warped images; the encoder sees all in one go."""
@@ -90,9 +103,11 @@ class GanMaskLearner:
         share = losses.draw_mixup(generator, batches[0].real.device)
         with torch.no_grad():
             answers = self._answers(batches, stage)
-        total = [losses.mixup_critic(critic, batch.real, fake, batch.warped, share)
-                 for critic, batch, answer in zip(self.critics, batches, answers, strict=True)
-                 for fake in (masked(answer, batch.warped), answer.image)]
+        total = [
+            losses.mixup_critic(critic, batch.real, fake, batch.warped, share)
+            for critic, batch, answer in zip(self.critics, batches, answers, strict=True)
+            for fake in (masked(answer, batch.warped), answer.image)
+        ]
         return self.recipe.adversarial * torch.stack(total).sum()
 
     def _generator_losses(self, stage: Stage, generator: Generator) -> dict[str, Tensor]:
@@ -126,8 +141,10 @@ class GanMaskLearner:
             parts["mask"] = parts["mask"] + weigh.face_alpha * (alpha - batch.face).abs().mean()
         if weigh.adversarial:
             critic = self.critics[identity]
-            parts["fool"] = weigh.adversarial * (losses.fool(critic, masked(answer, batch.warped), batch.warped)
-                                                 + losses.fool(critic, image, batch.warped))
+            parts["fool"] = weigh.adversarial * (
+                losses.fool(critic, masked(answer, batch.warped), batch.warped)
+                + losses.fool(critic, image, batch.warped)
+            )
         if self.features is not None and stage.perceptual:
             fake = share * image + (1 - share) * masked(answer, batch.warped)
             parts["perceptual"] = losses.perceptual(self.features, fake, batch.real)

@@ -62,7 +62,7 @@ def fool(critic: nn.Module, fake: Tensor, distorted: Tensor) -> Tensor:
 
 
 def _pair(image: Tensor, distorted: Tensor) -> Tensor:
-    return torch.cat([image, distorted], 1) * SPAN - 1                                  # (N, 6, H, W)
+    return torch.cat([image, distorted], 1) * SPAN - 1  # (N, 6, H, W)
 
 
 class Features(Protocol):
@@ -82,8 +82,10 @@ def perceptual(network: Features, fake: Tensor, real: Tensor) -> Tensor:
     with torch.no_grad():
         wanted = network.features(real)
     found = network.features(fake)
-    parts = [weight * F.mse_loss(_standardise(a), _standardise(b))
-             for weight, a, b in zip(FEATURE_WEIGHTS, found, wanted, strict=True)]
+    parts = [
+        weight * F.mse_loss(_standardise(a), _standardise(b))
+        for weight, a, b in zip(FEATURE_WEIGHTS, found, wanted, strict=True)
+    ]
     return torch.stack(parts).sum()
 
 

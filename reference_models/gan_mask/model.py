@@ -63,7 +63,7 @@ class GanMask:
         self.colour = colour
         self.size: Size = size if size != "auto" else "standard" if context.device.type == "cuda" else "tiny"
         self.norm: Norm = norm if norm != "auto" else "none" if self.size == "tiny" else "instance"
-        self.identities: list[str] = []                 # in the order of the decoders
+        self.identities: list[str] = []  # in the order of the decoders
         self.network: Swapnet | None = None
 
     @property
@@ -88,19 +88,41 @@ class GanMask:
         recipe = replace(recipe, half_precision=recipe.half_precision and fast_bfloat16(device))
         packed = [pack(channels(data.of(name)), RESOLUTION, device) for name in data.identities]
         learner = GanMaskLearner(self.size, self.norm, recipe, packed, coach, budget.seed)
-        settings = {"architecture": ARCHITECTURE, "size": self.size, "norm": self.norm, "resolution": RESOLUTION,
-                    "device": device.type, "perceptual": coach.info.family if coach else "off", **asdict(recipe)}
-        inputs = {"identities": data.identities, "crops": data.crops.content_hash(),
-                  "masks": data.masks.content_hash() if data.masks is not None else "oval from landmarks"}
+        settings = {
+            "architecture": ARCHITECTURE,
+            "size": self.size,
+            "norm": self.norm,
+            "resolution": RESOLUTION,
+            "device": device.type,
+            "perceptual": coach.info.family if coach else "off",
+            **asdict(recipe),
+        }
+        inputs = {
+            "identities": data.identities,
+            "crops": data.crops.content_hash(),
+            "masks": data.masks.content_hash() if data.masks is not None else "oval from landmarks",
+        }
         with one_thread(self.size == "tiny" and device.type == "cpu"):
-            done = train(learner, budget, recipe={**settings, **inputs}, device=device, progress=progress,
-                         checkpoint=checkpoint, decay=recipe.decay)
+            done = train(
+                learner,
+                budget,
+                recipe={**settings, **inputs},
+                device=device,
+                progress=progress,
+                checkpoint=checkpoint,
+                decay=recipe.decay,
+            )
         self.network = learner.generator.eval()
-        exchanged = learner.stage(1.0).exchanged        # the decoders ended with the other's face
+        exchanged = learner.stage(1.0).exchanged  # the decoders ended with the other's face
         self.identities = data.identities[::-1] if exchanged else data.identities
         n_parameters = sum(weight.numel() for weight in self.network.parameters())
-        return Training(done.steps, done.seconds, {**settings, "n_parameters": n_parameters, "colour": self.colour},
-                        (coach.info.family,) if coach else (), tuple(notes))
+        return Training(
+            done.steps,
+            done.seconds,
+            {**settings, "n_parameters": n_parameters, "colour": self.colour},
+            (coach.info.family,) if coach else (),
+            tuple(notes),
+        )
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -127,18 +149,27 @@ class GanMask:
             else:
                 if isinstance(coach, Coach):
                     return coach, []
-                raise UsageError(f"embedder {name} does not show its inner features, which a perceptual loss needs",
-                                 f"use perceptual={AUTO_COACH} or perceptual=off")
+                raise UsageError(
+                    f"embedder {name} does not show its inner features, which a perceptual loss needs",
+                    f"use perceptual={AUTO_COACH} or perceptual=off",
+                )
         return None, [f"perceptual loss off: {reason}"]
 
     # --------------------------------------------------------------------------------------------------- model files
 
     def save(self, path: Path) -> None:
         """Write the generator, its size and identities."""
-        save_model(path, self._trained().state_dict(), {
-            "architecture": ARCHITECTURE, "size": self.size, "norm": self.norm, "identities": self.identities,
-            "fsbench": __version__,
-        })
+        save_model(
+            path,
+            self._trained().state_dict(),
+            {
+                "architecture": ARCHITECTURE,
+                "size": self.size,
+                "norm": self.norm,
+                "identities": self.identities,
+                "fsbench": __version__,
+            },
+        )
 
     def load(self, path: Path) -> None:
         """Take size and norm from the file; raises CheckpointError where a parameter contradicts them."""
@@ -147,8 +178,9 @@ class GanMask:
             network = Swapnet(facts["size"], facts["norm"], len(facts["identities"]))
             network.load_state_dict(tensors)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{path} is damaged: its tensors do not fit its description",
-                                  "train again, or name another file") from error
+            raise CheckpointError(
+                f"{path} is damaged: its tensors do not fit its description", "train again, or name another file"
+            ) from error
         self.network = network.to(self.context.device).eval()
         self.size, self.norm, self.identities = facts["size"], facts["norm"], facts["identities"]
 
@@ -167,10 +199,11 @@ class GanMask:
         """
         network = self._trained()
         if source.identity not in self.identities:
-            raise UsageError(f"gan_mask was not trained on {source.identity!r}",
-                             f"it knows {', '.join(self.identities)}")
+            raise UsageError(
+                f"gan_mask was not trained on {source.identity!r}", f"it knows {', '.join(self.identities)}"
+            )
         decoder = self.identities.index(source.identity)
-        with one_thread(self.size == "tiny"):           # a second thread is not worth waiting for
+        with one_thread(self.size == "tiny"):  # a second thread is not worth waiting for
             return in_portions(partial(self._swap, network, decoder), targets.images, self.context.device)
 
     def _swap(self, network: Swapnet, decoder: int, target: Tensor) -> Swapped:

@@ -21,8 +21,8 @@ RESOLUTION = 64
 class MaskedImage(NamedTuple):
     """What a decoder makes of a region."""
 
-    image: Tensor                                       # (N, 3, 64, 64) in [0, 1]
-    alpha: Tensor                                       # (N, 1, 64, 64) in [0, 1], how much of it to paste
+    image: Tensor  # (N, 3, 64, 64) in [0, 1]
+    alpha: Tensor  # (N, 1, 64, 64) in [0, 1], how much of it to paste
 
 
 class SameConv(nn.Conv2d):
@@ -34,12 +34,13 @@ class SameConv(nn.Conv2d):
         self.pads = (before, kernel - stride - before) * 2
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.pads[0] == self.pads[1]:                # symmetric padding inside the convolution is faster
+        if self.pads[0] == self.pads[1]:  # symmetric padding inside the convolution is faster
             return F.conv2d(x, self.weight, self.bias, self.stride, self.pads[0])
         return super().forward(F.pad(x, self.pads))
 
 
 # ------------------------------------------------------------------------------------------------------ normalisation
+
 
 class InstanceNorm(nn.Module):
     """Mean and deviation over channels and pixels of each sample; one scale, one shift (keras-contrib, axis=None)."""
@@ -64,7 +65,7 @@ class HybridNorm(nn.Module):
         self.norm = InstanceNorm()
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.mix(x[:, :self.n_mixed]), self.norm(x[:, self.n_mixed:])], 1)
+        return torch.cat([self.mix(x[:, : self.n_mixed]), self.norm(x[:, self.n_mixed :])], 1)
 
 
 def make_norm(norm: Norm, channels: int) -> nn.Module:
@@ -84,6 +85,7 @@ def make_norm(norm: Norm, channels: int) -> nn.Module:
 
 # ------------------------------------------------------------------------------------------------------------- blocks
 
+
 class SelfAttention(nn.Module):
     """Attention over all pixels, unscaled, added with a weight that begins at 0 (Zhang et al. 2018, SAGAN)."""
 
@@ -99,7 +101,7 @@ class SelfAttention(nn.Module):
         pad = (0, 0, 0, x.shape[1] - x.shape[1] // 8)
         query, key = (F.pad(layer(x).flatten(2), pad) for layer in (self.query, self.key))
         rows = (part.transpose(1, 2).unsqueeze(1).contiguous() for part in (query, key, self.value(x).flatten(2)))
-        mixed = F.scaled_dot_product_attention(*rows, scale=1.0)        # (N, 1, HW, C)
+        mixed = F.scaled_dot_product_attention(*rows, scale=1.0)  # (N, 1, HW, C)
         return x + self.gamma * mixed.squeeze(1).transpose(1, 2).view_as(x)
 
 
@@ -134,6 +136,7 @@ def up_nearest(n_in: int, n_out: int, norm: Norm = "none") -> nn.Sequential:
 
 # --------------------------------------------------------------------------------------------------- standard and lite
 
+
 class Encoder(nn.Sequential):
     """(N, 3, 64, 64) -> (N, 512 or 256, 8, 8). `coef` divides the channels: 1 standard, 2 lite."""
 
@@ -143,13 +146,17 @@ class Encoder(nn.Sequential):
         bottleneck = 1024 if coef == 1 else 256
         super().__init__(
             SameConv(3, c[0], 5, bias=False),
-            down(c[0], c[1]),                           # 32
-            down(c[1], c[2], norm), SelfAttention(c[2]),  # 16
-            down(c[2], c[3], norm), SelfAttention(c[3]),  # 8
-            down(c[3], c[4], norm),                     # 4
-            nn.Flatten(), nn.Linear(16 * c[4], 1024),
-            nn.Linear(1024, 16 * bottleneck), nn.Unflatten(1, (bottleneck, 4, 4)),
-            up,                                         # 8
+            down(c[0], c[1]),  # 32
+            down(c[1], c[2], norm),
+            SelfAttention(c[2]),  # 16
+            down(c[2], c[3], norm),
+            SelfAttention(c[3]),  # 8
+            down(c[3], c[4], norm),  # 4
+            nn.Flatten(),
+            nn.Linear(16 * c[4], 1024),
+            nn.Linear(1024, 16 * bottleneck),
+            nn.Unflatten(1, (bottleneck, 4, 4)),
+            up,  # 8
         )
 
 
@@ -161,9 +168,12 @@ class Decoder(nn.Module):
         up = up_shuffle if coef == 1 else up_nearest
         c = [width // coef for width in (512, 256, 128, 64)]
         self.body = nn.Sequential(
-            up(c[0], c[1], norm),                       # 16
-            up(c[1], c[2], norm), SelfAttention(c[2]),  # 32
-            up(c[2], c[3], norm), ResBlock(c[3]), SelfAttention(c[3]),  # 64
+            up(c[0], c[1], norm),  # 16
+            up(c[1], c[2], norm),
+            SelfAttention(c[2]),  # 32
+            up(c[2], c[3], norm),
+            ResBlock(c[3]),
+            SelfAttention(c[3]),  # 64
         )
         self.alpha = SameConv(c[3], 1, 5, bias=True)
         self.image = SameConv(c[3], 3, 5, bias=True)
@@ -180,20 +190,32 @@ class Discriminator(nn.Sequential):
         def block(n_in: int, n_out: int, norm: Norm) -> nn.Sequential:
             return nn.Sequential(SameConv(n_in, n_out, 4, 2, bias=False), nn.LeakyReLU(0.2), make_norm(norm, n_out))
 
-        super().__init__(block(6, 64, "none"), block(64, 128, norm), block(128, 256, norm), SelfAttention(256),
-                         SameConv(256, 1, 4, bias=False))
+        super().__init__(
+            block(6, 64, "none"),
+            block(64, 128, norm),
+            block(128, 256, norm),
+            SelfAttention(256),
+            SameConv(256, 1, 4, bias=False),
+        )
 
 
 # --------------------------------------------------------------------------------------------------------------- tiny
+
 
 class TinyEncoder(nn.Sequential):
     """(N, 3, 64, 64) -> (N, 128, 4, 4). The stem halves the map at once: a CPU spends its time at full resolution."""
 
     def __init__(self, norm: Norm) -> None:
         super().__init__(
-            SameConv(3, 32, 5, 2, bias=True), nn.LeakyReLU(0.1),    # 32
-            down(32, 64, norm), down(64, 128, norm), down(128, 256, norm),  # 16, 8, 4
-            nn.Flatten(), nn.Linear(4096, 128), nn.Linear(128, 2048), nn.Unflatten(1, (128, 4, 4)),
+            SameConv(3, 32, 5, 2, bias=True),
+            nn.LeakyReLU(0.1),  # 32
+            down(32, 64, norm),
+            down(64, 128, norm),
+            down(128, 256, norm),  # 16, 8, 4
+            nn.Flatten(),
+            nn.Linear(4096, 128),
+            nn.Linear(128, 2048),
+            nn.Unflatten(1, (128, 4, 4)),
         )
 
 
@@ -203,18 +225,20 @@ class TinyDecoder(nn.Module):
     def __init__(self, norm: Norm) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            up_shuffle(128, 96, norm),                  # 8
-            up_shuffle(96, 48, norm),                   # 16
-            up_shuffle(48, 24, norm),                   # 32
-            SameConv(24, 16, 3, bias=True), nn.PixelShuffle(2),     # 64
+            up_shuffle(128, 96, norm),  # 8
+            up_shuffle(96, 48, norm),  # 16
+            up_shuffle(48, 24, norm),  # 32
+            SameConv(24, 16, 3, bias=True),
+            nn.PixelShuffle(2),  # 64
         )
 
     def forward(self, code: Tensor) -> MaskedImage:
-        x = self.body(code).float().sigmoid()           # (N, 4, 64, 64)
+        x = self.body(code).float().sigmoid()  # (N, 4, 64, 64)
         return MaskedImage(x[:, :3], x[:, 3:])
 
 
 # ---------------------------------------------------------------------------------------------------------- generator
+
 
 class Swapnet(nn.Module):
     """One encoder, one decoder per identity."""
@@ -235,8 +259,13 @@ def initialise(networks: nn.Module, generator: Generator) -> None:
     """Draw all weights: He normal for convolutions, Glorot for attention and dense layers, ICNR before shuffles."""
     blocks = list(networks.modules())
     attention = {layer for block in blocks if isinstance(block, SelfAttention) for layer in block.children()}
-    shuffled = {first for block in blocks if isinstance(block, nn.Sequential)
-                for first, *_, last in [list(block)] if isinstance(last, nn.PixelShuffle)}
+    shuffled = {
+        first
+        for block in blocks
+        if isinstance(block, nn.Sequential)
+        for first, *_, last in [list(block)]
+        if isinstance(last, nn.PixelShuffle)
+    }
     for layer in networks.modules():
         if not isinstance(layer, nn.Conv2d | nn.Linear):
             continue

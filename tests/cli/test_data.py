@@ -43,7 +43,8 @@ def test_info_counts_identities(photographs: Path) -> None:
     assert said["crop_size"] == 64
     assert said["counts"] == [
         {"identity": name, "split": split, "images": images, "sessions": sessions}
-        for name in ("Colin_Powell", "George_W_Bush") for split, images, sessions in (("test", 3, 2), ("train", 6, 1))
+        for name in ("Colin_Powell", "George_W_Bush")
+        for split, images, sessions in (("test", 3, 2), ("train", 6, 1))
     ]
     for row, sessions in zip(said["balance"], [{"b0": 2, "b1": 1}, {"a": 6}] * 2, strict=True):
         assert row["sessions"] == sessions

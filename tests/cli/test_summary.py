@@ -72,9 +72,7 @@ def test_all_of_it_is_one_option_away(capsys: pytest.CaptureFixture[str]) -> Non
     ("a\0b", "null"), ("file", "is a file"), ("file/below", "file is a file"), ("pipe", "is a pipe"),
     ("[bold]dead", "cannot be a directory"), ("loop", "cannot be a directory"),
 ])  # fmt: skip
-def test_a_directory_that_can_be_none(
-    out: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_directory_that_can_be_none(out: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file").write_text("")
     os.mkfifo("pipe")

@@ -27,8 +27,9 @@ def test_a_pose_is_warned_of_above_nine_in_ten() -> None:
 
 
 def test_images_are_counted_by_session_and_pose() -> None:
-    rows = pd.DataFrame({"session": ["t", "s", "t", "t", "t", "t", "s"],
-                         "yaw": [-45.1, -45, -15.1, -15, 15, 45, np.nan]})
+    rows = pd.DataFrame(
+        {"session": ["t", "s", "t", "t", "t", "t", "s"], "yaw": [-45.1, -45, -15.1, -15, 15, 45, np.nan]}
+    )
     assert balance.by_session(rows) == {"s": 2, "t": 5}
     assert list(balance.by_session(rows)) == ["s", "t"]
     assert balance.by_pose(rows) == {"profile left": 1, "left": 2, "frontal": 1, "right": 1, "profile right": 1}

@@ -94,7 +94,7 @@ def test_without_sessions_blocks_stand_for_them_and_the_user_is_told(root: Path,
     bob = rows[rows["identity"] == "bob"].sort_values("id")
     assert bob["session"].nunique() == BLOCKS
     assert bob.groupby("session").size().min() >= 2
-    assert bob["split"].is_monotonic_increasing          # the last blocks are held out
+    assert bob["split"].is_monotonic_increasing  # the last blocks are held out
     assert bob.sort_values("id")["id"].str.rsplit("/", n=1).str[1].is_monotonic_increasing
     assert 25 <= bob["split"].sum() <= 30
     assert rows[rows["identity"] == "ann"]["split"].sum() == 4
@@ -131,8 +131,12 @@ def test_what_is_left_out_is_counted_and_named(root: Path, fresh_context: Contex
     assert hidden == "1 file not used (hidden: the name begins with a dot): bob/.hidden.png"
     assert others == "1 file not used (no image, by its name): bob/notes.txt"
     assert [(unused.where, *unused.files) for unused in data.info.unused] == [
-        ("people", "ann/black.png"), ("people", "bob/broken.png"), ("people", "bob/empty.jpg"),
-        ("people", "bob/.hidden.png"), ("people", "bob/notes.txt")]
+        ("people", "ann/black.png"),
+        ("people", "bob/broken.png"),
+        ("people", "bob/empty.jpg"),
+        ("people", "bob/.hidden.png"),
+        ("people", "bob/notes.txt"),
+    ]
     assert data.files["state"].value_counts().to_dict() == {"used": 24, "no face": 1, "unreadable": 2}
     assert len(data.faces("train")) + len(data.faces("test")) == 24
 
@@ -172,21 +176,24 @@ def test_faces_are_found_once_and_again_only_where_content_changed(root: Path, f
 
 
 @pytest.mark.parametrize("parameters", [{"size": 96}, {"test": 0.5}])
-def test_parameters_are_part_of_the_revision(
-    root: Path, fresh_context: Context, parameters: dict[str, float],
-) -> None:
+def test_parameters_are_part_of_the_revision(root: Path, fresh_context: Context, parameters: dict[str, float]) -> None:
     people(root, ann=12, bob=12)
     assert load(root, fresh_context, **parameters).info.revision != load(root, fresh_context).info.revision
 
 
-@pytest.mark.parametrize(("images", "message"), [
-    ({}, "two or more identities; none has"), ({"ann": 0, "bob": 0}, "none has"),
-    ({"ann": 9}, "only ann has"), ({"ann": 9, "bob": 0}, "only ann has"),
-    ({"ann": 9, "bob": 3}, r"too few images .* bob has 3 \(\d for training, \d held out\)"),
-    ({"ann": 9, "bob": 1}, "too few images"),
-])
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ({}, "two or more identities; none has"),
+        ({"ann": 0, "bob": 0}, "none has"),
+        ({"ann": 9}, "only ann has"),
+        ({"ann": 9, "bob": 0}, "only ann has"),
+        ({"ann": 9, "bob": 3}, r"too few images .* bob has 3 \(\d for training, \d held out\)"),
+        ({"ann": 9, "bob": 1}, "too few images"),
+    ],
+)
 def test_a_folder_that_cannot_be_used_says_why(
-    root: Path, fresh_context: Context, images: dict[str, int], message: str,
+    root: Path, fresh_context: Context, images: dict[str, int], message: str
 ) -> None:
     for name in images:
         (root / name).mkdir()
@@ -219,16 +226,17 @@ def test_links_to_folders(root: Path, fresh_context: Context) -> None:
     pair = root / "pair"
     pair.mkdir()
     (pair / "ann").symlink_to("../all/ann")
-    (pair / "bob").write_text("../all/bob")              # what git makes of a link where there are none
+    (pair / "bob").write_text("../all/bob")  # what git makes of a link where there are none
     (pair / "README").write_text("two of three people")
     data = load(pair, fresh_context)
     assert data.faces("train").identities == ["ann", "bob"]
     assert data.files["file"].iloc[-1] == "bob/011.png"
 
 
-@pytest.mark.parametrize("text", [
-    "x" * 600, "x" * 254, "long name/" * 60, "all rights reserved\n../all/ann\n", "..", ".", "../..", "", "a\0b",
-])
+@pytest.mark.parametrize(
+    "text",
+    ["x" * 600, "x" * 254, "long name/" * 60, "all rights reserved\n../all/ann\n", "..", ".", "../..", "", "a\0b"],
+)
 def test_a_text_beside_the_identities_is_no_identity(root: Path, fresh_context: Context, text: str) -> None:
     pair = people(root / "pair", ann=9, bob=9)
     people(root / "all", ann=9)
@@ -262,12 +270,17 @@ def test_images_that_are_held_out_too_are_not_trained_on(root: Path, fresh_conte
     for k, name in enumerate(("ann", "bob")):
         for i in range(24):
             photograph(root / name / f"shoot{i // 6}" / f"{i:02d}.png", 100 * k + i)
-    for copy, of in (("ann/shoot0/00", "ann/shoot3/20"), ("ann/shoot0/01", "ann/shoot2/13"),
-                     ("ann/shoot1/06", "ann/shoot1/07"), ("bob/shoot0/05", "ann/shoot3/21")):
+    for copy, of in (
+        ("ann/shoot0/00", "ann/shoot3/20"),
+        ("ann/shoot0/01", "ann/shoot2/13"),
+        ("ann/shoot1/06", "ann/shoot1/07"),
+        ("bob/shoot0/05", "ann/shoot3/21"),
+    ):
         (root / f"{copy}.png").write_bytes((root / f"{of}.png").read_bytes())
     data = load(root, fresh_context)
-    assert data.info.warnings == ("3 of 48 images left out, the same bytes are held out: "
-                                  "ann/shoot0/00.png, ann/shoot0/01.png, bob/shoot0/05.png",)
+    assert data.info.warnings == (
+        "3 of 48 images left out, the same bytes are held out: ann/shoot0/00.png, ann/shoot0/01.png, bob/shoot0/05.png",
+    )
     assert len(data.faces("train")) == 24 - 3
     assert len(data.faces("test")) == 24
     assert not set(data.files.loc[data.files["state"] == TWIN, "id"]) & set(data.faces("train").rows["id"])
@@ -294,11 +307,15 @@ def test_a_held_out_photograph_saved_otherwise_is_warned_of_or_left_out(root: Pa
     (warning,) = data.info.warnings
     assert warning.startswith("2 training images show what a held-out image shows")
     assert {frozenset(pair) for pair in data.near_twins[["one", "other"]].to_numpy().tolist()} == {
-        frozenset(("ann/shoot0/00.jpg", "ann/shoot3/20.png")), frozenset(("ann/shoot0/01.jpg", "bob/shoot2/13.png"))}
+        frozenset(("ann/shoot0/00.jpg", "ann/shoot3/20.png")),
+        frozenset(("ann/shoot0/01.jpg", "bob/shoot2/13.png")),
+    }
     assert len(data.faces("train")) == 24
     apart = load(root, fresh_context, dedup=True)
-    assert apart.info.warnings == ("2 of 48 images left out, the same photograph is held out, saved otherwise: "
-                                   "ann/shoot0/00.jpg, ann/shoot0/01.jpg",)
+    assert apart.info.warnings == (
+        "2 of 48 images left out, the same photograph is held out, saved otherwise: "
+        "ann/shoot0/00.jpg, ann/shoot0/01.jpg",
+    )
     assert (len(apart.faces("train")), len(apart.faces("test"))) == (22, 24)
     assert apart.info.revision != data.info.revision
 
@@ -317,7 +334,8 @@ def test_images_outside_the_identities_and_empty_folders_are_told(root: Path, fr
     (root / "empty").mkdir()
     assert load(root, fresh_context).info.warnings == (
         "1 folder not used (a folder without an image): empty/",
-        "1 file not used (beside the folders of identities): loose.png")
+        "1 file not used (beside the folders of identities): loose.png",
+    )
 
 
 def test_a_run_is_no_photographs(root: Path, fresh_context: Context) -> None:
@@ -362,13 +380,14 @@ test_folder.load(Path(sys.argv[2]), make_context("cpu")).faces("train")
 
 def test_a_kill_loses_one_chunk_at_most(root: Path, fresh_context: Context) -> None:
     people(root, ann=50, bob=50)
-    died = subprocess.run([sys.executable, "-c", KILLED, str(Path(__file__).parent), str(root)],
-                          env={**os.environ}, timeout=120)
+    died = subprocess.run(
+        [sys.executable, "-c", KILLED, str(Path(__file__).parent), str(root)], env={**os.environ}, timeout=120
+    )
     assert died.returncode == -signal.SIGKILL
     FakeDetector.calls = 0
     data = load(root, fresh_context)
     assert len(data.faces("train")) + len(data.faces("test")) == 100
-    assert FakeDetector.calls == 100 - 50                # of the second identity, no chunk of 32 was whole
+    assert FakeDetector.calls == 100 - 50  # of the second identity, no chunk of 32 was whole
 
 
 def test_real_photographs(root: Path, fresh_context: Context, shared: Path) -> None:

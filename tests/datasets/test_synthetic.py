@@ -65,10 +65,13 @@ def test_landmarks_fall_near_the_template(small: Synthetic) -> None:
 
 
 def test_sessions_are_in_one_split_only(small: Synthetic) -> None:
-    sessions = {split: set(zip(*(small.faces(split).rows[column] for column in ("identity", "session")), strict=True))
-                for split in ("train", "test", "gallery")}
-    sessions["clips"] = {(item.identity, f"s{item.session:02d}")
-                         for chunk in small._plan.chunks("clips") for item in chunk.items}
+    sessions = {
+        split: set(zip(*(small.faces(split).rows[column] for column in ("identity", "session")), strict=True))
+        for split in ("train", "test", "gallery")
+    }
+    sessions["clips"] = {
+        (item.identity, f"s{item.session:02d}") for chunk in small._plan.chunks("clips") for item in chunk.items
+    }
     named = list(sessions.values())
     assert all(named[a].isdisjoint(named[b]) for a in range(4) for b in range(a))
 
@@ -91,6 +94,7 @@ def test_clips_are_smooth(context: Context, monkeypatch: pytest.MonkeyPatch) -> 
 
 # ------------------------------------------------------------------------------------------------------------ truth
 
+
 def test_swap_with_oneself_is_the_target(small: Synthetic) -> None:
     targets = small.faces("test").of("p001")
     truth = small.truth("p001", targets)
@@ -104,7 +108,7 @@ def test_truth_changes_the_face_and_little_else(small: Synthetic) -> None:
     mask = truth.mask.pixels[..., 0] / 255
     assert (change * mask).sum() / mask.sum() > 12
     outside = mask == 0
-    assert (change[outside] > 8).mean() < 0.1           # cast shadows, and the rim of the chin
+    assert (change[outside] > 8).mean() < 0.1  # cast shadows, and the rim of the chin
 
 
 def test_truth_follows_the_order_of_the_targets(small: Synthetic) -> None:
@@ -125,9 +129,21 @@ def test_truth_of_unknown_names_is_refused(small: Synthetic) -> None:
 
 # ------------------------------------------------------------------------------------------------------- parameters
 
-@pytest.mark.parametrize(("name", "value"), [
-    ("people", 1), ("sessions", 1), ("images", 0), ("gallery", -1), ("size", 31), ("size", 1025), ("seed", -1),
-    ("jitter", 0.2), ("swap", "neck")])
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("people", 1),
+        ("sessions", 1),
+        ("images", 0),
+        ("gallery", -1),
+        ("size", 31),
+        ("size", 1025),
+        ("seed", -1),
+        ("jitter", 0.2),
+        ("swap", "neck"),
+    ],
+)
 def test_bad_parameters(name: str, value: Any, context: Context) -> None:
     with pytest.raises(BadParameter, match=name):
         Synthetic(**{name: value}, context=context)
@@ -153,10 +169,11 @@ def test_seeds_give_other_people(context: Context) -> None:
 
 
 def test_chosen_seeds_are_unique_and_enough() -> None:
-    assert len(set(SEEDS)) == len(SEEDS) >= 52          # a pair and a gallery of fifty
+    assert len(set(SEEDS)) == len(SEEDS) >= 52  # a pair and a gallery of fifty
 
 
 # ------------------------------------------------------------------------------------------------------------ cache
+
 
 @pytest.fixture
 def plan() -> SyntheticPlan:

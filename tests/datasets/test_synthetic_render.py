@@ -43,8 +43,15 @@ def asset() -> Asset:
     return load_asset(CPU)
 
 
-def still(renderer: Renderer, seed: int, *, source: int | None = None, swap: str = "face", framing: str = "crop",
-          **change: object) -> tuple[Drawing, Session, Shot]:
+def still(
+    renderer: Renderer,
+    seed: int,
+    *,
+    source: int | None = None,
+    swap: str = "face",
+    framing: str = "crop",
+    **change: object,
+) -> tuple[Drawing, Session, Shot]:
     person = renderer.person(seed)
     session, shot = replace(sample_session(person, 1), glasses=""), replace(sample_shot(seed, (1,)), occluder="")
     shot = replace(shot, **change)  # type: ignore[arg-type]
@@ -54,6 +61,7 @@ def still(renderer: Renderer, seed: int, *, source: int | None = None, swap: str
 
 # ------------------------------------------------------------------------------------------------------- rasteriser
 
+
 def test_rasteriser_agrees_with_a_loop_over_pixels() -> None:
     rng, size = np.random.default_rng(0), 24
     points = torch.from_numpy(rng.uniform(-4, 28, (30, 3)).astype(np.float32))
@@ -62,7 +70,7 @@ def test_rasteriser_agrees_with_a_loop_over_pixels() -> None:
     found = rasterise(points, faces, size, cull=False)
     centres = torch.stack([torch.arange(size).repeat(size) + 0.5, torch.arange(size).repeat_interleave(size) + 0.5], 1)
     best, expected = torch.full((size * size,), -torch.inf), torch.full((size * size,), -1)
-    edge = torch.zeros(size * size, dtype=torch.bool)   # decided by rounding
+    edge = torch.zeros(size * size, dtype=torch.bool)  # decided by rounding
     for number, (a, b, c) in enumerate(points[faces]):
         matrix = torch.stack([a[:2] - c[:2], b[:2] - c[:2]], 1)
         w = torch.linalg.solve(matrix, (centres - c[:2]).T).T
@@ -101,6 +109,7 @@ def test_weights_interpolate_depth_in_perspective() -> None:
 
 # ------------------------------------------------------------------------------------------------------------ asset
 
+
 def test_asset_is_what_the_script_makes(asset: Asset) -> None:
     from importlib.resources import files
 
@@ -115,7 +124,7 @@ def test_asset_is_what_the_script_makes(asset: Asset) -> None:
         for name in set(kept.files) - {"occlusion"}:
             np.testing.assert_array_equal(kept[name], made[name], err_msg=name)
         baked, again = kept["occlusion"].astype(int), made["occlusion"].astype(int)
-    assert (np.abs(baked - again) > 1).mean() < 0.01    # visibility is decided by rounding at a few vertices
+    assert (np.abs(baked - again) > 1).mean() < 0.01  # visibility is decided by rounding at a few vertices
 
 
 def test_vertex_normals_agree(asset: Asset) -> None:
@@ -132,6 +141,7 @@ def test_head_is_the_size_of_a_head(asset: Asset) -> None:
 
 # ----------------------------------------------------------------------------------------------------- determinism
 
+
 def test_same_bytes(renderer: Renderer) -> None:
     first = to_bytes(still(renderer, 3)[0].image)
     np.testing.assert_array_equal(first, to_bytes(still(Renderer(CPU, 96), 3)[0].image))
@@ -143,14 +153,15 @@ def test_pixels_have_not_drifted() -> None:
     images = np.stack([to_bytes(still(renderer, seed)[0].image) for seed in (0, 3, 6, 9)])
     with np.load(GOLDEN) as golden:
         apart = np.abs(images.astype(float) - golden["images"]).mean((1, 2, 3))
-    assert apart.max() < 1.0                            # of 255
+    assert apart.max() < 1.0  # of 255
 
 
 # ------------------------------------------------------------------------------------------------------- exactness
 
+
 def test_crop_is_folded_exactly(renderer: Renderer) -> None:
     five = still(renderer, 4, yaw=0.0, pitch=0.0)[0].five.numpy() / 96
-    assert np.abs(five - TEMPLATE).max() < 0.04         # what a similarity cannot move: proportions of the face
+    assert np.abs(five - TEMPLATE).max() < 0.04  # what a similarity cannot move: proportions of the face
     np.testing.assert_allclose(five.mean(0), TEMPLATE.mean(0), atol=1e-4)
 
 
@@ -159,7 +170,7 @@ def test_crop_shows_what_the_frame_shows() -> None:
     renderer = Renderer(CPU, 128)
     crop, frame = still(renderer, 5)[0], still(renderer, 5, framing="frame")[0]
     linear, shift = (torch.from_numpy(part).float() for part in (crop.camera.plane[:, :2], crop.camera.plane[:, 2]))
-    half = frame.landmarks / 64 - 1                     # half frames
+    half = frame.landmarks / 64 - 1  # half frames
     torch.testing.assert_close(half @ linear.T + shift, crop.landmarks, atol=2e-2, rtol=0)
 
 
@@ -172,15 +183,15 @@ def test_swap_keeps_the_targets_crop(renderer: Renderer) -> None:
 def test_face_swap_leaves_hair_and_background(renderer: Renderer) -> None:
     plain, exact = still(renderer, 6)[0], still(renderer, 6, source=0)[0]
     change = (plain.image - exact.image).abs().amax(0)
-    assert float(change[:8].mean()) < 0.01              # the upper rim of the crop
+    assert float(change[:8].mean()) < 0.01  # the upper rim of the crop
     assert float(change[plain.face[0] > 0.9].mean()) > 0.03
 
 
 def test_head_swap_brings_its_hair(renderer: Renderer) -> None:
     plain, exact = still(renderer, 6)[0], still(renderer, 6, source=0, swap="head")[0]
     change = (plain.image - exact.image).abs().amax(0)
-    assert float(change[10:40].mean()) > 0.05           # long fair hair gives way to short dark hair
-    assert float(change[:, :4].mean()) < 0.02           # the background stays
+    assert float(change[10:40].mean()) > 0.05  # long fair hair gives way to short dark hair
+    assert float(change[:, :4].mean()) < 0.02  # the background stays
 
 
 def test_mask_holds_the_inner_landmarks(renderer: Renderer) -> None:
@@ -198,10 +209,10 @@ def test_eyes_are_dark_in_their_middle_and_light_beside_it(renderer: Renderer) -
     for eye in (range(36, 42), range(42, 48)):
         points = drawing.landmarks[list(eye)]
         x, y = points.mean(0).round().long().tolist()
-        pupil = grey[y - 2:y + 3, x - 2:x + 3].min()
+        pupil = grey[y - 2 : y + 3, x - 2 : x + 3].min()
         low, high = points.amin(0).long(), points.amax(0).long()
         assert pupil < 0.02
-        assert grey[low[1]:high[1], low[0]:high[0]].max() > 0.35
+        assert grey[low[1] : high[1], low[0] : high[0]].max() > 0.35
 
 
 def test_depth_agrees_with_the_position_map(renderer: Renderer) -> None:
@@ -211,7 +222,7 @@ def test_depth_agrees_with_the_position_map(renderer: Renderer) -> None:
     x, y, depth = truth.uv_position[truth.uv_valid].unbind(1)
     near = ((x > 1) & (x < 95) & (y > 1) & (y < 95)).nonzero()[:, 0]
     seen = drawing.depth[y[near].long(), x[near].long()]
-    behind = depth[near] - seen                         # what is hidden lies behind what is seen, nothing before it
+    behind = depth[near] - seen  # what is hidden lies behind what is seen, nothing before it
     face = (drawing.face[0] == 1) & (drawing.normal[2] > 0.5)  # steep slopes change their depth within a pixel
     face = face[y[near].long(), x[near].long()]
     assert float((behind[face] > -0.06).float().mean()) > 0.98
@@ -233,7 +244,7 @@ def test_pose_is_what_the_landmarks_show(renderer: Renderer) -> None:
         return drawing.landmarks[30] - drawing.landmarks[36:48].mean(0)
 
     straight = nose()
-    assert float((nose(yaw=25.0) - straight)[0]) > 2    # positive yaw turns to the image's right
+    assert float((nose(yaw=25.0) - straight)[0]) > 2  # positive yaw turns to the image's right
     assert float((nose(pitch=20.0) - straight)[1]) > 1  # positive pitch looks down
 
 
@@ -253,6 +264,7 @@ def test_camera_puts_its_centre_in_the_middle(renderer: Renderer) -> None:
 
 # ---------------------------------------------------------------------------------------------------------- people
 
+
 def test_people_are_bounded_and_differ(asset: Asset) -> None:
     names = tuple(asset.names)
     people = [sample_person(names, seed) for seed in range(12)]
@@ -265,7 +277,7 @@ def test_people_are_bounded_and_differ(asset: Asset) -> None:
 def test_clip_moves_and_stays_within_reach() -> None:
     clip = sample_clip(1, (2,), 48)
     yaw = np.array([shot.yaw for shot in clip])
-    assert np.abs(np.diff(yaw)).max() < 6               # degrees a frame
+    assert np.abs(np.diff(yaw)).max() < 6  # degrees a frame
     assert np.ptp(yaw) > 5
     assert all(0 <= value <= 1 for shot in clip for value in shot.actions.values())
 
@@ -308,7 +320,7 @@ def test_people_are_told_apart_by_a_recogniser() -> None:
     one, other = ([embed(seed, session) for session in (0, 1)] for seed in SEEDS[:2])
     same = max(np.linalg.norm(pair[0] - pair[1]) for pair in (one, other))
     apart = min(np.linalg.norm(a - b) for a in one for b in other)
-    assert same < 0.6 < apart                           # dlib's own threshold
+    assert same < 0.6 < apart  # dlib's own threshold
 
 
 def test_landmarks_are_68_distinct_vertices(asset: Asset) -> None:

@@ -88,8 +88,9 @@ def test_a_mixture_lies_between(swap: Any, part: str, context: Context) -> None:
 
 
 def test_shape_and_texture_are_apart(small: Synthetic) -> None:
-    exact, shape, skin = (small.describe(ROW, "p001", change).drawing
-                          for change in (EXACT, Change(shape=0), Change(texture=0)))
+    exact, shape, skin = (
+        small.describe(ROW, "p001", change).drawing for change in (EXACT, Change(shape=0), Change(texture=0))
+    )
     own = small.describe(ROW).drawing
     torch.testing.assert_close(skin.vertices, exact.vertices, atol=0, rtol=0)
     torch.testing.assert_close(shape.vertices, own.vertices, atol=0, rtol=0)
@@ -135,9 +136,9 @@ def test_the_head_turns_on_the_spot_in_the_same_crop(small: Synthetic) -> None:
     exact, changed = (small.describe(ROW, "p001", what).drawing for what in (EXACT, Change(yaw=20)))
     np.testing.assert_array_equal(exact.camera.plane, changed.camera.plane)
     moved = five_points(changed.landmarks) - five_points(exact.landmarks)
-    assert float(moved.mean(0).norm()) < 1              # pixels of 64
+    assert float(moved.mean(0).norm()) < 1  # pixels of 64
     assert float(moved.norm(dim=1).amax()) > 2
-    corners = (..., slice(2), slice(-2, None))          # the background stays
+    corners = (..., slice(2), slice(-2, None))  # the background stays
     torch.testing.assert_close(changed.image[corners], exact.image[corners], atol=0, rtol=0)
 
 
@@ -153,7 +154,7 @@ def test_gaze_is_what_the_eyeballs_turn_by(asset: Asset, gaze: tuple[float, floa
     for seed in (200, 166, 0, 1, 2, 3):
         for before, after in zip(eyes(seed, (0.0, 0.0)), eyes(seed, gaze), strict=True):
             turn, left = turn_of(before, after)
-            assert left < 0.005                         # they turn without changing their form
+            assert left < 0.005  # they turn without changing their form
             down, right, _ = Rotation.from_matrix(turn).as_rotvec(degrees=True)
             turned.append((right, -down))
     np.testing.assert_allclose(np.mean(turned, 0), true_gaze(np.array(gaze)), atol=0.35)

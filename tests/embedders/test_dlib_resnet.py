@@ -76,23 +76,23 @@ def test_landmarks_agree_with_dlib(predictor: ShapePredictor, faces: list[tuple[
         expected = np.array([(part.x, part.y) for part in oracle(image, box).parts()])
         edges = np.array([[box.left(), box.top(), box.right(), box.bottom()]])
         found = predictor(grey_of(image)[None], edges)[0]
-        assert np.abs(found - expected).max() <= 0.55    # dlib rounds to whole pixels
+        assert np.abs(found - expected).max() <= 0.55  # dlib rounds to whole pixels
 
 
 def test_landmarks_do_not_depend_on_the_batch(
-    predictor: ShapePredictor, faces: list[tuple[np.ndarray, dlib.rectangle]],
+    predictor: ShapePredictor, faces: list[tuple[np.ndarray, dlib.rectangle]]
 ) -> None:
     image, box = faces[0]
     grey = np.stack([grey_of(image)] * 3)
     edges = np.array([(box.left() + d, box.top(), box.right() + d, box.bottom()) for d in (0, 10, -200)])
     together = predictor(grey, edges)
     for i in range(3):
-        assert np.array_equal(together[i], predictor(grey[i:i + 1], edges[i:i + 1])[0])
+        assert np.array_equal(together[i], predictor(grey[i : i + 1], edges[i : i + 1])[0])
 
 
 @pytest.mark.parametrize("i", range(5))
 def test_chips_agree_with_dlib(
-    i: int, network: FaceResNet, oracle: dlib.face_recognition_model_v1, faces: list[tuple[np.ndarray, dlib.rectangle]],
+    i: int, network: FaceResNet, oracle: dlib.face_recognition_model_v1, faces: list[tuple[np.ndarray, dlib.rectangle]]
 ) -> None:
     image, box = faces[i]
     shape = dlib.shape_predictor(str(LANDMARKS))(image, box)
@@ -100,7 +100,7 @@ def test_chips_agree_with_dlib(
     points = np.array([[(part.x, part.y) for part in shape.parts()]], float)
     chip = cut_chips(to_float(image)[None], points, 150)
     difference = np.abs(to_bytes(chip)[0].astype(int) - expected.astype(int))
-    assert difference.mean() < 0.5                       # measured: 0.001 levels, and 0.35 where the pyramid is used
+    assert difference.mean() < 0.5  # measured: 0.001 levels, and 0.35 where the pyramid is used
     with torch.inference_mode():
         feature = network(chip)[0].numpy()
     assert np.linalg.norm(feature - np.array(oracle.compute_face_descriptor(image, shape, 0, 0.25))) < 0.02
@@ -114,7 +114,7 @@ def aligned(size: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_a_crop_gives_what_dlib_gives_for_the_photograph(
-    context: Context, oracle: dlib.face_recognition_model_v1,
+    context: Context, oracle: dlib.face_recognition_model_v1
 ) -> None:
     box = dlib.get_frontal_face_detector()(astronaut(), 0)[0]
     shape = dlib.shape_predictor(str(LANDMARKS))(astronaut(), box)
@@ -135,7 +135,7 @@ def test_rows_are_independent_and_faceless_ones_are_nan(context: Context) -> Non
     assert features.shape == (4, 128)
     assert features[1].isnan().all()
     for i in (0, 2, 3):
-        assert torch.allclose(features[i], embedder.embed(crops[i:i + 1], points[i:i + 1])[0], atol=1e-5)
+        assert torch.allclose(features[i], embedder.embed(crops[i : i + 1], points[i : i + 1])[0], atol=1e-5)
     assert (features[0] - features[3]).abs().max() < 1e-5
     assert embedder.embed(crops[:0], points[:0]).shape == (0, 128)
     assert embedder.embed(crops[1:2], points[1:2]).isnan().all()
@@ -151,16 +151,23 @@ def test_the_box_is_where_dlibs_detector_puts_it() -> None:
     assert found[2] - found[0] == pytest.approx(found[3] - found[1], abs=1)
 
 
-@pytest.mark.parametrize(("path", "read"), [(NETWORK, read_network), (LANDMARKS, read_shape_predictor)],
-                         ids=["network", "landmarks"])
+@pytest.mark.parametrize(
+    ("path", "read"), [(NETWORK, read_network), (LANDMARKS, read_shape_predictor)], ids=["network", "landmarks"]
+)
 @pytest.mark.parametrize("damage", ["empty", "truncated", "one byte less", "one byte more", "other file", "version"])
 def test_files_of_other_content_are_refused(
-    path: Path, read: Callable[[Path], object], damage: str, tmp_path: Path,
+    path: Path, read: Callable[[Path], object], damage: str, tmp_path: Path
 ) -> None:
     data = path.read_bytes()
     other = (LANDMARKS if path == NETWORK else NETWORK).read_bytes()
-    bad = {"empty": b"", "truncated": data[:100_000], "one byte less": data[:-1], "one byte more": data + b"\0",
-           "other file": other, "version": b"\x01\x02" + data[2:]}[damage]
+    bad = {
+        "empty": b"",
+        "truncated": data[:100_000],
+        "one byte less": data[:-1],
+        "one byte more": data + b"\0",
+        "other file": other,
+        "version": b"\x01\x02" + data[2:],
+    }[damage]
     (tmp_path / path.name).write_bytes(bad)
     with pytest.raises(WeightsError, match="damaged"):
         read(tmp_path / path.name)

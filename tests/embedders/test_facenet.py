@@ -56,7 +56,7 @@ def faces(n: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_features_and_logits_are_those_of_facenet_pytorch(
-    network: InceptionResnetV1, release: Path, context: Context,
+    network: InceptionResnetV1, release: Path, context: Context
 ) -> None:
     embedder = FacenetVggface2(context=with_path(context, release))
     crops, landmarks = faces()
@@ -82,23 +82,24 @@ def test_it_keeps_the_contract(release: Path, context: Context) -> None:
     assert embedder.info.classes[:2] == ("A Fine Frenzy", "A. A. Gill")  # n000002 and n000003; n000001 is for testing
 
 
-def test_a_file_without_a_classifier_knows_nobody(
-    network: InceptionResnetV1, tmp_path: Path, context: Context,
-) -> None:
+def test_a_file_without_a_classifier_knows_nobody(network: InceptionResnetV1, tmp_path: Path, context: Context) -> None:
     torch.save(without_logits(network), tmp_path / "features.pt")
-    for kind in (FacenetVggface2, FacenetCasia):         # the layers before the classifier are the same
+    for kind in (FacenetVggface2, FacenetCasia):  # the layers before the classifier are the same
         embedder = kind(context=with_path(context, tmp_path / "features.pt"))
         assert embedder.info.classes == ()
         with pytest.raises(WeightsError, match="without its classifier"):
             embedder.classify(torch.zeros(1, 512))
 
 
-def test_the_old_format_of_torch_is_read(network: InceptionResnetV1, release: Path, context: Context,
-                                         tmp_path: Path) -> None:
+def test_the_old_format_of_torch_is_read(
+    network: InceptionResnetV1, release: Path, context: Context, tmp_path: Path
+) -> None:
     torch.save(network.state_dict(), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
     crops, landmarks = faces(1)
-    found = [FacenetVggface2(context=with_path(context, path)).embed(crops, landmarks)
-             for path in (release, tmp_path / "old.pt")]
+    found = [
+        FacenetVggface2(context=with_path(context, path)).embed(crops, landmarks)
+        for path in (release, tmp_path / "old.pt")
+    ]
     assert torch.equal(*found)
 
 
@@ -114,7 +115,7 @@ class Trap:
 
 @pytest.mark.parametrize("zipped", [True, False])
 def test_code_in_a_file_does_not_run(
-    zipped: bool, network: InceptionResnetV1, tmp_path: Path, context: Context,
+    zipped: bool, network: InceptionResnetV1, tmp_path: Path, context: Context
 ) -> None:
     sprung = tmp_path / "sprung"
     content = {**without_logits(network), "trap": Trap(sprung)}
@@ -122,7 +123,7 @@ def test_code_in_a_file_does_not_run(
     with pytest.raises(WeightsError, match="damaged"):
         FacenetVggface2(context=with_path(context, tmp_path / "trap.pt"))
     assert not sprung.exists()
-    pickle.loads(pickle.dumps(Trap(sprung)))             # the trap works
+    pickle.loads(pickle.dumps(Trap(sprung)))  # the trap works
     assert sprung.exists()
 
 
@@ -145,19 +146,22 @@ def damaged(kind: str, release: Path, network: InceptionResnetV1, path: Path) ->
             torch.save({**network.state_dict(), "logits.weight": torch.zeros(10, 512)}, path)
 
 
-@pytest.mark.parametrize(("kind", "match"), [
-    ("empty", "damaged"),
-    ("truncated", "damaged"),
-    ("text", "damaged"),
-    ("a list", "no table"),
-    ("a module", "damaged"),
-    ("other architecture", "does not hold FaceNet"),
-    ("one layer missing", r"block8\.conv2d\.bias is not there"),
-    ("no tensor", r"block8\.conv2d\.bias"),
-    ("other classes", r"logits\.weight is 10x512 instead of 8631x512"),
-])
+@pytest.mark.parametrize(
+    ("kind", "match"),
+    [
+        ("empty", "damaged"),
+        ("truncated", "damaged"),
+        ("text", "damaged"),
+        ("a list", "no table"),
+        ("a module", "damaged"),
+        ("other architecture", "does not hold FaceNet"),
+        ("one layer missing", r"block8\.conv2d\.bias is not there"),
+        ("no tensor", r"block8\.conv2d\.bias"),
+        ("other classes", r"logits\.weight is 10x512 instead of 8631x512"),
+    ],
+)
 def test_what_is_no_facenet_is_refused_in_one_sentence(
-    kind: str, match: str, release: Path, network: InceptionResnetV1, tmp_path: Path, context: Context,
+    kind: str, match: str, release: Path, network: InceptionResnetV1, tmp_path: Path, context: Context
 ) -> None:
     damaged(kind, release, network, tmp_path / "bad.pt")
     with pytest.raises(WeightsError, match=match) as caught:

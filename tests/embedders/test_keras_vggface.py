@@ -31,8 +31,10 @@ from fsbench.images import to_float
 from fsbench.interfaces import Context
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("keras_vggface", "tf_keras", "tensorflow"))
-needs_keras = pytest.mark.skipif(not INSTALLED, reason="needs keras-vggface: uv run --isolated --extra keras pytest "
-                                                       "tests/embedders/test_keras_vggface.py")
+needs_keras = pytest.mark.skipif(
+    not INSTALLED,
+    reason="needs keras-vggface: uv run --isolated --extra keras pytest tests/embedders/test_keras_vggface.py",
+)
 TORCH: dict[str, type[Vggface2]] = {"resnet50": Vggface2Resnet50, "senet50": Vggface2Senet50}
 
 
@@ -58,24 +60,32 @@ def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     randomise(network)
     network.save_weights(str(top))
     headless = build(model=request.param, include_top=False, weights=None, input_shape=(224, 224, 3))
-    headless.set_weights(network.get_weights()[:-2])     # all but the classifier's
+    headless.set_weights(network.get_weights()[:-2])  # all but the classifier's
     headless.save_weights(str(notop))
     yield request.param, top, notop
-    top.unlink()                                         # pytest keeps the folders of three runs
+    top.unlink()  # pytest keeps the folders of three runs
     notop.unlink()
 
 
 def randomise(network: object) -> None:
     """Give every tensor values that matter: the defaults of statistics, 0 and 1, would hide what is missing."""
     draw = np.random.default_rng(1)
-    ranges = {"gamma": (0.2, 0.6), "beta": (-0.2, 0.2), "moving_mean": (-0.3, 0.3), "moving_variance": (0.1, 2),
-              "bias": (-0.3, 0.3)}
+    ranges = {
+        "gamma": (0.2, 0.6),
+        "beta": (-0.2, 0.2),
+        "moving_mean": (-0.3, 0.3),
+        "moving_variance": (0.1, 2),
+        "bias": (-0.3, 0.3),
+    }
     for variable in network.weights:
         kind = variable.name.rpartition("/")[2].partition(":")[0]
         shape = tuple(variable.shape)
         contrast = {"conv1": 1 / 60, "classifier": 4}.get(variable.name.partition("/")[0], 1)  # pixels are large
-        variable.assign(draw.uniform(*ranges[kind], shape) if kind in ranges
-                        else draw.standard_normal(shape) * contrast * np.sqrt(2 / np.prod(shape[:-1])))
+        variable.assign(
+            draw.uniform(*ranges[kind], shape)
+            if kind in ranges
+            else draw.standard_normal(shape) * contrast * np.sqrt(2 / np.prod(shape[:-1]))
+        )
 
 
 @pytest.fixture
@@ -129,7 +139,8 @@ def test_perceptual_features_are_those_of_the_named_layers(
     theirs = KerasVggface(context=at(notop, context)).keras_model
     layers = [theirs.layers[i].output for i in (1, 36, 78, -2)]
     wanted = type(theirs)(theirs.input, layers).predict(
-        preprocess(F.interpolate(images, (224, 224), mode="bilinear")), verbose=0)
+        preprocess(F.interpolate(images, (224, 224), mode="bilinear")), verbose=0
+    )
     for ours, maps in zip(Vggface2Resnet50(context=at(notop, context)).features(images), wanted, strict=True):
         torch.testing.assert_close(ours, torch.from_numpy(maps).permute(0, 3, 1, 2), rtol=1e-4, atol=1e-3)
 

@@ -51,8 +51,7 @@ def node(operator: str, given: str, answer: str, **lists: tuple[int, ...]) -> by
     return field(1, given) + field(2, answer) + field(4, operator) + attributes
 
 
-def write_model(path: Path, nodes: list[bytes], inputs: list[bytes], outputs: list[bytes],
-                more: bytes = b"") -> Path:
+def write_model(path: Path, nodes: list[bytes], inputs: list[bytes], outputs: list[bytes], more: bytes = b"") -> Path:
     graph = more + b"".join(field(1, one) for one in nodes) + field(2, "graph")
     graph += b"".join(field(11, one) for one in inputs) + b"".join(field(12, one) for one in outputs)
     path.write_bytes(field(1, 8) + field(7, graph) + field(8, field(1, "") + field(2, 13)))
@@ -73,15 +72,18 @@ def faces(n: int = 3, size: int = 64) -> tuple[torch.Tensor, torch.Tensor]:
     return crops.contiguous(), torch.from_numpy(TEMPLATE * size).expand(n, 5, 2).contiguous()
 
 
-@pytest.mark.parametrize(("params", "mean", "std", "reverse"), [
-    ({}, 127.5, 127.5, False),
-    ({"order": "bgr"}, 127.5, 127.5, True),
-    ({"mean": "0", "std": "255"}, 0, 255, False),
-    ({"mean": "10/20/30", "std": "1/2/4"}, (10, 20, 30), (1, 2, 4), False),
-    ({"mean": "10/20/30", "std": "1/2/4", "order": "bgr"}, (10, 20, 30), (1, 2, 4), True),
-])
+@pytest.mark.parametrize(
+    ("params", "mean", "std", "reverse"),
+    [
+        ({}, 127.5, 127.5, False),
+        ({"order": "bgr"}, 127.5, 127.5, True),
+        ({"mean": "0", "std": "255"}, 0, 255, False),
+        ({"mean": "10/20/30", "std": "1/2/4"}, (10, 20, 30), (1, 2, 4), False),
+        ({"mean": "10/20/30", "std": "1/2/4", "order": "bgr"}, (10, 20, 30), (1, 2, 4), True),
+    ],
+)
 def test_preprocessing_by_closed_form(
-    params: dict[str, str], mean: object, std: object, reverse: bool, tmp_path: Path, context: Context,
+    params: dict[str, str], mean: object, std: object, reverse: bool, tmp_path: Path, context: Context
 ) -> None:
     embedder = Onnx(file=str(channel_means(tmp_path / "mine.onnx")), context=context, **params)
     crops, landmarks = faces()
@@ -93,7 +95,7 @@ def test_preprocessing_by_closed_form(
 @pytest.mark.parametrize("batch", ["N", 1])
 def test_rows_are_independent_and_faceless_ones_are_nan(batch: int | str, tmp_path: Path, context: Context) -> None:
     embedder = Onnx(file=str(channel_means(tmp_path / "mine.onnx", (batch, 3, 16, 16))), context=context)
-    crops, landmarks = faces(40)                         # more than one batch
+    crops, landmarks = faces(40)  # more than one batch
     landmarks[7] = torch.nan
     features = embedder.embed(crops, landmarks)
     assert features[7].isnan().all()
@@ -105,18 +107,20 @@ def test_rows_are_independent_and_faceless_ones_are_nan(batch: int | str, tmp_pa
 def test_channels_may_come_last(tmp_path: Path, context: Context) -> None:
     means = node("ReduceMean", "image", "means", axes=(1, 2))
     flat = node("Flatten", "means", "vector")
-    path = write_model(tmp_path / "last.onnx", [means, flat], [value_info("image", ("N", 24, 24, 3))],
-                       [value_info("vector", ("N", 3))])
+    path = write_model(
+        tmp_path / "last.onnx", [means, flat], [value_info("image", ("N", 24, 24, 3))], [value_info("vector", ("N", 3))]
+    )
     crops, landmarks = faces()
     expected = (crops[:, :, 0, 0] * 255 - 127.5) / 127.5
     assert torch.allclose(Onnx(file=str(path), context=context).embed(crops, landmarks), expected, atol=1e-3)
 
 
-@pytest.mark.parametrize(("shape", "asked", "expected"), [
-    (("N", 3, 16, 16), 0, 16), (("N", 3, 16, 16), 16, 16), (("N", 3, "H", "W"), 0, 112), (("N", 3, "H", "W"), 48, 48),
-])
+@pytest.mark.parametrize(
+    ("shape", "asked", "expected"),
+    [(("N", 3, 16, 16), 0, 16), (("N", 3, 16, 16), 16, 16), (("N", 3, "H", "W"), 0, 112), (("N", 3, "H", "W"), 48, 48)],
+)
 def test_the_size_is_read_from_the_file(
-    shape: Shape, asked: int, expected: int, tmp_path: Path, context: Context,
+    shape: Shape, asked: int, expected: int, tmp_path: Path, context: Context
 ) -> None:
     embedder = Onnx(file=str(channel_means(tmp_path / "mine.onnx", shape)), size=asked, context=context)
     assert f"{expected} px" in embedder.info.description
@@ -124,8 +128,12 @@ def test_the_size_is_read_from_the_file(
 
 def test_the_output_that_is_a_vector_is_taken(tmp_path: Path, context: Context) -> None:
     copy = node("Identity", "image", "copy")
-    path = write_model(tmp_path / "two.onnx", [*MEANS, copy], [value_info("image", ("N", 3, 16, 16))],
-                       [value_info("copy", ("N", 3, 16, 16)), value_info("means", ("N", 3))])
+    path = write_model(
+        tmp_path / "two.onnx",
+        [*MEANS, copy],
+        [value_info("image", ("N", 3, 16, 16))],
+        [value_info("copy", ("N", 3, 16, 16)), value_info("means", ("N", 3))],
+    )
     assert Onnx(file=str(path), context=context).info.dim == 3
 
 
@@ -134,13 +142,25 @@ IDENTITY = [node("Identity", "image", "means")]
 REFUSED = {
     "rank 2": (IDENTITY, [value_info("image", ("N", 3))], [VECTOR], "shape Nx3"),
     "four channels": (MEANS, [value_info("image", ("N", 4, 16, 16))], [value_info("means", ("N", 4))], "Nx4x16x16"),
-    "whole numbers": (IDENTITY, [value_info("image", ("N", 3, 16, 16), INT64)],
-                      [value_info("means", ("N", 3, 16, 16), INT64)], "int64"),
-    "two inputs": ([*MEANS, node("Identity", "more", "copy")], [IMAGE, value_info("more", ("N", 1))],
-                   [VECTOR, value_info("copy", ("N", 1))], "2 inputs"),
+    "whole numbers": (
+        IDENTITY,
+        [value_info("image", ("N", 3, 16, 16), INT64)],
+        [value_info("means", ("N", 3, 16, 16), INT64)],
+        "int64",
+    ),
+    "two inputs": (
+        [*MEANS, node("Identity", "more", "copy")],
+        [IMAGE, value_info("more", ("N", 1))],
+        [VECTOR, value_info("copy", ("N", 1))],
+        "2 inputs",
+    ),
     "no vector": (IDENTITY, [IMAGE], [value_info("means", ("N", 3, 16, 16))], "0 of its 1 outputs"),
-    "two vectors": ([*MEANS, node("Identity", "means", "again")], [IMAGE], [VECTOR, value_info("again", ("N", 3))],
-                    "2 of its 2 outputs"),
+    "two vectors": (
+        [*MEANS, node("Identity", "means", "again")],
+        [IMAGE],
+        [VECTOR, value_info("again", ("N", 3))],
+        "2 of its 2 outputs",
+    ),
     "no square": (MEANS, [value_info("image", ("N", 3, 16, 20))], [VECTOR], "no square"),
     "batches of 8": (MEANS, [value_info("image", (8, 3, 16, 16))], [value_info("means", (8, 3))], "exactly 8 images"),
 }
@@ -160,8 +180,14 @@ def test_what_is_no_recogniser_is_refused_in_one_sentence(case: str, tmp_path: P
 def test_files_that_are_no_onnx_are_refused_in_one_sentence(damage: str, tmp_path: Path, context: Context) -> None:
     path = tmp_path / "mine.onnx"
     whole = channel_means(path).read_bytes()
-    path.write_bytes({"empty": b"", "text": b"no model\n", "truncated": whole[:len(whole) // 2],
-                      "a pickle": b"\x80\x04\x95\x10\x00\x00\x00}."}[damage])
+    path.write_bytes(
+        {
+            "empty": b"",
+            "text": b"no model\n",
+            "truncated": whole[: len(whole) // 2],
+            "a pickle": b"\x80\x04\x95\x10\x00\x00\x00}.",
+        }[damage]
+    )
     with pytest.raises(WeightsError, match=r"ONNX model|no network") as caught:
         Onnx(file=str(path), context=context)
     assert "\n" not in caught.value.message
@@ -176,7 +202,7 @@ def test_numbers_in_another_file_are_refused(nested: bool, tmp_path: Path, conte
     tensor = field(1, 3) + field(2, FLOAT) + field(8, "scale") + place
 
     def scaled(location: int) -> Path:
-        graph = field(5, tensor + field(14, location))   # initializer
+        graph = field(5, tensor + field(14, location))  # initializer
         if nested:
             graph = field(1, field(5, field(6, graph)))  # node, attribute, graph
         return write_model(tmp_path / "mine.onnx", [*MEANS], [IMAGE], [VECTOR], graph)
@@ -194,7 +220,7 @@ def test_a_file_that_is_damaged_anywhere_is_looked_through(tmp_path: Path) -> No
     for _ in range(300):
         bad = bytearray(whole)
         bad[draw.integers(len(bad))] = draw.integers(256)
-        path.write_bytes(bytes(bad[:draw.integers(1, 2 * len(bad))]))
+        path.write_bytes(bytes(bad[: draw.integers(1, 2 * len(bad))]))
         assert not keeps_numbers_elsewhere(path)
     path.write_bytes(b"\xff" * 100_000)
     assert not keeps_numbers_elsewhere(path)
@@ -213,25 +239,30 @@ def test_a_gpu_that_onnx_runtime_cannot_use_is_told(tmp_path: Path, monkeypatch:
 def test_it_is_named_on_the_command_line(tmp_path: Path, context: Context) -> None:
     path = channel_means(tmp_path / "mine.onnx")
     crops, landmarks = faces()
-    found = [embedders.build(spec, context).embed(crops, landmarks)
-             for spec in (f"onnx({path})", f"onnx@{path}", f"onnx(file={path},size=16,mean=127.5,std=127.5,order=rgb)")]
+    found = [
+        embedders.build(spec, context).embed(crops, landmarks)
+        for spec in (f"onnx({path})", f"onnx@{path}", f"onnx(file={path},size=16,mean=127.5,std=127.5,order=rgb)")
+    ]
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
 
 
-@pytest.mark.parametrize(("spec", "error", "match"), [
-    ("onnx(sfaec)", UnknownName, "unknown ONNX model 'sfaec'"),
-    ("onnx(PATH,size=32)", BadParameter, "takes images of 16 pixels, not 32"),
-    ("onnx(PATH,mean=1/2)", BadParameter, "one number, or three"),
-    ("onnx(PATH,mean=grey)", BadParameter, "one number, or three"),
-    ("onnx(PATH,std=0)", BadParameter, "one number, or three"),
-    ("onnx(PATH,order=gbr)", BadParameter, "order"),
-    ("onnx(PATH)@PATH", BadParameter, "two files"),
-    ("onnx(nowhere/mine.onnx)", WeightsError, "no file"),
-    ("onnx(sface)", WeightsError, "sface"),
-])
+@pytest.mark.parametrize(
+    ("spec", "error", "match"),
+    [
+        ("onnx(sfaec)", UnknownName, "unknown ONNX model 'sfaec'"),
+        ("onnx(PATH,size=32)", BadParameter, "takes images of 16 pixels, not 32"),
+        ("onnx(PATH,mean=1/2)", BadParameter, "one number, or three"),
+        ("onnx(PATH,mean=grey)", BadParameter, "one number, or three"),
+        ("onnx(PATH,std=0)", BadParameter, "one number, or three"),
+        ("onnx(PATH,order=gbr)", BadParameter, "order"),
+        ("onnx(PATH)@PATH", BadParameter, "two files"),
+        ("onnx(nowhere/mine.onnx)", WeightsError, "no file"),
+        ("onnx(sface)", WeightsError, "sface"),
+    ],
+)
 def test_what_is_typed_wrong(
-    spec: str, error: type[FsbenchError], match: str, tmp_path: Path, fresh_context: Context,
+    spec: str, error: type[FsbenchError], match: str, tmp_path: Path, fresh_context: Context
 ) -> None:
     path = channel_means(tmp_path / "mine.onnx")
     with pytest.raises(error, match=match) as caught:
@@ -277,19 +308,22 @@ def normalising(path: Path, steps: list[tuple[str, tuple[float, ...]]]) -> Path:
     return write_model(path, nodes + pool, [IMAGE], [VECTOR], constants)
 
 
-@pytest.mark.parametrize(("steps", "mean", "std"), [
-    ([("Sub", (127.5,)), ("Mul", (1 / 127.5,))], 0, 1),
-    ([("Sub", (127.5, 127.5, 127.5)), ("Div", (128.0, 128.0, 128.0))], 0, 1),
-    ([("Div", (255.0,)), ("Sub", (0.485, 0.456, 0.406)), ("Div", (0.229, 0.224, 0.225))], 0, 1),
-    ([("Mul", (1 / 255,))], 0, 1),
-    ([("Add", (-103.9, -116.8, -123.7))], 0, 1),
-    ([("Sub", (0.5,)), ("Div", (0.5,))], 0, 255),
-    ([("Mul", (2.0,)), ("Sub", (1.0,))], 0, 255),
-    ([("Sub", (0.485, 0.456, 0.406)), ("Div", (0.229, 0.224, 0.225))], 0, 255),
-    ([("Mul", (1.0,))], 127.5, 127.5),
-])
+@pytest.mark.parametrize(
+    ("steps", "mean", "std"),
+    [
+        ([("Sub", (127.5,)), ("Mul", (1 / 127.5,))], 0, 1),
+        ([("Sub", (127.5, 127.5, 127.5)), ("Div", (128.0, 128.0, 128.0))], 0, 1),
+        ([("Div", (255.0,)), ("Sub", (0.485, 0.456, 0.406)), ("Div", (0.229, 0.224, 0.225))], 0, 1),
+        ([("Mul", (1 / 255,))], 0, 1),
+        ([("Add", (-103.9, -116.8, -123.7))], 0, 1),
+        ([("Sub", (0.5,)), ("Div", (0.5,))], 0, 255),
+        ([("Mul", (2.0,)), ("Sub", (1.0,))], 0, 255),
+        ([("Sub", (0.485, 0.456, 0.406)), ("Div", (0.229, 0.224, 0.225))], 0, 255),
+        ([("Mul", (1.0,))], 127.5, 127.5),
+    ],
+)
 def test_a_file_that_normalises_for_itself_is_given_what_it_wants(
-    steps: list[tuple[str, tuple[float, ...]]], mean: float, std: float, tmp_path: Path, context: Context,
+    steps: list[tuple[str, tuple[float, ...]]], mean: float, std: float, tmp_path: Path, context: Context
 ) -> None:
     path = normalising(tmp_path / "mine.onnx", steps)
     embedder = Onnx(file=str(path), context=context)
@@ -323,7 +357,7 @@ def test_a_sound_file_that_cannot_be_run_is_not_called_damaged(operator: str, tm
 
 @pytest.mark.parametrize("shape", [(1 << 40,), (1 << 20, 1 << 20), (3, 1 << 33, 7)])
 def test_a_tensor_larger_than_the_file_is_refused_before_it_is_made(
-    shape: tuple[int, ...], tmp_path: Path, context: Context,
+    shape: tuple[int, ...], tmp_path: Path, context: Context
 ) -> None:
     tensor = field(5, b"".join(field(1, n) for n in shape) + field(2, FLOAT) + field(8, "big") + field(9, b"1234"))
     path = write_model(tmp_path / "mine.onnx", MEANS, [IMAGE], [VECTOR], tensor)
@@ -338,7 +372,7 @@ def test_a_graph_that_is_damaged_anywhere_is_read_without_an_error(tmp_path: Pat
     for _ in range(500):
         bad = bytearray(whole)
         bad[draw.integers(len(bad))] = draw.integers(256)
-        path.write_bytes(bytes(bad[:draw.integers(1, 2 * len(bad))]))
+        path.write_bytes(bytes(bad[: draw.integers(1, 2 * len(bad))]))
         graph = read_graph(path)
         if graph is not None:
             graph.affine()

@@ -28,16 +28,16 @@ from fsbench.registry import embedders
 from fsbench.weights import CATALOGUE
 
 PHOTOS, FOLDS = 3, 10
-MIDDLE = slice(45, 205)                                 # pixels of 250: finding a face costs half of it
-MEASURED = {                                             # what authors claim, per cent, and what was measured here
-    "dlib_resnet": (98.90, 98.90),                        # claimed 99.38; by dlib itself, on LFW's own pairs, 98.90
+MIDDLE = slice(45, 205)  # pixels of 250: finding a face costs half of it
+MEASURED = {  # what authors claim, per cent, and what was measured here
+    "dlib_resnet": (98.90, 98.90),  # claimed 99.38; by dlib itself, on LFW's own pairs, 98.90
     "facenet_vggface2": (99.65, 99.23),
     "onnx(sface)": (99.60, 99.83),
     "onnx(arcface_mbf)": (99.70, 99.93),
     "onnx(edgeface_s)": (99.78, 99.93),
     "onnx(mobilefacenet)": (99.33, 99.50),
 }
-FILES = {"arcface_mbf": "arcface_w600k_mbf.onnx"}        # named otherwise among the weights for tests
+FILES = {"arcface_mbf": "arcface_w600k_mbf.onnx"}  # named otherwise among the weights for tests
 
 pytestmark = pytest.mark.slow
 
@@ -134,12 +134,12 @@ def test_the_protocol_by_closed_form() -> None:
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_verification(
-    name: str, judging: Context, people: tuple[torch.Tensor, torch.Tensor, np.ndarray], request: pytest.FixtureRequest,
+    name: str, judging: Context, people: tuple[torch.Tensor, torch.Tensor, np.ndarray], request: pytest.FixtureRequest
 ) -> None:
     spec = f"{name}@{request.getfixturevalue('facenet')}" if name.startswith("facenet") else name
     crops, landmarks, identities = people
     features = embedders.build(spec, judging).embed(crops, landmarks)
-    if name != "dlib_resnet":                            # dlib's are compared by Euclidean distance as they are
+    if name != "dlib_resnet":  # dlib's are compared by Euclidean distance as they are
         features = torch.nn.functional.normalize(features)
     pairs, same, fold = make_pairs(identities)
     first, second = features[pairs[:, 0]], features[pairs[:, 1]]

@@ -44,8 +44,11 @@ def layers(architecture: str) -> dict[str, tuple[int, ...]]:
     before = 64
     for stage, block in BLOCKS:
         width, name = 64 * 2 ** (stage - 2), f"conv{stage}_{block}_"
-        shapes = {"1x1_reduce": (1, 1, before, width), "3x3": (3, 3, width, width),
-                  "1x1_increase": (1, 1, width, 4 * width)}
+        shapes = {
+            "1x1_reduce": (1, 1, before, width),
+            "3x3": (3, 3, width, width),
+            "1x1_increase": (1, 1, width, 4 * width),
+        }
         if block == 1:
             shapes["1x1_proj"] = (1, 1, before, 4 * width)
         for part, shape in shapes.items():
@@ -93,8 +96,10 @@ def reference(
         return F.conv2d(x, kernel, None if bias is None else torch.from_numpy(bias), stride, padding)
 
     def norm(name: str, x: torch.Tensor) -> torch.Tensor:
-        gamma, beta, mean, variance = (torch.from_numpy(weights[f"{name}/bn"][value]).view(-1, 1, 1)
-                                       for value in ("gamma", "beta", "moving_mean", "moving_variance"))
+        gamma, beta, mean, variance = (
+            torch.from_numpy(weights[f"{name}/bn"][value]).view(-1, 1, 1)
+            for value in ("gamma", "beta", "moving_mean", "moving_variance")
+        )
         return (x - mean) / (variance + eps).sqrt() * gamma + beta
 
     pixels = chips[:, [2, 1, 0]] * 255 - torch.tensor([91.4953, 103.8827, 131.0912]).view(3, 1, 1)
@@ -104,7 +109,8 @@ def reference(
         stride = 2 if block == 1 and stage > 2 else 1
         reduce, middle, increase, down, up, proj = (
             f"conv{stage}_{block}_{part}"
-            for part in ("1x1_reduce", "3x3", "1x1_increase", "1x1_down", "1x1_up", "1x1_proj"))
+            for part in ("1x1_reduce", "3x3", "1x1_increase", "1x1_down", "1x1_up", "1x1_proj")
+        )
         y = norm(reduce, conv(reduce, x, stride)).relu()
         y = norm(middle, conv(middle, y, padding=1)).relu()
         y = norm(increase, conv(increase, y))
@@ -146,8 +152,13 @@ def hollow_h5(path: Path, shapes: dict[str, tuple[int, ...]]) -> Path:
 def pytorch_arrays(weights: dict[str, Arrays]) -> Arrays:
     """Rename to VGGFace2-pytorch's names, as its modules list them: stage 2 of Keras is layer1, blocks count from 0."""
     parts = {"1x1_reduce": "conv1", "3x3": "conv2", "1x1_increase": "conv3", "1x1_down": "conv4", "1x1_up": "conv5"}
-    values = {"kernel": "weight", "gamma": "weight", "beta": "bias", "moving_mean": "running_mean",
-              "moving_variance": "running_var"}
+    values = {
+        "kernel": "weight",
+        "gamma": "weight",
+        "beta": "bias",
+        "moving_mean": "running_mean",
+        "moving_variance": "running_var",
+    }
     found = {}
     for layer, arrays in weights.items():
         plain, slash, _ = layer.partition("/bn")
@@ -191,7 +202,7 @@ def test_keras_files_agree_with_the_reference(
     architecture, weights = random_network
     path = write_h5(tmp_path / "weights.h5", weights)
     network = read_network(path, architecture)
-    path.unlink()                                        # pytest keeps the folders of three runs
+    path.unlink()  # pytest keeps the folders of three runs
     wanted = reference(weights, chips, {"resnet50": 1e-3, "senet50": 1e-4}[architecture], (2, 3), ceil=False)
     features = network(chips)
     assert_same(features, wanted)
@@ -235,8 +246,9 @@ def test_contract_and_perceptual_features(notop: Path, context: Context) -> None
     images = torch.rand(1, 3, 64, 64, requires_grad=True)
     maps = embedder.features(images)
     assert [tuple(one.shape[1:]) for one in maps] == [(64, 112, 112), (256, 55, 55), (512, 28, 28), (2048, 7, 7)]
-    torch.testing.assert_close(maps[-1].mean((2, 3)), embedder._network(
-        F.interpolate(images, (224, 224), mode="bilinear")))
+    torch.testing.assert_close(
+        maps[-1].mean((2, 3)), embedder._network(F.interpolate(images, (224, 224), mode="bilinear"))
+    )
     sum(one.square().mean() for one in maps).backward()
     assert images.grad.abs().min() > 0
     assert not any(p.requires_grad or p.is_inference() for p in embedder._network.parameters())
@@ -246,7 +258,7 @@ def test_features_after_embedding_still_have_gradients(notop: Path, fresh_contex
     weights = fresh_context.store.root / "weights"
     weights.mkdir(parents=True)
     (weights / "rcmalli_vggface_tf_notop_resnet50.h5").symlink_to(notop)
-    embedder = Vggface2Resnet50(context=fresh_context)   # reads its file at the first call, which has no gradients
+    embedder = Vggface2Resnet50(context=fresh_context)  # reads its file at the first call, which has no gradients
     embedder.embed(torch.rand(1, 3, 64, 64), torch.from_numpy(TEMPLATE * 64)[None])
     images = torch.rand(1, 3, 64, 64, requires_grad=True)
     embedder.features(images)[0].sum().backward()
@@ -344,7 +356,7 @@ def test_a_damaged_h5_is_refused(tmp_path: Path, context: Context) -> None:
         damaged.write_bytes(whole[:length])
         assert "damaged" in refused(damaged, context).message
     for start in range(len(whole) // 8, len(whole), len(whole) // 8):
-        damaged.write_bytes(whole[:start] + bytes(4096) + whole[start + 4096:])
+        damaged.write_bytes(whole[:start] + bytes(4096) + whole[start + 4096 :])
         refused(damaged, context)
     with h5py.File(damaged, "w") as file:
         file["other"] = np.zeros(3)

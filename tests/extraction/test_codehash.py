@@ -251,7 +251,11 @@ def made_around(held: object) -> type[Level]:
 @pytest.mark.parametrize("held", [[1], {"a": 1}, torch.nn.Linear(1, 1), SimpleNamespace(), Level()])
 def test_an_object_that_was_handed_over_gives_no_key(held: object, fresh_context: Context) -> None:
     factories: list[Callable[..., Any]] = [
-        made_around(held), functools.partial(Level, level=held), lambda: held, staticmethod(lambda: held).__func__]
+        made_around(held),
+        functools.partial(Level, level=held),
+        lambda: held,
+        staticmethod(lambda: held).__func__,
+    ]
     assert [plugin_key(Entry("around", factory), parse_spec("around"), Level()) for factory in factories] == [None] * 4
     swappers.register("around")(factories[0])
     assert identity("around", fresh_context) is None
@@ -305,8 +309,12 @@ def test_a_model_without_load_takes_no_path(text: str, context: Context) -> None
 @pytest.mark.parametrize("what", ["missing", "folder", "pipe", "damaged"])
 def test_a_file_that_cannot_be_loaded_is_a_sentence(tmp_path: Path, context: Context, text: str, what: str) -> None:
     path = tmp_path / "w.txt"
-    {"missing": lambda: None, "folder": path.mkdir, "pipe": lambda: os.mkfifo(path),
-     "damaged": lambda: path.write_text("x")}[what]()
+    {
+        "missing": lambda: None,
+        "folder": path.mkdir,
+        "pipe": lambda: os.mkfifo(path),
+        "damaged": lambda: path.write_text("x"),
+    }[what]()
     with pytest.raises(CheckpointError) as caught:
         build(parse_pipeline(text.format(path)), context)
     assert "w.txt" in caught.value.message
@@ -343,8 +351,11 @@ def code_of_all() -> dict[str, str | None]:
     """The hash of the code of everything that is built in."""
     built_in = [entry.factory for shelf in SHELVES for entry in map(shelf.get, shelf.names())]
     names = [name for shelf in SHELVES for name in shelf.names()]
-    return {name: code_of(factory) for name, factory in zip(names, built_in, strict=True)
-            if factory.__module__.startswith(("fsbench.", "reference_models."))}
+    return {
+        name: code_of(factory)
+        for name, factory in zip(names, built_in, strict=True)
+        if factory.__module__.startswith(("fsbench.", "reference_models."))
+    }
 
 
 BASELINES = {"alpha_paste", "copy_source", "copy_target", "exact"}
@@ -356,34 +367,37 @@ KNOWN = ALIGNED | {"inception", "face_mesh", "five_points", "recursive"}
 """Plug-ins that came later may import what they like."""
 
 
-@pytest.mark.parametrize(("file", "again"), [
-    ("reference_models/gan_mask/losses.py", {"gan_mask"}),
-    ("reference_models/gan_mask/__init__.py", set()),
-    ("reference_models/cyclegan/networks.py", {"cyclegan"}),
-    ("reference_models/augment.py", MODELS),
-    ("reference_models/baselines.py", BASELINES),
-    ("reference_models/crops.py", MODELS | BASELINES),
-    ("reference_models/__init__.py", set()),
-    ("fsbench/embedders/_dlib_network.py", DLIB | {"keras_vggface"}),
-    ("fsbench/embedders/dlib_resnet.py", DLIB | {"keras_vggface"}),
-    ("fsbench/embedders/keras_vggface.py", {"keras_vggface"}),
-    ("fsbench/embedders/facenet_casia.py", {"facenet_casia", "keras_vggface"}),
-    ("fsbench/embedders/_facenet.py", FACENET | {"keras_vggface"}),
-    ("fsbench/embedders/_onnx_session.py", {"onnx", "keras_vggface"}),
-    ("fsbench/embedders/_vggface2_network.py", PORTED | {"keras_vggface"}),
-    ("fsbench/observers/inception.py", {"inception"}),
-    ("fsbench/observers/_gaze.py", {"face_mesh"}),
-    ("fsbench/faces/align.py", ALIGNED),
-    ("fsbench/faces/pose.py", {"five_points"}),
-    ("fsbench/faces/region.py", MODELS | BASELINES),
-    ("fsbench/feedback.py", {"recursive"}),
-    ("reference_models/recursive.py", {"recursive"}),
-    ("fsbench/training.py", MODELS),
-    ("fsbench/metrics/fid.py", set()),
-    ("fsbench/harness/models.py", set()),
-    ("fsbench/errors.py", set()),
-    ("fsbench/cli/run.py", set()),
-])
+@pytest.mark.parametrize(
+    ("file", "again"),
+    [
+        ("reference_models/gan_mask/losses.py", {"gan_mask"}),
+        ("reference_models/gan_mask/__init__.py", set()),
+        ("reference_models/cyclegan/networks.py", {"cyclegan"}),
+        ("reference_models/augment.py", MODELS),
+        ("reference_models/baselines.py", BASELINES),
+        ("reference_models/crops.py", MODELS | BASELINES),
+        ("reference_models/__init__.py", set()),
+        ("fsbench/embedders/_dlib_network.py", DLIB | {"keras_vggface"}),
+        ("fsbench/embedders/dlib_resnet.py", DLIB | {"keras_vggface"}),
+        ("fsbench/embedders/keras_vggface.py", {"keras_vggface"}),
+        ("fsbench/embedders/facenet_casia.py", {"facenet_casia", "keras_vggface"}),
+        ("fsbench/embedders/_facenet.py", FACENET | {"keras_vggface"}),
+        ("fsbench/embedders/_onnx_session.py", {"onnx", "keras_vggface"}),
+        ("fsbench/embedders/_vggface2_network.py", PORTED | {"keras_vggface"}),
+        ("fsbench/observers/inception.py", {"inception"}),
+        ("fsbench/observers/_gaze.py", {"face_mesh"}),
+        ("fsbench/faces/align.py", ALIGNED),
+        ("fsbench/faces/pose.py", {"five_points"}),
+        ("fsbench/faces/region.py", MODELS | BASELINES),
+        ("fsbench/feedback.py", {"recursive"}),
+        ("reference_models/recursive.py", {"recursive"}),
+        ("fsbench/training.py", MODELS),
+        ("fsbench/metrics/fid.py", set()),
+        ("fsbench/harness/models.py", set()),
+        ("fsbench/errors.py", set()),
+        ("fsbench/cli/run.py", set()),
+    ],
+)
 def test_an_edit_computes_again_what_imports_the_file_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch, file: str, again: set[str]
 ) -> None:
@@ -391,17 +405,25 @@ def test_an_edit_computes_again_what_imports_the_file_and_nothing_else(
     before, read = code_of_all(), Path.read_bytes
     assert (ROOT / file).exists()
     monkeypatch.setattr(
-        Path, "read_bytes", lambda path: read(path) + (b"\n# a comment\n" if path == ROOT / file else b""))
+        Path, "read_bytes", lambda path: read(path) + (b"\n# a comment\n" if path == ROOT / file else b"")
+    )
     after = code_of_all()
     assert before.keys() >= KNOWN
     assert {name for name in KNOWN if before[name] != after[name]} == again
     assert None not in before.values()
 
 
-@pytest.mark.parametrize(("name", "libraries"), [
-    ("gan_mask", ["torch"]), ("copy_target", ["torch"]), ("dlib_resnet", ["torch"]), ("onnx", ["onnxruntime", "torch"]),
-    ("face_mesh", ["mediapipe", "torch"]), ("five_points", ["torch"]),
-])
+@pytest.mark.parametrize(
+    ("name", "libraries"),
+    [
+        ("gan_mask", ["torch"]),
+        ("copy_target", ["torch"]),
+        ("dlib_resnet", ["torch"]),
+        ("onnx", ["onnxruntime", "torch"]),
+        ("face_mesh", ["mediapipe", "torch"]),
+        ("five_points", ["torch"]),
+    ],
+)
 def test_the_libraries_that_compute_are_in_the_key(
     monkeypatch: pytest.MonkeyPatch, name: str, libraries: list[str]
 ) -> None:
@@ -451,39 +473,106 @@ def third_party(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wri
 MAKE = "def make():\n    return 1\n"
 
 
-@pytest.mark.parametrize(("files", "counts"), [
-    ({"thirdparty_a.py": "import thirdparty_b\n" + MAKE, "thirdparty_b.py": "import thirdparty_c",
-      "thirdparty_c.py": ""},
-     {"thirdparty_a.py", "thirdparty_b.py", "thirdparty_c.py"}),
-    ({"thirdparty_a.py": MAKE, "thirdparty_b.py": ""}, {"thirdparty_a.py"}),
-    ({"thirdparty_a.py": "def make():\n    from thirdparty_b import x\n", "thirdparty_b.py": "x = 1"},
-     {"thirdparty_a.py", "thirdparty_b.py"}),
-    ({"thirdparty_p/one.py": "from . import two\n" + MAKE, "thirdparty_p/__init__.py": "", "thirdparty_p/two.py": "",
-      "thirdparty_p/three.py": ""}, {"thirdparty_p/one.py", "thirdparty_p/two.py"}),
-    ({"thirdparty_p/one.py": "from . import x\n" + MAKE, "thirdparty_p/__init__.py": "x = 1\n",
-      "thirdparty_p/two.py": ""}, {"thirdparty_p/one.py", "thirdparty_p/__init__.py"}),
-    ({"thirdparty_p/deep/one.py": "from ..two import x as y\nfrom thirdparty_p.deep.four import z\n" + MAKE,
-      "thirdparty_p/__init__.py": "", "thirdparty_p/deep/__init__.py": "", "thirdparty_p/two.py": "x = 1",
-      "thirdparty_p/deep/four.py": "z = 1", "thirdparty_p/three.py": ""},
-     {"thirdparty_p/deep/one.py", "thirdparty_p/two.py", "thirdparty_p/deep/four.py"}),
-    ({"thirdparty_p/__init__.py": MAKE, "thirdparty_p/two.py": ""}, {"thirdparty_p/__init__.py"}),
-    ({"thirdparty_p/one.py": "import importlib\nimportlib.import_module('.'.join(('thirdparty_p', 'two')))\n" + MAKE,
-      "thirdparty_p/__init__.py": "", "thirdparty_p/two.py": "", "thirdparty_p/three.py": ""},
-     {"thirdparty_p/one.py", "thirdparty_p/__init__.py", "thirdparty_p/two.py", "thirdparty_p/three.py"}),
-    ({"thirdparty_p/one.py": "import importlib\nimportlib.import_module('thirdparty_p.two')\n" + MAKE,
-      "thirdparty_p/__init__.py": "", "thirdparty_p/two.py": "", "thirdparty_p/three.py": ""},
-     {"thirdparty_p/one.py", "thirdparty_p/two.py"}),
-    ({"thirdparty_a.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import thirdparty_b\n" + MAKE,
-      "thirdparty_b.py": ""}, {"thirdparty_a.py"}),
-    ({"thirdparty_a.py": "import thirdparty_q.inner\n" + MAKE, "thirdparty_q/__init__.py": "",
-      "thirdparty_q/inner.py": "", "thirdparty_q/other.py": ""}, {"thirdparty_a.py", "thirdparty_q/inner.py"}),
-    ({"thirdparty_a.py": "import thirdparty_b\n" + MAKE, "thirdparty_b.py": "import thirdparty_a"},
-     {"thirdparty_a.py", "thirdparty_b.py"}),
-    ({"thirdparty_a.py": "def make():\n    import thirdparty_b\n", "thirdparty_b.py": "no python:"},
-     {"thirdparty_a.py", "thirdparty_b.py"}),
-    ({"thirdparty_a.py": "from thirdparty_n.inner import x\n" + MAKE, "thirdparty_n/inner.py": "x = 1",
-      "thirdparty_n/other.py": ""}, {"thirdparty_a.py", "thirdparty_n/inner.py"}),
-], ids=range(14))
+@pytest.mark.parametrize(
+    ("files", "counts"),
+    [
+        (
+            {
+                "thirdparty_a.py": "import thirdparty_b\n" + MAKE,
+                "thirdparty_b.py": "import thirdparty_c",
+                "thirdparty_c.py": "",
+            },
+            {"thirdparty_a.py", "thirdparty_b.py", "thirdparty_c.py"},
+        ),
+        ({"thirdparty_a.py": MAKE, "thirdparty_b.py": ""}, {"thirdparty_a.py"}),
+        (
+            {"thirdparty_a.py": "def make():\n    from thirdparty_b import x\n", "thirdparty_b.py": "x = 1"},
+            {"thirdparty_a.py", "thirdparty_b.py"},
+        ),
+        (
+            {
+                "thirdparty_p/one.py": "from . import two\n" + MAKE,
+                "thirdparty_p/__init__.py": "",
+                "thirdparty_p/two.py": "",
+                "thirdparty_p/three.py": "",
+            },
+            {"thirdparty_p/one.py", "thirdparty_p/two.py"},
+        ),
+        (
+            {
+                "thirdparty_p/one.py": "from . import x\n" + MAKE,
+                "thirdparty_p/__init__.py": "x = 1\n",
+                "thirdparty_p/two.py": "",
+            },
+            {"thirdparty_p/one.py", "thirdparty_p/__init__.py"},
+        ),
+        (
+            {
+                "thirdparty_p/deep/one.py": "from ..two import x as y\nfrom thirdparty_p.deep.four import z\n" + MAKE,
+                "thirdparty_p/__init__.py": "",
+                "thirdparty_p/deep/__init__.py": "",
+                "thirdparty_p/two.py": "x = 1",
+                "thirdparty_p/deep/four.py": "z = 1",
+                "thirdparty_p/three.py": "",
+            },
+            {"thirdparty_p/deep/one.py", "thirdparty_p/two.py", "thirdparty_p/deep/four.py"},
+        ),
+        ({"thirdparty_p/__init__.py": MAKE, "thirdparty_p/two.py": ""}, {"thirdparty_p/__init__.py"}),
+        (
+            {
+                "thirdparty_p/one.py": "import importlib\nimportlib.import_module('.'.join(('thirdparty_p', 'two')))\n"
+                + MAKE,
+                "thirdparty_p/__init__.py": "",
+                "thirdparty_p/two.py": "",
+                "thirdparty_p/three.py": "",
+            },
+            {"thirdparty_p/one.py", "thirdparty_p/__init__.py", "thirdparty_p/two.py", "thirdparty_p/three.py"},
+        ),
+        (
+            {
+                "thirdparty_p/one.py": "import importlib\nimportlib.import_module('thirdparty_p.two')\n" + MAKE,
+                "thirdparty_p/__init__.py": "",
+                "thirdparty_p/two.py": "",
+                "thirdparty_p/three.py": "",
+            },
+            {"thirdparty_p/one.py", "thirdparty_p/two.py"},
+        ),
+        (
+            {
+                "thirdparty_a.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import thirdparty_b\n"
+                + MAKE,
+                "thirdparty_b.py": "",
+            },
+            {"thirdparty_a.py"},
+        ),
+        (
+            {
+                "thirdparty_a.py": "import thirdparty_q.inner\n" + MAKE,
+                "thirdparty_q/__init__.py": "",
+                "thirdparty_q/inner.py": "",
+                "thirdparty_q/other.py": "",
+            },
+            {"thirdparty_a.py", "thirdparty_q/inner.py"},
+        ),
+        (
+            {"thirdparty_a.py": "import thirdparty_b\n" + MAKE, "thirdparty_b.py": "import thirdparty_a"},
+            {"thirdparty_a.py", "thirdparty_b.py"},
+        ),
+        (
+            {"thirdparty_a.py": "def make():\n    import thirdparty_b\n", "thirdparty_b.py": "no python:"},
+            {"thirdparty_a.py", "thirdparty_b.py"},
+        ),
+        (
+            {
+                "thirdparty_a.py": "from thirdparty_n.inner import x\n" + MAKE,
+                "thirdparty_n/inner.py": "x = 1",
+                "thirdparty_n/other.py": "",
+            },
+            {"thirdparty_a.py", "thirdparty_n/inner.py"},
+        ),
+    ],
+    ids=range(14),
+)
 def test_what_a_third_party_module_imports_counts(
     tmp_path: Path, third_party: Write, files: Files, counts: set[str]
 ) -> None:

@@ -128,9 +128,9 @@ def test_the_calibration_is_of_the_real_images(test: Faces, strangers: Faces, fr
     record = records.judge_record(enrolled_judge("colour", test, strangers, fresh_context)).calibration
     assert record is not None
     assert (record.n_identities, record.n_images) == (5, 18)
-    assert record.n_genuine == 2 * 3 * 3                 # two people with two sessions of three images
+    assert record.n_genuine == 2 * 3 * 3  # two people with two sessions of three images
     assert record.n_impostor == 18 * 17 / 2 - 2 * 15 - 3  # all pairs but those of one person
-    assert record.points[0].threshold is None            # too few pairs to say
+    assert record.points[0].threshold is None  # too few pairs to say
     assert "impostor" in record.points[0].reason
 
 
@@ -142,7 +142,7 @@ def test_an_image_is_looked_at_once(test: Faces, fresh_context: Context) -> None
     assert Colour.looks == len(test)
     assert torch.equal(first.vectors, again.vectors)
     embed(judge, test.crops, landmarks + 1, "", fresh_context)
-    assert Colour.looks == 2 * len(test)                 # other landmarks cut other chips
+    assert Colour.looks == 2 * len(test)  # other landmarks cut other chips
 
 
 def test_blocks_do_not_show(test: Faces, fresh_context: Context, monkeypatch: pytest.MonkeyPatch) -> None:

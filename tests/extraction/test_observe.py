@@ -180,7 +180,8 @@ def test_a_plan_that_names_a_metric_is_refused_where_its_own_network_is_missing(
 def test_outputs_are_held_against_their_own_targets(fresh_context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (evaluations, references):
         monkeypatch.setattr(
-            module, "find_landmarks", lambda crops, title, context: np.zeros((len(crops), 5, 2), np.float32))
+            module, "find_landmarks", lambda crops, title, context: np.zeros((len(crops), 5, 2), np.float32)
+        )
     ready = prepared(fresh_context, "light_change")
     darker = ImageSet((ready.pairs.targets.pixels // 2).astype(np.uint8))
     ((name, judge, rows),) = ready.measure(ready.extract("darker", darker))
@@ -191,4 +192,3 @@ def test_outputs_are_held_against_their_own_targets(fresh_context: Context, monk
         float((ready.pairs.targets[:].mean((1, 2, 3)) - 0.5).abs().mean()), abs=1e-6
     )
     assert prepared(fresh_context, "light_change", known=False).estimator_errors() == {}
-

@@ -28,7 +28,7 @@ def test_least_squares_against_skimage() -> None:
     transform = pytest.importorskip("skimage.transform")
     random = np.random.default_rng(0)
     points, goal = random.normal(size=(2, 6, 5, 2))
-    goal += 1.5 * points                                # else the best similarity without reflection may be no minimum
+    goal += 1.5 * points  # else the best similarity without reflection may be no minimum
     for p, g, found in zip(points, goal, similarity(points, goal), strict=True):
         assert np.allclose(found, transform.SimilarityTransform.from_estimate(p, g).params[:2])
 
@@ -51,11 +51,11 @@ def test_the_landmarks_arrive_at_the_template() -> None:
     image = np.zeros((400, 300, 3), np.uint8)
     points = (TEMPLATE - 0.5) @ turn(140, 25).T + (150, 180)
     for x, y in points:
-        image[int(y) - 2:int(y) + 3, int(x) - 2:int(x) + 3] = 255
+        image[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3] = 255
     crop, landmarks = align(image, points, 128)
     assert np.allclose(landmarks, TEMPLATE * 128, atol=1e-3)
     for x, y in landmarks:
-        near = crop[int(y) - 5:int(y) + 6, int(x) - 5:int(x) + 6, 0].astype(float)
+        near = crop[int(y) - 5 : int(y) + 6, int(x) - 5 : int(x) + 6, 0].astype(float)
         rows, columns = np.indices(near.shape) + 0.5
         centre = np.array([(columns * near).sum(), (rows * near).sum()]) / near.sum() + (int(x) - 5, int(y) - 5)
         assert np.abs(centre - (x, y)).max() < 0.7
@@ -67,7 +67,7 @@ def test_a_fine_pattern_does_not_alias(size: int) -> None:
     image = np.where((rows[:, None] + rows) % 2, 255, 0).astype(np.uint8)[..., None].repeat(3, 2)
     crop, _ = align(image, TEMPLATE * size, 128)
     worst = np.abs(crop[4:-4, 4:-4].astype(int) - 128).max()
-    assert worst <= (60 if size < 256 else 3)           # below 2 : 1 some of the pattern is really there to be seen
+    assert worst <= (60 if size < 256 else 3)  # below 2 : 1 some of the pattern is really there to be seen
 
 
 def test_border_pixels_are_repeated_beyond_the_image() -> None:
@@ -91,9 +91,10 @@ def crop_of_the_whole(image: np.ndarray, landmarks: np.ndarray, size: int) -> np
 
 
 @pytest.mark.parametrize("side", [30, 64, 100, 150, 290, 700])  # of the face; 1 to 10 pixels of the image in a block
-@pytest.mark.parametrize("centre", [
-    (0.5, 0.5), (0.02, 0.3), (0.99, 0.6), (0.4, 0.01), (0.7, 1), (0, 0), (1, 1), (-3, 0.5), (4, 4), (0.5, -2),
-])
+@pytest.mark.parametrize(
+    "centre",
+    [(0.5, 0.5), (0.02, 0.3), (0.99, 0.6), (0.4, 0.01), (0.7, 1), (0, 0), (1, 1), (-3, 0.5), (4, 4), (0.5, -2)],
+)
 def test_only_the_part_around_the_face_is_read(side: int, centre: tuple[float, float]) -> None:
     image = np.random.default_rng(side).integers(0, 256, (311, 407, 3), np.uint8)
     points = (TEMPLATE - 0.5) @ turn(side, 33).T + np.array(centre) * (407, 311)
@@ -119,4 +120,4 @@ def test_memory_does_not_grow_with_the_photograph(side: int, monkeypatch: pytest
     tracemalloc.stop()
     (shape,) = shapes
     assert max(shape[:2]) <= 2 * 128 * math.sqrt(2) + 6
-    assert peak < 40e6                                   # the photograph has 72e6; a face of 2000 pixels, turned, 24e6
+    assert peak < 40e6  # the photograph has 72e6; a face of 2000 pixels, turned, 24e6

@@ -56,7 +56,7 @@ def test_a_fine_pattern_does_not_alias(size: int) -> None:
     board = ((rows[:, None] + rows) % 2).float().expand(1, 3, size, size)
     chips = cut_chips(board, tensor(turned(ARCFACE, 0.72 * size, 0, (size / 2, size / 2))), ARCFACE, 112)
     worst = float((chips - 0.5).abs().max())
-    assert worst < (0.3 if size == 256 else 0.15)        # 184 pixels on 112: some of the pattern is there to be seen
+    assert worst < (0.3 if size == 256 else 0.15)  # 184 pixels on 112: some of the pattern is there to be seen
 
 
 def test_border_pixels_are_repeated_beyond_the_crop() -> None:
@@ -71,12 +71,12 @@ def test_a_chip_does_not_depend_on_the_batch() -> None:
     landmarks = tensor(*(turned(ARCFACE, scale, 9, (60, 66)) for scale in (60, 92, 130, 250)))
     together = cut_chips(crops, landmarks, ARCFACE, 56)
     for i in range(4):
-        assert torch.equal(together[i], cut_chips(crops[i:i + 1], landmarks[i:i + 1], ARCFACE, 56)[0])
+        assert torch.equal(together[i], cut_chips(crops[i : i + 1], landmarks[i : i + 1], ARCFACE, 56)[0])
 
 
 def test_no_crops_and_no_use() -> None:
     assert cut_chips(noise(0, 64), torch.zeros(0, 5, 2), ARCFACE, 32).shape == (0, 3, 32, 32)
-    wild = turned(ARCFACE, 1e5, 0, (32, 32))             # bounded memory, whatever the landmarks say
+    wild = turned(ARCFACE, 1e5, 0, (32, 32))  # bounded memory, whatever the landmarks say
     assert cut_chips(noise(1, 64), tensor(wild), ARCFACE, 32).isfinite().all()
 
 

@@ -54,8 +54,10 @@ def garbled() -> torch.Tensor:
     """(N, 3, 128, 128) pictures of nothing: flat, noise of all scales, stripes."""
     generator = torch.Generator().manual_seed(0)
     flat = torch.stack([torch.full((3, 128, 128), level) for level in (0.0, 0.5, 1.0)])
-    noise = [torch.nn.functional.interpolate(torch.rand(4, 3, n, n, generator=generator), 128, mode="bilinear")
-             for n in (2, 4, 8, 16, 32, 64, 128)]
+    noise = [
+        torch.nn.functional.interpolate(torch.rand(4, 3, n, n, generator=generator), 128, mode="bilinear")
+        for n in (2, 4, 8, 16, 32, 64, 128)
+    ]
     stripes = (torch.arange(128) // 8 % 2).float().expand(1, 3, 128, 128)
     return torch.cat([flat, *noise, stripes])
 
@@ -85,12 +87,15 @@ def test_an_image_smaller_than_a_face_has_none(detector: Detector, shape: tuple[
     assert np.isnan(found.boxes).all()
 
 
-@pytest.mark.parametrize(("boxes", "probability", "order"), [
-    ([(0, 0, 40, 40), (0, 0, 60, 60)], (0.99, 0.99), [1, 0]),           # the larger one is the first
-    ([(0, 0, 40, 40), (80, 80, 120, 120)], (0.99, 0.99), [1, 0]),       # the more central one
-    ([(80, 80, 100, 100), (60, 60, 140, 140)], (0.95, 0.8), [0]),       # the sure one alone
-    ([(80, 80, 100, 100), (60, 60, 140, 140)], (0.8, 0.75), [1]),       # none is sure
-])
+@pytest.mark.parametrize(
+    ("boxes", "probability", "order"),
+    [
+        ([(0, 0, 40, 40), (0, 0, 60, 60)], (0.99, 0.99), [1, 0]),  # the larger one is the first
+        ([(0, 0, 40, 40), (80, 80, 120, 120)], (0.99, 0.99), [1, 0]),  # the more central one
+        ([(80, 80, 100, 100), (60, 60, 140, 140)], (0.95, 0.8), [0]),  # the sure one alone
+        ([(80, 80, 100, 100), (60, 60, 140, 140)], (0.8, 0.75), [1]),  # none is sure
+    ],
+)
 def test_faces_by_prominence(boxes: list[tuple[int, ...]], probability: tuple[float, ...], order: list[int]) -> None:
     assert _by_prominence(np.array(boxes), np.array(probability), np.array((100, 100))).tolist() == order
 
@@ -100,11 +105,15 @@ def test_all_faces_of_a_photograph(detector: Detector) -> None:
     photo = np.full((600, 1100, 3), 90, np.uint8)
     photo[44:556, 520:1032] = astronaut()
     for top, left, side in ((40, 20, 200), (300, 60, 300)):
-        photo[top:top + side, left:left + side] = shrink(astronaut(), side)
+        photo[top : top + side, left : left + side] = shrink(astronaut(), side)
     found = detector.detect_photo(photo)
     assert len(found.landmarks) == len(found.boxes) == len(found.probability) == 3
-    goal = np.stack([ASTRONAUT * side / 512 + np.array(place) for side, place in (
-        (512, (520, 44)), (300, (60, 300)), (200, (20, 40)))])
+    goal = np.stack(
+        [
+            ASTRONAUT * side / 512 + np.array(place)
+            for side, place in ((512, (520, 44)), (300, (60, 300)), (200, (20, 40)))
+        ]
+    )
     assert np.abs(found.landmarks - goal).max() < 6
 
 

@@ -26,7 +26,7 @@ def test_the_mean_face_is_found_exactly(angles: tuple[float, float, float]) -> N
 def test_signs_are_those_of_the_image() -> None:
     frontal = seen(0, 0, 0)
     right, down, tilted = (frontal.copy() for _ in range(3))
-    right[2] += (6, 0)                                   # the nose points to the image's right
+    right[2] += (6, 0)  # the nose points to the image's right
     down[2] += (0, 6)
     tilted = (frontal - 64) @ np.array([[0.98, -0.2], [0.2, 0.98]]) + 64  # y is down: anticlockwise as one sees it
     assert pose(right[None])[0, 0] > 5
@@ -65,6 +65,6 @@ def test_poses_of_people_that_the_mean_face_was_not_made_from(context: Context) 
     found = pose(Detector(context.device).detect_crops(faces.crops[:]))
     error = np.abs(found[:, :2] - faces.rows[["yaw", "pitch"]].to_numpy())
     yaw, pitch = error.mean(0)
-    assert yaw < 5                                       # measured over 480 crops: 3.0
-    assert pitch < 8                                     # 5.3
+    assert yaw < 5  # measured over 480 crops: 3.0
+    assert pitch < 8  # 5.3
     assert np.corrcoef(found[:, 0], faces.rows["yaw"])[0, 1] > 0.95

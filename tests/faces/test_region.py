@@ -47,7 +47,7 @@ def test_an_upright_oval_moves_but_neither_turns_nor_grows() -> None:
 def test_both_ovals_are_what_they_were_when_each_had_a_function_of_its_own(size: int) -> None:
     """To the last bit, for landmarks of heads that are turned, far away and outside the crop."""
     random = np.random.default_rng(size)
-    landmarks = ((TEMPLATE + random.normal(0, 0.05, (40, 5, 2)) + random.normal(0, 0.2, (40, 1, 2))) * size)
+    landmarks = (TEMPLATE + random.normal(0, 0.05, (40, 5, 2)) + random.normal(0, 0.2, (40, 1, 2))) * size
     landmarks = np.concatenate([TEMPLATE[None] * size, landmarks.astype(np.float32)])
     step = np.arange(size) + 0.5
     place = np.stack(np.meshgrid(step, step), -1)

@@ -47,8 +47,13 @@ def as_clip(scene: Scene) -> Scene:
 
 def pick(scene: Scene, index: list[int]) -> Scene:
     chosen = np.array(index)
-    return replace(scene, targets=scene.targets.select(chosen), exact=scene.exact.select(chosen),
-                   mask=scene.mask.select(chosen), sources=scene.sources.select(chosen))
+    return replace(
+        scene,
+        targets=scene.targets.select(chosen),
+        exact=scene.exact.select(chosen),
+        mask=scene.mask.select(chosen),
+        sources=scene.sources.select(chosen),
+    )
 
 
 def flat(level: int, n: int, size: int = 64) -> ImageSet:
@@ -58,8 +63,9 @@ def flat(level: int, n: int, size: int = 64) -> ImageSet:
 def named(scene: Scene, n: int, size: int = 64) -> Scene:
     """A scene of n grey images with names; there is nothing to draw in it."""
     targets = scene.targets.select([0] * n)
-    targets = replace(targets, rows=targets.rows.assign(id=[f"image{k}" for k in range(n)], frame=range(n)),
-                      crops=flat(200, n, size))
+    targets = replace(
+        targets, rows=targets.rows.assign(id=[f"image{k}" for k in range(n)], frame=range(n)), crops=flat(200, n, size)
+    )
     mask = ImageSet(np.full((n, size, size, 1), 255, np.uint8))
     return replace(scene, targets=targets, exact=flat(100, n, size), mask=mask, sources=flat(50, n, size))
 
@@ -69,6 +75,7 @@ def damage(scene: Scene, outputs: ImageSet) -> float:
 
 
 # ------------------------------------------------------------------------------------------------------- all of them
+
 
 @ALL
 def test_a_fault_says_what_it_is(fault: Fault) -> None:
@@ -97,10 +104,10 @@ def test_damage_grows_with_strength(fault: Fault, scene: Scene, request: pytest.
     ladder = [fault.apply(scene, strength) for strength in (0.0, *fault.strengths)]
     assert all(outputs.pixels.shape == scene.exact.pixels.shape for outputs in ladder)
     grown = np.diff([damage(scene, outputs) for outputs in ladder])
-    if fault.unit == "share" and not fault.drawn:       # of so few outputs, some steps hit none
+    if fault.unit == "share" and not fault.drawn:  # of so few outputs, some steps hit none
         assert (grown >= 0).all()
         assert grown.sum() > 0
-    elif fault.name == "lag":                           # frames that stand for a clip
+    elif fault.name == "lag":  # frames that stand for a clip
         assert grown[0] > 0
     else:
         assert (grown > 0).all()
@@ -113,12 +120,13 @@ def test_outputs_depend_on_nothing_else(fault: Fault, scene: Scene) -> None:
     np.testing.assert_array_equal(fault.apply(scene, strength).pixels, once)
     order = [2, 0, 3, 1]
     np.testing.assert_array_equal(fault.apply(pick(scene, order), strength).pixels, once[order])
-    if fault.name not in ("lag", "frozen"):             # which show other outputs of the scene
+    if fault.name not in ("lag", "frozen"):  # which show other outputs of the scene
         np.testing.assert_array_equal(fault.apply(pick(scene, [1]), strength).pixels, once[[1]])
 
 
-@pytest.mark.parametrize("name", ["blur", "colour_cast", "alpha_seam", "scale", "identity_mix", "pose_offset",
-                                  "copy_target"])
+@pytest.mark.parametrize(
+    "name", ["blur", "colour_cast", "alpha_seam", "scale", "identity_mix", "pose_offset", "copy_target"]
+)
 def test_faults_of_a_head_swap(name: str, context: Context) -> None:
     dataset = Synthetic(**SMALL, swap="head", context=context)
     scene, fault = Scene.of(dataset, "p001", dataset.faces("train").of("p000")), FAULTS[name]
@@ -155,6 +163,7 @@ def test_what_needs_clips_is_refused_on_stills(name: str, scene: Scene) -> None:
 
 # ----------------------------------------------------------------------------------------------- what strengths mean
 
+
 def test_blur_has_the_standard_deviation_it_says(scene: Scene) -> None:
     point = named(scene, 1)
     point.exact.pixels[:] = 0
@@ -184,7 +193,7 @@ def test_jpeg_is_the_codec(scene: Scene) -> None:
 
 
 def test_shift_moves_by_whole_pixels_without_blurring(scene: Scene) -> None:
-    moved = FAULTS["shift"].apply(scene, 6.0).pixels    # 3 of 64
+    moved = FAULTS["shift"].apply(scene, 6.0).pixels  # 3 of 64
     np.testing.assert_array_equal(moved[:, :, 3:], scene.exact.pixels[:, :, :-3])
     np.testing.assert_array_equal(moved[:, :, :3], np.repeat(scene.exact.pixels[:, :, :1], 3, 2))
 
@@ -213,7 +222,7 @@ def test_a_seam_is_a_step_at_the_edge_of_a_patch_and_nothing_in_its_middle(scene
     masked.mask.pixels[:] = 0
     masked.mask.pixels[:, 8:56, 8:56] = 255
     line = FAULTS["alpha_seam"].apply(masked, 32.0).pixels[0, 32, :, 0].astype(int) - 100
-    assert (line[:10] == 0).all()                       # 4 px of 128 within the face
+    assert (line[:10] == 0).all()  # 4 px of 128 within the face
     assert 24 < line[10] <= 32
     assert (np.diff(line[10:32]) <= 0).all()
     assert (line[17:47] == 0).all()
@@ -236,20 +245,21 @@ def test_the_inside_of_a_face_has_a_soft_rim(scene: Scene) -> None:
     assert (line[:32] == 0).all()
     assert 0 < line[32] < 0.5
     assert (line[32:].diff() >= 0).all()
-    assert (line[38:] > 0.99).all()                     # the image's border is no rim
+    assert (line[38:] > 0.99).all()  # the image's border is no rim
 
 
 def test_jitter_moves_by_what_it_says_on_average(scene: Scene) -> None:
     from skimage.registration import phase_cross_correlation
 
-    n, strength = 300, 5.0                              # 2.5 pixels of 64
+    n, strength = 300, 5.0  # 2.5 pixels of 64
     many = named(scene, n)
     y, x = np.mgrid[:64, :64]
     blob = 100 + 100 * np.exp(-((x - 32) ** 2 + (y - 30) ** 2) / 50)
     many.exact.pixels[:] = blob[None, :, :, None].round()
     moved = FAULTS["jitter"].apply(many, strength).pixels[..., 0].astype(float)
-    found = np.array([phase_cross_correlation(image, blob, upsample_factor=10, normalization=None)[0]
-                      for image in moved])
+    found = np.array(
+        [phase_cross_correlation(image, blob, upsample_factor=10, normalization=None)[0] for image in moved]
+    )
     lengths = np.linalg.norm(found, axis=1)
     assert lengths.mean() == pytest.approx(2.5, rel=3 * 0.523 / n**0.5)  # three standard errors of a Rayleigh mean
     assert np.abs(found.mean(0)).max() < 3 * 2 / n**0.5
@@ -305,14 +315,26 @@ def test_a_lost_blink_touches_blinks_only(blinking: Scene) -> None:
 def test_strengths_of_drawn_faults_reach_the_renderer(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     monkeypatch.setattr(Synthetic, "variants", lambda self, source, targets, change: asked.append(change))
-    for fault in (drawn.IDENTITY_SHAPE, drawn.IDENTITY_TEXTURE, drawn.IDENTITY_MIX, drawn.EXPRESSION_DAMPED,
-                  drawn.BLINK_LOST):
+    for fault in (
+        drawn.IDENTITY_SHAPE,
+        drawn.IDENTITY_TEXTURE,
+        drawn.IDENTITY_MIX,
+        drawn.EXPRESSION_DAMPED,
+        drawn.BLINK_LOST,
+    ):
         fault.apply(scene, 0.35)
     for fault in (drawn.POSE_OFFSET, drawn.GAZE_OFFSET):
         fault.apply(scene, 8.0)
     given = [{name: value for name, value in vars(change).items() if value not in (0.0, 1.0)} for change in asked]
-    assert given == [{"shape": 0.65}, {"texture": 0.65}, {"shape": 0.65, "texture": 0.65}, {"expression": 0.65},
-                     {"blink": 0.65}, {"yaw": 8.0}, {"gaze": 8.0}]
+    assert given == [
+        {"shape": 0.65},
+        {"texture": 0.65},
+        {"shape": 0.65, "texture": 0.65},
+        {"expression": 0.65},
+        {"blink": 0.65},
+        {"yaw": 8.0},
+        {"gaze": 8.0},
+    ]
 
 
 def test_all_is_drawn_ahead(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

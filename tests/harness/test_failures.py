@@ -133,9 +133,14 @@ def _toys(registering: None) -> None:
     def broken(self: object, source: Source, targets: Targets) -> Tensor:
         raise ValueError("no idea\nwhat to do")
 
-    for name, swap in (("first", first), ("now_and_then", now_and_then), ("half_copied", half_copied),
-                       ("blank", lambda self, source, targets: torch.zeros_like(targets.images)),
-                       ("copies", lambda self, source, targets: targets.images.clone()), ("broken", broken)):
+    for name, swap in (
+        ("first", first),
+        ("now_and_then", now_and_then),
+        ("half_copied", half_copied),
+        ("blank", lambda self, source, targets: torch.zeros_like(targets.images)),
+        ("copies", lambda self, source, targets: targets.images.clone()),
+        ("broken", broken),
+    ):
         register(name, swap)
 
 

@@ -75,7 +75,7 @@ def test_whatever_decides_a_training_trains_again(learner: type[Learner], fresh_
     others = contracts.toy_faces(seed=1)
     models = [train(fresh_context, data) for data in (faces, renamed, moved, bare, others)]
     models += [train(fresh_context, faces, budget="short"), train(fresh_context, faces, seed=1)]
-    learner.inputs = {"coach.h5": "ab" * 32}             # weights that it is trained against
+    learner.inputs = {"coach.h5": "ab" * 32}  # weights that it is trained against
     models.append(train(fresh_context, faces))
     assert learner.fits == len(models) == len({model.identity for model in models})
 
@@ -100,8 +100,13 @@ def darker(registering: None) -> type[Darker]:
     return kind
 
 
-PIPELINES = ("learner", "learner+darker", "learner+darker(by=4)", "learner+darker+darker",
-             "learner+darker(by=4)+darker")
+PIPELINES = (
+    "learner",
+    "learner+darker",
+    "learner+darker(by=4)",
+    "learner+darker+darker",
+    "learner+darker(by=4)+darker",
+)
 
 
 @pytest.mark.parametrize("order", [PIPELINES, PIPELINES[::-1]])
@@ -116,14 +121,14 @@ def test_a_swapper_is_trained_once_whatever_pipelines_it_stands_in(
     assert len({model.parts[0].weights for model in models}) == 1
 
 
-def test_outputs_are_kept_after_each_part(
-    learner: type[Learner], darker: type[Darker], fresh_context: Context
-) -> None:
+def test_outputs_are_kept_after_each_part(learner: type[Learner], darker: type[Darker], fresh_context: Context) -> None:
     """Whatever comes first, each part sees each pair once, and what it gives is the same."""
     faces = contracts.toy_faces()
     parts = [(name, np.flatnonzero(faces.rows["identity"] != name)) for name in faces.identities]
-    pairs = Pairs(tuple(Group(Source(name, faces.of(name).crops[:1]), index, faces.select(index), None)
-                        for name, index in parts), "each with the other")
+    pairs = Pairs(
+        tuple(Group(Source(name, faces.of(name).crops[:1]), index, faces.select(index), None) for name, index in parts),
+        "each with the other",
+    )
     found = {}
     for k, spec in enumerate(PIPELINES):
         model = train(fresh_context, faces, spec=spec)

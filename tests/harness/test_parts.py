@@ -116,8 +116,11 @@ def test_targets_hold_images_landmarks_clips_and_frames() -> None:
 def test_what_a_model_is_shown_decides_its_outputs(fresh_context: Context, change: str) -> None:
     (group,) = ONE_GROUP.groups
     faces = group.targets
-    other = replace(faces, landmarks=faces.landmarks + 1) if change == "landmarks" else replace(
-        faces, rows=faces.rows.assign(**{change: 7 if change == "frame" else "a"}))
+    other = (
+        replace(faces, landmarks=faces.landmarks + 1)
+        if change == "landmarks"
+        else replace(faces, rows=faces.rows.assign(**{change: 7 if change == "frame" else "a"}))
+    )
     model = model_of("lighter", fresh_context)
     for targets in (faces, other, faces):
         generate.swap_all(model, Pairs((replace(group, targets=targets),), "one"), fresh_context)
@@ -151,8 +154,13 @@ def test_a_refiner_is_handed_the_levels_and_the_alpha_of_the_part_before_it(fres
 
 
 def test_alpha_is_kept_beside_the_outputs_and_a_bare_tensor_has_none(fresh_context: Context) -> None:
-    for text, has_alpha in (("lighter", True), ("lighter+kept", True), ("lighter+bare", False),
-                            ("lighter+bare+kept", False), ("lighter+twice", True)):
+    for text, has_alpha in (
+        ("lighter", True),
+        ("lighter+kept", True),
+        ("lighter+bare", False),
+        ("lighter+bare+kept", False),
+        ("lighter+twice", True),
+    ):
         assert (outputs_of(text, fresh_context).alpha is not None) == has_alpha
         generate.swap_all(model := model_of(text, fresh_context), ONE_GROUP, fresh_context)
         recipe = {"model": model.identity, "pairs": ONE_GROUP.groups[0].fingerprint()}
@@ -222,8 +230,14 @@ def test_any_swapper_can_be_fed_back() -> None:
 
 
 def test_a_wrapper_has_its_own_outputs_and_those_of_the_parts_before_it_stay(fresh_context: Context) -> None:
-    texts = ["lighter", "lighter+kept", "lighter+kept+recursive", "lighter+kept+recursive(n=3)",
-             "lighter+kept+recursive+bare", "lighter+recursive"]
+    texts = [
+        "lighter",
+        "lighter+kept",
+        "lighter+kept+recursive",
+        "lighter+kept+recursive(n=3)",
+        "lighter+kept+recursive+bare",
+        "lighter+recursive",
+    ]
     models = [model_of(text, fresh_context) for text in texts]
     assert len({model.identity for model in models}) == len(texts)
     for model in models:

@@ -30,10 +30,10 @@ from fsbench.metrics.recursion_drift import FIRST, LAST
 from fsbench.registry import datasets, embedders, refiners, swappers
 from fsbench.results import load
 
-GREY, STEP, SIZE = 250, 1, 32                          # levels of the toy images: a chessboard about a grey
-DARKER = 4                                              # levels of a pass: fewer would count as no swap at all
+GREY, STEP, SIZE = 250, 1, 32  # levels of the toy images: a chessboard about a grey
+DARKER = 4  # levels of a pass: fewer would count as no swap at all
 CALLS: list[int] = []
-FAILS_AT: list[int] = []                                # number of the call that is interrupted
+FAILS_AT: list[int] = []  # number of the call that is interrupted
 
 
 class Interrupted(KeyboardInterrupt):
@@ -43,8 +43,9 @@ class Interrupted(KeyboardInterrupt):
 class Chessboards:
     """Images of two people, all the same."""
 
-    info = DatasetInfo(name="chessboards", revision="1", size=SIZE, description="-", licence="CC0-1.0",
-                       splits=("train", "test"))
+    info = DatasetInfo(
+        name="chessboards", revision="1", size=SIZE, description="-", licence="CC0-1.0", splits=("train", "test")
+    )
 
     def faces(self, split: Split) -> Faces:
         made = contracts.toy_faces(2, sessions=6, images=3, size=SIZE)
@@ -136,7 +137,7 @@ def test_the_metric_and_the_harness_mean_the_same_passes() -> None:
 def test_a_model_that_darkens_drifts_by_the_known_amount(out: Path) -> None:
     found = {value.model: value for value in load(out).find(metric="recursion_drift")}
     assert found["fade"].value == pytest.approx(difference(GREY - DARKER, GREY - 50 * DARKER), rel=5e-4)
-    assert found["fade+brighten"].value == pytest.approx(0, abs=1e-6)         # refiners take part
+    assert found["fade+brighten"].value == pytest.approx(0, abs=1e-6)  # refiners take part
     assert found["copy_target"].value == pytest.approx(0, abs=1e-6)
     assert (found["fade"].n_scored, found["fade"].n_total) == (8, 24)
     assert found["exact"].value is None
@@ -151,7 +152,7 @@ def test_the_table_tells_colour_sharpness_and_identity(out: Path) -> None:
     assert fade.groupby("n").size().to_dict() == dict.fromkeys(recursion.PASSES, 8)
     expected = [difference(GREY - DARKER, GREY - n * DARKER) for n in fade["n"]]
     assert fade["colour"].tolist() == pytest.approx(expected, rel=5e-4)
-    assert fade["sharpness"].tolist() == pytest.approx([1.0] * 32)            # the contrast is left as it is
+    assert fade["sharpness"].tolist() == pytest.approx([1.0] * 32)  # the contrast is left as it is
     samples = pd.read_parquet(out / "samples.parquet").query("model == 'fade'").reset_index()
     first = fade[fade["n"] == 1]
     assert first["id_similarity@halves"].tolist() == pytest.approx(
@@ -174,7 +175,7 @@ def test_passes_are_made_once(tmp_path: Path, fresh_context: Context) -> None:
 
 
 def test_an_interrupted_run_goes_on_where_it_was(tmp_path: Path, fresh_context: Context) -> None:
-    FAILS_AT.append(2 + 2 + 2 * 8 + 3)                  # 2 sources: outputs, 2 passes, 10 passes, and into the 50
+    FAILS_AT.append(2 + 2 + 2 * 8 + 3)  # 2 sources: outputs, 2 passes, 10 passes, and into the 50
     with pytest.raises(Interrupted):
         run_plan(plan("fade"), tmp_path / "out", fresh_context)
     CALLS.clear()
@@ -233,9 +234,15 @@ def test_files_of_another_tool_cannot_be_fed_back(fresh_context: Context) -> Non
 
 
 def rows_of(sources: int, sessions: int, images: int) -> pd.DataFrame:
-    return pd.DataFrame([(f"a{source}", "b", f"s{session}", f"{source}/{session}/{image}") for source in range(sources)
-                         for session in range(sessions) for image in range(images)],
-                        columns=["source", "identity", "session", "id"])
+    return pd.DataFrame(
+        [
+            (f"a{source}", "b", f"s{session}", f"{source}/{session}/{image}")
+            for source in range(sources)
+            for session in range(sessions)
+            for image in range(images)
+        ],
+        columns=["source", "identity", "session", "id"],
+    )
 
 
 @pytest.mark.parametrize(("sources", "sessions", "images"), [(2, 10, 5), (1, 8, 1), (8, 1, 3), (4, 2, 7), (3, 9, 2)])
@@ -250,7 +257,7 @@ def test_the_choice_is_even(sources: int, sessions: int, images: int) -> None:
 
 def test_a_session_with_many_images_counts_no_more_than_another() -> None:
     rows = pd.concat([rows_of(1, 4, 1), rows_of(1, 1, 500).assign(session="long")], ignore_index=True)
-    assert recursion.choose(rows).tolist() == [0, 1, 2, 3, 35, 347]           # at 4 + 1 / 16 and 4 + 11 / 16
+    assert recursion.choose(rows).tolist() == [0, 1, 2, 3, 35, 347]  # at 4 + 1 / 16 and 4 + 11 / 16
 
 
 def test_fewer_pairs_than_wanted_are_all_fed_back() -> None:

@@ -57,7 +57,7 @@ def test_who_is_swapped_is_no_stranger_under_another_name(
         return faces
 
     monkeypatch.setattr(strangers, "read_people", renamed)
-    assert names(False, folder, context) == ["alias2", "alias3"]    # two images of the first two are the test split's
+    assert names(False, folder, context) == ["alias2", "alias3"]  # two images of the first two are the test split's
 
 
 def test_a_gallery_of_nobody_else_is_told(folder: str, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:

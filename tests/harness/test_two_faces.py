@@ -33,7 +33,7 @@ def side_by_side(large: Path, small: Path, path: Path) -> None:
 def job(shared: Path, tmp_path: Path) -> Path:
     """A source, three targets of two people, and a tool that put another photograph of the source at the smaller."""
     people = [sorted(folder.glob("*.jpg")) for folder in sorted((shared / "data/lfw").iterdir())]
-    source, *others = [photos for photos in people if len(photos) >= 4][:1 + 2 * TARGETS]
+    source, *others = [photos for photos in people if len(photos) >= 4][: 1 + 2 * TARGETS]
     for photo in source[:2]:
         (tmp_path / "people/source").mkdir(parents=True, exist_ok=True)
         shutil.copy(photo, tmp_path / "people/source" / photo.name)
@@ -46,8 +46,9 @@ def job(shared: Path, tmp_path: Path) -> Path:
 
 def run(job: Path, face: FaceRule, context: Context) -> tuple[RunResult, pd.DataFrame]:
     plan = Plan(judges=("dlib_resnet",), metrics=("id_similarity",), resamples=100)
-    result = score([ToolOutputs.find("tool", job / "tool")], job / "people", job / "targets", plan, job / face, context,
-                   face=face)
+    result = score(
+        [ToolOutputs.find("tool", job / "tool")], job / "people", job / "targets", plan, job / face, context, face=face
+    )
     return result, pd.read_parquet(job / face / "samples.parquet").set_index("model").loc["tool"]
 
 

@@ -30,7 +30,7 @@ def test_two_people_are_two_islands(fresh_context: Context, monkeypatch: pytest.
         spread = max(np.linalg.norm(points[person == k] - centres[k], axis=1).max() for k in (0, 1))
         assert np.linalg.norm(centres[0] - centres[1]) > spread
 
-    monkeypatch.setattr(umap, "_umap", None)             # the second time it comes out of the cache
+    monkeypatch.setattr(umap, "_umap", None)  # the second time it comes out of the cache
     assert umap.layout("judge", given, 0, fresh_context).equals(table)
 
 

@@ -83,8 +83,12 @@ def unfit(write_onnx: Callable[..., Path], tmp_path: Path) -> tuple[str, ...]:
 
 
 def run(out: Path, context: Context, *judges: str) -> RunResult:
-    plan = Plan(dataset=DATA, models=("blend", "first"), judges=judges,
-                metrics=("id_similarity", "id_nearer_source", "id_verified", "skin_colour"))
+    plan = Plan(
+        dataset=DATA,
+        models=("blend", "first"),
+        judges=judges,
+        metrics=("id_similarity", "id_nearer_source", "id_verified", "skin_colour"),
+    )
     return run_plan(plan, out, context)
 
 
@@ -100,12 +104,16 @@ def test_they_count_neither_in_ranks_nor_in_headlines(
     stored = json.loads((tmp_path / "out/result.json").read_text())
     told = {judge["name"]: judge["unfit"] for judge in stored["judges"]}
     assert told.pop("dlib_resnet") == ""
-    assert {name: told[name][:len(reason)] for name, reason in REASONS.items()} == REASONS
+    assert {name: told[name][: len(reason)] for name, reason in REASONS.items()} == REASONS
 
     assert result.ranking.judges == ("dlib_resnet",)
     assert set(result.ranking.left_out) == set(REASONS)
-    order = sorted(("blend", "first"), key=lambda name: -next(
-        value.value for value in result.find(name, "id_similarity") if value.judge == "dlib_resnet"))
+    order = sorted(
+        ("blend", "first"),
+        key=lambda name: (
+            -next(value.value for value in result.find(name, "id_similarity") if value.judge == "dlib_resnet")
+        ),
+    )
     assert [(rank.model, rank.mean) for rank in result.ranking.ranks] == [(order[0], 1), (order[1], 2)]
     assert "dlib_resnet is the only judge that counts" in result.ranking.advice
 
@@ -114,8 +122,10 @@ def test_they_count_neither_in_ranks_nor_in_headlines(
     html = page(tmp_path / "out")
     for name, reason in REASONS.items():
         assert f"{name} is left out of the ranks: {reason}" in seen
-        assert any(warning.startswith(f"{name} counts neither in ranks nor in headlines: {reason}")
-                   for warning in result.warnings)
+        assert any(
+            warning.startswith(f"{name} counts neither in ranks nor in headlines: {reason}")
+            for warning in result.warnings
+        )
         assert reason.replace("'", "&#39;") in html
     assert "dlib_resnet is the only judge that counts" in seen
     assert "only judge that counts" in html

@@ -49,7 +49,7 @@ def torch_file(zipped: bool) -> bytes:
 def keras_file() -> bytes:
     file = io.BytesIO()
     with h5py.File(file, "w") as keras:
-        keras.attrs["layer_names"] = [b"conv1", b"fc"]   # variable-length texts, which lie in a heap
+        keras.attrs["layer_names"] = [b"conv1", b"fc"]  # variable-length texts, which lie in a heap
         for layer in ("conv1", "fc"):
             values = [f"{layer}/{value}:0" for value in ("kernel", "bias")]
             keras.create_group(layer).attrs["weight_names"] = [value.encode() for value in values]
@@ -71,7 +71,7 @@ def told(reader: Reader, path: Path) -> str:
     """What is wrong with a file, "" for nothing; any other error than FsbenchError is one of the test."""
     before, refusal = psutil.Process().memory_info().rss, FsbenchError("", "-")
     try:
-        with warnings.catch_warnings(action="error"):    # they would be lines in the terminal
+        with warnings.catch_warnings(action="error"):  # they would be lines in the terminal
             reader(path)
     except FsbenchError as error:
         refusal = error
@@ -98,8 +98,13 @@ EDITS = st.one_of(
     st.tuples(st.just("cut"), PLACES, st.binary(min_size=1, max_size=40)),
     st.tuples(st.just("end"), PLACES, st.just(b"")),
 )
-FUZZ = settings(max_examples=400, deadline=None, derandomize=True, database=None,
-                suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+FUZZ = settings(
+    max_examples=400,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 def edited(content: bytes, edits: list[tuple[str, float, bytes]]) -> bytes:
@@ -107,11 +112,11 @@ def edited(content: bytes, edits: list[tuple[str, float, bytes]]) -> bytes:
         at = int(place * len(content))
         match kind:
             case "put":
-                content = content[:at] + data + content[at + len(data):]
+                content = content[:at] + data + content[at + len(data) :]
             case "insert":
                 content = content[:at] + data + content[at:]
             case "cut":
-                content = content[:at] + content[at + len(data):]
+                content = content[:at] + content[at + len(data) :]
             case "end":
                 content = content[:at]
     return content
@@ -145,7 +150,7 @@ def test_a_damaged_h5_is_a_sentence(edits: list, tmp_path_factory: pytest.TempPa
     """Each is read in a process of its own first, which takes half a second."""
     path = tmp_path_factory.getbasetemp() / "damaged.h5"
     path.write_bytes(edited(keras_file(), edits))
-    h5._fatal.cache_clear()                              # two files of one size, in the same moment
+    h5._fatal.cache_clear()  # two files of one size, in the same moment
     told(h5.read_h5, path)
 
 
@@ -166,8 +171,18 @@ def nested(depth: int) -> bytes:
     return b"N" + b"\x85" * depth
 
 
-@pytest.mark.parametrize("where", ["a key", "a key before 1.6", "a set", "an ordered table", "an element between",
-                                   "a storage", "the list of storages"])
+@pytest.mark.parametrize(
+    "where",
+    [
+        "a key",
+        "a key before 1.6",
+        "a set",
+        "an ordered table",
+        "an element between",
+        "a storage",
+        "the list of storages",
+    ],
+)
 def test_a_key_that_python_cannot_hash_does_not_end_the_process(where: str, tmp_path: Path) -> None:
     """Reading one of these without looking through it first is a segmentation fault."""
     deep = nested(1_000_000)
@@ -224,15 +239,15 @@ def test_names_in_files_are_quoted_in_one_short_line(name: str, tmp_path: Path) 
 def test_what_torch_stumbles_over(fault: str, tmp_path: Path) -> None:
     path, whole = tmp_path / "odd.pt", torch_file(zipped=fault == "many disks")
     match fault:
-        case "many disks":                               # of the 64 bit end of its table
+        case "many disks":  # of the 64 bit end of its table
             at = whole.index(b"PK\x06\x07")
-            whole = whole[:at + 16] + b"\x05" + whole[at + 17:]
+            whole = whole[: at + 16] + b"\x05" + whole[at + 17 :]
         case "storage":
             at = list(re.finditer(rb"X.{4}\d{6,}", whole, re.DOTALL))[-1].end()  # in the list of storages
-            whole = whole[:at - 1] + b"x" + whole[at:]
+            whole = whole[: at - 1] + b"x" + whole[at:]
         case "protocol":
             at = whole.index(b"\x80\x02}", 20)
-            whole = whole[:at + 1] + b"\x71" + whole[at + 2:]
+            whole = whole[: at + 1] + b"\x71" + whole[at + 2 :]
     path.write_bytes(whole)
     assert told(read_tensors, path)
 
@@ -243,8 +258,8 @@ def test_an_h5_in_which_its_library_goes_round_in_circles(
 ) -> None:
     monkeypatch.setattr(h5, "PATIENCE", 3.0)
     path, content = tmp_path / "circle.h5", bytearray(keras_file())
-    at = content.index(b"GCOL") + 24                     # the size of the first text in the heap
-    content[at:at + 8] = size.to_bytes(8, "little")
+    at = content.index(b"GCOL") + 24  # the size of the first text in the heap
+    content[at : at + 8] = size.to_bytes(8, "little")
     path.write_bytes(content)
     assert reason in told(h5.read_h5, path)
     assert "damaged" in told(h5.has_classifier, path)
@@ -276,12 +291,13 @@ def test_an_onnx_with_names_that_are_no_text(
     assert capfd.readouterr().out == ""
 
 
-@pytest.mark.parametrize("integer", [b"\x08" + b"\xff" * 7 + b"\x7f", b"\x04\xff\xff\xff\x7f", b"\x88" + b"\xff" * 8,
-                                     b"\x70"])
+@pytest.mark.parametrize(
+    "integer", [b"\x08" + b"\xff" * 7 + b"\x7f", b"\x04\xff\xff\xff\x7f", b"\x88" + b"\xff" * 8, b"\x70"]
+)
 def test_sizes_that_a_dlib_file_only_declares(integer: bytes, tmp_path: Path) -> None:
     """In place of the length of its name, and as the first of the sizes of a tensor."""
     path, whole = tmp_path / "large.dat", dlib_file("dlib_resnet", 40_000)
     for at in (whole.index(b"loss_metric_2") - 2, whole.index(b"con_4") + 7):
-        path.write_bytes(whole[:at] + integer + whole[at + 2:])
+        path.write_bytes(whole[:at] + integer + whole[at + 2 :])
         assert "not the dlib model" in told(read_dlib, path)
         assert "dlib" in told(read_shape_predictor, path)

@@ -62,7 +62,8 @@ def rows_with(prepare: Callable[[EvaluationSet], EvidenceOf], context: Context, 
     registry.metrics.register("harmless")(Harmless)
     for module in (evaluations, references):
         monkeypatch.setattr(
-            module, "find_landmarks", lambda crops, title, context: np.zeros((len(crops), 5, 2), np.float32))
+            module, "find_landmarks", lambda crops, title, context: np.zeros((len(crops), 5, 2), np.float32)
+        )
     faces = contracts.toy_faces(2, sessions=3, images=4, size=16)
     index = np.flatnonzero(faces.rows["identity"] == "toy1")
     pairs = Pairs((Group(Source("toy0", faces.of("toy0").crops[:2]), index, faces.select(index), None),), "all")
@@ -84,18 +85,21 @@ class Uncuttable:
         raise KeyError(rows)
 
 
-@pytest.mark.parametrize(("prepare", "said"), [
-    (fails, "evidence odd raised ZeroDivisionError: one over nothing"),
-    (lambda evaluation: fails, "evidence odd raised ZeroDivisionError"),
-    (lambda evaluation: None, "evidence odd raised TypeError"),
-    (gives(None), "evidence odd gave NoneType"),
-    (gives(3.0), "evidence odd gave float"),
-    (gives({"a": torch.zeros(N)}), "evidence odd gave dict"),
-    (gives(torch.zeros(N - 1)), "evidence odd gave 11 entries for 12 outputs"),
-    (gives(np.zeros(N + 5)), "evidence odd gave 17 entries for 12 outputs"),
-    (gives(Uncuttable()), "evidence odd raised KeyError"),
-    (gives(["a"] * N), "AttributeError"),
-])
+@pytest.mark.parametrize(
+    ("prepare", "said"),
+    [
+        (fails, "evidence odd raised ZeroDivisionError: one over nothing"),
+        (lambda evaluation: fails, "evidence odd raised ZeroDivisionError"),
+        (lambda evaluation: None, "evidence odd raised TypeError"),
+        (gives(None), "evidence odd gave NoneType"),
+        (gives(3.0), "evidence odd gave float"),
+        (gives({"a": torch.zeros(N)}), "evidence odd gave dict"),
+        (gives(torch.zeros(N - 1)), "evidence odd gave 11 entries for 12 outputs"),
+        (gives(np.zeros(N + 5)), "evidence odd gave 17 entries for 12 outputs"),
+        (gives(Uncuttable()), "evidence odd raised KeyError"),
+        (gives(["a"] * N), "AttributeError"),
+    ],
+)
 def test_its_fault_costs_one_metric(
     prepare: Any, said: str, fresh_context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,10 +152,16 @@ def test_what_it_changes_and_prints_stays_its_own(
     assert "looking" not in capfd.readouterr().out
 
 
-@pytest.mark.parametrize(("need", "hint"), [
-    ("truth", "write exact"), ("observer", "name the observer itself"), ("flow", "known: judge, exact"),
-    ("odd@file", "known: judge"), ("exakt", "known: judge, exact"),
-])
+@pytest.mark.parametrize(
+    ("need", "hint"),
+    [
+        ("truth", "write exact"),
+        ("observer", "name the observer itself"),
+        ("flow", "known: judge, exact"),
+        ("odd@file", "known: judge"),
+        ("exakt", "known: judge, exact"),
+    ],
+)
 def test_a_need_that_nothing_gives_is_told(need: str, hint: str, fresh_context: Context) -> None:
     class Needs(Asks):
         info = replace(Asks.info, needs=(need,))

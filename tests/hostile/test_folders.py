@@ -33,11 +33,33 @@ def why(listing: Listing) -> dict[str, str]:
     return {name: unused.reason for unused in listing.unused for name in unused.files}
 
 
-@pytest.mark.parametrize("name", [
-    "@eaDir", "#recycle", "$RECYCLE.BIN", "lost+found", "__MACOSX", ".AppleDouble", "System Volume Information",
-    ".@__thumb", ".Trash-1000", "@Recycle", ".picasaoriginals", ".thumbnails", "FOUND.000", "Catalog Previews.lrdata",
-    "LOST.DIR", ".git", "@EADIR", "$recycle.bin", ".dropbox.cache", "Photos.photoslibrary", "Thumbnails", ".anything",
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "@eaDir",
+        "#recycle",
+        "$RECYCLE.BIN",
+        "lost+found",
+        "__MACOSX",
+        ".AppleDouble",
+        "System Volume Information",
+        ".@__thumb",
+        ".Trash-1000",
+        "@Recycle",
+        ".picasaoriginals",
+        ".thumbnails",
+        "FOUND.000",
+        "Catalog Previews.lrdata",
+        "LOST.DIR",
+        ".git",
+        "@EADIR",
+        "$recycle.bin",
+        ".dropbox.cache",
+        "Photos.photoslibrary",
+        "Thumbnails",
+        ".anything",
+    ],
+)
 def test_machine_made_folders_are_no_people(tmp_path: Path, name: str) -> None:
     image(tmp_path / "ann" / "2001" / "a.png")
     for place in (tmp_path, tmp_path / "ann", tmp_path / "ann" / "2001"):
@@ -69,9 +91,15 @@ def test_what_is_no_regular_file(tmp_path: Path) -> None:
     found = list_images(tmp_path)
     assert names(found) == ["ann/a.png"]
     assert why(found) == {
-        "ann/pipe.png": files.NOT_REGULAR, "ann/null.png": files.NOT_REGULAR, "ann/dead.png": files.DEAD_LINK,
-        "ann/circle.png": files.DEAD_LINK, "ann/folder.jpg/": files.LIKE_FILE, "ann/kernel/": files.KERNEL,
-        "ann/up/": files.AROUND, "ann/again/": files.AGAIN}
+        "ann/pipe.png": files.NOT_REGULAR,
+        "ann/null.png": files.NOT_REGULAR,
+        "ann/dead.png": files.DEAD_LINK,
+        "ann/circle.png": files.DEAD_LINK,
+        "ann/folder.jpg/": files.LIKE_FILE,
+        "ann/kernel/": files.KERNEL,
+        "ann/up/": files.AROUND,
+        "ann/again/": files.AGAIN,
+    }
 
 
 def test_a_link_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
@@ -125,11 +153,17 @@ def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.Monke
         list_images(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "said", "remedy"), [
-    ("film.mp4", "is a file, not a folder", "ffmpeg"), ("all.zip", "is a file, not a folder", "unpack"),
-    ("a.png", "is a file, not a folder", "a folder of images"), ("gone", "there is no folder", "a folder of images"),
-    ("x" * 300, "too long", "a folder of images"), ("a\0b", "there is no folder", "a folder of images"),
-])
+@pytest.mark.parametrize(
+    ("name", "said", "remedy"),
+    [
+        ("film.mp4", "is a file, not a folder", "ffmpeg"),
+        ("all.zip", "is a file, not a folder", "unpack"),
+        ("a.png", "is a file, not a folder", "a folder of images"),
+        ("gone", "there is no folder", "a folder of images"),
+        ("x" * 300, "too long", "a folder of images"),
+        ("a\0b", "there is no folder", "a folder of images"),
+    ],
+)
 def test_what_is_there_instead_of_a_folder(tmp_path: Path, name: str, said: str, remedy: str) -> None:
     if "." in name:
         (tmp_path / name).write_bytes(b"x")
@@ -164,8 +198,12 @@ def face(seed: int) -> Image.Image:
 
 def test_one_photograph_in_two_files_is_found_and_others_are_not() -> None:
     faces = [face(seed) for seed in range(30)]
-    changed = [faces[0].resize((64, 64)).resize((128, 128)), faces[1].filter(ImageFilter.GaussianBlur(1)),
-               faces[2].point(lambda level: min(255, level * 1.05 + 3)), faces[3].quantize(64).convert("RGB")]
+    changed = [
+        faces[0].resize((64, 64)).resize((128, 128)),
+        faces[1].filter(ImageFilter.GaussianBlur(1)),
+        faces[2].point(lambda level: min(255, level * 1.05 + 3)),
+        faces[3].quantize(64).convert("RGB"),
+    ]
     bits = _twins.hashes(np.stack([np.asarray(one) for one in (*faces, *changed)]))
     pairs = _twins.near(bits, lambda i, j: np.ones(len(i), bool))
     assert sorted(map(tuple, pairs.tolist())) == [(0, 30), (1, 31), (2, 32), (3, 33)]

@@ -22,10 +22,32 @@ from fsbench import files, images
 from fsbench.errors import BadImage
 from fsbench.images import MAX_PIXELS, formats, list_images, read_image, suffixes
 
-FUZZ = settings(max_examples=400, deadline=None, derandomize=True, database=None,
-                suppress_health_check=[HealthCheck.function_scoped_fixture])
-WRITTEN = ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "JPEG2000", "AVIF", "ICO", "TGA", "PPM", "PCX", "SGI", "MPO",
-           "ICNS", "DDS", "QOI")
+FUZZ = settings(
+    max_examples=400,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+WRITTEN = (
+    "PNG",
+    "JPEG",
+    "GIF",
+    "TIFF",
+    "WEBP",
+    "BMP",
+    "JPEG2000",
+    "AVIF",
+    "ICO",
+    "TGA",
+    "PPM",
+    "PCX",
+    "SGI",
+    "MPO",
+    "ICNS",
+    "DDS",
+    "QOI",
+)
 
 
 def pattern(side: int = 24) -> np.ndarray:
@@ -78,15 +100,30 @@ def bmp(width: int, height: int) -> bytes:
 
 
 def tiff(width: int, height: int) -> bytes:
-    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 200),
-            (277, 3, 1, 1), (278, 4, 1, height), (279, 4, 1, 100)]
+    tags = [
+        (256, 4, 1, width),
+        (257, 4, 1, height),
+        (258, 3, 1, 8),
+        (259, 3, 1, 1),
+        (262, 3, 1, 1),
+        (273, 4, 1, 200),
+        (277, 3, 1, 1),
+        (278, 4, 1, height),
+        (279, 4, 1, 100),
+    ]
     directory = b"".join(struct.pack("<HHII", *tag) for tag in tags)
     return b"II*\0" + struct.pack("<IH", 8, len(tags)) + directory + b"\0" * 99
 
 
 def gif(width: int, height: int) -> bytes:
-    return (b"GIF89a" + struct.pack("<HHBBB", width, height, 0x80, 0, 0) + b"\0" * 6 + b"," +
-            struct.pack("<HHHHB", 0, 0, width, height, 0) + b"\x02\x02\x4c\x01\x00;")
+    return (
+        b"GIF89a"
+        + struct.pack("<HHBBB", width, height, 0x80, 0, 0)
+        + b"\0" * 6
+        + b","
+        + struct.pack("<HHHHB", 0, 0, width, height, 0)
+        + b"\x02\x02\x4c\x01\x00;"
+    )
 
 
 def webp(width: int, height: int) -> bytes:
@@ -113,13 +150,13 @@ def tga(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("side", [11_000, 16_000, 65_000])
 def test_huge_declared_sizes_are_refused(tmp_path: Path, make: Callable[[int, int], bytes], side: int) -> None:
     if make is webp and side > 16_383:
-        side = 16_383                                    # the format's own limit
+        side = 16_383  # the format's own limit
     assert reason(tmp_path / "a.png", make(side, side))
 
 
 def test_declared_sizes_take_no_memory(tmp_path: Path) -> None:
     for make in (png, bmp, tiff, gif, webp, jp2, ppm, tga):
-        for side in (10_000, 16_000, 65_000):            # the first is allowed: 100 million pixels that are not there
+        for side in (10_000, 16_000, 65_000):  # the first is allowed: 100 million pixels that are not there
             if make is not webp or side <= 16_000:
                 (tmp_path / f"{make.__name__}{side}.png").write_bytes(make(side, side))
     code = """
@@ -135,19 +172,23 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
         pass
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
-    said = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True,
-                          timeout=120)
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True, timeout=120
+    )
     assert float(said.stdout) < 1600, f"{said.stdout} MiB"  # 100 million pixels in RGB, twice or thrice, and no more
 
 
 def test_the_first_image_of_a_process(tmp_path: Path) -> None:
     """Whoever reads it: nothing else has loaded Pillow's decoders yet."""
-    code = "import sys; from pathlib import Path; from fsbench.images import read_image\n" \
-           "print(read_image(Path(sys.argv[1])).shape)"
+    code = (
+        "import sys; from pathlib import Path; from fsbench.images import read_image\n"
+        "print(read_image(Path(sys.argv[1])).shape)"
+    )
     for form in ("PNG", "WEBP", "AVIF"):
         (tmp_path / f"{form}.png").write_bytes(written(form))
-        said = subprocess.run([sys.executable, "-c", code, str(tmp_path / f"{form}.png")],
-                              capture_output=True, text=True, timeout=60)
+        said = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / f"{form}.png")], capture_output=True, text=True, timeout=60
+        )
         assert said.stdout.strip() == "(32, 32, 3)", said.stderr
 
 
@@ -155,34 +196,47 @@ def test_the_first_image_of_a_process(tmp_path: Path) -> None:
 def test_bombs_in_the_metadata_of_png(tmp_path: Path, kind: bytes) -> None:
     bomb = zlib.compress(b"\0" * 300_000_000, 9)
     data = {b"iCCP": b"p\0\0" + bomb, b"zTXt": b"k\0\0" + bomb, b"iTXt": b"k\0\1\0\0\0" + bomb}[kind]
-    code = "import resource, sys; from pathlib import Path; from fsbench.errors import BadImage; " \
-           "from fsbench.images import read_image\n" \
-           "read_image(Path(sys.argv[1])); a = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n" \
-           "try: read_image(Path(sys.argv[2]))\nexcept BadImage: pass\n" \
-           "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - a) / 1024)"
+    code = (
+        "import resource, sys; from pathlib import Path; from fsbench.errors import BadImage; "
+        "from fsbench.images import read_image\n"
+        "read_image(Path(sys.argv[1])); a = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try: read_image(Path(sys.argv[2]))\nexcept BadImage: pass\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - a) / 1024)"
+    )
     (tmp_path / "plain.png").write_bytes(png(8, 8))
     (tmp_path / "bomb.png").write_bytes(png(8, 8, chunk(kind, data)))
-    said = subprocess.run([sys.executable, "-c", code, str(tmp_path / "plain.png"), str(tmp_path / "bomb.png")],
-                          capture_output=True, text=True, check=True, timeout=60)
+    said = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "plain.png"), str(tmp_path / "bomb.png")],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     assert float(said.stdout) < 150, f"{said.stdout} MiB"
 
 
 @FUZZ
-@given(form=st.sampled_from(WRITTEN), place=st.floats(0, 1), flips=st.lists(st.tuples(
-    st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=12), near=st.booleans())
+@given(
+    form=st.sampled_from(WRITTEN),
+    place=st.floats(0, 1),
+    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=12),
+    near=st.booleans(),
+)
 def test_truncated_and_changed_files(
-    tmp_path: Path, form: str, place: float, flips: list[tuple[float, int]], near: bool,
+    tmp_path: Path, form: str, place: float, flips: list[tuple[float, int]], near: bool
 ) -> None:
     content = bytearray(written(form))
-    reach = min(len(content), 80) if near else len(content)   # headers are short, and matter most
+    reach = min(len(content), 80) if near else len(content)  # headers are short, and matter most
     for where, value in flips:
         content[int(where * reach)] = value
-    reason(tmp_path / "a.png", bytes(content[:round(len(content) * place)] if len(flips) % 2 else content))
+    reason(tmp_path / "a.png", bytes(content[: round(len(content) * place)] if len(flips) % 2 else content))
 
 
 @FUZZ
-@given(start=st.sampled_from([written(form)[:n] for form in WRITTEN for n in (4, 12, 40)] + [b""]),
-       rest=st.binary(max_size=200))
+@given(
+    start=st.sampled_from([written(form)[:n] for form in WRITTEN for n in (4, 12, 40)] + [b""]),
+    rest=st.binary(max_size=200),
+)
 def test_beginnings_of_images_and_noise(tmp_path: Path, start: bytes, rest: bytes) -> None:
     reason(tmp_path / "a.png", start + rest)
 
@@ -225,7 +279,7 @@ def test_every_mode_is_read_or_refused_with_a_reason(tmp_path: Path, mode: str) 
         try:
             image.save(file, form)
         except (OSError, KeyError):
-            continue                                     # the format does not have the mode
+            continue  # the format does not have the mode
         said = reason(tmp_path / "a", file.getvalue())
         assert ("floating-point" in said) if mode == "F" else not said
 
@@ -239,27 +293,45 @@ def test_thousands_of_frames_cost_one(tmp_path: Path, form: str) -> None:
     assert read_image(tmp_path / "a").shape == (8, 8, 3)
 
 
-@pytest.mark.parametrize(("name", "form"), [
-    ("a.jfif", "JPEG"), ("a.jpe", "JPEG"), ("a.mpo", "MPO"), ("a.apng", "PNG"), ("a.avif", "AVIF"),
-    ("a.j2k", "JPEG2000"),
-    ("a.tga", "TGA"), ("A.JFIF", "JPEG"), ("a.dib", "DIB"), ("a.qoi", "QOI"), ("a.ico", "ICO"), ("a.png", "WEBP"),
-])
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [
+        ("a.jfif", "JPEG"),
+        ("a.jpe", "JPEG"),
+        ("a.mpo", "MPO"),
+        ("a.apng", "PNG"),
+        ("a.avif", "AVIF"),
+        ("a.j2k", "JPEG2000"),
+        ("a.tga", "TGA"),
+        ("A.JFIF", "JPEG"),
+        ("a.dib", "DIB"),
+        ("a.qoi", "QOI"),
+        ("a.ico", "ICO"),
+        ("a.png", "WEBP"),
+    ],
+)
 def test_all_that_pillow_reads_is_found_and_read(tmp_path: Path, name: str, form: str) -> None:
     (tmp_path / name).write_bytes(written(form))
     (found,) = list_images(tmp_path).files
     assert read_image(found.path).shape == (32, 32, 3)
 
 
-@pytest.mark.parametrize(("name", "content", "said", "remedy"), [
-    ("a.heic", b"\0\0\0\x18ftypheic" + b"\0" * 40, "HEIC, for which pillow-heif is not installed", "fsbench[heic]"),
-    ("a.jpg", b"\0\0\0\x18ftypmif1" + b"\0" * 40, "HEIC, for which pillow-heif is not installed", "fsbench[heic]"),
-    ("a.jxl", b"\xff\x0a" + b"\0" * 40, "is JPEG XL", "convert"), ("a.nef", written("TIFF"), "raw file", "convert"),
-    ("a.jpg", b"version https://git-lfs.github.com/spec/v1\noid", "pointer of Git LFS", "git lfs pull"),
-    ("a.svg", b"<svg/>", "is SVG", "convert"), ("a.png", b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image", "PNG"),
-    ("a.jpg", b"", "is empty", "copy"), ("a.jpg", b"<html>", "not an image", "PNG"),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "said", "remedy"),
+    [
+        ("a.heic", b"\0\0\0\x18ftypheic" + b"\0" * 40, "HEIC, for which pillow-heif is not installed", "fsbench[heic]"),
+        ("a.jpg", b"\0\0\0\x18ftypmif1" + b"\0" * 40, "HEIC, for which pillow-heif is not installed", "fsbench[heic]"),
+        ("a.jxl", b"\xff\x0a" + b"\0" * 40, "is JPEG XL", "convert"),
+        ("a.nef", written("TIFF"), "raw file", "convert"),
+        ("a.jpg", b"version https://git-lfs.github.com/spec/v1\noid", "pointer of Git LFS", "git lfs pull"),
+        ("a.svg", b"<svg/>", "is SVG", "convert"),
+        ("a.png", b"%!PS-Adobe-3.0 EPSF-3.0\n", "not an image", "PNG"),
+        ("a.jpg", b"", "is empty", "copy"),
+        ("a.jpg", b"<html>", "not an image", "PNG"),
+    ],
+)
 def test_a_known_reason_is_told(
-    tmp_path: Path, name: str, content: bytes, said: str, remedy: str, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, name: str, content: bytes, said: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(images, "formats", lambda: {k: v for k, v in formats().items() if k != "HEIF"})
     assert Path(name).suffix in suffixes()
@@ -284,12 +356,21 @@ def test_what_is_no_regular_file_is_never_read(tmp_path: Path) -> None:
         (tmp_path / "zero.png").symlink_to("/dev/zero")
         (tmp_path / "loop.png").symlink_to("loop.png")
         (tmp_path / "dead.png").symlink_to("nowhere")
-        for name, said in (("pipe", "no regular file"), ("zero", "no regular file"), ("s", "cannot be read"),
-                           ("loop", "cannot be read"), ("dead", "No such file")):
+        for name, said in (
+            ("pipe", "no regular file"),
+            ("zero", "no regular file"),
+            ("s", "cannot be read"),
+            ("loop", "cannot be read"),
+            ("dead", "No such file"),
+        ):
             with pytest.raises(BadImage, match=said):
                 read_image(tmp_path / f"{name}.png")
-    for path, said in ((Path("/proc/self/maps"), "empty"), (tmp_path, "directory"), (Path("a\0b"), "cannot be read"),
-                       (tmp_path / ("x" * 300), "too long")):
+    for path, said in (
+        (Path("/proc/self/maps"), "empty"),
+        (tmp_path, "directory"),
+        (Path("a\0b"), "cannot be read"),
+        (tmp_path / ("x" * 300), "too long"),
+    ):
         with pytest.raises(BadImage, match=said):
             read_image(path)
 

@@ -106,8 +106,10 @@ def test_what_is_written_into_arguments_reaches_nobody() -> None:
         output.images.mul_(2)
         return output
 
-    parts = [Part("mine", parse_spec("mine"), "swapper", SimpleNamespace(swap=answer)),
-             *[Part("twice", parse_spec("twice"), "refiner", SimpleNamespace(refine=refine))] * 2]
+    parts = [
+        Part("mine", parse_spec("mine"), "swapper", SimpleNamespace(swap=answer)),
+        *[Part("twice", parse_spec("twice"), "refiner", SimpleNamespace(refine=refine))] * 2,
+    ]
     assert torch.equal(swap(parts[:1], source, targets).images, pixels * 0.5)
     swap(parts[:2], source, targets)
     assert torch.equal(source.images, images)

@@ -47,8 +47,9 @@ BUDGETS = {"smoke": 1, "short": 2, "full": 3}
 class Few:
     """A few images of two people."""
 
-    info = DatasetInfo(name="few", revision="1", size=SIZE, description="-", licence="CC0-1.0",
-                       splits=("train", "test"))
+    info = DatasetInfo(
+        name="few", revision="1", size=SIZE, description="-", licence="CC0-1.0", splits=("train", "test")
+    )
 
     def faces(self, split: Split) -> Faces:
         made = contracts.toy_faces(2, sessions=6, images=1, size=SIZE)
@@ -129,11 +130,21 @@ FAULTY: dict[str, tuple[type, str]] = {
     "no_number": (changed(Learns, fit=training(settings={"a": float("nan")})), "cannot be written down"),
     "no_steps": (changed(Learns, fit=training(steps=-1)), "cannot be written down"),
     "one_coach": (changed(Learns, fit=training(coaches="arcface")), "coaches of its Training"),
-    **{name: (changed(Learns, swap=lambda self, source, targets, spoil=spoil: spoil(targets.images),
-                      refine=lambda self, output, targets, source, spoil=spoil: spoil(output.images)), reason)
-       for name, (spoil, reason) in IMAGES.items()},
-    "call": (changed(Learns, swap=lambda self, source, targets: raises(), refine=lambda self, a, b, c: raises()),
-             "no idea"),
+    **{
+        name: (
+            changed(
+                Learns,
+                swap=lambda self, source, targets, spoil=spoil: spoil(targets.images),
+                refine=lambda self, output, targets, source, spoil=spoil: spoil(output.images),
+            ),
+            reason,
+        )
+        for name, (spoil, reason) in IMAGES.items()
+    },
+    "call": (
+        changed(Learns, swap=lambda self, source, targets: raises(), refine=lambda self, a, b, c: raises()),
+        "no idea",
+    ),
     "exits": (changed(Learns, swap=lambda self, a, b: exit(3), refine=lambda self, a, b, c: exit(3)), "SystemExit"),
 }
 FAULTY_WRAPPERS: dict[str, tuple[type, str]] = {
@@ -142,9 +153,18 @@ FAULTY_WRAPPERS: dict[str, tuple[type, str]] = {
     "nothing": (changed(Wraps, wrap=lambda self, swapper: None), "has no swap"),
     "arguments": (changed(Wraps, wrap=lambda self, swapper: contracts.models._Fade.swap), "has no swap"),
     "exits": (changed(Wraps, wrap=lambda self, swapper: exit(3)), "SystemExit"),
-    **{f"gives_{name}": (changed(Wraps, wrap=lambda self, swapper, spoil=spoil: type(
-        "Spoils", (), {"swap": lambda self, source, targets: spoil(targets.images)})()), reason)
-       for name, (spoil, reason) in IMAGES.items()},
+    **{
+        f"gives_{name}": (
+            changed(
+                Wraps,
+                wrap=lambda self, swapper, spoil=spoil: type(
+                    "Spoils", (), {"swap": lambda self, source, targets: spoil(targets.images)}
+                )(),
+            ),
+            reason,
+        )
+        for name, (spoil, reason) in IMAGES.items()
+    },
 }
 
 
@@ -174,8 +194,15 @@ def everywhere(crops: ImageSet, title: str, context: Context) -> np.ndarray:
 
 
 def run(out: Path, context: Context, *models: str, baselines: bool = False) -> RunResult:
-    plan = Plan(dataset="few", models=models, metrics=("skin_colour",), judges=("halves",), device="cpu",
-                budget="smoke", baselines=baselines)
+    plan = Plan(
+        dataset="few",
+        models=models,
+        metrics=("skin_colour",),
+        judges=("halves",),
+        device="cpu",
+        budget="smoke",
+        baselines=baselines,
+    )
     return run_plan(plan, out, context)
 
 
@@ -264,7 +291,8 @@ def test_a_refiner_is_trained_once_written_loaded_and_recorded(tmp_path: Path, f
     result = run(tmp_path / "one", fresh_context, "copies+learns", "learns+learns", "learns+learns+wraps", "learns")
     assert FITS == ["Learns"] * 2, "a swapper and a refiner, each once"
     assert {model.name: model.kind for model in result.models} == dict.fromkeys(
-        ["copies+learns", "learns+learns", "learns+learns+wraps", "learns"], "trained")
+        ["copies+learns", "learns+learns", "learns+learns+wraps", "learns"], "trained"
+    )
     folder = tmp_path / "one" / "models"
     names = ["learns.json", "learns.refiner.json", "learns.refiner.safetensors", "learns.safetensors"]
     assert sorted(path.name for path in folder.iterdir()) == names
@@ -284,8 +312,9 @@ def test_a_refiner_is_trained_once_written_loaded_and_recorded(tmp_path: Path, f
     assert again.models[0].content == record.content
     file.with_suffix(".json").unlink()
     unknown = run(tmp_path / "three", fresh_context, f"copies+learns@{file}")
-    assert any("refiner learns@learns.refiner.safetensors" in text and "is not known" in text
-               for text in unknown.warnings)
+    assert any(
+        "refiner learns@learns.refiner.safetensors" in text and "is not known" in text for text in unknown.warnings
+    )
     assert json.loads((tmp_path / "three" / "result.json").read_text())["models"][0]["parts"][0]["training"] is None
 
 

@@ -147,7 +147,7 @@ def mutate(raw: Any, path: tuple[Any, ...], how: str, new: Any) -> None:
         for part in outer:
             raw = raw[part]
         old = raw[key]
-    except (KeyError, IndexError, TypeError):            # an earlier change took it away
+    except (KeyError, IndexError, TypeError):  # an earlier change took it away
         return
     if isinstance(raw, str):
         return
@@ -296,9 +296,9 @@ def test_a_result_too_large_is_not_read(run: Path) -> None:
         shown(run)
 
 
-@pytest.mark.parametrize("name", [
-    "x" * 300, "x/" * 3000, "a\0b", "~nobody/x", "\udcff", "[bold]", "\x1b[31m", "/dev/zero",
-], ids=range(8))
+@pytest.mark.parametrize(
+    "name", ["x" * 300, "x/" * 3000, "a\0b", "~nobody/x", "\udcff", "[bold]", "\x1b[31m", "/dev/zero"], ids=range(8)
+)
 def test_names_of_no_folder(name: str) -> None:
     with pytest.raises(ResultError):
         shown(Path(name))

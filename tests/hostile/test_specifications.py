@@ -16,7 +16,8 @@ from fsbench.specs import LONGEST, Spec, local_path, parse_spec, split_list
 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True, alphabet=st.characters(codec="ascii"))
 VALUES = st.text(st.sampled_from("ab1/ ,()=+@:'\"\\.~-\n"), min_size=1, max_size=12) | st.text(max_size=8).filter(
-    lambda text: "\0" not in text)
+    lambda text: "\0" not in text
+)
 PATHS = VALUES.filter(lambda text: bool(text.strip()))
 SPECS = st.builds(Spec, NAMES, st.dictionaries(NAMES, VALUES, max_size=3), st.just("") | PATHS)
 FUZZ = settings(max_examples=400, deadline=None, derandomize=True)
@@ -156,7 +157,8 @@ def test_paths_that_may_be_are_kept(tmp_path: Path) -> None:
 SCALARS = st.integers() | st.booleans() | st.text(max_size=5) | st.floats()
 TOML = st.recursive(
     SCALARS | st.sampled_from(["gan_mask+", "a(,)", "synthetic"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3), max_leaves=6,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
 )
 
 
@@ -168,7 +170,7 @@ def test_any_suite_is_a_plan_or_refused(fields: dict[str, object]) -> None:
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
-@given(st.binary(max_size=60) | st.text(st.sampled_from('models=[]"\n{}.#\'\\u1'), max_size=60).map(str.encode))
+@given(st.binary(max_size=60) | st.text(st.sampled_from("models=[]\"\n{}.#'\\u1"), max_size=60).map(str.encode))
 def test_any_bytes_are_a_suite_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.mktemp("suite") / "s.toml"
     path.write_bytes(content)

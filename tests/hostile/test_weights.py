@@ -20,7 +20,14 @@ from fsbench.weights.pickles import read_pickle
 from fsbench.weights.tensors import read_tensors
 
 READERS: list[Callable[[Path], object]] = [
-    read_shape_predictor, read_dlib, keeps_numbers_elsewhere, is_h5, read_h5, read_pickle, read_tensors, own,
+    read_shape_predictor,
+    read_dlib,
+    keeps_numbers_elsewhere,
+    is_h5,
+    read_h5,
+    read_pickle,
+    read_tensors,
+    own,
     lambda path: import_file(path, path.parent / "cache", "vggface2_resnet50_ft"),
 ]
 

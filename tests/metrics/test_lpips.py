@@ -102,13 +102,13 @@ def pair(request: pytest.FixtureRequest, weights_folder: Path, context: Context)
     package = pytest.importorskip("lpips")
     path = real(request.param, weights_folder)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")                  # it speaks to an older torchvision
+        warnings.simplefilter("ignore")  # it speaks to an older torchvision
         theirs = package.LPIPS(net=request.param, pnet_rand=True, verbose=False)
     layers = [layer for layer in theirs.net.modules() if isinstance(layer, torch.nn.Conv2d)]
     arrays = read_pickle(path)
     with torch.no_grad():
         for i, layer in enumerate(layers):
-            table = f"{ {'alex': 'AlexNet_0', 'vgg': 'VGG16_0'}[request.param]}/Conv_{i}"
+            table = f"{ {'alex': 'AlexNet_0', 'vgg': 'VGG16_0'}[request.param] }/Conv_{i}"
             layer.weight.copy_(torch.from_numpy(arrays[f"{table}/kernel"].copy()).permute(3, 2, 0, 1))
             layer.bias.copy_(torch.from_numpy(arrays[f"{table}/bias"].copy()))
     return Distance(request.param, replace(context, path=str(path))), theirs
@@ -171,8 +171,9 @@ def test_what_lies_outside_the_mask_does_not_count(lpips: Metrics) -> None:
     output, exact, mask = BATCH.output[:2], BATCH.target[:2], BATCH.mask[:2]
     spoilt = torch.where(mask > 0.5, output, torch.rand_like(output))
     assert torch.equal(of(lpips["gt_lpips"], output, exact, mask), of(lpips["gt_lpips"], spoilt, exact, mask))
-    assert not torch.allclose(of(lpips["gt_lpips_crop"], output, exact, mask),
-                              of(lpips["gt_lpips_crop"], spoilt, exact, mask))
+    assert not torch.allclose(
+        of(lpips["gt_lpips_crop"], output, exact, mask), of(lpips["gt_lpips_crop"], spoilt, exact, mask)
+    )
     inside = torch.where(mask > 0.5, 1 - exact, exact)
     assert of(lpips["gt_lpips"], inside, exact, mask).min() > of(lpips["gt_lpips_crop"], inside, exact, mask).max() > 0
 
@@ -246,14 +247,17 @@ class Trap:
         return Path.touch, (self.path,)
 
 
-@pytest.mark.parametrize(("kind", "match"), [
-    ("truncated", "damaged"),
-    ("text", "damaged"),
-    ("code", "nothing ran"),
-    ("a head missing", r"NetLinLayer_4/Conv_0/kernel is not there instead of 1x1x256x1"),
-    ("another shape", r"AlexNet_0/Conv_0/bias is 3 instead of 64"),
-    ("another backbone", r"VGG16_0/Conv_0/bias is 64 instead of not there"),
-])
+@pytest.mark.parametrize(
+    ("kind", "match"),
+    [
+        ("truncated", "damaged"),
+        ("text", "damaged"),
+        ("code", "nothing ran"),
+        ("a head missing", r"NetLinLayer_4/Conv_0/kernel is not there instead of 1x1x256x1"),
+        ("another shape", r"AlexNet_0/Conv_0/bias is 3 instead of 64"),
+        ("another backbone", r"VGG16_0/Conv_0/bias is 64 instead of not there"),
+    ],
+)
 def test_what_is_no_lpips_is_refused_in_one_sentence(
     kind: str, match: str, made_up_file: Path, tmp_path: Path, context: Context
 ) -> None:

@@ -69,8 +69,9 @@ def test_retrieval_among_the_source_alone_is_no_retrieval() -> None:
     view = batch.embeddings
     rows = view.reference_rows
     keep = ((rows["identity"] == "toy0") | (rows["session"] == "s0")).to_numpy(copy=True)
-    narrow = replace(view, references=view.references[torch.from_numpy(keep)], reference_rows=rows[keep],
-                     lookalikes=None)
+    narrow = replace(
+        view, references=view.references[torch.from_numpy(keep)], reference_rows=rows[keep], lookalikes=None
+    )
     measured = IdRetrieval().measure(contracts.with_evidence(batch, judge=narrow))
     assert measured.isnan().tolist() == (batch.rows["session"] == "s0").tolist()
 
@@ -90,5 +91,3 @@ def test_a_distribution_of_one_target_is_none(n: int) -> None:
     rows = np.concatenate([random.normal(size=(n, 8)), np.repeat(random.normal(size=(1, 8)), n, 0)], 1)
     with pytest.raises(NotScorable, match="same image"):
         FidFace().summarise(rows)
-
-

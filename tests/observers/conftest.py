@@ -49,21 +49,26 @@ def script(weights_folder: Path) -> torch.jit.ScriptModule:
     if not path.is_file():
         pytest.skip(f"needs {path.name} among the real weights")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")                  # torch wishes for another format
+        warnings.simplefilter("ignore")  # torch wishes for another format
         return torch.jit.load(str(path), map_location="cpu").eval()
 
 
 @pytest.fixture(scope="session")
 def real(script: torch.jit.ScriptModule) -> State:
     """The script's weights under the names of pytorch-fid's file; it has no classifier and no gammas, which are 1."""
-    given = iter(script.state_dict().values())           # weight, beta, mean, variance of one convolution after another
+    given = iter(script.state_dict().values())  # weight, beta, mean, variance of one convolution after another
     state: State = {}
     for name in layout():
         layer = name.removesuffix(".conv.weight")
         if layer != name:
             weight, beta, mean, variance = (next(given) for _ in range(4))
-            state |= {name: weight, f"{layer}.bn.weight": torch.ones_like(beta), f"{layer}.bn.bias": beta,
-                      f"{layer}.bn.running_mean": mean, f"{layer}.bn.running_var": variance}
+            state |= {
+                name: weight,
+                f"{layer}.bn.weight": torch.ones_like(beta),
+                f"{layer}.bn.bias": beta,
+                f"{layer}.bn.running_mean": mean,
+                f"{layer}.bn.running_var": variance,
+            }
     assert next(given, None) is None
     return state
 

@@ -19,7 +19,7 @@ from fsbench.observers._openings import openings
 from fsbench.observers.face_mesh import SHAPES, FaceMesh
 from fsbench.registry import metrics
 
-WIDTH = 10.0                                            # pixels of an eye
+WIDTH = 10.0  # pixels of an eye
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +104,14 @@ def test_errors_on_images_whose_truth_is_known(mesh: FaceMesh, people: Faces, co
     """Twice the mean error that was measured on a hundred images: 4.0 and 4.3 degrees, and 0.08 of a coefficient."""
     crops = people.crops[:]
     seen = mesh.observe(crops, torch.from_numpy(people.landmarks))
-    batch = Batch(source=Source("", crops[:1]), rows=people.rows, output=crops, target=crops, mask=crops[:, :1],
-                  evidence={"exact": crops, "face_mesh": Observed("face_mesh", seen, seen)})
+    batch = Batch(
+        source=Source("", crops[:1]),
+        rows=people.rows,
+        output=crops,
+        target=crops,
+        mask=crops[:, :1],
+        evidence={"exact": crops, "face_mesh": Observed("face_mesh", seen, seen)},
+    )
     for name, bound in (("gt_pose_error", 8.0), ("gt_gaze_error", 8.6), ("gt_expression_error", 0.16)):
         metric = metrics.build(name, context)
         rows = metric.measure(batch).numpy()

@@ -37,10 +37,10 @@ def test_features_are_those_of_the_published_graph(
     script: torch.jit.ScriptModule, real_file: Path, photographs: torch.Tensor, context: Context
 ) -> None:
     seen = build(real_file, context).observe(photographs, NOWHERE)
-    assert seen.keys() == {"features"}                   # the script has no classifier
+    assert seen.keys() == {"features"}  # the script has no classifier
     with torch.inference_mode():
         expected = script(prepare(photographs, "tf1")).flatten(1)
-    assert expected.std(0).mean() > 0.1                  # photographs are not all alike to it
+    assert expected.std(0).mean() > 0.1  # photographs are not all alike to it
     assert relative(seen["features"], expected) < 1e-5
 
 
@@ -52,7 +52,8 @@ def test_torch_fidelity_sees_the_same(
     state = made_up | real
     torch.save(state, tmp_path / "whole.pth")
     extractor = fidelity.FeatureExtractorInceptionV3(
-        "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(tmp_path / "whole.pth"))
+        "inception", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(tmp_path / "whole.pth")
+    )
     observer = build(tmp_path / "whole.pth", context)
     for images in (photographs, photographs[:1, :, :90, :90]):
         with torch.inference_mode():
@@ -66,7 +67,7 @@ def test_torch_fidelity_sees_the_same(
 @pytest.mark.parametrize(("resize", "mode"), [("clean", "clean"), ("torch", "legacy_pytorch")])
 def test_clean_fid_resizes_the_same(resize: Resize, mode: str, size: int) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")                  # it turns warnings off for everybody, and Pillow's warn
+        warnings.simplefilter("ignore")  # it turns warnings off for everybody, and Pillow's warn
         clean_fid = pytest.importorskip("cleanfid.resize")
         images = (crops(2, size) + torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(1))) / 2
         resizer = clean_fid.build_resizer(mode)
@@ -102,10 +103,10 @@ def test_what_it_tells_of_an_image_does_not_depend_on_the_others(
     together = observer.observe(images, NOWHERE)
     assert {name: array.shape for name, array in together.items()} == {"features": (3, 2048), "logits": (3, 1008)}
     for i in (0, 2):
-        alone = observer.observe(images[i:i + 1], NOWHERE)
+        alone = observer.observe(images[i : i + 1], NOWHERE)
         for name, array in alone.items():
             assert array.dtype == torch.float32
-            assert relative(array, together[name][i:i + 1]) < 1e-5
+            assert relative(array, together[name][i : i + 1]) < 1e-5
     assert relative(together["features"][:1], together["features"][1:2]) > 1e-3
 
 
@@ -117,8 +118,11 @@ def test_no_images_give_no_rows(made_up_file: Path, context: Context) -> None:
 def test_logits_are_without_the_bias(made_up: State, made_up_file: Path, tmp_path: Path, context: Context) -> None:
     seen = build(made_up_file, context).observe(crops(1), NOWHERE)
     torch.testing.assert_close(seen["logits"], seen["features"] @ made_up["fc.weight"].T)
-    without = {name: tensor for name, tensor in made_up.items()
-               if name != "fc.bias" and not name.endswith("num_batches_tracked")}
+    without = {
+        name: tensor
+        for name, tensor in made_up.items()
+        if name != "fc.bias" and not name.endswith("num_batches_tracked")
+    }
     torch.save(without, tmp_path / "without.pth")
     assert torch.equal(build(tmp_path / "without.pth", context).observe(crops(1), NOWHERE)["logits"], seen["logits"])
 
@@ -141,16 +145,19 @@ class Trap:
         return Path.touch, (self.path,)
 
 
-@pytest.mark.parametrize(("kind", "match"), [
-    ("truncated", "damaged"),
-    ("text", "damaged"),
-    ("code", "damaged"),
-    ("a list", "no table"),
-    ("torchvision's", r"fc\.weight is 1000x2048 instead of 1008x2048"),
-    ("another network", r"layer1\.weight is 2 instead of not there"),
-    ("a layer missing", r"Mixed_7c\.branch_pool\.conv\.weight is not there"),
-    ("no tensor", r"Mixed_5b\.branch1x1\.bn\.bias is no tensor \(int\) instead of 64"),
-])
+@pytest.mark.parametrize(
+    ("kind", "match"),
+    [
+        ("truncated", "damaged"),
+        ("text", "damaged"),
+        ("code", "damaged"),
+        ("a list", "no table"),
+        ("torchvision's", r"fc\.weight is 1000x2048 instead of 1008x2048"),
+        ("another network", r"layer1\.weight is 2 instead of not there"),
+        ("a layer missing", r"Mixed_7c\.branch_pool\.conv\.weight is not there"),
+        ("no tensor", r"Mixed_5b\.branch1x1\.bn\.bias is no tensor \(int\) instead of 64"),
+    ],
+)
 def test_what_is_not_this_network_is_refused_in_one_sentence(
     kind: str, match: str, made_up: State, made_up_file: Path, tmp_path: Path, context: Context
 ) -> None:

@@ -44,8 +44,14 @@ def features(real_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Featu
 def rows(metric: Metric, output: Tensor, target: Tensor) -> np.ndarray:
     nothing = torch.zeros(len(output), 3, 2, 2)
     seen = Observed("inception", {"features": output}, {"features": target})
-    batch = Batch(Source("", nothing), pd.DataFrame(index=range(len(output))), nothing, nothing, nothing[:, :1],
-                  evidence={"inception": seen})
+    batch = Batch(
+        Source("", nothing),
+        pd.DataFrame(index=range(len(output))),
+        nothing,
+        nothing,
+        nothing[:, :1],
+        evidence={"inception": seen},
+    )
     return metric.measure(batch).double().numpy()
 
 
@@ -54,8 +60,10 @@ def test_blur_raises_both_distances_in_order_and_two_halves_differ_by_nothing(
     people: Tensor, features: Features
 ) -> None:
     sharp = features(people)
-    blurred = {sigma: features(ImageSet.of(gaussian_blur(people, [6 * sigma + 1] * 2, [float(sigma)] * 2))[:])
-               for sigma in (1, 3)}
+    blurred = {
+        sigma: features(ImageSet.of(gaussian_blur(people, [6 * sigma + 1] * 2, [float(sigma)] * 2))[:])
+        for sigma in (1, 3)
+    }
     for metric in (Fid(), Kid()):
         values = [metric.summarise(rows(metric, output, sharp)) for output in (sharp, blurred[1], blurred[3])]
         assert values[0] == pytest.approx(0, abs=1e-3 * values[1])

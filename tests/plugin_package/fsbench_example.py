@@ -65,7 +65,12 @@ class Brightness:
     """Mean value of the output's pixels; 1 is white."""
 
     info = MetricInfo(
-        unit="", direction="higher", bounds=(0.0, 1.0), needs=(), no_face="scored like any other", reference="none",
+        unit="",
+        direction="higher",
+        bounds=(0.0, 1.0),
+        needs=(),
+        no_face="scored like any other",
+        reference="none",
         measures=("colour",),
     )
 

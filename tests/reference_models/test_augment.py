@@ -43,7 +43,7 @@ def test_without_warp_both_images_are_read_at_the_same_points() -> None:
 def test_affine_parts_stay_within_their_bounds_and_fill_them() -> None:
     how = Augmentation(rotation=10, zoom=0.1, shift=0.1, flip=0.5, warp=0, spread=0)
     grid, _ = draw_grids(4000, 2, how, rng(), CPU)
-    across = grid[:, 0, 1] - grid[:, 0, 0]              # the upper edge, (1, 0) where nothing is varied
+    across = grid[:, 0, 1] - grid[:, 0, 0]  # the upper edge, (1, 0) where nothing is varied
     scale = across.norm(dim=-1)
     turn = torch.rad2deg(torch.atan2(across[:, 1], across[:, 0].abs()))
     middle = grid.mean((1, 2))
@@ -58,7 +58,7 @@ def test_the_similarity_part_is_the_least_squares_fit() -> None:
     jitter = torch.randn(1, 5, 5, 2, generator=rng()) * 0.05
     points = knots(CPU).reshape(-1, 2).numpy()
     moved = points + jitter.reshape(-1, 2).numpy()
-    matrix = similarity(points, moved)                  # the aligner's Umeyama fit is the oracle
+    matrix = similarity(points, moved)  # the aligner's Umeyama fit is the oracle
     fitted = points @ matrix[:, :2].T + matrix[:, 2] - points
     assert np.allclose(similarity_part(jitter, knots(CPU)).reshape(-1, 2), fitted, atol=1e-5)
 
@@ -72,8 +72,8 @@ def test_a_jitter_that_is_a_similarity_warps_nothing() -> None:
 def test_the_warp_has_the_deviation_that_was_asked_for() -> None:
     how = Augmentation(rotation=0, zoom=0, shift=0, flip=0, warp=0.08, spread=0)
     straight, warped = draw_grids(2000, 5, how, rng(), CPU)
-    rest = (warped - straight)[:, 2, 2]                 # the middle point of a 5 x 5 grid is a knot
-    expected = 0.08 * (1 - 1 / 25) ** 0.5               # shift takes a 25th of the variance; turn and growth none there
+    rest = (warped - straight)[:, 2, 2]  # the middle point of a 5 x 5 grid is a knot
+    expected = 0.08 * (1 - 1 / 25) ** 0.5  # shift takes a 25th of the variance; turn and growth none there
     assert rest.std().item() == pytest.approx(expected, rel=0.05)
 
 
@@ -84,7 +84,7 @@ def test_statistics_are_those_of_the_centre() -> None:
     assert found.shape == (2, 2, 2, 3)
     assert torch.allclose(found[:, 0, 0], centre.mean((2, 3)), atol=1e-6)
     assert torch.allclose(found[:, 0, 1], centre.std((2, 3)), atol=1e-5)
-    grey = torch.full((1, 3, 8, 8), 0.5)                # white of sRGB has X .9505, Y 1, Z 1.0891
+    grey = torch.full((1, 3, 8, 8), 0.5)  # white of sRGB has X .9505, Y 1, Z 1.0891
     assert torch.allclose(colour_statistics(grey)[0, 1, 0], 0.5 * torch.tensor([0.9505, 1.0, 1.0891]), atol=1e-3)
 
 
@@ -105,7 +105,7 @@ def test_recolouring_moves_between_own_and_other_statistics() -> None:
 def test_recolouring_to_oneself_changes_nothing() -> None:
     image = torch.rand(1, 3, 16, 16, generator=rng())
     own = colour_statistics(image)
-    for seed in range(6):                               # both colour spaces
+    for seed in range(6):  # both colour spaces
         moved = apply_recolouring(image, *draw_recolouring(own, own, 1.0, rng(seed)))
         assert torch.allclose(moved, image, atol=1e-4)
 

@@ -41,9 +41,9 @@ def test_a_paste_stays_inside_and_fades_at_the_border() -> None:
     pasted = paste(torch.ones(2, 3, 64, 64), torch.ones(2, 1, 64, 64), crops).images
     left, right = (CENTRE[0] - REGION / 2) * 128, (CENTRE[0] + REGION / 2) * 128
     assert pasted[..., : int(left)].max() == 0
-    assert pasted[..., int(right) + 1:].max() == 0
+    assert pasted[..., int(right) + 1 :].max() == 0
     assert pasted[:, :, 72, 64].min() > 0.9999
-    assert pasted.diff(dim=-1).abs().max() < 0.35       # no visible seam: at least three pixels from nothing to all
+    assert pasted.diff(dim=-1).abs().max() < 0.35  # no visible seam: at least three pixels from nothing to all
 
 
 def test_alpha_decides_how_much_is_pasted() -> None:
@@ -52,11 +52,11 @@ def test_alpha_decides_how_much_is_pasted() -> None:
     pasted = paste(torch.ones(1, 3, 64, 64), alpha, crops)
     assert pasted.images[0, 0, 72, 64] == pytest.approx(0.25)
     assert pasted.alpha is not None
-    assert torch.allclose(pasted.alpha, pasted.images, atol=1e-6)    # white on black shows the alpha itself
+    assert torch.allclose(pasted.alpha, pasted.images, atol=1e-6)  # white on black shows the alpha itself
 
 
 def test_large_images_are_shrunk_before_they_are_sampled() -> None:
-    fine = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(0))   # noise, which would alias
+    fine = torch.rand(1, 3, 512, 512, generator=torch.Generator().manual_seed(0))  # noise, which would alias
     assert shrink(fine, 64).shape[-1] < 150
     assert cut(fine, 64).std() < 0.5 * fine.std()
     small = torch.rand(1, 3, 128, 128)
@@ -84,7 +84,7 @@ def test_eye_boxes_hold_the_eyes_and_not_the_mouth() -> None:
     eyes, mouth = TEMPLATE[:2] * 128, TEMPLATE[3:] * 128
     assert all(mask[int(y), int(x)] == 255 for x, y in eyes)
     assert all(mask[int(y), int(x)] == 0 for x, y in mouth)
-    side = REGION * 128                                 # published half sizes: side / 15 and side / 8
+    side = REGION * 128  # published half sizes: side / 15 and side / 8
     column = mask[:, int(eyes[0, 0])] > 127
     assert column.sum() == pytest.approx(2 * side / 15, abs=1.5)
 

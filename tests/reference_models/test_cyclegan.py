@@ -90,7 +90,7 @@ def test_the_pool_fills_first_and_then_gives_half_from_before() -> None:
         n_old += int((given < step).sum())
         assert len(pool.images[:, 0, 0, 0].unique()) >= 3
     assert n_old / 1000 == pytest.approx(0.5, abs=0.05)
-    assert pool.images.min() > 400                      # old ones leave
+    assert pool.images.min() > 400  # old ones leave
 
 
 def test_losses_of_perfect_generators_are_those_of_the_critic_alone() -> None:
@@ -107,7 +107,7 @@ def test_losses_of_perfect_generators_are_those_of_the_critic_alone() -> None:
 
 def test_alpha_is_held_against_the_face_mask_of_its_input() -> None:
     model = learner(mask=True)
-    model.generators = nn.ModuleList(_Same() for _ in range(2))     # their alpha is 1 everywhere
+    model.generators = nn.ModuleList(_Same() for _ in range(2))  # their alpha is 1 everywhere
     real = [torch.zeros(1, 3, 64, 64)] * 2
     _, losses = model._generator_losses(real, [torch.full((1, 1, 64, 64), 0.25), torch.ones(1, 1, 64, 64)])
     assert losses["mask"] == pytest.approx(5 * 0.75)
@@ -151,13 +151,13 @@ def test_each_optimiser_changes_only_its_networks() -> None:
 
 @pytest.mark.parametrize("mask", [False, True])
 def test_an_interrupted_training_ends_at_the_same_bits(
-    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch, mask: bool,
+    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch, mask: bool
 ) -> None:
     monkeypatch.setattr(training, "SAVE_EVERY", -math.inf)
     monkeypatch.setattr(training, "SAVE_SHARE", math.inf)
     monkeypatch.setitem(ARCHITECTURES, "tiny", SMALL)
     whole, first, second = (CycleGan(mask=mask, context=context) for _ in range(3))
-    whole.fit(FACES, Budget(steps=30), silent, tmp_path / "whole.pt")   # beyond 25 steps the pool is in use
+    whole.fit(FACES, Budget(steps=30), silent, tmp_path / "whole.pt")  # beyond 25 steps the pool is in use
     step, n_done = CycleGanLearner.step, iter(range(99))
 
     def fragile(self: CycleGanLearner, fraction: float, generator: Generator) -> object:
@@ -188,7 +188,7 @@ def test_more_than_two_identities_are_refused(tmp_path: Path, context: Context) 
 
 
 def test_a_file_knows_size_mask_and_identities(
-    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(ARCHITECTURES, "tiny", SMALL)
     path, target = tmp_path / "m.safetensors", FACES.of("toy1").crops[:3]
@@ -212,8 +212,11 @@ def test_a_file_knows_size_mask_and_identities(
         CycleGan(size="large", context=context).load(path)
     with pytest.raises(UsageError, match="not trained on 'nobody'"):
         other.swap(Source("nobody", target), toy_targets(target))
-    save_model(path, {"a": torch.zeros(1)},
-               {"architecture": "cyclegan", "size": "tiny", "mask": False, "identities": ["a", "b"]})
+    save_model(
+        path,
+        {"a": torch.zeros(1)},
+        {"architecture": "cyclegan", "size": "tiny", "mask": False, "identities": ["a", "b"]},
+    )
     with pytest.raises(CheckpointError, match="do not fit"):
         CycleGan(context=context).load(path)
     with pytest.raises(UsageError, match="not trained yet"):

@@ -52,6 +52,7 @@ def count(network: nn.Module) -> int:
 
 # ------------------------------------------------------------------------------------------------------------ networks
 
+
 def test_standard_has_the_published_number_of_parameters() -> None:
     network = Swapnet("standard", "instance", 2)
     assert count(network.encoder) == 59_130_506
@@ -67,10 +68,17 @@ def test_lite_and_tiny_are_as_small_as_they_say() -> None:
     assert count(tiny) < 3e6
 
 
-@pytest.mark.parametrize(("size", "norm"), [
-    ("lite", "instance"), ("tiny", "none"),
-    ("tiny", "instance"), ("tiny", "group"), ("tiny", "layer"), ("tiny", "hybrid"),
-])
+@pytest.mark.parametrize(
+    ("size", "norm"),
+    [
+        ("lite", "instance"),
+        ("tiny", "none"),
+        ("tiny", "instance"),
+        ("tiny", "group"),
+        ("tiny", "layer"),
+        ("tiny", "hybrid"),
+    ],
+)
 def test_answers_have_the_right_shape_and_range(size: Size, norm: Norm) -> None:
     network = Swapnet(size, norm, 3)
     initialise(network, rng())
@@ -92,7 +100,7 @@ def test_same_padding_puts_the_odd_pixel_right_and_below(kernel: int, stride: in
     image = torch.zeros(1, 1, 8, 8)
     image[..., 0, 0] = 1
     out = conv(image)[0, 0]
-    before = (kernel - stride) // 2                     # TensorFlow "SAME" for sizes that the stride divides
+    before = (kernel - stride) // 2  # TensorFlow "SAME" for sizes that the stride divides
     assert out.shape == (8 // stride, 8 // stride)
     assert out.sum() == len([i for i in range(8) if i * stride - before <= 0 < i * stride - before + kernel]) ** 2
 
@@ -110,13 +118,13 @@ def test_attention_is_the_published_formula_and_begins_as_the_identity() -> None
     assert torch.equal(layer(x), x)
     nn.init.constant_(layer.gamma, 0.7)
     key, query, value = (part(x).flatten(2) for part in (layer.key, layer.query, layer.value))  # (N, C', HW)
-    shares = (query.transpose(1, 2) @ key).softmax(-1)                                          # no scaling
+    shares = (query.transpose(1, 2) @ key).softmax(-1)  # no scaling
     wanted = x + 0.7 * (shares @ value.transpose(1, 2)).transpose(1, 2).view_as(x)
     assert torch.allclose(layer(x), wanted, atol=1e-5)
 
 
 def test_attention_is_fused() -> None:
-    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):       # raises where a fused kernel cannot take these inputs
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # raises where a fused kernel cannot take these inputs
         SelfAttention(64)(torch.zeros(2, 64, 16, 16))
 
 
@@ -140,15 +148,16 @@ def test_initial_weights_depend_on_the_seed_alone() -> None:
 
 # -------------------------------------------------------------------------------------------------------------- losses
 
+
 def test_losses_have_their_closed_form() -> None:
     a, b = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
-    b[:, :, :, 2:] = 0.5                                # half the pixels differ, one vertical edge of .5
+    b[:, :, :, 2:] = 0.5  # half the pixels differ, one vertical edge of .5
     left = torch.zeros(1, 1, 4, 4)
     left[..., :2] = 1
     assert losses.difference(a, b) == pytest.approx(2 * 0.25)
     assert losses.difference(a, b, left) == 0
-    assert losses.edge_difference(a, b) == pytest.approx(2 * 0.5 / 3)       # one of three columns of differences
-    assert losses.edge_difference(b, 1 - b) == 0        # absolute differences: the sign of an edge does not matter
+    assert losses.edge_difference(a, b) == pytest.approx(2 * 0.5 / 3)  # one of three columns of differences
+    assert losses.edge_difference(b, 1 - b) == 0  # absolute differences: the sign of an edge does not matter
     assert losses.edge_difference(a, b, left) == pytest.approx(2 * 0.5 / 3)
     alpha = torch.full((1, 1, 4, 4), 0.3)
     alpha[..., 2:] = 0.7
@@ -157,7 +166,7 @@ def test_losses_have_their_closed_form() -> None:
 
 
 def test_the_adversarial_losses_are_least_squares_on_a_mixture() -> None:
-    def mean_of_first(pair: Tensor) -> Tensor:          # a critic that sees the first image's red, in [-1, 1]
+    def mean_of_first(pair: Tensor) -> Tensor:  # a critic that sees the first image's red, in [-1, 1]
         return pair[:, :1]
 
     real, fake, distorted = torch.ones(1, 3, 4, 4), torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
@@ -171,7 +180,7 @@ def test_mixup_shares_follow_the_beta_distribution() -> None:
     generator = rng()
     drawn = torch.stack([losses.draw_mixup(generator, CPU) for _ in range(4000)])
     assert drawn.mean().item() == pytest.approx(0.5, abs=0.03)
-    assert drawn.var().item() == pytest.approx(0.25 / 1.4, rel=0.05)        # ab / ((a+b)^2 (a+b+1)), a = b = .2
+    assert drawn.var().item() == pytest.approx(0.25 / 1.4, rel=0.05)  # ab / ((a+b)^2 (a+b+1)), a = b = .2
     assert 0 <= drawn.min() <= drawn.max() <= 1
 
 
@@ -190,28 +199,32 @@ class FakeCoach:
 def test_the_perceptual_loss_compares_standardised_features() -> None:
     real = torch.rand(2, 3, 16, 16, generator=rng())
     assert losses.perceptual(FakeCoach(), real, real) == 0
-    assert losses.perceptual(FakeCoach(), real * 0.5 + 0.2, real) < 1e-3    # each map is normalised
+    assert losses.perceptual(FakeCoach(), real * 0.5 + 0.2, real) < 1e-3  # each map is normalised
     opposite = losses.perceptual(FakeCoach(), 1 - real, real)
-    assert opposite == pytest.approx(4 * sum(losses.FEATURE_WEIGHTS), rel=0.05)     # (x - -x)^2 of unit variance
+    assert opposite == pytest.approx(4 * sum(losses.FEATURE_WEIGHTS), rel=0.05)  # (x - -x)^2 of unit variance
 
 
 # ------------------------------------------------------------------------------------------------------------ schedule
 
-@pytest.mark.parametrize(("step", "perceptual", "least", "rate", "exchanged"), [
-    (0, False, None, 1, False),
-    (7_849, False, None, 1, False),
-    (7_850, True, None, 1, False),                      # 20 % - 150
-    (11_850, True, 0.5, 1, False),
-    (15_850, True, 0.2, 1, False),
-    (19_850, True, 0.4, 1, False),
-    (26_517, True, None, 0.3, False),                   # two thirds - 150
-    (31_849, True, None, 0.3, False),
-    (31_850, True, 0.1, 0.3, True),
-    (35_850, True, None, 0.1, True),
-    (39_999, True, None, 0.1, True),
-])
+
+@pytest.mark.parametrize(
+    ("step", "perceptual", "least", "rate", "exchanged"),
+    [
+        (0, False, None, 1, False),
+        (7_849, False, None, 1, False),
+        (7_850, True, None, 1, False),  # 20 % - 150
+        (11_850, True, 0.5, 1, False),
+        (15_850, True, 0.2, 1, False),
+        (19_850, True, 0.4, 1, False),
+        (26_517, True, None, 0.3, False),  # two thirds - 150
+        (31_849, True, None, 0.3, False),
+        (31_850, True, 0.1, 0.3, True),
+        (35_850, True, None, 0.1, True),
+        (39_999, True, None, 0.1, True),
+    ],
+)
 def test_the_schedule_switches_where_the_published_one_does(
-    step: int, perceptual: bool, least: float | None, rate: float, exchanged: bool,
+    step: int, perceptual: bool, least: float | None, rate: float, exchanged: bool
 ) -> None:
     stage = stage_at(step / 40_000)
     assert (stage.perceptual, stage.least_alpha, stage.rate, stage.exchanged) == (perceptual, least, rate, exchanged)
@@ -231,13 +244,16 @@ def test_the_cosine_warms_up_and_ends_at_nothing() -> None:
 SHRUNK = dataclasses.replace(PUBLISHED, batch=1)
 
 
-@pytest.mark.parametrize(("recipe", "n_steps", "stop"), [
-    (dataclasses.replace(TINY, batch=2), 4, 2),
-    (dataclasses.replace(TINY, batch=2, adversarial=0.1), 3, 2),
-    (SHRUNK, 2, 1),
-])
+@pytest.mark.parametrize(
+    ("recipe", "n_steps", "stop"),
+    [
+        (dataclasses.replace(TINY, batch=2), 4, 2),
+        (dataclasses.replace(TINY, batch=2, adversarial=0.1), 3, 2),
+        (SHRUNK, 2, 1),
+    ],
+)
 def test_an_interrupted_training_ends_at_the_same_bits(
-    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch, recipe: Recipe, n_steps: int, stop: int,
+    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch, recipe: Recipe, n_steps: int, stop: int
 ) -> None:
     monkeypatch.setitem(RECIPES, "tiny", recipe)
     monkeypatch.setattr(training, "SAVE_EVERY", -math.inf)
@@ -264,10 +280,11 @@ def test_tiny_learns_in_a_few_steps(tmp_path: Path, context: Context, monkeypatc
     monkeypatch.setattr(training, "SHOW_EVERY", 0)
     model = GanMask(size="tiny", context=context)
     told: list[dict[str, float]] = []
-    model.fit(FACES, Budget(steps=60), lambda done, total, figures=None: told.append(dict(figures or {})),
-              tmp_path / "c.pt")
+    model.fit(
+        FACES, Budget(steps=60), lambda done, total, figures=None: told.append(dict(figures or {})), tmp_path / "c.pt"
+    )
     first, last = (sum(figures["pixels"] for figures in part) / 5 for part in (told[1:6], told[-5:]))
-    assert last < 0.75 * first                          # measured: 0.6
+    assert last < 0.75 * first  # measured: 0.6
 
 
 def test_training_says_what_it_did(tmp_path: Path, context: Context) -> None:
@@ -290,7 +307,7 @@ def test_a_smoke_budget_takes_seconds(tmp_path: Path, context: Context) -> None:
 
 
 def test_the_decoders_have_changed_places_at_the_end_of_the_published_schedule(
-    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(RECIPES, "tiny", SHRUNK)
     model = GanMask(size="tiny", context=context)
@@ -302,8 +319,9 @@ def test_a_coach_is_named_and_used(tmp_path: Path, context: Context, monkeypatch
     monkeypatch.setitem(registry.embedders._entries, "fake", registry.Entry("fake", FakeCoach))
     model = GanMask(size="tiny", perceptual="fake", context=context)
     told: list[dict[str, float]] = []
-    done = model.fit(FACES, Budget(steps=1), lambda done, total, figures=None: told.append(dict(figures or {})),
-                     tmp_path / "c.pt")
+    done = model.fit(
+        FACES, Budget(steps=1), lambda done, total, figures=None: told.append(dict(figures or {})), tmp_path / "c.pt"
+    )
     assert done.coaches == ("fake",)
     assert done.notes == ()
     assert told[-1]["perceptual"] > 0
@@ -318,7 +336,7 @@ def test_a_training_depends_on_the_files_of_its_coach(context: Context, monkeypa
 
 
 def test_a_recogniser_without_inner_features_cannot_coach(
-    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Closed:
         info = FakeCoach.info
@@ -334,6 +352,7 @@ def test_one_identity_is_not_enough(tmp_path: Path, context: Context) -> None:
 
 
 # --------------------------------------------------------------------------------------------------- files and swapping
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Context], GanMask]:
@@ -353,7 +372,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Context], Gan
 
 
 def test_a_file_knows_size_norm_and_identities(
-    tmp_path: Path, context: Context, trained: Callable[[Context], GanMask],
+    tmp_path: Path, context: Context, trained: Callable[[Context], GanMask]
 ) -> None:
     model, path = trained(context), tmp_path / "m.safetensors"
     model.save(path)
@@ -374,8 +393,11 @@ def test_a_file_of_another_architecture_is_refused(tmp_path: Path, context: Cont
     save_model(path, {"a": torch.zeros(1)}, {"architecture": "cyclegan"})
     with pytest.raises(CheckpointError, match="holds cyclegan, not gan_mask"):
         GanMask(context=context).load(path)
-    save_model(path, {"a": torch.zeros(1)},
-               {"architecture": "gan_mask", "size": "tiny", "norm": "none", "identities": ["a", "b"]})
+    save_model(
+        path,
+        {"a": torch.zeros(1)},
+        {"architecture": "gan_mask", "size": "tiny", "norm": "none", "identities": ["a", "b"]},
+    )
     with pytest.raises(CheckpointError, match="do not fit"):
         GanMask(context=context).load(path)
 
@@ -390,7 +412,7 @@ def test_an_identity_that_was_not_trained_is_refused(context: Context, trained: 
 
 @pytest.mark.parametrize("size", [64, 160])
 def test_outputs_have_the_size_of_the_target_and_keep_its_border(
-    context: Context, trained: Callable[[Context], GanMask], size: int,
+    context: Context, trained: Callable[[Context], GanMask], size: int
 ) -> None:
     target = torch.rand(3, 3, size, size, generator=rng())
     swapped = trained(context).swap(Source("toy0", FACES.crops[:1]), toy_targets(target))
@@ -401,13 +423,13 @@ def test_outputs_have_the_size_of_the_target_and_keep_its_border(
     assert alpha is not None
     assert alpha.shape == target[:, :1].shape
     assert 0 < float(alpha.max()) <= 1
-    unchanged = alpha.expand_as(target) == 0            # the mask tells where the answer was pasted
+    unchanged = alpha.expand_as(target) == 0  # the mask tells where the answer was pasted
     assert torch.equal(output[unchanged], target[unchanged])
     assert unchanged[..., : size // 8].all()
 
 
 def test_colour_correction_takes_the_colours_of_the_target(
-    context: Context, trained: Callable[[Context], GanMask],
+    context: Context, trained: Callable[[Context], GanMask]
 ) -> None:
     model = trained(context)
     model.colour = "adain"

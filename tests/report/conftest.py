@@ -308,12 +308,7 @@ def _model(name: str) -> ModelRecord:
         return ModelRecord(name=name, spec=name, summary="Does what its name says.", kind=KINDS[name])
     coaches = ("toy",) if name == ODD_NAME else ()
     training = TrainingRecord(
-        budget="short",
-        steps=4000,
-        seconds=181.0,
-        device="cpu",
-        settings={"size": "tiny", "batch": 16},
-        coaches=coaches,
+        budget="short", steps=4000, seconds=181.0, device="cpu", settings={"size": "tiny", "batch": 16}, coaches=coaches
     )
     return ModelRecord(
         name=name,

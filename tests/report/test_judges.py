@@ -112,8 +112,17 @@ def test_verdict_says_in_one_breath_where_intervals_overlap(make_run, others, ca
     ranks = [(model, place, {"a": place, "b": place}) for place, model in enumerate("xyz", 1)]
     run = ranked(read(make_run()), *ranks)
     values = [
-        Value(model=model, metric="id_similarity", judge=judge, value=low, low=low, high=high, n_scored=9, n_total=9,
-              n_clusters=9)
+        Value(
+            model=model,
+            metric="id_similarity",
+            judge=judge,
+            value=low,
+            low=low,
+            high=high,
+            n_scored=9,
+            n_total=9,
+            n_clusters=9,
+        )
         for (model, judge), (low, high) in sorted(intervals.items())
     ]
     changes = {

@@ -107,7 +107,15 @@ def test_sections_stand_in_order(page: str) -> None:
     tree = parse(page)
     sections = [e.attributes["id"] for e in tree.all("main")[0].all("section")]
     known = [
-        "summary", "intervals", "galleries", "identity", "attributes", "slices", "balance", "validity", "provenance",
+        "summary",
+        "intervals",
+        "galleries",
+        "identity",
+        "attributes",
+        "slices",
+        "balance",
+        "validity",
+        "provenance",
         "metrics",
     ]
     assert [section for section in sections if section in known] == known

@@ -25,8 +25,9 @@ def fed_back(make_run: MakeRun) -> Path:
     """A run in which three outputs of each model but the ceiling were fed back."""
     folder = make_run()
     models = [model.name for model in read(folder).result.models if model.kind != "ceiling"]
-    table = pd.DataFrame([(model, row, n) for model in models for n in PASSES for row in ROWS],
-                         columns=["model", "row", "n"])
+    table = pd.DataFrame(
+        [(model, row, n) for model in models for n in PASSES for row in ROWS], columns=["model", "row", "n"]
+    )
     table["colour"], table["sharpness"] = np.log(table["n"]), 1 / table["n"]
     table[IDENTITY] = 0.9
     table.to_parquet(folder / "recursion.parquet")

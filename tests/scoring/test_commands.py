@@ -38,8 +38,20 @@ def folders(tmp_path: Path, photograph: Photograph) -> Path:
 
 
 def score(folders: Path, *more: str | Path) -> Result:
-    return call("score", "--target", folders / "targets", "--source", folders / "people", "--judges", "colour",
-                "--metrics", "id_similarity", "--out", folders / "out", *more)
+    return call(
+        "score",
+        "--target",
+        folders / "targets",
+        "--source",
+        folders / "people",
+        "--judges",
+        "colour",
+        "--metrics",
+        "id_similarity",
+        "--out",
+        folders / "out",
+        *more,
+    )
 
 
 def test_score_writes_a_report_and_says_where(folders: Path) -> None:
@@ -101,8 +113,16 @@ def test_a_pattern_and_a_column_name_many_models(folders: Path, photograph: Phot
             lines.append(f"{tool};r{i}.png;ann;{i}.png")
     (folders / "tools" / "b" / "r1.png").unlink()
     (folders / "pairs.csv").write_text("\n".join(lines))
-    done = score(folders, "--outputs", folders / "tools" / "*", "--pairs", folders / "pairs.csv", "--columns",
-                 "output=file,source=person,target=original,model=tool", "-q")
+    done = score(
+        folders,
+        "--outputs",
+        folders / "tools" / "*",
+        "--pairs",
+        folders / "pairs.csv",
+        "--columns",
+        "output=file,source=person,target=original,model=tool",
+        "-q",
+    )
     assert done.exit_code == 0, done.output
     assert {model.name: model.failures for model in load(folders / "out").models[2:]} == {"a": {}, "b": {"missing": 1}}
     for wrong in (("--missing", "maybe"), ("--columns", "output=x"), ("--outputs", "nowhere/*")):
@@ -117,13 +137,15 @@ def test_a_score_goes_on_only_with_what_it_was_asked(folders: Path, photograph: 
     again = ("--outputs", folders / "swap", "--pairs", table, "--gallery", others, "-q")
     assert score(folders, *again).exit_code == 0
     before = (folders / "out" / "result.json").read_bytes()
-    changes = [(table, b"output,source,target\nann_0,ann,1\nann_1,ann,0\n", "the table pairs.csv"),
-               (table, b"output,source,target\nann_0,ann,0\n", "the table pairs.csv"),
-               (folders / "swap" / "ann_2.png", (folders / "swap" / "ann_1.png").read_bytes(), "the outputs of swap"),
-               (folders / "swap" / "ann_3.png", b"", "the outputs of swap"),
-               (folders / "targets" / "2.png", b"x", "the folder of --target"),
-               (folders / "people" / "bob" / "s0" / "7.png", b"x", "the folder of --source"),
-               (others / "zoe" / "0.png", b"x", "the folder of --gallery")]
+    changes = [
+        (table, b"output,source,target\nann_0,ann,1\nann_1,ann,0\n", "the table pairs.csv"),
+        (table, b"output,source,target\nann_0,ann,0\n", "the table pairs.csv"),
+        (folders / "swap" / "ann_2.png", (folders / "swap" / "ann_1.png").read_bytes(), "the outputs of swap"),
+        (folders / "swap" / "ann_3.png", b"", "the outputs of swap"),
+        (folders / "targets" / "2.png", b"x", "the folder of --target"),
+        (folders / "people" / "bob" / "s0" / "7.png", b"x", "the folder of --source"),
+        (others / "zoe" / "0.png", b"x", "the folder of --gallery"),
+    ]
     for path, content, what in changes:
         kept = path.read_bytes() if path.exists() else None
         path.write_bytes(content)
@@ -201,12 +223,17 @@ def test_what_a_result_says_of_its_data_reads_back(tools: Path) -> None:
     (tools / "tools").rename(tools / "to,ols (2)")
     (tools / "pairs.csv").write_text('tool;file;"a, b";target\na;ann_0.png;ann;0\n')
     columns = "model=tool,output=file,source='a, b'"
-    done = score(tools, "--outputs", tools / "to,ols (2)" / "*", "--pairs", tools / "pairs.csv", "--columns", columns,
-                 "-q")
+    done = score(
+        tools, "--outputs", tools / "to,ols (2)" / "*", "--pairs", tools / "pairs.csv", "--columns", columns, "-q"
+    )
     assert done.exit_code == 1, done.output  # two tools have no row
     assert parse_spec(f"score({load(tools / 'out').dataset.spec})").params == {
-        "source": str(tools / "people"), "target": str(tools / "targets"), "pairs": str(tools / "pairs.csv"),
-        "columns": columns, "size": "128"}
+        "source": str(tools / "people"),
+        "target": str(tools / "targets"),
+        "pairs": str(tools / "pairs.csv"),
+        "columns": columns,
+        "size": "128",
+    }
 
 
 EXAMPLES = re.findall(r"fsbench (score .*?)\n\n", inspect.getdoc(score_command) or "", re.DOTALL)
@@ -214,7 +241,7 @@ EXAMPLES = re.findall(r"fsbench (score .*?)\n\n", inspect.getdoc(score_command) 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_the_examples_of_the_help_run(
-    folders: Path, photograph: Photograph, monkeypatch: pytest.MonkeyPatch, example: str,
+    folders: Path, photograph: Photograph, monkeypatch: pytest.MonkeyPatch, example: str
 ) -> None:
     for i in range(2):
         photograph(folders / "results" / f"ann_{i}.png", "ann", i)
@@ -223,8 +250,16 @@ def test_the_examples_of_the_help_run(
     (folders / "pairs.csv").write_text("model,output,source,target\na,0.png,bob,0\nb,1.png,bob,1\n")
     (folders / "all.csv").write_text("tool;file;person;target\na;0.png;bob;0\nb;1.png;bob;1\n")
     monkeypatch.chdir(folders)
-    done = call(*shlex.split(example.replace("\\\n", " ")), "--judges", "colour", "--metrics", "id_similarity",
-                "--out", "out", "-q")
+    done = call(
+        *shlex.split(example.replace("\\\n", " ")),
+        "--judges",
+        "colour",
+        "--metrics",
+        "id_similarity",
+        "--out",
+        "out",
+        "-q",
+    )
     assert done.exit_code == 0, done.output
     names = [model.name for model in load(folders / "out").models[2:]]
     assert names == (["results"] if "results" in example else ["a", "b"])
@@ -236,14 +271,16 @@ def test_the_help_has_three_examples() -> None:
 
 @pytest.mark.parametrize("below", [True, False])
 def test_a_column_names_sub_folders_of_one_folder(tools: Path, below: bool) -> None:
-    lines = [f"{tool};{f'{tool}/' * below}ann_{i}.png;ann;{i}"
-             for tool in ("a", "it's", "never") for i in range(2)]
+    lines = [f"{tool};{f'{tool}/' * below}ann_{i}.png;ann;{i}" for tool in ("a", "it's", "never") for i in range(2)]
     (tools / "pairs.csv").write_text("\n".join(["model;output;source;target", *lines]))
     done = score(tools, "--outputs", tools / "tools", "--pairs", tools / "pairs.csv", "-q")
     assert done.exit_code == 1, done.output
     result = load(tools / "out")
     assert [(model.name, model.failures, bool(model.error)) for model in result.models[2:]] == [
-        ("a", {}, False), ("it's", {}, False), ("never", {}, True)]
+        ("a", {}, False),
+        ("it's", {}, False),
+        ("never", {}, True),
+    ]
     assert "holds no image" in result.models[-1].error
     assert result.protocol.n_pairs == 2
     assert any("are sub-folders of tools, each measured as a tool: a, it's, never" in said for said in result.warnings)
@@ -257,7 +294,7 @@ def test_calibrate_tells_people_apart(folders: Path) -> None:
     done = call("calibrate", folders / "people", "--judges", "colour", "--out", folders / "told")
     assert done.exit_code == 0, done.output
     assert "genuine pairs" in done.stdout
-    assert "0.00% at" in done.stdout                     # nobody is confused
+    assert "0.00% at" in done.stdout  # nobody is confused
     assert done.stdout.rstrip().endswith("report: " + str(folders / "told" / "calibration.html"))
     page = (folders / "told" / "calibration.html").read_text()
     assert page.count("<svg") == 2

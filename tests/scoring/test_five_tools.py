@@ -33,8 +33,13 @@ FAULTS: dict[str, dict[int, str]] = {
     "lazy": {0: "unchanged", 1: "unchanged", 2: "blank", 4: "larger_face", 7: "blank"},
 }
 COUNTS_AS: dict[str, Failure] = {
-    "removed": "missing", "truncated": "unreadable", "empty": "unreadable", "text": "unreadable", "blank": "no_face",
-    "unchanged": "unchanged", "larger_face": "unchanged",
+    "removed": "missing",
+    "truncated": "unreadable",
+    "empty": "unreadable",
+    "text": "unreadable",
+    "blank": "no_face",
+    "unchanged": "unchanged",
+    "larger_face": "unchanged",
 }
 WHY = {"truncated": "truncated", "empty": "is empty", "text": "not an image"}
 
@@ -94,8 +99,9 @@ def larger_face(path: Path, target: Path) -> None:
         before.save(path)
 
 
-HOW = {function.__name__: function for function in (jfif, removed, truncated, empty, text, blank, unchanged,
-                                               larger_face)}
+HOW = {
+    function.__name__: function for function in (jfif, removed, truncated, empty, text, blank, unchanged, larger_face)
+}
 
 
 @pytest.fixture(scope="module")
@@ -131,14 +137,29 @@ def five(tmp_path_factory: pytest.TempPathFactory, photograph: Photograph) -> Pa
 
 @pytest.fixture(scope="module")
 def scored(
-    five: Path, painted_now: Callable[[], AbstractContextManager[None]],
+    five: Path, painted_now: Callable[[], AbstractContextManager[None]]
 ) -> tuple[Result, RunResult, pd.DataFrame]:
     """What the command printed, its result and its table: one command for all tests."""
     command = [
-        "score", "--outputs", str(five / "tools" / "*"), "--target", str(five / "targets"), "--source",
-        str(five / "people"), "--pairs", str(five / "pairs.csv"), "--columns",
-        "model=tool,output=file,source=person,target=original", "--judges", "colour", "--metrics",
-        "id_similarity,id_nearer_source", "--out", str(five / "out"), "--size", "64",
+        "score",
+        "--outputs",
+        str(five / "tools" / "*"),
+        "--target",
+        str(five / "targets"),
+        "--source",
+        str(five / "people"),
+        "--pairs",
+        str(five / "pairs.csv"),
+        "--columns",
+        "model=tool,output=file,source=person,target=original",
+        "--judges",
+        "colour",
+        "--metrics",
+        "id_similarity,id_nearer_source",
+        "--out",
+        str(five / "out"),
+        "--size",
+        "64",
     ]
     with painted_now(), pytest.MonkeyPatch.context() as patch:
         patch.setenv("FSBENCH_CACHE", str(five / "cache"))
@@ -162,7 +183,7 @@ def test_all_tools_stand_in_one_table(scored: tuple[Result, RunResult, pd.DataFr
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_failures_are_counted_by_kind_and_nothing_is_dropped(
-    scored: tuple[Result, RunResult, pd.DataFrame], tool: str,
+    scored: tuple[Result, RunResult, pd.DataFrame], tool: str
 ) -> None:
     _, result, rows = scored
     (model,) = [model for model in result.models if model.name == tool]
@@ -192,7 +213,8 @@ def test_every_file_that_was_not_used_is_named(scored: tuple[Result, RunResult, 
     unused = {(one.where, one.reason, file) for one in result.unused for file in one.files}
     assert unused == {
         *((tool, MADE, name) for tool in TOOLS[:2] for name in ("Thumbs.db", "@eaDir/")),
-        ("lossy", NO_IMAGE, "log.txt"), ("lazy", "the table does not name it", "result 0 (copy).png"),
+        ("lossy", NO_IMAGE, "log.txt"),
+        ("lazy", "the table does not name it", "result 0 (copy).png"),
         ("targets", "no tool has an output of this target", "nobody wants.png"),
     }
     for _, _, file in unused:

@@ -22,8 +22,11 @@ def test_sessions_are_folders(tmp_path: Path, fresh_context: Context, photograph
         photograph(tmp_path / f"{place}.png", place[:3], i)
     rows = read_people(tmp_path, SIZE, fresh_context).rows
     assert rows[["id", "identity", "session"]].to_numpy().tolist() == [
-        ["ann/2001/a", "ann", "2001"], ["ann/2001/deep/b", "ann", "2001"], ["ann/2002/a", "ann", "2002"],
-        ["bob/2001/a", "bob", "2001"]]
+        ["ann/2001/a", "ann", "2001"],
+        ["ann/2001/deep/b", "ann", "2001"],
+        ["ann/2002/a", "ann", "2002"],
+        ["bob/2001/a", "bob", "2001"],
+    ]
     assert set(rows.columns) == {"id", "identity", "session", "clip", "frame", "yaw", "pitch", "faces"}
 
 
@@ -34,7 +37,7 @@ def test_without_sessions_each_image_is_its_own(tmp_path: Path, fresh_context: C
     faces = read_people(tmp_path, SIZE, fresh_context)
     assert faces.rows["session"].tolist() == ["0.png", "1.png", "2.png", "2.webp"]
     assert faces.rows["id"].tolist() == ["ann/0", "ann/1", "ann/2", "ann/2~2"]
-    assert faces.identities == ["ann"]                   # one person will do
+    assert faces.identities == ["ann"]  # one person will do
     assert faces.crops[:].shape == (4, 3, SIZE, SIZE)
     assert np.allclose(faces.landmarks, TEMPLATE * SIZE, atol=1e-3)
     assert np.isfinite(faces.rows[["yaw", "pitch"]]).all(axis=None)
@@ -67,8 +70,11 @@ def test_flat_files_are_a_person_each(tmp_path: Path, fresh_context: Context, ph
     assert read_people(tmp_path, SIZE, fresh_context).identities == ["ann", "bob"]
     said = open_album(tmp_path, SIZE, fresh_context).warnings
     assert any("empty/" in warning for warning in said)
-    assert any(warning.startswith("2 images lie in no folder of a person, so each was read as another person")
-               and "/PERSON/*.jpg" in warning for warning in said)
+    assert any(
+        warning.startswith("2 images lie in no folder of a person, so each was read as another person")
+        and "/PERSON/*.jpg" in warning
+        for warning in said
+    )
 
 
 def test_what_is_left_out_is_logged(tmp_path: Path, fresh_context: Context, photograph: Photograph) -> None:
@@ -84,7 +90,8 @@ def test_what_is_left_out_is_logged(tmp_path: Path, fresh_context: Context, phot
         "1 of 3 images left out, no face found: ann/b.png",
         "1 of 3 images left out, unreadable, it is empty (0 bytes): ann/c.png",
         "1 file not used (no image, by its name): ann/notes.txt",
-        "1 file not used (beside the folders of identities): loose.png"]
+        "1 file not used (beside the folders of identities): loose.png",
+    ]
 
 
 def test_a_folder_that_cannot_be_used_says_why(tmp_path: Path, fresh_context: Context, photograph: Photograph) -> None:

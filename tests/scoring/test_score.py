@@ -36,15 +36,14 @@ def folders(tmp_path: Path, photograph: Photograph) -> Path:
         for name in ("ann", "bob"):
             photograph(tmp_path / "good" / f"{name}_{i}.png", name, 200 + i)
             copy = read_image(target)
-            copy[0, 0] = 255                             # its own face would be found elsewhere
+            copy[0, 0] = 255  # its own face would be found elsewhere
             write_png(tmp_path / "lazy" / name / f"eve/s{i // 2}/{i}.png", copy)
     return tmp_path
 
 
 def run(folders: Path, context: Context, *names: str, **more: object) -> RunResult:
     outputs = [ToolOutputs.find(name, folders / name) for name in names]
-    return score(outputs, folders / "people", folders / "targets", PLAN, folders / "out", context, size=SIZE,
-                 **more)  # type: ignore[arg-type]
+    return score(outputs, folders / "people", folders / "targets", PLAN, folders / "out", context, size=SIZE, **more)  # type: ignore[arg-type]
 
 
 def value(result: RunResult, model: str, metric: str) -> float:
@@ -56,7 +55,11 @@ def value(result: RunResult, model: str, metric: str) -> float:
 def test_outputs_are_measured_beside_the_baselines(folders: Path, fresh_context: Context) -> None:
     result = run(folders, fresh_context, "good", "lazy", command="fsbench score")
     assert [(model.name, model.kind) for model in result.models] == [
-        ("copy_target", "baseline"), ("copy_source", "baseline"), ("good", "precomputed"), ("lazy", "precomputed")]
+        ("copy_target", "baseline"),
+        ("copy_source", "baseline"),
+        ("good", "precomputed"),
+        ("lazy", "precomputed"),
+    ]
     assert value(result, "good", "id_similarity") > 0.95
     assert value(result, "good", "id_nearer_source") == 100
     assert value(result, "lazy", "id_nearer_source") == 0
@@ -69,7 +72,10 @@ def test_outputs_are_measured_beside_the_baselines(folders: Path, fresh_context:
     assert references["identity"].value_counts().to_dict() == {"eve": 4, "ann": 3, "bob": 3}
     assert [rank.model for rank in result.ranking.ranks] == ["good", "lazy"]
     assert {record.identity: record.n_sessions for record in result.dataset.identities} == {
-        "eve": 2, "ann": 3, "bob": 3}
+        "eve": 2,
+        "ann": 3,
+        "bob": 3,
+    }
 
 
 def test_a_full_frame_is_cut_like_its_target_and_a_crop_by_its_own_face(folders: Path, fresh_context: Context) -> None:
@@ -93,7 +99,7 @@ def test_a_full_frame_is_cut_like_its_target_and_a_crop_by_its_own_face(folders:
 
 @pytest.mark.parametrize("size", [(80, 100), (50, 30), (200, 90)])
 def test_an_output_without_a_face_is_counted(
-    folders: Path, fresh_context: Context, size: tuple[int, int], photograph: Photograph,
+    folders: Path, fresh_context: Context, size: tuple[int, int], photograph: Photograph
 ) -> None:
     photograph(folders / "good" / "bob_3.png", "nobody", 0, size=size)
     result = run(folders, fresh_context, "good")
@@ -105,7 +111,7 @@ def test_an_output_without_a_face_is_counted(
 
 
 def test_a_target_without_a_face_is_left_out_and_told(
-    folders: Path, fresh_context: Context, photograph: Photograph,
+    folders: Path, fresh_context: Context, photograph: Photograph
 ) -> None:
     photograph(folders / "targets/eve/s1/3.png", "nobody", 0)
     result = run(folders, fresh_context, "good")
@@ -144,9 +150,7 @@ def test_missing_pairs_can_be_dropped(folders: Path, fresh_context: Context) -> 
     assert any(said.startswith("1 of 8 pairs left out for all tools") for said in result.warnings)
 
 
-def test_a_tool_without_an_answer_drops_no_pair(
-    folders: Path, fresh_context: Context, photograph: Photograph,
-) -> None:
+def test_a_tool_without_an_answer_drops_no_pair(folders: Path, fresh_context: Context, photograph: Photograph) -> None:
     photograph(folders / "odd" / "what.png", "ann", 1)
     (folders / "lazy/bob/eve/s0/1.png").unlink()
     result = run(folders, fresh_context, "odd", "good", "lazy", missing="drop")
@@ -155,7 +159,7 @@ def test_a_tool_without_an_answer_drops_no_pair(
 
 
 def test_folders_of_tools_in_one_folder_are_guessed_at(
-    folders: Path, fresh_context: Context, photograph: Photograph,
+    folders: Path, fresh_context: Context, photograph: Photograph
 ) -> None:
     for tool in ("a", "b"):
         photograph(folders / "all tools" / tool / "ann_0.png", "ann", 1)
@@ -164,17 +168,19 @@ def test_folders_of_tools_in_one_folder_are_guessed_at(
     assert f"--outputs '{folders}/all tools/*'" in caught.value.hint
 
 
-def test_what_nobody_used_is_counted_and_named(
-    folders: Path, fresh_context: Context, photograph: Photograph,
-) -> None:
+def test_what_nobody_used_is_counted_and_named(folders: Path, fresh_context: Context, photograph: Photograph) -> None:
     photograph(folders / "targets/eve/s1/9.png", "eve", 9)
     photograph(folders / "people/zoe/0.png", "bob", 9)
     photograph(folders / "good/what.png", "ann", 0)
     (folders / "good/readme.txt").write_text("")
     result = run(folders, fresh_context, "good")
     unused = {(record.where, file) for record in result.unused for file in record.files}
-    assert unused == {("good", "what.png"), ("good", "readme.txt"), ("targets", "eve/s1/9.png"),
-                      ("people", "zoe/0.png")}
+    assert unused == {
+        ("good", "what.png"),
+        ("good", "readme.txt"),
+        ("targets", "eve/s1/9.png"),
+        ("people", "zoe/0.png"),
+    }
     assert sum("--pairs CSV" in said for said in result.warnings) == 2
 
 
@@ -193,8 +199,15 @@ def test_a_table_says_what_names_do_not(folders: Path, fresh_context: Context, p
 def test_one_folder_for_sources_and_targets(folders: Path, fresh_context: Context, photograph: Photograph) -> None:
     for i in range(3):
         photograph(folders / "swap" / "ann" / f"bob/{i}.png", "ann", i)
-    result = score([ToolOutputs.find("swap", folders / "swap")], folders / "people", folders / "people", PLAN,
-                   folders / "out", fresh_context, size=SIZE)
+    result = score(
+        [ToolOutputs.find("swap", folders / "swap")],
+        folders / "people",
+        folders / "people",
+        PLAN,
+        folders / "out",
+        fresh_context,
+        size=SIZE,
+    )
     references = pd.read_parquet(folders / "out" / "references.parquet")
     assert len(references) == 6
     assert value(result, "swap", "id_nearer_source") == 100
@@ -215,15 +228,22 @@ def test_flat_folders_are_warned_of(folders: Path, fresh_context: Context, photo
     for i in range(2):
         photograph(folders / "flat" / f"{i}.png", "eve", i)
         photograph(folders / "swap" / f"ann_{i}.png", "ann", i)
-    result = score([ToolOutputs.find("swap", folders / "swap")], folders / "people", folders / "flat", PLAN,
-                   folders / "out", fresh_context, size=SIZE)
+    result = score(
+        [ToolOutputs.find("swap", folders / "swap")],
+        folders / "people",
+        folders / "flat",
+        PLAN,
+        folders / "out",
+        fresh_context,
+        size=SIZE,
+    )
     (told,) = [warning for warning in result.warnings if "PERSON/*.jpg" in warning]
     assert told.startswith("target: 2 images lie in no folder of a person, so each was read as another person")
     assert sum("held-out sessions" in warning for warning in result.warnings) == 1
 
 
 def test_what_is_wrong_is_found_before_any_face_is_looked_for(
-    folders: Path, fresh_context: Context, monkeypatch: pytest.MonkeyPatch, photograph: Photograph,
+    folders: Path, fresh_context: Context, monkeypatch: pytest.MonkeyPatch, photograph: Photograph
 ) -> None:
     monkeypatch.setattr("fsbench.faces.detect.Detector", None)
     photograph(folders / "odd" / "what.png", "ann", 0)
@@ -232,11 +252,18 @@ def test_what_is_wrong_is_found_before_any_face_is_looked_for(
     outputs = ToolOutputs.find("lazy", folders / "lazy")
     for names in (["lazy", "lazy"], ["copy_target"], ["references"], [""]):
         with pytest.raises(UsageError, match=r"is the name of|has an empty name"):
-            score([ToolOutputs(name, outputs.folder, outputs.files) for name in names], folders / "people",
-                  folders / "targets", PLAN, folders / "out", fresh_context)
+            score(
+                [ToolOutputs(name, outputs.folder, outputs.files) for name in names],
+                folders / "people",
+                folders / "targets",
+                PLAN,
+                folders / "out",
+                fresh_context,
+            )
     with pytest.raises(UsageError, match="unknown embedder"):
-        score([outputs], folders / "people", folders / "targets", Plan(judges=("nobody",)), folders / "out",
-              fresh_context)
+        score(
+            [outputs], folders / "people", folders / "targets", Plan(judges=("nobody",)), folders / "out", fresh_context
+        )
     assert not (folders / "out").exists()
 
 
@@ -251,7 +278,8 @@ def test_coaches_are_recorded_left_out_and_asked_for(folders: Path, fresh_contex
     assert said == [
         "good was trained against shape, and no judge is of a family of that name: they are of colour",
         "what lazy was trained against is not known: a judge may have been its coach (--coach lazy=FAMILY, or "
-        "lazy=none)"]
+        "lazy=none)",
+    ]
 
 
 def test_what_had_no_coach_is_not_asked_for(folders: Path, fresh_context: Context) -> None:
@@ -261,7 +289,7 @@ def test_what_had_no_coach_is_not_asked_for(folders: Path, fresh_context: Contex
 
 
 def test_unknown_sessions_and_uneven_people_are_told_by_role(
-    folders: Path, fresh_context: Context, photograph: Photograph,
+    folders: Path, fresh_context: Context, photograph: Photograph
 ) -> None:
     photograph(folders / "targets/eve/s1/9.png", "eve", 9)
     result = run(folders, fresh_context, "good")
@@ -278,23 +306,35 @@ def test_outputs_have_to_be_there(folders: Path, fresh_context: Context) -> None
 
 
 @pytest.mark.parametrize("table", [True, False])
-@pytest.mark.parametrize(("files", "reason"), [
-    (["what.png", "who/0.png"], "does not say|names none"), (["notes.txt"], "holds no image: 1 file not used"),
-    ([], "holds no image"), (["carl_0.png"], "does not say|names none"), (["1/0.png"], "does not say|names none"),
-])
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (["what.png", "who/0.png"], "does not say|names none"),
+        (["notes.txt"], "holds no image: 1 file not used"),
+        ([], "holds no image"),
+        (["carl_0.png"], "does not say|names none"),
+        (["1/0.png"], "does not say|names none"),
+    ],
+)
 def test_a_tool_without_an_answer_is_a_row_with_its_reason(
-    folders: Path, fresh_context: Context, photograph: Photograph, files: list[str], reason: str, table: bool,
+    folders: Path, fresh_context: Context, photograph: Photograph, files: list[str], reason: str, table: bool
 ) -> None:
     (folders / "odd").mkdir()
     for name in files:
         photograph(folders / "odd" / name, "ann", 1)
-    lines = [f"{tool};{who}_{i}.png;{who};{i}" for tool in ("good", "odd") for who in ("ann", "bob")
-             for i in range(TARGETS) if tool == "good" or (i == 0 and "1/0.png" in files)]
+    lines = [
+        f"{tool};{who}_{i}.png;{who};{i}"
+        for tool in ("good", "odd")
+        for who in ("ann", "bob")
+        for i in range(TARGETS)
+        if tool == "good" or (i == 0 and "1/0.png" in files)
+    ]
     (folders / "pairs.csv").write_text("\n".join(["model;output;source;target", *lines]))
     result = run(folders, fresh_context, "good", "odd", **({"table": folders / "pairs.csv"} if table else {}))
     assert [(model.name, bool(model.error)) for model in result.models[2:]] == [("good", False), ("odd", True)]
-    assert re.search(reason if "1/0.png" not in files or not table else "is there, such as 'ann_0.png'",
-                     result.models[-1].error)
+    assert re.search(
+        reason if "1/0.png" not in files or not table else "is there, such as 'ann_0.png'", result.models[-1].error
+    )
     assert result.models[2].failures == {}
     assert any(said.startswith("nothing of odd was measured:") for said in result.warnings)
     assert {file for record in result.unused if record.where == "odd" for file in record.files} == set(files)
@@ -304,7 +344,7 @@ def test_a_tool_without_an_answer_is_a_row_with_its_reason(
 
 
 def test_where_no_tool_has_an_answer_the_first_says_why(
-    folders: Path, fresh_context: Context, photograph: Photograph,
+    folders: Path, fresh_context: Context, photograph: Photograph
 ) -> None:
     for tool in ("odd", "even"):
         photograph(folders / tool / "what.png", "ann", 1)

@@ -23,7 +23,7 @@ from fsbench.results import RunResult
 from tests.scoring.conftest import COLOURS, FakeDetector
 
 Photograph = Callable[..., None]
-Panels = tuple[tuple[int, int, int], ...]                # left, top, side
+Panels = tuple[tuple[int, int, int], ...]  # left, top, side
 PLAN = Plan(judges=("colour",), metrics=("id_similarity",), resamples=100)
 SIZE = 64
 TWO: Panels = ((10, 20, 120), (160, 60, 60))
@@ -40,8 +40,9 @@ class PanelDetector(FakeDetector):
         boxes = [(area[1].start, area[0].start, area[1].stop, area[0].stop) for area in ndimage.find_objects(labels)]
         boxes = sorted((box for box in boxes if box[2] - box[0] > 9), key=lambda box: -(box[2] - box[0]))
         if not boxes:
-            return detect.Detections(*(np.full(shape, np.nan, np.float32) for shape in ((1, 4), (1, 5, 2))),
-                                     np.zeros(1, np.float32))
+            return detect.Detections(
+                *(np.full(shape, np.nan, np.float32) for shape in ((1, 4), (1, 5, 2))), np.zeros(1, np.float32)
+            )
         found = np.array(boxes, np.float32)
         side, middle = (found[:, 2:] - found[:, :2]).min(1) * 0.8, (found[:, :2] + found[:, 2:]) / 2
         points = (TEMPLATE - 0.5) * side[:, None, None] + middle[:, None]
@@ -59,7 +60,7 @@ def scene(colours: tuple[tuple[int, ...], ...], panels: Panels, seed: int, noise
     y, x = np.mgrid[:160, :240]
     picture = np.stack([128 + 127 * np.sin(x / 15 + seed) * np.cos(y / 20)] * 3, 2)
     for colour, (left, top, side) in zip(colours, panels, strict=True):
-        picture[top:top + side, left:left + side] = colour + random.normal(size=(side, side, 3)) * noise
+        picture[top : top + side, left : left + side] = colour + random.normal(size=(side, side, 3)) * noise
     return picture.clip(0, 255).round().astype(np.uint8)
 
 
@@ -68,7 +69,7 @@ class Job:
 
     def __init__(self, root: Path, photograph: Photograph, context: Context, panels: Panels = TWO) -> None:
         self.root, self.context, self.panels = root, context, panels
-        self.before = (EVE, ZOE, ANN)[:len(panels)]
+        self.before = (EVE, ZOE, ANN)[: len(panels)]
         for i in range(3):
             photograph(root / "people" / "bob" / f"{i}.png", "bob", i)
         for i in range(TARGETS):
@@ -84,8 +85,16 @@ class Job:
     def run(self, *names: str, face: FaceRule = "changed") -> RunResult:
         """Score them."""
         outputs = [ToolOutputs.find(name, self.root / name) for name in names]
-        return score(outputs, self.root / "people", self.root / "targets", PLAN, self.root / "out", self.context,
-                     size=SIZE, face=face)
+        return score(
+            outputs,
+            self.root / "people",
+            self.root / "targets",
+            PLAN,
+            self.root / "out",
+            self.context,
+            size=SIZE,
+            face=face,
+        )
 
     @property
     def samples(self) -> pd.DataFrame:
@@ -263,8 +272,11 @@ def test_sources_that_show_several_faces_are_told(job: Job) -> None:
     job.tool("tool", 0)
     write_png(job.root / "people/bob/9.png", scene((BOB, ZOE), TWO, 9))
     result = job.run("tool")
-    assert said(result, "source: 1 of 4 images show several faces; of each the largest and most central one was taken "
-                        "for the person: bob/9.png")
+    assert said(
+        result,
+        "source: 1 of 4 images show several faces; of each the largest and most central one was taken "
+        "for the person: bob/9.png",
+    )
 
 
 def test_one_face_needs_no_choice(tmp_path: Path, photograph: Photograph, fresh_context: Context) -> None:
@@ -272,8 +284,16 @@ def test_one_face_needs_no_choice(tmp_path: Path, photograph: Photograph, fresh_
     job.tool("tool", 0)
     for rule in ("changed", "nearest-to-source", "largest"):
         job.root = tmp_path
-        result = score([ToolOutputs.find("tool", tmp_path / "tool")], tmp_path / "people", tmp_path / "targets", PLAN,
-                       tmp_path / rule, fresh_context, size=SIZE, face=rule)
+        result = score(
+            [ToolOutputs.find("tool", tmp_path / "tool")],
+            tmp_path / "people",
+            tmp_path / "targets",
+            PLAN,
+            tmp_path / rule,
+            fresh_context,
+            size=SIZE,
+            face=rule,
+        )
         assert not said(result, "several faces")
         assert "several faces" not in result.protocol.pairing
         samples = pd.read_parquet(tmp_path / rule / "samples.parquet")

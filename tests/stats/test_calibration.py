@@ -33,9 +33,11 @@ def crowd(seed: int = 0, people: int = 12, sessions: int = 3, images: int = 2, d
     """Unit vectors that scatter around people and sessions, with labels; one in ten has no face."""
     random = np.random.default_rng(seed)
     person, session = (index.ravel() for index in np.indices((people, sessions, images))[:2])
-    vectors = random.normal(size=(people, dim))[person] + random.normal(size=(people * sessions, dim))[
-        person * sessions + session
-    ] + random.normal(size=(len(person), dim))
+    vectors = (
+        random.normal(size=(people, dim))[person]
+        + random.normal(size=(people * sessions, dim))[person * sessions + session]
+        + random.normal(size=(len(person), dim))
+    )
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors[random.random(len(vectors)) < 0.1] = np.nan
     return vectors, np.array([f"p{i}" for i in person]), np.array([f"s{i}" for i in session])
@@ -199,9 +201,10 @@ def test_a_session_name_that_two_people_share_is_not_one_session() -> None:
 def test_what_does_not_vary_has_no_d_prime() -> None:
     assert of([0.7], [0.3]).d_prime is None
     found = calibrated(at(0, 40, 80), np.array(list("aab")), np.array(list("121")))
-    assert found.d_prime == pytest.approx((np.cos(np.radians(40)) - np.mean(np.cos(np.radians([40, 80])))) / np.sqrt(
-        np.var(np.cos(np.radians([40, 80]))) / 2
-    ))
+    assert found.d_prime == pytest.approx(
+        (np.cos(np.radians(40)) - np.mean(np.cos(np.radians([40, 80]))))
+        / np.sqrt(np.var(np.cos(np.radians([40, 80]))) / 2)
+    )
 
 
 def test_few_people_and_few_pairs_are_told() -> None:
@@ -265,9 +268,10 @@ def judged(scatter: float, people: int = 40, sessions: int = 4, dim: int = 32) -
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True), person.astype(str), session.astype(str)
 
 
-@pytest.mark.parametrize(("scatter", "people", "fit"), [
-    (0.5, 40, True), (0.5, 300, True), (0.5, 2, True), (np.inf, 40, False), (np.inf, 300, False),
-])
+@pytest.mark.parametrize(
+    ("scatter", "people", "fit"),
+    [(0.5, 40, True), (0.5, 300, True), (0.5, 2, True), (np.inf, 40, False), (np.inf, 300, False)],
+)
 def test_a_judge_that_cannot_tell_people_apart_has_a_fault(scatter: float, people: int, fit: bool) -> None:
     vectors, person, session = judged(scatter, people, sessions=4 if people > 2 else 30)
     found = calibrated(vectors, person, session)
@@ -313,7 +317,9 @@ def test_the_interval_is_that_of_people_drawn_again() -> None:
         weight = np.triu(np.where(same, times[:, None], np.outer(times, times)), 1)
         genuine, impostor = weight * same, weight * ~same
         means = [np.average(cosine, weights=kind) for kind in (genuine, impostor)]
-        spreads = [np.average((cosine - mean) ** 2, weights=kind)
-                   for mean, kind in zip(means, (genuine, impostor), strict=True)]
+        spreads = [
+            np.average((cosine - mean) ** 2, weights=kind)
+            for mean, kind in zip(means, (genuine, impostor), strict=True)
+        ]
         values.append((means[0] - means[1]) / np.sqrt(np.mean(spreads)))
     assert np.quantile(values, (0.025, 0.975)) == pytest.approx((found.d_prime_low, found.d_prime_high), rel=0.12)

@@ -67,7 +67,7 @@ def test_point_masses_are_their_distance_apart() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("n", [40, 300])                                    # fewer than dimensions, and more
+@pytest.mark.parametrize("n", [40, 300])  # fewer than dimensions, and more
 def test_a_set_is_at_0_from_itself(distance: Distance, n: int) -> None:
     x = features(n, 100)
     assert 0 <= distance(x, x) < 1e-6 * np.cov(x, rowvar=False).trace()
@@ -96,8 +96,8 @@ def with_sqrtm(x: np.ndarray, y: np.ndarray) -> float:
 
     cov_1, cov_2 = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")                                     # it says so where the product is singular
-        root = sqrtm(cov_1 @ cov_2).trace()                                 # and is complex there
+        warnings.simplefilter("ignore")  # it says so where the product is singular
+        root = sqrtm(cov_1 @ cov_2).trace()  # and is complex there
     return float(((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(cov_1 + cov_2) - 2 * root.real)
 
 
@@ -199,9 +199,9 @@ def test_identical_images_have_a_distance(distance: Distance) -> None:
 
 @pytest.mark.parametrize("blocks", [[1] * 50, [7, 20, 23], [50]], ids=str)
 def test_moments_do_not_depend_on_blocks_order_or_shards(blocks: list[int]) -> None:
-    x = features(50, 8).astype(np.float32) + 1000                           # a mean that would eat the digits
+    x = features(50, 8).astype(np.float32) + 1000  # a mean that would eat the digits
     cuts = np.split(x, np.cumsum(blocks)[:-1])
-    shards = Moments(8), Moments(8), Moments(8)                             # the last sees nothing
+    shards = Moments(8), Moments(8), Moments(8)  # the last sees nothing
     for i, cut in enumerate(reversed(cuts)):
         shards[i % 2].add(cut)
     shards[2].merge(shards[0])

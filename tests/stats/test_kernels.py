@@ -24,9 +24,15 @@ def samples(n: int, dim: int = 8, shift: float = 0.0, seed: int = 0) -> tuple[np
 def by_definition(x: np.ndarray, y: np.ndarray, kernel: Kernel, group: np.ndarray) -> float:
     """Loops over pairs of rows, copies of a row being in one group."""
     found = [
-        (kernel(x[i : i + 1], x[j : j + 1]) + kernel(y[i : i + 1], y[j : j + 1])
-         - kernel(x[i : i + 1], y[j : j + 1]) - kernel(y[i : i + 1], x[j : j + 1])).item()
-        for i in range(len(x)) for j in range(len(x)) if group[i] != group[j]
+        (
+            kernel(x[i : i + 1], x[j : j + 1])
+            + kernel(y[i : i + 1], y[j : j + 1])
+            - kernel(x[i : i + 1], y[j : j + 1])
+            - kernel(y[i : i + 1], x[j : j + 1])
+        ).item()
+        for i in range(len(x))
+        for j in range(len(x))
+        if group[i] != group[j]
     ]
     return float(np.mean(found))
 
@@ -143,9 +149,7 @@ def test_agreement_with_torch_fidelity() -> None:
     x, y = samples(60, 16, 0.2)
     options = {"kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None, "kid_kernel_poly_coef0": 1}
     matrices = [theirs.kernel_poly(*pair, **options) for pair in ((x, x), (x, y), (y, y))]
-    assert PairedMmd(x, y, polynomial).value == pytest.approx(
-        theirs.mmd2(*matrices, mmd_est="u-statistic"), rel=1e-9
-    )
+    assert PairedMmd(x, y, polynomial).value == pytest.approx(theirs.mmd2(*matrices, mmd_est="u-statistic"), rel=1e-9)
 
 
 @pytest.mark.parametrize("kernel", ["poly", "rbf"])
@@ -156,8 +160,13 @@ def test_over_all_ways_to_pair_the_rows_it_is_the_published_estimate(kernel: str
 
     x, y = samples(30, 16, 0.3)
     published = theirs.kid_features_to_metric(
-        torch.from_numpy(x), torch.from_numpy(y), kid_subsets=1, kid_subset_size=30, kid_kernel=kernel,
-        kid_kernel_rbf_sigma=2.0, verbose=False,
+        torch.from_numpy(x),
+        torch.from_numpy(y),
+        kid_subsets=1,
+        kid_subset_size=30,
+        kid_kernel=kernel,
+        kid_kernel_rbf_sigma=2.0,
+        verbose=False,
     )["kernel_inception_distance_mean"]
     ours = polynomial if kernel == "poly" else gaussian(2.0)
     found = [PairedMmd(x, np.roll(y, i, 0), ours).value for i in range(30)]
@@ -217,8 +226,12 @@ def test_coverage_of_the_centred_interval(kernel: Kernel, sessions: int, frames:
         x = np.sqrt(0.5) * y + np.sqrt(0.5) * random.normal(size=(n, 4)) + 0.4
         estimate = PairedMmd(x, y, kernel)
         interval = cluster_bootstrap(
-            lambda index, of=estimate: of(np.bincount(index, minlength=n)), cluster, np.zeros(n),
-            resamples=200, seed=world, centre=estimate.value,
+            lambda index, of=estimate: of(np.bincount(index, minlength=n)),
+            cluster,
+            np.zeros(n),
+            resamples=200,
+            seed=world,
+            centre=estimate.value,
         )
         assert interval is not None
         found.append((estimate.value, *interval))

@@ -25,10 +25,10 @@ def test_points_of_one_group_are_no_neighbours() -> None:
 def test_hits_on_a_line() -> None:
     balls, held = hits(np.array([[0.5], [3.0], [20.0]]), LINE, radii(LINE, 1))
     assert balls.tolist() == [2, 1, 0]
-    assert held.tolist() == [1, 1, 1, 0, 0]                                 # (3, 9): 3 is on the surface of 6's ball
+    assert held.tolist() == [1, 1, 1, 0, 0]  # (3, 9): 3 is on the surface of 6's ball
 
 
-@pytest.mark.parametrize("shift", [0.0, 1000.0])                            # where rounding is a million times larger
+@pytest.mark.parametrize("shift", [0.0, 1000.0])  # where rounding is a million times larger
 def test_a_copy_has_its_neighbours_but_not_the_one_on_the_surface(shift: float) -> None:
     points = np.random.default_rng(0).normal(size=(60, 30)) + shift
     balls, held = hits(points, points, radii(points, 5))

@@ -10,8 +10,9 @@ from fsbench.stats import ranking
 
 def model(name: str, kind: str = "trained", coaches: tuple[str, ...] = ()) -> ModelRecord:
     training = TrainingRecord(budget="short", steps=1, seconds=1, device="cpu", coaches=coaches)
-    return ModelRecord(name=name, spec=name, summary="", kind=kind, training=training if kind == "trained" else None,
-                       coaches=coaches)
+    return ModelRecord(
+        name=name, spec=name, summary="", kind=kind, training=training if kind == "trained" else None, coaches=coaches
+    )
 
 
 def judge(name: str, family: str) -> JudgeRecord:
@@ -98,8 +99,16 @@ def test_what_a_judge_could_not_score_has_no_mean_and_stands_last() -> None:
 
 
 def of_all(name: str, value: float | None, scored: int, failed: int, total: int = 100) -> Value:
-    return Value(model=name, metric="id_similarity", judge=DLIB.name, value=value, n_scored=scored, n_total=total,
-                 n_clusters=4, n_failed=failed)
+    return Value(
+        model=name,
+        metric="id_similarity",
+        judge=DLIB.name,
+        value=value,
+        n_scored=scored,
+        n_total=total,
+        n_clusters=4,
+        n_failed=failed,
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,7 +118,8 @@ def of_all(name: str, value: float | None, scored: int, failed: int, total: int 
 def test_who_failed_on_most_pairs_has_no_place(scored: int, failed: int, placed: bool) -> None:
     found = ranked(
         [of_all("careless", 0.95, scored, failed), of_all("careful", 0.5, 100, 0)],
-        [model("careless"), model("careful")], [DLIB],
+        [model("careless"), model("careful")],
+        [DLIB],
     )
     assert means(found) == ([("careless", 1), ("careful", 2)] if placed else [("careful", 1), ("careless", None)])
     last = found.ranks[-1]
@@ -121,7 +131,9 @@ def test_a_model_without_a_value_stands_last_with_its_reason() -> None:
     nothing = of_all("b", None, 0, 100).model_copy(update={"reason": "the model failed on every pair"})
     found = ranked([nothing, of_all("c", 0.1, 100, 0)], [failed, model("b"), model("c")], [DLIB])
     assert [(rank.model, rank.reason) for rank in found.ranks] == [
-        ("c", ""), ("a", "ValueError: nothing there"), ("b", "the model failed on every pair")
+        ("c", ""),
+        ("a", "ValueError: nothing there"),
+        ("b", "the model failed on every pair"),
     ]
 
 

@@ -63,8 +63,16 @@ def test_files_do_not_overwrite_each_other() -> None:
 
 def test_licences_that_forbid_commercial_use_are_marked() -> None:
     free = {entry.name for entry in weights.CATALOGUE.values() if not entry.restriction}
-    assert free == {"dlib_resnet", "dlib_landmarks5", "sface", "mobilefacenet", "inception", "lpips_alex", "lpips_vgg",
-                    "face_landmarker"}
+    assert free == {
+        "dlib_resnet",
+        "dlib_landmarks5",
+        "sface",
+        "mobilefacenet",
+        "inception",
+        "lpips_alex",
+        "lpips_vgg",
+        "face_landmarker",
+    }
 
 
 def test_a_wrong_name_is_answered_with_the_nearest() -> None:

@@ -113,9 +113,7 @@ def test_a_truncated_download_is_told_and_goes_on(
     assert shelf.names() == [unhashed.file, pin_path(Path(unhashed.file)).name]
 
 
-def test_a_download_begins_again_where_the_file_has_changed(
-    unhashed: weights.Weights, shelf: Any, server: Any
-) -> None:
+def test_a_download_begins_again_where_the_file_has_changed(unhashed: weights.Weights, shelf: Any, server: Any) -> None:
     server.breaks_after = 300_000
     with pytest.raises(WeightsError, match="ended after"):
         shelf.fetch(UNHASHED)
@@ -246,9 +244,7 @@ def test_the_next_source_is_tried(adapt: Adapt, shelf: Any, server: Any) -> None
     assert any(line.startswith(f"{HASHED}: no answer") for line in shelf.said)
 
 
-def test_a_fetched_file_without_a_published_hash_is_pinned(
-    unhashed: weights.Weights, shelf: Any, server: Any
-) -> None:
+def test_a_fetched_file_without_a_published_hash_is_pinned(unhashed: weights.Weights, shelf: Any, server: Any) -> None:
     found = shelf.fetch(UNHASHED)
     assert "pinned at first use" in found.note
     pin = read_pin(found.path)
@@ -265,11 +261,14 @@ def test_a_web_page_is_not_pinned(unhashed: weights.Weights, shelf: Any, server:
     assert shelf.names() == []
 
 
-@pytest.mark.parametrize(("content", "sentence"), [
-    (saved(DIM, 4), "weight is 87000x4 instead of 87000x3"),
-    (saved(5, 3), "features of 5 numbers"),
-    (CONTENT[:-100], "damaged"),
-])
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (saved(DIM, 4), "weight is 87000x4 instead of 87000x3"),
+        (saved(5, 3), "features of 5 numbers"),
+        (CONTENT[:-100], "damaged"),
+    ],
+)
 def test_a_download_that_no_run_could_use_leaves_nothing_behind(
     content: bytes, sentence: str, unhashed: weights.Weights, shelf: Any, server: Any
 ) -> None:

@@ -118,17 +118,20 @@ def test_the_pinned_file_comes_back_after_damage(tmp_path: Path, folder: Path) -
     assert weights.import_file(make(tmp_path, PICKLE), folder, UNHASHED).path.read_bytes() == PICKLE
 
 
-@pytest.mark.parametrize(("name", "content", "fits"), [
-    ("facenet_vggface2", b"<html>", False),
-    ("facenet_vggface2", torch_saved(), True),
-    ("facenet_vggface2", torch_saved(zipped=False), True),
-    ("facenet_vggface2", PICKLE, False),
-    ("vggface2_senet50_keras", b"<html>", False),
-    ("vggface2_senet50_keras", keras_saved(), True),
-    ("vggface2_senet50_keras", b"", False),
-    (UNHASHED, b"<html>", False),
-    *((UNHASHED, pickled(protocol), True) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)),
-])
+@pytest.mark.parametrize(
+    ("name", "content", "fits"),
+    [
+        ("facenet_vggface2", b"<html>", False),
+        ("facenet_vggface2", torch_saved(), True),
+        ("facenet_vggface2", torch_saved(zipped=False), True),
+        ("facenet_vggface2", PICKLE, False),
+        ("vggface2_senet50_keras", b"<html>", False),
+        ("vggface2_senet50_keras", keras_saved(), True),
+        ("vggface2_senet50_keras", b"", False),
+        (UNHASHED, b"<html>", False),
+        *((UNHASHED, pickled(protocol), True) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)),
+    ],
+)
 def test_the_format_is_looked_at_before_a_file_is_pinned(
     name: str, content: bytes, fits: bool, tmp_path: Path, folder: Path
 ) -> None:

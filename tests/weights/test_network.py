@@ -68,12 +68,15 @@ def test_a_facenet_is_imported(tmp_path: Path, folder: Path, context: Context) -
     assert len(registry.embedders.build(f"facenet_vggface2@{found.path}", context).info.classes) == N_VGGFACE2
 
 
-@pytest.mark.parametrize(("changed", "sentence"), [
-    ({"n_classes": 10_575}, "logits.weight is 10575x512 instead of 8631x512"),
-    ({"last_linear.weight": torch.zeros(128, 1792)}, "last_linear.weight is 128x1792 instead of 512x1792"),
-    ({"block8.conv2d.bias": None}, "block8.conv2d.bias is not there"),
-    ({"more": torch.zeros(3)}, "more is 3 instead of not there"),
-])
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        ({"n_classes": 10_575}, "logits.weight is 10575x512 instead of 8631x512"),
+        ({"last_linear.weight": torch.zeros(128, 1792)}, "last_linear.weight is 128x1792 instead of 512x1792"),
+        ({"block8.conv2d.bias": None}, "block8.conv2d.bias is not there"),
+        ({"more": torch.zeros(3)}, "more is 3 instead of not there"),
+    ],
+)
 def test_another_network_is_refused_with_the_sentence_of_a_run(
     changed: dict, sentence: str, tmp_path: Path, folder: Path, context: Context
 ) -> None:
@@ -99,7 +102,7 @@ def test_a_file_that_is_no_table_of_facenet_is_refused_with_the_sentence_of_a_ru
     whole = path.read_bytes()
     match damage:
         case "truncated":
-            path.write_bytes(whole[:-len(whole) // 3])
+            path.write_bytes(whole[: -len(whole) // 3])
         case "flipped":
             path.write_bytes(whole[:200] + bytes(byte ^ 255 for byte in whole[200:400]) + whole[400:])
         case "a module":
@@ -135,8 +138,12 @@ def keras_file(path: Path, architecture: Architecture, classifier: bool) -> Path
             stage, block, branch = module.removeprefix("layer").split(".", 2)
             layer = f"conv{int(stage) + 1}_{int(block) + 1}_{branches[branch]}"
         normalises = layer.endswith("/bn")
-        keras = {"weight": "gamma" if normalises else "kernel", "bias": "beta" if normalises else "bias",
-                 "running_mean": "moving_mean", "running_var": "moving_variance"}[value]
+        keras = {
+            "weight": "gamma" if normalises else "kernel",
+            "bias": "beta" if normalises else "bias",
+            "running_mean": "moving_mean",
+            "running_var": "moving_variance",
+        }[value]
         shape = tuple(tensor.shape)
         layers.setdefault(layer, {})[keras] = (*shape[2:], *shape[1::-1])
     with h5py.File(path, "w") as file:
@@ -149,9 +156,10 @@ def keras_file(path: Path, architecture: Architecture, classifier: bool) -> Path
     return path
 
 
-@pytest.mark.parametrize(("architecture", "classifier", "name"), [
-    ("resnet50", True, "vggface2_resnet50_keras"), ("senet50", False, "vggface2_senet50_keras_notop"),
-])
+@pytest.mark.parametrize(
+    ("architecture", "classifier", "name"),
+    [("resnet50", True, "vggface2_resnet50_keras"), ("senet50", False, "vggface2_senet50_keras_notop")],
+)
 def test_a_file_of_keras_vggface_is_imported(
     architecture: Architecture, classifier: bool, name: str, tmp_path: Path, folder: Path
 ) -> None:
@@ -159,13 +167,22 @@ def test_a_file_of_keras_vggface_is_imported(
     assert weights.import_file(path, folder, name).name == name
 
 
-@pytest.mark.parametrize(("architecture", "classifier", "name", "sentence", "hint"), [
-    ("senet50", True, "vggface2_resnet50_keras", "does not hold the resnet50 of VGGFace2", "weights list"),
-    ("resnet50", True, "vggface2_senet50_keras", "does not hold the senet50 of VGGFace2", "weights list"),
-    ("resnet50", False, "vggface2_resnet50_keras", "without its classifier", "--as vggface2_resnet50_keras_notop"),
-    ("senet50", True, "vggface2_senet50_keras_notop", "classifier of 8,631 people", "--as vggface2_senet50_keras"),
-    ("resnet50", True, "vggface2_resnet50_ft", "does not begin as a .pkl file does: it is an HDF5 file", "weights imp"),
-])
+@pytest.mark.parametrize(
+    ("architecture", "classifier", "name", "sentence", "hint"),
+    [
+        ("senet50", True, "vggface2_resnet50_keras", "does not hold the resnet50 of VGGFace2", "weights list"),
+        ("resnet50", True, "vggface2_senet50_keras", "does not hold the senet50 of VGGFace2", "weights list"),
+        ("resnet50", False, "vggface2_resnet50_keras", "without its classifier", "--as vggface2_resnet50_keras_notop"),
+        ("senet50", True, "vggface2_senet50_keras_notop", "classifier of 8,631 people", "--as vggface2_senet50_keras"),
+        (
+            "resnet50",
+            True,
+            "vggface2_resnet50_ft",
+            "does not begin as a .pkl file does: it is an HDF5 file",
+            "weights imp",
+        ),
+    ],
+)
 def test_another_file_of_keras_vggface_is_told_what_it_is(
     architecture: Architecture, classifier: bool, name: str, sentence: str, hint: str, tmp_path: Path, folder: Path
 ) -> None:
@@ -186,9 +203,9 @@ def test_an_h5_of_another_network_is_refused(tmp_path: Path, folder: Path, conte
         assert error.sentence == loading(path, "vggface2_resnet50_keras", context).sentence
 
 
-@pytest.mark.parametrize("content", [
-    {}, [np.zeros(3)], {"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)}, {"a": 1}, {"a": Path("a")}, 3,
-])
+@pytest.mark.parametrize(
+    "content", [{}, [np.zeros(3)], {"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)}, {"a": 1}, {"a": Path("a")}, 3]
+)
 def test_a_pickle_of_something_else_is_refused(content: object, tmp_path: Path, folder: Path, context: Context) -> None:
     path = tmp_path / "mine.pkl"
     path.write_bytes(pickle.dumps(content, 2))
@@ -218,14 +235,17 @@ def test_a_recogniser_saved_as_onnx(unpublished: Adapt, write_onnx: Callable, tm
     assert weights.import_file(path, folder, "sface").path.read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize(("odd", "sentence"), [
-    ("dimension", "features of 64 numbers, sface of 128"),
-    ("classifier of 224 pixels", "features of 1000 numbers, sface of 128"),
-    ("no numbers", "gives no numbers"),
-    ("truncated", "ONNX model"),
-    ("text", "damaged, or no ONNX model"),
-    ("detector", "is no network from face images to features"),
-])
+@pytest.mark.parametrize(
+    ("odd", "sentence"),
+    [
+        ("dimension", "features of 64 numbers, sface of 128"),
+        ("classifier of 224 pixels", "features of 1000 numbers, sface of 128"),
+        ("no numbers", "gives no numbers"),
+        ("truncated", "ONNX model"),
+        ("text", "damaged, or no ONNX model"),
+        ("detector", "is no network from face images to features"),
+    ],
+)
 def test_another_onnx_is_refused(
     odd: str, sentence: str, unpublished: Adapt, write_onnx: Callable, tmp_path: Path, folder: Path
 ) -> None:
@@ -261,9 +281,14 @@ def test_a_pickle_for_lpips_and_a_table_for_inception(unpublished: Adapt, tmp_pa
 # ----------------------------------------------------------------------------------------------------------- real files
 
 
-REAL = {"sface": "face_recognition_sface_2021dec.onnx", "arcface_mbf": "arcface_w600k_mbf.onnx",
-        "edgeface_s": "edgeface_s_gamma_05.onnx", "lpips_alex": "lpips_alexnet.pickle",
-        "lpips_vgg": "lpips_vgg16.pickle", "face_landmarker": "face_landmarker.task"}
+REAL = {
+    "sface": "face_recognition_sface_2021dec.onnx",
+    "arcface_mbf": "arcface_w600k_mbf.onnx",
+    "edgeface_s": "edgeface_s_gamma_05.onnx",
+    "lpips_alex": "lpips_alexnet.pickle",
+    "lpips_vgg": "lpips_vgg16.pickle",
+    "face_landmarker": "face_landmarker.task",
+}
 
 
 @pytest.mark.parametrize("name", REAL)

@@ -51,38 +51,44 @@ def test_code_in_a_pickle_does_not_run(tmp_path: Path, context: Context) -> None
         error = refused(path, context)
         assert "nothing ran" in error.message
         assert not victim.exists()
-    pickle.loads(path.read_bytes())                      # the same bytes do it where nothing is refused
+    pickle.loads(path.read_bytes())  # the same bytes do it where nothing is refused
     assert victim.exists()
 
 
-@pytest.mark.parametrize("call", [
-    b"cos\nsystem\n(S'true'\ntR.",
-    b"cbuiltins\neval\n(S'1'\ntR.",
-    b"cnumpy\nload\n(S'file'\ntR.",
-    b"c_codecs\ndecode\n(S'1'\ntR.",
-    b"c_codecs\nlookup\n(S'latin1'\ntR.",
-    b"cnumpy.core.multiarray\nscalar\n(tR.",
-    b"(S'true'\nios\nsystem\n.",
-    b"cnumpy\ndtype.__init__.__globals__\n.",
-])
+@pytest.mark.parametrize(
+    "call",
+    [
+        b"cos\nsystem\n(S'true'\ntR.",
+        b"cbuiltins\neval\n(S'1'\ntR.",
+        b"cnumpy\nload\n(S'file'\ntR.",
+        b"c_codecs\ndecode\n(S'1'\ntR.",
+        b"c_codecs\nlookup\n(S'latin1'\ntR.",
+        b"cnumpy.core.multiarray\nscalar\n(tR.",
+        b"(S'true'\nios\nsystem\n.",
+        b"cnumpy\ndtype.__init__.__globals__\n.",
+    ],
+)
 def test_everything_but_arrays_is_refused(call: bytes, tmp_path: Path, context: Context) -> None:
     path = tmp_path / "call.pkl"
     path.write_bytes(call)
     assert "nothing ran" in refused(path, context).message
 
 
-@pytest.mark.parametrize("content", [
-    b"",
-    b"not weights\n",
-    b"\x80\x02}.",                                       # an empty dictionary
-    b"\x80\x02]q\x00.",                                  # a list
-    b"c_codecs\nencode\n(S'x'\nS'idna'\ntR.",
-    b"c_codecs\nencode\n(I1\nI2\ntR.",
-    pickle.dumps({"conv1.weight": np.array([object], object).astype(str)}),
-    pickle.dumps({"conv1.weight": 3}),
-    pickle.dumps({"conv1.weight": np.zeros(2, np.float32)})[:-9],
-    b"PK\x03\x04 a zip, as torch.save writes it",
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"not weights\n",
+        b"\x80\x02}.",  # an empty dictionary
+        b"\x80\x02]q\x00.",  # a list
+        b"c_codecs\nencode\n(S'x'\nS'idna'\ntR.",
+        b"c_codecs\nencode\n(I1\nI2\ntR.",
+        pickle.dumps({"conv1.weight": np.array([object], object).astype(str)}),
+        pickle.dumps({"conv1.weight": 3}),
+        pickle.dumps({"conv1.weight": np.zeros(2, np.float32)})[:-9],
+        b"PK\x03\x04 a zip, as torch.save writes it",
+    ],
+)
 def test_what_is_no_dictionary_of_arrays_is_refused(content: bytes, tmp_path: Path, context: Context) -> None:
     path = tmp_path / "file.pkl"
     path.write_bytes(content)
@@ -109,17 +115,21 @@ def test_a_file_by_path_may_be_under_the_licence_of_what_it_stands_in_for(tmp_pa
     assert CATALOGUE["vggface2_resnet50_keras"].restriction in file.note
 
 
-NESTED = b"(t" + b"\x85" * 200_000                        # ((((...),),),)
+NESTED = b"(t" + b"\x85" * 200_000  # ((((...),),),)
 
 
-@pytest.mark.parametrize("content", [
-    b"}" + NESTED + b"K\x00s.",
-    b"}(" + NESTED + b"K\x00u.",
-    b"(" + NESTED + b"K\x00d.",
-    b"\x8f(" + NESTED + b"\x90.",
-    b"(" + NESTED + b"\x91.",
-    b"})" + b"2\x86" * 100 + b"K\x00s.",  # pairs of pairs: 2 ** 100 to hash
-], ids=["item", "items", "table", "set", "frozen set", "pairs"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"}" + NESTED + b"K\x00s.",
+        b"}(" + NESTED + b"K\x00u.",
+        b"(" + NESTED + b"K\x00d.",
+        b"\x8f(" + NESTED + b"\x90.",
+        b"(" + NESTED + b"\x91.",
+        b"})" + b"2\x86" * 100 + b"K\x00s.",  # pairs of pairs: 2 ** 100 to hash
+    ],
+    ids=["item", "items", "table", "set", "frozen set", "pairs"],
+)
 def test_what_cannot_be_hashed_in_reason_is_refused(content: bytes, tmp_path: Path, context: Context) -> None:
     """Python crashes when it hashes a tuple of such depth."""
     path = tmp_path / "nested.pkl"
@@ -134,11 +144,11 @@ def test_a_pickle_damaged_anywhere_is_refused_or_read(tmp_path: Path) -> None:
     for _ in range(600):
         bad = bytearray(whole)
         bad[draw.integers(len(bad))] = draw.integers(256)
-        path.write_bytes(bytes(bad[:draw.integers(len(bad) // 2, 2 * len(bad))]))
+        path.write_bytes(bytes(bad[: draw.integers(len(bad) // 2, 2 * len(bad))]))
         try:
             read_pickle(path)
         except FsbenchError as error:
-            assert isinstance(error, WeightsError)       # noqa: PT017 - anything else would have come through
+            assert isinstance(error, WeightsError)  # noqa: PT017 - anything else would have come through
             n_refused += 1
     assert n_refused > 100
 
@@ -152,7 +162,7 @@ def test_arrays_of_every_protocol_and_numpy_are_read(protocol: int, tmp_path: Pa
         "e": np.arange(4, dtype=np.float16)[::2],
     }
     path = write_pickle(tmp_path / "arrays.pkl", arrays, protocol)
-    old = tmp_path / "old.pkl"                           # as numpy 1 wrote it, where names stand in lines of their own
+    old = tmp_path / "old.pkl"  # as numpy 1 wrote it, where names stand in lines of their own
     old.write_bytes(path.read_bytes().replace(b"cnumpy._core.", b"cnumpy.core."))
     for one in (path, old):
         found = read_pickle(one)
@@ -177,7 +187,9 @@ def test_arrays_in_tables_are_named_by_their_path(tmp_path: Path) -> None:
     content = {"backbone": {"conv0": {"kernel": np.ones(2), "bias": np.zeros(1)}}, "head": np.full(1, 3.0)}
     found = read_pickle(write_pickle(tmp_path / "nested.pkl", content, 4))
     assert {name: array.sum() for name, array in found.items()} == {
-        "backbone/conv0/kernel": 2, "backbone/conv0/bias": 0, "head": 3,
+        "backbone/conv0/kernel": 2,
+        "backbone/conv0/bias": 0,
+        "head": 3,
     }
 
 

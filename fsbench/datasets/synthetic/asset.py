@@ -17,8 +17,18 @@ from torch import Tensor
 from fsbench.datasets.synthetic.raster import gather, pick, rasterise, weights_at
 from fsbench.store import file_sha256
 
-PARTS = ("body", "helper-l-eye", "helper-r-eye", "helper-upper-teeth", "helper-lower-teeth", "helper-tongue",
-         "helper-l-eyelashes-1", "helper-l-eyelashes-2", "helper-r-eyelashes-1", "helper-r-eyelashes-2")
+PARTS = (
+    "body",
+    "helper-l-eye",
+    "helper-r-eye",
+    "helper-upper-teeth",
+    "helper-lower-teeth",
+    "helper-tongue",
+    "helper-l-eyelashes-1",
+    "helper-l-eyelashes-2",
+    "helper-r-eyelashes-1",
+    "helper-r-eyelashes-2",
+)
 BODY, LEFT_EYE, RIGHT_EYE, UPPER_TEETH, LOWER_TEETH, TONGUE, LASHES = range(7)
 HEAD_BOX = (0.64, 1.0, 0.145, 0.823)
 """u0, u1, v0, v1 of the head's island in the texture square; u runs down the face and v across it."""
@@ -42,11 +52,11 @@ class Texels:
 
     height: int
     width: int
-    index: Tensor                                       # (P,) into height * width
-    position: Tensor                                    # (P, 3) canonical
-    normal: Tensor                                      # (P, 3) canonical
-    masks: Tensor                                       # (4, P) lips, eyelids, ears, mouth, 0 to 1
-    fill: Tensor                                        # (height * width,) into P: the nearest texel with skin
+    index: Tensor  # (P,) into height * width
+    position: Tensor  # (P, 3) canonical
+    normal: Tensor  # (P, 3) canonical
+    masks: Tensor  # (4, P) lips, eyelids, ears, mouth, 0 to 1
+    fill: Tensor  # (height * width,) into P: the nearest texel with skin
 
 
 def _magnify(chart: Tensor) -> Tensor:
@@ -72,18 +82,23 @@ class Asset:
         def tensor(name: str, kind: torch.dtype = torch.float32) -> Tensor:
             return torch.from_numpy(arrays[name].astype(np.float32 if kind.is_floating_point else np.int64)).to(device)
 
-        self.vertices, self.targets = tensor("vertices"), tensor("targets")      # (V, 3), (K, V, 3)
+        self.vertices, self.targets = tensor("vertices"), tensor("targets")  # (V, 3), (K, V, 3)
         self.faces, self.parts = tensor("triangles", torch.int64), tensor("parts", torch.int64)  # (T, 3), (T,)
-        self.head_weight = tensor("head_weight")[:, None]                        # (V, 1)
-        self.occlusion = tensor("occlusion") / 255                               # (V,)
+        self.head_weight = tensor("head_weight")[:, None]  # (V, 1)
+        self.occlusion = tensor("occlusion") / 255  # (V,)
         self.masks = torch.stack([tensor(f"mask_{name}") for name in ("lips", "eyelids", "ears", "mouth")])[None] / 255
         uv = tensor("uv")
         u0, u1, v0, v1 = HEAD_BOX
         chart = torch.stack([(uv[:, 1] - v0) / (v1 - v0), (uv[:, 0] - u0) / (u1 - u0)], 1)  # x across, y down, 0 to 1
         self.in_chart = ((chart >= 0) & (chart <= 1)).all(1)[tensor("uv_triangles", torch.int64)].all(1)
         self.in_chart &= self.parts == BODY
-        self.inside = ~self.in_chart & (self.parts == BODY) & (
-            (chart[:, 0] < 0) | (chart[:, 1] < -1.3) & (chart[:, 0] < 0.75))[tensor("uv_triangles", torch.int64)].all(1)
+        self.inside = (
+            ~self.in_chart
+            & (self.parts == BODY)
+            & ((chart[:, 0] < 0) | (chart[:, 1] < -1.3) & (chart[:, 0] < 0.75))[
+                tensor("uv_triangles", torch.int64)
+            ].all(1)
+        )
         self.mask_chart, self.chart, self.chart_faces = chart, _magnify(chart), tensor("uv_triangles", torch.int64)
 
     @cached_property
@@ -168,9 +183,14 @@ class Asset:
 
     def _find_texels(self, height: int) -> Texels:
         width = 2 * height
-        size = width                                    # rasterised in a square of which the upper half is used
-        screen = torch.cat([self.chart * torch.tensor([width, height], device=self.device),
-                            torch.zeros(len(self.chart), 1, device=self.device)], 1)
+        size = width  # rasterised in a square of which the upper half is used
+        screen = torch.cat(
+            [
+                self.chart * torch.tensor([width, height], device=self.device),
+                torch.zeros(len(self.chart), 1, device=self.device),
+            ],
+            1,
+        )
         numbers = self.in_chart.nonzero()[:, 0]
         found = rasterise(screen, self.chart_faces[numbers], size, cull=False)[: height * width]
         index = (found >= 0).nonzero()[:, 0]
@@ -180,8 +200,15 @@ class Asset:
         normal = torch.nn.functional.normalize(gather(self.canonical_normals, corners, weights), dim=1)
         where = (self.mask_chart[self.chart_faces[triangle]] * weights[..., None]).sum(1)
         masks = torch.nn.functional.grid_sample(self.masks, (where * 2 - 1)[None, None], align_corners=False)[0, :, 0]
-        return Texels(height, width, index, gather(self.canonical, corners, weights), normal, masks,
-                      _nearest(index, height, width))
+        return Texels(
+            height,
+            width,
+            index,
+            gather(self.canonical, corners, weights),
+            normal,
+            masks,
+            _nearest(index, height, width),
+        )
 
 
 def _nearest(index: Tensor, height: int, width: int) -> Tensor:

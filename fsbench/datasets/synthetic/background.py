@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.ndimage import gaussian_filter, uniform_filter
 
-SIDE = 160                                              # pixels; covers the frame and half as much again on every side
-REACH = 1.5                                             # half frames from the middle to the picture's border
+SIDE = 160  # pixels; covers the frame and half as much again on every side
+REACH = 1.5  # half frames from the middle to the picture's border
 
 Picture = np.ndarray
 
@@ -48,16 +48,16 @@ def _room(rng: np.random.Generator) -> Picture:
     if rng.random() < 0.6:
         left, top = rng.uniform(-1.5, 0.8), rng.uniform(-1.4, -0.6)
         wide, high, glass = rng.uniform(0.5, 1.0), rng.uniform(0.8, 1.5), _tone(rng, 0.8, 1.6, 0.06)
-        _fill(picture, left - .05, left + wide + .05, top - .05, top + high + .05, _tone(rng, 0.3, 0.7, 0.05))
+        _fill(picture, left - 0.05, left + wide + 0.05, top - 0.05, top + high + 0.05, _tone(rng, 0.3, 0.7, 0.05))
         for k in range(2):
-            _fill(picture, left + k * wide / 2 + .02, left + (k + 1) * wide / 2 - .02, top, top + high, glass)
+            _fill(picture, left + k * wide / 2 + 0.02, left + (k + 1) * wide / 2 - 0.02, top, top + high, glass)
     if rng.random() < 0.5:
         left = rng.uniform(-1.5, 1.2)
         _fill(picture, left, left + rng.uniform(0.35, 0.6), rng.uniform(-1.2, -0.5), 1.5, _tone(rng, 0.06, 0.4))
     for _ in range(rng.integers(0, 4)):
         left, top, wide, high = rng.uniform(-1.4, 1.2), rng.uniform(-1.2, 0.0), *rng.uniform(0.15, 0.5, 2)
         _fill(picture, left, left + wide, top, top + high, _tone(rng, 0.02, 0.15))
-        _fill(picture, left + .03, left + wide - .03, top + .03, top + high - .03, _tone(rng, 0.1, 0.6, 0.4))
+        _fill(picture, left + 0.03, left + wide - 0.03, top + 0.03, top + high - 0.03, _tone(rng, 0.1, 0.6, 0.4))
     for _ in range(rng.integers(1, 4)):
         left = rng.uniform(-1.5, 1.2)
         _fill(picture, left, left + rng.uniform(0.4, 1.2), rng.uniform(0.2, 1.0), 1.5, _tone(rng, 0.03, 0.3, 0.3))
@@ -124,7 +124,7 @@ def paint_background(seed: int) -> Picture:
     rng = np.random.default_rng([seed, 8])
     picture = _PLACES[rng.integers(len(_PLACES))](rng)
     blur = rng.uniform(2.0, 7.0)
-    for _ in range(2):                                  # two boxes: bright points become discs rather than stars
+    for _ in range(2):  # two boxes: bright points become discs rather than stars
         picture = uniform_filter(picture, (2 * round(blur) + 1, 2 * round(blur) + 1, 0), mode="nearest")
     grain = gaussian_filter(rng.normal(size=(SIDE, SIDE)), 12) * 2.0
     picture = np.clip(picture * (0.9 * rng.uniform(0.6, 1.1)) * (1 + grain[..., None]), 0.003, 3)

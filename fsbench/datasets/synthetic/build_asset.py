@@ -28,7 +28,7 @@ from fsbench.store import Arrays
 
 MASKS = {"lips": "lips", "eyelids": "eyelids", "ears": "ears", "mouth": "inside-mouth"}
 LOCAL = ("cheek", "chin", "ears", "eyebrows", "eyes", "forehead", "head", "mouth", "neck", "nose", "asym")
-MASK_SIZE = (192, 384)                                  # rows (u) and columns (v) of the head box
+MASK_SIZE = (192, 384)  # rows (u) and columns (v) of the head box
 NECK = {"neck01": 0.25, "neck02": 0.5, "neck03": 0.75}  # how far a neck bone follows the head
 
 Reader = Callable[[str], bytes]
@@ -64,8 +64,13 @@ def read_mesh(text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
                 triangles.append([corner[0] for corner in fan])
                 uv_triangles.append([corner[1] for corner in fan])
                 parts.append(PARTS.index(part))
-    return (np.array(vertices, np.float32), np.array(uv, np.float32), np.array(triangles), np.array(uv_triangles),
-            np.array(parts, np.int8))
+    return (
+        np.array(vertices, np.float32),
+        np.array(uv, np.float32),
+        np.array(triangles),
+        np.array(uv_triangles),
+        np.array(parts, np.int8),
+    )
 
 
 def read_target(data: bytes, n_vertices: int) -> np.ndarray:
@@ -86,7 +91,8 @@ def list_targets(names: list[str]) -> dict[str, str]:
         for age in ("young", "old"):
             for weight in ("min", "average", "max"):
                 found[f"macro/{gender}-{age}-{weight}"] = (
-                    f"{macro}/universal-{gender}-{age}-averagemuscle-{weight}weight.target.gz")
+                    f"{macro}/universal-{gender}-{age}-averagemuscle-{weight}weight.target.gz"
+                )
             for origin in ("african", "asian", "caucasian"):
                 found[f"macro/{gender}-{age}-{origin}"] = f"{macro}/{origin}-{gender}-{age}.target.gz"
     for folder in LOCAL:
@@ -138,11 +144,13 @@ def bake_occlusion(vertices: np.ndarray, triangles: np.ndarray, parts: np.ndarra
     n_directions, size, points, faces = 128, 384, torch.from_numpy(vertices), torch.from_numpy(triangles)
     points = points - points.new_tensor(vertices[np.unique(triangles[parts == PARTS.index("helper-l-eye")])]).mean(0)
     normals = vertex_normals(points, faces)
-    solid = faces[torch.from_numpy(parts < PARTS.index("helper-l-eyelashes-1"))
-                  & torch.from_numpy(parts != PARTS.index("helper-l-eye"))
-                  & torch.from_numpy(parts != PARTS.index("helper-r-eye"))]  # eyeballs must not darken their lids
+    solid = faces[
+        torch.from_numpy(parts < PARTS.index("helper-l-eyelashes-1"))
+        & torch.from_numpy(parts != PARTS.index("helper-l-eye"))
+        & torch.from_numpy(parts != PARTS.index("helper-r-eye"))
+    ]  # eyeballs must not darken their lids
     seen, whole = torch.zeros(len(points)), torch.zeros(len(points))
-    for k in range(n_directions):                       # a Fibonacci spiral, the lowest third left out
+    for k in range(n_directions):  # a Fibonacci spiral, the lowest third left out
         y, angle = 1 - 2 * (k + 0.5) / n_directions, k * math.pi * (3 - math.sqrt(5))
         if y < -0.3:
             continue
@@ -181,15 +189,22 @@ def build(source: Path) -> Arrays:
         return offsets
 
     offsets = np.stack([load(name) for name in targets.values()])
-    young = [offsets[list(targets).index(f"macro/{gender}-young-{kind}")] * share
-             for gender in ("female", "male") for kind, share in
-             (("average", 0.5), ("african", 1 / 6), ("asian", 1 / 6), ("caucasian", 1 / 6))]
+    young = [
+        offsets[list(targets).index(f"macro/{gender}-young-{kind}")] * share
+        for gender in ("female", "male")
+        for kind, share in (("average", 0.5), ("african", 1 / 6), ("asian", 1 / 6), ("caucasian", 1 / 6))
+    ]
     mean_adult = vertices[ids] + np.sum(young, axis=0)
     return {
-        "vertices": vertices[ids], "triangles": corners.astype(np.int16), "parts": parts,
-        "uv": uv[uv_ids], "uv_triangles": uv_corners.reshape(-1, 3).astype(np.int16),
-        "targets": offsets.astype(np.float16), "names": np.array(list(targets)),
-        "head_weight": weights[ids], "base_ids": ids.astype(np.int16),
+        "vertices": vertices[ids],
+        "triangles": corners.astype(np.int16),
+        "parts": parts,
+        "uv": uv[uv_ids],
+        "uv_triangles": uv_corners.reshape(-1, 3).astype(np.int16),
+        "targets": offsets.astype(np.float16),
+        "names": np.array(list(targets)),
+        "head_weight": weights[ids],
+        "base_ids": ids.astype(np.int16),
         "occlusion": bake_occlusion(mean_adult.astype(np.float32), corners, parts),
         **{f"mask_{name}": read_mask(read(f"mpfb2/textures/mpfb_{file}.jpg")) for name, file in MASKS.items()},
     }

@@ -26,8 +26,14 @@ from fsbench.store import Arrays, Store, fingerprint, passing_folder
 ROWS = 2
 """Raised whenever rows tell something else of the same images; 2 corrected the gaze, which was said too large."""
 
-_RANGES = {"people": (2, 500), "sessions": (2, 99), "images": (1, 1000), "gallery": (0, 500), "size": (32, 1024),
-           "seed": (0, 2000)}
+_RANGES = {
+    "people": (2, 500),
+    "sessions": (2, 99),
+    "images": (1, 1000),
+    "gallery": (0, 500),
+    "size": (32, 1024),
+    "seed": (0, 2000),
+}
 
 
 @registry.datasets.register("synthetic")
@@ -42,10 +48,27 @@ class Synthetic:
     Drawn once and kept in the store. Raises BadParameter.
     """
 
-    def __init__(self, *, people: int = 2, sessions: int = 22, images: int = 20, gallery: int = 50, size: int = 128,
-                 seed: int = 0, jitter: float = 0.01, swap: Literal["face", "head"] = "face", context: Context) -> None:
-        given = {"people": people, "sessions": sessions, "images": images, "gallery": gallery, "size": size,
-                 "seed": seed}
+    def __init__(
+        self,
+        *,
+        people: int = 2,
+        sessions: int = 22,
+        images: int = 20,
+        gallery: int = 50,
+        size: int = 128,
+        seed: int = 0,
+        jitter: float = 0.01,
+        swap: Literal["face", "head"] = "face",
+        context: Context,
+    ) -> None:
+        given = {
+            "people": people,
+            "sessions": sessions,
+            "images": images,
+            "gallery": gallery,
+            "size": size,
+            "seed": seed,
+        }
         for name, (low, high) in _RANGES.items():
             if not low <= given[name] <= high:
                 raise BadParameter(f"synthetic({name}={given[name]}) is out of range", f"{name} is {low} to {high}")
@@ -60,14 +83,17 @@ class Synthetic:
     @property
     def info(self) -> DatasetInfo:
         """Facts about the data set; the revision covers head model, renderer, parameters and what rows tell."""
-        recipe = {"plan": vars(self._plan), "people": SEEDS, "asset": asset_sha256(), "renderer": VERSION,
-                  "rows": ROWS}
+        recipe = {"plan": vars(self._plan), "people": SEEDS, "asset": asset_sha256(), "renderer": VERSION, "rows": ROWS}
         return DatasetInfo(
-            name="synthetic", revision=fingerprint(recipe), size=self._plan.size,
+            name="synthetic",
+            revision=fingerprint(recipe),
+            size=self._plan.size,
             description=f"{self._plan.people} parametric people to swap among and {self._plan.gallery} others",
             licence="no real person is shown; head model CC0-1.0 (MakeHuman, MPFB2, Face Units)",
-            splits=SPLITS if self._plan.gallery else ("train", "test", "clips"), synthetic=True,
-            notes=(f"exact swaps replace the {self._plan.swap}; light, background, clothes stay the target's",))
+            splits=SPLITS if self._plan.gallery else ("train", "test", "clips"),
+            synthetic=True,
+            notes=(f"exact swaps replace the {self._plan.swap}; light, background, clothes stay the target's",),
+        )
 
     def faces(self, split: Split) -> Faces:
         """Return one split, drawing what the store does not have."""
@@ -133,8 +159,12 @@ class Synthetic:
 
     @cached_property
     def _places(self) -> dict[str, tuple[Chunk, int]]:
-        return {item.id: (chunk, k) for split in self.info.splits for chunk in self._plan.chunks(split)
-                for k, item in enumerate(chunk.items)}
+        return {
+            item.id: (chunk, k)
+            for split in self.info.splits
+            for chunk in self._plan.chunks(split)
+            for k, item in enumerate(chunk.items)
+        }
 
     def _place(self, row: str) -> tuple[Chunk, int]:
         if row not in self._places:
@@ -168,10 +198,15 @@ class Synthetic:
 
 def _outline(chunks: list[Chunk]) -> pd.DataFrame:
     items = [item for chunk in chunks for item in chunk.items]
-    return pd.DataFrame({"id": [item.id for item in items], "identity": [item.identity for item in items],
-                         "session": [f"s{item.session:02d}" for item in items],
-                         "clip": ["" if item.clip < 0 else f"c{item.clip:02d}" for item in items],
-                         "frame": [item.frame for item in items]})
+    return pd.DataFrame(
+        {
+            "id": [item.id for item in items],
+            "identity": [item.identity for item in items],
+            "session": [f"s{item.session:02d}" for item in items],
+            "clip": ["" if item.clip < 0 else f"c{item.clip:02d}" for item in items],
+            "frame": [item.frame for item in items],
+        }
+    )
 
 
 def _assemble(chunks: list[Chunk], arrays: list[Arrays]) -> Faces:

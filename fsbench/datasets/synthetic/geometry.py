@@ -13,14 +13,79 @@ from fsbench.datasets.synthetic.asset import PIVOT
 from fsbench.datasets.synthetic.scenes import Session, Shot
 from fsbench.faces.align import TEMPLATE, similarity
 
-HEAD_HEIGHT = 2.3                                       # decimetres: what `Session.scale` is a share of
+HEAD_HEIGHT = 2.3  # decimetres: what `Session.scale` is a share of
 _CAMERA_CENTRE = (0.0, -0.1, 0.0)
 
 LANDMARKS_68 = (
-    5564, 5763, 5097, 912, 895, 892, 917, 918, 5296, 7620, 7619, 7594, 7597, 7614, 11712, 12360, 12161,
-    719, 232, 224, 223, 208, 6983, 6997, 6998, 7005, 7442, 132, 131, 201, 5054, 286, 314, 343, 7077, 7055,
-    1090, 1081, 1099, 1104, 1096, 1094, 7796, 7791, 7773, 7782, 7786, 7788,
-    3735, 5354, 450, 455, 7210, 11956, 10402, 7235, 7241, 492, 486, 480, 435, 515, 520, 7262, 7191, 7265, 540, 518)
+    5564,
+    5763,
+    5097,
+    912,
+    895,
+    892,
+    917,
+    918,
+    5296,
+    7620,
+    7619,
+    7594,
+    7597,
+    7614,
+    11712,
+    12360,
+    12161,
+    719,
+    232,
+    224,
+    223,
+    208,
+    6983,
+    6997,
+    6998,
+    7005,
+    7442,
+    132,
+    131,
+    201,
+    5054,
+    286,
+    314,
+    343,
+    7077,
+    7055,
+    1090,
+    1081,
+    1099,
+    1104,
+    1096,
+    1094,
+    7796,
+    7791,
+    7773,
+    7782,
+    7786,
+    7788,
+    3735,
+    5354,
+    450,
+    455,
+    7210,
+    11956,
+    10402,
+    7235,
+    7241,
+    492,
+    486,
+    480,
+    435,
+    515,
+    520,
+    7262,
+    7191,
+    7265,
+    540,
+    518,
+)
 """Vertices of the base mesh at the 68 points of the iBUG scheme, image-left first."""
 
 
@@ -44,15 +109,19 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
 class Pose:
     """The turn of a head and of the body below it, about the neck, and how far the head is then moved."""
 
-    head: Tensor                                        # (3, 3)
-    body: Tensor                                        # (3, 3)
-    pivot: Tensor                                       # (3,)
-    shift: Tensor                                       # (3,) of the head
+    head: Tensor  # (3, 3)
+    body: Tensor  # (3, 3)
+    pivot: Tensor  # (3,)
+    shift: Tensor  # (3,) of the head
 
     @classmethod
     def of(cls, shot: Shot, like: Tensor) -> Pose:
-        return cls(like.new_tensor(rotation(shot.yaw, shot.pitch, shot.roll)),
-                   like.new_tensor(rotation(shot.body_yaw, 0, 0)), like.new_tensor(PIVOT), like.new_zeros(3))
+        return cls(
+            like.new_tensor(rotation(shot.yaw, shot.pitch, shot.roll)),
+            like.new_tensor(rotation(shot.body_yaw, 0, 0)),
+            like.new_tensor(PIVOT),
+            like.new_zeros(3),
+        )
 
     def apply(self, points: Tensor, head_weight: Tensor) -> Tensor:
         """(V, 3) points at rest -> posed; `head_weight` (V, 1) tells how far each follows the head."""
@@ -70,10 +139,10 @@ class Pose:
 class Camera:
     """A pinhole on the z axis, and the image-plane transform that follows it."""
 
-    focal: float                                        # in half frames
-    distance: float                                     # decimetres
-    offset: tuple[float, float]                         # half frames
-    plane: np.ndarray                                   # (2, 3) half frames (y down) -> pixels
+    focal: float  # in half frames
+    distance: float  # decimetres
+    offset: tuple[float, float]  # half frames
+    plane: np.ndarray  # (2, 3) half frames (y down) -> pixels
 
     @property
     def eye(self) -> tuple[float, float, float]:
@@ -113,8 +182,12 @@ class Camera:
 def frame_camera(session: Session, size: int) -> Camera:
     """The session's camera: the whole frame in size x size pixels."""
     focal = 1 / math.tan(math.radians(session.field_of_view) / 2)
-    return Camera(focal, focal * HEAD_HEIGHT / 2 / session.scale, session.offset,
-                  np.array([[size / 2, 0, size / 2], [0, size / 2, size / 2]]))
+    return Camera(
+        focal,
+        focal * HEAD_HEIGHT / 2 / session.scale,
+        session.offset,
+        np.array([[size / 2, 0, size / 2], [0, size / 2, size / 2]]),
+    )
 
 
 def crop_camera(camera: Camera, points: Tensor, size: int, shot: Shot, jitter: float) -> Camera:

@@ -20,10 +20,10 @@ from fsbench.datasets.synthetic.texture import noise, ramp
 
 SCALP_CENTRE = (0.0, 0.25, -0.75)
 _LAYERS = {"short": 7, "buzz": 2, "swept": 7, "fringe": 8, "long": 6, "curly": 8, "bald": 0}
-_COMB = {"fringe": 1.5, "swept": 1.0, "curly": 0.1}      # how far the outer layers follow the strands, in volumes
+_COMB = {"fringe": 1.5, "swept": 1.0, "curly": 0.1}  # how far the outer layers follow the strands, in volumes
 _STREAKS = ((5, 1.2, 0.4), (14, 1.6, 0.6), (34, 2.2, 0.9), (60, 3.0, 0.8))  # frequency around and along, weight
-_MAP = 1024                                             # pixels of the strand picture
-_REACH = 3.3                                            # radians that its half side covers
+_MAP = 1024  # pixels of the strand picture
+_REACH = 3.3  # radians that its half side covers
 
 
 def hair_cover(position: Tensor, hair: Hair) -> Tensor:
@@ -77,7 +77,7 @@ def pole_chart(position: Tensor, hair: Hair) -> tuple[Tensor, Tensor]:
     local = direction @ frame
     radius = torch.acos(local[:, 2].clamp(-1, 1))
     chart = local[:, :2] / local[:, :2].norm(dim=1, keepdim=True).clamp(min=1e-4) * radius[:, None]
-    along = direction * local[:, 2:] - pole             # away from the pole, along the surface
+    along = direction * local[:, 2:] - pole  # away from the pole, along the surface
     return chart, torch.nn.functional.normalize(along, dim=1)
 
 
@@ -106,16 +106,16 @@ class Strands:
     A shell vertex hangs on a scalp vertex; a curtain vertex is a point on a unit cylinder around the head.
     """
 
-    faces: Tensor                                       # (T, 3) into the H hair vertices
-    chart: Tensor                                       # (H, 2)
-    threshold: Tensor                                   # (H,) a strand lower than this has ended
-    occlusion: Tensor                                   # (H,)
-    root: Tensor                                        # (R,) scalp vertices of one shell
-    along: Tensor                                       # (R, 3) direction of strands, canonical
-    lift: Tensor                                        # (L * R, 1) decimetres along the normal
-    shift: Tensor                                       # (L * R, 3) decimetres along the strands
-    curtain: Tensor                                     # (C, 3) across, height in decimetres, forward
-    shadow: Tensor                                      # (S,) numbers of the triangles that cast the shadow of all
+    faces: Tensor  # (T, 3) into the H hair vertices
+    chart: Tensor  # (H, 2)
+    threshold: Tensor  # (H,) a strand lower than this has ended
+    occlusion: Tensor  # (H,)
+    root: Tensor  # (R,) scalp vertices of one shell
+    along: Tensor  # (R, 3) direction of strands, canonical
+    lift: Tensor  # (L * R, 1) decimetres along the normal
+    shift: Tensor  # (L * R, 3) decimetres along the strands
+    curtain: Tensor  # (C, 3) across, height in decimetres, forward
+    shadow: Tensor  # (S,) numbers of the triangles that cast the shadow of all
 
 
 def make_strands(asset: Asset, hair: Hair) -> Strands | None:
@@ -136,7 +136,7 @@ def make_strands(asset: Asset, hair: Hair) -> Strands | None:
     locks = 1 + 0.35 * noise(position, 2.2, hair.seed) + 0.25 * noise(position, 5.0, hair.seed + 1)
     volume = hair.volume * locks * (0.6 + 0.4 * ramp(0.1, 0.9, position[:, 1])) * ramp(0.0, 1.0, inside).clamp(min=0.12)
     drop = position.new_tensor([0.0, -0.5 if hair.style == "fringe" else -0.15, 0.0])
-    ended = 0.55 * (1 - ramp(0.05, 0.7, inside))        # at the hairline only the tallest strands reach out
+    ended = 0.55 * (1 - ramp(0.05, 0.7, inside))  # at the hairline only the tallest strands reach out
     shares = [(layer + 1) / layers for layer in range(layers)]
     lift = torch.cat([volume * share for share in shares])[:, None]
     shift = torch.cat([(along * _COMB.get(hair.style, 0.7) + drop) * (volume * share**2)[:, None] for share in shares])
@@ -148,9 +148,17 @@ def make_strands(asset: Asset, hair: Hair) -> Strands | None:
     curtain, hung, hung_chart, hung_threshold, hung_dark = _curtain(hair, asset.device)
     casts = torch.cat([casts, torch.ones_like(hung[:, 0], dtype=torch.bool)])
     return Strands(
-        faces=torch.cat([shells, hung + len(lift)]), chart=torch.cat([chart.repeat(layers, 1), hung_chart]),
-        threshold=torch.cat([threshold, hung_threshold]), occlusion=torch.cat([dark, hung_dark]), root=root,
-        along=along, lift=lift, shift=shift, curtain=curtain, shadow=casts.nonzero()[:, 0])
+        faces=torch.cat([shells, hung + len(lift)]),
+        chart=torch.cat([chart.repeat(layers, 1), hung_chart]),
+        threshold=torch.cat([threshold, hung_threshold]),
+        occlusion=torch.cat([dark, hung_dark]),
+        root=root,
+        along=along,
+        lift=lift,
+        shift=shift,
+        curtain=curtain,
+        shadow=casts.nonzero()[:, 0],
+    )
 
 
 def _curtain(hair: Hair, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -184,8 +192,13 @@ def _curtain(hair: Hair, device: torch.device) -> tuple[Tensor, Tensor, Tensor, 
     def tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(array.reshape(-1, array.shape[-1]), np.float32)).to(device)
 
-    return (tensor(points), torch.from_numpy(np.ascontiguousarray(both)).to(device), tensor(chart),
-            tensor(threshold[..., None])[:, 0], tensor(dark[..., None])[:, 0])
+    return (
+        tensor(points),
+        torch.from_numpy(np.ascontiguousarray(both)).to(device),
+        tensor(chart),
+        tensor(threshold[..., None])[:, 0],
+        tensor(dark[..., None])[:, 0],
+    )
 
 
 def place_strands(strands: Strands, rest: Tensor, normals: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,7 +17,7 @@ from fsbench.datasets.synthetic.raster import pick
 from fsbench.datasets.synthetic.scenes import Session, Shot
 from fsbench.datasets.synthetic.texture import ramp
 
-HAIR, PROP = 20, 21                                     # parts that follow those of the asset
+HAIR, PROP = 20, 21  # parts that follow those of the asset
 _HAND: Colour = (0.35, 0.20, 0.14)
 
 
@@ -25,11 +25,11 @@ _HAND: Colour = (0.35, 0.20, 0.14)
 class Mesh:
     """A posed scene; the head's own vertices and triangles come first, then the hair's, then the props'."""
 
-    faces: Tensor                                       # (T, 3)
-    part: Tensor                                        # (T,)
-    head_faces: Tensor                                  # (H,) the first H triangles as numbers in the asset
-    casting: Tensor                                     # (S, 3) triangles that throw a shadow
-    table: Tensor                                       # (V, 13) position, normal, canonical, occlusion, strand
+    faces: Tensor  # (T, 3)
+    part: Tensor  # (T,)
+    head_faces: Tensor  # (H,) the first H triangles as numbers in the asset
+    casting: Tensor  # (S, 3) triangles that throw a shadow
+    table: Tensor  # (V, 13) position, normal, canonical, occlusion, strand
     strands: Strands | None
 
     @property
@@ -43,8 +43,9 @@ class Mesh:
         return len(self.head_faces)
 
 
-def build_mesh(asset: Asset, rest: Tensor, pose: Pose, strands: Strands | None, session: Session, shot: Shot,
-               landmarks: Tensor) -> Mesh:
+def build_mesh(
+    asset: Asset, rest: Tensor, pose: Pose, strands: Strands | None, session: Session, shot: Shot, landmarks: Tensor
+) -> Mesh:
     """Pose a head at rest (V, 3) with its hair and props; `landmarks` (68,) are vertices.
 
     In the table, a prop's canonical position stands for its colour.
@@ -63,9 +64,10 @@ def build_mesh(asset: Asset, rest: Tensor, pose: Pose, strands: Strands | None, 
         count += len(tables[-1])
     prop = make_prop(rest[landmarks].double().cpu().numpy(), session, shot)
     if prop is not None:
-        points, triangles, colour = (torch.from_numpy(array).to(asset.device)
-                                     for array in (prop.vertices, prop.faces, prop.albedo))
-        ones = torch.ones_like(points[:, :1])           # rigid with the head
+        points, triangles, colour = (
+            torch.from_numpy(array).to(asset.device) for array in (prop.vertices, prop.faces, prop.albedo)
+        )
+        ones = torch.ones_like(points[:, :1])  # rigid with the head
         points = pose.apply(points, ones)
         tables.append(torch.cat([points, vertex_normals(points, triangles), colour, 0.7 * ones, 0 * points], 1))
         faces.append(triangles + count)
@@ -80,8 +82,16 @@ def _hair_table(asset: Asset, rest: Tensor, pose: Pose, strands: Strands) -> Ten
     weight = torch.ones_like(points[:, :1])
     weight[:n_shells] = asset.head_weight[strands.root].repeat(n_shells // len(strands.root), 1)
     weight[n_shells:] -= ramp(-0.6, -2.4, points[n_shells:, 1:2]) * 0.7  # long hair follows the head less further down
-    return torch.cat([pose.apply(points, weight), pose.turn(outward, weight), 0 * points, strands.occlusion[:, None],
-                      pose.turn(along, weight)], 1)
+    return torch.cat(
+        [
+            pose.apply(points, weight),
+            pose.turn(outward, weight),
+            0 * points,
+            strands.occlusion[:, None],
+            pose.turn(along, weight),
+        ],
+        1,
+    )
 
 
 def make_prop(landmarks: np.ndarray, session: Session, shot: Shot) -> props.Prop | None:

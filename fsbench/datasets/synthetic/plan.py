@@ -25,7 +25,7 @@ class Item:
     person: int
     session: int
     frame: int
-    clip: int = -1                                      # number of the clip, -1 for a still
+    clip: int = -1  # number of the clip, -1 for a still
 
     @property
     def identity(self) -> str:
@@ -44,9 +44,9 @@ class Chunk:
     seed: int
     size: int
     jitter: float
-    source: int = -1                                    # the person swapped in, -1 for the plain images
+    source: int = -1  # the person swapped in, -1 for the plain images
     swap: Literal["face", "head"] = "face"
-    change: Change = EXACT                              # of a swap
+    change: Change = EXACT  # of a swap
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -60,8 +60,9 @@ class Chunk:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Chunk:
-        return cls(**{**data, "items": tuple(Item(**item) for item in data["items"]),
-                      "change": Change(**data["change"])})
+        return cls(
+            **{**data, "items": tuple(Item(**item) for item in data["items"]), "change": Change(**data["change"])}
+        )
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ class SyntheticPlan:
 
     people: int
     sessions: int
-    images: int                                         # stills in a training session; a quarter in a test session
-    gallery: int                                        # further people
+    images: int  # stills in a training session; a quarter in a test session
+    gallery: int  # further people
     size: int
     seed: int
     jitter: float
@@ -85,8 +86,11 @@ class SyntheticPlan:
     def chunks(self, split: Split) -> list[Chunk]:
         """Return the chunks of a split, in order."""
         groups = {"train": self._train, "test": self._test, "clips": self._clips, "gallery": self._gallery}[split]()
-        return [Chunk(tuple(group[k:k + CHUNK]), self.seed, self.size, self.jitter)
-                for group in groups for k in range(0, len(group), CHUNK)]
+        return [
+            Chunk(tuple(group[k : k + CHUNK]), self.seed, self.size, self.jitter)
+            for group in groups
+            for k in range(0, len(group), CHUNK)
+        ]
 
     def exact(self, chunk: Chunk, source: int) -> Chunk:
         """Return the chunk of exact swaps of a person into the images of `chunk`."""
@@ -97,20 +101,30 @@ class SyntheticPlan:
             yield [Item(person, session, frame) for frame in range(images)]
 
     def _train(self) -> list[list[Item]]:
-        return [group for person in range(self.people)
-                for group in self._stills(person, range(self.sessions - self.n_test), self.images)]
+        return [
+            group
+            for person in range(self.people)
+            for group in self._stills(person, range(self.sessions - self.n_test), self.images)
+        ]
 
     def _test(self) -> list[list[Item]]:
         sessions, images = range(self.sessions - self.n_test, self.sessions), max(1, self.images // 4)
         return [group for person in range(self.people) for group in self._stills(person, sessions, images)]
 
     def _clips(self) -> list[list[Item]]:
-        return [[Item(person, self.sessions + clip, frame, clip) for frame in range(CLIP_FRAMES)]
-                for person in range(self.people) for clip in range(_CLIPS)]
+        return [
+            [Item(person, self.sessions + clip, frame, clip) for frame in range(CLIP_FRAMES)]
+            for person in range(self.people)
+            for clip in range(_CLIPS)
+        ]
 
     def _gallery(self) -> list[list[Item]]:
-        items = [item for person in range(self.people, self.people + self.gallery)
-                 for group in self._stills(person, range(_GALLERY_SESSIONS), _GALLERY_IMAGES) for item in group]
+        items = [
+            item
+            for person in range(self.people, self.people + self.gallery)
+            for group in self._stills(person, range(_GALLERY_SESSIONS), _GALLERY_IMAGES)
+            for item in group
+        ]
         return [items] if items else []
 
 

@@ -16,17 +16,19 @@ Points = np.ndarray
 class Prop:
     """A closed surface with one colour a vertex."""
 
-    vertices: np.ndarray                                # (V, 3) float32, head space
-    faces: np.ndarray                                   # (T, 3) int64, counter-clockwise from outside
-    albedo: np.ndarray                                  # (V, 3) float32
+    vertices: np.ndarray  # (V, 3) float32, head space
+    faces: np.ndarray  # (T, 3) int64, counter-clockwise from outside
+    albedo: np.ndarray  # (V, 3) float32
 
 
 def join(props: list[Prop]) -> Prop:
     """Return several props as one."""
     first = np.cumsum([0, *(len(prop.vertices) for prop in props[:-1])])
-    return Prop(np.concatenate([prop.vertices for prop in props]),
-                np.concatenate([prop.faces + start for prop, start in zip(props, first, strict=True)]),
-                np.concatenate([prop.albedo for prop in props]))
+    return Prop(
+        np.concatenate([prop.vertices for prop in props]),
+        np.concatenate([prop.faces + start for prop, start in zip(props, first, strict=True)]),
+        np.concatenate([prop.albedo for prop in props]),
+    )
 
 
 def tube(path: Points, radius: Points, colour: Colour, *, closed: bool = False, sides: int = 8) -> Prop:
@@ -55,7 +57,7 @@ def capsule(start: Points, end: Points, radius: float, colour: Colour, *, taper:
     t = np.array([-1, -0.92, -0.7, -0.38, 0]) * radius / length
     t = np.concatenate([t, [0.5], 1 - t[::-1] * taper])
     end_radius = radius * taper
-    bulge = np.sqrt(np.clip(1 - np.array([1, .92, .7, .38, 0]) ** 2, 1e-4, None))
+    bulge = np.sqrt(np.clip(1 - np.array([1, 0.92, 0.7, 0.38, 0]) ** 2, 1e-4, None))
     thickness = np.concatenate([bulge * radius, [(radius + end_radius) / 2], bulge[::-1] * end_radius])
     return tube(start + t[:, None] * (end - start), thickness, colour, sides=sides)
 
@@ -65,8 +67,14 @@ def spectacles(kind: str, eyes: Points, bridge: Points, half_width: float, colou
     angle = np.arange(28) * 2 * math.pi / 28
     wide, high, power = {"round": (0.245, 0.225, 2.0), "square": (0.265, 0.19, 4.0), "thin": (0.26, 0.165, 2.6)}[kind]
     radius = {"round": 0.016, "square": 0.026, "thin": 0.011}[kind]
-    shape = np.stack([wide * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** (2 / power),
-                      high * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** (2 / power), 0 * angle], 1)
+    shape = np.stack(
+        [
+            wide * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** (2 / power),
+            high * np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** (2 / power),
+            0 * angle,
+        ],
+        1,
+    )
     front = float(bridge[2]) + 0.035
     parts = []
     for eye in eyes:
@@ -76,10 +84,13 @@ def spectacles(kind: str, eyes: Points, bridge: Points, half_width: float, colou
         outer = centre + np.array([side * wide, 0.05, -0.12 * (abs(centre[0]) + wide) ** 2])
         ear = np.array([side * (half_width + 0.03), 0.05, -0.85])
         hinge = np.array([side * (half_width + 0.02), 0.05, outer[2] - 0.10])
-        parts += [tube(rim, np.array(radius), colour, closed=True),
-                  tube(np.stack([outer, hinge, (hinge + ear) / 2, ear]), np.array(radius * 1.1), colour)]
-    left, right = (np.array([math.copysign(abs(eye[0]) * 1.05 - wide * 0.93, eye[0]), eye[1] + 0.04, front])
-                   for eye in eyes)
+        parts += [
+            tube(rim, np.array(radius), colour, closed=True),
+            tube(np.stack([outer, hinge, (hinge + ear) / 2, ear]), np.array(radius * 1.1), colour),
+        ]
+    left, right = (
+        np.array([math.copysign(abs(eye[0]) * 1.05 - wide * 0.93, eye[0]), eye[1] + 0.04, front]) for eye in eyes
+    )
     middle = (left + right) / 2 + [0, 0.035, 0.03]
     return join([*parts, tube(np.stack([left, middle, right]), np.array(radius), colour)])
 
@@ -90,8 +101,12 @@ def microphone(mouth: Points, rng: np.random.Generator) -> Prop:
     ball = mouth + np.array([side * 0.6, -0.28, rng.uniform(0.28, 0.42)])
     away = np.array([side * 0.9, -1.6, 0.35])
     grey = float(rng.uniform(0.02, 0.12))
-    return join([capsule(ball, ball + np.array([0.0, 0.02, 0.0]), 0.21, (grey, grey, grey), sides=16),
-                 capsule(ball + 0.1 * away, ball + away, 0.10, (0.02, 0.02, 0.022), taper=1.1)])
+    return join(
+        [
+            capsule(ball, ball + np.array([0.0, 0.02, 0.0]), 0.21, (grey, grey, grey), sides=16),
+            capsule(ball + 0.1 * away, ball + away, 0.10, (0.02, 0.02, 0.022), taper=1.1),
+        ]
+    )
 
 
 def hand(mouth: Points, skin: Colour, rng: np.random.Generator) -> Prop:

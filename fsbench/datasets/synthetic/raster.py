@@ -13,10 +13,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-_ID_BITS = 20                                           # a key holds nearness above and the triangle below
+_ID_BITS = 20  # a key holds nearness above and the triangle below
 _NEAR_LEVELS = 2**30
-_SLIVER = 1e-6                                          # square pixels; thinner triangles have no usable weights
-_OVERLAP = 2e-3                                         # pixels that spans reach too far: no seam may open
+_SLIVER = 1e-6  # square pixels; thinner triangles have no usable weights
+_OVERLAP = 2e-3  # pixels that spans reach too far: no seam may open
 
 Opaque = Callable[[Tensor, Tensor], Tensor]
 """(M,) triangles and (M, 3) screen-space weights of fragments -> (M,) bool, False where one sees through."""
@@ -46,7 +46,7 @@ def rasterise(screen: Tensor, faces: Tensor, size: int, *, cull: bool = True, op
     owner, line = _expand(pick(top, ids), pick(bottom, ids))  # a row for every line of pixels that a triangle meets
     start, slope = _edge_functions(x, y, pick(area, ids), owner, line)
     first, last = _spans(start, slope, pick(pick(left, ids), owner), pick(pick(right, ids), owner))
-    row, column = _expand(first, last)                  # and its pixels
+    row, column = _expand(first, last)  # and its pixels
     triangle = pick(owner, row)
     w0, w1 = (pick(start[k], row) + pick(slope[k], row) * column for k in (0, 1))
     pixel = (pick(line, row) * size + column).long()
@@ -76,11 +76,12 @@ def _expand(first: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
     return owner, pick(begin, owner) + torch.arange(len(owner), device=first.device)
 
 
-def _edge_functions(x: Tensor, y: Tensor, area: Tensor, owner: Tensor,
-                    line: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+def _edge_functions(
+    x: Tensor, y: Tensor, area: Tensor, owner: Tensor, line: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
     """Of the three corners, the weight at the first pixel of each row, and its growth from pixel to pixel."""
     starts, slopes = [], []
-    for a, b in ((1, 2), (2, 0), (0, 1)):               # the edge opposite each corner
+    for a, b in ((1, 2), (2, 0), (0, 1)):  # the edge opposite each corner
         across, down = (y[a] - y[b]) / area, (x[b] - x[a]) / area
         origin = (0.5 - x[a]) * across + (0.5 - y[a]) * down
         starts.append(pick(origin, owner) + pick(down, owner) * line)
@@ -106,7 +107,7 @@ def weights_at(screen: Tensor, corners: Tensor, pixels: Tensor, size: int, *, pe
     w0 = ((b[:, 0] - x) * (c[:, 1] - y) - (b[:, 1] - y) * (c[:, 0] - x)) / area
     w1 = ((c[:, 0] - x) * (a[:, 1] - y) - (c[:, 1] - y) * (a[:, 0] - x)) / area
     w = torch.stack([w0, w1, 1 - w0 - w1], 1).clamp(min=0)  # spans overlap, so a pixel may lie a hair outside
-    if perspective:                                     # attributes are affine in space, not on the screen
+    if perspective:  # attributes are affine in space, not on the screen
         w = w * torch.stack([a[:, 2], b[:, 2], c[:, 2]], 1)
     return w / w.sum(1, keepdim=True)
 

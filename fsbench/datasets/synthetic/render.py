@@ -34,14 +34,14 @@ _HEAD_MIDDLE = (0.0, -0.1, -0.4)
 class Drawing:
     """An image and what is known about each of its pixels and points."""
 
-    image: Tensor                                       # (3, S, S) display RGB in [0, 1]
-    face: Tensor                                        # (1, S, S) share of the pixel that is face
-    landmarks: Tensor                                   # (68, 2) pixels
-    five: Tensor                                        # (5, 2) pixels
-    vertices: Tensor                                    # (V, 3) of the head's mesh: pixels, and depth in decimetres
-    depth: Tensor                                       # (S, S) decimetres from the camera, infinite on the background
-    normal: Tensor                                      # (3, S, S) unit, camera axes, zero on the background
-    albedo: Tensor                                      # (3, S, S) linear
+    image: Tensor  # (3, S, S) display RGB in [0, 1]
+    face: Tensor  # (1, S, S) share of the pixel that is face
+    landmarks: Tensor  # (68, 2) pixels
+    five: Tensor  # (5, 2) pixels
+    vertices: Tensor  # (V, 3) of the head's mesh: pixels, and depth in decimetres
+    depth: Tensor  # (S, S) decimetres from the camera, infinite on the background
+    normal: Tensor  # (3, S, S) unit, camera axes, zero on the background
+    albedo: Tensor  # (3, S, S) linear
     camera: Camera
 
 
@@ -69,8 +69,17 @@ class Renderer:
         """Return the person of a seed."""
         return sample_person(tuple(self.asset.names), seed)
 
-    def draw(self, session: Session, shot: Shot, owner: Person, face: Person | None = None, *, swap: Swap = "face",
-             framing: Framing = "crop", change: Change = EXACT) -> Drawing:
+    def draw(
+        self,
+        session: Session,
+        shot: Shot,
+        owner: Person,
+        face: Person | None = None,
+        *,
+        swap: Swap = "face",
+        framing: Framing = "crop",
+        change: Change = EXACT,
+    ) -> Drawing:
         """Draw `owner` in a session; with another `face`, the swap of that person into the same image.
 
         A face swap takes shape and skin inside the face region from `face`; a head swap takes the whole head and its
@@ -90,7 +99,7 @@ class Renderer:
         if framing == "crop":
             aligned = five_points(before.apply(self._expressed(owner, shot)[self._landmarks], weight))
             camera = crop_camera(camera, aligned, self.size, shot, self.jitter)
-        if shown != shot:                               # turn on the spot: the five points keep their middle
+        if shown != shot:  # turn on the spot: the five points keep their middle
             points = own[self._landmarks]
             moved = five_points(before.apply(points, weight) - pose.apply(points, weight)).mean(0)
             pose = replace(pose, shift=moved)
@@ -153,8 +162,12 @@ class Renderer:
         """The session's background as the camera sees it, (side * side, 3); blurred, so one sample a pixel does."""
         step = torch.arange(self.size, device=self.asset.device) + 0.5
         where = camera.to_frame(torch.stack([step.repeat(self.size), step.repeat_interleave(self.size)], 1)) / REACH
-        found = grid_sample(self._background(session.background), where.view(1, self.size, self.size, 2),
-                            align_corners=False, padding_mode="reflection")
+        found = grid_sample(
+            self._background(session.background),
+            where.view(1, self.size, self.size, 2),
+            align_corners=False,
+            padding_mode="reflection",
+        )
         fine = found.repeat_interleave(self.supersample, 2).repeat_interleave(self.supersample, 3)
         return fine[0].view(3, side * side).T.contiguous()
 
@@ -166,11 +179,12 @@ class Renderer:
         return (shown + torch.from_numpy(grain).to(shown.device) * session.noise).clamp(0, 1)
 
     def _describe(self, image: Tensor, mesh: Mesh, hits: Hits, surface: Surface, camera: Camera) -> Drawing:
-        face = (hits.part < LASHES) & ((face_weight(hits.canonical) > 0.1) | (hits.part != BODY)
-                                       | inside_mouth(self.asset, mesh, hits))
+        face = (hits.part < LASHES) & (
+            (face_weight(hits.canonical) > 0.1) | (hits.part != BODY) | inside_mouth(self.asset, mesh, hits)
+        )
         share = image.new_zeros(1, 1, hits.side, hits.side)
         share.view(-1)[hits.pixels] = face * (1 - surface.hair)
-        step = self.supersample                         # buffers hold the middle sample of a pixel: they do not average
+        step = self.supersample  # buffers hold the middle sample of a pixel: they do not average
         row, column = hits.pixels // hits.side, hits.pixels % hits.side
         middle = ((row % step == step // 2) & (column % step == step // 2)).nonzero()[:, 0]
         pixel = pick(row // step * self.size + column // step, middle)
@@ -183,9 +197,17 @@ class Renderer:
         projected = camera.project(mesh.position[: len(self.asset.vertices)])
         landmarks = projected[self._landmarks, :2]
         _, depth = camera.frame_points(hits.position)
-        return Drawing(image, avg_pool2d(share, step)[0], landmarks, five_points(landmarks),
-                       torch.cat([projected[:, :2], 1 / projected[:, 2:]], 1), buffer(depth[:, None], float("inf"))[0],
-                       buffer(surface.normal, 0.0), buffer(surface.albedo, 0.0), camera)
+        return Drawing(
+            image,
+            avg_pool2d(share, step)[0],
+            landmarks,
+            five_points(landmarks),
+            torch.cat([projected[:, :2], 1 / projected[:, 2:]], 1),
+            buffer(depth[:, None], float("inf"))[0],
+            buffer(surface.normal, 0.0),
+            buffer(surface.albedo, 0.0),
+            camera,
+        )
 
 
 def _mix_eyes(owner: Person, face: Person, texture: float) -> Person:
@@ -193,5 +215,8 @@ def _mix_eyes(owner: Person, face: Person, texture: float) -> Person:
     if texture in (0, 1):
         return face if texture else owner
     iris = [a + (b - a) * texture for a, b in zip(owner.iris, face.iris, strict=True)]
-    return replace(face if texture >= 0.5 else owner, iris=(iris[0], iris[1], iris[2]),
-                   roughness=owner.roughness + (face.roughness - owner.roughness) * texture)
+    return replace(
+        face if texture >= 0.5 else owner,
+        iris=(iris[0], iris[1], iris[2]),
+        roughness=owner.roughness + (face.roughness - owner.roughness) * texture,
+    )

@@ -14,24 +14,24 @@ from fsbench.datasets.synthetic.scenes import Light
 from fsbench.datasets.synthetic.texture import noise, ramp
 
 _SHADOW_SIDE = 192
-_SHADOW_REACH = 1.9                                     # decimetres from the head's centre to the map's border
-_SHADOW_SHARPNESS = 14.0                                # of the exponential shadow map, per decimetre
+_SHADOW_REACH = 1.9  # decimetres from the head's centre to the map's border
+_SHADOW_SHARPNESS = 14.0  # of the exponential shadow map, per decimetre
 
 
 @dataclass
 class Surface:
     """What is seen at P pixels."""
 
-    position: Tensor                                    # (P, 3)
-    normal: Tensor                                      # (P, 3)
-    view: Tensor                                        # (P, 3) unit, towards the camera
-    albedo: Tensor                                      # (P, 3) linear
-    occlusion: Tensor                                   # (P,) 1 is open sky
-    gloss: Tensor                                       # (P,) 1 is plain skin
-    skin: Tensor                                        # (P,) 1 where light travels below the surface
-    hair: Tensor                                        # (P,)
-    strand: Tensor                                      # (P, 3) direction of hair
-    eye: Tensor                                         # (P,) 1 on the wet eyeball
+    position: Tensor  # (P, 3)
+    normal: Tensor  # (P, 3)
+    view: Tensor  # (P, 3) unit, towards the camera
+    albedo: Tensor  # (P, 3) linear
+    occlusion: Tensor  # (P,) 1 is open sky
+    gloss: Tensor  # (P,) 1 is plain skin
+    skin: Tensor  # (P,) 1 where light travels below the surface
+    hair: Tensor  # (P,)
+    strand: Tensor  # (P, 3) direction of hair
+    eye: Tensor  # (P,) 1 on the wet eyeball
     roughness: float
 
 
@@ -54,8 +54,9 @@ def shadow(points: Tensor, faces: Tensor, centre: Tensor, towards: Tensor, at: T
     nearest = rasterise(screen, faces, _SHADOW_SIDE)
     height = torch.where(nearest >= 0, pick(local[:, 2][faces].mean(1), nearest.clamp(min=0)), -2.0)
     sharpness = _SHADOW_SHARPNESS * _SHADOW_REACH
-    blurred = avg_pool2d(torch.exp(sharpness * height).view(1, 1, _SHADOW_SIDE, _SHADOW_SIDE), 5, 1, 2,
-                         count_include_pad=False)
+    blurred = avg_pool2d(
+        torch.exp(sharpness * height).view(1, 1, _SHADOW_SIDE, _SHADOW_SIDE), 5, 1, 2, count_include_pad=False
+    )
     here = (at + 0.03 * normal - centre) @ frame
     found = grid_sample(blurred, here[None, None, :, :2], align_corners=False, padding_mode="border")[0, 0, 0]
     lit = torch.exp(sharpness * (here[:, 2] + 0.02)) / found.clamp(min=1e-20)
@@ -87,7 +88,7 @@ def radiance(surface: Surface, light: Light, lit: Tensor) -> Tensor:
     glint = 0.22 * lobes * fresnel * bare * facing.clamp(min=0).sqrt() * lit + 0.05 * sheen * lit
     grazing = (1 - (normal * view).sum(1).clamp(0, 1)).square().square()
     out = out + key * glint[:, None] + sky * (0.03 * grazing * bare * surface.occlusion)[:, None]
-    eyes = surface.eye.nonzero()[:, 0]                  # wet: they mirror the key light and a window
+    eyes = surface.eye.nonzero()[:, 0]  # wet: they mirror the key light and a window
     window = normalize(direction(-25, 30, normal) + view[eyes], dim=1)
     mirrored = (normal[eyes] * window).sum(1).clamp(0, 1) ** 420
     out[eyes] += key * (2.0 * lit[eyes] * across[eyes] ** 420)[:, None] + sky * (0.5 * mirrored)[:, None]

@@ -24,17 +24,17 @@ from fsbench.datasets.synthetic.texture import COVER, GLOSS, RELIEF, noise, ramp
 class Hits:
     """The P pixels that see something solid."""
 
-    side: int                                           # of the picture, in pixels
-    pixels: Tensor                                      # (P,) into side * side
-    triangle: Tensor                                    # (P,)
-    corners: Tensor                                     # (P, 3) vertices
-    weights: Tensor                                     # (P, 3)
-    part: Tensor                                        # (P,)
-    position: Tensor                                    # (P, 3)
-    normal: Tensor                                      # (P, 3) unit
-    canonical: Tensor                                   # (P, 3) of the head; of a prop, its colour
-    occlusion: Tensor                                   # (P,)
-    strand: Tensor                                      # (P, 3) unit where there is hair, else zero
+    side: int  # of the picture, in pixels
+    pixels: Tensor  # (P,) into side * side
+    triangle: Tensor  # (P,)
+    corners: Tensor  # (P, 3) vertices
+    weights: Tensor  # (P, 3)
+    part: Tensor  # (P,)
+    position: Tensor  # (P, 3)
+    normal: Tensor  # (P, 3) unit
+    canonical: Tensor  # (P, 3) of the head; of a prop, its colour
+    occlusion: Tensor  # (P,)
+    strand: Tensor  # (P, 3) unit where there is hair, else zero
 
     def of(self, part: int) -> Tensor:
         """Which of them see a part, (Q,)."""
@@ -50,8 +50,19 @@ def find_hits(mesh: Mesh, screen: Tensor, side: int, hair: Hair) -> Hits:
     weights = weights_at(screen, corners, pixels, side)
     found = gather(mesh.table, corners, weights)
     position, normal, canonical, occlusion, strand = found.split_with_sizes([3, 3, 3, 1, 3], 1)
-    return Hits(side, pixels, triangle, corners, weights, pick(mesh.part, triangle), position, normalize(normal, dim=1),
-                canonical, occlusion[:, 0], normalize(strand, dim=1))
+    return Hits(
+        side,
+        pixels,
+        triangle,
+        corners,
+        weights,
+        pick(mesh.part, triangle),
+        position,
+        normalize(normal, dim=1),
+        canonical,
+        occlusion[:, 0],
+        normalize(strand, dim=1),
+    )
 
 
 def _strands_test(mesh: Mesh, hair: Hair) -> Opaque | None:
@@ -76,23 +87,39 @@ def inside_mouth(asset: Asset, mesh: Mesh, hits: Hits) -> Tensor:
     return (hits.part == BODY) & pick(asset.inside, pick(mesh.head_faces, hits.triangle.clamp(max=mesh.n_head - 1)))
 
 
-def make_surface(asset: Asset, mesh: Mesh, hits: Hits, skin_map: Tensor, session: Session, face: Person, owner: Person,
-                 camera: Camera) -> Surface:
+def make_surface(
+    asset: Asset,
+    mesh: Mesh,
+    hits: Hits,
+    skin_map: Tensor,
+    session: Session,
+    face: Person,
+    owner: Person,
+    camera: Camera,
+) -> Surface:
     """Give every hit its material; `skin_map` (6, H, W) is the map of the face shown, on the owner's head."""
     zero = torch.zeros_like(hits.occlusion)
     surface = Surface(
-        position=hits.position, normal=hits.normal,
+        position=hits.position,
+        normal=hits.normal,
         view=normalize(hits.position.new_tensor(camera.eye) - hits.position, dim=1),
-        albedo=torch.zeros_like(hits.position), occlusion=hits.occlusion.clone(), gloss=zero.clone(),
-        skin=zero.clone(), hair=zero.clone(), strand=hits.strand,
-        eye=((hits.part == LEFT_EYE) | (hits.part == RIGHT_EYE)).float(), roughness=face.roughness)
+        albedo=torch.zeros_like(hits.position),
+        occlusion=hits.occlusion.clone(),
+        gloss=zero.clone(),
+        skin=zero.clone(),
+        hair=zero.clone(),
+        strand=hits.strand,
+        eye=((hits.part == LEFT_EYE) | (hits.part == RIGHT_EYE)).float(),
+        roughness=face.roughness,
+    )
     relief = _cover_with_skin(asset, mesh, hits, surface, skin_map, owner)
     _dress(hits, surface, session)
     _fill_mouth(hits, surface)
     index = surface.eye.nonzero()[:, 0]
     left = pick(hits.part, index) == LEFT_EYE
-    surface.albedo[index] = paint_eyes(pick(hits.canonical, index), left, asset.eye_centres,
-                                       hits.position.new_tensor(face.iris), face.seed)
+    surface.albedo[index] = paint_eyes(
+        pick(hits.canonical, index), left, asset.eye_centres, hits.position.new_tensor(face.iris), face.seed
+    )
     surface.occlusion[index] = surface.occlusion[index].clamp(min=0.3)
     index = hits.of(HAIR)
     if mesh.strands is not None:

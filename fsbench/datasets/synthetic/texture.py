@@ -54,7 +54,7 @@ def ramp(low: float, high: float, x: Tensor) -> Tensor:
 
 def blob(x: Tensor, y: Tensor, at: tuple[float, float], radius: tuple[float, float]) -> Tensor:
     """Gaussian bump."""
-    return torch.exp(-((x - at[0]) / radius[0]) ** 2 - ((y - at[1]) / radius[1]) ** 2)
+    return torch.exp(-(((x - at[0]) / radius[0]) ** 2) - ((y - at[1]) / radius[1]) ** 2)
 
 
 def face_weight(position: Tensor) -> Tensor:
@@ -86,8 +86,12 @@ def paint_skin(asset: Asset, person: Person, height: int) -> Tensor:
     forehead = blob(x, y, (0, 0.4), (0.35, 0.2)) * front
     gloss = 1 + 0.5 * nose_tip + 0.35 * forehead + lips * (0.4 + 0.9 * person.lipstick)
     gloss = gloss * (1 - 0.7 * brows) * (1 - 0.6 * beard) * (1 + 0.25 * fine)
-    relief = (0.0010 * fine + 0.0009 * pores + person.wrinkles * _wrinkles(p, coarse, front)
-              + 0.003 * beard * noise(p, 40.0, seed + 41))
+    relief = (
+        0.0010 * fine
+        + 0.0009 * pores
+        + person.wrinkles * _wrinkles(p, coarse, front)
+        + 0.003 * beard * noise(p, 40.0, seed + 41)
+    )
     channels = torch.stack([*albedo.clamp(0.003, 0.9).unbind(1), gloss, relief, torch.zeros_like(gloss)])
     return channels[:, texels.fill].reshape(len(channels), height, texels.width)
 
@@ -105,8 +109,9 @@ def _wrinkles(p: Tensor, coarse: Tensor, front: Tensor) -> Tensor:
     return 0.0028 * folds + 0.0014 * rays * blob(x.abs(), y, (0.60, -0.08), (0.10, 0.14))
 
 
-def _complexion(person: Person, texels: Texels, coarse: Tensor, fine: Tensor, pores: Tensor,
-                nose_tip: Tensor) -> Tensor:
+def _complexion(
+    person: Person, texels: Texels, coarse: Tensor, fine: Tensor, pores: Tensor, nose_tip: Tensor
+) -> Tensor:
     """Skin tone with flushed cheeks, nose and ears, darker lids, rings under the eyes, and nasolabial folds."""
     p = texels.position
     x, y, z = p.unbind(1)
@@ -156,8 +161,9 @@ def _beard(person: Person, p: Tensor, lips: Tensor, nose_tip: Tensor) -> Tensor:
     lip_top = ramp(0.085, 0.02, (y + 0.52 + 0.09 * ax).abs()) * ramp(0.36, 0.22, ax) * ramp(0.05, 0.2, z)
     corners = ramp(0.07, 0.02, (ax - 0.29).abs()) * ramp(-0.5, -0.56, y) * ramp(-0.95, -0.8, y) * ramp(-0.1, 0.1, z)
     stubble = torch.maximum(jaw, lip_top) * person.beard.stubble * 0.30 * (0.75 + 0.5 * hairs)
-    grown = torch.maximum(torch.maximum(beard.full * jaw, beard.moustache * lip_top),
-                          beard.goatee * torch.maximum(chin, corners))
+    grown = torch.maximum(
+        torch.maximum(beard.full * jaw, beard.moustache * lip_top), beard.goatee * torch.maximum(chin, corners)
+    )
     grown = (grown * (1.15 + 0.75 * hairs)).clamp(0, 1) * 0.86
     return torch.maximum(stubble, grown) * (1 - lips) * (1 - 0.8 * nose_tip)
 
@@ -167,8 +173,12 @@ def _brows(person: Person, p: Tensor) -> Tensor:
     brows, seed = person.brows, person.seed * 83
     x, y, z = p.unbind(1)
     along = (x.abs() - brows.inner) / (brows.outer - brows.inner)
-    centre = (brows.height + brows.arch * torch.sin(along.clamp(0, 1) * math.pi * 0.85)
-              + brows.tilt * (along - 0.4) * 0.25 - 0.1 * (along - 0.75).clamp(min=0))
+    centre = (
+        brows.height
+        + brows.arch * torch.sin(along.clamp(0, 1) * math.pi * 0.85)
+        + brows.tilt * (along - 0.4) * 0.25
+        - 0.1 * (along - 0.75).clamp(min=0)
+    )
     half = brows.thickness * (1.1 - 0.7 * along.clamp(0, 1) ** 1.4) * ramp(-0.10, 0.18, along)
     slant = torch.stack([x.abs() * 1.0 + 0.9 * (y - centre), (y - centre) * 0.45 - 0.2 * x.abs(), z], 1)
     hairs = noise(slant, 60.0, seed + 51) * 0.6 + noise(slant, 110.0, seed + 52) * 0.4

@@ -25,11 +25,11 @@ class GroundTruth:
     drawing: Drawing
     session: Session
     shot: Shot
-    pose: tuple[float, float, float]                    # yaw, pitch, roll in degrees
-    expression: dict[str, float]                        # coefficients, 0 to 1, those not named being 0
-    gaze: tuple[float, float]                           # degrees, to the image's right and up, relative to the head
-    uv_position: Tensor                                 # (256, 256, 3) pixels, and depth in decimetres
-    uv_valid: Tensor                                    # (256, 256) bool
+    pose: tuple[float, float, float]  # yaw, pitch, roll in degrees
+    expression: dict[str, float]  # coefficients, 0 to 1, those not named being 0
+    gaze: tuple[float, float]  # degrees, to the image's right and up, relative to the head
+    uv_position: Tensor  # (256, 256, 3) pixels, and depth in decimetres
+    uv_valid: Tensor  # (256, 256) bool
 
 
 class PositionMap:
@@ -39,8 +39,14 @@ class PositionMap:
         head, face = asset.mask_chart.new_tensor(HEAD_BOX), asset.mask_chart.new_tensor(_FACE_BOX)
         across = head[2] + asset.mask_chart[:, 0] * (head[3] - head[2])
         down = head[0] + asset.mask_chart[:, 1] * (head[1] - head[0])
-        screen = torch.stack([(across - face[2]) / (face[3] - face[2]) * UV_SIZE,
-                              (down - face[0]) / (face[1] - face[0]) * UV_SIZE, torch.zeros_like(across)], 1)
+        screen = torch.stack(
+            [
+                (across - face[2]) / (face[3] - face[2]) * UV_SIZE,
+                (down - face[0]) / (face[1] - face[0]) * UV_SIZE,
+                torch.zeros_like(across),
+            ],
+            1,
+        )
         numbers = asset.in_chart.nonzero()[:, 0]
         found = rasterise(screen, asset.chart_faces[numbers], UV_SIZE, cull=False)
         self._texels = (found >= 0).nonzero()[:, 0]

@@ -31,9 +31,21 @@ from fsbench.images import to_bytes
 from fsbench.store import Arrays, Store, fingerprint
 
 KIND = "synthetic"
-_WORTH_A_WORKER = 60                                    # images that one process draws while another starts
-TAGS = ("yaw", "pitch", "roll", "gaze_x", "gaze_y", "light", "light_elevation", "mouth_open", "smile", "blink",
-        "glasses", "occluded")
+_WORTH_A_WORKER = 60  # images that one process draws while another starts
+TAGS = (
+    "yaw",
+    "pitch",
+    "roll",
+    "gaze_x",
+    "gaze_y",
+    "light",
+    "light_elevation",
+    "mouth_open",
+    "smile",
+    "blink",
+    "glasses",
+    "occluded",
+)
 
 
 @contextmanager
@@ -67,13 +79,32 @@ def draw_chunk(chunk: Chunk, device: torch.device) -> Arrays:
             masks.append(to_bytes(drawing.face))
             five.append(drawing.five.cpu().numpy())
             landmarks.append(drawing.landmarks.cpu().numpy())
-            mean = {stem: (shot.actions.get(f"{stem}Left", 0.0) + shot.actions.get(f"{stem}Right", 0.0)) / 2
-                    for stem in ("mouthSmile", "eyeBlink")}
-            tags.append((shot.yaw, shot.pitch, shot.roll, *shot.gaze, session.light.azimuth, session.light.elevation,
-                         shot.actions.get("jawOpen", 0.0), mean["mouthSmile"], mean["eyeBlink"],
-                         float(bool(session.glasses)), float(bool(shot.occluder))))
-    return {"image": np.stack(images), "mask": np.stack(masks), "five": np.stack(five),
-            "landmarks": np.stack(landmarks), "tags": np.array(tags, np.float32)}
+            mean = {
+                stem: (shot.actions.get(f"{stem}Left", 0.0) + shot.actions.get(f"{stem}Right", 0.0)) / 2
+                for stem in ("mouthSmile", "eyeBlink")
+            }
+            tags.append(
+                (
+                    shot.yaw,
+                    shot.pitch,
+                    shot.roll,
+                    *shot.gaze,
+                    session.light.azimuth,
+                    session.light.elevation,
+                    shot.actions.get("jawOpen", 0.0),
+                    mean["mouthSmile"],
+                    mean["eyeBlink"],
+                    float(bool(session.glasses)),
+                    float(bool(shot.occluder)),
+                )
+            )
+    return {
+        "image": np.stack(images),
+        "mask": np.stack(masks),
+        "five": np.stack(five),
+        "landmarks": np.stack(landmarks),
+        "tags": np.array(tags, np.float32),
+    }
 
 
 def describe_item(chunk: Chunk, k: int, device: torch.device) -> GroundTruth:
@@ -83,8 +114,9 @@ def describe_item(chunk: Chunk, k: int, device: torch.device) -> GroundTruth:
         return ground_truth(renderer.asset, *draw(renderer, chunk.items[k], chunk))
 
 
-def draw_missing(chunks: Sequence[Chunk], store: Store, device: torch.device, done: Callable[[int], None],
-                 workers: int | None = None) -> None:
+def draw_missing(
+    chunks: Sequence[Chunk], store: Store, device: torch.device, done: Callable[[int], None], workers: int | None = None
+) -> None:
     """Draw those chunks that the store does not have; `done` is told how many images each of them has.
 
     This process draws too; on the CPU others help it, one a core, where the work is worth starting them.
@@ -107,7 +139,7 @@ def draw_missing(chunks: Sequence[Chunk], store: Store, device: torch.device, do
             thread.join()
         _report(finished, done)
     finally:
-        missing.clear()                                 # interrupted: helpers end with the chunk at hand
+        missing.clear()  # interrupted: helpers end with the chunk at hand
 
 
 def _next(chunks: deque[Chunk]) -> Chunk | None:
@@ -140,11 +172,15 @@ def _feed(missing: deque[Chunk], store: Store, finished: queue.SimpleQueue[int |
                 answer = helper.stdout.readline().strip()
             except BrokenPipeError:
                 answer = ""
-                with suppress(BrokenPipeError):         # closing sends what is left
+                with suppress(BrokenPipeError):  # closing sends what is left
                     helper.stdin.close()
             if answer != "done":
-                finished.put(OutputError(answer or "a process that draws synthetic people was ended from outside",
-                                         "run the command again: finished chunks are kept"))
+                finished.put(
+                    OutputError(
+                        answer or "a process that draws synthetic people was ended from outside",
+                        "run the command again: finished chunks are kept",
+                    )
+                )
                 break
             finished.put(len(chunk.items))
 

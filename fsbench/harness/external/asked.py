@@ -26,8 +26,8 @@ class Asked:
     """The pairs, source by source, and the output that each tool has of each."""
 
     pairs: tuple[Pair, ...]
-    outputs: Mapping[str, Mapping[Pair, int | None]]    # by tool; a pair that is not there has no output
-    failed: Mapping[str, DataError]                     # tools of which nothing can be measured, and why
+    outputs: Mapping[str, Mapping[Pair, int | None]]  # by tool; a pair that is not there has no output
+    failed: Mapping[str, DataError]  # tools of which nothing can be measured, and why
     rule: str
     unused: tuple[Unused, ...]
     warnings: tuple[str, ...]
@@ -51,20 +51,38 @@ def by_model(outputs: Sequence[ToolOutputs], table: Table | None) -> tuple[Seque
     own = {name: [k for k, file in enumerate(whole.files) if file.startswith(f"{name}/")] for name in names}
     if not any(own.values()):
         return outputs, []
-    own = {name: numbers for name, numbers in own.items()  # what is left can be the name of a tool that made nothing
-           if numbers or (shown(name) == name and ".." not in name.split("/"))}
-    tools = [ToolOutputs(name, whole.folder / name, tuple(whole.files[k][len(name) + 1:] for k in numbers),
-                     tuple(whole.path(k) for k in numbers)) for name, numbers in own.items()]
+    own = {
+        name: numbers
+        for name, numbers in own.items()  # what is left can be the name of a tool that made nothing
+        if numbers or (shown(name) == name and ".." not in name.split("/"))
+    }
+    tools = [
+        ToolOutputs(
+            name,
+            whole.folder / name,
+            tuple(whole.files[k][len(name) + 1 :] for k in numbers),
+            tuple(whole.path(k) for k in numbers),
+        )
+        for name, numbers in own.items()
+    ]
     used = {k for numbers in own.values() for k in numbers}
-    rest = gather(whole.name, [("in no folder that the table names as a model", file)
-                               for k, file in enumerate(whole.files) if k not in used])
+    rest = gather(
+        whole.name,
+        [("in no folder that the table names as a model", file) for k, file in enumerate(whole.files) if k not in used],
+    )
     tools[0] = replace(tools[0], unused=(*whole.unused, *rest))
-    return tools, [f"the models of {table.name} are sub-folders of {printable(whole.name)}, each measured as a tool: "
-                   f"{some(names)}"]
+    return tools, [
+        f"the models of {table.name} are sub-folders of {printable(whole.name)}, each measured as a tool: {some(names)}"
+    ]
 
 
-def ask(outputs: Sequence[ToolOutputs], source_album: Album, target_album: Album, table: Table | None,
-        missing: Missing = "failure") -> Asked:
+def ask(
+    outputs: Sequence[ToolOutputs],
+    source_album: Album,
+    target_album: Album,
+    table: Table | None,
+    missing: Missing = "failure",
+) -> Asked:
     """The pairs of the table, or all that any tool has an output of by its name.
 
     With `missing` "drop", pairs that one of the tools has no output of are left out for all. A tool of whose outputs
@@ -74,10 +92,14 @@ def ask(outputs: Sequence[ToolOutputs], source_album: Album, target_album: Album
     failed = {name: answer.error for name, answer in shown_by.items() if answer.error is not None}
     if len(failed) == len(shown_by):
         raise next(iter(failed.values()))
-    answered = {name: {(match.source, match.target): match.output for match in answer.matches}
-                for name, answer in shown_by.items() if name not in failed}
-    order = sorted({(match.source, match.target) for answer in shown_by.values() for match in answer.matches},
-                   key=_place(shown_by))
+    answered = {
+        name: {(match.source, match.target): match.output for match in answer.matches}
+        for name, answer in shown_by.items()
+        if name not in failed
+    }
+    order = sorted(
+        {(match.source, match.target) for answer in shown_by.values() for match in answer.matches}, key=_place(shown_by)
+    )
     warnings = [table.warning] if table is not None and table.warning else []
     rule = "the pairs of a table" if table is not None else "the pairs that any tool has an output of, by its name"
     if missing == "drop":
@@ -86,16 +108,19 @@ def ask(outputs: Sequence[ToolOutputs], source_album: Album, target_album: Album
             raise DataError("no pair is left: of each, one of the tools has no output", "leave --missing drop out")
         if len(whole) < len(order):
             rule += ", those left out that a tool has no output of"
-            warnings.append(f"{len(order) - len(whole)} of {len(order)} pairs left out for all tools, one of them has "
-                            "no output there (--missing drop)")
+            warnings.append(
+                f"{len(order) - len(whole)} of {len(order)} pairs left out for all tools, one of them has "
+                "no output there (--missing drop)"
+            )
         order = whole
     warnings += [f"nothing of {printable(name)} was measured: {error.sentence}" for name, error in failed.items()]
     unused = [record for tool in outputs for record in (*tool.unused, *gather(tool.name, shown_by[tool.name].unused))]
     warnings += [f"{record.where}: {record.sentence}" for record in unused]
     for record in _nobody_used(order, source_album, target_album):
         unused.append(record)
-        warnings.append(f"{record.where}: {record.sentence}; " + (
-            _NAMED if table is None else "no row of the table names it"))
+        warnings.append(
+            f"{record.where}: {record.sentence}; " + (_NAMED if table is None else "no row of the table names it")
+        )
     return Asked(tuple(order), answered, failed, rule, tuple(unused), tuple(warnings))
 
 
@@ -117,8 +142,10 @@ def _find(
     sources = Files(source_album.root, [photo.file for photo in source_album.photos])
     given = sources, people, Files(target_album.root, targets)
     try:
-        return {tool.name: _listed(tool, own, by_table(own, Files(tool.folder, tool.files), *given))
-                for tool, own in _own_rows(table, outputs)}
+        return {
+            tool.name: _listed(tool, own, by_table(own, Files(tool.folder, tool.files), *given))
+            for tool, own in _own_rows(table, outputs)
+        }
     except DataError as error:
         if not table.warning:
             raise
@@ -144,9 +171,15 @@ def _listed(tool: ToolOutputs, table: Table, matched: Matched) -> _Found:
     if error is None and not any(match.output is not None for match in matched.matches):
         row = next((row for row in table.rows if row.output), None)
         hint = f"write their paths below the folder of outputs, such as {some(tool.files[:1])}"
-        error = DataError(f"{table.name} names none of its outputs", hint) if row is None else \
-            DataError(f"{table.name}: none of the outputs that it names is there, such as {shown(row.output)!r} "
-                      f"of row {row.line}", hint)
+        error = (
+            DataError(f"{table.name} names none of its outputs", hint)
+            if row is None
+            else DataError(
+                f"{table.name}: none of the outputs that it names is there, such as {shown(row.output)!r} "
+                f"of row {row.line}",
+                hint,
+            )
+        )
     return _Found(matched.matches, matched.unused, error)
 
 
@@ -158,8 +191,10 @@ def _own_rows(table: Table, outputs: Sequence[ToolOutputs]) -> list[tuple[ToolOu
         model = composed(row.model)
         if model and model not in tools:
             name = shown(row.model)
-            raise DataError(f"{table.name}, row {row.line}: there are no outputs of a model {name!r}",
-                            f"known: {some(list(tools))}; name its folder with --outputs {name}=DIR")
+            raise DataError(
+                f"{table.name}, row {row.line}: there are no outputs of a model {name!r}",
+                f"known: {some(list(tools))}; name its folder with --outputs {name}=DIR",
+            )
         for own in [model] if model else tools:
             rows[own].append(row)
     return [(tool, replace(table, rows=rows[name])) for name, tool in tools.items()]
@@ -168,9 +203,17 @@ def _own_rows(table: Table, outputs: Sequence[ToolOutputs]) -> list[tuple[ToolOu
 def _nobody_used(pairs: Sequence[Pair], source_album: Album, target_album: Album) -> list[Unused]:
     """Targets without an output of any tool, and sources that nobody used."""
     sources, targets = {source for source, _ in pairs}, {target for _, target in pairs}
-    idle = [photo.file for k, photo in enumerate(target_album.photos)
-            if k not in targets and not (source_album is target_album and photo.identity in sources)]
-    asleep = [] if source_album is target_album else [
-        photo.file for photo in source_album.photos if photo.identity not in sources]
-    return [*gather(target_album.root.name, [("no tool has an output of this target", file) for file in idle]),
-            *gather(source_album.root.name, [("no tool has an output of this source", file) for file in asleep])]
+    idle = [
+        photo.file
+        for k, photo in enumerate(target_album.photos)
+        if k not in targets and not (source_album is target_album and photo.identity in sources)
+    ]
+    asleep = (
+        []
+        if source_album is target_album
+        else [photo.file for photo in source_album.photos if photo.identity not in sources]
+    )
+    return [
+        *gather(target_album.root.name, [("no tool has an output of this target", file) for file in idle]),
+        *gather(source_album.root.name, [("no tool has an output of this source", file) for file in asleep]),
+    ]

@@ -62,6 +62,8 @@ def lines(stream: io.TextIOWrapper, name: str) -> Iterator[str]:
         if number > MAX_LINES:
             raise DataError(f"{name} has more than {MAX_LINES} lines", "split it")
         if len(line) > MAX_LINE:
-            raise DataError(f"{name}, row {number} has more than {MAX_LINE} characters",
-                            "a table of pairs has a row for each output, and short ones: is this the right file?")
+            raise DataError(
+                f"{name}, row {number} has more than {MAX_LINE} characters",
+                "a table of pairs has a row for each output, and short ones: is this the right file?",
+            )
         yield line

@@ -59,8 +59,15 @@ class _Views:
         return changed
 
 
-def choose(pairs: Sequence[Pair], outputs: Sequence[ToolOutputs], answers: Mapping[str, Mapping[Pair, int | None]],
-           targets: Album, rule: FaceRule, likeness: Likeness, context: Context) -> Choice:
+def choose(
+    pairs: Sequence[Pair],
+    outputs: Sequence[ToolOutputs],
+    answers: Mapping[str, Mapping[Pair, int | None]],
+    targets: Album,
+    rule: FaceRule,
+    likeness: Likeness,
+    context: Context,
+) -> Choice:
     """Choose a face for each pair; where the outputs do not tell, it is the largest and most central."""
     face = np.zeros(len(pairs), np.int64)
     crowded = [k for k, (_, target) in enumerate(pairs) if targets.cuts.n_faces[target] > 1]
@@ -85,8 +92,9 @@ def choose(pairs: Sequence[Pair], outputs: Sequence[ToolOutputs], answers: Mappi
     return Choice(face, tuple(_tell(pairs, views, face, targets, rule)))
 
 
-def _look(k: int, pair: Pair, outputs: Sequence[ToolOutputs], answers: Mapping[str, Mapping[Pair, int | None]],
-          targets: Album) -> _Views:
+def _look(
+    k: int, pair: Pair, outputs: Sequence[ToolOutputs], answers: Mapping[str, Mapping[Pair, int | None]], targets: Album
+) -> _Views:
     cuts, (_, target) = targets.cuts, pair
     points, size = cuts.points(target), cuts.crops.shape[1]
     photo = read_image(targets.photos[target].path)
@@ -97,7 +105,7 @@ def _look(k: int, pair: Pair, outputs: Sequence[ToolOutputs], answers: Mapping[s
         number = answers[tool.name].get(pair)
         try:
             image = None if number is None else read_image(tool.path(number))
-        except BadImage:                                 # counted where it is cut
+        except BadImage:  # counted where it is cut
             continue
         if image is None or (own := in_frame(image, photo, points)) is None:
             continue
@@ -107,33 +115,50 @@ def _look(k: int, pair: Pair, outputs: Sequence[ToolOutputs], answers: Mapping[s
         crops.append(after)
         change.append([apart[i][inside[i]].mean() for i in range(len(points))])
     shape = (len(tools), len(points))
-    return _Views(k, tuple(tools), np.array(crops, np.uint8).reshape(*shape, *before.shape[1:]),
-                  np.array(change, float).reshape(shape))
+    return _Views(
+        k,
+        tuple(tools),
+        np.array(crops, np.uint8).reshape(*shape, *before.shape[1:]),
+        np.array(change, float).reshape(shape),
+    )
 
 
-def _tell(pairs: Sequence[Pair], views: Sequence[_Views], face: np.ndarray, targets: Album,
-          rule: FaceRule) -> list[str]:
+def _tell(
+    pairs: Sequence[Pair], views: Sequence[_Views], face: np.ndarray, targets: Album, rule: FaceRule
+) -> list[str]:
     """Say how many targets show several faces, which one is measured, and what the choice leaves out."""
     files = [targets.photos[pairs[view.pair][1]].file for view in views]
     n_targets = len({target for _, target in pairs})
-    sentences = [f"{len(set(files))} of {n_targets} targets show several faces, {_some(files)}: "
-                 f"measured is {RULES[rule]} (--face {rule})"]
+    sentences = [
+        f"{len(set(files))} of {n_targets} targets show several faces, {_some(files)}: "
+        f"measured is {RULES[rule]} (--face {rule})"
+    ]
     other = [file for view, file in zip(views, files, strict=True) if face[view.pair]]
     if other:
-        sentences.append(f"in {len(other)} pairs the face that is measured is not the largest and most central of its "
-                         f"target: it counts as a person of its own, of whom there is no other image: {_some(other)}")
+        sentences.append(
+            f"in {len(other)} pairs the face that is measured is not the largest and most central of its "
+            f"target: it counts as a person of its own, of whom there is no other image: {_some(other)}"
+        )
     if rule != "largest":
         unclear = [file for view, file in zip(views, files, strict=True) if not view.tools]
         if unclear:
-            sentences.append(f"in {len(unclear)} pairs no output shows the frame of its target, which has several "
-                             f"faces: the largest and most central is measured: {_some(unclear)}")
+            sentences.append(
+                f"in {len(unclear)} pairs no output shows the frame of its target, which has several "
+                f"faces: the largest and most central is measured: {_some(unclear)}"
+            )
     for tool in dict.fromkeys(tool for view in views for tool in view.tools):
-        elsewhere = [file for view, file in zip(views, files, strict=True) if tool in view.tools
-                     for changed in [view.changed[view.tools.index(tool)]]
-                     if changed.any() and not changed[face[view.pair]]]
+        elsewhere = [
+            file
+            for view, file in zip(views, files, strict=True)
+            if tool in view.tools
+            for changed in [view.changed[view.tools.index(tool)]]
+            if changed.any() and not changed[face[view.pair]]
+        ]
         if elsewhere:
-            sentences.append(f"{tool} changed another face of its target than the one that is measured in "
-                             f"{len(elsewhere)} pairs: {_some(elsewhere)}")
+            sentences.append(
+                f"{tool} changed another face of its target than the one that is measured in "
+                f"{len(elsewhere)} pairs: {_some(elsewhere)}"
+            )
     return sentences
 
 

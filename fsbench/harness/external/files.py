@@ -24,7 +24,7 @@ LIKE_TARGET, RESIZED = "like its target", "like its target, which is of another 
 SEVERAL = "by the largest of its "
 """How outputs are cut that show another frame, and several faces in it; how many follows."""
 
-_SAME_SHAPE = 0.02                                       # of the ratio of width to height, by rounding to whole pixels
+_SAME_SHAPE = 0.02  # of the ratio of width to height, by rounding to whole pixels
 _SAME_PICTURE = 0.9
 """Correlation around the faces, from which on two pictures show one frame.
 
@@ -32,10 +32,10 @@ Outputs for LFW photographs, saved as JPEG in twice the size, have .999 and more
 .95 and less with the whole ones, the middle 80 % .82 and less.
 """
 
-_THUMB = 32                                              # pixels, side of the pictures that are compared
-_FACE = 2.2                                              # distances of the eyes around a face that a swap may change
-_ENOUGH_AROUND = 0.2                                     # of the picture
-_PLAIN = 4.0                                             # levels, standard deviation
+_THUMB = 32  # pixels, side of the pictures that are compared
+_FACE = 2.2  # distances of the eyes around a face that a swap may change
+_ENOUGH_AROUND = 0.2  # of the picture
+_PLAIN = 4.0  # levels, standard deviation
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,13 @@ class ToolOutputs:
     def find(cls, name: str, folder: Path) -> ToolOutputs:
         """List the images of a folder; raises MissingData where there is no folder. One without images is `empty`."""
         listing = list_images(folder, "--outputs names a folder of images")
-        return cls(name, folder, tuple(file.name for file in listing.files), tuple(file.path for file in listing.files),
-                   tuple(replace(record, where=name) for record in listing.unused))
+        return cls(
+            name,
+            folder,
+            tuple(file.name for file in listing.files),
+            tuple(file.path for file in listing.files),
+            tuple(replace(record, where=name) for record in listing.unused),
+        )
 
     def empty(self) -> DataError | None:
         """Why there is nothing to measure, or None."""
@@ -99,8 +104,16 @@ class ToolOutputs:
                 cut[k] = "whole: no face was found"
                 alone.append(k)
         if alone:
-            own = cut_photos([Photo(self.path(number), self.files[number], "", "") for k in alone
-                              if (number := pairs[k][0]) is not None], size, f"finding faces: {self.name}", context)
+            own = cut_photos(
+                [
+                    Photo(self.path(number), self.files[number], "", "")
+                    for k in alone
+                    if (number := pairs[k][0]) is not None
+                ],
+                size,
+                f"finding faces: {self.name}",
+                context,
+            )
             for k, crop, n_faces in zip(alone, own.crops, own.n_faces, strict=True):
                 if n_faces:
                     crops[k] = crop
@@ -138,8 +151,10 @@ def _likeness_around(image: np.ndarray, photo: np.ndarray, points: np.ndarray) -
 
     Of both as they are, where there is too little around the faces, or nothing to be seen in it.
     """
-    one, other = (np.asarray(Image.fromarray(pixels).convert("L").resize((_THUMB, _THUMB), Image.Resampling.BOX), float)
-                  for pixels in (image, photo))
+    one, other = (
+        np.asarray(Image.fromarray(pixels).convert("L").resize((_THUMB, _THUMB), Image.Resampling.BOX), float)
+        for pixels in (image, photo)
+    )
     step = (np.arange(_THUMB) + 0.5) / _THUMB
     place = np.stack(np.meshgrid(step * photo.shape[1], step * photo.shape[0]), -1)  # (S, S, 2) x, y
     around = np.ones((_THUMB, _THUMB), bool)
@@ -158,5 +173,5 @@ def _whole(image: np.ndarray, size: int) -> np.ndarray:
     height, width = small.shape[:2]
     top, left = (size - height) // 2, (size - width) // 2
     square = np.zeros((size, size, 3), np.uint8)
-    square[top:top + height, left:left + width] = small
+    square[top : top + height, left : left + width] = small
     return square

@@ -22,11 +22,15 @@ def of_outputs(asked: Asked, kept: Sequence[Pair], cuts: Mapping[str, Cut]) -> l
     warnings = [f"{n - len(kept)} of {n} pairs left out, no face was found in their targets"] if len(kept) < n else []
     for name, cut in cuts.items():
         for why, rows in cut.facts[cut.lost == "unreadable"].groupby("why"):
-            warnings.append(f"{name}: {len(rows)} of {len(kept)} outputs cannot be read "
-                            f"({why.removeprefix('cannot be read: ')}): {some(rows['file'].tolist())}")
+            warnings.append(
+                f"{name}: {len(rows)} of {len(kept)} outputs cannot be read "
+                f"({why.removeprefix('cannot be read: ')}): {some(rows['file'].tolist())}"
+            )
         if len(unclear := cut.facts[cut.facts["cut"].str.startswith(SEVERAL)]):
-            warnings.append(f"{name}: {len(unclear)} of {len(kept)} outputs show several faces, and another frame than "
-                            f"their target; of each the largest was cut: {some(unclear['file'].tolist())}")
+            warnings.append(
+                f"{name}: {len(unclear)} of {len(kept)} outputs show several faces, and another frame than "
+                f"their target; of each the largest was cut: {some(unclear['file'].tolist())}"
+            )
     return warnings
 
 
@@ -37,11 +41,16 @@ def of_coaches(
     families, warnings = sorted({judge.network.info.family for judge in judges}), []
     for name in (tool.name for tool in tools):
         if not coaches.get(name):
-            warnings.append(f"what {name} was trained against is not known: a judge may have been its coach "
-                            f"(--coach {name}=FAMILY, or {name}={NO_COACH})")
-        warnings += [f"{name} was trained against {family}, and no judge is of a family of that name: they are of "
-                     f"{', '.join(families)}" for family in coaches.get(name, ())
-                     if family not in (NO_COACH, *families)]
+            warnings.append(
+                f"what {name} was trained against is not known: a judge may have been its coach "
+                f"(--coach {name}=FAMILY, or {name}={NO_COACH})"
+            )
+        warnings += [
+            f"{name} was trained against {family}, and no judge is of a family of that name: they are of "
+            f"{', '.join(families)}"
+            for family in coaches.get(name, ())
+            if family not in (NO_COACH, *families)
+        ]
     return warnings
 
 

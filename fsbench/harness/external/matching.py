@@ -19,7 +19,7 @@ _REMEDY = "call it SOURCE/TARGET.png, or say in a table which is which: --pairs 
 class Match:
     """One output, and what it shows."""
 
-    output: int | None                                   # None: a table asks for it, and there is no such file
+    output: int | None  # None: a table asks for it, and there is no such file
     source: str
     target: int
 
@@ -47,13 +47,15 @@ class Names:
         """Take paths below a folder, with `/`."""
         self._numbers: dict[str, set[int]] = {}
         paths = [PurePosixPath(composed(file)) for file in files]
-        for keys in ([(path.stem, path.name) for path in paths],
-                     [(path.with_suffix("").as_posix(), path.as_posix()) for path in paths]):
+        for keys in (
+            [(path.stem, path.name) for path in paths],
+            [(path.with_suffix("").as_posix(), path.as_posix()) for path in paths],
+        ):
             exact: dict[str, set[int]] = {}
             for number, names in enumerate(keys):
                 for name in names:
                     exact.setdefault(name, set()).add(number)
-            self._numbers |= exact                         # a whole path is meant before a mere name
+            self._numbers |= exact  # a whole path is meant before a mere name
 
     def find(self, text: str) -> int | None:
         """Return the number of the file that is meant; None where none or more than one is."""
@@ -80,11 +82,14 @@ def by_name(outputs: Sequence[str], sources: Sequence[str], targets: Sequence[st
         readings |= _turned(stem, known.keys(), named) if readings else set()
         if len(readings) != 1:
             reason, sentence = _why(stem, readings, known.keys(), named, targets)
-            first = first or f"{printable(output)}: {sentence}; sources are called {_examples(sources)}, targets " \
-                             f"{_examples(targets)}"
+            first = (
+                first
+                or f"{printable(output)}: {sentence}; sources are called {_examples(sources)}, targets "
+                f"{_examples(targets)}"
+            )
             unused.append((reason, output))
             continue
-        (source, target), = readings
+        ((source, target),) = readings
         if (known[source], target) in matches:
             unused.append(("another file shows the same source in the same target", output))
         else:
@@ -94,24 +99,30 @@ def by_name(outputs: Sequence[str], sources: Sequence[str], targets: Sequence[st
     return Matched(list(matches.values()), unused)
 
 
-def _why(stem: str, readings: Set[tuple[str, int]], sources: Set[str], named: Names,
-         targets: Sequence[str]) -> tuple[str, str]:
+def _why(
+    stem: str, readings: Set[tuple[str, int]], sources: Set[str], named: Names, targets: Sequence[str]
+) -> tuple[str, str]:
     """Why a name is not used: in general, and for this file."""
     if readings:
         ways = " or ".join(f"{source} in {printable(targets[target])}" for source, target in sorted(readings)[:2])
         return "the name could show two pairs", f"its name could show {ways}"
-    texts = [stem[at + 1:] for at in _cuts(stem) if stem[:at] in sources] + [stem] * (len(sources) == 1)
+    texts = [stem[at + 1 :] for at in _cuts(stem) if stem[:at] in sources] + [stem] * (len(sources) == 1)
     for text in texts:
         if len(several := named.all(text)) > 1:
             which = " and ".join(printable(targets[number]) for number in several[:2])
             return "the name fits several targets", f"its name fits {len(several)} targets, {which}"
-    return "the name does not say which source and target it shows", \
-        "its name does not say which source and target it shows"
+    return (
+        "the name does not say which source and target it shows",
+        "its name does not say which source and target it shows",
+    )
 
 
 def _readings(stem: str, sources: Set[str], targets: Names) -> set[tuple[str, int]]:
-    readings = {(stem[:at], target) for at in _cuts(stem)
-                if stem[:at] in sources and (target := targets.find(stem[at + 1:])) is not None}
+    readings = {
+        (stem[:at], target)
+        for at in _cuts(stem)
+        if stem[:at] in sources and (target := targets.find(stem[at + 1 :])) is not None
+    }
     if len(sources) == 1 and (target := targets.find(stem)) is not None:
         readings |= {(source, target) for source in sources}
     return readings
@@ -119,8 +130,11 @@ def _readings(stem: str, sources: Set[str], targets: Names) -> set[tuple[str, in
 
 def _turned(stem: str, sources: Set[str], targets: Names) -> set[tuple[str, int]]:
     """Readings with the target first."""
-    return {(stem[at + 1:], target) for at in _cuts(stem)
-            if stem[at + 1:] in sources and (target := targets.find(stem[:at])) is not None}
+    return {
+        (stem[at + 1 :], target)
+        for at in _cuts(stem)
+        if stem[at + 1 :] in sources and (target := targets.find(stem[:at])) is not None
+    }
 
 
 def _cuts(stem: str) -> list[int]:
@@ -153,11 +167,14 @@ def by_table(table: Table, outputs: Files, sources: Files, people: Sequence[str]
         readings = places[role].readings(text)
         several = next((numbers for reading in readings if (numbers := finders[role].all(reading))), [])
         if len(several) > 1:
-            raise DataError(f"{place}: {len(several)} {role}s are called {shown(text)!r}",
-                            f"write its path below the folder of the {role}s")
+            raise DataError(
+                f"{place}: {len(several)} {role}s are called {shown(text)!r}",
+                f"write its path below the folder of the {role}s",
+            )
         if not several and role != "output":
-            raise DataError(f"{place}: there is no {role} {shown(text)!r}",
-                            f"write its path below {printable(str(folders[role]))}")
+            raise DataError(
+                f"{place}: there is no {role} {shown(text)!r}", f"write its path below {printable(str(folders[role]))}"
+            )
         return several[0] if several else None
 
     for row in table.rows:
@@ -171,15 +188,19 @@ def by_table(table: Table, outputs: Files, sources: Files, people: Sequence[str]
         target = find(place, "target", row.target)
         output = find(place, "output", row.output) if row.output else None
         assert target is not None
-        for key, fault in (((source, target), "show the same source in the same target"),
-                           (output, f"name the same output {shown(row.output)!r}")):
+        for key, fault in (
+            ((source, target), "show the same source in the same target"),
+            (output, f"name the same output {shown(row.output)!r}"),
+        ):
             if key is not None and key in lines:
                 raise DataError(f"{table.name}, rows {lines[key]} and {row.line} {fault}", "keep one of them")
             lines[key] = row.line
         matches.append(Match(output, source, target))
     used = {match.output for match in matches}
-    return Matched(matches, [("the table does not name it", name) for number, name in enumerate(outputs.names)
-                             if number not in used])
+    return Matched(
+        matches,
+        [("the table does not name it", name) for number, name in enumerate(outputs.names) if number not in used],
+    )
 
 
 def _examples(names: Sequence[str]) -> str:

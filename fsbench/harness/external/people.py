@@ -32,8 +32,8 @@ class PeopleOfAlbums:
 
     info: DatasetInfo
     test: Faces
-    sources: Mapping[str, np.ndarray]                    # identity -> rows of the test split
-    targets: Mapping[tuple[int, int], int]               # image of the album of targets, face -> row of the test split
+    sources: Mapping[str, np.ndarray]  # identity -> rows of the test split
+    targets: Mapping[tuple[int, int], int]  # image of the album of targets, face -> row of the test split
 
     def faces(self, split: Split) -> Faces:
         """Return the test split; raises DataError for the others."""
@@ -63,12 +63,20 @@ def put_together(source_album: Album, target_album: Album, others: Sequence[tupl
     owner = faces.rows["identity"].to_numpy()
     content = fingerprint([faces.crops.content_hash(), faces.rows["id"].tolist()])
     info = DatasetInfo(
-        name="score", revision=content, size=faces.crops.pixels.shape[1],
+        name="score",
+        revision=content,
+        size=faces.crops.pixels.shape[1],
         description=f"people of {source_album.root.name} in photographs of {target_album.root.name}",
-        licence="unknown: the user's own files", splits=("test",), notes=NOTES,
+        licence="unknown: the user's own files",
+        splits=("test",),
+        notes=NOTES,
     )
-    return PeopleOfAlbums(info, faces, {name: np.flatnonzero(owner == name) for name in names},
-                  {place: row for row, place in enumerate([*first, *others])})
+    return PeopleOfAlbums(
+        info,
+        faces,
+        {name: np.flatnonzero(owner == name) for name in names},
+        {place: row for row, place in enumerate([*first, *others])},
+    )
 
 
 def _face(target_album: Album, row: pd.DataFrame, image: int, face: int) -> Faces:
@@ -77,8 +85,9 @@ def _face(target_album: Album, row: pd.DataFrame, image: int, face: int) -> Face
     crop, landmarks = align(photo, points, target_album.cuts.crops.shape[1])
     yaw, pitch, _ = pose(landmarks[None]).round(2).T
     name = f"{row['id'].item()}~face{face + 1}"
-    return Faces(ImageSet(crop[None]), row.assign(id=name, identity=name, yaw=yaw, pitch=pitch, face=face + 1),
-                 landmarks[None])
+    return Faces(
+        ImageSet(crop[None]), row.assign(id=name, identity=name, yaw=yaw, pitch=pitch, face=face + 1), landmarks[None]
+    )
 
 
 def _content(faces: Faces) -> list[tuple[str, bytes]]:
@@ -99,8 +108,10 @@ def make_pairs(asked: Sequence[tuple[str, tuple[int, int]]], people: PeopleOfAlb
     for name in dict.fromkeys(source for source, _ in asked):
         own = people.sources.get(name, np.empty(0, np.int64))
         if len(own) == 0:
-            raise DataError(f"no face was found in any image of the source {name}",
-                            "add a photograph in which the face is upright and at least 20 pixels wide")
+            raise DataError(
+                f"no face was found in any image of the source {name}",
+                "add a photograph in which the face is upright and at least 20 pixels wide",
+            )
         shown = own[np.unique(np.linspace(0, len(own) - 1, N_REFERENCES).round().astype(int))]
         index = np.array([people.targets[target] for source, target in asked if source == name])
         groups.append(Group(Source(name, people.test.crops[shown]), index, people.test.select(index), None))

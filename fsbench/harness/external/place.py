@@ -14,8 +14,10 @@ class Place:
     """A folder whose files a table names: below it, in full, or from around it, from the table or where we are."""
 
     def __init__(self, folder: Path, home: Path) -> None:
-        self._roots = [files.composed(path.as_posix()).rstrip("/") + "/"
-                       for path in dict.fromkeys((folder.absolute(), folder.resolve()))]
+        self._roots = [
+            files.composed(path.as_posix()).rstrip("/") + "/"
+            for path in dict.fromkeys((folder.absolute(), folder.resolve()))
+        ]
         bases = (home.absolute(), home.resolve(), Path.cwd(), folder.absolute().parent, folder.resolve().parent)
         self._bases = [files.composed(path.as_posix()) for path in dict.fromkeys(bases)]
 
@@ -33,11 +35,11 @@ class Place:
         text = posixpath.normpath(files.composed(text.strip().replace("\\", "/")))
         yield text
         there = dict.fromkeys(posixpath.normpath(posixpath.join(base, text)) for base in self._bases)
-        yield from dict.fromkeys(path[len(root):] for path in there for root in self._roots if path.startswith(root))
+        yield from dict.fromkeys(path[len(root) :] for path in there for root in self._roots if path.startswith(root))
 
 
 def _local(text: str) -> str:
     try:
         return unquote(urlsplit(text).path)
-    except ValueError:                                   # file://[ and the like: no address, so a name
+    except ValueError:  # file://[ and the like: no address, so a name
         return text

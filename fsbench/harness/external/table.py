@@ -46,10 +46,10 @@ class Row:
 class Table:
     """What a CSV file of pairs says."""
 
-    name: str                                            # of the file, printable
-    folder: Path                                         # where it lies: paths in it may begin there
+    name: str  # of the file, printable
+    folder: Path  # where it lies: paths in it may begin there
     rows: list[Row]
-    warning: str = ""                                    # what was guessed in reading it
+    warning: str = ""  # what was guessed in reading it
 
 
 def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
@@ -66,7 +66,7 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
     rows: list[Row] = []
     header: list[str] = []
     place: dict[str, int] = {}
-    end = 0                                              # of the row before
+    end = 0  # of the row before
     try:
         for cells in reader:
             line, end = end + 1, reader.line_num
@@ -79,8 +79,10 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
                 raise DataError(f"{name} has more than {csv_text.MAX_ROWS} rows", "split it")
             rows.append(_row(f"{name}, row {line}", line, cells, place, len(header)))
     except csv.Error as error:
-        raise DataError(f"{name}, row {end + 1}: {_said(error)}", "a name with a quotation mark in it stands "
-                        "in quotation marks, with its own doubled; else leave them out") from error
+        raise DataError(
+            f"{name}, row {end + 1}: {_said(error)}",
+            "a name with a quotation mark in it stands in quotation marks, with its own doubled; else leave them out",
+        ) from error
     if not header:
         raise DataError(f"{name} is empty", f"its first row has to name the columns {', '.join(COLUMNS)}")
     if not rows:
@@ -102,8 +104,10 @@ def parse_columns(text: str) -> dict[str, str]:
     for part in specs.parts(text, ","):
         name, sign, header = (piece.strip() for piece in part.partition("="))
         if not sign or not header or name.lower() not in (*COLUMNS, MODEL) or name.lower() in headers:
-            raise UsageError(f"--columns {shown(text)} cannot be read at {shown(part)!r}",
-                             'write --columns "output=file,source=person,target=original,model=tool"')
+            raise UsageError(
+                f"--columns {shown(text)} cannot be read at {shown(part)!r}",
+                'write --columns "output=file,source=person,target=original,model=tool"',
+            )
         headers[name.lower()] = specs.unquoted(header, text)
     return headers
 
@@ -129,7 +133,7 @@ def _delimiter(stream: io.TextIOWrapper, wanted: Mapping[str, str]) -> str:
     def worth(delimiter: str) -> tuple[int, int]:
         try:
             cells = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
-        except csv.Error:                                # such as a field without end
+        except csv.Error:  # such as a field without end
             return 0, 0
         return len({*wanted.values()} & {_plain(cell) for cell in cells}), len(cells)
 
@@ -138,12 +142,16 @@ def _delimiter(stream: io.TextIOWrapper, wanted: Mapping[str, str]) -> str:
 
 def _row(where: str, line: int, cells: list[str], place: Mapping[str, int], n_columns: int) -> Row:
     if any(cell.strip() for cell in cells[n_columns:]):
-        raise DataError(f"{where} has {len(cells)} columns, and the header {n_columns}",
-                        "put names that hold the delimiter into quotation marks, and name all columns in the header")
+        raise DataError(
+            f"{where} has {len(cells)} columns, and the header {n_columns}",
+            "put names that hold the delimiter into quotation marks, and name all columns in the header",
+        )
     fields = {column: cells[at].strip() if at < len(cells) else "" for column, at in place.items()}
     if max(map(len, fields.values())) > MAX_FIELD:
-        raise DataError(f"{where}: a field has more than {MAX_FIELD} characters",
-                        "a quotation mark that is not closed swallows what follows; correct it")
+        raise DataError(
+            f"{where}: a field has more than {MAX_FIELD} characters",
+            "a quotation mark that is not closed swallows what follows; correct it",
+        )
     return Row(line, fields["output"], fields["source"], fields["target"], fields.get(MODEL, ""))
 
 
@@ -160,8 +168,9 @@ def _plain(name: str) -> str:
     return " ".join(files.composed(name).casefold().split())
 
 
-def _header(name: str, cells: list[str], wanted: Mapping[str, str], columns: Mapping[str, str],
-            delimiter: str) -> dict[str, int]:
+def _header(
+    name: str, cells: list[str], wanted: Mapping[str, str], columns: Mapping[str, str], delimiter: str
+) -> dict[str, int]:
     names = [_plain(cell) for cell in cells]
     place = {}
     for column, header in wanted.items():
@@ -172,8 +181,11 @@ def _header(name: str, cells: list[str], wanted: Mapping[str, str], columns: Map
         elif column != MODEL or column in columns:
             there = ", ".join(shown(cell.strip()) for cell in cells[:_MOST])
             there += f" and {len(cells) - _MOST} more" if len(cells) > _MOST else ""
-            raise DataError(f"{name} has no column {shown(header)!r}; it was read with {DELIMITERS[delimiter]} between "
-                            f"the columns {there}", _advice(column, cells[:1000]))
+            raise DataError(
+                f"{name} has no column {shown(header)!r}; it was read with {DELIMITERS[delimiter]} between "
+                f"the columns {there}",
+                _advice(column, cells[:1000]),
+            )
     return place
 
 

@@ -57,10 +57,7 @@ def spread(sessions: np.ndarray, count: int) -> list[int]:
 
 def build(run: Run) -> dict[str, Any]:
     models, thumbnails = ordered(run), Thumbnails(run)
-    return {
-        "comparisons": comparisons(run, thumbnails, models),
-        "galleries": galleries(run, thumbnails, models),
-    }
+    return {"comparisons": comparisons(run, thumbnails, models), "galleries": galleries(run, thumbnails, models)}
 
 
 def galleries(run: Run, thumbnails: Thumbnails, models: Sequence[ModelRecord]) -> list[Gallery]:

@@ -52,11 +52,18 @@ def view(run: Run) -> RecursionView | None:
     shown = [model for model in order if model in run.contestants and model.name in fed_back]
     if not shown:
         return None
-    labels = {key: key.replace("@", ", ", 1) for judge in run.judges for key in map(str, table)
-              if key.partition("@")[2] == judge.name}
+    labels = {
+        key: key.replace("@", ", ", 1)
+        for judge in run.judges
+        for key in map(str, table)
+        if key.partition("@")[2] == judge.name
+    }
     labels |= {"colour": "change of skin colour, Delta E", "sharpness": "sharpness, target's = 1"}
-    curves = tuple(_curves(run, order, key, label) for key, label in labels.items()
-                   if key in table and is_numeric_dtype(table[key]) and table[key].notna().any())
+    curves = tuple(
+        _curves(run, order, key, label)
+        for key, label in labels.items()
+        if key in table and is_numeric_dtype(table[key]) and table[key].notna().any()
+    )
     films = tuple(_film(run, thumbnails, model) for model in shown)
     return RecursionView(curves, films, int(table.groupby("model")["row"].nunique().max()))
 
