@@ -38,6 +38,12 @@ class FaceFeatures:
         columns = zip(*((part.vectors, part.top, part.scores) for part in parts), strict=True)
         return cls(*(torch.cat(column) for column in columns))
 
+    @classmethod
+    def without_faces(cls, n: int, like: FaceFeatures) -> FaceFeatures:
+        """Features of `n` images in which no face was found, of the dimensions of others."""
+        vectors, scores = (part.new_full((n, part.shape[1]), torch.nan) for part in (like.vectors, like.scores))
+        return cls(vectors, like.top.new_full((n, like.top.shape[1]), -1), scores)
+
     @property
     def faceless(self) -> Tensor:
         """Images in which no face was found, (N,) bool."""

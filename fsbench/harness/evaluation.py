@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -11,19 +11,17 @@ from typing import TypeVar
 import numpy as np
 
 from fsbench import guard
-from fsbench.config import Plan
-from fsbench.errors import FsbenchError, Interrupted, ModelError, NotScorable, OutputError, PluginError, UsageError
+from fsbench.errors import FsbenchError, Interrupted, ModelError, NotScorable, OutputError, PluginError
 from fsbench.evidence.judge import embeddings
-from fsbench.evidence.needs import JUDGE, Kinds, build_kinds
+from fsbench.evidence.needs import JUDGE, Kinds
 from fsbench.evidence.references import EnrolledJudge, enrol, find_faces
-from fsbench.extraction.extractor import Extractor, Judge, build_judges
 from fsbench.extraction.features import FaceFeatures, find_landmarks
 from fsbench.harness import summarise
+from fsbench.harness.instruments import Instruments
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Evidence, EvidenceOf, Faces, Metric, Observer
+from fsbench.interfaces import Context, Evidence, EvidenceOf, Faces, Metric
 from fsbench.pairs import EvaluationSet, Feed, Outputs, Pairs
 from fsbench.registry import metrics
-from fsbench.specs import result_name
 
 Given = TypeVar("Given")
 Known = TypeVar("Known")
@@ -35,72 +33,13 @@ Rows = np.ndarray | NotScorable
 
 
 @dataclass(frozen=True)
-class Instruments:
-    """Judges, metrics and kinds of evidence of a plan, built but not run."""
-
-    judges: Sequence[Judge]
-    metrics: Mapping[str, Metric]
-    checks: Mapping[str, Metric]  # by metric: the one that tells how far its estimator is off (`MetricInfo.checked_by`)
-    kinds: Kinds
-    left_out: Mapping[str, str] = field(default_factory=dict)  # why other metrics cannot be made, by name
-
-    @classmethod
-    def of(cls, plan: Plan, context: Context) -> Instruments:
-        """Build them; raises FsbenchError for what does not exist.
-
-        Raises NotScorable where the plan names a metric whose network is not there; metrics that it does not name may
-        go without. One of these that cannot be made is left out.
-        """
-        judges = build_judges(plan.judges, context)
-        if plan.metrics:
-            built = {result_name(name): metrics.build(name, context) for name in plan.metrics}
-            left_out: dict[str, str] = {}
-        else:
-            built, left_out = build_metrics((), context)
-        instruments = cls.for_metrics(judges, built, plan.observers, context)
-        lacking = [
-            *instruments.kinds.missing.values(),
-            *(NotScorable(metric.info.missing) for metric in built.values() if metric.info.missing),
-        ]
-        if plan.metrics and lacking:
-            raise lacking[0]
-        return replace(instruments, left_out=left_out)
-
-    @classmethod
-    def for_metrics(
-        cls, judges: Sequence[Judge], built: Mapping[str, Metric], observers: Sequence[str], context: Context
-    ) -> Instruments:
-        """Add to metrics what they need; `observers` as in `Plan`."""
-        checks: dict[str, Metric] = {}
-        for name, metric in built.items():
-            try:
-                checks |= {name: metrics.build(metric.info.checked_by, context)} if metric.info.checked_by else {}
-            except FsbenchError as error:  # of a metric that another package names
-                context.log(f"how far the estimator of {name} is off is not known: {error.sentence}")
-        kinds = build_kinds([*built.values(), *checks.values()], observers, context)
-        return cls(judges, built, checks, kinds)
-
-    def only(self, names: Collection[str], judges: Sequence[Judge]) -> Instruments:
-        """Some of the metrics with what they need, and other judges."""
-        kept = {name: metric for name, metric in self.metrics.items() if name in names}
-        checks = {name: check for name, check in self.checks.items() if name in names}
-        needs = {need for metric in (*kept.values(), *checks.values()) for need in metric.info.needs}
-        kinds = {name: kind for name, kind in self.kinds.kinds.items() if name in needs}
-        return Instruments(judges, kept, checks, replace(self.kinds, kinds=kinds))
-
-    @property
-    def observers(self) -> dict[str, Extractor[Observer]]:
-        """Observers that metrics need, by specification."""
-        return {name: kind.observer for name, kind in self.kinds.observers.items()}
-
-
-@dataclass(frozen=True)
 class OutputFeatures:
     """What all networks computed of a model's outputs."""
 
     outputs: Outputs
     faces: Mapping[str, FaceFeatures]  # by judge
     evidence: Mapping[str, Evidence | NotScorable]  # by name, but for the judges'
+    faulty: Mapping[str, NotScorable] = field(default_factory=dict)  # why there are no features, by judge that failed
 
 
 @dataclass(frozen=True)
@@ -144,8 +83,15 @@ class Evaluation:
     ) -> OutputFeatures:
         """Extract the features of a model's outputs, in the order of the pairs."""
         outputs = Outputs(label, images, find_landmarks(images, label, self.context), feed, seconds)
-        faces = {name: judge.extract(outputs, self.context) for name, judge in self.judges.items()}
-        return OutputFeatures(outputs, faces, self._known(outputs, self.evidence))
+        faces: dict[str, FaceFeatures] = {}
+        faulty: dict[str, NotScorable] = {}
+        for name, judge in self.judges.items():
+            extracted = _attempt(name, partial(judge.extract, context=self.context), outputs)
+            if isinstance(extracted, NotScorable):
+                faulty[name] = extracted
+                extracted = FaceFeatures.without_faces(len(images), like=judge.references)
+            faces[name] = extracted
+        return OutputFeatures(outputs, faces, self._known(outputs, self.evidence), faulty)
 
     def _known(self, outputs: Outputs, names: Iterable[str]) -> dict[str, Evidence | NotScorable]:
         """The evidence of these names for the outputs of a model."""
@@ -157,7 +103,10 @@ class Evaluation:
 
     def measure(self, features: OutputFeatures) -> Iterator[tuple[str, str | None, Rows]]:
         """Metric, judge (None for a metric that needs none) and rows."""
-        judged = {name: embeddings(self.judges[name], self.set, faces) for name, faces in features.faces.items()}
+        judged: dict[str, Evidence | NotScorable] = {
+            name: features.faulty.get(name) or embeddings(self.judges[name], self.set, faces)
+            for name, faces in features.faces.items()
+        }
         for name, metric in self.metrics.items():
             for judge in judged if JUDGE in metric.info.needs else (None,):
                 known = features.evidence if judge is None else {**features.evidence, JUDGE: judged[judge]}
@@ -202,21 +151,6 @@ class Evaluation:
             if math.isfinite(error):
                 errors[name] = error
         return errors
-
-
-def build_metrics(names: Sequence[str], context: Context) -> tuple[dict[str, Metric], dict[str, str]]:
-    """Make metrics by name, all for none; and why some cannot be made. Raises UsageError for a wrong name."""
-    built: dict[str, Metric] = {}
-    missing: dict[str, str] = {}
-    for text in names or metrics.names():
-        name = result_name(text)
-        try:
-            built[name] = metrics.build(text, context)
-        except FsbenchError as error:
-            if names and isinstance(error, UsageError):
-                raise
-            missing[name] = error.sentence
-    return built, missing
 
 
 def _checked(name: str, of: EvidenceOf, outputs: Outputs) -> Evidence:

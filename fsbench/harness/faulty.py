@@ -18,8 +18,9 @@ from fsbench.errors import NotScorable
 from fsbench.faces.detect import Detector
 from fsbench.faults import Fault, Scene
 from fsbench.harness import summarise
-from fsbench.harness.evaluation import Evaluation, Instruments
+from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.failures import Key
+from fsbench.harness.instruments import Instruments
 from fsbench.harness.pairing import make_pairs
 from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet

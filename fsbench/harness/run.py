@@ -9,8 +9,9 @@ from fsbench import environment, results
 from fsbench.config import BASELINES, Pipeline, Plan, parse_budget
 from fsbench.errors import Interrupted, OutputError, PluginError, UsageError
 from fsbench.harness import records, warn
-from fsbench.harness.evaluation import Evaluation, Instruments
+from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.generate import feed_of, swap_all
+from fsbench.harness.instruments import Instruments
 from fsbench.harness.models import Built, build, check_budget, prepare_model
 from fsbench.harness.pairing import make_pairs
 from fsbench.harness.run_folder import RunFolder

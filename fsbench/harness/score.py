@@ -21,13 +21,14 @@ from fsbench.extraction.extractor import Judge
 from fsbench.extraction.features import embed, find_landmarks
 from fsbench.files import home_of, printable
 from fsbench.harness import records, warn
-from fsbench.harness.evaluation import Evaluation, Instruments
+from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.external import limits
 from fsbench.harness.external.asked import Asked, Missing, Pair, ask, by_model
 from fsbench.harness.external.face_choice import RULES, FaceRule, choose
 from fsbench.harness.external.files import LIKE_TARGET, RESIZED, Cut, ToolOutputs
 from fsbench.harness.external.people import PeopleOfAlbums, make_pairs, put_together
 from fsbench.harness.external.table import Table, read_table
+from fsbench.harness.instruments import Instruments
 from fsbench.harness.model_evaluation import CHEAPEST_BASELINES, baseline
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.splits import Splits

@@ -17,9 +17,9 @@ from fsbench.evidence.needs import JUDGE
 from fsbench.extraction.extractor import build_judges
 from fsbench.faults import FAULTS, Fault
 from fsbench.harness import records, warn
-from fsbench.harness.evaluation import Instruments, build_metrics
 from fsbench.harness.examination import ALPHA, Examination, unexamined_record
 from fsbench.harness.faulty import FaultySet, quiet, split_of
+from fsbench.harness.instruments import Instruments, build_metrics
 from fsbench.interfaces import Context, Faces, Metric, Split
 from fsbench.registry import metrics as registry
 

@@ -18,7 +18,8 @@ from fsbench.evidence.needs import build_kinds
 from fsbench.extraction.extractor import Extractor
 from fsbench.extraction.features import observe
 from fsbench.harness import evaluation as evaluations
-from fsbench.harness.evaluation import Evaluation, Instruments
+from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.instruments import Instruments
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, Context, MetricInfo, ObserverInfo, Source, Truth
 from fsbench.pairs import Group, Pairs

@@ -11,16 +11,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from fsbench import report
 from fsbench.config import Plan
 from fsbench.errors import OutputError, PluginError
 from fsbench.harness import failures, illustrations, warn
-from fsbench.harness.evaluation import Instruments
 from fsbench.harness.failures import Counted, Floor
+from fsbench.harness.instruments import Instruments
 from fsbench.harness.run import run as run_plan
 from fsbench.harness.run_folder import RunFolder
 from fsbench.images import ImageSet
-from fsbench.interfaces import Batch, Context, MetricInfo, Source, Targets
-from fsbench.registry import metrics, swappers
+from fsbench.interfaces import Batch, Context, EmbedderInfo, MetricInfo, Source, Targets
+from fsbench.registry import embedders, metrics, swappers
 from fsbench.results import RunResult
 
 DATA = "synthetic(people=2,sessions=8,images=4,gallery=0,size=64)"
@@ -302,6 +303,37 @@ def test_a_metric_that_cannot_be_made_is_left_out_where_it_is_not_named(
     assert "by nothing" in warning
     with pytest.raises(PluginError, match="by nothing"):
         Instruments.of(Plan(dataset=DATA, models=("first",), metrics=("raising",)), context)
+
+
+@pytest.mark.usefixtures("_toys")
+def test_a_judge_that_fails_on_outputs_costs_its_own_values(tmp_path: Path, context: Context) -> None:
+    class Halves:
+        """Embeds by the colours of the halves; cannot stand grey images."""
+
+        info = EmbedderInfo(family="halves", dim=6, weights=(), description="-")
+
+        def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+            if bool((crops[:, :, ::8, ::8].std((1, 2, 3)) < 0.08).any()):
+                raise ArithmeticError("all the same")
+            return torch.nn.functional.adaptive_avg_pool2d(crops, (1, 2)).flatten(1)
+
+    class Greyed:
+        """Makes the source grey."""
+
+        def swap(self, source: Source, targets: Targets) -> Tensor:
+            return 0.5 + 0.2 * (source.images[:1].to(targets.images).expand_as(targets.images) - 0.5)
+
+    embedders.register("halves")(Halves)
+    swappers.register("greyed")(Greyed)
+    result = run(tmp_path / "out", context, "first", "greyed", judges=("dlib_resnet", "halves"))
+    assert not any(model.error for model in result.models)
+    values = {(value.model, value.judge): value for value in result.find(metric="id_similarity")}
+    assert "all the same" in values["greyed", "halves"].reason
+    assert values["greyed", "halves"].is_fault
+    assert values["first", "halves"].value is not None
+    assert values["first", "dlib_resnet"].value is not None
+    assert not values["greyed", "dlib_resnet"].is_fault
+    assert report.write(tmp_path / "out").exists()
 
 
 @pytest.mark.usefixtures("_toys")

@@ -19,8 +19,9 @@ from fsbench.evidence.recursion import FedBack
 from fsbench.faces.align import TEMPLATE
 from fsbench.harness import evaluation as evaluations
 from fsbench.harness import passes as passes_table
-from fsbench.harness.evaluation import Evaluation, Instruments
+from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.generate import feed_of, swap_all
+from fsbench.harness.instruments import Instruments
 from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.pairing import make_pairs
 from fsbench.harness.run import run as run_plan

@@ -17,7 +17,8 @@ from fsbench.errors import NotScorable
 from fsbench.evidence import references
 from fsbench.evidence.needs import build_kinds
 from fsbench.harness import evaluation as evaluations
-from fsbench.harness.evaluation import Evaluation, Instruments
+from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.instruments import Instruments
 from fsbench.harness.summarise import FAULT
 from fsbench.interfaces import Batch, Context, EvidenceOf, MetricInfo, Source
 from fsbench.pairs import EvaluationSet, Group, Outputs, Pairs
