@@ -21,6 +21,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import fields, is_dataclass
+from functools import cached_property
 from typing import Any, ParamSpec, TypeVar
 
 from fsbench.errors import FsbenchError, PluginError, one_line
@@ -66,6 +67,9 @@ def copied(value: Any) -> Any:
         twin = copy.copy(value)
         for one in fields(value):
             object.__setattr__(twin, one.name, copied(getattr(value, one.name)))
+        for name in list(getattr(twin, "__dict__", ())):
+            if isinstance(getattr(type(value), name, None), cached_property):
+                del vars(twin)[name]  # what it holds is no copy
         return twin
     if type(value) in (tuple, list):
         return type(value)(copied(item) for item in value)

@@ -19,7 +19,7 @@ from fsbench.extraction.features import FaceFeatures, find_landmarks
 from fsbench.harness import summarise
 from fsbench.harness.instruments import Instruments
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Evidence, EvidenceOf, Faces, Metric
+from fsbench.interfaces import Context, Evidence, EvidenceKind, EvidenceOf, Faces, Metric
 from fsbench.pairs import EvaluationSet, Feed, Outputs, Pairs
 from fsbench.registry import metrics
 
@@ -64,7 +64,7 @@ class Evaluation:
     ) -> Evaluation:
         """Extract the features of the real images once; `named` is whether the user named the metrics."""
         ready = EvaluationSet(pairs, find_faces(test, gallery, context), named)
-        prepared = {name: _attempt(name, kind.prepare, ready) for name, kind in instruments.kinds.kinds.items()}
+        prepared = {name: _prepared(name, kind, ready) for name, kind in instruments.kinds.kinds.items()}
         judges = {judge.name: enrol(judge, ready.real, context) for judge in instruments.judges}
         return cls(ready, instruments, judges, {**instruments.kinds.missing, **prepared}, context)
 
@@ -151,6 +151,14 @@ class Evaluation:
             if math.isfinite(error):
                 errors[name] = error
         return errors
+
+
+def _prepared(name: str, kind: EvidenceKind, evaluation: EvaluationSet) -> EvidenceOf | NotScorable:
+    """Prepare a kind of evidence; one of another package is given copies of images and tables throughout."""
+    if type(kind).__module__.startswith("fsbench."):
+        return _attempt(name, kind.prepare, evaluation)
+    of = _attempt(name, kind.prepare, guard.copied(evaluation))
+    return of if isinstance(of, NotScorable) else lambda outputs: of(guard.copied(outputs))
 
 
 def _checked(name: str, of: EvidenceOf, outputs: Outputs) -> Evidence:

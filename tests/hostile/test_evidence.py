@@ -153,6 +153,24 @@ def test_what_it_changes_and_prints_stays_its_own(
     assert "looking" not in capfd.readouterr().out
 
 
+def test_what_it_writes_into_is_a_copy(fresh_context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    clean = rows_with(gives(torch.zeros(N)), fresh_context, monkeypatch)
+
+    def prepare(evaluation: EvaluationSet) -> EvidenceOf:
+        evaluation.pairs.targets.pixels[:] = 0
+        evaluation.pairs.groups[0].targets.crops.pixels[:] = 0
+        evaluation.real.test.crops.pixels[:] = 0
+
+        def of(outputs: Outputs) -> torch.Tensor:
+            outputs.images.pixels[:] = 0
+            return torch.zeros(N)
+
+        return of
+
+    assert np.array_equal(rows_with(prepare, fresh_context, monkeypatch)["harmless"], clean["harmless"])
+    assert (clean["harmless"] > 0).all()
+
+
 @pytest.mark.parametrize(
     ("need", "hint"),
     [
