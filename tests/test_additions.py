@@ -116,7 +116,7 @@ def kind_and_name(snippet: str) -> tuple[str, str]:
     """What an example adds: the registry, or `faults`, and the name."""
     if (match := re.search(r'^@(\w+)\.register\("(\w+)"\)', snippet, re.MULTILINE)) is not None:
         return match[1], match[2]
-    match = re.search(r'^\w+ = Fault\("(\w+)"', snippet, re.MULTILINE)
+    match = re.search(r'^\w+ = Fault\(\s*"(\w+)"', snippet, re.MULTILINE)
     assert match is not None, f"what does this example add?\n{snippet}"
     return "faults", match[1]
 
