@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import typer
 from torch import Tensor
 
 from fsbench import report
+from fsbench.cli import job
 from fsbench.config import Plan
 from fsbench.errors import OutputError, PluginError
 from fsbench.harness import failures, illustrations, warn
@@ -282,6 +284,9 @@ def test_a_metric_that_raises_costs_its_own_value_alone(tmp_path: Path, context:
     (warning,) = (warning for warning in result.warnings if "faulty: the metric failed" in warning)
     path = warning.partition("(traceback: ")[2].rstrip(")")
     assert "ZeroDivisionError: by nothing" in (tmp_path / "out" / path).read_text(encoding="utf-8")
+    with pytest.raises(typer.Exit) as left:
+        job.conclude(result, tmp_path / "out", "", quiet=True)
+    assert left.value.exit_code == 1
 
 
 @pytest.mark.usefixtures("_toys")
