@@ -99,7 +99,7 @@ class RunWriter:
         faults = [
             f"{value.metric}: {value.reason} (traceback: {self.tracebacks[value.metric]})"
             for value in values
-            if value.is_fault
+            if value.is_fault and value.metric in self.tracebacks  # a reason of its own may read like a fault
         ]
         return results.RunResult(
             schema=results.SCHEMA,

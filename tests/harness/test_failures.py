@@ -15,7 +15,7 @@ from torch import Tensor
 from fsbench import report
 from fsbench.cli import job
 from fsbench.config import Plan
-from fsbench.errors import OutputError, PluginError
+from fsbench.errors import NotScorable, OutputError, PluginError
 from fsbench.harness import failures, illustrations, warn
 from fsbench.harness.failures import Counted, Floor
 from fsbench.harness.instruments import Instruments
@@ -287,6 +287,24 @@ def test_a_metric_that_raises_costs_its_own_value_alone(tmp_path: Path, context:
     with pytest.raises(typer.Exit) as left:
         job.conclude(result, tmp_path / "out", "", quiet=True)
     assert left.value.exit_code == 1
+
+
+@pytest.mark.usefixtures("_toys")
+def test_a_reason_that_reads_like_a_fault_costs_no_result(tmp_path: Path, context: Context) -> None:
+    class Honest(Some):
+        """Means nothing here."""
+
+        def __init__(self) -> None:
+            super().__init__("higher")
+
+        def measure(self, batch: Batch) -> Tensor:
+            raise NotScorable("the metric failed to see a moon")
+
+    metrics.register("honest")(Honest)
+    plan = Plan(dataset=DATA, models=("first",), metrics=("skin_colour", "honest"))
+    result = run_plan(plan, tmp_path / "out", context)
+    assert result.find("first", "honest")[0].reason == "the metric failed to see a moon"
+    assert result.find("first", "skin_colour")[0].value is not None
 
 
 @pytest.mark.usefixtures("_toys")
