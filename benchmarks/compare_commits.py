@@ -175,19 +175,11 @@ def write_inception(path: Path) -> None:
     import torch
     from torchvision.models.inception import Inception3
 
+    from fsbench.contracts import toy_weights
+
     with torch.device("meta"):
         layout = Inception3(1008, aux_logits=False, init_weights=False).state_dict()
-    draw, state = torch.Generator().manual_seed(0), {}
-    for name, tensor in layout.items():
-        if name.endswith("num_batches_tracked"):
-            state[name] = torch.tensor(0)
-        elif tensor.ndim > 1:
-            state[name] = torch.randn(tensor.shape, generator=draw) * (2 / tensor[0].numel()) ** 0.5
-        elif name.endswith(("bias", "running_mean")):
-            state[name] = torch.randn(tensor.shape, generator=draw) * 0.1
-        else:
-            state[name] = torch.rand(tensor.shape, generator=draw) * 0.5 + 0.5
-    torch.save(state, path)
+    torch.save(toy_weights(layout), path)
 
 
 def write_photographs(run: Path, inputs: Path) -> None:

@@ -257,8 +257,8 @@ class ImageSet:
     def __getitem__(self, index: Index) -> Tensor:
         return to_float(self.pixels[index])
 
-    def select(self, index: np.ndarray) -> ImageSet:
-        """Return the images that a boolean mask or a list of indices names."""
+    def select(self, index: np.ndarray | slice) -> ImageSet:
+        """Return the images that a mask, a list of indices or a slice names; of a slice the pixels are shared."""
         return ImageSet(self.pixels[index])
 
     def hashes(self) -> list[bytes]:

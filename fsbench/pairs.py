@@ -95,9 +95,7 @@ class Pairs:
     def by_group(self, images: ImageSet) -> list[ImageSet]:
         """Images of all pairs, in their order, group by group."""
         ends = np.cumsum([len(group.index) for group in self.groups])
-        return [
-            images.select(np.arange(end - len(group.index), end)) for group, end in zip(self.groups, ends, strict=True)
-        ]
+        return [images.select(slice(end - len(group.index), end)) for group, end in zip(self.groups, ends, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -50,6 +50,21 @@ def toy_targets(images: Tensor) -> Targets:
     """Make targets of images (N, 3, S, S), each a still with template landmarks."""
     landmarks = torch.from_numpy(TEMPLATE * images.shape[-1]).repeat(len(images), 1, 1)
     return Targets(images, landmarks, pd.DataFrame({"clip": "", "frame": range(len(images))}))
+
+
+def toy_weights(layout: Mapping[str, Tensor], seed: int = 0) -> dict[str, Tensor]:
+    """Make up weights of the names and shapes of `layout`, such that features stay in range and are not all alike."""
+    draw, state = torch.Generator().manual_seed(seed), {}
+    for name, tensor in layout.items():
+        if name.endswith("num_batches_tracked"):
+            state[name] = torch.tensor(0)
+        elif tensor.ndim > 1:
+            state[name] = torch.randn(tensor.shape, generator=draw) * (2 / tensor[0].numel()) ** 0.5
+        elif name.endswith(("bias", "running_mean")):
+            state[name] = torch.randn(tensor.shape, generator=draw) * 0.1
+        else:
+            state[name] = torch.rand(tensor.shape, generator=draw) * 0.5 + 0.5
+    return state
 
 
 def toy_batch(n: int = 6, size: int = 64, seed: int = 0, needs: Sequence[str] = ()) -> Batch:

@@ -56,7 +56,7 @@ def find_landmarks(crops: ImageSet, title: str, context: Context) -> np.ndarray:
 
     def recipe(block: slice) -> dict[str, Any]:
         return {
-            "images": _select(crops, block).content_hash(),
+            "images": crops.select(block).content_hash(),
             "detector": detect.VERSION,
             "device": context.device.type,
             "runtime": release("torch"),
@@ -119,7 +119,7 @@ def _extract(
 
     def recipe(block: slice) -> dict[str, Any]:
         return {
-            "images": _select(crops, block).content_hash(),
+            "images": crops.select(block).content_hash(),
             "landmarks": fingerprint(np.nan_to_num(landmarks[block], nan=-1).tolist()),
             "extractor": extractor.key,
             "device": context.device.type,
@@ -127,10 +127,6 @@ def _extract(
         }
 
     return in_blocks(f"{extractor.name}: {title}", kind, spans(len(crops)), recipe, compute, context, length=length)
-
-
-def _select(crops: ImageSet, block: slice) -> ImageSet:
-    return crops.select(np.arange(block.start, block.stop))
 
 
 def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Context) -> Arrays:

@@ -15,6 +15,7 @@ from fsbench.errors import DataError
 from fsbench.evidence.references import enrol, find_faces
 from fsbench.extraction.extractor import build_judges
 from fsbench.harness import records, warn
+from fsbench.harness.splits import Splits
 from fsbench.harness.strangers import gather
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split
 from fsbench.record_types import Record
@@ -94,12 +95,9 @@ def _distribution(calibration: Calibration) -> Distribution:
 def _read(data: str, size: int, context: Context) -> tuple[DatasetInfo, dict[Split, Faces]]:
     """Read a data set where the specification names one, else a folder."""
     if datasets.has(data.partition("(")[0].partition(":")[0]):
-        dataset = environment.build_dataset(data, context)
-        test = dataset.faces("test")
-        used: dict[Split, Faces] = {"test": test}
-        if (gallery := gather(dataset, test, "", context)) is not None:
-            used["gallery"] = gallery
-        return dataset.info, used
+        splits = Splits(environment.build_dataset(data, context))
+        splits.add_gallery(gather(splits.dataset, splits["test"], "", context))
+        return splits.dataset.info, splits.read
     album = open_album(Path(data).expanduser(), size, context)
     info = DatasetInfo(
         name="people",

@@ -14,7 +14,7 @@ from fsbench.errors import CheckpointError, UsageError
 from fsbench.extraction.codehash import plugin_key
 from fsbench.harness.parts import Chain, Kind, Part, call, check_signature
 from fsbench.harness.train import is_trainable, read_sidecar, steps_or_seconds, train
-from fsbench.interfaces import Context, Faces, Oracle
+from fsbench.interfaces import Context, Faces
 from fsbench.registry import PARTS, Entry, Registry, kind_of_part, swappers
 from fsbench.results import TrainingRecord
 from fsbench.specs import Spec, local_path
@@ -33,7 +33,7 @@ class Built:
     @property
     def needs_truth(self) -> bool:
         """Whether its first part only repeats exact answers."""
-        return isinstance(self.parts[0].plugin, Oracle)
+        return self.parts[0].needs_truth
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Model:
     @property
     def needs_truth(self) -> bool:
         """Whether its first part only repeats exact answers."""
-        return isinstance(self.parts[0].plugin, Oracle)
+        return self.parts[0].needs_truth
 
     @property
     def kind(self) -> Literal["baseline", "ceiling", "ready", "loaded", "trained"]:
@@ -103,7 +103,7 @@ def build(pipeline: Pipeline, context: Context) -> Built:
         for i, (spec, label) in enumerate(zip(pipeline.parts, pipeline.labels, strict=True))
     )
     for part in parts:
-        if part.kind == "wrapper" and isinstance(parts[0].plugin, Oracle):
+        if part.kind == "wrapper" and parts[0].needs_truth:
             raise UsageError(
                 f"{part.who} cannot wrap {parts[0].label}: it only repeats the answers that it is shown",
                 "wrap a model that swaps",
@@ -117,7 +117,7 @@ def _build(spec: Spec, label: str, place: int, context: Context) -> Part:
     entry = shelf.get(spec.name)
     plugin = entry.build(spec, context)
     part = Part(label, spec, kind, plugin, entry.summary)
-    if not (kind == "swapper" and isinstance(plugin, Oracle)):
+    if not part.needs_truth:
         check_signature(part.who, plugin, METHODS[kind])
     is_trainable(part.who, plugin)
     weights = _load(part)

@@ -53,6 +53,11 @@ class Part:
     wrapped: Swapper | None = None  # what a wrapper made of the parts before it
 
     @property
+    def needs_truth(self) -> bool:
+        """Whether it only repeats exact answers."""
+        return self.kind == "swapper" and isinstance(self.plugin, Oracle)
+
+    @property
     def who(self) -> str:
         """How errors name it."""
         return self.label if self.kind == "swapper" else f"{self.kind} {self.label}"
@@ -94,7 +99,7 @@ def run_part(
     elif part.kind == "wrapper":
         assert part.wrapped is not None
         given = call(part.who, "swap", part.wrapped.swap, source, targets)
-    elif not isinstance(part.plugin, Oracle):
+    elif not part.needs_truth:
         given = call(part.who, "swap", part.plugin.swap, source, targets)
     elif truth is not None:
         given = call(part.who, "reveal", part.plugin.reveal, truth.exact[:].to(targets.images.device))

@@ -32,7 +32,7 @@ def batches(pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) ->
     offset = 0
     for group in pairs.groups:
         for block in spans(len(group.index), CHUNK):
-            targets = group.targets.select(np.arange(block.start, block.stop))
+            targets = group.targets.select(block)
             here = slice(offset + block.start, offset + block.stop)
             yield Batch(
                 source=guard.copied(group.source),

@@ -75,9 +75,9 @@ class Faces:
         """Names in order of first appearance."""
         return [str(name) for name in self.rows["identity"].unique()]
 
-    def select(self, keep: np.ndarray | Sequence[int]) -> Faces:
-        """Return the entries that a boolean mask or a list of indices names, in that order."""
-        keep = np.asarray(keep)
+    def select(self, keep: np.ndarray | Sequence[int] | slice) -> Faces:
+        """Return the entries that a boolean mask, a list of indices or a slice names, in that order."""
+        keep = np.arange(len(self))[keep] if isinstance(keep, slice) else np.asarray(keep)
         index = np.flatnonzero(keep) if keep.dtype == bool else keep.astype(np.int64)
         return Faces(
             self.crops.select(index),

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torchvision.models.inception import Inception3
 
+from fsbench.contracts import toy_weights
 from fsbench.images import read_image, to_float
 
 State = dict[str, torch.Tensor]
@@ -21,17 +22,7 @@ def layout() -> State:
 @pytest.fixture(scope="session")
 def made_up() -> State:
     """Random weights; such that features stay in range and are not all alike."""
-    draw, state = torch.Generator().manual_seed(0), {}
-    for name, tensor in layout().items():
-        if name.endswith("num_batches_tracked"):
-            state[name] = torch.tensor(0)
-        elif tensor.ndim > 1:
-            state[name] = torch.randn(tensor.shape, generator=draw) * (2 / tensor[0].numel()) ** 0.5
-        elif name.endswith(("bias", "running_mean")):
-            state[name] = torch.randn(tensor.shape, generator=draw) * 0.1
-        else:
-            state[name] = torch.rand(tensor.shape, generator=draw) * 0.5 + 0.5
-    return state
+    return toy_weights(layout())
 
 
 @pytest.fixture(scope="session")
