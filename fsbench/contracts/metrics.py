@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,12 +13,23 @@ import torch
 from fsbench.contracts.common import TOLERANCE, check_docstring
 from fsbench.contracts.toys import crowded, toy_batch, with_evidence
 from fsbench.errors import NotScorable
-from fsbench.interfaces import Batch, Context, Evidence, Metric, Observed, Resampled
+from fsbench.interfaces import (
+    Batch,
+    Context,
+    DistributionMetric,
+    Evidence,
+    Metric,
+    Observed,
+    PairedFeatures,
+    Resampled,
+    RowMetric,
+)
 
 
 def check_metric(metric: Metric, evidence: Mapping[str, Evidence] | None = None) -> None:
     """Facts complete; one row per output; value independent of batch size and order, finite and within its bounds.
 
+    A metric of distributions has no rows: its value must not depend on the order of outputs and of targets.
     `evidence` of a kind that is not built in is made up by the author, by its name, for eight outputs.
     """
     check_docstring(metric)
@@ -28,6 +40,19 @@ def check_metric(metric: Metric, evidence: Mapping[str, Evidence] | None = None)
     low, high = info.bounds
     assert low < high, "info.bounds must be (lowest, highest)"
     batch = _batch_for(metric, evidence)
+    if isinstance(metric, DistributionMetric):
+        value, shuffled = _of_features(metric, batch)
+    else:
+        value, shuffled = _of_rows(cast(RowMetric, metric), batch)
+    assert math.isfinite(value), f"the value is {value}"
+    assert low - TOLERANCE <= value <= high + TOLERANCE, f"{value} lies outside info.bounds {info.bounds}"
+    assert math.isclose(value, shuffled, rel_tol=1e-9, abs_tol=1e-12), "the value depends on the order of the outputs"
+    for lack in LACKING:
+        check_nothing(metric, lack, evidence)
+
+
+def _of_rows(metric: RowMetric, batch: Batch) -> tuple[float, float]:
+    """The value, and that of the same rows in another order."""
     rows = _rows(metric, [batch])
     alone = _rows(metric, [batch.take(slice(i, i + 1)) for i in range(len(batch.rows))])
     assert np.allclose(rows, alone, rtol=TOLERANCE, atol=1e-6, equal_nan=True), "rows depend on the batch size"
@@ -35,14 +60,40 @@ def check_metric(metric: Metric, evidence: Mapping[str, Evidence] | None = None)
     assert len(scored), "no output could be scored"
     value = metric.summarise(scored)
     shuffled = metric.summarise(scored[np.random.default_rng(0).permutation(len(scored))])
-    assert math.isfinite(value), f"summarise() gave {value}"
-    assert low - TOLERANCE <= value <= high + TOLERANCE, f"{value} lies outside info.bounds {info.bounds}"
-    assert math.isclose(value, shuffled, rel_tol=1e-9, abs_tol=1e-12), "the value depends on the order of the rows"
     if isinstance(metric, Resampled):
         again = metric.statistic(scored)(np.arange(len(scored)))
         assert math.isclose(value, again, rel_tol=1e-9, abs_tol=1e-12), "statistic() of all rows is not summarise()"
-    for lack in LACKING:
-        check_nothing(metric, lack, evidence)
+    return value, shuffled
+
+
+def _of_features(metric: DistributionMetric, batch: Batch) -> tuple[float, float]:
+    """The value, and that of the same outputs and targets in another order."""
+    features = _features(metric, batch)
+    features = features.take(np.flatnonzero(features.scored))
+    n, random = len(features), np.random.default_rng(0)
+    assert n, "no output could be scored"
+    order, targets = random.permutation(n), random.permutation(len(features.target))
+    other = PairedFeatures(
+        features.output[order],
+        features.target[targets],
+        np.argsort(targets)[features.target_of[order]],
+        np.ones(n, bool),
+    )
+    value, shuffled = (metric.statistic(each)(np.arange(n)) for each in (features, other))
+    of = metric.statistic(features)
+    if metric.info.interval != "none":
+        of(random.integers(0, n, n))
+    again = of(np.arange(n)[::-1])
+    assert math.isclose(value, again, rel_tol=1e-9, abs_tol=1e-12), "the value depends on what was asked before"
+    return value, shuffled
+
+
+def _features(metric: DistributionMetric, batch: Batch) -> PairedFeatures:
+    needs = metric.info.needs
+    assert len(needs) == 1, "a metric of distributions needs one network"
+    assert not hasattr(metric, "measure"), "a metric of distributions has no rows that measure() could give"
+    features: PairedFeatures = batch[needs[0]].features(metric.array)
+    return features
 
 
 def _batch_for(metric: Metric, evidence: Mapping[str, Evidence] | None) -> Batch:
@@ -50,13 +101,23 @@ def _batch_for(metric: Metric, evidence: Mapping[str, Evidence] | None) -> Batch
     batch = toy_batch(8, needs=metric.info.needs)
     batch = replace(batch, evidence={**batch.evidence, **(evidence or {})})
     try:
-        _rows(metric, [batch])
+        _scored(metric, batch)
     except NotScorable:
         return crowded(batch)
     return batch
 
 
-def _rows(metric: Metric, batches: list[Batch]) -> np.ndarray:
+def _scored(metric: Metric, batch: Batch) -> np.ndarray:
+    """Which outputs can be scored, (N,)."""
+    if isinstance(metric, DistributionMetric):
+        return _features(metric, batch).scored
+    rows = _rows(cast(RowMetric, metric), [batch])
+    assert not np.isinf(rows).any(), "there are infinite rows"
+    known: np.ndarray = np.logical_not(np.isnan(rows).any(1))
+    return known
+
+
+def _rows(metric: RowMetric, batches: list[Batch]) -> np.ndarray:
     parts = []
     for batch in batches:
         rows = metric.measure(batch)
@@ -112,11 +173,9 @@ def check_nothing(metric: Metric, lack: str, evidence: Mapping[str, Evidence] | 
     `lack` is a key of LACKING. Whether a metric looks at what is lacking shows itself: outputs with a face have no row.
     """
     try:
-        rows = _rows(metric, [LACKING[lack](_batch_for(metric, evidence))])  # the last output has no face
+        nothing = ~_scored(metric, LACKING[lack](_batch_for(metric, evidence)))  # the last output has no face
     except NotScorable:
         return
-    nothing = np.isnan(rows).any(1)
-    assert not np.isinf(rows).any(), f"without {lack} there are infinite rows"
     assert nothing.all() or not nothing[:-1].all(), f"without {lack} a comparison means nothing, and gives a number"
 
 

@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import torch
 
+from fsbench.errors import NotScorable
 from fsbench.evidence.references import EnrolledJudge
 from fsbench.extraction.features import FaceFeatures
-from fsbench.interfaces import Embeddings, Lookalikes
+from fsbench.interfaces import Embeddings, Lookalikes, PairedFeatures
+from fsbench.interfaces.evidence import VECTORS
 from fsbench.pairs import EvaluationSet
 
 
-def embeddings(enrolled: EnrolledJudge, evaluation: EvaluationSet, outputs: FaceFeatures) -> Embeddings:
-    """Put the features of a model's outputs beside those of their targets and of the references."""
-    references = enrolled.references
-    lookalikes = Lookalikes(enrolled.people, outputs.top, references.top) if enrolled.people else None
-    targets = references.vectors[torch.from_numpy(evaluation.pairs.index)]
-    return Embeddings(
-        enrolled.judge.name,
-        outputs.vectors,
-        targets,
-        references.vectors,
-        evaluation.real.rows,
-        lookalikes,
-        enrolled.calibration,
-    )
+@dataclass(frozen=True)
+class JudgedOutputs:
+    """The features of a model's outputs beside those of their targets and of the references."""
+
+    enrolled: EnrolledJudge
+    evaluation: EvaluationSet
+    outputs: FaceFeatures
+
+    def __getitem__(self, rows: slice) -> Embeddings:
+        """Embeddings of some of the outputs and of their targets."""
+        enrolled, references = self.enrolled, self.enrolled.references
+        top = self.outputs.top[rows]
+        return Embeddings(
+            enrolled.judge.name,
+            self.outputs.vectors[rows],
+            references.vectors[torch.from_numpy(self.evaluation.pairs.index[rows])],
+            references.vectors,
+            self.evaluation.real.rows,
+            Lookalikes(enrolled.people, top, references.top) if enrolled.people else None,
+            enrolled.calibration,
+            enrolled.index,
+        )
+
+    def features(self, array: str) -> PairedFeatures:
+        """The vectors, as in `Embeddings.features`."""
+        if array != VECTORS:
+            raise NotScorable(f"{self.enrolled.judge.name} gives no {array}")
+        return self._vectors
+
+    @cached_property
+    def _vectors(self) -> PairedFeatures:
+        return self.enrolled.shared_targets.pair(self.outputs.vectors.numpy(), self.evaluation.pairs.index)

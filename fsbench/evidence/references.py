@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from torch.nn.functional import normalize
 
 from fsbench.extraction.extractor import Judge
 from fsbench.extraction.features import TOP_K, FaceFeatures, embed, find_landmarks
-from fsbench.interfaces import Context, Faces
+from fsbench.interfaces import Context, Faces, SharedTargets
+from fsbench.interfaces.references import ReferenceIndex
 from fsbench.pairs import Outputs, RealImages
 from fsbench.stats.calibration import Calibration, calibrate
 
@@ -35,6 +37,12 @@ class EnrolledJudge:
     centres: Tensor | None  # (P, D) of the people of the gallery, None for a classifier
     calibration: Calibration | None
     n_faces: int  # real images in which the detector finds a face
+    index: ReferenceIndex  # of the references
+
+    @cached_property
+    def shared_targets(self) -> SharedTargets:
+        """The references as targets, for metrics of distributions."""
+        return SharedTargets(self.references.vectors.numpy())
 
     def extract(self, outputs: Outputs, context: Context) -> FaceFeatures:
         """Embed the outputs of a model, and name the people that each looks like."""
@@ -50,14 +58,16 @@ def enrol(judge: Judge, real: RealImages, context: Context) -> EnrolledJudge:
     )
     rows = real.rows
     identity, session = (rows[name].astype(str).to_numpy(dtype=object) for name in ("identity", "session"))
+    index = ReferenceIndex(features.vectors, rows)
     calibration = calibrate(features.vectors.double().numpy(), identity, session)
     if judge.network.info.classes:
-        return EnrolledJudge(judge, features, judge.network.info.classes, None, calibration, real.n_faces)
+        return EnrolledJudge(judge, features, judge.network.info.classes, None, calibration, real.n_faces, index)
     known = (rows["split"] == "gallery").to_numpy() & ~features.faceless.numpy()
     people = tuple(sorted(set(identity[known])))
     members = [features.vectors[np.flatnonzero(known & (identity == name))].mean(0) for name in people]
     centres = normalize(torch.stack(members), dim=1) if members else features.vectors[:0]
-    return EnrolledJudge(judge, _nearest(features, centres), people, centres, calibration, real.n_faces)
+    named = _nearest(features, centres)  # of the same vectors
+    return EnrolledJudge(judge, named, people, centres, calibration, real.n_faces, index)
 
 
 def _nearest(features: FaceFeatures, centres: Tensor) -> FaceFeatures:

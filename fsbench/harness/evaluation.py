@@ -6,20 +6,21 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
 
 from fsbench import guard
 from fsbench.errors import FsbenchError, Interrupted, ModelError, NotScorable, OutputError, PluginError
-from fsbench.evidence.judge import embeddings
+from fsbench.evidence.judge import JudgedOutputs
 from fsbench.evidence.needs import JUDGE, Kinds
 from fsbench.evidence.references import EnrolledJudge, enrol, find_faces
 from fsbench.extraction.features import FaceFeatures, find_landmarks
 from fsbench.harness import summarise
 from fsbench.harness.instruments import Instruments
+from fsbench.harness.measurements import Measured, features_of, scored, statistic
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Evidence, EvidenceKind, EvidenceOf, Faces, Metric
+from fsbench.interfaces import Context, DistributionMetric, Evidence, EvidenceKind, EvidenceOf, Faces, Metric, RowMetric
 from fsbench.pairs import EvaluationSet, Feed, Outputs, Pairs
 from fsbench.registry import metrics
 
@@ -28,8 +29,8 @@ Known = TypeVar("Known")
 
 ONLY_FILES = "only files are known, not the model"
 
-Rows = np.ndarray | NotScorable
-"""Rows of one metric for all outputs of a model, (N, K), or why there are none."""
+Rows = Measured | NotScorable
+"""What one metric measured of all outputs of a model, or why there is nothing."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Evaluation:
     def measure(self, features: OutputFeatures) -> Iterator[tuple[str, str | None, Rows]]:
         """Metric, judge (None for a metric that needs none) and rows."""
         judged: dict[str, Evidence | NotScorable] = {
-            name: features.faulty.get(name) or embeddings(self.judges[name], self.set, faces)
+            name: features.faulty.get(name) or JudgedOutputs(self.judges[name], self.set, faces)
             for name, faces in features.faces.items()
         }
         for name, metric in self.metrics.items():
@@ -119,7 +120,9 @@ class Evaluation:
                 return given
             evidence[need] = given
         try:
-            return summarise.measure(metric, name, self.pairs, images, evidence)
+            if isinstance(metric, DistributionMetric):
+                return features_of(metric, name, evidence, len(images))
+            return summarise.measure(cast(RowMetric, metric), name, self.pairs, images, evidence)
         except NotScorable as why:
             return why
         except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others measure
@@ -142,8 +145,9 @@ class Evaluation:
             try:
                 if isinstance(rows, NotScorable):
                     raise rows
-                scored = rows[~np.isnan(rows).any(1)]
-                error = guard.run(f"metric {who}", check.summarise, scored) if len(scored) else math.nan
+                chosen = scored(rows)
+                of = statistic(check, rows, chosen)
+                error = guard.run(f"metric {who}", of, np.arange(chosen.sum())) if chosen.any() else math.nan
             except FsbenchError as why:
                 if not isinstance(why, NotScorable) or why.__cause__ is not None:  # else nobody knows the true values
                     self.context.log(f"how far the estimator of {name} is off is not known: {why.sentence}")

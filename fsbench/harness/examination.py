@@ -16,6 +16,7 @@ from fsbench.faults import FAULTS, Fault, draw_ahead
 from fsbench.harness import records
 from fsbench.harness.failures import Key
 from fsbench.harness.faulty import FaultySet, MeasuredRows, expected, split_of, time_networks
+from fsbench.harness.measurements import Measured
 from fsbench.harness.summarise import CONFIDENCE
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, MetricInfo, Split
@@ -51,7 +52,7 @@ class _Subject:
 
 
 class Examination:
-    """Measures all conditions, fault by fault: rows of a distribution metric are large, and none are kept."""
+    """Measures all conditions, fault by fault: features of faulty outputs are large, and none are kept."""
 
     def __init__(self, sets: Mapping[Split, FaultySet], faults: Sequence[Fault], seed: int, context: Context) -> None:
         self.sets, self.faults, self.seed = sets, faults, seed
@@ -105,7 +106,7 @@ class Examination:
             subject.seconds = (seconds[key] + summarising) / len(outputs)
 
     def _compare(
-        self, key: Key, subject: _Subject, setting: FaultySet, fault: Fault, ladder: Sequence[np.ndarray | NotScorable]
+        self, key: Key, subject: _Subject, setting: FaultySet, fault: Fault, ladder: Sequence[Measured | NotScorable]
     ) -> None:
         """How one metric responds to one fault."""
         metric, plan = self.metrics[key[0]], setting.draws(key[0])
@@ -120,7 +121,7 @@ class Examination:
             conditions, (0.0, *fault.strengths), worse, plan, alpha=ALPHA / len(self.faults), confidence=CONFIDENCE
         )
         if response is None:
-            assert isinstance(ladder[0], np.ndarray)
+            assert not isinstance(ladder[0], NotScorable)
             subject.reasons[fault.name] = setting.reason(key[0], ladder[0])
             return
         subject.responses[fault.name] = response

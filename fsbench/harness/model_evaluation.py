@@ -16,6 +16,7 @@ from fsbench.extraction.features import FaceFeatures
 from fsbench.harness import failures, summarise
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.generate import swap_all
+from fsbench.harness.measurements import Measured, column, only, scored
 from fsbench.harness.models import Model, build, prepare_model
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces
@@ -75,13 +76,13 @@ class Evaluator:
                     tracebacks.setdefault(name, traceback_of(measured.__cause__))
                 continue
             metric = self.evaluation.metrics[name]
-            rows = np.where((absent != "")[:, None], np.nan, measured)
+            rows = only(measured, absent == "")
             counted = self._counted(record, name, judge, rows, failed)
             values.append(
                 summarise.value(metric, name, label, judge, pairs, counted, plan.resamples, plan.seed, tracebacks)
             )
-            if rows.shape[1] == 1:
-                columns[results.column(name, judge)] = rows[:, 0]
+            if (own := column(rows)) is not None:
+                columns[results.column(name, judge)] = own
         samples = pairs.rows.assign(model=label, output="", failure=failed, **columns)
         counts = {
             "n_no_face": int((faceless & (absent == "")).sum()),
@@ -104,10 +105,10 @@ class Evaluator:
         return failures.find(features.outputs.images, pairs.targets, pairs.masks, faceless & ~target_faceless, absent)
 
     def _counted(
-        self, record: results.ModelRecord, name: str, judge: str | None, rows: np.ndarray, failed: np.ndarray
+        self, record: results.ModelRecord, name: str, judge: str | None, rows: Measured, failed: np.ndarray
     ) -> failures.Counted:
         """Rows of a metric with what the failures of a contestant count as; those of baselines say what that is."""
-        if record.kind in CONTESTANTS and ((failed != "").any() or np.isnan(rows).any()):
+        if record.kind in CONTESTANTS and ((failed != "").any() or not scored(rows).all()):
             return failures.Counted.with_failures(self.evaluation.metrics[name], rows, failed, self._floor(name, judge))
         if record.kind == "baseline" and record.name in BASELINES:
             self.floor.add(name, judge, rows)

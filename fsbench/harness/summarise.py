@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +14,9 @@ from fsbench import guard
 from fsbench.errors import NotScorable, PluginError, one_line, traceback_of
 from fsbench.extraction.blocks import spans
 from fsbench.harness.failures import Counted
+from fsbench.harness.measurements import Measured, statistic, subset_caution
 from fsbench.images import ImageSet
-from fsbench.interfaces import Batch, Evidence, Metric, Resampled
+from fsbench.interfaces import Batch, Evidence, Metric, RowMetric
 from fsbench.pairs import Pairs
 from fsbench.results import FAULT, Value
 from fsbench.stats.bootstrap import cluster_bootstrap, units
@@ -24,10 +25,13 @@ CHUNK = 64
 CONFIDENCE = 0.95
 
 
-def batches(pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) -> Iterator[Batch]:
+def batches(
+    pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence], *, copies: bool = True
+) -> Iterator[Batch]:
     """Cut a model's outputs into batches of one source identity each, in the order of the pairs.
 
-    What they hold are copies: a metric that writes into one changes nothing.
+    What they hold are copies: a metric that writes into one changes nothing. Without `copies` the evidence is shared:
+    a judge's is all of its references, over again for every batch.
     """
     offset = 0
     for group in pairs.groups:
@@ -41,16 +45,20 @@ def batches(pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) ->
                 target=targets.crops[:],
                 mask=pairs.masks[here],
                 evidence={
-                    name: guard.call(f"evidence {name}", known.__getitem__, here) for name, known in evidence.items()
+                    name: (guard.call if copies else guard.run)(f"evidence {name}", known.__getitem__, here)
+                    for name, known in evidence.items()
                 },
             )
         offset += len(group.index)
 
 
-def measure(metric: Metric, name: str, pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) -> np.ndarray:
+def measure(
+    metric: RowMetric, name: str, pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]
+) -> np.ndarray:
     """Rows of one metric for all outputs of a model, (N, K) float64; raises NotScorable, PluginError."""
     rows = []
-    for batch in batches(pairs, images, evidence):
+    built_in = type(metric).__module__.startswith("fsbench.")
+    for batch in batches(pairs, images, evidence, copies=not built_in):
         measured = guard.copied(guard.run(f"metric {name}", metric.measure, batch))
         if not isinstance(measured, Tensor) or measured.is_complex():
             raise PluginError(f"metric {name} gave no tensor of real numbers", "it owes one row per output")
@@ -63,20 +71,13 @@ def measure(metric: Metric, name: str, pairs: Pairs, images: ImageSet, evidence:
     return np.concatenate(rows)
 
 
-def statistic(metric: Metric, rows: np.ndarray) -> Callable[[np.ndarray], float]:
-    """Return the metric's value as a function of indices of rows (M, K), with repeats."""
-    if isinstance(metric, Resampled):
-        return metric.statistic(rows)
-    return lambda index: metric.summarise(rows[index])
-
-
 def value(
     metric: Metric,
     name: str,
     model: str,
     judge: str | None,
     pairs: Pairs,
-    rows: np.ndarray | Counted,
+    rows: Measured | Counted,
     resamples: int,
     seed: int,
     tracebacks: dict[str, str] | None = None,
@@ -141,7 +142,7 @@ def _summary(
     metric: Metric, counted: Counted, clusters: np.ndarray, strata: np.ndarray, resamples: int, seed: int
 ) -> _Summary:
     info, scored = metric.info, counted.scored | counted.failed
-    of = statistic(metric, counted.rows[scored])
+    of = statistic(metric, counted.rows, scored)
     whole, of_scored = of(np.arange(scored.sum())), None
     if counted.failed.any() and counted.scored.sum() >= info.min_samples:
         of_scored = of(np.flatnonzero(counted.scored[scored]))
@@ -166,7 +167,7 @@ def _cautions(metric: Metric, counted: Counted) -> list[str]:
     n = int((counted.scored | counted.failed).sum())
     few = [caution for fewest, caution in sorted(metric.info.cautions) if n < fewest][:1]
     lost = [f"{counted.n_absent} of {len(counted.rows)} outputs are failures and not in it"] if counted.n_absent else []
-    return few + lost
+    return [*few, *subset_caution(metric.info, n), *lost]
 
 
 def fault(error: Exception) -> NotScorable:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-from torch import Tensor
-
-from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._distribution import FEW_FOR_FID, FEW_FOR_FRECHET, FRECHET_RESAMPLES, frechet, paired_features
+from fsbench.interfaces import MetricInfo
+from fsbench.metrics._distribution import FEW_FOR_FID, FEW_FOR_FRECHET, FRECHET_RESAMPLES, frechet
 from fsbench.registry import metrics
 
 
@@ -45,13 +42,8 @@ class Fid:
         interval="centred",
         resamples=FRECHET_RESAMPLES,
     )
+    array = "features"  # (N, 2048)
     statistic = staticmethod(frechet)
-
-    def measure(self, batch: Batch) -> Tensor:
-        return paired_features(batch, *self.info.needs)  # (N, 2 D)
-
-    def summarise(self, rows: np.ndarray) -> float:
-        return self.statistic(rows)(np.arange(len(rows)))
 
 
 @metrics.register("fid_clean")
