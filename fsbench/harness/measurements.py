@@ -24,6 +24,9 @@ from fsbench.interfaces import (
 Measured = np.ndarray | PairedFeatures
 """Rows (N, K), NaN where an output cannot be scored, or features of the N outputs."""
 
+SEED = 0
+"""Of subsets: the same outputs have the same subset in every run, whatever its seed."""
+
 
 def features_of(metric: DistributionMetric, name: str, evidence: Mapping[str, Evidence], n: int) -> PairedFeatures:
     """Features of `n` outputs that a metric of distributions compares; raises NotScorable, PluginError."""
@@ -72,7 +75,7 @@ def _of_features(metric: DistributionMetric, features: PairedFeatures) -> Callab
     members, limit = np.flatnonzero(features.scored), metric.info.max_samples
     if not limit or len(members) <= limit:
         return metric.statistic(features.take(members))
-    drawn = features.drawn(limit)[members]
+    drawn = features.drawn(limit, SEED)[members]
     of, place = metric.statistic(features.take(members[drawn])), np.cumsum(drawn) - 1
 
     def value(index: np.ndarray) -> float:
@@ -80,6 +83,15 @@ def _of_features(metric: DistributionMetric, features: PairedFeatures) -> Callab
         return of(place[index]) if len(index) else math.nan
 
     return value
+
+
+def subset_rule(metrics: Mapping[str, Metric]) -> str:
+    """Say of how many outputs each metric is computed at most; "" where all take all."""
+    limits = {name: metric.info.max_samples for name, metric in metrics.items() if metric.info.max_samples}
+    if not limits:
+        return ""
+    each = ", ".join(f"{name} {limit:,}" for name, limit in limits.items())
+    return f"of more outputs a subset is taken, those with the smallest BLAKE2b of their features (key {SEED}): {each}"
 
 
 def subset_caution(info: MetricInfo, n: int) -> list[str]:

@@ -15,7 +15,7 @@ from fsbench.evidence.needs import observers_in
 from fsbench.evidence.references import EnrolledJudge
 from fsbench.extraction.extractor import Extractor
 from fsbench.faces import detect
-from fsbench.harness import failures
+from fsbench.harness import failures, measurements
 from fsbench.harness.models import Model
 from fsbench.harness.summarise import CONFIDENCE
 from fsbench.interfaces import DatasetInfo, Faces, Metric, Observer, Split, WeightsFile
@@ -53,7 +53,9 @@ def dataset_record(spec: str, info: DatasetInfo, splits: Mapping[Split, Faces]) 
     )
 
 
-def protocol_record(stage: str, evaluation: EvaluationSet, plan: Plan) -> results.ProtocolRecord:
+def protocol_record(
+    stage: str, evaluation: EvaluationSet, plan: Plan, metrics: Mapping[str, Metric]
+) -> results.ProtocolRecord:
     """Write down every choice that another harness could make differently."""
     pairs, gallery = evaluation.pairs, evaluation.real.gallery
     return results.ProtocolRecord(
@@ -68,6 +70,7 @@ def protocol_record(stage: str, evaluation: EvaluationSet, plan: Plan) -> result
         interval="cluster bootstrap: target sessions resampled within each target identity; whole target identities "
         "where one of them has a single session",
         failures=failures.RULE,
+        subsets=measurements.subset_rule(metrics),
         resamples=plan.resamples,
         confidence=CONFIDENCE,
     )

@@ -109,7 +109,7 @@ class RunWriter:
             seconds=time.monotonic() - self.started,
             environment=environment.describe(evaluation.context.device),
             dataset=dataset,
-            protocol=records.protocol_record(self.stage, evaluation.set, self.plan),
+            protocol=records.protocol_record(self.stage, evaluation.set, self.plan, evaluation.metrics),
             judges=judges,
             observers=tuple(map(records.observer_record, evaluation.instruments.observers.values())),
             metrics=metrics,
