@@ -19,7 +19,8 @@ class Fid:
     are the same; neither can be compared with a paper's. Copying the target wins: read FID beside `copy_target` and the
     identity metrics. Few images raise it, by about b / N (below 2,048 images the covariances are not of full rank): the
     values for 500 and for 5,000 images are different quantities. The interval shows the spread at this N and not that
-    bias; therefore it is moved to have its mean at the value.
+    bias; therefore it is moved to have its mean at the value. Above 5,000 images a resample is the value of all images
+    and the first-order change.
 
     `fsbench validate` (30 exact swaps of synthetic people, known faults): lost detail and noise move it most; a cast of
     colour, a seam or a shift move it by a tenth of that. It becomes *smaller* where the target's identity is left.

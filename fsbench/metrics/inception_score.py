@@ -21,6 +21,7 @@ class InceptionScore:
     responds to ties and wigs, and a value has a meaning only beside that of the targets (`copy_target`). The score does
     not use the targets. All images are one split. Papers print the mean of ten splits of 5,000, which depends on the
     order of the images. Few images make the score smaller: values for different numbers of images cannot be compared.
+    Above 5,000 images a resample is the value of all images and the first-order change.
     """
 
     info = MetricInfo(
