@@ -15,16 +15,18 @@ from fsbench.evidence.needs import observers_in
 from fsbench.faults import FAULTS, Fault, draw_ahead
 from fsbench.harness import records
 from fsbench.harness.failures import Key
-from fsbench.harness.faulty import FaultySet, MeasuredRows, expected, split_of, time_networks
+from fsbench.harness.faulty import FaultySet, MeasuredRows, expected, set_of, time_networks
 from fsbench.harness.summarise import CONFIDENCE
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, MetricInfo, Split
+from fsbench.interfaces import Context, MetricInfo, Sample, SetName
 from fsbench.registry import metrics as registry
 from fsbench.registry import parse_spec
 from fsbench.stats.validity import Condition, Expected, Response, full_scale, reliability, respond, verdict
 
 ALPHA = 0.05
 """Probability that a metric which responds to nothing is said to respond to anything."""
+
+STILLS_ONLY = "this fault is drawn on stills only, and a metric of clips has no value there"
 
 COPIES = ("copy_target", "copy_source")
 """Faults whose full strength is an answer that takes no work."""
@@ -53,26 +55,51 @@ class _Subject:
 class Examination:
     """Measures all conditions, fault by fault: rows of a distribution metric are large, and none are kept."""
 
-    def __init__(self, sets: Mapping[Split, FaultySet], faults: Sequence[Fault], seed: int, context: Context) -> None:
+    def __init__(self, sets: Mapping[SetName, FaultySet], faults: Sequence[Fault], seed: int, context: Context) -> None:
         self.sets, self.faults, self.seed = sets, faults, seed
-        self.home = sets.get("test") or sets["clips"]
-        self.metrics = self.home.evaluation.metrics
+        self.home = sets.get("stills") or sets["clips"]
+        self.metrics = {
+            name: metric for setting in sets.values() for name, metric in setting.evaluation.metrics.items()
+        }
         self._subjects: dict[Key, _Subject] = {}
         self._progress = context.stage("examining metrics")
-        self._done, self._total = 0, sum(len(fault.strengths) for fault in faults) + len(sets) + len(COPIES)
+        shown = sum(len(fault.strengths) * len(self._shown_on(fault)) for fault in faults)
+        self._done, self._total = 0, shown + len(sets) + 2 * len(COPIES) * len(sets)
 
     def run(self) -> None:
         """Measure and compare; raises FsbenchError."""
-        for split, setting in self.sets.items():
+        for name, setting in self.sets.items():
             for scene in setting.scenes:
-                draw_ahead(scene, [fault for fault in self.faults if split_of(fault) == split])
-        perfect = {split: self._rows(setting, setting.perfect()) for split, setting in self.sets.items()}
-        self._facts(perfect[self.home.split])
+                draw_ahead(scene, [fault for fault in self.faults if set_of(fault) == name])
+        perfect = {name: self._rows(setting, setting.perfect()) for name, setting in self.sets.items()}
+        self.networks = time_networks(self.home.evaluation, self.home.perfect())
+        for name, setting in self.sets.items():
+            self._facts(setting, {key: rows for key, rows in perfect[name].items() if self._home(key) is setting})
         for fault in self.faults:
-            setting = self.sets[split_of(fault)]
-            ladder = [perfect[setting.split], *self._climb(setting, fault)]
+            ladders = {
+                setting.name: [perfect[setting.name], *self._climb(setting, fault)] for setting in self._shown_on(fault)
+            }
             for key, subject in self._subjects.items():
-                self._compare(key, subject, setting, fault, [rows[key] for rows in ladder])
+                name = "clips" if self._sample(key) == "clip" else set_of(fault)
+                if name not in ladders:
+                    subject.reasons[fault.name] = STILLS_ONLY
+                elif key in ladders[name][-1]:
+                    self._compare(key, subject, self.sets[name], fault, [rows[key] for rows in ladders[name]])
+
+    def _sample(self, key: Key) -> Sample:
+        return self.metrics[key[0]].info.sample
+
+    def _home(self, key: Key) -> FaultySet:
+        """The set that says what a metric is like without a fault."""
+        return self.sets["clips"] if self._sample(key) == "clip" else self.home
+
+    def _shown_on(self, fault: Fault) -> list[FaultySet]:
+        """The sets that a fault is shown on: metrics of clips are shown faults of stills too that need no drawing."""
+        first = self.sets[set_of(fault)]
+        of_clips = [
+            setting.of_clips() for name, setting in self.sets.items() if name == "clips" and setting is not first
+        ]
+        return [first, *(setting for setting in of_clips if setting.evaluation.metrics and not fault.drawn)]
 
     def _climb(self, setting: FaultySet, fault: Fault) -> Iterator[MeasuredRows]:
         for strength in fault.strengths:
@@ -84,22 +111,23 @@ class Examination:
         self._progress(self._done, self._total, figures or {})
         return rows
 
-    def _facts(self, perfect: MeasuredRows) -> None:
+    def _facts(self, home: FaultySet, perfect: MeasuredRows) -> None:
         """What needs no ladder: cost, and the values of answers that take no work."""
-        outputs = self.home.perfect()
-        self.networks = time_networks(self.home.evaluation, outputs)
-        _, seconds = self.home.rows(outputs)  # once more: what had to be loaded is loaded now
-        made = {name: self.home.outputs(FAULTS[name], FAULTS[name].strengths[-1]) for name in COPIES}
-        copies = {name: self._rows(self.home, copy) for name, copy in made.items()}
-        everything = np.arange(len(outputs))
+        if not perfect:
+            return
+        outputs = home.perfect()
+        _, seconds = home.rows(outputs)  # once more: what had to be loaded is loaded now
+        made = {name: home.outputs(FAULTS[name], FAULTS[name].strengths[-1]) for name in COPIES}
+        copies = {name: self._rows(home, copy) for name, copy in made.items()}
         for key in perfect:
+            everything = np.arange(len(home.sessions(self._sample(key))))
             subject = self._subjects[key] = _Subject()
             began = time.perf_counter()
             for name, rows in {"": perfect, **copies}.items():
                 measured = rows[key]
                 value = math.nan
                 if not isinstance(measured, NotScorable):
-                    value = self.home.condition(key[0], measured)(everything)
+                    value = home.condition(key[0], measured)(everything)
                 subject.copies[name] = value if math.isfinite(value) else None
             summarising = (time.perf_counter() - began) / (1 + len(copies))
             subject.seconds = (seconds[key] + summarising) / len(outputs)
@@ -124,7 +152,7 @@ class Examination:
             subject.reasons[fault.name] = setting.reason(key[0], ladder[0])
             return
         subject.responses[fault.name] = response
-        if setting is self.home:
+        if setting is self._home(key):
             new = conditions[1:] if subject.halves else conditions
             subject.halves += [
                 np.array([[condition(half) for half in pair] for pair in plan.halves]) for condition in new
@@ -132,14 +160,16 @@ class Examination:
             if not subject.parts and expected(metric.info, fault) == "respond":
                 middle = len(conditions) // 2
                 subject.parts_of = f"{fault.name} {fault.strengths[middle - 1]:g} {fault.unit}"
-                self._depend_on_number(subject, conditions[middle])
+                self._depend_on_number(key, subject, conditions[middle])
 
-    def _depend_on_number(self, subject: _Subject, condition: Condition) -> None:
-        """Values of a quarter, of half and of all outputs, and whether a quarter gives another one than all do."""
-        n = len(self.home.sessions)
+    def _depend_on_number(self, key: Key, subject: _Subject, condition: Condition) -> None:
+        """Values of a quarter, of half and of all samples, and whether a quarter gives another one than all do."""
+        sample, home = self._sample(key), self._home(key)
+        sessions = home.sessions(sample)
+        n = len(sessions)
         whole, parts = condition(np.arange(n)), []
         for size in (n // 4, n // 2):
-            drawn = np.array([condition(part) for part in self.home.plan.parts(size, self.seed, self.home.sessions)])
+            drawn = np.array([condition(part) for part in home.plans[sample].parts(size, self.seed, sessions)])
             if not len(drawn) or not np.isfinite(drawn).all():
                 continue
             parts.append(validity.SubsetRecord(n=size, value=float(drawn.mean())))
@@ -195,15 +225,17 @@ class Examination:
 
     def examined(self) -> Iterator[validity.ExaminedRecord]:
         """What is known about each metric that has a value."""
-        errors = self.home.evaluation.estimator_errors()
+        sets = self.sets.values()
+        errors = {name: error for setting in sets for name, error in setting.evaluation.estimator_errors().items()}
         for key, subject in self._subjects.items():
             if not subject.responses:
                 continue
             metric = self.metrics[key[0]]
             perfect, copies = subject.copies[""], {name: subject.copies[name] for name in COPIES}
-            here = [name for name in subject.responses if self.sets[split_of(FAULTS[name])] is self.home]
+            home, clips = self._home(key), self._sample(key) == "clip"
+            here = [name for name in subject.responses if clips or self.sets[set_of(FAULTS[name])] is home]
             first = self._steps(key[0], subject.responses[here[0]])[0] if here else None
-            n = len(self.home.sessions)
+            n = len(home.sessions(self._sample(key)))
             yield validity.ExaminedRecord(
                 metric=records.metric_record(key[0], metric, errors.get(key[0])),
                 judge=key[1],
