@@ -14,6 +14,7 @@ from fsbench.metrics.residual_acceleration import ResidualAcceleration, accelera
 
 FRAMES = np.arange(12)
 EYES = 20.0
+ZERO = pytest.approx(0, abs=1e-9)
 
 
 def moving(seed: int = 0) -> torch.Tensor:
@@ -30,7 +31,7 @@ def test_outputs_that_move_as_their_targets_are_at_zero_wherever_they_are() -> N
     drift = torch.arange(12)[:, None, None] * torch.tensor(
         [0.7, -0.2], dtype=torch.float64
     )  # a constant speed is no acceleration
-    assert acceleration(target + 5 + drift, target, FRAMES) == pytest.approx(0, abs=1e-9)
+    assert acceleration(target + 5 + drift, target, FRAMES) == ZERO
 
 
 def test_a_shake_has_the_acceleration_of_its_closed_form() -> None:
@@ -55,13 +56,13 @@ def test_triples_across_missing_frames_and_lost_faces_are_left_out() -> None:
     jump[6:] = 50.0
     assert acceleration(target + jump, target, FRAMES) > 50
     gap = np.where(FRAMES < 6, FRAMES, FRAMES + 1)
-    assert acceleration(target + jump, target, gap) == 0, "the jump is between frames that do not follow each other"
+    assert acceleration(target + jump, target, gap) == ZERO, "the jump is between frames that do not follow each other"
     lost = target + jump
     lost[5:7] = torch.nan
-    assert acceleration(lost, target, FRAMES) == 0
+    assert acceleration(lost, target, FRAMES) == ZERO
     without_target = target.clone()
     without_target[5:7] = torch.nan
-    assert acceleration(target + jump, without_target, FRAMES) == 0
+    assert acceleration(target + jump, without_target, FRAMES) == ZERO
 
 
 @pytest.mark.parametrize("n", [0, 1, 2])
@@ -86,5 +87,6 @@ def clip_of(output: torch.Tensor, target: torch.Tensor) -> Batch:
 def test_a_clip_has_one_row() -> None:
     target = moving()
     rows = ResidualAcceleration().measure(clip_of(target, target))
-    assert rows.shape == (1,) and rows.item() == 0
+    assert rows.shape == (1,)
+    assert rows.item() == 0
     assert ResidualAcceleration().summarise(np.array([[1.0], [3.0]])) == 2
