@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from fsbench import validity
 from fsbench.errors import NotScorable
-from fsbench.evidence.needs import observers_in
 from fsbench.faults import FAULTS, Fault, draw_ahead
-from fsbench.harness import records
 from fsbench.harness.failures import Key
 from fsbench.harness.faulty import FaultySet, MeasuredRows, expected, set_of, time_networks
 from fsbench.harness.summarise import CONFIDENCE
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, MetricInfo, Sample, SetName
-from fsbench.registry import metrics as registry
-from fsbench.registry import parse_spec
-from fsbench.stats.validity import Condition, Expected, Response, full_scale, reliability, respond, verdict
+from fsbench.interfaces import Context, Sample, SetName
+from fsbench.stats.validity import Condition, Response, respond
 
 ALPHA = 0.05
 """Probability that a metric which responds to nothing is said to respond to anything."""
@@ -32,14 +28,8 @@ COPIES = ("copy_target", "copy_source")
 """Faults whose full strength is an answer that takes no work."""
 
 
-def unexamined_record(name: str, why: str, judge: str | None = None) -> validity.UnexaminedRecord:
-    known = parse_spec(name).name in registry.names()
-    summary = registry.get(parse_spec(name).name).summary if known else ""
-    return validity.UnexaminedRecord(metric=name, judge=judge, summary=summary, reason=why)
-
-
 @dataclass
-class _Subject:
+class Subject:
     """What was found about one metric, under one judge or without one."""
 
     responses: dict[str, Response] = field(default_factory=dict)  # by fault
@@ -61,7 +51,8 @@ class Examination:
         self.metrics = {
             name: metric for setting in sets.values() for name, metric in setting.evaluation.metrics.items()
         }
-        self._subjects: dict[Key, _Subject] = {}
+        self.subjects: dict[Key, Subject] = {}
+        self.networks: dict[str, float] = {}  # seconds per output of each network by name, "" for the detector
         self._progress = context.stage("examining metrics")
         shown = sum(len(fault.strengths) * len(self._shown_on(fault)) for fault in faults)
         self._done, self._total = 0, shown + len(sets) + 2 * len(COPIES) * len(sets)
@@ -72,26 +63,27 @@ class Examination:
             for scene in setting.scenes:
                 draw_ahead(scene, [fault for fault in self.faults if set_of(fault) == name])
         perfect = {name: self._rows(setting, setting.perfect()) for name, setting in self.sets.items()}
-        self.networks = time_networks(self.home.evaluation, self.home.perfect())
+        for setting in self.sets.values():
+            self.networks |= time_networks(setting.evaluation, setting.perfect())
         for name, setting in self.sets.items():
-            self._facts(setting, {key: rows for key, rows in perfect[name].items() if self._home(key) is setting})
+            self._facts(setting, {key: rows for key, rows in perfect[name].items() if self.home_of(key) is setting})
         for fault in self.faults:
             ladders = {
                 setting.name: [perfect[setting.name], *self._climb(setting, fault)] for setting in self._shown_on(fault)
             }
-            for key, subject in self._subjects.items():
-                name = "clips" if self._sample(key) == "clip" else set_of(fault)
+            for key, subject in self.subjects.items():
+                name = "clips" if self.sample(key) == "clip" else set_of(fault)
                 if name not in ladders:
                     subject.reasons[fault.name] = STILLS_ONLY
                 elif key in ladders[name][-1]:
                     self._compare(key, subject, self.sets[name], fault, [rows[key] for rows in ladders[name]])
 
-    def _sample(self, key: Key) -> Sample:
+    def sample(self, key: Key) -> Sample:
         return self.metrics[key[0]].info.sample
 
-    def _home(self, key: Key) -> FaultySet:
+    def home_of(self, key: Key) -> FaultySet:
         """The set that says what a metric is like without a fault."""
-        return self.sets["clips"] if self._sample(key) == "clip" else self.home
+        return self.sets["clips"] if self.sample(key) == "clip" else self.home
 
     def _shown_on(self, fault: Fault) -> list[FaultySet]:
         """The sets that a fault is shown on: metrics of clips are shown faults of stills too that need no drawing."""
@@ -120,8 +112,8 @@ class Examination:
         made = {name: home.outputs(FAULTS[name], FAULTS[name].strengths[-1]) for name in COPIES}
         copies = {name: self._rows(home, copy) for name, copy in made.items()}
         for key in perfect:
-            everything = np.arange(len(home.sessions(self._sample(key))))
-            subject = self._subjects[key] = _Subject()
+            everything = np.arange(len(home.sessions(self.sample(key))))
+            subject = self.subjects[key] = Subject()
             began = time.perf_counter()
             for name, rows in {"": perfect, **copies}.items():
                 measured = rows[key]
@@ -133,7 +125,7 @@ class Examination:
             subject.seconds = (seconds[key] + summarising) / len(outputs)
 
     def _compare(
-        self, key: Key, subject: _Subject, setting: FaultySet, fault: Fault, ladder: Sequence[np.ndarray | NotScorable]
+        self, key: Key, subject: Subject, setting: FaultySet, fault: Fault, ladder: Sequence[np.ndarray | NotScorable]
     ) -> None:
         """How one metric responds to one fault."""
         metric, plan = self.metrics[key[0]], setting.draws(key[0])
@@ -152,7 +144,7 @@ class Examination:
             subject.reasons[fault.name] = setting.reason(key[0], ladder[0])
             return
         subject.responses[fault.name] = response
-        if setting is self._home(key):
+        if setting is self.home_of(key):
             new = conditions[1:] if subject.halves else conditions
             subject.halves += [
                 np.array([[condition(half) for half in pair] for pair in plan.halves]) for condition in new
@@ -162,9 +154,9 @@ class Examination:
                 subject.parts_of = f"{fault.name} {fault.strengths[middle - 1]:g} {fault.unit}"
                 self._depend_on_number(key, subject, conditions[middle])
 
-    def _depend_on_number(self, key: Key, subject: _Subject, condition: Condition) -> None:
+    def _depend_on_number(self, key: Key, subject: Subject, condition: Condition) -> None:
         """Values of a quarter, of half and of all samples, and whether a quarter gives another one than all do."""
-        sample, home = self._sample(key), self._home(key)
+        sample, home = self.sample(key), self.home_of(key)
         sessions = home.sessions(sample)
         n = len(sessions)
         whole, parts = condition(np.arange(n)), []
@@ -178,100 +170,3 @@ class Examination:
                 subject.bias = (parts[0].value - whole) / abs(whole)
         if math.isfinite(whole):
             subject.parts = (*parts, validity.SubsetRecord(n=n, value=whole))
-
-    def _expected(self, key: Key) -> dict[str, Expected]:
-        return {fault.name: expected(self.metrics[key[0]].info, fault) for fault in self.faults}
-
-    def _full_scale(self, key: Key, subject: _Subject) -> float | None:
-        should = self._expected(key)
-        return full_scale([(response, should[name]) for name, response in subject.responses.items()])
-
-    def responses(self) -> Iterator[validity.ResponseRecord]:
-        """All cells of the matrix, those of a metric together."""
-        for key, subject in self._subjects.items():
-            if not subject.responses:
-                continue
-            full, should = self._full_scale(key, subject), self._expected(key)
-            for fault in self.faults:
-                where = {"metric": key[0], "judge": key[1], "fault": fault.name, "expected": should[fault.name]}
-                response = subject.responses.get(fault.name)
-                if response is None:
-                    reason = subject.reasons[fault.name]
-                    yield validity.ResponseRecord(**where, verdict="unexamined", reason=reason)
-                    continue
-                facts = asdict(response) | {"steps": self._steps(key[0], response)}
-                yield validity.ResponseRecord(
-                    **where,
-                    **facts,
-                    verdict=verdict(response, should[fault.name], full),
-                    share=response.change / full if full else None,
-                )
-
-    def _steps(self, name: str, response: Response) -> tuple[validity.StepRecord, ...]:
-        """Curves, intervals of values cut at what the metric can be."""
-        least, most = self.metrics[name].info.bounds
-        return tuple(
-            validity.StepRecord(
-                **asdict(
-                    replace(
-                        step,
-                        low=None if step.low is None else max(step.low, least),
-                        high=None if step.high is None else min(step.high, most),
-                    )
-                )
-            )
-            for step in response.steps
-        )
-
-    def examined(self) -> Iterator[validity.ExaminedRecord]:
-        """What is known about each metric that has a value."""
-        sets = self.sets.values()
-        errors = {name: error for setting in sets for name, error in setting.evaluation.estimator_errors().items()}
-        for key, subject in self._subjects.items():
-            if not subject.responses:
-                continue
-            metric = self.metrics[key[0]]
-            perfect, copies = subject.copies[""], {name: subject.copies[name] for name in COPIES}
-            home, clips = self._home(key), self._sample(key) == "clip"
-            here = [name for name in subject.responses if clips or self.sets[set_of(FAULTS[name])] is home]
-            first = self._steps(key[0], subject.responses[here[0]])[0] if here else None
-            n = len(home.sessions(self._sample(key)))
-            yield validity.ExaminedRecord(
-                metric=records.metric_record(key[0], metric, errors.get(key[0])),
-                judge=key[1],
-                measures=metric.info.measures,
-                perfect=perfect,
-                perfect_low=first.low if first else None,
-                perfect_high=first.high if first else None,
-                trivial=copies,
-                won_by=tuple(_winners(metric.info, perfect, copies)),
-                full_scale=self._full_scale(key, subject),
-                reliability=reliability(np.array(subject.halves)) if subject.halves else None,
-                parts=subject.parts,
-                parts_of=subject.parts_of,
-                bias=subject.bias,
-                cost=validity.CostRecord(networks=1000 * self._networks(key), metric=1000 * subject.seconds),
-                cautions=tuple(caution for fewest, caution in sorted(metric.info.cautions) if n < fewest)[:1],
-            )
-
-    def _networks(self, key: Key) -> float:
-        """Seconds per output of the networks that a metric asks: the detector finds faces for all of them."""
-        needs = observers_in(self.metrics[key[0]].info.needs)
-        asked = [*([key[1]] if key[1] else []), *needs]
-        return sum(self.networks[name] for name in asked) + (self.networks[""] if asked else 0)
-
-    def unexamined(self) -> Iterator[validity.UnexaminedRecord]:
-        """Metrics that have no value under any fault."""
-        for (name, judge), subject in self._subjects.items():
-            if not subject.responses:
-                yield unexamined_record(name, "; ".join(dict.fromkeys(subject.reasons.values())), judge)
-
-
-def _winners(info: MetricInfo, perfect: float | None, copies: Mapping[str, float | None]) -> Iterable[str]:
-    """Copies whose value is at least as good as that of the exact swaps."""
-    if perfect is None:
-        return
-    sign = 1 if info.direction == "higher" else -1
-    for name, value in copies.items():
-        if value is not None and sign * (value - perfect) >= -1e-9 * abs(perfect):
-            yield name

@@ -18,7 +18,8 @@ from fsbench.evidence.needs import JUDGE
 from fsbench.extraction.extractor import build_judges
 from fsbench.faults import FAULTS, Fault
 from fsbench.harness import records, warn
-from fsbench.harness.examination import ALPHA, Examination, unexamined_record
+from fsbench.harness.examination import ALPHA, Examination
+from fsbench.harness.examined import examined, responses, unexamined, unexamined_record
 from fsbench.harness.faulty import FaultySet, quiet, set_of
 from fsbench.harness.instruments import Instruments, build_metrics
 from fsbench.interfaces import Context, Faces, Metric, SetName
@@ -124,10 +125,12 @@ def examine(
         seed=seed,
         resamples=size.resamples,
     )
-    instruments = instruments.only(built, build_judges(asked, context) if asked else [])
     data = environment.build_dataset(plan.dataset, context)
     if not isinstance(data, Synthetic):
         raise UsageError(f"{plan.dataset} cannot be drawn with known faults", "try --dataset synthetic")
+    if "clips" in names and not (data.outline("test")["clip"] != "").any():
+        raise UsageError(f"{plan.dataset} has no clips to show faults of motion on", "write synthetic(clips=2,...)")
+    instruments = instruments.only(built, build_judges(asked, context) if asked else [])
     sizes: dict[SetName, int] = {"stills": size.stills, "clips": size.frames}
     sets = {name: FaultySet.build(data, name, sizes[name], instruments, plan, context) for name in names}
     examination = Examination(sets, ladder, seed, context)
@@ -153,9 +156,9 @@ def examine(
         judges=judge_records,
         observers=tuple(records.observer_record(observer) for observer in instruments.observers.values()),
         faults=tuple(_fault_record(fault) for fault in ladder),
-        metrics=tuple(examination.examined()),
-        unexamined=(*(unexamined_record(name, why) for name, why in reasons.items()), *examination.unexamined()),
-        responses=tuple(examination.responses()),
+        metrics=tuple(examined(examination)),
+        unexamined=(*(unexamined_record(name, why) for name, why in reasons.items()), *unexamined(examination)),
+        responses=tuple(responses(examination)),
         registered=tuple(registry.names()),
         warnings=(
             *warn.of_data(data, home.targets, home.gallery),
