@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import torch
-
-from fsbench.errors import NotScorable
 from fsbench.evidence.references import EnrolledJudge
+from fsbench.evidence.targets import TargetFeatures
 from fsbench.extraction.features import FaceFeatures
 from fsbench.interfaces import Embeddings, Lookalikes, PairedFeatures
 from fsbench.interfaces.evidence import VECTORS
@@ -21,6 +19,7 @@ class JudgedOutputs:
 
     enrolled: EnrolledJudge
     evaluation: EvaluationSet
+    targets: TargetFeatures
     outputs: FaceFeatures
 
     def __getitem__(self, rows: slice) -> Embeddings:
@@ -30,7 +29,7 @@ class JudgedOutputs:
         return Embeddings(
             enrolled.judge.name,
             self.outputs.vectors[rows],
-            references.vectors[torch.from_numpy(self.evaluation.pairs.index[rows])],
+            self.targets[rows][VECTORS],
             references.vectors,
             self.evaluation.real.rows,
             Lookalikes(enrolled.people, top, references.top) if enrolled.people else None,
@@ -40,10 +39,8 @@ class JudgedOutputs:
 
     def features(self, array: str) -> PairedFeatures:
         """The vectors, as in `Embeddings.features`."""
-        if array != VECTORS:
-            raise NotScorable(f"{self.enrolled.judge.name} gives no {array}")
-        return self._vectors
+        return self._vectors if array == VECTORS else self.targets.pair(array, {})
 
     @cached_property
     def _vectors(self) -> PairedFeatures:
-        return self.enrolled.shared_targets.pair(self.outputs.vectors.numpy(), self.evaluation.pairs.index)
+        return self.targets.pair(VECTORS, {VECTORS: self.outputs.vectors})

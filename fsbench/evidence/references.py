@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from torch.nn.functional import normalize
 
 from fsbench.extraction.extractor import Judge
 from fsbench.extraction.features import TOP_K, FaceFeatures, embed, find_landmarks
-from fsbench.interfaces import Context, Faces, SharedTargets
+from fsbench.interfaces import Context, Faces
 from fsbench.interfaces.references import ReferenceIndex
 from fsbench.pairs import Outputs, RealImages
 from fsbench.stats.calibration import Calibration, calibrate
@@ -39,10 +38,11 @@ class EnrolledJudge:
     n_faces: int  # real images in which the detector finds a face
     index: ReferenceIndex  # of the references
 
-    @cached_property
-    def shared_targets(self) -> SharedTargets:
-        """The references as targets, for metrics of distributions."""
-        return SharedTargets(self.references.vectors.numpy())
+    def of_targets(self, targets: Faces, landmarks: np.ndarray, real: RealImages, context: Context) -> Tensor:
+        """Unit vectors of the images that are swapped into, (T, D)."""
+        if targets is real.test:
+            return self.references.vectors[: len(targets)]
+        return embed(self.judge, targets.crops, landmarks, "held-out clips", context).vectors
 
     def extract(self, outputs: Outputs, context: Context) -> FaceFeatures:
         """Embed the outputs of a model, and name the people that each looks like."""

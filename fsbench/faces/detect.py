@@ -74,16 +74,16 @@ class Detector:
 
         Small faces are not searched for, which makes it fast: they are not what a crop is about.
         """
-        images, min_face = to_bytes(crops), MIN_FACE_OF_CROP * crops.shape[-1]
+        images, min_face = list(to_bytes(crops)), MIN_FACE_OF_CROP * crops.shape[-1]
         if self._device.type == "cpu":
             found = parallel_map(lambda image: self._detect([image], min_face)[0], images)
         else:
             found = self._detect(images, min_face)
-        return np.stack([each.landmarks[0] for each in found]) if len(found) else np.zeros((0, 5, 2), np.float32)
+        return np.stack([each.landmarks[0] for each in found]) if found else np.zeros((0, 5, 2), np.float32)
 
     def _detect(self, images: Sequence[np.ndarray], min_face: float) -> list[Detections]:
         """All faces of some images of one size."""
-        if not len(images):
+        if not images:
             return []
         if min(images[0].shape[:2]) < min_face:  # the pyramid of images has no level
             return [_NOTHING] * len(images)

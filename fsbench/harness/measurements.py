@@ -30,6 +30,8 @@ SEED = 0
 
 def features_of(metric: DistributionMetric, name: str, evidence: Mapping[str, Evidence], n: int) -> PairedFeatures:
     """Features of `n` outputs that a metric of distributions compares; raises NotScorable, PluginError."""
+    if metric.info.sample != "output":
+        raise PluginError(f"metric {name} is of clips", "a distribution is made of outputs")
     if len(evidence) != 1:
         raise PluginError(f"metric {name} needs {', '.join(evidence) or 'nothing'}", "a distribution has one network")
     ((need, space),) = evidence.items()

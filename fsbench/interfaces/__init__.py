@@ -4,7 +4,19 @@ Images in memory are float32 RGB tensors `(N, 3, H, W)` in [0, 1], everywhere. A
 the data set's size; landmarks are pixels of the crop, x to the right and y down, pixel centres at .5.
 """
 
-from fsbench.interfaces.data import SPLITS, Context, Dataset, DatasetInfo, Faces, Progress, Source, Split, Truth, silent
+from fsbench.interfaces.data import (
+    SPLITS,
+    Context,
+    Dataset,
+    DatasetInfo,
+    Faces,
+    Progress,
+    Source,
+    Split,
+    Truth,
+    clip_names,
+    silent,
+)
 from fsbench.interfaces.evidence import (
     Batch,
     Embeddings,
@@ -20,6 +32,7 @@ from fsbench.interfaces.metrics import Aspect, DistributionMetric, Metric, Metri
 from fsbench.interfaces.models import Budget, Oracle, Refiner, Swapped, Swapper, Targets, Trainable, Training, Wrapper
 from fsbench.interfaces.networks import Classifier, Embedder, EmbedderInfo, Observer, ObserverInfo, WeightsFile
 from fsbench.metric_groups import MetricGroup
+from fsbench.record_types import Sample, SetName, Stage
 
 __all__ = [
     "SPLITS",
@@ -53,9 +66,12 @@ __all__ = [
     "Refiner",
     "Resampled",
     "RowMetric",
+    "Sample",
+    "SetName",
     "SharedTargets",
     "Source",
     "Split",
+    "Stage",
     "Swapped",
     "Swapper",
     "Targets",
@@ -64,5 +80,6 @@ __all__ = [
     "Truth",
     "WeightsFile",
     "Wrapper",
+    "clip_names",
     "silent",
 ]
