@@ -126,19 +126,24 @@ def parallel_map(function: Callable[[Item], T], items: Sequence[Item]) -> list[T
     For networks on a CPU, which release Python's lock while they compute: what they give for an item is the same to the
     last bit, whatever the number of cores. The function must bear to be called from several threads at once.
     """
-    import torch
+    import torch  # as in `one_thread`
 
-    workers, inference = min(torch.get_num_threads(), len(items)), torch.is_inference_mode_enabled()
+    workers, inference = min(torch.get_num_threads(), len(items) - 1), torch.is_inference_mode_enabled()
+    if workers < 2:
+        with one_thread():
+            return [function(item) for item in items]
 
     def alone(item: Item) -> T:
         with torch.inference_mode(inference):
             return function(item)
 
     with one_thread():
-        if workers < 2:
-            return [function(item) for item in items]
-        with ThreadPoolExecutor(workers) as pool:  # threads that are new take the number of threads that is set
-            return list(pool.map(alone, items))
+        first = function(items[0])  # alone: what is made at the first call is made once
+        pool = ThreadPoolExecutor(workers)  # new threads take the number of threads that is set
+        try:
+            return [first, *pool.map(alone, items[1:])]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _settings() -> list[Access]:

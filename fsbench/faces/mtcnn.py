@@ -173,7 +173,7 @@ def _weights_folder() -> Path:
     for folder in (spec and spec.submodule_search_locations) or ():
         return Path(folder) / "data"
     raise FsbenchError(
-        "the face detector has no weights: facenet-pytorch is not installed", "pip install facenet-pytorch"
+        "the face detector cannot be loaded: facenet-pytorch is not installed", "pip install facenet-pytorch"
     )
 
 
