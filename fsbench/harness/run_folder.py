@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fsbench.atomic import atomic_path
 from fsbench.config import Plan
 from fsbench.errors import OutputError
 from fsbench.evidence.recursion import FedBack
@@ -19,7 +20,7 @@ from fsbench.harness.train import write_sidecar
 from fsbench.images import ImageSet, write_png
 from fsbench.pairs import Pairs
 from fsbench.results import FILE_NAME, slug
-from fsbench.store import atomic_path, copy_file, write_arrays, write_text
+from fsbench.store import copy_file, write_arrays, write_text
 
 PLAN_FILE = "plan.json"
 INPUTS = "inputs"
