@@ -17,6 +17,7 @@ from fsbench.harness import illustrations, records, warn
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.model_evaluation import Evaluator, ModelEvaluation
 from fsbench.harness.run_folder import RunFolder
+from fsbench.harness.run_lock import RunLock
 from fsbench.stats.ranking import ranking
 
 CROPS = "aligned crop, outputs rounded to 8 bits, scored from memory"
@@ -39,12 +40,14 @@ class RunWriter:
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._lock: RunLock | None = None
         self._evaluator = Evaluator(self.evaluation, self.plan)
 
     def begin(self, inputs: Mapping[str, str] | None = None) -> None:
         """Make the folder this plan's, and write targets, sources and exact swaps; `inputs` as in `RunFolder.check`."""
-        self.folder.begin(self.plan, inputs)
-        self.evaluation.context.log(f"results go to {self.folder.path}")
+        log = self.evaluation.context.log
+        self._lock = self.folder.begin(self.plan, inputs, log)
+        log(f"results go to {self.folder.path}")
         self.folder.write_inputs(self.evaluation.pairs)
 
     def add(self, record: results.ModelRecord, features: OutputFeatures, **known: Any) -> results.ModelRecord:
@@ -78,6 +81,8 @@ class RunWriter:
         if lost:
             result = result.model_copy(update={"warnings": (*result.warnings, *lost)})
             results.save(result, self.folder.path)
+        if self._lock is not None:
+            self._lock.release()
         return result
 
     def _write_tables(self) -> None:
