@@ -15,6 +15,7 @@ import os
 import shutil
 import stat
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib import metadata
@@ -25,6 +26,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from fsbench.entries import Entry, open_regular
 from fsbench.errors import OutputError, one_line
 
 Arrays = dict[str, np.ndarray]
@@ -107,17 +109,19 @@ def refused(error: OSError, path: Path) -> OutputError:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed to disk and renamed, on failure removed.
 
-    Raises OutputError when the disk is full or the folder cannot be written.
+    Without `durable` it is not flushed: after a loss of power the file may be empty. Raises OutputError when the disk
+    is full or the folder cannot be written.
     """
     partial = path.with_name(f"{fingerprint(path.name)[:12]}.{os.getpid()}.partial")  # never too long a name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
         raise refused(error, path) from error
@@ -170,9 +174,8 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:
 
 def read_regular(path: Path) -> bytes:
     """Return the content of a regular file; raises OSError for anything else, which could take for ever to open."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "no regular file", str(path))
-    return path.read_bytes()
+    with open_regular(path) as file:
+        return file.readall()
 
 
 def copy_file(source: Path, path: Path) -> None:
@@ -214,7 +217,7 @@ class Store:
             arrays, facts = {}, {}
         if facts.get("digest") == _digest(kind, key, arrays):
             return arrays
-        self._say_once("damaged", f"the cache {self.root} holds damaged or changed entries: they are computed again")
+        self._tell_damage()
         return None
 
     def save(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
@@ -237,13 +240,51 @@ class Store:
         found = self.load(kind, key)
         if found is None:
             found = dict(compute())
-            try:
-                self.save(kind, key, found)
-            except OutputError as error:
-                if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
-                    raise
-                self._say_once("closed", f"{error.message}: work goes on without the cache")
+            self._save(kind, key, found)
         return found
+
+    def entry(self, kind: str, recipe: Any, compute: Callable[[], Mapping[str, np.ndarray]]) -> Entry:
+        """Like `arrays`, for arrays that may fill the memory: they stay on disk, where they are read when asked for.
+
+        They are computed when they are asked for first. What cannot be kept in this store is kept in a passing folder
+        until the process ends.
+        """
+        if isinstance(recipe, Mapping) and None in recipe.values():
+            return self.passing.entry(kind, uuid.uuid4().hex, compute)
+        key = fingerprint(recipe)
+
+        def paths() -> list[Path]:
+            stores = [self, *([self.passing] if "passing" in vars(self) else [])]
+            return [store._path(kind, key) for store in stores]
+
+        return Entry(f"{kind}/{key}", paths, lambda: self._keep(kind, key, compute()), self._tell_damage)
+
+    def _keep(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> Path:
+        """Store arrays under a key, in the passing store where this one cannot be written; returns the file."""
+        if self._save(kind, key, arrays):
+            return self._path(kind, key)
+        self.passing.save(kind, key, arrays)
+        return self.passing._path(kind, key)
+
+    @functools.cached_property
+    def passing(self) -> Store:
+        """A store that is gone with this process."""
+        return Store(passing_folder(), self._tell)
+
+    def _save(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> bool:
+        """Store arrays under a key, and tell once where they cannot be; raises OutputError where the disk is full."""
+        try:
+            self.save(kind, key, arrays)
+        except OutputError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
+                raise
+            self._say_once("closed", f"{error.message}: work goes on without the cache")
+            return False
+        return True
+
+    def _tell_damage(self) -> None:
+        """Tell once that an entry is not what was written."""
+        self._say_once("damaged", f"the cache {self.root} holds damaged or changed entries: they are computed again")
 
     def can_write(self, folder: Path) -> bool:
         """Whether a folder of the store can be made and written; told once where it cannot."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from fsbench.entries import Entry
 from fsbench.interfaces import Context
 from fsbench.store import Arrays
 
@@ -34,16 +35,18 @@ def in_blocks(
     context: Context,
     *,
     length: Callable[[Block], int],
-) -> list[Arrays]:
-    """Compute arrays for each block, and keep them in the store under `kind`.
+) -> list[Entry]:
+    """Compute arrays for each block, and keep them in the store under `kind`, where they are read when asked for.
 
     `recipe` gives everything that decides what `compute` gives: a block that was computed before under the same recipe
     is read. The progress bar called `title` counts images, of which a block has `length`.
     """
     progress, total, done = context.stage(title), sum(map(length, blocks)), 0
-    arrays = []
+    entries = []
     for block in blocks:
-        arrays.append(context.store.arrays(kind, recipe(block), lambda block=block: compute(block)))  # type: ignore[misc]
+        entry = context.store.entry(kind, recipe(block), lambda block=block: compute(block))  # type: ignore[misc]
+        len(entry)  # computes what is not there
+        entries.append(entry)
         done += length(block)
         progress(done, total, {})
-    return arrays
+    return entries

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fsbench import guard
+from fsbench.entries import Entry
 from fsbench.errors import PluginError
 from fsbench.extraction.blocks import in_blocks, length, spans
 from fsbench.extraction.extractor import Extractor, Judge
@@ -114,7 +115,7 @@ def _extract(
     compute: Callable[[slice], Arrays],
     title: str,
     context: Context,
-) -> list[Arrays]:
+) -> list[Entry]:
     """What `compute` gives for each block of images, keyed by the network, the images and the landmarks."""
 
     def recipe(block: slice) -> dict[str, Any]:
@@ -177,7 +178,7 @@ def _matrix(who: str, name: str, given: object, wanted: tuple[int, int]) -> Tens
     return given
 
 
-def _join(who: str, parts: Sequence[Arrays]) -> Arrays:
+def _join(who: str, parts: Sequence[Mapping[str, np.ndarray]]) -> Arrays:
     """Put arrays together, in their order; raises PluginError where names or shapes are not the same throughout."""
     shapes = [{name: array.shape[1:] for name, array in part.items()} for part in parts]
     if any(shape != shapes[0] for shape in shapes):

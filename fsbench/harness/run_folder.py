@@ -16,7 +16,7 @@ from fsbench.evidence.recursion import FedBack
 from fsbench.files import some
 from fsbench.harness.models import Model, file_name
 from fsbench.harness.train import write_sidecar
-from fsbench.images import ImageSet, write_png
+from fsbench.images import ImageSet, write_pngs
 from fsbench.pairs import Pairs
 from fsbench.results import FILE_NAME, slug
 from fsbench.store import atomic_path, copy_file, write_arrays, write_text
@@ -100,8 +100,7 @@ class RunFolder:
 
     def _write_images(self, folder: str, names: pd.Series[str], images: ImageSet) -> list[str]:
         paths = [f"{folder}/{name}.png" for name in names]
-        for path, pixels in zip(paths, images.pixels, strict=True):
-            write_png(self.path / path, pixels)
+        write_pngs([self.path / path for path in paths], images)
         return paths
 
     def write_model(self, model: Model) -> None:
