@@ -25,11 +25,11 @@ import torch.nn.functional as F
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from fsbench.entries import Entry
 from fsbench.errors import BadImage, DataError
 from fsbench.files import Listing, Unopened, gather, printable, read, walk
 from fsbench.guard import one_thread
 from fsbench.store import atomic_path, release
+from fsbench.stored import StoredArrays
 
 MAX_PIXELS = 120_000_000
 """A larger image is refused unread: it is an accident or a decompression bomb, and would fill the memory."""
@@ -314,7 +314,7 @@ class ImageSet:
         return cls.__new__(cls)._put([_Block(shape, read)], np.arange(shape[0]))
 
     @classmethod
-    def stored(cls, entries: Sequence[Entry], name: str) -> ImageSet:
+    def stored(cls, entries: Sequence[StoredArrays], name: str) -> ImageSet:
         """Take an array (N, H, W, C) uint8 of each of some entries of the store, in their order."""
         blocks = [_Block(entry.shape(name), functools.partial(entry.rows, name)) for entry in entries]
         return cls.__new__(cls)._put(blocks, np.arange(sum(block.shape[0] for block in blocks)))

@@ -26,8 +26,8 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from fsbench.entries import Entry, open_regular
 from fsbench.errors import OutputError, one_line
+from fsbench.stored import StoredArrays, open_regular
 
 Arrays = dict[str, np.ndarray]
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -243,7 +243,7 @@ class Store:
             self._save(kind, key, found)
         return found
 
-    def entry(self, kind: str, recipe: Any, compute: Callable[[], Mapping[str, np.ndarray]]) -> Entry:
+    def entry(self, kind: str, recipe: Any, compute: Callable[[], Mapping[str, np.ndarray]]) -> StoredArrays:
         """Like `arrays`, for arrays that may fill the memory: they stay on disk, where they are read when asked for.
 
         They are computed when they are asked for first. What cannot be kept in this store is kept in a passing folder
@@ -257,7 +257,7 @@ class Store:
             stores = [self, *([self.passing] if "passing" in vars(self) else [])]
             return [store._path(kind, key) for store in stores]
 
-        return Entry(f"{kind}/{key}", paths, lambda: self._keep(kind, key, compute()), self._tell_damage)
+        return StoredArrays(f"{kind}/{key}", paths, lambda: self._keep(kind, key, compute()), self._tell_damage)
 
     def _keep(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> Path:
         """Store arrays under a key, in the passing store where this one cannot be written; returns the file."""

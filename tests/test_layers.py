@@ -27,7 +27,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"images", "feedback"},
     {"interfaces"},
     {"registry"},
-    {"store", "entries", "specs", "files", "guard", "consistency", "metric_groups", "record_types", "upgrades"},
+    {"store", "stored", "specs", "files", "guard", "consistency", "metric_groups", "record_types", "upgrades"},
     {"errors"},
 ]
 APART = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from fsbench.entries import Entry
 from fsbench.interfaces import Context
 from fsbench.store import Arrays
+from fsbench.stored import StoredArrays
 
 BLOCK = 64
 """Images that are computed, and kept, together: what a killed process loses at most."""
@@ -35,7 +35,7 @@ def in_blocks(
     context: Context,
     *,
     length: Callable[[Block], int],
-) -> list[Entry]:
+) -> list[StoredArrays]:
     """Compute arrays for each block, and keep them in the store under `kind`, where they are read when asked for.
 
     `recipe` gives everything that decides what `compute` gives: a block that was computed before under the same recipe

@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from fsbench import guard
-from fsbench.entries import Entry
 from fsbench.errors import PluginError
 from fsbench.extraction.blocks import in_blocks, length, spans
 from fsbench.extraction.extractor import Extractor, Judge
@@ -20,6 +19,7 @@ from fsbench.faces import detect
 from fsbench.images import ImageSet
 from fsbench.interfaces import Classifier, Context, Observer
 from fsbench.store import Arrays, fingerprint, release
+from fsbench.stored import StoredArrays
 
 TOP_K = 50
 """Look-alikes that are kept of each image: the first fifty carry 99 % of a rank-biased overlap with p = 0.9."""
@@ -115,7 +115,7 @@ def _extract(
     compute: Callable[[slice], Arrays],
     title: str,
     context: Context,
-) -> list[Entry]:
+) -> list[StoredArrays]:
     """What `compute` gives for each block of images, keyed by the network, the images and the landmarks."""
 
     def recipe(block: slice) -> dict[str, Any]:

@@ -18,11 +18,11 @@ from fsbench.datasets.synthetic.render import VERSION
 from fsbench.datasets.synthetic.scenes import EXACT, Change, true_gaze
 from fsbench.datasets.synthetic.truth import GroundTruth
 from fsbench.datasets.synthetic.work import KIND, TAGS, describe_item, draw_chunk, draw_missing
-from fsbench.entries import Entry
 from fsbench.errors import BadParameter, DataError
 from fsbench.images import ImageSet
 from fsbench.interfaces import SPLITS, Context, DatasetInfo, Faces, Split, Truth
 from fsbench.store import fingerprint
+from fsbench.stored import StoredArrays
 
 ROWS = 2
 """Raised whenever rows tell something else of the same images; 2 corrected the gaze, which was said too large."""
@@ -147,7 +147,9 @@ class Synthetic:
             chunk = replace(self._plan.exact(chunk, self._person(source)), change=change)
         return describe_item(chunk, k, self._context.device)
 
-    def _swaps(self, source: str, places: list[tuple[Chunk, int]], change: Change, title: str) -> dict[Chunk, Entry]:
+    def _swaps(
+        self, source: str, places: list[tuple[Chunk, int]], change: Change, title: str
+    ) -> dict[Chunk, StoredArrays]:
         """What is drawn of swaps, by the chunk of their targets."""
         person, plain = self._person(source), list(dict.fromkeys(chunk for chunk, _ in places))
         swapped = [replace(self._plan.exact(chunk, person), change=change) for chunk in plain]
@@ -173,7 +175,7 @@ class Synthetic:
             raise DataError(f"{row} is not an image of this data set", "ids look like p000/s12/0003: see its rows")
         return self._places[row]
 
-    def _entries(self, chunks: list[Chunk], title: str) -> list[Entry]:
+    def _entries(self, chunks: list[Chunk], title: str) -> list[StoredArrays]:
         """What the store has of chunks, those that are missing being drawn."""
         store, device, total = self._context.store, self._context.device, sum(len(chunk.items) for chunk in chunks)
         entries = [store.entry(KIND, chunk.recipe, partial(draw_chunk, chunk, device)) for chunk in chunks]
@@ -206,7 +208,7 @@ def _outline(chunks: list[Chunk]) -> pd.DataFrame:
     )
 
 
-def _assemble(chunks: list[Chunk], entries: list[Entry]) -> Faces:
+def _assemble(chunks: list[Chunk], entries: list[StoredArrays]) -> Faces:
     rows = _outline(chunks)
     tags, five = (np.concatenate([entry[name] for entry in entries]) for name in ("tags", "five"))
     facts = pd.DataFrame(tags.astype(np.float64), columns=list(TAGS))
@@ -215,7 +217,7 @@ def _assemble(chunks: list[Chunk], entries: list[Entry]) -> Faces:
     return Faces(crops, pd.concat([rows, facts], axis=1), five, masks)
 
 
-def _images(drawn: dict[Chunk, Entry], places: list[tuple[Chunk, int]], name: str = "image") -> ImageSet:
+def _images(drawn: dict[Chunk, StoredArrays], places: list[tuple[Chunk, int]], name: str = "image") -> ImageSet:
     ends = np.cumsum([len(chunk.items) for chunk in drawn])
     first = {chunk: end - len(chunk.items) for chunk, end in zip(drawn, ends, strict=True)}
     return ImageSet.stored(list(drawn.values()), name).select([first[chunk] + k for chunk, k in places])

@@ -49,7 +49,7 @@ class _Place:
         return array
 
 
-class Entry(Mapping[str, np.ndarray]):
+class StoredArrays(Mapping[str, np.ndarray]):
     """Arrays of a store by name, which stay on disk: only what is asked for is read.
 
     The digest is verified when the file is first opened, and again whenever its state (size, times, place on the disk)
