@@ -101,14 +101,14 @@ def save(path: Path, seed: int, side: int) -> None:
     Image.fromarray(picture(seed, side)).save(path, compress_level=0)
 
 
-def picture(seed: int, side: int):  # noqa: ANN201 - numpy is imported where it is needed: the parent shall be small
+def picture(seed: int, side: int):
     """A made-up picture, (side, side, 3) uint8."""
     import numpy as np
 
     return np.random.default_rng(seed).integers(60, 200, (side, side, 3), np.uint8)
 
 
-def prepare():  # noqa: ANN201 - as above
+def prepare():
     """Put detector, judge, data set and model in place; returns a context."""
     import numpy as np
     import pandas as pd
@@ -146,7 +146,7 @@ def prepare():  # noqa: ANN201 - as above
     class Darker:
         """The target, darker."""
 
-        def swap(self, source: object, targets) -> torch.Tensor:  # noqa: ANN001 - found by its name
+        def swap(self, source: object, targets) -> torch.Tensor:
             return targets.images * 0.8
 
     class Made:
@@ -168,7 +168,9 @@ def prepare():  # noqa: ANN201 - as above
             def read(rows: np.ndarray) -> np.ndarray:
                 return np.stack([picture(first + row, self.side) for row in rows])
 
-            crops = ImageSet.made((n, self.side, self.side, 3), read) if hasattr(ImageSet, "made") else ImageSet(read(k))
+            crops = (
+                ImageSet.made((n, self.side, self.side, 3), read) if hasattr(ImageSet, "made") else ImageSet(read(k))
+            )
             return Faces(crops, rows, np.repeat((TEMPLATE * self.side).astype(np.float32)[None], n, 0))
 
         def truth(self, source: str, targets: Faces) -> None:

@@ -23,6 +23,7 @@ from fsbench.store import atomic_path, copy_file, write_arrays, write_text
 
 PLAN_FILE = "plan.json"
 INPUTS = "inputs"
+TARGETS = "inputs/target"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a text begins that Excel computes."""
 
@@ -76,7 +77,7 @@ class RunFolder:
     def write_inputs(self, pairs: Pairs) -> None:
         """Write targets, source references and exact swaps."""
         for group in pairs.groups:
-            self._write_images("inputs/target", group.targets.rows["id"], group.targets.crops)
+            self._write_images(TARGETS, group.targets.rows["id"], group.targets.crops)
             self._write_images(
                 "inputs/source", pd.Series([group.source.identity]), ImageSet.of(group.source.images[:1])
             )
@@ -99,7 +100,7 @@ class RunFolder:
             self._write_images(f"recursion/{slug(label)}", pd.Series([f"{row}/{n}" for row in fed_back.rows]), images)
 
     def _write_images(self, folder: str, names: pd.Series[str], images: ImageSet) -> list[str]:
-        paths = [f"{folder}/{name}.png" for name in names]
+        paths = [_path(folder, str(name)) for name in names]
         write_pngs([self.path / path for path in paths], images)
         return paths
 
@@ -136,6 +137,15 @@ class RunFolder:
     def write_features(self, judge: str, arrays: dict[str, np.ndarray]) -> None:
         """Write the unit vectors of one judge."""
         write_arrays(self.path / "features" / f"{slug(judge)}.safetensors", arrays)
+
+
+def _path(folder: str, name: str) -> str:
+    return f"{folder}/{name}.png"
+
+
+def target_path(name: str) -> str:
+    """Path below the folder of the target with an id."""
+    return _path(TARGETS, name)
 
 
 def _no_formula(value: object) -> object:
