@@ -27,7 +27,20 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"images", "feedback"},
     {"interfaces"},
     {"registry"},
-    {"store", "specs", "files", "guard", "consistency", "metric_groups", "record_types", "upgrades"},
+    {
+        "atomic",
+        "shards",
+        "feature_store",
+        "store",
+        "stored",
+        "specs",
+        "files",
+        "guard",
+        "consistency",
+        "metric_groups",
+        "record_types",
+        "upgrades",
+    },
     {"errors"},
 ]
 APART = {
