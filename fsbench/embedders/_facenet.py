@@ -15,7 +15,7 @@ from fsbench.faces.align import TEMPLATE
 from fsbench.faces.chips import cut_chips
 from fsbench.interfaces import Context, EmbedderInfo
 from fsbench.weights import find, own
-from fsbench.weights.tensors import check_tensors, read_tensors
+from fsbench.weights.tensors import check_tensors, give_tensors, read_tensors
 
 CHIP = 160
 
@@ -74,9 +74,9 @@ class Facenet:
 @torch.inference_mode(False)  # made inside of `embed`, they could not be used outside
 def read_networks(path: Path, n_classes: int, device: torch.device) -> tuple[FacenetNetwork, nn.Linear]:
     """Read the network, (N, 3, 160, 160) in [-1, 1] -> (N, 512), and the classifier of its features."""
-    with torch.device("meta"):  # random weights would take longer than the rest
+    with torch.device("meta"):
         network = FacenetNetwork(n_classes)
-    network.to_empty(device="cpu").load_state_dict(read_state(path, n_classes), strict=False)
+    give_tensors(network, read_state(path, n_classes))
     network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)  # which is faster on a CPU
     return network, network.logits
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from fsbench.weights.tensors import check_tensors, read_tensors
+from fsbench.weights.tensors import check_tensors, give_tensors, read_tensors
 
 CLASSES, DIM = 1008, 2048
 
@@ -175,10 +175,10 @@ def read_network(path: Path, device: torch.device) -> tuple[nn.Module, Tensor | 
 
     The classifier's bias is left out: the Inception score is defined without it. Raises WeightsError as `read_state`.
     """
-    state = {name: tensor.float() for name, tensor in read_state(path).items()}
-    with torch.device("meta"):  # random weights would take longer than the rest
+    state = read_state(path)
+    with torch.device("meta"):
         network = InceptionNetwork()
-    network.to_empty(device="cpu").load_state_dict(state, strict=False)  # some files have no classifier, or no counters
+    give_tensors(network, state)
     classifier = state.get("fc.weight")
     network.eval().requires_grad_(False)
     for module in network.modules():
@@ -186,4 +186,4 @@ def read_network(path: Path, device: torch.device) -> tuple[nn.Module, Tensor | 
             assert isinstance(module.bn, nn.BatchNorm2d)
             module.conv, module.bn = fuse_conv_bn_eval(module.conv, module.bn), nn.Identity()
     network.to(device).to(memory_format=torch.channels_last)  # 1.7 times as fast on a CPU, with the fusion
-    return network, None if classifier is None else classifier.to(device)
+    return network, None if classifier is None else classifier.float().to(device)
