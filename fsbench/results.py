@@ -74,15 +74,17 @@ class Value(Record):
     metric: str
     judge: str | None = None
     value: Number | None
-    low: Number | None = None  # of the interval; null where there are too few clusters
+    low: Number | None = None  # of the interval; null where there is none
     high: Number | None = None
     n_scored: Count  # pairs with a row of the metric's own
     n_total: Count
     n_clusters: Count
     n_failed: Count = 0  # pairs that count as the baselines' worst
     value_of_scored: Number | None = None
-    resampled: Literal["sessions", "people"] = "sessions"  # of the targets: what the interval draws again
+    # what the interval draws again: sessions or identities of the targets, and identities of the sources
+    resampled: Literal["sessions", "people", "sessions and sources", "people and sources"] = "sessions"
     reason: str = ""
+    no_interval: str = ""  # why a value that is there has no interval
     caution: str = ""  # what limits a value that is there: too few images for it to be near the truth
 
     @property

@@ -16,12 +16,21 @@ from fsbench.faults import FAULTS, Fault, draw_ahead
 from fsbench.harness import records
 from fsbench.harness.failures import Key
 from fsbench.harness.faulty import FaultySet, MeasuredRows, expected, split_of, time_networks
-from fsbench.harness.summarise import CONFIDENCE
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, MetricInfo, Split
 from fsbench.registry import metrics as registry
 from fsbench.registry import parse_spec
-from fsbench.stats.validity import Condition, Expected, Response, full_scale, reliability, respond, verdict
+from fsbench.stats.validity import (
+    Condition,
+    Expected,
+    Response,
+    full_scale,
+    halves,
+    parts,
+    reliability,
+    respond,
+    verdict,
+)
 
 ALPHA = 0.05
 """Probability that a metric which responds to nothing is said to respond to anything."""
@@ -53,9 +62,10 @@ class _Subject:
 class Examination:
     """Measures all conditions, fault by fault: rows of a distribution metric are large, and none are kept."""
 
-    def __init__(self, sets: Mapping[Split, FaultySet], faults: Sequence[Fault], seed: int, context: Context) -> None:
-        self.sets, self.faults, self.seed = sets, faults, seed
+    def __init__(self, sets: Mapping[Split, FaultySet], faults: Sequence[Fault], context: Context) -> None:
+        self.sets, self.faults = sets, faults
         self.home = sets.get("test") or sets["clips"]
+        self._halves = halves(self.home.design)
         self.metrics = self.home.evaluation.metrics
         self._subjects: dict[Key, _Subject] = {}
         self._progress = context.stage("examining metrics")
@@ -108,7 +118,7 @@ class Examination:
         self, key: Key, subject: _Subject, setting: FaultySet, fault: Fault, ladder: Sequence[np.ndarray | NotScorable]
     ) -> None:
         """How one metric responds to one fault."""
-        metric, plan = self.metrics[key[0]], setting.draws(key[0])
+        metric = self.metrics[key[0]]
         conditions: list[Condition] = []
         for measured in ladder:
             if isinstance(measured, NotScorable):
@@ -117,7 +127,12 @@ class Examination:
             conditions.append(setting.condition(key[0], measured))
         worse = 1 if metric.info.direction == "lower" else -1
         response = respond(
-            conditions, (0.0, *fault.strengths), worse, plan, alpha=ALPHA / len(self.faults), confidence=CONFIDENCE
+            conditions,
+            (0.0, *fault.strengths),
+            worse,
+            setting.design,
+            most=metric.info.resamples,
+            alpha=ALPHA / len(self.faults),
         )
         if response is None:
             assert isinstance(ladder[0], np.ndarray)
@@ -127,7 +142,7 @@ class Examination:
         if setting is self.home:
             new = conditions[1:] if subject.halves else conditions
             subject.halves += [
-                np.array([[condition(half) for half in pair] for pair in plan.halves]) for condition in new
+                np.array([[condition(half) for half in pair] for pair in self._halves]) for condition in new
             ]
             if not subject.parts and expected(metric.info, fault) == "respond":
                 middle = len(conditions) // 2
@@ -136,18 +151,18 @@ class Examination:
 
     def _depend_on_number(self, subject: _Subject, condition: Condition) -> None:
         """Values of a quarter, of half and of all outputs, and whether a quarter gives another one than all do."""
-        n = len(self.home.sessions)
-        whole, parts = condition(np.arange(n)), []
+        n = len(self.home.design)
+        whole, subsets = condition(np.arange(n)), []
         for size in (n // 4, n // 2):
-            drawn = np.array([condition(part) for part in self.home.plan.parts(size, self.seed, self.home.sessions)])
+            drawn = np.array([condition(part) for part in parts(self.home.design, size)])
             if not len(drawn) or not np.isfinite(drawn).all():
                 continue
-            parts.append(validity.SubsetRecord(n=size, value=float(drawn.mean())))
+            subsets.append(validity.SubsetRecord(n=size, value=float(drawn.mean())))
             least = max(3 * float(drawn.std(ddof=1)) / math.sqrt(len(drawn)), 0.01 * abs(whole))
-            if size == n // 4 and abs(parts[0].value - whole) > least and whole:
-                subject.bias = (parts[0].value - whole) / abs(whole)
+            if size == n // 4 and abs(subsets[0].value - whole) > least and whole:
+                subject.bias = (subsets[0].value - whole) / abs(whole)
         if math.isfinite(whole):
-            subject.parts = (*parts, validity.SubsetRecord(n=n, value=whole))
+            subject.parts = (*subsets, validity.SubsetRecord(n=n, value=whole))
 
     def _expected(self, key: Key) -> dict[str, Expected]:
         return {fault.name: expected(self.metrics[key[0]].info, fault) for fault in self.faults}
@@ -203,7 +218,7 @@ class Examination:
             perfect, copies = subject.copies[""], {name: subject.copies[name] for name in COPIES}
             here = [name for name in subject.responses if self.sets[split_of(FAULTS[name])] is self.home]
             first = self._steps(key[0], subject.responses[here[0]])[0] if here else None
-            n = len(self.home.sessions)
+            n = len(self.home.design)
             yield validity.ExaminedRecord(
                 metric=records.metric_record(key[0], metric, errors.get(key[0])),
                 judge=key[1],

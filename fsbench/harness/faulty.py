@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import torch
 
 from fsbench.config import Plan
@@ -25,7 +24,8 @@ from fsbench.harness.pairing import make_pairs
 from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, MetricInfo, Split, silent
-from fsbench.stats.validity import Condition, Expected, Resampling, resampling
+from fsbench.stats.resampling import Design
+from fsbench.stats.validity import Condition, Expected
 
 TIMED = 8
 """Outputs that networks are timed on."""
@@ -47,7 +47,7 @@ class FaultySet:
     gallery: Faces | None
     evaluation: Evaluation
     scenes: tuple[Scene, ...]  # group by group of the pairs
-    plan: Resampling
+    design: Design
 
     @classmethod
     def build(
@@ -61,15 +61,7 @@ class FaultySet:
         evaluation = Evaluation.prepare(instruments, pairs, targets, gallery, context)
         evaluation = replace(evaluation, context=quiet(context))
         scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
-        again = resampling(
-            _sessions(pairs.rows), pairs.rows["identity"].to_numpy(str), resamples=plan.resamples, seed=plan.seed
-        )
-        return cls(split, targets, gallery, evaluation, scenes, again)
-
-    @property
-    def sessions(self) -> np.ndarray:
-        """The session of each output's target, (N,)."""
-        return _sessions(self.evaluation.pairs.rows)
+        return cls(split, targets, gallery, evaluation, scenes, summarise.design(pairs.rows, plan.resamples, plan.seed))
 
     def perfect(self) -> ImageSet:
         """The exact swaps of all pairs, in their order."""
@@ -111,15 +103,6 @@ class FaultySet:
             return f"the exact swaps have the value {metric.summarise(rows[scored])}"
         except NotScorable as why:
             return why.message
-
-    def draws(self, name: str) -> Resampling:
-        """How a metric's rows are drawn again: no oftener than it says."""
-        limit = self.evaluation.metrics[name].info.resamples or None
-        return replace(self.plan, resamples=self.plan.resamples[:limit])
-
-
-def _sessions(rows: pd.DataFrame) -> np.ndarray:
-    return (rows["identity"] + "/" + rows["session"]).to_numpy(str)
 
 
 def split_of(fault: Fault) -> Split:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces
 from fsbench.pairs import Pairs
 from fsbench.stats.ranking import CONTESTANTS
+from fsbench.stats.resampling import Design
 
 CHEAPEST_BASELINES = ("copy_target", "copy_source")
 """Measured where a model failed in a run without baselines: something has to say what a failure counts as."""
@@ -32,6 +34,7 @@ class ModelEvaluation:
 
     record: results.ModelRecord
     values: list[results.Value]
+    estimates: Mapping[failures.Key, summarise.Estimate]  # what differences to other models are made of
     samples: pd.DataFrame  # its part of samples.parquet, but for the paths of its images
     faces: Mapping[str, FaceFeatures]  # by judge, (N, ...)
     fed_back: FedBack | None  # where a metric needed it
@@ -46,6 +49,10 @@ class Evaluator:
     plan: Plan
     floor: failures.Floor = field(default_factory=failures.Floor)
 
+    @cached_property
+    def _design(self) -> Design:
+        return summarise.design(self.evaluation.pairs.rows, self.plan.resamples, self.plan.seed)
+
     def evaluate(
         self,
         record: results.ModelRecord,
@@ -59,7 +66,7 @@ class Evaluator:
         `absent` (N,) of str names the pairs without an image (`failures.ABSENT`, "" for the others): what stands for it
         in the outputs is not measured. The columns of `facts`, N rows, are added to the samples.
         """
-        pairs, label, plan = self.evaluation.pairs, record.name, self.plan
+        pairs, label = self.evaluation.pairs, record.name
         absent = np.full(len(pairs), "", object) if absent is None else absent
         faceless = _faceless(features.outputs.landmarks)
         failed = np.full(len(pairs), "", object)
@@ -67,6 +74,7 @@ class Evaluator:
             failed = self._failures(features, faceless, absent)
         columns: dict[str, np.ndarray] = {}
         values: list[results.Value] = []
+        estimates: dict[failures.Key, summarise.Estimate] = {}
         tracebacks: dict[str, str] = {}
         for name, judge, measured in self.evaluation.measure(features):
             if isinstance(measured, NotScorable):
@@ -77,9 +85,10 @@ class Evaluator:
             metric = self.evaluation.metrics[name]
             rows = np.where((absent != "")[:, None], np.nan, measured)
             counted = self._counted(record, name, judge, rows, failed)
-            values.append(
-                summarise.value(metric, name, label, judge, pairs, counted, plan.resamples, plan.seed, tracebacks)
-            )
+            value, estimate = summarise.value(metric, name, label, judge, self._design, counted, tracebacks)
+            values.append(value)
+            if estimate is not None:
+                estimates[name, judge] = estimate
             if rows.shape[1] == 1:
                 columns[results.column(name, judge)] = rows[:, 0]
         samples = pairs.rows.assign(model=label, output="", failure=failed, **columns)
@@ -92,6 +101,7 @@ class Evaluator:
         return ModelEvaluation(
             record.model_copy(update=counts),
             values,
+            estimates,
             samples if facts is None else samples.join(facts),
             features.faces,
             fed_back if isinstance(fed_back, FedBack) else None,

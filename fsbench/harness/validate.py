@@ -126,7 +126,7 @@ def examine(
         split: FaultySet.build(data, split, sizes[split], instruments, plan, context)
         for split in dict.fromkeys(split_of(fault) for fault in ladder)
     }
-    examination = Examination(sets, ladder, seed, context)
+    examination = Examination(sets, ladder, context)
     examination.run()
     home = examination.home
     used: dict[Split, Faces] = {split: setting.targets for split, setting in sets.items()}
@@ -142,7 +142,7 @@ def examine(
         budget=budget,
         alpha=ALPHA,
         n_outputs={split: len(setting.evaluation.pairs) for split, setting in sets.items()},
-        n_sessions={split: len(np.unique(setting.sessions)) for split, setting in sets.items()},
+        n_sessions={split: len(np.unique(setting.design.sessions)) for split, setting in sets.items()},
         resamples=plan.resamples,
         environment=environment.describe(context.device),
         dataset=records.dataset_record(plan.dataset, data.info, used),

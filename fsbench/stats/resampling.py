@@ -146,7 +146,7 @@ class Draws:
         n = min(self.resamples, most or self.resamples)
         if isinstance(statistic, Mean):
             sums = np.bincount(self.cluster, statistic.rows, minlength=len(self.stratum))
-            return statistic.factor * self._sums(sums, n) / self._drawn[:n]
+            return np.asarray(statistic.factor * self._sums(sums, n) / self._drawn[:n])
         return np.array([_value(statistic, self.index(i)) for i in range(n)])
 
     def variance(self, values: np.ndarray) -> float:
@@ -170,9 +170,13 @@ class Spread:
 
         return float(-stdtrit(self.degrees_of_freedom, level / 2))
 
+    def margin(self, level: float) -> float:
+        """What a value exceeds in either direction with probability `level` where the true one is 0."""
+        return self.quantile(level) * self.error
+
     def interval(self, value: float) -> tuple[float, float]:
         """The interval of CONFIDENCE about a value."""
-        half = self.quantile(1 - CONFIDENCE) * self.error
+        half = self.margin(1 - CONFIDENCE)
         return value - half, value + half
 
 
@@ -203,13 +207,10 @@ class Design:
     _subsets: dict[bytes, Design] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(
-        cls, people: Sequence[str], sessions: Sequence[str], sources: Sequence[str], *, resamples: int, seed: int
-    ) -> Design:
-        """Make a design from labels of N samples; sessions of two people are different ones whatever their labels."""
+    def of(cls, people: np.ndarray, sessions: np.ndarray, sources: np.ndarray, *, resamples: int, seed: int) -> Design:
+        """Make a design from labels (N,); sessions of two people are different ones whatever their labels."""
         person, session, source = (
-            np.unique(np.asarray(labels, str), return_inverse=True)[1].reshape(-1)
-            for labels in (people, sessions, sources)
+            np.unique(labels, return_inverse=True)[1].reshape(-1) for labels in (people, sessions, sources)
         )
         return cls(person, person * (session.max(initial=0) + 1) + session, source, resamples, seed)
 

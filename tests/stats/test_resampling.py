@@ -181,13 +181,13 @@ def test_a_source_of_its_own_for_each_session_adds_nothing() -> None:
 )
 def test_people_are_drawn_where_one_of_them_has_one_session(sessions: list[int], unit: str) -> None:
     people = np.repeat([f"p{i}" for i in range(len(sessions))], sessions)
-    design = Design.of(people, [f"s{i}" for i in range(len(people))], people, resamples=200, seed=0)
+    design = Design.of(people, np.arange(len(people)), people, resamples=200, seed=0)
     assert design.unit == unit
     assert design.n_clusters == (len(sessions) if unit == "people" else sum(sessions))
 
 
 def test_sessions_of_two_people_may_have_the_same_label() -> None:
-    design = Design.of(list("AAABBB"), list("xyzxyz"), list("BBBAAA"), resamples=50, seed=0)
+    design = Design.of(*map(np.array, map(list, ("AAABBB", "xyzxyz", "BBBAAA"))), resamples=50, seed=0)
     assert design.n_clusters == 6
     for i in range(50):
         assert np.bincount(design.people[design.draws[0].index(i)]).tolist() == [3, 3]
