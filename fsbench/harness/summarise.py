@@ -23,6 +23,7 @@ from fsbench.stats.resampling import Design, Mean, Spread, Statistic
 from fsbench.stats.summaries import mean, percentage
 
 CHUNK = 64
+NO_RESAMPLING = "this metric has no interval: resampling would bias it"
 
 MEANS: Mapping[Callable[[np.ndarray], float], float] = {mean: 1.0, percentage: 100.0}
 """Summaries that are means times a factor: their resamples need no look at single rows."""
@@ -163,7 +164,7 @@ def _estimate(metric: Metric, counted: Counted, design: Design) -> tuple[Estimat
     whole, of_scored = of(np.arange(kept.sum())), None
     if counted.failed.any() and counted.scored.sum() >= info.min_samples:
         of_scored = of(np.flatnonzero(counted.scored[kept]))
-    no_interval = "resampling would bias it" if info.interval == "none" else drawn.reason
+    no_interval = NO_RESAMPLING if info.interval == "none" else drawn.reason
     resampled = None if no_interval or not math.isfinite(whole) else drawn.resample(of, info.resamples)
     rows = counted.rows if counted.rows.shape[1] == 1 else None
     return Estimate(whole, design, kept, rows, resampled, no_interval), of_scored

@@ -14,6 +14,7 @@ from fsbench import environment, results
 from fsbench.config import Plan
 from fsbench.errors import one_line, traceback_of
 from fsbench.harness import illustrations, records, warn
+from fsbench.harness.differences import paired_differences
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.model_evaluation import Evaluator, ModelEvaluation
 from fsbench.harness.run_folder import RunFolder
@@ -101,6 +102,8 @@ class RunWriter:
             for value in values
             if value.is_fault and value.metric in self.tracebacks  # a reason of its own may read like a fault
         ]
+        measured = [(model.record, model.estimates) for model in self.done]
+        differences = paired_differences(measured, evaluation.metrics, self.warnings)
         return results.RunResult(
             schema=results.SCHEMA,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -116,6 +119,7 @@ class RunWriter:
             models=models,
             values=values,
             ranking=ranking(values, models, judges, metrics),
+            differences=differences,
             unused=tuple(unused),
             warnings=(
                 *self.warnings,
