@@ -137,7 +137,7 @@ class MetricRecord(Record):
     weights: dict[str, str] = Field(default_factory=dict)  # of a network that it runs itself: name -> sha256
     licences: tuple[str, ...] = ()  # of these weights
     notes: tuple[str, ...] = ()
-    interval: str = "percentile"  # how the bootstrap's values become an interval: percentile, centred, none
+    interval: str = "bootstrap"  # or centred, none, as in MetricInfo; percentile in older files
     checked_by: str = ""  # the metric whose value for unchanged targets is the next field
     estimator_error: Number | None = None  # in `unit`, on this data set's targets; null where nobody knows
     version: Count = 1  # of its definition: values of two versions are not compared

@@ -23,11 +23,12 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"names", "extraction", "pairs"},
     {"faces", "weights"},
     {"environment"},
+    {"compare"},
     {"config", "stats", "results", "validity"},
     {"images", "feedback"},
     {"interfaces"},
     {"registry"},
-    {"store", "specs", "files", "guard", "consistency", "metric_groups", "record_types", "upgrades"},
+    {"store", "specs", "files", "guard", "consistency", "metric_groups", "numbers", "record_types", "upgrades"},
     {"errors"},
 ]
 APART = {
