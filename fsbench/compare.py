@@ -38,7 +38,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedComparison:
     """What is said of two models."""
 
     pair: Pair
@@ -60,7 +60,7 @@ class Comparisons:
             for record in result.differences
         }
 
-    def of(self, pairs: Iterable[Pair]) -> list[Comparison]:
+    def of(self, pairs: Iterable[Pair]) -> list[PairedComparison]:
         """Compare some pairs of models, in their order, corrected together."""
         pairs = list(pairs)
         records = [self._difference(pair) for pair in pairs]
@@ -75,19 +75,19 @@ class Comparisons:
         record = self._differences.get((frozenset((pair.model, pair.other)), pair.metric, pair.judge))
         return record.of(pair.model) if record is not None else None
 
-    def _compared(self, pair: Pair, record: DifferenceRecord | None, p: float | None) -> Comparison:
+    def _compared(self, pair: Pair, record: DifferenceRecord | None, p: float | None) -> PairedComparison:
         if record is None:
             reason = "" if self.known else UNKNOWN
-            return Comparison(pair, "unknown", None, reason=reason)
+            return PairedComparison(pair, "unknown", None, reason=reason)
         if record.effect is None or p is None:
-            return Comparison(pair, "unknown", record, reason=record.reason)
+            return PairedComparison(pair, "unknown", record, reason=record.reason)
         if p >= ALPHA:
-            return Comparison(pair, "unclear", record, p)
+            return PairedComparison(pair, "unclear", record, p)
         better = (record.effect > 0) == (self._directions[pair.metric] == "higher")
         winner = self._values.get((pair.model if better else pair.other, pair.metric, pair.judge))
         if not _enough(winner):
-            return Comparison(pair, "unknown", record, p, "the better one failed on too many pairs")
-        return Comparison(pair, "better" if better else "worse", record, p)
+            return PairedComparison(pair, "unknown", record, p, "the better one failed on too many pairs")
+        return PairedComparison(pair, "better" if better else "worse", record, p)
 
 
 def _enough(value: Value | None) -> bool:
@@ -95,7 +95,7 @@ def _enough(value: Value | None) -> bool:
     return value is not None and answered(value) >= ENOUGH_ANSWERED
 
 
-def between(first: str, compared: Sequence[Comparison], metric: MetricRecord) -> str:
+def between(first: str, compared: Sequence[PairedComparison], metric: MetricRecord) -> str:
     """Say how a model stands to others, better, worse or with no difference to be seen; "" for nothing known."""
     seen = [
         f"{comparison.relation} than {comparison.pair.other} by {size_of(comparison, metric)}"
@@ -114,7 +114,7 @@ def between(first: str, compared: Sequence[Comparison], metric: MetricRecord) ->
     return "; ".join(clauses)
 
 
-def size_of(comparison: Comparison, metric: MetricRecord) -> str:
+def size_of(comparison: PairedComparison, metric: MetricRecord) -> str:
     """Print a difference that is known, as how much better or worse: its size, unit and interval."""
     record = comparison.difference
     assert record is not None
@@ -124,7 +124,7 @@ def size_of(comparison: Comparison, metric: MetricRecord) -> str:
     return f"{not_zero(effect, metric.digits)}{unit_of(metric)} [{low}, {high}]"
 
 
-def detectable(comparison: Comparison, metric: MetricRecord) -> str:
+def detectable(comparison: PairedComparison, metric: MetricRecord) -> str:
     """Print the smallest difference that a run could have seen."""
     return not_zero(_detectable(comparison), metric.digits) + unit_of(metric)
 
@@ -139,5 +139,5 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= NAMED else f"{len(names)} others"
 
 
-def _detectable(comparison: Comparison) -> float:
+def _detectable(comparison: PairedComparison) -> float:
     return (comparison.difference.detectable if comparison.difference else None) or 0.0

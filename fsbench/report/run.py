@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fsbench import results
-from fsbench.compare import Comparison, Comparisons, Pair
+from fsbench.compare import Comparisons, Pair, PairedComparison
 from fsbench.report import reading
 from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, RunResult, Value, headlines, slug
 from fsbench.stats.ranking import CONTESTANTS
@@ -99,7 +99,7 @@ class Run:
         """Whether the result holds differences between models; those of older versions do not."""
         return self._comparisons.known
 
-    def compare(self, pairs: Iterable[tuple[str, str, Column]]) -> list[Comparison]:
+    def compare(self, pairs: Iterable[tuple[str, str, Column]]) -> list[PairedComparison]:
         """Compare pairs of models under a column each, in their order, corrected for their number."""
         return self._comparisons.of(
             Pair(model, other, column.metric.name, column.judge) for model, other, column in pairs

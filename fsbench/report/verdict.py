@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fsbench.compare import NAMED, UNKNOWN, Comparison, between, detectable, listed, size_of, unit_of
+from fsbench.compare import NAMED, UNKNOWN, PairedComparison, between, detectable, listed, size_of, unit_of
 from fsbench.numbers import number
 from fsbench.report.ranking import ENOUGH, disputed, place
 from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
@@ -112,7 +112,7 @@ def _reached(run: Run, entry: Scored, column: Column) -> str:
     return sentence + _elsewhere(elsewhere, compared[len(scored) :]) + _of_metrics(run, entry.model, column)
 
 
-def _relation(comparison: Comparison, column: Column) -> str:
+def _relation(comparison: PairedComparison, column: Column) -> str:
     """Say how a model stands to another one, whose name follows."""
     if comparison.relation == "unknown":
         return "beside"
@@ -121,7 +121,7 @@ def _relation(comparison: Comparison, column: Column) -> str:
     return f"{comparison.relation} by {size_of(comparison, column.metric)} than"
 
 
-def _elsewhere(columns: Sequence[tuple[Column, Scored, Scored]], compared: Sequence[Comparison]) -> str:
+def _elsewhere(columns: Sequence[tuple[Column, Scored, Scored]], compared: Sequence[PairedComparison]) -> str:
     """Compare a model with nothing swapped under the other judges, in a sentence; "" where there are none."""
     words = {"better": "better than", "worse": "worse than", "unclear": "not detectably different from"}
     relations: dict[str, list[str]] = {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from fsbench.compare import Comparison, detectable, size_of
+from fsbench.compare import PairedComparison, detectable, size_of
 from fsbench.report.page import Section
 from fsbench.report.run import Column, Run
 from fsbench.report.tables import ordered, summary
@@ -16,7 +16,7 @@ MOST_MODELS = 6
 
 
 @dataclass(frozen=True)
-class Cell:
+class DifferenceCell:
     """What is said of two models under one metric."""
 
     relation: str
@@ -35,15 +35,15 @@ def build(run: Run) -> dict[str, Any] | None:
     return {"columns": columns, "rows": rows, "n_left_out": len(models) - len(models[:MOST_MODELS])}
 
 
-def _cell(comparison: Comparison, column: Column) -> Cell:
+def _cell(comparison: PairedComparison, column: Column) -> DifferenceCell:
     record = comparison.difference
     if record is None or record.effect is None:
-        return Cell("unknown", "", comparison.reason or "not scored")
+        return DifferenceCell("unknown", "", comparison.reason or "not scored")
     text, _, interval = size_of(comparison, column.metric).partition(" [")
     detail = f"[{interval}, p\N{NO-BREAK SPACE}{_p(comparison.p)}"
     if comparison.relation == "unclear":
         detail += f", sees {detectable(comparison, column.metric)}"
-    return Cell(comparison.relation, text, detail)
+    return DifferenceCell(comparison.relation, text, detail)
 
 
 def _p(p: float | None) -> str:
