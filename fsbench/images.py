@@ -22,9 +22,10 @@ import torch.nn.functional as F
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from fsbench.atomic import atomic_path
 from fsbench.errors import BadImage
 from fsbench.files import Listing, Unopened, gather, printable, read, walk
-from fsbench.store import atomic_path, release
+from fsbench.store import release
 
 MAX_PIXELS = 120_000_000
 """A larger image is refused unread: it is an accident or a decompression bomb, and would fill the memory."""

@@ -28,7 +28,20 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"images", "feedback"},
     {"interfaces"},
     {"registry"},
-    {"store", "specs", "files", "guard", "consistency", "metric_groups", "numbers", "record_types", "upgrades"},
+    {
+        "atomic",
+        "shards",
+        "feature_store",
+        "store",
+        "specs",
+        "files",
+        "guard",
+        "consistency",
+        "metric_groups",
+        "numbers",
+        "record_types",
+        "upgrades",
+    },
     {"errors"},
 ]
 APART = {

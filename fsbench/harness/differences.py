@@ -65,7 +65,7 @@ def _of_metric(key: Key, metric: Metric, compared: Sequence[tuple[Measured, Meas
     for (model, of_model), (other, of_other) in compared:
         a, b = of_model[key], of_other[key]
         known: dict[str, Any] = {"model": model.name, "other": other.name, "metric": key[0], "judge": key[1]}
-        known["n"] = int((a.kept & b.kept).sum())
+        known |= {"set": a.set_name, "n": int((a.kept & b.kept).sum())}
         try:
             yield DifferenceRecord(**known, **asdict(_difference(key[0], metric, a, b)))
         except NotScorable as why:

@@ -13,7 +13,7 @@ import torch
 
 from fsbench.config import Plan
 from fsbench.datasets.synthetic import Synthetic
-from fsbench.errors import NotScorable
+from fsbench.errors import DataError, NotScorable
 from fsbench.faces.detect import Detector
 from fsbench.faults import Fault, Scene
 from fsbench.harness import summarise
@@ -21,14 +21,18 @@ from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.failures import Key
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.pairing import make_pairs
+from fsbench.harness.sets import by_set
 from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Faces, MetricInfo, Split, silent
+from fsbench.interfaces import Context, Faces, MetricInfo, Sample, SetName, silent
 from fsbench.stats.resampling import Design
 from fsbench.stats.validity import Condition, Expected
 
 TIMED = 8
 """Outputs that networks are timed on."""
+
+SAMPLES: Mapping[SetName, tuple[Sample, ...]] = {"stills": ("output",), "clips": ("output", "clip")}
+"""What the metrics are of that are examined on a set."""
 
 MeasuredRows = Mapping[Key, np.ndarray | NotScorable]
 
@@ -40,28 +44,41 @@ def quiet(context: Context) -> Context:
 
 @dataclass(frozen=True)
 class FaultySet:
-    """Some images of one split as targets, their evaluation, and how outputs are resampled."""
+    """Some stills, or frames of all clips, as targets; their evaluation, and how samples are resampled."""
 
-    split: Split
+    name: SetName
     targets: Faces
     gallery: Faces | None
     evaluation: Evaluation
     scenes: tuple[Scene, ...]  # group by group of the pairs
-    design: Design
+    designs: Mapping[Sample, Design]
 
     @classmethod
     def build(
-        cls, dataset: Synthetic, split: Split, n: int, instruments: Instruments, plan: Plan, context: Context
+        cls, dataset: Synthetic, name: SetName, n: int, instruments: Instruments, plan: Plan, context: Context
     ) -> FaultySet:
-        """Extract the features of the real images; about `n` targets, spread over people, sessions and clips."""
-        faces = dataset.faces(split)
-        targets = faces.select(consecutive(faces, n) if split == "clips" else spread(faces, n))
+        """Extract the features of the real images; about `n` targets, spread over people, sessions and clips.
+
+        Raises DataError where the data set has no such targets.
+        """
+        sets = by_set(dataset.faces("test"))
+        if name not in sets:
+            raise DataError(f"{dataset.info.name} has no {name} to show faults on", f"it has {', '.join(sets)}")
+        faces, samples = sets[name], SAMPLES[name]
+        targets = faces.select(consecutive(faces, n) if name == "clips" else spread(faces, n))
         gallery = gather(dataset, targets, "", context)
         pairs = make_pairs(dataset, targets)
-        evaluation = Evaluation.prepare(instruments, pairs, targets, gallery, context)
+        own = instruments.of_samples(samples, every_judge=True)
+        evaluation = Evaluation.prepare(own, pairs, targets, gallery, context, set_name=name)
         evaluation = replace(evaluation, context=quiet(context))
         scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
-        return cls(split, targets, gallery, evaluation, scenes, summarise.design(pairs.rows, plan.resamples, plan.seed))
+        designs = {sample: summarise.design(pairs.samples(sample), plan.resamples, plan.seed) for sample in samples}
+        return cls(name, targets, gallery, evaluation, scenes, designs)
+
+    def of_clips(self) -> FaultySet:
+        """The same for the metrics of clips alone."""
+        own = self.evaluation.instruments.of_samples(["clip"], every_judge=False)
+        return replace(self, evaluation=self.evaluation.only(own))
 
     def perfect(self) -> ImageSet:
         """The exact swaps of all pairs, in their order."""
@@ -98,15 +115,17 @@ class FaultySet:
         """Why a metric has no value of rows (N, K)."""
         metric, scored = self.evaluation.metrics[name], ~np.isnan(rows).any(1)
         if scored.sum() < metric.info.min_samples:
-            return f"{scored.sum()} exact swaps could be scored, {metric.info.min_samples} are needed"
+            clips = "clips of " if metric.info.sample == "clip" else ""
+            return f"{scored.sum()} {clips}exact swaps could be scored, {metric.info.min_samples} are needed"
         try:
             return f"the exact swaps have the value {metric.summarise(rows[scored])}"
         except NotScorable as why:
             return why.message
 
 
-def split_of(fault: Fault) -> Split:
-    return "clips" if fault.clips or fault.aspect == "temporal" else "test"
+def set_of(fault: Fault) -> SetName:
+    """The set that metrics of outputs are shown a fault on."""
+    return "clips" if fault.clips or fault.aspect == "temporal" else "stills"
 
 
 def expected(info: MetricInfo, fault: Fault) -> Expected:

@@ -16,8 +16,9 @@ from fsbench.errors import NotScorable, PluginError, one_line, traceback_of
 from fsbench.extraction.blocks import spans
 from fsbench.harness.failures import Counted
 from fsbench.images import ImageSet
-from fsbench.interfaces import Batch, Evidence, Metric, Resampled
+from fsbench.interfaces import Batch, Evidence, Metric, Resampled, Sample
 from fsbench.pairs import Pairs
+from fsbench.record_types import SetName
 from fsbench.results import FAULT, Value
 from fsbench.stats.resampling import Design, Mean, Spread, Statistic
 from fsbench.stats.summaries import mean, percentage
@@ -29,14 +30,21 @@ MEANS: Mapping[Callable[[np.ndarray], float], float] = {mean: 1.0, percentage: 1
 """Summaries that are means times a factor: their resamples need no look at single rows."""
 
 
-def batches(pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) -> Iterator[Batch]:
+def batches(
+    pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence], sample: Sample = "output"
+) -> Iterator[Batch]:
     """Cut a model's outputs into batches of one source identity each, in the order of the pairs.
 
-    What they hold are copies: a metric that writes into one changes nothing.
+    For a metric of clips a batch is one whole clip, whatever its length. What batches hold are copies: a metric that
+    writes into one changes nothing.
     """
     offset = 0
     for group in pairs.groups:
-        for block in spans(len(group.index), CHUNK):
+        n = len(group.index)
+        clips = [
+            slice(clip.start - offset, clip.stop - offset) for clip in pairs.clips if offset <= clip.start < offset + n
+        ]
+        for block in spans(n, CHUNK) if sample == "output" else clips:
             targets = group.targets.select(block)
             here = slice(offset + block.start, offset + block.stop)
             yield Batch(
@@ -49,22 +57,25 @@ def batches(pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) ->
                     name: guard.call(f"evidence {name}", known.__getitem__, here) for name, known in evidence.items()
                 },
             )
-        offset += len(group.index)
+        offset += n
 
 
 def measure(metric: Metric, name: str, pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) -> np.ndarray:
-    """Rows of one metric for all outputs of a model, (N, K) float64; raises NotScorable, PluginError."""
-    rows = []
-    for batch in batches(pairs, images, evidence):
+    """Rows of one metric for all samples of a model, (N, K) float64; raises NotScorable, PluginError."""
+    rows, sample = [], metric.info.sample
+    for batch in batches(pairs, images, evidence, sample):
         measured = guard.copied(guard.run(f"metric {name}", metric.measure, batch))
         if not isinstance(measured, Tensor) or measured.is_complex():
-            raise PluginError(f"metric {name} gave no tensor of real numbers", "it owes one row per output")
-        if measured.ndim not in (1, 2) or len(measured) != len(batch.rows):
+            raise PluginError(f"metric {name} gave no tensor of real numbers", f"it owes one row per {sample}")
+        n = len(batch.rows) if sample == "output" else 1
+        if measured.ndim not in (1, 2) or len(measured) != n:
             raise PluginError(
-                f"metric {name} gave {tuple(measured.shape)} for {len(batch.rows)} outputs",
-                "it owes one row per output",
+                f"metric {name} gave {tuple(measured.shape)} for {n} {sample}{'s' if n > 1 else ''}",
+                f"it owes one row per {sample}",
             )
         rows.append(measured.detach().double().cpu().numpy().reshape(len(measured), -1))
+    if not rows:
+        raise NotScorable("there are no clips" if sample == "clip" else "there are no outputs")
     return np.concatenate(rows)
 
 
@@ -93,6 +104,7 @@ class Estimate:
     rows: np.ndarray | None  # (N, 1), failures as what they count as; None for a metric of more columns
     resampled: np.ndarray | None  # values over the resamples of the kept samples, (1 or 3, B)
     no_interval: str  # why there are none
+    set_name: SetName = "stills"
 
     @property
     def spread(self) -> Spread:
@@ -110,6 +122,7 @@ def value(
     design: Design,
     rows: np.ndarray | Counted,
     tracebacks: dict[str, str] | None = None,
+    set_name: SetName = "stills",
 ) -> tuple[Value, Estimate | None]:
     """Summarise the rows that count, with an interval; too few give null and a reason, and no estimate.
 
@@ -123,6 +136,7 @@ def value(
         "model": model,
         "metric": name,
         "judge": judge,
+        "set": set_name,
         "n_scored": n_scored,
         "n_total": len(kept),
         "n_clusters": drawn.n_clusters,
@@ -131,11 +145,11 @@ def value(
     if counted.empty and n_failed:
         return Value(value=None, reason="the model failed on every pair that can be scored", **fields), None
     if kept.sum() < info.min_samples:
-        few = f"{kept.sum() or 'none'} of {len(kept)} outputs could be scored"
+        few = f"{kept.sum() or 'none'} of {len(kept)} {info.sample}s could be scored"
         few += f", at least {info.min_samples} are needed" if info.min_samples > 1 else ""
         return Value(value=None, reason=few, **fields), None
     try:
-        estimate, of_scored = guard.run(f"metric {name}", _estimate, metric, counted, design)
+        estimate, of_scored = guard.run(f"metric {name}", _estimate, metric, counted, design, set_name)
     except NotScorable as why:
         return Value(value=None, reason=why.message, **fields), None
     except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others say
@@ -157,7 +171,7 @@ def value(
     ), estimate
 
 
-def _estimate(metric: Metric, counted: Counted, design: Design) -> tuple[Estimate, float | None]:
+def _estimate(metric: Metric, counted: Counted, design: Design, set_name: SetName) -> tuple[Estimate, float | None]:
     """The value over resamples; and without the pairs on which the model failed, where there are some."""
     info, kept = metric.info, counted.scored | counted.failed
     of, drawn = statistic(metric, counted.rows[kept]), design.among(kept)
@@ -167,7 +181,7 @@ def _estimate(metric: Metric, counted: Counted, design: Design) -> tuple[Estimat
     no_interval = NO_RESAMPLING if info.interval == "none" else drawn.reason
     resampled = None if no_interval or not math.isfinite(whole) else drawn.resample(of, info.resamples)
     rows = counted.rows if counted.rows.shape[1] == 1 else None
-    return Estimate(whole, design, kept, rows, resampled, no_interval), of_scored
+    return Estimate(whole, design, kept, rows, resampled, no_interval, set_name), of_scored
 
 
 def _cautions(metric: Metric, counted: Counted) -> list[str]:
@@ -184,8 +198,18 @@ def fault(error: Exception) -> NotScorable:
     return why
 
 
-def unscorable(name: str, model: str, judge: str | None, total: int, why: NotScorable) -> Value:
+def unscorable(
+    name: str, model: str, judge: str | None, total: int, why: NotScorable, set_name: SetName = "stills"
+) -> Value:
     """Return null with the reason."""
     return Value(
-        model=model, metric=name, judge=judge, value=None, n_scored=0, n_total=total, n_clusters=0, reason=why.message
+        model=model,
+        metric=name,
+        judge=judge,
+        set=set_name,
+        value=None,
+        n_scored=0,
+        n_total=total,
+        n_clusters=0,
+        reason=why.message,
     )

@@ -18,6 +18,7 @@ MODULES = (
     "galleries",
     "identity",
     "groups",
+    "clips",
     "recursion",
     "slices",
     "balance",
