@@ -108,25 +108,28 @@ def between(first: str, compared: Sequence[PairedComparison], metric: MetricReco
         names = listed([comparison.pair.other for comparison in unclear])
         whose = f"to {names}" if seen else f"of {first} to {names}"
         largest = detectable(max(unclear, key=_detectable), metric)
-        clauses.append(f"no difference {whose} is detectable at this size, one of {largest} would be")
+        clauses.append(
+            f"no difference {whose} is detectable at this size{f', one of {largest} would be' if largest else ''}"
+        )
     if reasons := dict.fromkeys(comparison.reason for comparison in compared if comparison.reason):
         clauses.append(f"nothing is said of {'the others' if clauses else 'differences'}: {', '.join(reasons)}")
     return "; ".join(clauses)
 
 
 def size_of(comparison: PairedComparison, metric: MetricRecord) -> str:
-    """Print a difference that is known, as how much better or worse: its size, unit and interval."""
+    """Print by how much a model is better or worse, with its interval; where that is unclear, negative is worse."""
     record = comparison.difference
     assert record is not None
-    known = [value for value in (record.effect, record.low, record.high) if value is not None]
-    effect, *ends = known if known[0] >= 0 else [-value for value in known]
+    sign = 1 if (metric.direction == "higher") == (comparison.relation != "worse") else -1
+    effect, *ends = (sign * value for value in (record.effect, record.low, record.high) if value is not None)
     low, high = (not_zero(end, metric.digits) for end in sorted(ends))
     return f"{not_zero(effect, metric.digits)}{unit_of(metric)} [{low}, {high}]"
 
 
 def detectable(comparison: PairedComparison, metric: MetricRecord) -> str:
-    """Print the smallest difference that a run could have seen."""
-    return not_zero(_detectable(comparison), metric.digits) + unit_of(metric)
+    """Print the smallest difference that a run could have seen, "" where that is not known."""
+    size = _detectable(comparison)
+    return not_zero(size, metric.digits) + unit_of(metric) if size else ""
 
 
 def unit_of(metric: MetricRecord) -> str:

@@ -65,7 +65,7 @@ def _in_difference(record: DifferenceRecord, names: Names) -> Iterator[str]:
             yield f"is of a {kind} without a record"
     if record.model == record.other:
         yield "is of a model with itself"
-    numbers = (record.effect, record.low, record.high, record.p, record.detectable)
+    numbers = (record.effect, record.low, record.high, record.p)
     if len({number is None for number in numbers}) > 1:
         yield "has some of its numbers only"
     if record.effect is None and not record.reason:

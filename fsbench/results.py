@@ -115,7 +115,7 @@ class DifferenceRecord(Record):
     low: Number | None = None  # of the interval
     high: Number | None = None
     p: Annotated[float, Field(ge=0, le=1)] | None = None  # two-sided, of no difference
-    # smallest true difference that this run sees with a probability of 80 %, at the 5 % level
+    # smallest true difference that this run sees in four cases of five, at the 5 % level; null where nothing varies
     detectable: Annotated[float, Field(ge=0, le=1e15)] | None = None
     n: Count  # samples that both models have
     reason: str = ""

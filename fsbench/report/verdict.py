@@ -117,7 +117,8 @@ def _relation(comparison: PairedComparison, column: Column) -> str:
     if comparison.relation == "unknown":
         return "beside"
     if comparison.relation == "unclear":
-        return f"not detectably different (smallest detectable difference {detectable(comparison, column.metric)}) from"
+        least = detectable(comparison, column.metric)
+        return f"not detectably different{f', where {least} would be seen,' if least else ''} from"
     return f"{comparison.relation} by {size_of(comparison, column.metric)} than"
 
 

@@ -188,7 +188,8 @@ class Difference:
     low: float
     high: float
     p: float  # two-sided, of no difference
-    detectable: float  # smallest true difference that is significant at 5 % with a probability of 80 %
+    # smallest true difference that is significant at 5 % with a probability of 80 %; None where nothing varies
+    detectable: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,10 +321,10 @@ class Design:
         low, high = spread.interval(effect)
         rounding = 1e-12 * max(abs(effect), float(np.nanmax(np.abs(a))))
         if spread.error <= rounding:
-            p = 1.0 if abs(effect) <= rounding else 2.0 ** (1 - min(self.n_clusters, MOST_CLUSTERS))
-        else:
-            p = 2 * float(stdtr(spread.degrees_of_freedom, -abs(effect) / spread.error))
-        detectable = (spread.quantile(1 - CONFIDENCE) + spread.quantile(2 * (1 - POWER))) * spread.error
+            agreeing = 2.0 ** (1 - min(self.n_clusters, MOST_CLUSTERS))
+            return Difference(effect, low, high, 1.0 if abs(effect) <= rounding else agreeing, None)
+        p = 2 * float(stdtr(spread.degrees_of_freedom, -abs(effect) / spread.error))
+        detectable = spread.margin(1 - CONFIDENCE) + spread.margin(2 * (1 - POWER))
         return Difference(effect, low, high, p, detectable)
 
 

@@ -269,6 +269,7 @@ def test_a_difference_that_is_paired_is_seen_where_intervals_overlap() -> None:
     assert found.effect == pytest.approx(0.3, abs=0.05)
     assert 0 < found.low < found.effect < found.high
     assert found.p < 1e-6
+    assert found.detectable is not None
     assert found.detectable < 0.1
     turned = difference(design, b, a)
     assert (turned.effect, turned.p) == (pytest.approx(-found.effect), pytest.approx(found.p))
@@ -277,7 +278,7 @@ def test_a_difference_that_is_paired_is_seen_where_intervals_overlap() -> None:
 
 def test_what_never_varies_is_as_certain_as_a_sign_test_is() -> None:
     same = difference(sessions_of([2] * 3), np.full(6, 0.1), np.full(6, 0.1))
-    assert (same.effect, same.low, same.high, same.p) == (0, 0, 0, 1)
+    assert (same.effect, same.low, same.high, same.p, same.detectable) == (0, 0, 0, 1, None)
     for n, p in ((3, 0.25), (12, 2**-11)):
         assert difference(sessions_of([2] * n), np.ones(2 * n), np.zeros(2 * n)).p == pytest.approx(p)
     rounding = difference(sessions_of([2] * 4), np.full(8, 0.1) * 3, np.full(8, 0.3))

@@ -21,7 +21,8 @@ class DifferenceCell:
 
     relation: str
     text: str  # by how much they differ, "" where that is not known
-    detail: str
+    detail: str  # its interval, or why it is not known
+    certainty: str = ""
 
 
 def build(run: Run) -> dict[str, Any] | None:
@@ -40,10 +41,11 @@ def _cell(comparison: PairedComparison, column: Column) -> DifferenceCell:
     if record is None or record.effect is None:
         return DifferenceCell("unknown", "", comparison.reason or "not scored")
     text, _, interval = size_of(comparison, column.metric).partition(" [")
-    detail = f"[{interval}, p\N{NO-BREAK SPACE}{_p(comparison.p)}"
-    if comparison.relation == "unclear":
-        detail += f", sees {detectable(comparison, column.metric)}"
-    return DifferenceCell(comparison.relation, text, detail)
+    seen = f", sees {least}" if (least := detectable(comparison, column.metric)) else ""
+    unclear = comparison.relation not in ("better", "worse")
+    return DifferenceCell(
+        comparison.relation, text, f"[{interval}", f"p\N{NO-BREAK SPACE}{_p(comparison.p)}{seen if unclear else ''}"
+    )
 
 
 def _p(p: float | None) -> str:
