@@ -33,6 +33,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
         "shards",
         "feature_store",
         "store",
+        "stored",
         "specs",
         "files",
         "guard",

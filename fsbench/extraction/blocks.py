@@ -9,6 +9,7 @@ import numpy as np
 
 from fsbench.errors import PluginError
 from fsbench.store import Arrays, fingerprint
+from fsbench.stored import StoredArrays
 
 if TYPE_CHECKING:
     from fsbench.interfaces import Context
@@ -39,19 +40,21 @@ def in_blocks(
     context: Context,
     *,
     length: Callable[[Block], int],
-) -> list[Arrays]:
-    """Compute arrays for each block, and keep them in the store under `kind`.
+) -> list[StoredArrays]:
+    """Compute arrays for each block, and keep them in the store under `kind`, where they are read when asked for.
 
     `recipe` gives everything that decides what `compute` gives: a block that was computed before under the same recipe
     is read. The progress bar called `title` counts images, of which a block has `length`.
     """
     progress, total, done = context.stage(title), sum(map(length, blocks)), 0
-    arrays = []
+    entries = []
     for block in blocks:
-        arrays.append(context.store.arrays(kind, recipe(block), lambda block=block: compute(block)))  # type: ignore[misc]
+        entry = context.store.entry(kind, recipe(block), lambda block=block: compute(block))  # type: ignore[misc]
+        len(entry)  # computes what is not there
+        entries.append(entry)
         done += length(block)
         progress(done, total, {})
-    return arrays
+    return entries
 
 
 def by_item(
@@ -61,11 +64,13 @@ def by_item(
     items: Sequence[bytes],
     compute: Callable[[np.ndarray], Arrays],
     context: Context,
+    together: Sequence[slice] = (),
 ) -> Arrays:
     """Compute a row of arrays for each item, and keep the rows in the store: each item is computed once.
 
     An item is an image; its bytes are the SHA-256 of all that decides its row beside `recipe`. `compute` is given the
-    numbers of at most BLOCK items and owes a row for each, which may not depend on the others. A recipe with a None in
+    numbers of at most BLOCK items and owes a row for each, which may not depend on the others; where items are computed
+    `together`, such as the frames of a clip, it is given the numbers of such a group. A recipe with a None in
     it is that of something without a key, and what it gives is not kept. The progress bar called `title` counts items.
     Arrays that are all in one file of the store are memory-mapped.
     """
@@ -81,12 +86,16 @@ def by_item(
     first = {items[i]: i for i in reversed(missing.tolist())}  # of equal items
     unique = np.array(sorted(first.values()), np.int64)
     progress, done = context.stage(title), n - len(unique)
-    for block in spans(len(unique)) or [slice(0, 0)]:  # what is given for no item has the right shapes
-        rows = compute(unique[block])
-        _fill(whole, unique[block], rows, n, title)
+    blocks = [unique[block] for block in spans(len(unique))]
+    if together:
+        groups = [np.arange(group.start, group.stop) for group in together]
+        blocks = [group for group in groups if not known[group].all()]
+    for block in blocks or [unique[:0]]:  # what is given for no item has the right shapes
+        rows = compute(block)
+        _fill(whole, block, rows, n, title)
         if store:
-            store.put(key, [items[i] for i in unique[block].tolist()], rows)
-        done += length(block)
+            store.put(key, [items[i] for i in block.tolist()], rows)
+        done += int(np.isin(block, unique).sum())
         progress(done, n, {})
     if len(unique) < len(missing):
         for array in whole.values():
@@ -103,7 +112,7 @@ def _fill(whole: Arrays, index: np.ndarray, rows: Arrays, n: int, who: str) -> N
         whole[name][index] = array
 
 
-def check_alike(who: str, parts: Sequence[Arrays]) -> None:
+def check_alike(who: str, parts: Sequence[Mapping[str, np.ndarray]]) -> None:
     """Raise PluginError where the arrays of different images differ in names or shapes."""
     shapes = [{name: array.shape[1:] for name, array in part.items()} for part in parts]
     if any(shape != shapes[0] for shape in shapes):

@@ -74,9 +74,17 @@ def embed(judge: Judge, crops: ImageSet, landmarks: np.ndarray, title: str, cont
 
 
 def observe(
-    observer: Extractor[Observer], crops: ImageSet, landmarks: np.ndarray, title: str, context: Context
+    observer: Extractor[Observer],
+    crops: ImageSet,
+    landmarks: np.ndarray,
+    title: str,
+    context: Context,
+    clips: Sequence[slice] = (),
 ) -> dict[str, Tensor]:
-    """Arrays that an observer computes, by name, (N, ...) float32 on the CPU. Cached by image."""
+    """Arrays that an observer computes, by name, (N, ...) float32 on the CPU. Cached by image.
+
+    An observer of clips is shown all frames of each of `clips`, which hold all images; cached by clip.
+    """
     who = f"observer {observer.name}"
 
     def compute(index: np.ndarray) -> Arrays:
@@ -86,11 +94,11 @@ def observe(
                 who,
                 [
                     _checked(who, guard.call(who, observer.network.observe, *part), len(part[0]))
-                    for part in portions(crops[index].to(context.device), points)
+                    for part in portions(crops[index].to(context.device), points, whole=bool(clips))
                 ],
             )
 
-    rows = _extract(observer, "observations", {}, crops, landmarks, compute, title, context)
+    rows = _extract(observer, "observations", {}, crops, landmarks, compute, title, context, clips)
     return {name: torch.from_numpy(array) for name, array in rows.items()}
 
 
@@ -103,12 +111,19 @@ def _extract(
     compute: Callable[[np.ndarray], Arrays],
     title: str,
     context: Context,
+    clips: Sequence[slice] = (),
 ) -> Arrays:
-    """What `compute` gives for each image, kept under the network, the image and its landmarks."""
+    """What `compute` gives for each image, kept under the network, the image and its landmarks.
+
+    Of clips all images and landmarks decide what it gives for a frame.
+    """
     recipe = {"extractor": extractor.key, "device": context.device.type, **settings}
     points = np.nan_to_num(landmarks, nan=-1).astype("<f4")
     items = [hashlib.sha256(image + own.tobytes()).digest() for image, own in zip(crops.hashes(), points, strict=True)]
-    return by_item(f"{extractor.name}: {title}", kind, recipe, items, compute, context)
+    for clip in clips:
+        whole = b"".join(items[clip])
+        items[clip] = [hashlib.sha256(b"%d " % k + whole).digest() for k in range(clip.stop - clip.start)]
+    return by_item(f"{extractor.name}: {title}", kind, recipe, items, compute, context, clips)
 
 
 def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Context) -> Arrays:
@@ -139,14 +154,14 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
     return {"vectors": vectors, "top": top, "scores": scores}
 
 
-def portions(crops: Tensor, landmarks: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """What a network is given at once: a single image on a CPU, all on a GPU.
+def portions(crops: Tensor, landmarks: Tensor, whole: bool = False) -> list[tuple[Tensor, Tensor]]:
+    """What a network is given at once: a single image on a CPU, all on a GPU, and all where it wants the `whole`.
 
     On a CPU, and with one thread, features of an image are then the same to the last bit whatever the other images are;
     in batches they differ by 3e-7 of their size, which turns cosines that are rounded and ranks that are compared.
     Measured on a CPU with two cores: FaceNet takes 45 ms an image instead of 25.
     """
-    if crops.device.type != "cpu":
+    if whole or crops.device.type != "cpu":
         return [(crops, landmarks)]
     return [(crops[i : i + 1], landmarks[i : i + 1]) for i in range(len(crops))]
 
@@ -159,7 +174,7 @@ def _matrix(who: str, name: str, given: object, wanted: tuple[int, int]) -> Tens
     return given
 
 
-def _join(who: str, parts: Sequence[Arrays]) -> Arrays:
+def _join(who: str, parts: Sequence[Mapping[str, np.ndarray]]) -> Arrays:
     """Put the arrays of several images together, in their order."""
     check_alike(who, parts)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}

@@ -18,7 +18,7 @@ from fsbench.files import some
 from fsbench.harness.models import Model, file_name
 from fsbench.harness.run_lock import LOCK_FILE, RunLock, refuse_if_taken
 from fsbench.harness.train import write_sidecar
-from fsbench.images import ImageSet, write_png
+from fsbench.images import ImageSet, write_pngs
 from fsbench.pairs import Pairs
 from fsbench.results import FILE_NAME, slug
 from fsbench.store import copy_file, write_arrays, write_text
@@ -109,8 +109,7 @@ class RunFolder:
 
     def _write_images(self, folder: str, names: pd.Series[str], images: ImageSet) -> list[str]:
         paths = [_path(folder, str(name)) for name in names]
-        for path, pixels in zip(paths, images.pixels, strict=True):
-            write_png(self.path / path, pixels)
+        write_pngs([self.path / path for path in paths], images)
         return paths
 
     def write_model(self, model: Model) -> None:
