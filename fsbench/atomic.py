@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,3 +45,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where the folder itself is unusable, the error above is the one to tell
             partial.unlink(missing_ok=True)
+
+
+def touch(path: Path) -> None:
+    """Write down that a file of the cache was used: `fsbench cache prune` removes what was not used for long."""
+    with suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
