@@ -23,7 +23,7 @@ def contradictions(result: RunResult) -> Iterator[str]:
     for value in result.values:
         where = f"the value of {value.metric} of {value.model}" + (f" under {value.judge}" if value.judge else "")
         yield from (f"{where} {problem}" for problem in _in_value(value, names))
-        if (place := (value.model, value.metric, value.judge)) in places:
+        if (place := (value.model, value.metric, value.judge, value.set, value.stage)) in places:
             yield f"{where} stands twice"
         places.add(place)
     for model in result.models:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-MetricGroup = Literal["identity", "realism", "attributes", "truth"]
+MetricGroup = Literal["identity", "realism", "attributes", "temporal", "truth"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ GROUPS: Mapping[MetricGroup, GroupFacts] = {
     "identity": GroupFacts("Identity", "whose face is it?"),
     "realism": GroupFacts("Realism", "do the outputs, all together, look like the targets?"),
     "attributes": GroupFacts("Attributes", "is what belongs to the target still there?"),
+    "temporal": GroupFacts("Motion", "do the outputs of a clip move as its frames do?"),
     "truth": GroupFacts("Ground truth", "how near is the exact swap?"),
 }
 """In the order of tables."""

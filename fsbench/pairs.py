@@ -11,7 +11,7 @@ import pandas as pd
 
 from fsbench.faces.region import ovals
 from fsbench.images import ImageSet
-from fsbench.interfaces import Faces, Source, Targets, Truth
+from fsbench.interfaces import Faces, Sample, SetName, Source, Targets, Truth, clip_names
 from fsbench.store import fingerprint
 
 
@@ -20,7 +20,7 @@ class Group:
     """The pairs of one source identity: it goes into every image of `targets`."""
 
     source: Source
-    index: np.ndarray  # rows of the test split
+    index: np.ndarray  # rows of `EvaluationSet.targets`
     targets: Faces
     truth: Truth | None
 
@@ -57,7 +57,7 @@ class Pairs:
 
     @property
     def index(self) -> np.ndarray:
-        """Row of the test split that each pair has as its target, (N,)."""
+        """Row of `EvaluationSet.targets` that each pair has as its target, (N,)."""
         return np.concatenate([group.index for group in self.groups])
 
     @cached_property
@@ -83,6 +83,22 @@ class Pairs:
             [group.targets.rows.assign(source=group.source.identity) for group in self.groups], ignore_index=True
         )
 
+    @cached_property
+    def clips(self) -> tuple[slice, ...]:
+        """The pairs of each source and clip, which lie side by side in the order of the frames."""
+        clip = self.rows["source"] + "\n" + clip_names(self.rows)
+        first = np.flatnonzero((clip != clip.shift()).to_numpy())
+        ends = [*first[1:], len(clip)]
+        spans = [slice(int(start), int(end)) for start, end in zip(first, ends, strict=True)]
+        return tuple(span for span in spans if self.rows["clip"].iloc[span.start])
+
+    def samples(self, sample: Sample) -> pd.DataFrame:
+        """What is known of each sample of a metric: of a clip `source`, `identity`, `session`, `clip` and `frames`."""
+        if sample == "output":
+            return self.rows
+        first = self.rows.iloc[[span.start for span in self.clips]][["source", "identity", "session", "clip"]]
+        return first.assign(frames=[span.stop - span.start for span in self.clips]).reset_index(drop=True)
+
     def take(self, rows: np.ndarray) -> Pairs:
         """Return some of the pairs, by their numbers in ascending order."""
         groups, start = [], 0
@@ -102,7 +118,8 @@ class Pairs:
 class RealImages:
     """Real images that outputs are compared with, and the landmarks that the detector finds in them.
 
-    Those of the test split stand first, those of the gallery after them.
+    Those of the test split stand first, those of the gallery after them. Frames of clips are not among them where the
+    test split has stills.
     """
 
     test: Faces
@@ -130,10 +147,13 @@ class RealImages:
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """The pairs of one split, and the real images that their outputs are compared with."""
+    """Pairs of one kind, stills or clips, and the real images that their outputs are compared with."""
 
     pairs: Pairs
+    targets: Faces  # images of the test split that are swapped into
+    target_landmarks: np.ndarray  # (T, 5, 2) float32, as the detector finds them; NaN where no face was found
     real: RealImages
+    name: SetName = "stills"
     named: bool = False  # whether the user named the metrics: what takes long is then done
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -11,6 +11,15 @@ DEEPEST = 20
 
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
 """A finite number of a size that can be printed and drawn."""
+
+SetName = Literal["stills", "clips"]
+"""An evaluation set: single images of the test split as targets, or its clips."""
+
+Sample = Literal["output", "clip"]
+"""What a row of a metric stands for: one output, or all outputs for one clip in the order of its frames."""
+
+Stage = Literal["crop", "frame"]
+"""Where a metric looks: at aligned crops, or at the frames that they were cut from."""
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Name = Annotated[str, Field(min_length=1)]

@@ -52,6 +52,7 @@ BUILT_IN = (
     "fsbench.metrics.density",
     "fsbench.metrics.expression_error",
     "fsbench.metrics.expression_residual",
+    "fsbench.metrics.residual_acceleration",
     "fsbench.metrics.fid",
     "fsbench.metrics.fid_infinity",
     "fsbench.metrics.gaze_error",

@@ -5,7 +5,10 @@
     DIR/samples.parquet      one row per output: model, source, the target's columns of `Faces.rows`, `output` (path
                              below DIR) and one column per metric (`metric`, `metric@judge`), null where not scorable;
                              `failure` ("" or one of `Failure`)
-    DIR/scores.csv           the same for spreadsheets: UTF-8 with a byte-order mark, decimal points
+    DIR/clips.parquet        where metrics of clips were computed: one row per model, source and clip: `model`,
+                             `source`, `identity`, `session`, `clip`, `frames` (their number), `failure`, `outputs` and
+                             `targets` (lists of paths below DIR, frame by frame), and one column per such metric
+    DIR/scores.csv           samples.parquet for spreadsheets: UTF-8 with a byte-order mark, decimal points
     DIR/references.parquet   one row per reference image: the columns of `Faces.rows`, and `split`
     DIR/features/JUDGE.safetensors   unit vectors: `references` (R, D), and per model (N, D) in the order of its
                              samples; a row of NaN is an image in which no face was found
@@ -26,7 +29,7 @@ Names that are not plain stand in paths as `slug` writes them.
 
 The number SCHEMA grows with every change of shape, and `fsbench.upgrades` turns older files into the present shape. It
 does not grow for a field that may be missing: the facts about metrics that place them in a report (`headline`,
-`summary_rank`, `verification_rank`, `verdict`) are such fields, and files of schema 4 without them are completed. Files
+`summary_rank`, `verification_rank`, `verdict`) are such fields, and files without them are completed. Files
 of a newer schema are refused. Null plus counts for what could not be scored: never NaN, never a sentinel.
 """
 
@@ -43,11 +46,11 @@ from fsbench.consistency import contradictions
 from fsbench.errors import ResultError
 from fsbench.files import printable, read
 from fsbench.metric_groups import MetricGroup
-from fsbench.record_types import Count, Facts, Name, Number, Record
+from fsbench.record_types import Count, Facts, Name, Number, Record, Sample, SetName, Stage
 from fsbench.store import fingerprint, write_text
 from fsbench.upgrades import UPGRADES, completed
 
-SCHEMA = 4
+SCHEMA = 5
 
 
 FILE_NAME = "result.json"
@@ -76,7 +79,9 @@ class Value(Record):
     value: Number | None
     low: Number | None = None  # of the interval; null where there are too few clusters
     high: Number | None = None
-    n_scored: Count  # pairs with a row of the metric's own
+    stage: Stage = "crop"
+    set: SetName = "stills"  # of which it is the value
+    n_scored: Count  # samples (pairs, or pairs of source and clip) with a row of the metric's own
     n_total: Count
     n_clusters: Count
     n_failed: Count = 0  # pairs that count as the baselines' worst
@@ -102,6 +107,8 @@ class MetricRecord(Record):
     no_face: str
     reference: str
     group: MetricGroup
+    sample: Sample = "output"  # what a row of it stands for, and what its values count
+    stages: tuple[Stage, ...] = ("crop",)
     observer: str = ""  # the network whose answers it compares, "" for none
     weights: dict[str, str] = Field(default_factory=dict)  # of a network that it runs itself: name -> sha256
     licences: tuple[str, ...] = ()  # of these weights
@@ -172,6 +179,7 @@ class ModelRecord(Record):
     swap_seconds: Number | None = None  # per image, model only, when the outputs were made (they are cached)
     n_no_face: Count = 0  # outputs in which the detector found no face
     failures: dict[Failure, Count] = Field(default_factory=dict)  # pairs by what went wrong, each counted once
+    frame_failures: dict[Failure, Count] = Field(default_factory=dict)  # the same of frames, where clips are apart
     error: str = ""  # why there is nothing of it: the run went on without it
     notes: tuple[str, ...] = ()
 
@@ -272,14 +280,23 @@ class UnusedRecord(Record):
     files: tuple[str, ...]  # below that folder, all of them
 
 
+class SetRecord(Record):
+    """An evaluation set: which source goes into which targets."""
+
+    name: SetName
+    pairing: str
+    n_pairs: Count
+    n_clips: Count = 0  # pairs of source and clip
+    targets: str = ""  # SHA-256 of the target images in the order of the pairs: what distributions are compared with
+
+
 class ProtocolRecord(Record):
     """Every choice that another harness could make differently."""
 
-    stage: str
-    pairing: str
-    n_pairs: Count
+    stage: Stage  # where metrics look
+    outputs: str  # where outputs come from, and how they are cut
+    sets: Annotated[tuple[SetRecord, ...], Field(min_length=1)]  # the first is that of samples.parquet
     references: str
-    targets: str = ""  # SHA-256 of the target images in the order of the pairs: what distributions are compared with
     gallery_identities: Count
     gallery_images: Count
     detector: str
@@ -287,6 +304,16 @@ class ProtocolRecord(Record):
     failures: str = ""  # what a pair counts as on which a model failed
     resamples: Count
     confidence: Number
+
+    @property
+    def n_pairs(self) -> int:
+        """Pairs of the first set."""
+        return self.sets[0].n_pairs
+
+    @property
+    def pairing(self) -> str:
+        """How the first set was paired."""
+        return self.sets[0].pairing
 
 
 class RunResult(Record):
@@ -326,9 +353,13 @@ class RunResult(Record):
         return [v for v in self.values if model in (None, v.model) and metric in (None, v.metric)]
 
 
-def column(metric: str, judge: str | None) -> str:
-    """Return the name of a metric's column in samples.parquet."""
-    return f"{metric}@{judge}" if judge else metric
+def column(metric: str, judge: str | None, stage: Stage = "crop") -> str:
+    """Return the name of a metric's column in samples.parquet and clips.parquet.
+
+    >>> column("id_similarity", "sface"), column("kid", None, "frame")
+    ('id_similarity@sface', 'kid/frame')
+    """
+    return (f"{metric}@{judge}" if judge else metric) + (f"/{stage}" if stage != "crop" else "")
 
 
 def slug(label: str) -> str:

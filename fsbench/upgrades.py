@@ -32,7 +32,18 @@ def _since_3(raw: Json) -> Json:
     return raw
 
 
-UPGRADES: Mapping[int, Callable[[Json], Json]] = {1: _since_1, 2: _since_2, 3: _since_3}
+def _since_4(raw: Json) -> Json:
+    """Schema 5 names the evaluation set and the stage of values, and has metrics of clips; until then all was stills.
+
+    What the protocol called its stage said where outputs come from.
+    """
+    protocol = dict(raw["protocol"])
+    moved = {name: protocol.pop(name) for name in ("pairing", "n_pairs", "targets") if name in protocol}
+    first = {"name": "stills", **moved}
+    return {**raw, "protocol": {**protocol, "stage": "crop", "outputs": protocol["stage"], "sets": (first,)}}
+
+
+UPGRADES: Mapping[int, Callable[[Json], Json]] = {1: _since_1, 2: _since_2, 3: _since_3, 4: _since_4}
 
 FACTS: Mapping[str, Json] = {
     "id_similarity": {"headline": True, "summary_rank": 10},

@@ -18,7 +18,7 @@ from fsbench import __version__
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("fsbench", "reference_models")
-SMALL = "synthetic(people=2,sessions=9,images=2,gallery=0,size=48)"
+SMALL = "synthetic(people=2,sessions=9,images=2,gallery=0,frames=4,size=48)"
 
 Installed = Callable[..., str]
 

@@ -74,15 +74,17 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
     from fsbench.datasets import balance
     from fsbench.datasets.folder import PhotoFolder
     from fsbench.extraction.features import find_landmarks
+    from fsbench.harness.splits import kind_of
 
     about, parts = dataset.info, []
     outline = None if look_closer else getattr(dataset, "outline", None)  # rows of images that need not be drawn
     for split in about.splits:
         if outline is not None:
-            parts.append(outline(split)[["identity", "session"]].assign(split=split))
+            rows = outline(split)
+            parts.append(rows[["identity", "session"]].assign(split=kind_of(split, rows)))
             continue
         faces = dataset.faces(split)
-        parts.append(faces.rows.filter(["identity", "session", "yaw"]).assign(split=split))
+        parts.append(faces.rows.filter(["identity", "session", "yaw"]).assign(split=kind_of(split, faces.rows)))
         if look_closer:
             parts[-1]["found"] = ~np.isnan(find_landmarks(faces.crops, split, context)).any((1, 2))
     rows = pd.concat(parts)
@@ -93,7 +95,7 @@ def _examine(dataset: Dataset, context: Context, look_closer: bool) -> dict[str,
     else:
         groups = rows.groupby(["identity", "split"])
         columns["sessions"] = ("session", "nunique")
-    swapped = rows[rows["split"].isin(["train", "test"])]
+    swapped = rows[rows["split"].isin(["train", "train clips", "test"])]
     uneven = balance.warnings(swapped)
     facts = {
         "name": about.name,

@@ -14,7 +14,7 @@ from fsbench.contracts.evidence import check_evidence
 from fsbench.contracts.metrics import LACKING, check_metric, check_nothing, check_validity
 from fsbench.contracts.models import check_refiner, check_swapper, check_training, check_wrapper
 from fsbench.contracts.networks import check_embedder, check_observer
-from fsbench.contracts.toys import toy_batch, toy_faces, toy_targets, toy_weights, with_evidence
+from fsbench.contracts.toys import toy_batch, toy_clip, toy_faces, toy_targets, toy_weights, with_evidence
 
 __all__ = [
     "LACKING",
@@ -30,6 +30,7 @@ __all__ = [
     "check_validity",
     "check_wrapper",
     "toy_batch",
+    "toy_clip",
     "toy_faces",
     "toy_targets",
     "toy_weights",

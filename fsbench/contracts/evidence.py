@@ -23,7 +23,8 @@ def check_evidence(kind: EvidenceKind) -> None:
     pairs = _toy_pairs()
     faces = toy_faces()
     nowhere = np.full((0, 5, 2), np.nan, np.float32)
-    of = kind.prepare(EvaluationSet(pairs, RealImages(faces, None, faces.landmarks, nowhere)))
+    real = RealImages(faces, None, faces.landmarks, nowhere)
+    of = kind.prepare(EvaluationSet(pairs, faces, faces.landmarks, real))
     assert callable(of), "prepare() must return a function of a model's outputs"
     n, landmarks = len(pairs), faces.landmarks[pairs.index]
     dark = ImageSet(pairs.targets.pixels // 2)

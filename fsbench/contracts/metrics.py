@@ -10,15 +10,16 @@ import numpy as np
 import torch
 
 from fsbench.contracts.common import TOLERANCE, check_docstring
-from fsbench.contracts.toys import crowded, toy_batch, with_evidence
+from fsbench.contracts.toys import crowded, toy_batch, toy_clip, with_evidence
 from fsbench.errors import NotScorable
 from fsbench.interfaces import Batch, Context, Evidence, Metric, Observed, Resampled
 
 
 def check_metric(metric: Metric, evidence: Mapping[str, Evidence] | None = None) -> None:
-    """Facts complete; one row per output; value independent of batch size and order, finite and within its bounds.
+    """Facts complete; one row per sample; value independent of batch size and order, finite and within its bounds.
 
-    `evidence` of a kind that is not built in is made up by the author, by its name, for eight outputs.
+    `evidence` of a kind that is not built in is made up by the author, by its name, for eight outputs. A metric of
+    clips is shown clips of eight frames.
     """
     check_docstring(metric)
     info = metric.info
@@ -27,12 +28,13 @@ def check_metric(metric: Metric, evidence: Mapping[str, Evidence] | None = None)
     assert info.measures, "info.measures must name what the metric is meant to respond to"
     low, high = info.bounds
     assert low < high, "info.bounds must be (lowest, highest)"
-    batch = _batch_for(metric, evidence)
-    rows = _rows(metric, [batch])
-    alone = _rows(metric, [batch.take(slice(i, i + 1)) for i in range(len(batch.rows))])
-    assert np.allclose(rows, alone, rtol=TOLERANCE, atol=1e-6, equal_nan=True), "rows depend on the batch size"
+    batches = _batches_for(metric, evidence)
+    rows, alone = _rows(metric, batches), _rows(metric, _one_by_one(metric, batches))
+    assert np.allclose(rows, alone, rtol=TOLERANCE, atol=1e-6, equal_nan=True), (
+        "rows depend on the batch size, or on what was measured before"
+    )
     scored = rows[~np.isnan(rows).any(1)]
-    assert len(scored), "no output could be scored"
+    assert len(scored), f"no {info.sample} could be scored"
     value = metric.summarise(scored)
     shuffled = metric.summarise(scored[np.random.default_rng(0).permutation(len(scored))])
     assert math.isfinite(value), f"summarise() gave {value}"
@@ -45,22 +47,36 @@ def check_metric(metric: Metric, evidence: Mapping[str, Evidence] | None = None)
         check_nothing(metric, lack, evidence)
 
 
-def _batch_for(metric: Metric, evidence: Mapping[str, Evidence] | None) -> Batch:
-    """Eight made-up outputs with the evidence that a metric needs; more of them where it needs more."""
-    batch = toy_batch(8, needs=metric.info.needs)
-    batch = replace(batch, evidence={**batch.evidence, **(evidence or {})})
+def _batches_for(metric: Metric, evidence: Mapping[str, Evidence] | None) -> list[Batch]:
+    """Made-up outputs with the evidence that a metric needs: eight of them, or clips of eight frames.
+
+    The last output, and every output of the last clip, has no face. There is a larger gallery where a metric needs it.
+    """
+    if metric.info.sample == "output":
+        batches = [toy_batch(8, needs=metric.info.needs)]
+    else:
+        clips = [toy_clip(8, seed=seed, needs=metric.info.needs) for seed in range(3)]
+        batches = [*clips[:-1], _without_output_faces(clips[-1])]
+    batches = [replace(batch, evidence={**batch.evidence, **(evidence or {})}) for batch in batches]
     try:
-        _rows(metric, [batch])
+        _rows(metric, batches)
     except NotScorable:
-        return crowded(batch)
-    return batch
+        return [crowded(batch) for batch in batches]
+    return batches
 
 
-def _rows(metric: Metric, batches: list[Batch]) -> np.ndarray:
+def _one_by_one(metric: Metric, batches: Sequence[Batch]) -> list[Batch]:
+    """Batches of one sample each, in their order."""
+    if metric.info.sample == "clip":
+        return list(batches)
+    return [batch.take(slice(i, i + 1)) for batch in batches for i in range(len(batch.rows))]
+
+
+def _rows(metric: Metric, batches: Sequence[Batch]) -> np.ndarray:
     parts = []
     for batch in batches:
-        rows = metric.measure(batch)
-        assert rows.ndim in (1, 2) and len(rows) == len(batch.rows), "measure() owes one row per output"
+        rows, n = metric.measure(batch), len(batch.rows) if metric.info.sample == "output" else 1
+        assert rows.ndim in (1, 2) and len(rows) == n, f"measure() owes one row per {metric.info.sample}"
         parts.append(rows.double().numpy().reshape(len(rows), -1))
     return np.concatenate(parts)
 
@@ -96,6 +112,18 @@ def _without_faces(batch: Batch) -> Batch:
     return with_evidence(batch, **blind)
 
 
+def _without_output_faces(batch: Batch) -> Batch:
+    """No network sees a face on an output."""
+    view, lost = batch.embeddings, {}
+    top = view.lookalikes and replace(view.lookalikes, output=torch.full_like(view.lookalikes.output, -1))
+    for name, evidence in batch.evidence.items():
+        if isinstance(evidence, Observed):
+            nothing = {key: torch.full_like(array, torch.nan) for key, array in evidence.output.items()}
+            lost[name] = replace(evidence, output=nothing)
+    judge = replace(view, output=torch.full_like(view.output, torch.nan), lookalikes=top)
+    return with_evidence(batch, **lost, judge=judge)
+
+
 LACKING: dict[str, Callable[[Batch], Batch]] = {
     "images of the source": _without_people("toy0"),
     "images of the target": _without_people("toy1"),
@@ -109,10 +137,11 @@ LACKING: dict[str, Callable[[Batch], Batch]] = {
 def check_nothing(metric: Metric, lack: str, evidence: Mapping[str, Evidence] | None = None) -> None:
     """No number is made of nothing: where an output with a face cannot be scored, one that lost it is not either.
 
-    `lack` is a key of LACKING. Whether a metric looks at what is lacking shows itself: outputs with a face have no row.
+    `lack` is a key of LACKING. Whether a metric looks at what is lacking shows itself: outputs with a face have no row,
+    or clips that show one.
     """
     try:
-        rows = _rows(metric, [LACKING[lack](_batch_for(metric, evidence))])  # the last output has no face
+        rows = _rows(metric, [LACKING[lack](batch) for batch in _batches_for(metric, evidence)])
     except NotScorable:
         return
     nothing = np.isnan(rows).any(1)

@@ -99,6 +99,13 @@ def toy_batch(n: int = 6, size: int = 64, seed: int = 0, needs: Sequence[str] = 
     )
 
 
+def toy_clip(n: int = 8, size: int = 64, seed: int = 0, needs: Sequence[str] = ()) -> Batch:
+    """Make up outputs for the consecutive frames of one clip, as `toy_batch` does; every output has a face."""
+    batch = toy_batch(n + 1, size, seed, needs).take(slice(0, n))  # without the last, which has none
+    rows = batch.rows.assign(session="s0", clip="c0", frame=range(n))
+    return replace(batch, rows=rows)
+
+
 def _toy_observed(target: Faces, random: torch.Generator) -> Observed:
     """Make up whatever the built-in observers give; nothing is seen in the last output."""
     n = len(target)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fsbench.datasets import _twins, balance
+from fsbench.datasets._clips import CLIP_VERSION, SPLIT_HINT, ClipFrames
 from fsbench.datasets._photos import (
     NO_FACE,
     REVISION,
@@ -44,7 +45,11 @@ TWIN = "twin"
 NEAR_TWIN = "near twin"
 """State of an image that is not trained on, with `dedup`, because the same photograph is held out in another file."""
 
+REPEATED = "repeated"
+"""State of a file that has the number of another file of its clip."""
+
 _REASONS = {
+    REPEATED: "another file is the same frame of its clip",
     NO_FACE: "no face found",
     UNREADABLE: "unreadable",
     TWIN: "the same bytes are held out",
@@ -81,7 +86,16 @@ class Label:
 class PhotoFolder:
     """Aligned faces out of folders, for `folder` and named sets of the same form."""
 
-    def __init__(self, root: Path, label: Label, context: Context, size: int, test: float, dedup: bool = False) -> None:
+    def __init__(
+        self,
+        root: Path,
+        label: Label,
+        context: Context,
+        size: int,
+        test: float,
+        dedup: bool = False,
+        clips: bool = False,
+    ) -> None:
         if not 32 <= size <= 1024:
             raise BadParameter(f"{label.name}(size={size}): a crop has 32 to 1024 pixels", "the default is 128")
         if not 0.05 <= test <= 0.75:
@@ -91,6 +105,9 @@ class PhotoFolder:
         people = list_identities(root)
         self._images = people.photos
         self.left_beside = people.unused  # files and folders that are no photographs of anybody
+        self._clips = clips
+        files = [photo.file for photo in self._images]
+        self._frames = ClipFrames.find(files) if clips else ClipFrames.none(len(files))
 
     @functools.cached_property
     def info(self) -> DatasetInfo:
@@ -112,6 +129,7 @@ class PhotoFolder:
                     REVISION,
                     SPLIT_VERSION,
                     *(["dedup", _twins.NEAR] if self._dedup else []),
+                    *(["clips", CLIP_VERSION] if self._clips else []),
                 ]
             ),
             size=self._size,
@@ -124,6 +142,7 @@ class PhotoFolder:
                 *(lost.sentence for lost in self.left_beside),
                 *tell_several(files, self._cuts.n_faces),
                 *self._tell_near(),
+                *self._tell_clips(),
                 *_one_session(used),
                 *balance.warnings(used),
             ),
@@ -135,7 +154,7 @@ class PhotoFolder:
         if split not in self.info.splits:
             raise DataError(f"{self._label.name} has no split {split!r}", f"it has {' and '.join(self.info.splits)}")
         kept = self.files[self.files["split"] == split]
-        rows = kept[["id", "identity", "session"]].assign(clip="", frame=0, **kept[["yaw", "pitch", "faces"]])
+        rows = kept[["id", "identity", "session", "clip", "frame", "yaw", "pitch", "faces"]]
         image = kept["image"].to_numpy()
         return Faces(ImageSet(self._cuts.crops[image]), rows.reset_index(drop=True), self._cuts.landmarks[image])
 
@@ -145,17 +164,19 @@ class PhotoFolder:
 
     @functools.cached_property
     def files(self) -> pd.DataFrame:
-        """Every image file and what became of it; `state` is "used", "no face", "unreadable", "twin" or "near twin".
+        """Every image file and what became of it; `state` is "used", "no face", "unreadable", or one of `_REASONS`.
 
-        Columns `file`, `identity`, `session`, `state`, `height`, `width`, `yaw` and `pitch` (NaN without a face),
-        `faces` (their number), `why` (it is unreadable), `split` ("" where not used), `id`, `blocked` (its session is
-        made up) and `image` (its place in the cache).
+        Columns `file`, `identity`, `session`, `clip`, `frame`, `state`, `height`, `width`, `yaw` and `pitch` (NaN
+        without a face), `faces` (their number), `why` (it is unreadable), `split` ("" where not used), `id`, `blocked`
+        (its session is made up) and `image` (its place in the cache).
         """
         files = pd.DataFrame(
             {
                 "file": [photo.file for photo in self._images],
                 "identity": [photo.identity for photo in self._images],
                 "session": [photo.session for photo in self._images],
+                "clip": self._frames.clip,
+                "frame": self._frames.frame,
                 "state": self._cuts.state,
                 "why": self._cuts.why,
                 "height": self._cuts.shape[:, 0],
@@ -167,6 +188,7 @@ class PhotoFolder:
                 "image": np.arange(len(self._images)),
             }
         )
+        files.loc[self._frames.repeated & (files["state"] == USED), "state"] = REPEATED
         if not (files["state"] == USED).any():
             raise DataError(
                 f"no face was found in any of the {len(files)} images in {self._root}",
@@ -213,6 +235,11 @@ class PhotoFolder:
         found: np.ndarray = (files["file"].isin(leaked) & (files["split"] == "train")).to_numpy()
         return found
 
+    def _tell_clips(self) -> list[str]:
+        names, used = [photo.file for photo in self._images], np.zeros(len(self._images), bool)
+        used[self.files.loc[self.files["state"] == USED, "image"]] = True
+        return self._frames.warnings(names, self._hashes, self._cuts.shape, used) if self._clips else []
+
     def _tell_near(self) -> list[str]:
         pairs, said = self.near_twins, []
         crossing = pairs["one_split"] != pairs["other_split"]
@@ -254,6 +281,12 @@ def _split(own: pd.DataFrame, test: float) -> pd.DataFrame:
     own = own.copy()
     used = (own["state"] == USED).to_numpy()
     if own.loc[used, "session"].nunique() < 2:
+        if shared := own.loc[used & (own["clip"] != ""), "clip"].unique().tolist():
+            raise DataError(
+                f"{own['identity'].iloc[0]} has one session, whose clips would be split over train and test: "
+                f"{some(shared)}",
+                SPLIT_HINT,
+            )
         n = int(used.sum())
         n_blocks = max(1, min(BLOCKS, n // 2))
         own["blocked"] = True
@@ -262,6 +295,7 @@ def _split(own: pd.DataFrame, test: float) -> pd.DataFrame:
     held_out = _held_out(own.loc[used, "session"], test)
     own.loc[used, "split"] = np.where(own.loc[used, "session"].isin(held_out), "test", "train")
     stems = own["identity"] + "/" + own["session"] + "/" + own["file"].map(lambda file: Path(file).stem)
+    stems = stems.where(own["clip"] == "", own["file"].map(lambda file: Path(file).with_suffix("").as_posix()))
     again = stems.groupby(stems).cumcount()  # a.jpg and a.png of one session
     own["id"] = stems.where(again == 0, stems + "~" + (again + 1).astype(str))
     return own
@@ -311,12 +345,16 @@ class Folder(PhotoFolder):
     """Photographs of any people, `folder:PATH`: a folder for each identity, with a sub-folder for each session.
 
     Faces are detected by MTCNN and aligned by five landmarks. `test` is the share of each identity that is held out. A
-    warning names training images that show a held-out photograph in another file; `dedup` leaves them out.
+    warning names training images that show a held-out photograph in another file; `dedup` leaves them out. With
+    `clips`, a sub-folder of consecutively numbered images (IDENTITY/SESSION/0001.png, ...) is a clip, and metrics of
+    clips have a value.
     """
 
-    def __init__(self, *, context: Context, size: int = 128, test: float = 0.25, dedup: bool = False) -> None:
+    def __init__(
+        self, *, context: Context, size: int = 128, test: float = 0.25, dedup: bool = False, clips: bool = False
+    ) -> None:
         if not context.path:
             raise UsageError("the data set `folder` needs a path", "write --dataset folder:PATH")
         root = home_of(context.path).absolute()
         label = Label("folder", f"photographs of {printable(root.name)}", "unknown: the user's own files")
-        super().__init__(root, label, context, size, test, dedup)
+        super().__init__(root, label, context, size, test, dedup, clips)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from fsbench.evidence.references import EnrolledJudge
 from fsbench.extraction.features import FaceFeatures
@@ -10,15 +11,19 @@ from fsbench.interfaces import Embeddings, Lookalikes
 from fsbench.pairs import EvaluationSet
 
 
-def embeddings(enrolled: EnrolledJudge, evaluation: EvaluationSet, outputs: FaceFeatures) -> Embeddings:
-    """Put the features of a model's outputs beside those of their targets and of the references."""
+def embeddings(
+    enrolled: EnrolledJudge, evaluation: EvaluationSet, targets: Tensor, outputs: FaceFeatures
+) -> Embeddings:
+    """Put the features of a model's outputs beside those of their targets and of the references.
+
+    `targets` (T, D) are the vectors of `EvaluationSet.targets`.
+    """
     references = enrolled.references
     lookalikes = Lookalikes(enrolled.people, outputs.top, references.top) if enrolled.people else None
-    targets = references.vectors[torch.from_numpy(evaluation.pairs.index)]
     return Embeddings(
         enrolled.judge.name,
         outputs.vectors,
-        targets,
+        targets[torch.from_numpy(evaluation.pairs.index)],
         references.vectors,
         evaluation.real.rows,
         lookalikes,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 
 from fsbench.extraction.extractor import Extractor
 from fsbench.extraction.features import observe
 from fsbench.interfaces import Context, EvidenceOf, Observed, Observer
 from fsbench.pairs import EvaluationSet, Outputs
+from fsbench.record_types import SetName
 from fsbench.registry import observers
+
+TITLES: Mapping[SetName, str] = {"stills": "held-out images", "clips": "held-out clips"}
+"""What progress bars call the targets of an evaluation set."""
 
 
 class ObserverArrays:
@@ -22,8 +28,8 @@ class ObserverArrays:
 
     def prepare(self, evaluation: EvaluationSet) -> EvidenceOf:
         """Let the observer look at the targets, and return what lets it look at outputs."""
-        name, real = self.observer.name, evaluation.real
-        arrays = observe(self.observer, real.test.crops, real.test_landmarks, "held-out images", self._context)
+        name, crops = self.observer.name, evaluation.targets.crops
+        arrays = observe(self.observer, crops, evaluation.target_landmarks, TITLES[evaluation.name], self._context)
         index = torch.from_numpy(evaluation.pairs.index)
         targets = {key: array[index] for key, array in arrays.items()}
 

@@ -36,6 +36,12 @@ class EnrolledJudge:
     calibration: Calibration | None
     n_faces: int  # real images in which the detector finds a face
 
+    def of_targets(self, targets: Faces, landmarks: np.ndarray, real: RealImages, context: Context) -> Tensor:
+        """Unit vectors of the images that are swapped into, (T, D)."""
+        if targets is real.test:
+            return self.references.vectors[: len(targets)]
+        return embed(self.judge, targets.crops, landmarks, "held-out clips", context).vectors
+
     def extract(self, outputs: Outputs, context: Context) -> FaceFeatures:
         """Embed the outputs of a model, and name the people that each looks like."""
         features = embed(self.judge, outputs.images, outputs.landmarks, outputs.label, context)

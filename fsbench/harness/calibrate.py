@@ -15,9 +15,10 @@ from fsbench.errors import DataError
 from fsbench.evidence.references import enrol, find_faces
 from fsbench.extraction.extractor import build_judges
 from fsbench.harness import records, warn
+from fsbench.harness.sets import by_set
 from fsbench.harness.splits import Splits
 from fsbench.harness.strangers import gather
-from fsbench.interfaces import Context, DatasetInfo, Faces, Split
+from fsbench.interfaces import Context, DatasetInfo, Faces
 from fsbench.record_types import Record
 from fsbench.registry import datasets
 from fsbench.stats.calibration import Calibration
@@ -92,12 +93,13 @@ def _distribution(calibration: Calibration) -> Distribution:
     return Distribution(genuine=tuple(genuine.tolist()), impostor=tuple(impostor.tolist()))
 
 
-def _read(data: str, size: int, context: Context) -> tuple[DatasetInfo, dict[Split, Faces]]:
+def _read(data: str, size: int, context: Context) -> tuple[DatasetInfo, dict[str, Faces]]:
     """Read a data set where the specification names one, else a folder."""
     if datasets.has(data.partition("(")[0].partition(":")[0]):
         splits = Splits(environment.build_dataset(data, context))
-        splits.add_gallery(gather(splits.dataset, splits["test"], "", context))
-        return splits.dataset.info, splits.read
+        used = {"test": next(iter(by_set(splits["test"]).values()))}
+        gallery = gather(splits.dataset, splits["test"], "", context)
+        return splits.dataset.info, used if gallery is None else {**used, "gallery": gallery}
     album = open_album(Path(data).expanduser(), size, context)
     info = DatasetInfo(
         name="people",

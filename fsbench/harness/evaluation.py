@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from typing import TypeVar
 
 import numpy as np
+from torch import Tensor
 
 from fsbench import guard
 from fsbench.errors import FsbenchError, Interrupted, ModelError, NotScorable, OutputError, PluginError
@@ -22,6 +23,7 @@ from fsbench.harness.kept_rows import KeptRows
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Evidence, EvidenceKind, EvidenceOf, Faces, Metric
 from fsbench.pairs import EvaluationSet, Feed, Outputs, Pairs
+from fsbench.record_types import SetName
 from fsbench.registry import metrics
 
 Given = TypeVar("Given")
@@ -30,7 +32,7 @@ Known = TypeVar("Known")
 ONLY_FILES = "only files are known, not the model"
 
 Rows = np.ndarray | NotScorable
-"""Rows of one metric for all outputs of a model, (N, K), or why there are none."""
+"""Rows of one metric for all samples of a model, (N, K), or why there are none."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Evaluation:
     set: EvaluationSet
     instruments: Instruments
     judges: Mapping[str, EnrolledJudge]  # by name
+    targets: Mapping[str, Tensor]  # unit vectors of `EvaluationSet.targets` by judge, (T, D)
     evidence: Mapping[str, EvidenceOf | NotScorable]  # by name, but for the judges'
     context: Context
 
@@ -62,12 +65,26 @@ class Evaluation:
         gallery: Faces | None,
         context: Context,
         named: bool = False,
+        set_name: SetName = "stills",
     ) -> Evaluation:
-        """Extract the features of the real images once; `named` is whether the user named the metrics."""
-        ready = EvaluationSet(pairs, find_faces(test, gallery, context), named)
-        prepared = {name: _prepared(name, kind, ready) for name, kind in instruments.kinds.kinds.items()}
-        judges = {judge.name: enrol(judge, ready.real, context) for judge in instruments.judges}
-        return cls(ready, instruments, judges, {**instruments.kinds.missing, **prepared}, context)
+        """Evaluate images of the test split that are their own references; `named` as in `EvaluationSet`."""
+        real = find_faces(test, gallery, context)
+        judges = {judge.name: enrol(judge, real, context) for judge in instruments.judges}
+        ready = EvaluationSet(pairs, test, real.test_landmarks, real, set_name, named)
+        return cls.of(instruments, ready, judges, context)
+
+    @classmethod
+    def of(
+        cls, instruments: Instruments, evaluation: EvaluationSet, judges: Mapping[str, EnrolledJudge], context: Context
+    ) -> Evaluation:
+        """Extract the features of the targets, and prepare the evidence, once for all models."""
+        prepared = {name: _prepared(name, kind, evaluation) for name, kind in instruments.kinds.kinds.items()}
+        asked = {judge.name: judges[judge.name] for judge in instruments.judges}
+        targets = {
+            name: judge.of_targets(evaluation.targets, evaluation.target_landmarks, evaluation.real, context)
+            for name, judge in asked.items()
+        }
+        return cls(evaluation, instruments, asked, targets, {**instruments.kinds.missing, **prepared}, context)
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
@@ -83,6 +100,17 @@ class Evaluation:
     def pairs(self) -> Pairs:
         """The pairs of the evaluation set."""
         return self.set.pairs
+
+    def only(self, instruments: Instruments) -> Evaluation:
+        """The same for some of its instruments."""
+        asked = [judge.name for judge in instruments.judges]
+        needs = {need for metric in instruments.metrics.values() for need in metric.info.needs}
+        return replace(
+            self,
+            instruments=instruments,
+            judges={name: self.judges[name] for name in asked},
+            evidence={name: known for name, known in self.evidence.items() if name in needs},
+        )
 
     def extract(
         self, label: str, images: ImageSet, feed: Feed | str = ONLY_FILES, seconds: float = 0.0
@@ -110,7 +138,7 @@ class Evaluation:
     def measure(self, features: OutputFeatures) -> Iterator[tuple[str, str | None, Rows]]:
         """Metric, judge (None for a metric that needs none) and rows."""
         judged: dict[str, Evidence | NotScorable] = {
-            name: features.faulty.get(name) or embeddings(self.judges[name], self.set, faces)
+            name: features.faulty.get(name) or embeddings(self.judges[name], self.set, self.targets[name], faces)
             for name, faces in features.faces.items()
         }
         for name, metric in self.metrics.items():
@@ -119,6 +147,8 @@ class Evaluation:
                 yield name, judge, self._rows(name, metric, features.outputs.images, known)
 
     def _rows(self, name: str, metric: Metric, images: ImageSet, known: Mapping[str, Evidence | NotScorable]) -> Rows:
+        if "crop" not in metric.info.stages:
+            return NotScorable("it looks at whole frames, and there are aligned crops only")
         evidence: dict[str, Evidence] = {}
         for need in metric.info.needs:
             if isinstance(given := known[need], NotScorable):
@@ -139,7 +169,7 @@ class Evaluation:
     def estimator_errors(self) -> dict[str, float]:
         """How far the estimator of a metric is off on this data, by metric: its check's value for unchanged targets."""
         unchanged = Outputs(
-            "held-out images", self.pairs.targets, self.set.real.test_landmarks[self.pairs.index], ONLY_FILES
+            "held-out images", self.pairs.targets, self.set.target_landmarks[self.pairs.index], ONLY_FILES
         )
         errors: dict[str, float] = {}
         for name, check in self.instruments.checks.items():

@@ -4,40 +4,32 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from fsbench import validity
 from fsbench.errors import NotScorable
-from fsbench.evidence.needs import observers_in
 from fsbench.faults import FAULTS, Fault, draw_ahead
-from fsbench.harness import records
 from fsbench.harness.failures import Key
-from fsbench.harness.faulty import FaultySet, MeasuredRows, expected, split_of, time_networks
+from fsbench.harness.faulty import FaultySet, MeasuredRows, expected, set_of, time_networks
 from fsbench.harness.summarise import CONFIDENCE
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, MetricInfo, Split
-from fsbench.registry import metrics as registry
-from fsbench.registry import parse_spec
-from fsbench.stats.validity import Condition, Expected, Response, full_scale, reliability, respond, verdict
+from fsbench.interfaces import Context, Sample, SetName
+from fsbench.stats.validity import Condition, Response, respond
 
 ALPHA = 0.05
 """Probability that a metric which responds to nothing is said to respond to anything."""
+
+STILLS_ONLY = "this fault is drawn on stills only, and a metric of clips has no value there"
 
 COPIES = ("copy_target", "copy_source")
 """Faults whose full strength is an answer that takes no work."""
 
 
-def unexamined_record(name: str, why: str, judge: str | None = None) -> validity.UnexaminedRecord:
-    known = parse_spec(name).name in registry.names()
-    summary = registry.get(parse_spec(name).name).summary if known else ""
-    return validity.UnexaminedRecord(metric=name, judge=judge, summary=summary, reason=why)
-
-
 @dataclass
-class _Subject:
+class Subject:
     """What was found about one metric, under one judge or without one."""
 
     responses: dict[str, Response] = field(default_factory=dict)  # by fault
@@ -53,26 +45,53 @@ class _Subject:
 class Examination:
     """Measures all conditions, fault by fault: rows of a distribution metric are large, and none are kept."""
 
-    def __init__(self, sets: Mapping[Split, FaultySet], faults: Sequence[Fault], seed: int, context: Context) -> None:
+    def __init__(self, sets: Mapping[SetName, FaultySet], faults: Sequence[Fault], seed: int, context: Context) -> None:
         self.sets, self.faults, self.seed = sets, faults, seed
-        self.home = sets.get("test") or sets["clips"]
-        self.metrics = self.home.evaluation.metrics
-        self._subjects: dict[Key, _Subject] = {}
+        self.home = sets.get("stills") or sets["clips"]
+        self.metrics = {
+            name: metric for setting in sets.values() for name, metric in setting.evaluation.metrics.items()
+        }
+        self.subjects: dict[Key, Subject] = {}
+        self.networks: dict[str, float] = {}  # seconds per output of each network by name, "" for the detector
         self._progress = context.stage("examining metrics")
-        self._done, self._total = 0, sum(len(fault.strengths) for fault in faults) + len(sets) + len(COPIES)
+        shown = sum(len(fault.strengths) * len(self._shown_on(fault)) for fault in faults)
+        self._done, self._total = 0, shown + len(sets) + 2 * len(COPIES) * len(sets)
 
     def run(self) -> None:
         """Measure and compare; raises FsbenchError."""
-        for split, setting in self.sets.items():
+        for name, setting in self.sets.items():
             for scene in setting.scenes:
-                draw_ahead(scene, [fault for fault in self.faults if split_of(fault) == split])
-        perfect = {split: self._rows(setting, setting.perfect()) for split, setting in self.sets.items()}
-        self._facts(perfect[self.home.split])
+                draw_ahead(scene, [fault for fault in self.faults if set_of(fault) == name])
+        perfect = {name: self._rows(setting, setting.perfect()) for name, setting in self.sets.items()}
+        for setting in self.sets.values():
+            self.networks |= time_networks(setting.evaluation, setting.perfect())
+        for name, setting in self.sets.items():
+            self._facts(setting, {key: rows for key, rows in perfect[name].items() if self.home_of(key) is setting})
         for fault in self.faults:
-            setting = self.sets[split_of(fault)]
-            ladder = [perfect[setting.split], *self._climb(setting, fault)]
-            for key, subject in self._subjects.items():
-                self._compare(key, subject, setting, fault, [rows[key] for rows in ladder])
+            ladders = {
+                setting.name: [perfect[setting.name], *self._climb(setting, fault)] for setting in self._shown_on(fault)
+            }
+            for key, subject in self.subjects.items():
+                name = "clips" if self.sample(key) == "clip" else set_of(fault)
+                if name not in ladders:
+                    subject.reasons[fault.name] = STILLS_ONLY
+                elif key in ladders[name][-1]:
+                    self._compare(key, subject, self.sets[name], fault, [rows[key] for rows in ladders[name]])
+
+    def sample(self, key: Key) -> Sample:
+        return self.metrics[key[0]].info.sample
+
+    def home_of(self, key: Key) -> FaultySet:
+        """The set that says what a metric is like without a fault."""
+        return self.sets["clips"] if self.sample(key) == "clip" else self.home
+
+    def _shown_on(self, fault: Fault) -> list[FaultySet]:
+        """The sets that a fault is shown on: metrics of clips are shown faults of stills too that need no drawing."""
+        first = self.sets[set_of(fault)]
+        of_clips = [
+            setting.of_clips() for name, setting in self.sets.items() if name == "clips" and setting is not first
+        ]
+        return [first, *(setting for setting in of_clips if setting.evaluation.metrics and not fault.drawn)]
 
     def _climb(self, setting: FaultySet, fault: Fault) -> Iterator[MeasuredRows]:
         for strength in fault.strengths:
@@ -84,28 +103,29 @@ class Examination:
         self._progress(self._done, self._total, figures or {})
         return rows
 
-    def _facts(self, perfect: MeasuredRows) -> None:
+    def _facts(self, home: FaultySet, perfect: MeasuredRows) -> None:
         """What needs no ladder: cost, and the values of answers that take no work."""
-        outputs = self.home.perfect()
-        self.networks = time_networks(self.home.evaluation, outputs)
-        _, seconds = self.home.rows(outputs)  # once more: what had to be loaded is loaded now
-        made = {name: self.home.outputs(FAULTS[name], FAULTS[name].strengths[-1]) for name in COPIES}
-        copies = {name: self._rows(self.home, copy) for name, copy in made.items()}
-        everything = np.arange(len(outputs))
+        if not perfect:
+            return
+        outputs = home.perfect()
+        _, seconds = home.rows(outputs)  # once more: what had to be loaded is loaded now
+        made = {name: home.outputs(FAULTS[name], FAULTS[name].strengths[-1]) for name in COPIES}
+        copies = {name: self._rows(home, copy) for name, copy in made.items()}
         for key in perfect:
-            subject = self._subjects[key] = _Subject()
+            everything = np.arange(len(home.sessions(self.sample(key))))
+            subject = self.subjects[key] = Subject()
             began = time.perf_counter()
             for name, rows in {"": perfect, **copies}.items():
                 measured = rows[key]
                 value = math.nan
                 if not isinstance(measured, NotScorable):
-                    value = self.home.condition(key[0], measured)(everything)
+                    value = home.condition(key[0], measured)(everything)
                 subject.copies[name] = value if math.isfinite(value) else None
             summarising = (time.perf_counter() - began) / (1 + len(copies))
             subject.seconds = (seconds[key] + summarising) / len(outputs)
 
     def _compare(
-        self, key: Key, subject: _Subject, setting: FaultySet, fault: Fault, ladder: Sequence[np.ndarray | NotScorable]
+        self, key: Key, subject: Subject, setting: FaultySet, fault: Fault, ladder: Sequence[np.ndarray | NotScorable]
     ) -> None:
         """How one metric responds to one fault."""
         metric, plan = self.metrics[key[0]], setting.draws(key[0])
@@ -124,7 +144,7 @@ class Examination:
             subject.reasons[fault.name] = setting.reason(key[0], ladder[0])
             return
         subject.responses[fault.name] = response
-        if setting is self.home:
+        if setting is self.home_of(key):
             new = conditions[1:] if subject.halves else conditions
             subject.halves += [
                 np.array([[condition(half) for half in pair] for pair in plan.halves]) for condition in new
@@ -132,14 +152,16 @@ class Examination:
             if not subject.parts and expected(metric.info, fault) == "respond":
                 middle = len(conditions) // 2
                 subject.parts_of = f"{fault.name} {fault.strengths[middle - 1]:g} {fault.unit}"
-                self._depend_on_number(subject, conditions[middle])
+                self._depend_on_number(key, subject, conditions[middle])
 
-    def _depend_on_number(self, subject: _Subject, condition: Condition) -> None:
-        """Values of a quarter, of half and of all outputs, and whether a quarter gives another one than all do."""
-        n = len(self.home.sessions)
+    def _depend_on_number(self, key: Key, subject: Subject, condition: Condition) -> None:
+        """Values of a quarter, of half and of all samples, and whether a quarter gives another one than all do."""
+        sample, home = self.sample(key), self.home_of(key)
+        sessions = home.sessions(sample)
+        n = len(sessions)
         whole, parts = condition(np.arange(n)), []
         for size in (n // 4, n // 2):
-            drawn = np.array([condition(part) for part in self.home.plan.parts(size, self.seed, self.home.sessions)])
+            drawn = np.array([condition(part) for part in home.plans[sample].parts(size, self.seed, sessions)])
             if not len(drawn) or not np.isfinite(drawn).all():
                 continue
             parts.append(validity.SubsetRecord(n=size, value=float(drawn.mean())))
@@ -148,98 +170,3 @@ class Examination:
                 subject.bias = (parts[0].value - whole) / abs(whole)
         if math.isfinite(whole):
             subject.parts = (*parts, validity.SubsetRecord(n=n, value=whole))
-
-    def _expected(self, key: Key) -> dict[str, Expected]:
-        return {fault.name: expected(self.metrics[key[0]].info, fault) for fault in self.faults}
-
-    def _full_scale(self, key: Key, subject: _Subject) -> float | None:
-        should = self._expected(key)
-        return full_scale([(response, should[name]) for name, response in subject.responses.items()])
-
-    def responses(self) -> Iterator[validity.ResponseRecord]:
-        """All cells of the matrix, those of a metric together."""
-        for key, subject in self._subjects.items():
-            if not subject.responses:
-                continue
-            full, should = self._full_scale(key, subject), self._expected(key)
-            for fault in self.faults:
-                where = {"metric": key[0], "judge": key[1], "fault": fault.name, "expected": should[fault.name]}
-                response = subject.responses.get(fault.name)
-                if response is None:
-                    reason = subject.reasons[fault.name]
-                    yield validity.ResponseRecord(**where, verdict="unexamined", reason=reason)
-                    continue
-                facts = asdict(response) | {"steps": self._steps(key[0], response)}
-                yield validity.ResponseRecord(
-                    **where,
-                    **facts,
-                    verdict=verdict(response, should[fault.name], full),
-                    share=response.change / full if full else None,
-                )
-
-    def _steps(self, name: str, response: Response) -> tuple[validity.StepRecord, ...]:
-        """Curves, intervals of values cut at what the metric can be."""
-        least, most = self.metrics[name].info.bounds
-        return tuple(
-            validity.StepRecord(
-                **asdict(
-                    replace(
-                        step,
-                        low=None if step.low is None else max(step.low, least),
-                        high=None if step.high is None else min(step.high, most),
-                    )
-                )
-            )
-            for step in response.steps
-        )
-
-    def examined(self) -> Iterator[validity.ExaminedRecord]:
-        """What is known about each metric that has a value."""
-        errors = self.home.evaluation.estimator_errors()
-        for key, subject in self._subjects.items():
-            if not subject.responses:
-                continue
-            metric = self.metrics[key[0]]
-            perfect, copies = subject.copies[""], {name: subject.copies[name] for name in COPIES}
-            here = [name for name in subject.responses if self.sets[split_of(FAULTS[name])] is self.home]
-            first = self._steps(key[0], subject.responses[here[0]])[0] if here else None
-            n = len(self.home.sessions)
-            yield validity.ExaminedRecord(
-                metric=records.metric_record(key[0], metric, errors.get(key[0])),
-                judge=key[1],
-                measures=metric.info.measures,
-                perfect=perfect,
-                perfect_low=first.low if first else None,
-                perfect_high=first.high if first else None,
-                trivial=copies,
-                won_by=tuple(_winners(metric.info, perfect, copies)),
-                full_scale=self._full_scale(key, subject),
-                reliability=reliability(np.array(subject.halves)) if subject.halves else None,
-                parts=subject.parts,
-                parts_of=subject.parts_of,
-                bias=subject.bias,
-                cost=validity.CostRecord(networks=1000 * self._networks(key), metric=1000 * subject.seconds),
-                cautions=tuple(caution for fewest, caution in sorted(metric.info.cautions) if n < fewest)[:1],
-            )
-
-    def _networks(self, key: Key) -> float:
-        """Seconds per output of the networks that a metric asks: the detector finds faces for all of them."""
-        needs = observers_in(self.metrics[key[0]].info.needs)
-        asked = [*([key[1]] if key[1] else []), *needs]
-        return sum(self.networks[name] for name in asked) + (self.networks[""] if asked else 0)
-
-    def unexamined(self) -> Iterator[validity.UnexaminedRecord]:
-        """Metrics that have no value under any fault."""
-        for (name, judge), subject in self._subjects.items():
-            if not subject.responses:
-                yield unexamined_record(name, "; ".join(dict.fromkeys(subject.reasons.values())), judge)
-
-
-def _winners(info: MetricInfo, perfect: float | None, copies: Mapping[str, float | None]) -> Iterable[str]:
-    """Copies whose value is at least as good as that of the exact swaps."""
-    if perfect is None:
-        return
-    sign = 1 if info.direction == "higher" else -1
-    for name, value in copies.items():
-        if value is not None and sign * (value - perfect) >= -1e-9 * abs(perfect):
-            yield name

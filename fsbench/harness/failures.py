@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
@@ -26,7 +27,7 @@ RULE = (
     f"one that differs from its target by {UNCHANGED_LEVELS:g} levels of 255 or less inside the face) counts as the "
     "worst value of copy_target, copy_source and alpha_paste at that pair (the lowest where higher is better, the "
     "highest where lower is), or as its own where that is worse; distances of distributions leave out outputs that are "
-    "not there"
+    "not there; a clip fails where the contestant failed on half of its frames or more"
 )
 
 Key = tuple[str, str | None]
@@ -45,6 +46,19 @@ def find(outputs: ImageSet, targets: ImageSet, masks: ImageSet, faceless: np.nda
         if (change[inside] if inside.any() else change).mean() <= UNCHANGED_LEVELS:
             kinds[i] = "unchanged"
     return np.where(absent != "", absent, kinds)
+
+
+def of_clips(failures: np.ndarray, clips: Sequence[slice]) -> np.ndarray:
+    """How a model failed on each clip, (C,) of str: as on most of the frames on which it failed, if it did on half.
+
+    Where it failed on fewer frames, "": metrics of clips say what a row without these frames means.
+    """
+    kinds = np.full(len(clips), "", object)
+    for k, clip in enumerate(clips):
+        names, counts = np.unique(failures[clip][failures[clip] != ""].astype(str), return_counts=True)
+        if 2 * counts.sum() >= clip.stop - clip.start:
+            kinds[k] = str(names[counts.argmax()])
+    return kinds
 
 
 def count(failures: np.ndarray) -> dict[Failure, int]:

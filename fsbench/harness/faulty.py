@@ -14,7 +14,7 @@ import torch
 
 from fsbench.config import Plan
 from fsbench.datasets.synthetic import Synthetic
-from fsbench.errors import NotScorable
+from fsbench.errors import DataError, NotScorable
 from fsbench.faces.detect import Detector
 from fsbench.faults import Fault, Scene
 from fsbench.harness import summarise
@@ -22,13 +22,17 @@ from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.failures import Key
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.pairing import make_pairs
+from fsbench.harness.sets import by_set
 from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Faces, MetricInfo, Split, silent
+from fsbench.interfaces import Context, Faces, MetricInfo, Sample, SetName, silent
 from fsbench.stats.validity import Condition, Expected, Resampling, resampling
 
 TIMED = 8
 """Outputs that networks are timed on."""
+
+SAMPLES: Mapping[SetName, tuple[Sample, ...]] = {"stills": ("output",), "clips": ("output", "clip")}
+"""What the metrics are of that are examined on a set."""
 
 MeasuredRows = Mapping[Key, np.ndarray | NotScorable]
 
@@ -40,36 +44,45 @@ def quiet(context: Context) -> Context:
 
 @dataclass(frozen=True)
 class FaultySet:
-    """Some images of one split as targets, their evaluation, and how outputs are resampled."""
+    """Some stills, or frames of all clips, as targets; their evaluation, and how samples are resampled."""
 
-    split: Split
+    name: SetName
     targets: Faces
     gallery: Faces | None
     evaluation: Evaluation
     scenes: tuple[Scene, ...]  # group by group of the pairs
-    plan: Resampling
+    plans: Mapping[Sample, Resampling]
 
     @classmethod
     def build(
-        cls, dataset: Synthetic, split: Split, n: int, instruments: Instruments, plan: Plan, context: Context
+        cls, dataset: Synthetic, name: SetName, n: int, instruments: Instruments, plan: Plan, context: Context
     ) -> FaultySet:
-        """Extract the features of the real images; about `n` targets, spread over people, sessions and clips."""
-        faces = dataset.faces(split)
-        targets = faces.select(consecutive(faces, n) if split == "clips" else spread(faces, n))
+        """Extract the features of the real images; about `n` targets, spread over people, sessions and clips.
+
+        Raises DataError where the data set has no such targets.
+        """
+        sets = by_set(dataset.faces("test"))
+        if name not in sets:
+            raise DataError(f"{dataset.info.name} has no {name} to show faults on", f"it has {', '.join(sets)}")
+        faces, samples = sets[name], SAMPLES[name]
+        targets = faces.select(consecutive(faces, n) if name == "clips" else spread(faces, n))
         gallery = gather(dataset, targets, "", context)
         pairs = make_pairs(dataset, targets)
-        evaluation = Evaluation.prepare(instruments, pairs, targets, gallery, context)
+        own = instruments.of_samples(samples, every_judge=True)
+        evaluation = Evaluation.prepare(own, pairs, targets, gallery, context, set_name=name)
         evaluation = replace(evaluation, context=quiet(context))
         scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
-        again = resampling(
-            _sessions(pairs.rows), pairs.rows["identity"].to_numpy(str), resamples=plan.resamples, seed=plan.seed
-        )
-        return cls(split, targets, gallery, evaluation, scenes, again)
+        plans = {sample: _resampling(pairs.samples(sample), plan) for sample in samples}
+        return cls(name, targets, gallery, evaluation, scenes, plans)
 
-    @property
-    def sessions(self) -> np.ndarray:
-        """The session of each output's target, (N,)."""
-        return _sessions(self.evaluation.pairs.rows)
+    def of_clips(self) -> FaultySet:
+        """The same for the metrics of clips alone."""
+        own = self.evaluation.instruments.of_samples(["clip"], every_judge=False)
+        return replace(self, evaluation=self.evaluation.only(own))
+
+    def sessions(self, sample: Sample = "output") -> np.ndarray:
+        """The session of each sample's target, (N,)."""
+        return _sessions(self.evaluation.pairs.samples(sample))
 
     def perfect(self) -> ImageSet:
         """The exact swaps of all pairs, in their order."""
@@ -106,7 +119,8 @@ class FaultySet:
         """Why a metric has no value of rows (N, K)."""
         metric, scored = self.evaluation.metrics[name], ~np.isnan(rows).any(1)
         if scored.sum() < metric.info.min_samples:
-            return f"{scored.sum()} exact swaps could be scored, {metric.info.min_samples} are needed"
+            clips = "clips of " if metric.info.sample == "clip" else ""
+            return f"{scored.sum()} {clips}exact swaps could be scored, {metric.info.min_samples} are needed"
         try:
             return f"the exact swaps have the value {metric.summarise(rows[scored])}"
         except NotScorable as why:
@@ -114,16 +128,23 @@ class FaultySet:
 
     def draws(self, name: str) -> Resampling:
         """How a metric's rows are drawn again: no oftener than it says."""
-        limit = self.evaluation.metrics[name].info.resamples or None
-        return replace(self.plan, resamples=self.plan.resamples[:limit])
+        info = self.evaluation.metrics[name].info
+        plan = self.plans[info.sample]
+        return replace(plan, resamples=plan.resamples[: info.resamples or None])
+
+
+def _resampling(rows: pd.DataFrame, plan: Plan) -> Resampling:
+    people = rows["identity"].to_numpy(str)
+    return resampling(_sessions(rows), people, resamples=plan.resamples, seed=plan.seed)
 
 
 def _sessions(rows: pd.DataFrame) -> np.ndarray:
     return (rows["identity"] + "/" + rows["session"]).to_numpy(str)
 
 
-def split_of(fault: Fault) -> Split:
-    return "clips" if fault.clips or fault.aspect == "temporal" else "test"
+def set_of(fault: Fault) -> SetName:
+    """The set that metrics of outputs are shown a fault on."""
+    return "clips" if fault.clips or fault.aspect == "temporal" else "stills"
 
 
 def expected(info: MetricInfo, fault: Fault) -> Expected:

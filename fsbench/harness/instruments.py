@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from fsbench.config import Plan
 from fsbench.errors import FsbenchError, NotScorable, UsageError
-from fsbench.evidence.needs import Kinds, build_kinds
+from fsbench.evidence.needs import JUDGE, Kinds, build_kinds
 from fsbench.extraction.extractor import Extractor, Judge, build_judges
-from fsbench.interfaces import Context, Metric, Observer
+from fsbench.interfaces import Context, Metric, Observer, Sample
 from fsbench.registry import metrics
 from fsbench.specs import result_name
 
@@ -68,6 +68,12 @@ class Instruments:
         needs = {need for metric in (*kept.values(), *checks.values()) for need in metric.info.needs}
         kinds = {name: kind for name, kind in self.kinds.kinds.items() if name in needs}
         return Instruments(judges, kept, checks, replace(self.kinds, kinds=kinds))
+
+    def of_samples(self, samples: Collection[Sample], every_judge: bool) -> Instruments:
+        """The metrics whose rows stand for such samples; with all judges, or with those that these metrics ask."""
+        names = [name for name, metric in self.metrics.items() if metric.info.sample in samples]
+        asked = every_judge or any(JUDGE in self.metrics[name].info.needs for name in names)
+        return self.only(names, self.judges if asked else [])
 
     @property
     def observers(self) -> dict[str, Extractor[Observer]]:

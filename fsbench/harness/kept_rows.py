@@ -64,8 +64,11 @@ class KeptRows:
         if not len(missing):
             return rows["rows"][:, None]
         if known.any():
-            pairs, images = pairs.take(missing), images.select(missing)
-            evidence = {need: _Chosen(given, missing) for need, given in evidence.items()}
+            outputs = missing
+            if metric.info.sample == "clip":
+                outputs = np.concatenate([np.arange(len(images))[pairs.clips[i]] for i in missing])
+            pairs, images = pairs.take(outputs), images.select(outputs)
+            evidence = {need: _Chosen(given, outputs) for need, given in evidence.items()}
         measured = summarise.measure(metric, name, pairs, images, evidence)
         if measured.shape[1] != 1:
             return measured
@@ -91,7 +94,10 @@ class KeptRows:
         shown = {need: content.shared for need, content in zip(evidence, known, strict=True)}
         key = fingerprint({**recipe, "evidence": shown, "device": self._context.device.type})
         parts = (self._beside, images.hashes(), *(content.own for content in known))
-        return f"{KIND}/{key}", [hashlib.sha256(b"".join(sample)).digest() for sample in zip(*parts, strict=True)]
+        samples = [hashlib.sha256(b"".join(sample)).digest() for sample in zip(*parts, strict=True)]
+        if metric.info.sample == "clip":
+            samples = [hashlib.sha256(b"".join(samples[clip])).digest() for clip in self.pairs.clips]
+        return f"{KIND}/{key}", samples
 
     @functools.cached_property
     def _beside(self) -> list[bytes]:

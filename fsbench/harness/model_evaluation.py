@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,9 @@ from fsbench.harness import failures, summarise
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.generate import swap_all
 from fsbench.harness.models import Model, build, prepare_model
+from fsbench.harness.run_folder import target_path
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Faces
+from fsbench.interfaces import Context, Faces, Sample
 from fsbench.pairs import Pairs
 from fsbench.stats.ranking import CONTESTANTS
 
@@ -33,9 +34,31 @@ class ModelEvaluation:
     record: results.ModelRecord
     values: list[results.Value]
     samples: pd.DataFrame  # its part of samples.parquet, but for the paths of its images
+    clips: pd.DataFrame  # its part of clips.parquet, but for these paths; without rows where it was shown stills only
     faces: Mapping[str, FaceFeatures]  # by judge, (N, ...)
     fed_back: FedBack | None  # where a metric needed it
     tracebacks: Mapping[str, str]  # by metric that failed, of what it, or what it needs, raised first
+
+    def with_paths(self, paths: Sequence[str], pairs: Pairs) -> ModelEvaluation:
+        """Add the paths of its outputs, in the order of the pairs."""
+        outputs = [list(paths[clip]) for clip in pairs.clips]
+        targets = [[target_path(str(row)) for row in pairs.rows["id"].iloc[clip]] for clip in pairs.clips]
+        clips = self.clips.assign(outputs=pd.Series(outputs, dtype=object), targets=pd.Series(targets, dtype=object))
+        return replace(self, samples=self.samples.assign(output=list(paths)), clips=clips)
+
+    @classmethod
+    def join(cls, parts: Sequence[ModelEvaluation]) -> ModelEvaluation:
+        """Put the sets of a model together: outputs are those of the first."""
+        first, *others = parts
+        frames = next((part.record.failures for part in others), {})
+        record = first.record.model_copy(update={"frame_failures": frames})
+        return replace(
+            first,
+            record=record,
+            values=[value for part in parts for value in part.values],
+            clips=pd.concat([part.clips for part in parts if len(part.clips)] or [first.clips], ignore_index=True),
+            tracebacks={name: text for part in reversed(parts) for name, text in part.tracebacks.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -65,24 +88,32 @@ class Evaluator:
         failed = np.full(len(pairs), "", object)
         if record.kind in CONTESTANTS:
             failed = self._failures(features, faceless, absent)
-        columns: dict[str, np.ndarray] = {}
+        failures_of: dict[Sample, np.ndarray] = {"output": failed, "clip": failures.of_clips(failed, pairs.clips)}
+        absent_of: dict[Sample, np.ndarray] = {"output": absent, "clip": failures.of_clips(absent, pairs.clips)}
+        columns: dict[Sample, dict[str, np.ndarray]] = {"output": {}, "clip": {}}
         values: list[results.Value] = []
         tracebacks: dict[str, str] = {}
         for name, judge, measured in self.evaluation.measure(features):
             if isinstance(measured, NotScorable):
-                values.append(summarise.unscorable(name, label, judge, len(pairs), measured))
+                sample = self.evaluation.metrics[name].info.sample
+                n = len(failures_of[sample])
+                values.append(summarise.unscorable(name, label, judge, n, measured, self.evaluation.set.name))
                 if measured.__cause__ is not None:
                     tracebacks.setdefault(name, traceback_of(measured.__cause__))
                 continue
             metric = self.evaluation.metrics[name]
-            rows = np.where((absent != "")[:, None], np.nan, measured)
-            counted = self._counted(record, name, judge, rows, failed)
+            sample = metric.info.sample
+            rows = np.where((absent_of[sample] != "")[:, None], np.nan, measured)
+            counted = self._counted(record, name, judge, rows, failures_of[sample])
             values.append(
-                summarise.value(metric, name, label, judge, pairs, counted, plan.resamples, plan.seed, tracebacks)
+                summarise.value(
+                    metric, name, label, judge, self.evaluation.set, counted, plan.resamples, plan.seed, tracebacks
+                )
             )
             if rows.shape[1] == 1:
-                columns[results.column(name, judge)] = rows[:, 0]
-        samples = pairs.rows.assign(model=label, output="", failure=failed, **columns)
+                columns[sample][results.column(name, judge)] = rows[:, 0]
+        samples = pairs.rows.assign(model=label, output="", failure=failed, **columns["output"])
+        clips = pairs.samples("clip").assign(model=label, failure=failures_of["clip"], **columns["clip"])
         counts = {
             "n_no_face": int((faceless & (absent == "")).sum()),
             "failures": failures.count(failed),
@@ -93,6 +124,7 @@ class Evaluator:
             record.model_copy(update=counts),
             values,
             samples if facts is None else samples.join(facts),
+            clips,
             features.faces,
             fed_back if isinstance(fed_back, FedBack) else None,
             tracebacks,
@@ -100,7 +132,7 @@ class Evaluator:
 
     def _failures(self, features: OutputFeatures, faceless: np.ndarray, absent: np.ndarray) -> np.ndarray:
         pairs = self.evaluation.pairs
-        target_faceless = _faceless(self.evaluation.set.real.test_landmarks)[pairs.index]
+        target_faceless = _faceless(self.evaluation.set.target_landmarks)[pairs.index]
         return failures.find(features.outputs.images, pairs.targets, pairs.masks, faceless & ~target_faceless, absent)
 
     def _counted(

@@ -18,14 +18,17 @@ from fsbench.faces import detect
 from fsbench.harness import failures
 from fsbench.harness.models import Model
 from fsbench.harness.summarise import CONFIDENCE
-from fsbench.interfaces import DatasetInfo, Faces, Metric, Observer, Split, WeightsFile
+from fsbench.interfaces import DatasetInfo, Faces, Metric, Observer, WeightsFile
 from fsbench.pairs import EvaluationSet
 from fsbench.registry import swappers
 from fsbench.stats.calibration import Calibration, fault, lost
 from fsbench.store import file_sha256
 
+BALANCED = ("train", "train clips", "test")
+"""Images whose sessions and poses are counted."""
 
-def dataset_record(spec: str, info: DatasetInfo, splits: Mapping[Split, Faces]) -> results.DatasetRecord:
+
+def dataset_record(spec: str, info: DatasetInfo, splits: Mapping[str, Faces]) -> results.DatasetRecord:
     """Describe the splits that were used, by content."""
     counts = [
         results.IdentityRecord(
@@ -33,8 +36,8 @@ def dataset_record(spec: str, info: DatasetInfo, splits: Mapping[Split, Faces]) 
             identity=name,
             n_sessions=int(mine["session"].nunique()),
             n_images=len(mine),
-            sessions=balance.by_session(mine) if split != "gallery" else {},  # of strangers there are many
-            poses=balance.by_pose(mine) if split != "gallery" else {},
+            sessions=balance.by_session(mine) if split in BALANCED else {},  # of strangers there are many
+            poses=balance.by_pose(mine) if split in BALANCED else {},
         )
         for split, faces in splits.items()
         for name, mine in faces.rows.groupby("identity", sort=False)
@@ -53,15 +56,23 @@ def dataset_record(spec: str, info: DatasetInfo, splits: Mapping[Split, Faces]) 
     )
 
 
-def protocol_record(stage: str, evaluation: EvaluationSet, plan: Plan) -> results.ProtocolRecord:
-    """Write down every choice that another harness could make differently."""
-    pairs, gallery = evaluation.pairs, evaluation.real.gallery
+def protocol_record(outputs: str, sets: Sequence[EvaluationSet], plan: Plan) -> results.ProtocolRecord:
+    """Write down every choice that another harness could make differently; `outputs` says where these come from."""
+    gallery = sets[0].real.gallery
     return results.ProtocolRecord(
-        stage=stage,
-        pairing=pairs.rule,
-        n_pairs=len(pairs),
+        stage="crop",
+        outputs=outputs,
+        sets=tuple(
+            results.SetRecord(
+                name=evaluation.name,
+                pairing=evaluation.pairs.rule,
+                n_pairs=len(evaluation.pairs),
+                n_clips=len(evaluation.pairs.clips),
+                targets=evaluation.pairs.targets.content_hash(),
+            )
+            for evaluation in sets
+        ),
         references="held-out images of each identity; the target image's own session left out",
-        targets=pairs.targets.content_hash(),
         gallery_identities=len(gallery.identities) if gallery is not None else 0,
         gallery_images=len(gallery) if gallery is not None else 0,
         detector=detect.DESCRIPTION,

@@ -8,17 +8,17 @@ from pathlib import Path
 from fsbench import environment, results
 from fsbench.config import BASELINES, Pipeline, Plan, parse_budget
 from fsbench.errors import Interrupted, OutputError, PluginError, UsageError
-from fsbench.harness import records, warn
-from fsbench.harness.evaluation import Evaluation
+from fsbench.harness import records, sets, warn
+from fsbench.harness.evaluation import OutputFeatures
 from fsbench.harness.generate import feed_of, swap_all
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.models import Built, build, check_budget, prepare_model
-from fsbench.harness.pairing import make_pairs
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.splits import Splits
 from fsbench.harness.strangers import gather
 from fsbench.harness.writer import RunWriter
 from fsbench.interfaces import Context
+from fsbench.record_types import SetName
 
 
 def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: bool = False) -> results.RunResult:
@@ -34,11 +34,13 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
     splits = Splits(environment.build_dataset(plan.dataset, context))
     test = splits["test"]
     gallery = splits.add_gallery(gather(splits.dataset, test, plan.gallery, context))
-    pairs = make_pairs(splits.dataset, test)
-    evaluation = Evaluation.prepare(instruments, pairs, test, gallery, context, named=bool(plan.metrics))
-    writer = RunWriter(plan, evaluation, folder, command, started)
+    evaluations = sets.prepare(instruments, splits.dataset, test, gallery, context, named=bool(plan.metrics))
+    writer = RunWriter(plan, instruments, evaluations, folder, command, started)
     writer.begin()
-    writer.warnings += [*warn.of_metrics(instruments.left_out), *warn.of_data(splits.dataset, test, gallery)]
+    writer.warnings += [
+        *warn.of_metrics(instruments.left_out),
+        *warn.of_data(splits.dataset, writer.main.set.targets, gallery),
+    ]
     first_error: Exception | None = None
     for pipeline in _runnable(plan, models, splits, writer):
         try:
@@ -52,7 +54,7 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
         raise first_error or UsageError(
             "no model is left to run", f"{splits.dataset.info.name} does not know the exact swaps: name a model"
         )
-    return writer.finish(records.dataset_record(plan.dataset, splits.dataset.info, splits.read))
+    return writer.finish(records.dataset_record(plan.dataset, splits.dataset.info, splits.by_kind()))
 
 
 def check(plan: Plan, context: Context) -> dict[str, Built | PluginError]:
@@ -84,7 +86,7 @@ def _runnable(plan: Plan, models: dict[str, Built | PluginError], splits: Splits
     kept = []
     for pipeline in plan.pipelines():
         built = models[str(pipeline)]
-        if not (isinstance(built, Built) and built.needs_truth and writer.evaluation.pairs.exact is None):
+        if not (isinstance(built, Built) and built.needs_truth and writer.main.pairs.exact is None):
             kept.append(pipeline)
         elif pipeline.label in plan.models:
             writer.warnings.append(
@@ -97,12 +99,14 @@ def _run_model(built: Built | PluginError, splits: Splits, writer: RunWriter) ->
     """Train or load a model, let it swap all pairs, measure its outputs and write them."""
     if isinstance(built, PluginError):
         raise built
-    plan, evaluation = writer.plan, writer.evaluation
-    context = evaluation.context
-    model = prepare_model(built, lambda: splits["train"], plan.budget, plan.seed, context)
-    outputs, seconds = swap_all(model, evaluation.pairs, context)
-    features = evaluation.extract(model.label, outputs, feed_of(model, context), seconds)
-    record = writer.add(records.model_record(model, seconds), features)
+    plan, main = writer.plan, writer.main
+    model = prepare_model(built, lambda: splits["train"], plan.budget, plan.seed, main.context)
+    features: dict[SetName, OutputFeatures] = {}
+    times: dict[SetName, float] = {}
+    for name, evaluation in writer.evaluations.items():
+        outputs, times[name] = swap_all(model, evaluation.pairs, main.context)
+        features[name] = evaluation.extract(model.label, outputs, feed_of(model, main.context), times[name])
+    record = writer.add(records.model_record(model, times[main.set.name]), features)
     writer.folder.write_model(model)
-    families = {name: judge.judge.network.info.family for name, judge in evaluation.judges.items()}
-    writer.warnings += warn.of_model(model, record, len(evaluation.pairs), families, splits.read)
+    families = {name: judge.judge.network.info.family for name, judge in main.judges.items()}
+    writer.warnings += warn.of_model(model, record, len(main.pairs), families, splits.read)

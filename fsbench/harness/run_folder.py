@@ -25,6 +25,7 @@ from fsbench.store import copy_file, write_arrays, write_text
 
 PLAN_FILE = "plan.json"
 INPUTS = "inputs"
+TARGETS = "inputs/target"
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a text begins that Excel computes."""
 
@@ -84,7 +85,7 @@ class RunFolder:
     def write_inputs(self, pairs: Pairs) -> None:
         """Write targets, source references and exact swaps."""
         for group in pairs.groups:
-            self._write_images("inputs/target", group.targets.rows["id"], group.targets.crops)
+            self._write_images(TARGETS, group.targets.rows["id"], group.targets.crops)
             self._write_images(
                 "inputs/source", pd.Series([group.source.identity]), ImageSet.of(group.source.images[:1])
             )
@@ -107,7 +108,7 @@ class RunFolder:
             self._write_images(f"recursion/{slug(label)}", pd.Series([f"{row}/{n}" for row in fed_back.rows]), images)
 
     def _write_images(self, folder: str, names: pd.Series[str], images: ImageSet) -> list[str]:
-        paths = [f"{folder}/{name}.png" for name in names]
+        paths = [_path(folder, str(name)) for name in names]
         for path, pixels in zip(paths, images.pixels, strict=True):
             write_png(self.path / path, pixels)
         return paths
@@ -150,6 +151,15 @@ class RunFolder:
 def _is_passing(path: Path) -> bool:
     """Whether it is what a run that was killed leaves behind before its plan."""
     return path.suffix == ".partial" or path.name == LOCK_FILE
+
+
+def _path(folder: str, name: str) -> str:
+    return f"{folder}/{name}.png"
+
+
+def target_path(name: str) -> str:
+    """Path below the folder of the target with an id."""
+    return _path(TARGETS, name)
 
 
 def _no_formula(value: object) -> object:

@@ -40,7 +40,7 @@ from fsbench.pairs import Pairs
 from fsbench.store import fingerprint
 
 TAKEN = {**dict.fromkeys(CHEAPEST_BASELINES, "a baseline"), "references": "the real images, in the files of a run"}
-STAGE = "files of another tool, aligned crops cut out of them"
+OUTPUTS = "files of another tool, aligned crops cut out of them"
 
 
 def score(
@@ -88,15 +88,17 @@ def score(
     test = splits["test"]
     gallery = splits.add_gallery(gather(measured.people, test, plan.gallery, context))
     evaluation = Evaluation.prepare(instruments, measured.pairs, test, gallery, context, named=bool(plan.metrics))
-    writer = RunWriter(plan, evaluation, folder, command, started, STAGE)
+    writer = RunWriter(plan, instruments, {"stills": evaluation}, folder, command, started, OUTPUTS)
     writer.begin(inputs)
     for name in CHEAPEST_BASELINES:
         model, images, seconds = baseline(name, measured.pairs, context)
-        writer.add(records.model_record(model, seconds), evaluation.extract(name, images, seconds=seconds))
+        features = evaluation.extract(name, images, seconds=seconds)
+        writer.add(records.model_record(model, seconds), {"stills": features})
     for tool in tools:
         cut = measured.cuts[tool.name]
         record = _record(tool, trained.get(tool.name, ()), notes=(_note(cut),))
-        record = writer.add(record, evaluation.extract(tool.name, cut.images), absent=cut.lost, facts=cut.facts)
+        features = evaluation.extract(tool.name, cut.images)
+        record = writer.add(record, {"stills": features}, absent=cut.lost, facts=cut.facts)
         if record.failures:
             writer.warnings.append(f"{tool.name} {results.failure_rate(record.failures, len(measured.pairs))}")
     writer.failed += [
@@ -113,7 +115,7 @@ def score(
         *limits.of_coaches(tools, trained, instruments.judges),
     ]
     return writer.finish(
-        records.dataset_record(plan.dataset, measured.people.info, splits.read),
+        records.dataset_record(plan.dataset, measured.people.info, splits.by_kind()),
         _unused(asked, source_album, target_album),
     )
 

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from fsbench.interfaces import Dataset, Faces, Split
+import pandas as pd
+
+from fsbench.errors import DataError
+from fsbench.files import some
+from fsbench.interfaces import Dataset, Faces, Split, clip_names
+
+
+def kind_of(split: Split, rows: pd.DataFrame) -> pd.Series[str]:
+    """Name the split of each row, and that it is of clips."""
+    return pd.Series(split, rows.index).mask(rows["clip"] != "", f"{split} clips")
 
 
 class Splits:
@@ -15,7 +24,27 @@ class Splits:
     def __getitem__(self, split: Split) -> Faces:
         if split not in self.read:
             self.read[split] = self.dataset.faces(split)
+            self._refuse_shared_clips()
         return self.read[split]
+
+    def _refuse_shared_clips(self) -> None:
+        """Raise DataError where a clip is trained on and held out: its frames are nearly the same image."""
+        train, test = (
+            {*clip_names(self.read[split].rows)} - {""} if split in self.read else set() for split in ("train", "test")
+        )
+        if shared := sorted(train & test):
+            raise DataError(
+                f"{self.dataset.info.name} has frames of one clip in train and in test: {some(shared)}",
+                "a clip belongs to one session, and a session to one split",
+            )
+
+    def by_kind(self) -> dict[str, Faces]:
+        """What was read, the clips of a split apart from its stills, for the records of a result."""
+        kinds: dict[str, Faces] = {}
+        for split, faces in self.read.items():
+            kind = kind_of(split, faces.rows)
+            kinds |= {str(name): faces.select((kind == name).to_numpy()) for name in kind.unique()}
+        return kinds
 
     def add_gallery(self, strangers: Faces | None) -> Faces | None:
         """Take strangers as the gallery, where there are any."""

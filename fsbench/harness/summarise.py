@@ -15,8 +15,9 @@ from fsbench.errors import NotScorable, PluginError, one_line, traceback_of
 from fsbench.extraction.blocks import spans
 from fsbench.harness.failures import Counted
 from fsbench.images import ImageSet
-from fsbench.interfaces import Batch, Evidence, Metric, Resampled
-from fsbench.pairs import Pairs
+from fsbench.interfaces import Batch, Evidence, Metric, Resampled, Sample
+from fsbench.pairs import EvaluationSet, Pairs
+from fsbench.record_types import SetName
 from fsbench.results import FAULT, Value
 from fsbench.stats.bootstrap import cluster_bootstrap, units
 
@@ -24,14 +25,21 @@ CHUNK = 64
 CONFIDENCE = 0.95
 
 
-def batches(pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) -> Iterator[Batch]:
+def batches(
+    pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence], sample: Sample = "output"
+) -> Iterator[Batch]:
     """Cut a model's outputs into batches of one source identity each, in the order of the pairs.
 
-    What they hold are copies: a metric that writes into one changes nothing.
+    For a metric of clips a batch is one whole clip, whatever its length. What batches hold are copies: a metric that
+    writes into one changes nothing.
     """
     offset = 0
     for group in pairs.groups:
-        for block in spans(len(group.index), CHUNK):
+        n = len(group.index)
+        clips = [
+            slice(clip.start - offset, clip.stop - offset) for clip in pairs.clips if offset <= clip.start < offset + n
+        ]
+        for block in spans(n, CHUNK) if sample == "output" else clips:
             targets = group.targets.select(block)
             here = slice(offset + block.start, offset + block.stop)
             yield Batch(
@@ -44,22 +52,25 @@ def batches(pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) ->
                     name: guard.call(f"evidence {name}", known.__getitem__, here) for name, known in evidence.items()
                 },
             )
-        offset += len(group.index)
+        offset += n
 
 
 def measure(metric: Metric, name: str, pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) -> np.ndarray:
-    """Rows of one metric for all outputs of a model, (N, K) float64; raises NotScorable, PluginError."""
-    rows = []
-    for batch in batches(pairs, images, evidence):
+    """Rows of one metric for all samples of a model, (N, K) float64; raises NotScorable, PluginError."""
+    rows, sample = [], metric.info.sample
+    for batch in batches(pairs, images, evidence, sample):
         measured = guard.copied(guard.run(f"metric {name}", metric.measure, batch))
         if not isinstance(measured, Tensor) or measured.is_complex():
-            raise PluginError(f"metric {name} gave no tensor of real numbers", "it owes one row per output")
-        if measured.ndim not in (1, 2) or len(measured) != len(batch.rows):
+            raise PluginError(f"metric {name} gave no tensor of real numbers", f"it owes one row per {sample}")
+        n = len(batch.rows) if sample == "output" else 1
+        if measured.ndim not in (1, 2) or len(measured) != n:
             raise PluginError(
-                f"metric {name} gave {tuple(measured.shape)} for {len(batch.rows)} outputs",
-                "it owes one row per output",
+                f"metric {name} gave {tuple(measured.shape)} for {n} {sample}{'s' if n > 1 else ''}",
+                f"it owes one row per {sample}",
             )
         rows.append(measured.detach().double().cpu().numpy().reshape(len(measured), -1))
+    if not rows:
+        raise NotScorable("there are no clips" if sample == "clip" else "there are no outputs")
     return np.concatenate(rows)
 
 
@@ -75,7 +86,7 @@ def value(
     name: str,
     model: str,
     judge: str | None,
-    pairs: Pairs,
+    evaluation: EvaluationSet,
     rows: np.ndarray | Counted,
     resamples: int,
     seed: int,
@@ -88,7 +99,7 @@ def value(
     """
     counted = rows if isinstance(rows, Counted) else Counted.of(rows)
     info, scored = metric.info, counted.scored | counted.failed
-    labels: pd.DataFrame = pairs.rows[scored]
+    labels: pd.DataFrame = evaluation.pairs.samples(info.sample)[scored]
     people = labels["identity"].to_numpy(str)
     sessions = (labels["identity"] + "/" + labels["session"]).to_numpy(str)
     clusters, strata, whole_people = units(sessions, people) if len(people) else (sessions, people, False)
@@ -97,6 +108,7 @@ def value(
         "model": model,
         "metric": name,
         "judge": judge,
+        "set": evaluation.name,
         "n_scored": n_scored,
         "n_total": len(scored),
         "n_clusters": len(np.unique(clusters)),
@@ -105,7 +117,7 @@ def value(
     if counted.empty and n_failed:
         return Value(value=None, reason="the model failed on every pair that can be scored", **fields)
     if scored.sum() < info.min_samples:
-        few = f"{scored.sum() or 'none'} of {len(scored)} outputs could be scored"
+        few = f"{scored.sum() or 'none'} of {len(scored)} {info.sample}s could be scored"
         few += f", at least {info.min_samples} are needed" if info.min_samples > 1 else ""
         return Value(value=None, reason=few, **fields)
     try:
@@ -176,8 +188,18 @@ def fault(error: Exception) -> NotScorable:
     return why
 
 
-def unscorable(name: str, model: str, judge: str | None, total: int, why: NotScorable) -> Value:
+def unscorable(
+    name: str, model: str, judge: str | None, total: int, why: NotScorable, set_name: SetName = "stills"
+) -> Value:
     """Return null with the reason."""
     return Value(
-        model=model, metric=name, judge=judge, value=None, n_scored=0, n_total=total, n_clusters=0, reason=why.message
+        model=model,
+        metric=name,
+        judge=judge,
+        set=set_name,
+        value=None,
+        n_scored=0,
+        n_total=total,
+        n_clusters=0,
+        reason=why.message,
     )

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 import numpy as np
 
@@ -17,10 +18,11 @@ from fsbench.evidence.needs import JUDGE
 from fsbench.extraction.extractor import build_judges
 from fsbench.faults import FAULTS, Fault
 from fsbench.harness import records, warn
-from fsbench.harness.examination import ALPHA, Examination, unexamined_record
-from fsbench.harness.faulty import FaultySet, quiet, split_of
+from fsbench.harness.examination import ALPHA, Examination
+from fsbench.harness.examined import examined, responses, unexamined, unexamined_record
+from fsbench.harness.faulty import FaultySet, quiet, set_of
 from fsbench.harness.instruments import Instruments, build_metrics
-from fsbench.interfaces import Context, Faces, Metric, Split
+from fsbench.interfaces import Context, Faces, Metric, SetName
 from fsbench.registry import metrics as registry
 
 
@@ -28,17 +30,20 @@ from fsbench.registry import metrics as registry
 class Size:
     """How many outputs a condition has, and the data that has so many."""
 
-    dataset: str
+    dataset: str  # with a place for the number of clips of each person
     stills: int
     frames: int  # of all clips together
     resamples: int
 
 
+SPLITS: Mapping[SetName, Literal["test", "clips"]] = {"stills": "test", "clips": "clips"}
+"""What validity files call the sets."""
+
 BUDGETS = {
     # Sixty strangers are enough for the threshold of a false-accept rate of 0.1 %.
-    "smoke": Size("synthetic(people=4,sessions=9,images=2,gallery=20)", 16, 32, 100),
-    "short": Size("synthetic(people=6,sessions=11,images=2,gallery=60)", 30, 72, 200),
-    "full": Size("synthetic(people=6,sessions=22,images=20,gallery=60)", 200, 192, 400),
+    "smoke": Size("synthetic(people=4,sessions=9,images=2,gallery=20,clips={clips})", 16, 32, 100),
+    "short": Size("synthetic(people=6,sessions=11,images=2,gallery=60,clips={clips})", 30, 72, 200),
+    "full": Size("synthetic(people=6,sessions=22,images=20,gallery=60,clips={clips})", 200, 192, 400),
 }
 
 
@@ -107,9 +112,12 @@ def examine(
     built = {name: metric for name, metric in built.items() if name not in reasons}
     if not built:
         raise NotScorable("; ".join(f"{name} cannot be examined: {why}" for name, why in reasons.items()))
+    names = list(dict.fromkeys(map(set_of, ladder)))
+    if any(metric.info.sample == "clip" for metric in built.values()):
+        names = list(dict.fromkeys([*names, "clips"]))
     asked = judges if any(JUDGE in metric.info.needs for metric in built.values()) else ()
     plan = Plan(
-        dataset=dataset or size.dataset,
+        dataset=dataset or size.dataset.format(clips=2 if "clips" in names else 0),
         models=(),
         metrics=tuple(built),
         judges=tuple(asked),
@@ -117,19 +125,18 @@ def examine(
         seed=seed,
         resamples=size.resamples,
     )
-    instruments = instruments.only(built, build_judges(asked, context) if asked else [])
     data = environment.build_dataset(plan.dataset, context)
     if not isinstance(data, Synthetic):
         raise UsageError(f"{plan.dataset} cannot be drawn with known faults", "try --dataset synthetic")
-    sizes: dict[Split, int] = {"test": size.stills, "clips": size.frames}
-    sets = {
-        split: FaultySet.build(data, split, sizes[split], instruments, plan, context)
-        for split in dict.fromkeys(split_of(fault) for fault in ladder)
-    }
+    if "clips" in names and not (data.outline("test")["clip"] != "").any():
+        raise UsageError(f"{plan.dataset} has no clips to show faults of motion on", "write synthetic(clips=2,...)")
+    instruments = instruments.only(built, build_judges(asked, context) if asked else [])
+    sizes: dict[SetName, int] = {"stills": size.stills, "clips": size.frames}
+    sets = {name: FaultySet.build(data, name, sizes[name], instruments, plan, context) for name in names}
     examination = Examination(sets, ladder, seed, context)
     examination.run()
     home = examination.home
-    used: dict[Split, Faces] = {split: setting.targets for split, setting in sets.items()}
+    used: dict[str, Faces] = {SPLITS[name]: setting.targets for name, setting in sets.items()}
     if home.gallery is not None:
         used["gallery"] = home.gallery
     judge_records = tuple(records.judge_record(judge) for judge in home.evaluation.judges.values())
@@ -141,17 +148,17 @@ def examine(
         seconds=time.monotonic() - began,
         budget=budget,
         alpha=ALPHA,
-        n_outputs={split: len(setting.evaluation.pairs) for split, setting in sets.items()},
-        n_sessions={split: len(np.unique(setting.sessions)) for split, setting in sets.items()},
+        n_outputs={SPLITS[name]: len(setting.evaluation.pairs) for name, setting in sets.items()},
+        n_sessions={SPLITS[name]: len(np.unique(setting.sessions())) for name, setting in sets.items()},
         resamples=plan.resamples,
         environment=environment.describe(context.device),
         dataset=records.dataset_record(plan.dataset, data.info, used),
         judges=judge_records,
         observers=tuple(records.observer_record(observer) for observer in instruments.observers.values()),
         faults=tuple(_fault_record(fault) for fault in ladder),
-        metrics=tuple(examination.examined()),
-        unexamined=(*(unexamined_record(name, why) for name, why in reasons.items()), *examination.unexamined()),
-        responses=tuple(examination.responses()),
+        metrics=tuple(examined(examination)),
+        unexamined=(*(unexamined_record(name, why) for name, why in reasons.items()), *unexamined(examination)),
+        responses=tuple(responses(examination)),
         registered=tuple(registry.names()),
         warnings=(
             *warn.of_data(data, home.targets, home.gallery),
@@ -181,5 +188,5 @@ def _fault_record(fault: Fault) -> validity.FaultRecord:
         unit=fault.unit,
         strengths=fault.strengths,
         description=fault.description,
-        split="clips" if split_of(fault) == "clips" else "test",
+        split=SPLITS[set_of(fault)],
     )

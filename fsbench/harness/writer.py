@@ -12,16 +12,20 @@ import pandas as pd
 
 from fsbench import environment, results
 from fsbench.config import Plan
-from fsbench.errors import one_line, traceback_of
-from fsbench.harness import illustrations, records, warn
+from fsbench.errors import NotScorable, one_line, traceback_of
+from fsbench.evidence.needs import JUDGE
+from fsbench.harness import illustrations, records, summarise, warn
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
+from fsbench.harness.instruments import Instruments
 from fsbench.harness.model_evaluation import Evaluator, ModelEvaluation
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.run_lock import RunLock
+from fsbench.harness.sets import Evaluations
+from fsbench.record_types import SetName
 from fsbench.stats.ranking import ranking
 
 CROPS = "aligned crop, outputs rounded to 8 bits, scored from memory"
-"""Stage of the outputs of models that fsbench runs."""
+"""What the protocol says of the outputs of models that fsbench runs."""
 
 
 @dataclass
@@ -29,11 +33,12 @@ class RunWriter:
     """Measures models one after the other, writes their outputs, and in the end all files of the run."""
 
     plan: Plan
-    evaluation: Evaluation
+    instruments: Instruments
+    evaluations: Evaluations
     folder: RunFolder
     command: str
     started: float  # time.monotonic()
-    stage: str = CROPS
+    outputs: str = CROPS  # where these come from
     done: list[ModelEvaluation] = field(default_factory=list)
     failed: list[results.ModelRecord] = field(default_factory=list)
     tracebacks: dict[str, str] = field(default_factory=dict)  # by metric that failed: the file of the first one
@@ -41,25 +46,39 @@ class RunWriter:
 
     def __post_init__(self) -> None:
         self._lock: RunLock | None = None
-        self._evaluator = Evaluator(self.evaluation, self.plan)
+        self._evaluators = {name: Evaluator(evaluation, self.plan) for name, evaluation in self.evaluations.items()}
+
+    @property
+    def main(self) -> Evaluation:
+        """The evaluation of outputs: its pairs are the rows of samples.parquet."""
+        return next(iter(self.evaluations.values()))
 
     def begin(self, inputs: Mapping[str, str] | None = None) -> None:
         """Make the folder this plan's, and write targets, sources and exact swaps; `inputs` as in `RunFolder.check`."""
-        log = self.evaluation.context.log
+        log = self.main.context.log
         self._lock = self.folder.begin(self.plan, inputs, log)
         log(f"results go to {self.folder.path}")
-        self.folder.write_inputs(self.evaluation.pairs)
+        for evaluation in self.evaluations.values():
+            self.folder.write_inputs(evaluation.pairs)
 
-    def add(self, record: results.ModelRecord, features: OutputFeatures, **known: Any) -> results.ModelRecord:
-        """Measure a model and write its outputs; `known` as in `Evaluator.evaluate`. Returns its whole record."""
-        done = self._evaluator.evaluate(record, features, **known)
-        pairs = self.evaluation.pairs
-        done.samples["output"] = self.folder.write_outputs(record.name, pairs, features.outputs.images)
+    def add(
+        self, record: results.ModelRecord, features: Mapping[SetName, OutputFeatures], **known: Any
+    ) -> results.ModelRecord:
+        """Measure the outputs of a model in each set, and write them; `known` as in `Evaluator.evaluate`, of the first.
+
+        Returns its whole record.
+        """
+        parts: list[ModelEvaluation] = []
+        for name, evaluator in self._evaluators.items():
+            part = evaluator.evaluate(record, features[name], **({} if parts else known))
+            paths = self.folder.write_outputs(record.name, evaluator.evaluation.pairs, features[name].outputs.images)
+            parts.append(part.with_paths(paths, evaluator.evaluation.pairs))
+        done = ModelEvaluation.join(parts)
         if done.fed_back is not None:
             self.folder.write_passes(record.name, done.fed_back)
-        for name, traceback in done.tracebacks.items():
-            if name not in self.tracebacks:
-                self.tracebacks[name] = self.folder.write_traceback(f"metric {name}", traceback)
+        for metric, traceback in done.tracebacks.items():
+            if metric not in self.tracebacks:
+                self.tracebacks[metric] = self.folder.write_traceback(f"metric {metric}", traceback)
         self.done.append(done)
         return done.record
 
@@ -70,7 +89,7 @@ class RunWriter:
         self.warnings.append(
             f"{record.name} failed, and the run went on without it: {one_line(error)} (traceback: {path})"
         )
-        self.evaluation.context.log(self.warnings[-1])
+        self.main.context.log(self.warnings[-1])
 
     def finish(self, dataset: results.DatasetRecord, unused: Sequence[results.UnusedRecord] = ()) -> results.RunResult:
         """Write all files: what the numbers need, then result.json, then what only illustrates them."""
@@ -87,20 +106,23 @@ class RunWriter:
 
     def _write_tables(self) -> None:
         self.folder.write_samples(pd.concat([model.samples for model in self.done], ignore_index=True))
-        self.folder.write_table("references.parquet", self.evaluation.set.real.rows)
-        for name, judge in self.evaluation.judges.items():
+        clips = pd.concat([model.clips for model in self.done], ignore_index=True)
+        if len(clips):
+            self.folder.write_table("clips.parquet", clips)
+        self.folder.write_table("references.parquet", self.main.set.real.rows)
+        for name, judge in self.main.judges.items():
             vectors = {model.record.name: model.faces[name].vectors.numpy() for model in self.done}
             self.folder.write_features(name, {"references": judge.references.vectors.numpy()} | vectors)
 
     def _result(self, dataset: results.DatasetRecord, unused: Sequence[results.UnusedRecord]) -> results.RunResult:
-        evaluation = self.evaluation
-        judges = tuple(records.judge_record(judge) for judge in evaluation.judges.values())
-        errors = evaluation.estimator_errors()
+        sets = self.evaluations.values()
+        judges = tuple(records.judge_record(judge) for judge in self.main.judges.values())
+        errors = {name: error for evaluation in sets for name, error in evaluation.estimator_errors().items()}
         metrics = tuple(
-            records.metric_record(name, metric, errors.get(name)) for name, metric in evaluation.metrics.items()
+            records.metric_record(name, metric, errors.get(name)) for name, metric in self.instruments.metrics.items()
         )
         models = (*(model.record for model in self.done), *self.failed)
-        values = tuple(value for model in self.done for value in model.values)
+        values = tuple(value for model in self.done for value in (*model.values, *self._unmeasured(model)))
         faults = [
             f"{value.metric}: {value.reason} (traceback: {self.tracebacks[value.metric]})"
             for value in values
@@ -112,11 +134,11 @@ class RunWriter:
             command=self.command,
             seed=self.plan.seed,
             seconds=time.monotonic() - self.started,
-            environment=environment.describe(evaluation.context.device),
+            environment=environment.describe(self.main.context.device),
             dataset=dataset,
-            protocol=records.protocol_record(self.stage, evaluation.set, self.plan),
+            protocol=records.protocol_record(self.outputs, [evaluation.set for evaluation in sets], self.plan),
             judges=judges,
-            observers=tuple(map(records.observer_record, evaluation.instruments.observers.values())),
+            observers=tuple(map(records.observer_record, self.instruments.observers.values())),
             metrics=metrics,
             models=models,
             values=values,
@@ -129,12 +151,23 @@ class RunWriter:
             ),
         )
 
+    def _unmeasured(self, model: ModelEvaluation) -> list[results.Value]:
+        """Null for each metric of clips where the test split has none."""
+        known = {name for evaluation in self.evaluations.values() for name in evaluation.metrics}
+        why = NotScorable("the test split has no clips")
+        return [
+            summarise.unscorable(name, model.record.name, judge, 0, why, "clips")
+            for name, metric in self.instruments.metrics.items()
+            if name not in known
+            for judge in (self.main.judges if JUDGE in metric.info.needs else (None,))
+        ]
+
     def _illustrate(self) -> list[str]:
         """Write tables that no value depends on; returns a sentence for each that could not be made."""
         lost = []
         for name, make in illustrations.TABLES.items():
             try:
-                if (table := make(self.evaluation, self.plan, self.done)) is not None:
+                if (table := make(self.main, self.plan, self.done)) is not None:
                     self.folder.write_table(name, table)
             except Exception as error:  # noqa: BLE001 - whatever a library of plots raises, the numbers are there
                 lost.append(f"{name} could not be made, and the report is without it: {one_line(error)}")

@@ -4,7 +4,19 @@ Images in memory are float32 RGB tensors `(N, 3, H, W)` in [0, 1], everywhere. A
 the data set's size; landmarks are pixels of the crop, x to the right and y down, pixel centres at .5.
 """
 
-from fsbench.interfaces.data import SPLITS, Context, Dataset, DatasetInfo, Faces, Progress, Source, Split, Truth, silent
+from fsbench.interfaces.data import (
+    SPLITS,
+    Context,
+    Dataset,
+    DatasetInfo,
+    Faces,
+    Progress,
+    Source,
+    Split,
+    Truth,
+    clip_names,
+    silent,
+)
 from fsbench.interfaces.evidence import (
     Batch,
     Embeddings,
@@ -19,6 +31,7 @@ from fsbench.interfaces.metrics import Aspect, Metric, MetricInfo, Resampled
 from fsbench.interfaces.models import Budget, Oracle, Refiner, Swapped, Swapper, Targets, Trainable, Training, Wrapper
 from fsbench.interfaces.networks import Classifier, Embedder, EmbedderInfo, Observer, ObserverInfo, WeightsFile
 from fsbench.metric_groups import MetricGroup
+from fsbench.record_types import Sample, SetName, Stage
 
 __all__ = [
     "SPLITS",
@@ -48,8 +61,11 @@ __all__ = [
     "Progress",
     "Refiner",
     "Resampled",
+    "Sample",
+    "SetName",
     "Source",
     "Split",
+    "Stage",
     "Swapped",
     "Swapper",
     "Targets",
@@ -58,5 +74,6 @@ __all__ = [
     "Truth",
     "WeightsFile",
     "Wrapper",
+    "clip_names",
     "silent",
 ]

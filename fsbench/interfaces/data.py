@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from fsbench.store import Store
 
 
-Split = Literal["train", "test", "clips", "gallery"]
-SPLITS: tuple[Split, ...] = ("train", "test", "clips", "gallery")
+Split = Literal["train", "test", "gallery"]
+SPLITS: tuple[Split, ...] = ("train", "test", "gallery")
 
 
 class Progress(Protocol):
@@ -51,7 +51,8 @@ class Faces:
     """Aligned crops and what is known about each; entry i of every field belongs to crop i.
 
     `rows` has the columns `id` (unique, usable as a relative path), `identity`, `session`, `clip` ("" for a still) and
-    `frame` (int), and any number of float columns with facts about the image (`yaw`, `pitch` in degrees, ...).
+    `frame` (int), and any number of float columns with facts about the image (`yaw`, `pitch` in degrees, ...). Images
+    of one identity, session and clip are frames of one video; two frames whose numbers differ by 1 follow each other.
     """
 
     crops: ImageSet  # (N, 3, S, S)
@@ -89,6 +90,12 @@ class Faces:
     def of(self, identity: str) -> Faces:
         """Return the entries of one identity."""
         return self.select((self.rows["identity"] == identity).to_numpy())
+
+
+def clip_names(rows: pd.DataFrame) -> pd.Series[str]:
+    """Name the clip of each row of `Faces.rows`, `identity/session/clip`; "" for a still."""
+    names = rows["identity"].astype(str) + "/" + rows["session"].astype(str) + "/" + rows["clip"].astype(str)
+    return names.mask(rows["clip"] == "", "")
 
 
 @dataclass(frozen=True)

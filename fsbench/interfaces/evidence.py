@@ -88,7 +88,11 @@ class Passes:
 
 @dataclass(frozen=True)
 class Batch:
-    """Outputs of one swapper for one source identity, with the evidence that a metric needs."""
+    """Outputs of one swapper for one source identity, with the evidence that a metric needs.
+
+    For a metric of clips these are all outputs for one clip, in the order of its frames. Frames may be missing: see
+    `frame` in `rows`.
+    """
 
     source: Source
     rows: pd.DataFrame  # of the targets, as in Faces.rows

@@ -12,6 +12,7 @@ from torch import Tensor
 from fsbench.interfaces.evidence import Batch
 from fsbench.interfaces.networks import WeightsFile
 from fsbench.metric_groups import MetricGroup
+from fsbench.record_types import Sample, Stage
 
 if TYPE_CHECKING:
     pass
@@ -34,6 +35,8 @@ class MetricInfo:
     no_face: str  # what happens to an output in which no face is found
     reference: str  # paper and section, or where the definition comes from
     group: MetricGroup = "attributes"
+    sample: Sample = "output"  # a metric of clips has a value where a data set has clips
+    stages: tuple[Stage, ...] = ("crop",)
     measures: tuple[Aspect, ...] = ()  # what it is meant to respond to: `fsbench validate` holds it to that
     weights: tuple[WeightsFile, ...] = ()  # files of a network that the metric runs itself
     missing: str = ""  # what that network lacks on this machine, in a sentence with the remedy
@@ -61,12 +64,15 @@ class MetricInfo:
 
 
 class Metric(Protocol):
-    """One number per model. Rows are the only state: batching, resuming and intervals are written once, elsewhere."""
+    """One number per model. Rows are the only state: batching, resuming and intervals are written once, elsewhere.
+
+    A metric of clips (`info.sample`) is handed one whole clip at a time, in the order of its frames, with one source.
+    """
 
     info: MetricInfo
 
     def measure(self, batch: Batch) -> Tensor:
-        """One row per output, (N,) or (N, K); a NaN row cannot be scored and is counted."""
+        """One row per sample, (N,) or (N, K), of a clip (1,) or (1, K); a NaN row cannot be scored and is counted."""
         ...
 
     def summarise(self, rows: np.ndarray) -> float:

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from fsbench.interfaces.data import Faces, Progress, Source
+from fsbench.interfaces.data import Faces, Progress, Source, clip_names
 
 if TYPE_CHECKING:
     pass
@@ -36,9 +36,7 @@ class Targets:
     @classmethod
     def of(cls, faces: Faces, device: torch.device | str = "cpu") -> Targets:
         """Make targets of aligned faces; the names of clips get those of identity and session before them."""
-        rows, still = faces.rows, faces.rows["clip"] == ""
-        names = rows["identity"].astype(str) + "/" + rows["session"].astype(str) + "/" + rows["clip"].astype(str)
-        shown = pd.DataFrame({"clip": names.mask(still, ""), "frame": rows["frame"].astype(int)})
+        shown = pd.DataFrame({"clip": clip_names(faces.rows), "frame": faces.rows["frame"].astype(int)})
         landmarks = torch.from_numpy(np.array(faces.landmarks, np.float32))
         return cls(faces.crops[:].to(device), landmarks.to(device), shown.reset_index(drop=True))
 

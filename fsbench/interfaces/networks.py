@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from torch import Tensor
 
@@ -61,6 +61,7 @@ class ObserverInfo:
     weights: tuple[WeightsFile, ...]  # the files it was made from, found when it is constructed
     description: str
     version: int = 1  # raised whenever what it tells could change
+    unit: Literal["image", "clip"] = "image"  # clip: it is shown the frames of one clip at a time, in their order
 
 
 class Observer(Protocol):
@@ -72,6 +73,7 @@ class Observer(Protocol):
         """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels, NaN where no face was found -> arrays by name.
 
         Each array is (N, ...) float32, with a row of NaN where the network sees nothing; what it tells of an image does
-        not depend on the others.
+        not depend on the others. One of clips (`info.unit`) is shown all frames of one clip, and what it tells of a
+        frame may depend on the others of that clip; it is not asked about stills.
         """
         ...

@@ -27,8 +27,10 @@ MOST_PIXELS, LARGEST_PICTURE = 4096**2, 2**26
 _UNIT = 1e-3
 
 
-def table(path: Path, texts: Sequence[str], numbers: Sequence[str], gaps: list[str]) -> pd.DataFrame | None:
-    """A parquet file with certain columns of text and of numbers; None where it cannot be used.
+def table(
+    path: Path, texts: Sequence[str], numbers: Sequence[str], gaps: list[str], lists: Sequence[str] = ()
+) -> pd.DataFrame | None:
+    """A parquet file with certain columns of text, of numbers and of lists of text; None where it cannot be used.
 
     Other columns are kept where they hold text, or finite numbers, or nothing.
     """
@@ -40,16 +42,17 @@ def table(path: Path, texts: Sequence[str], numbers: Sequence[str], gaps: list[s
     except Exception as error:  # noqa: BLE001 - pyarrow raises errors of many kinds for damaged files
         gaps.append(f"{path.name} cannot be read: {one_line(error)[:200]}.")
         return None
-    missing = [name for name in (*texts, *numbers) if name not in content]
+    missing = [name for name in (*texts, *numbers, *lists) if name not in content]
     if missing:
         gaps.append(f"{path.name} has no column {', '.join(missing)}.")
         return None
     odd = [name for name in texts if not _is_text(content[name])]
     odd += [name for name in numbers if not _is_numeric(content[name])]
+    odd += [name for name in lists if not _are_lists(content[name])]
     if odd:
         gaps.append(f"{path.name} holds other things than it should in {', '.join(odd)}.")
         return None
-    others = [name for name in content if name not in (*texts, *numbers)]
+    others = [name for name in content if name not in (*texts, *numbers, *lists)]
     useless = [name for name in others if not (_is_text(content[name].dropna()) or _is_numeric(content[name]))]
     if useless:
         shown = ", ".join(printable(str(name)[:60]) for name in useless[:3])
@@ -77,6 +80,11 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _is_text(column: pd.Series) -> bool:
     return bool(column.astype(object).map(lambda value: isinstance(value, str) and len(value) < 10_000).all())
+
+
+def _are_lists(column: pd.Series) -> bool:
+    """Whether a column holds lists of text, as numpy arrays."""
+    return all(isinstance(value, np.ndarray) and _is_text(pd.Series(value, dtype=object)) for value in column)
 
 
 def _is_numeric(column: pd.Series) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fsbench import results
+from fsbench.record_types import Sample
 from fsbench.report import reading
 from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, RunResult, Value, headlines, slug
 from fsbench.stats.ranking import CONTESTANTS
@@ -50,6 +51,7 @@ class Run:
     folder: Path
     result: RunResult
     samples: pd.DataFrame  # empty where there is no file
+    clips: pd.DataFrame  # the same of metrics of clips
     references: pd.DataFrame | None
     features: Mapping[str, Features]  # judge -> unit vectors: references (R, D), and by model (N, D)
     lookalikes: pd.DataFrame  # empty where there is no file, as are the next two
@@ -116,7 +118,9 @@ def read(folder: Path) -> Run:
     samples = _samples(folder, result, gaps)
     references = reading.table(folder / "references.parquet", ("identity", "session", "split"), (), gaps)
     nothing = pd.DataFrame()
-    run = Run(folder, result, nothing if samples is None else samples, references, {}, nothing, nothing, nothing, ())
+    clips = nothing if samples is None else _clips(folder, result, gaps)
+    samples = nothing if samples is None else samples
+    run = Run(folder, result, samples, clips, references, {}, nothing, nothing, nothing, ())
     features = {judge.name: arrays for judge in result.judges if (arrays := _features(run, judge.name, gaps))}
     lookalikes = maps = recursion = nothing
     if any(judge.lookalikes for judge in result.judges):
@@ -133,28 +137,56 @@ def _samples(folder: Path, result: RunResult, gaps: list[str]) -> pd.DataFrame |
     table = reading.table(folder / "samples.parquet", TEXTS, (), gaps)
     if table is None:
         return None
+    if not _counts_agree("samples.parquet", table, result, "output", gaps):
+        return None
+    return _numbers("samples.parquet", table, result, gaps)
+
+
+def _clips(folder: Path, result: RunResult, gaps: list[str]) -> pd.DataFrame:
+    """One row per clip that metrics of clips were computed of; empty where there is no such file."""
+    path = folder / "clips.parquet"
+    if not path.exists() and not any(record.n_clips for record in result.protocol.sets):
+        return pd.DataFrame()
+    texts = ("model", "source", "identity", "session", "clip")
+    table = reading.table(path, texts, ("frames",), gaps, ("outputs", "targets"))
+    if table is None or not _counts_agree(path.name, table, result, "clip", gaps):
+        return pd.DataFrame()
+    numbers = _numbers(path.name, table, result, gaps)
+    return pd.DataFrame() if numbers is None else numbers
+
+
+def _counts_agree(name: str, table: pd.DataFrame, result: RunResult, sample: Sample, gaps: list[str]) -> bool:
+    """Whether a table has as many rows of each model as values of such samples count."""
     counts = table["model"].value_counts()
+    metrics = {metric.name for metric in result.metrics if metric.sample == sample}
     for value in result.values:
-        if counts.get(value.model, 0) != value.n_total:
+        if sample == "clip" and not value.n_total:  # a data set without clips
+            continue
+        if value.metric in metrics and value.n_total != counts.get(value.model, 0):
             gaps.append(
-                f"samples.parquet has {counts.get(value.model, 0):,} rows of {value.model}, and not "
+                f"{name} has {counts.get(value.model, 0):,} rows of {value.model}, and not "
                 f"{value.n_total:,}: it is of another run."
             )
-            return None
+            return False
+    return True
+
+
+def _numbers(name: str, table: pd.DataFrame, result: RunResult, gaps: list[str]) -> pd.DataFrame | None:
+    """The same with columns of metrics as numbers; None where one holds something else."""
     names = {
         column
         for metric in result.metrics
         for column in (metric.name, *(results.column(metric.name, judge.name) for judge in result.judges))
     }
     odd = [
-        name
-        for name in table
-        if name in names and not pd.api.types.is_numeric_dtype(table[name]) and not table[name].isna().all()
+        column
+        for column in table
+        if column in names and not pd.api.types.is_numeric_dtype(table[column]) and not table[column].isna().all()
     ]
     if odd:
-        gaps.append(f"samples.parquet holds other things than numbers in {', '.join(map(str, odd))}.")
+        gaps.append(f"{name} holds other things than numbers in {', '.join(map(str, odd))}.")
         return None
-    return table.astype(dict.fromkeys([name for name in table if name in names], np.float64))
+    return table.astype(dict.fromkeys([column for column in table if column in names], np.float64))
 
 
 def _of_images(

@@ -77,7 +77,7 @@ def test_info_draws_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 def test_an_outline_is_what_is_drawn(context: Context) -> None:
-    small = build_dataset("synthetic(sessions=4, images=2, gallery=2, size=32)", context)
+    small = build_dataset("synthetic(sessions=4, images=2, gallery=2, frames=3, size=32)", context)
     for split in small.info.splits:
         outline = small.outline(split)
         assert outline.equals(small.faces(split).rows[list(outline.columns)])

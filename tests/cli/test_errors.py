@@ -73,7 +73,7 @@ def test_a_cache_that_is_a_file(invoke: Invoke, tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("FSBENCH_CACHE", str(tmp_path / "cache"))
     code, _, errors = invoke(
         "run", "--models", "copy_target", "--metrics", "id_similarity,gt_psnr", "--dataset",
-        "synthetic(sessions=4,images=4,gallery=0,size=32)", "--out", tmp_path / "out",
+        "synthetic(sessions=4,images=4,gallery=0,frames=4,size=32)", "--out", tmp_path / "out",
     )  # fmt: skip
     assert code == 0, errors
     assert errors.count("work goes on without the cache") == 1

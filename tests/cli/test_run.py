@@ -22,8 +22,8 @@ from fsbench.registry import metrics
 
 Fsbench = Callable[..., subprocess.CompletedProcess[str]]
 MAIN = [sys.executable, "-m", "fsbench"]
-SMALL = "synthetic(sessions=7,images=8,size=96,gallery=8)"
-TINY = "synthetic(people=2,sessions=9,images=2,gallery=0,size=48)"
+SMALL = "synthetic(sessions=7,images=8,size=96,gallery=8,frames=4)"
+TINY = "synthetic(people=2,sessions=9,images=2,gallery=0,frames=4,size=48)"
 MODELS = "copy_target,exact,gan_mask,cyclegan"
 
 

@@ -11,7 +11,7 @@ from fsbench import validity
 
 Invoke = Callable[..., tuple[int, str, str]]
 
-TINY = "synthetic(people=2,sessions=9,images=2,gallery=0,size=48)"
+TINY = "synthetic(people=2,sessions=9,images=2,gallery=0,frames=4,size=48)"
 
 
 def test_a_part_leaves_a_file_and_a_page_and_prints_the_matrix(invoke: Invoke, tmp_path: Path) -> None:

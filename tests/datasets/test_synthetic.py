@@ -14,11 +14,13 @@ from fsbench.datasets.synthetic import Synthetic, work
 from fsbench.datasets.synthetic.people import SEEDS
 from fsbench.datasets.synthetic.plan import SyntheticPlan
 from fsbench.datasets.synthetic.work import KIND, draw_chunk, draw_missing
+from fsbench.environment import make_context
 from fsbench.errors import BadParameter, DataError, OutputError
+from fsbench.harness.sets import by_set
 from fsbench.interfaces import SPLITS, Context, Dataset, Faces
 from fsbench.store import Store, fingerprint
 
-SMALL: dict[str, Any] = {"sessions": 3, "images": 4, "gallery": 3, "size": 48}
+SMALL: dict[str, Any] = {"sessions": 3, "images": 4, "gallery": 3, "size": 48, "frames": 4}
 CPU = torch.device("cpu")
 
 
@@ -33,13 +35,17 @@ def test_is_a_data_set(small: Synthetic) -> None:
     assert info.name == "synthetic"
     assert info.synthetic
     assert info.size == 48
-    assert info.splits == ("train", "test", "clips", "gallery")
+    assert info.splits == ("train", "test", "gallery")
 
 
 def test_default_sizes_are_what_the_documentation_says() -> None:
-    plan = SyntheticPlan(people=2, sessions=22, images=20, gallery=50, size=128, seed=0, jitter=0.01, swap="face")
-    count = {split: sum(len(chunk.items) for chunk in plan.chunks(split)) for split in SPLITS}
-    assert count == {"train": 2 * 12 * 20, "test": 2 * 10 * 5, "clips": 2 * 2 * 48, "gallery": 50 * 2 * 2}
+    outline = {split: Synthetic(context=make_context("cpu")).outline(split) for split in SPLITS}
+    assert {split: len(rows) for split, rows in outline.items()} == {
+        "train": 2 * 12 * 20,
+        "test": 2 * 10 * 5 + 2 * 2 * 48,
+        "gallery": 50 * 2 * 2,
+    }
+    assert (outline["test"]["clip"] != "").sum() == 2 * 2 * 48
 
 
 def test_faces_agree_with_each_other(small: Synthetic) -> None:
@@ -67,13 +73,12 @@ def test_landmarks_fall_near_the_template(small: Synthetic) -> None:
 def test_sessions_are_in_one_split_only(small: Synthetic) -> None:
     sessions = {
         split: set(zip(*(small.faces(split).rows[column] for column in ("identity", "session")), strict=True))
-        for split in ("train", "test", "gallery")
-    }
-    sessions["clips"] = {
-        (item.identity, f"s{item.session:02d}") for chunk in small._plan.chunks("clips") for item in chunk.items
+        for split in SPLITS
     }
     named = list(sessions.values())
-    assert all(named[a].isdisjoint(named[b]) for a in range(4) for b in range(a))
+    assert all(named[a].isdisjoint(named[b]) for a in range(3) for b in range(a))
+    of_clips = small.faces("test").rows.groupby("session")["clip"].nunique()
+    assert (of_clips == 1).all(), "stills and clips share no session"
 
 
 def test_gallery_shows_other_people(small: Synthetic) -> None:
@@ -82,14 +87,26 @@ def test_gallery_shows_other_people(small: Synthetic) -> None:
     assert set(gallery.identities).isdisjoint(train.identities)
 
 
-def test_clips_are_smooth(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fsbench.datasets.synthetic.plan.CLIP_FRAMES", 4)
-    clips = Synthetic(**{**SMALL, "jitter": 0.0}, context=context).faces("clips")
+def test_clips_are_smooth(context: Context) -> None:
+    clips = by_set(Synthetic(**{**SMALL, "jitter": 0.0}, context=context).faces("test"))["clips"]
     assert list(clips.rows["frame"][:4]) == [0, 1, 2, 3]
     assert list(clips.rows["clip"].unique()) == ["c00", "c01"]
     steps = np.abs(np.diff(clips.crops.pixels[:4].astype(float), axis=0)).mean((1, 2, 3))
     apart = np.abs(clips.crops.pixels[0].astype(float) - clips.crops.pixels[4]).mean()
     assert steps.max() < apart / 2
+
+
+def test_a_frame_does_not_depend_on_how_many_follow(context: Context) -> None:
+    short, long = (by_set(Synthetic(**{**SMALL, "frames": n}, context=context).faces("test"))["clips"] for n in (4, 22))
+    both = long.select(long.rows["id"].isin(short.rows["id"]).to_numpy())
+    assert both.crops.content_hash() == short.crops.content_hash()
+
+
+def test_clips_know_their_exact_swaps(small: Synthetic) -> None:
+    clips = by_set(small.faces("test"))["clips"].of("p001")
+    truth = small.truth("p000", clips)
+    assert len(truth.exact) == len(clips) == 8
+    assert (truth.exact[:] - clips.crops[:]).abs().mean() > 0.01
 
 
 # ------------------------------------------------------------------------------------------------------------ truth

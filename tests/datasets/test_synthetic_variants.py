@@ -23,7 +23,7 @@ from fsbench.images import to_bytes
 from fsbench.interfaces import Context, Faces
 from fsbench.store import fingerprint
 
-SMALL: dict[str, Any] = {"people": 2, "sessions": 2, "images": 4, "gallery": 0, "size": 64}
+SMALL: dict[str, Any] = {"people": 2, "sessions": 2, "images": 4, "gallery": 0, "size": 64, "clips": 0}
 ROW = "p000/s00/0001"
 
 

@@ -12,7 +12,9 @@ from fsbench.registry import datasets
 
 
 def test_an_oval_covers_the_face_of_frontal_synthetic_people(context: Context) -> None:
-    faces = datasets.build("synthetic(people=4,sessions=2,images=8,gallery=0,size=64,seed=9)", context).faces("test")
+    faces = datasets.build("synthetic(people=4,sessions=2,images=8,gallery=0,clips=0,size=64,seed=9)", context).faces(
+        "test"
+    )
     assert faces.masks is not None
     faces = faces.select((faces.rows["yaw"].abs() < 20).to_numpy())
     exact, oval = faces.masks.pixels > 127, ovals(faces.landmarks, 64).pixels > 127

@@ -17,7 +17,7 @@ from fsbench.faults.sequence import earlier
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context
 
-SMALL: dict[str, Any] = {"people": 2, "sessions": 2, "images": 4, "gallery": 0, "size": 64}
+SMALL: dict[str, Any] = {"people": 2, "sessions": 2, "images": 4, "gallery": 0, "size": 64, "clips": 0}
 ALL = pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 
 

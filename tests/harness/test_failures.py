@@ -26,7 +26,7 @@ from fsbench.interfaces import Batch, Context, EmbedderInfo, MetricInfo, Source,
 from fsbench.registry import embedders, metrics, swappers
 from fsbench.results import RunResult
 
-DATA = "synthetic(people=2,sessions=8,images=4,gallery=0,size=64)"
+DATA = "synthetic(people=2,sessions=8,images=4,gallery=0,clips=0,size=64)"
 
 
 class Some:

@@ -21,7 +21,7 @@ from fsbench.report.run import read
 from fsbench.report.verdict import sentences
 from fsbench.results import RunResult
 
-DATA = "synthetic(people=2,sessions=8,images=4,gallery=8,size=64)"
+DATA = "synthetic(people=2,sessions=8,images=4,gallery=8,clips=0,size=64)"
 pytestmark = pytest.mark.slow
 REASONS = {
     "onnx(random.onnx)": "it cannot tell the people of the real images apart: d' ",

@@ -18,7 +18,7 @@ from fsbench.harness.validate import examine, find_faults, validate
 from fsbench.interfaces import Batch, Context, Metric, MetricInfo
 from fsbench.validity import Validation
 
-TINY = "synthetic(people=2,sessions=9,images=2,gallery=0,size=48)"
+TINY = "synthetic(people=2,sessions=9,images=2,gallery=0,frames=4,size=48)"
 FACTS = MetricInfo(unit="levels", direction="lower", bounds=(0.0, 255.0), needs=("exact",), no_face="scored",
                    reference="closed form", group="truth", measures=("detail", "geometry"))  # fmt: skip
 
@@ -219,9 +219,8 @@ def test_nothing_is_drawn_where_no_metric_can_be_examined(fresh_context: Context
     assert not (fresh_context.store.root / "synthetic").exists()
 
 
-def test_faults_of_clips_and_one_of_stills(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_of_clips_and_one_of_stills(context: Context) -> None:
     """Of four people, so that each clip has one source of three: frames of one clip must not be dealt out to all."""
-    monkeypatch.setattr("fsbench.datasets.synthetic.plan.CLIP_FRAMES", 4)  # of people whom no other test draws
     data = TINY.replace("people=2", "people=4").replace("size", "seed=9,size")
     found = examine({"distance": Distance()}, ["jitter", "lag", "noise"], [], context, dataset=data, budget="smoke")
     assert {fault.name: fault.split for fault in found.faults} == {"noise": "test", "jitter": "clips", "lag": "clips"}

@@ -228,7 +228,7 @@ def test_people_are_drawn_where_the_cache_cannot_be_written(
     fresh_context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A damaged entry in a read-only cache, and entries that are not there."""
-    spec = "synthetic(people=2,sessions=2,images=1,gallery=0,size=64)"
+    spec = "synthetic(people=2,sessions=2,images=1,gallery=0,clips=0,size=64)"
     whole = build_dataset(spec, fresh_context).faces("test")
     flip(sorted(fresh_context.store.root.rglob("*.safetensors"))[0])
     monkeypatch.setattr(Store, "can_write", lambda store, folder: store is not fresh_context.store)

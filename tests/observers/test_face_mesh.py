@@ -44,7 +44,7 @@ def mesh(file: Path, context: Context) -> FaceMesh:
 @pytest.fixture
 def people(context: Context) -> Faces:
     """Twelve images of six people."""
-    data = registry.datasets.build("synthetic(people=6,sessions=2,images=8,gallery=0)", context)
+    data = registry.datasets.build("synthetic(people=6,sessions=2,images=8,gallery=0,clips=0)", context)
     return data.faces("test")
 
 

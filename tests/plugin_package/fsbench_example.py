@@ -81,6 +81,24 @@ class Brightness:
         return float(rows.mean())
 
 
+@metrics.register("flicker")
+class Flicker:
+    """Mean change of brightness from frame to frame that the target does not have; 0 is as steady as the target."""
+
+    info = MetricInfo(
+        unit="", direction="lower", bounds=(0.0, 1.0), needs=(), no_face="scored like any other", reference="none",
+        sample="clip", group="temporal", measures=("temporal",),
+    )  # fmt: skip
+
+    def measure(self, batch: Batch) -> torch.Tensor:
+        change = (batch.output - batch.target).mean((1, 2, 3)).diff().abs()
+        consecutive = torch.from_numpy(np.diff(batch.rows["frame"]) == 1)
+        return change[consecutive].mean()[None]  # (1,); NaN for a clip without consecutive frames
+
+    def summarise(self, rows: np.ndarray) -> float:
+        return float(rows.mean())
+
+
 @evidence.register("light")
 class Light:
     """Mean brightness of each output and of its target, (N, 2)."""

@@ -22,6 +22,7 @@ from fsbench.results import (
     OperatingPoint,
     ProtocolRecord,
     RunResult,
+    SetRecord,
     TrainingRecord,
     Value,
 )
@@ -253,8 +254,8 @@ def _result(
         ),
         protocol=ProtocolRecord(
             stage="crop",
-            pairing="all",
-            n_pairs=len(samples) // len(models),
+            outputs="drawn",
+            sets=(SetRecord(name="stills", pairing="all", n_pairs=len(samples) // len(models)),),
             references="held-out images",
             gallery_identities=12,
             gallery_images=34,

@@ -31,6 +31,8 @@ _RANGES = {
     "sessions": (2, 99),
     "images": (1, 1000),
     "gallery": (0, 500),
+    "clips": (0, 20),
+    "frames": (2, 10_000),
     "size": (32, 1024),
     "seed": (0, 2000),
 }
@@ -42,8 +44,9 @@ class Synthetic:
 
     `people` identities to swap among, each with `sessions` sessions, of which 10 in 22 are held out for the test split;
     `images` stills in a training session and a quarter of that in a test session; `gallery` further people for
-    retrieval; `size` pixels a side. `swap` says what an exact swap replaces: the face alone, or the whole head with
-    its hair. `jitter` is the alignment error of an imagined detector, as a share of the crop.
+    retrieval; `size` pixels a side. The test split also has `clips` clips of each person, in sessions of their own, of
+    `frames` consecutive frames each (25 a second). `swap` says what an exact swap replaces: the face alone, or the
+    whole head with its hair. `jitter` is the alignment error of an imagined detector, as a share of the crop.
 
     Drawn once and kept in the store. Raises BadParameter.
     """
@@ -55,6 +58,8 @@ class Synthetic:
         sessions: int = 22,
         images: int = 20,
         gallery: int = 50,
+        clips: int = 2,
+        frames: int = 48,
         size: int = 128,
         seed: int = 0,
         jitter: float = 0.01,
@@ -66,6 +71,8 @@ class Synthetic:
             "sessions": sessions,
             "images": images,
             "gallery": gallery,
+            "clips": clips,
+            "frames": frames,
             "size": size,
             "seed": seed,
         }
@@ -76,7 +83,7 @@ class Synthetic:
             raise BadParameter(f"synthetic(jitter={jitter}) is out of range", "jitter is 0 to 0.1, a share of the crop")
         if swap not in ("face", "head"):
             raise BadParameter(f"synthetic(swap={swap}) is unknown", "swap is face or head")
-        self._plan = SyntheticPlan(people, sessions, images, gallery, size, seed, jitter, swap)
+        self._plan = SyntheticPlan(people, sessions, images, gallery, size, seed, jitter, swap, clips, frames)
         self._context = context
         self._splits: dict[Split, Faces] = {}
 
@@ -90,7 +97,7 @@ class Synthetic:
             size=self._plan.size,
             description=f"{self._plan.people} parametric people to swap among and {self._plan.gallery} others",
             licence="no real person is shown; head model CC0-1.0 (MakeHuman, MPFB2, Face Units)",
-            splits=SPLITS if self._plan.gallery else ("train", "test", "clips"),
+            splits=SPLITS if self._plan.gallery else ("train", "test"),
             synthetic=True,
             notes=(f"exact swaps replace the {self._plan.swap}; light, background, clothes stay the target's",),
         )

@@ -14,8 +14,7 @@ from fsbench.datasets.synthetic.scenes import EXACT, Change, Session, Shot, samp
 from fsbench.interfaces import Split
 
 CHUNK = 20
-CLIP_FRAMES = 48
-_GALLERY_SESSIONS, _GALLERY_IMAGES, _CLIPS = 2, 2, 2
+_GALLERY_SESSIONS, _GALLERY_IMAGES = 2, 2
 
 
 @dataclass(frozen=True)
@@ -77,6 +76,8 @@ class SyntheticPlan:
     seed: int
     jitter: float
     swap: Literal["face", "head"]
+    clips: int = 0  # of each person, in the test split
+    frames: int = 48  # of each clip
 
     @property
     def n_test(self) -> int:
@@ -85,7 +86,7 @@ class SyntheticPlan:
 
     def chunks(self, split: Split) -> list[Chunk]:
         """Return the chunks of a split, in order."""
-        groups = {"train": self._train, "test": self._test, "clips": self._clips, "gallery": self._gallery}[split]()
+        groups = {"train": self._train, "test": self._test, "gallery": self._gallery}[split]()
         return [
             Chunk(tuple(group[k : k + CHUNK]), self.seed, self.size, self.jitter)
             for group in groups
@@ -109,13 +110,11 @@ class SyntheticPlan:
 
     def _test(self) -> list[list[Item]]:
         sessions, images = range(self.sessions - self.n_test, self.sessions), max(1, self.images // 4)
-        return [group for person in range(self.people) for group in self._stills(person, sessions, images)]
-
-    def _clips(self) -> list[list[Item]]:
-        return [
-            [Item(person, self.sessions + clip, frame, clip) for frame in range(CLIP_FRAMES)]
+        stills = [group for person in range(self.people) for group in self._stills(person, sessions, images)]
+        return stills + [
+            [Item(person, self.sessions + clip, frame, clip) for frame in range(self.frames)]
             for person in range(self.people)
-            for clip in range(_CLIPS)
+            for clip in range(self.clips)
         ]
 
     def _gallery(self) -> list[list[Item]]:
@@ -129,8 +128,8 @@ class SyntheticPlan:
 
 
 @lru_cache(maxsize=8)
-def _clip(seed: int, session: int) -> list[Shot]:
-    return sample_clip(seed, (session,), CLIP_FRAMES)
+def _clip(seed: int, session: int, n_frames: int) -> list[Shot]:
+    return sample_clip(seed, (session,), n_frames)
 
 
 def scene(renderer: Renderer, item: Item, seed: int) -> tuple[Person, Session, Shot]:
@@ -138,8 +137,10 @@ def scene(renderer: Renderer, item: Item, seed: int) -> tuple[Person, Session, S
     number = person_seed(item.person, seed)
     person = renderer.person(number)
     session = sample_session(person, 1000 * seed + item.session)
-    shot = sample_shot(number, (session.seed, item.frame)) if item.clip < 0 else _clip(number, session.seed)[item.frame]
-    return person, session, shot
+    if item.clip < 0:
+        return person, session, sample_shot(number, (session.seed, item.frame))
+    n_frames = CHUNK * (1 + item.frame // CHUNK)  # what a frame shows does not depend on how many follow
+    return person, session, _clip(number, session.seed, n_frames)[item.frame]
 
 
 def draw(renderer: Renderer, item: Item, chunk: Chunk) -> tuple[Drawing, Session, Shot]:

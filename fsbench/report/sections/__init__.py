@@ -17,6 +17,7 @@ MODULES = (
     "galleries",
     "identity",
     "groups",
+    "clips",
     "recursion",
     "slices",
     "balance",

@@ -1,0 +1,65 @@
+"""Evaluation sets: the stills and the clips of a test split, each with its pairs and the metrics that apply to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from fsbench.errors import DataError
+from fsbench.evidence.references import enrol, find_faces
+from fsbench.extraction.features import find_landmarks
+from fsbench.files import some
+from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.instruments import Instruments
+from fsbench.harness.pairing import make_pairs
+from fsbench.interfaces import Context, Dataset, Faces, Sample, clip_names
+from fsbench.pairs import EvaluationSet
+from fsbench.record_types import SetName
+
+Evaluations = Mapping[SetName, Evaluation]
+"""The evaluation sets of a run. The first one is that of metrics of outputs: the stills, where there are any."""
+
+
+def by_set(test: Faces) -> dict[SetName, Faces]:
+    """Split a test split in stills and clips, as far as there are any; frames of a clip stand side by side, in order.
+
+    Raises DataError where two images are the same frame of a clip.
+    """
+    clip, frame = clip_names(test.rows).to_numpy(str), test.rows["frame"].to_numpy(int)
+    frames, stills = np.flatnonzero(clip != ""), np.flatnonzero(clip == "")
+    names, first, number = np.unique(clip[frames], return_index=True, return_inverse=True)
+    order = frames[np.lexsort((frame[frames], first[number]))]  # clips as they first appear
+    same = (clip[order][1:] == clip[order][:-1]) & (frame[order][1:] == frame[order][:-1])
+    if same.any():
+        twice = some([f"{clip[k]} frame {frame[k]}" for k in order[1:][same]])
+        raise DataError(f"frames stand twice in the test split: {twice}", "give each frame of a clip its own number")
+    if not len(names):
+        return {"stills": test}
+    clips: dict[SetName, Faces] = {"clips": test.select(order)}
+    return {"stills": test.select(stills), **clips} if len(stills) else clips
+
+
+def prepare(
+    instruments: Instruments, dataset: Dataset, test: Faces, gallery: Faces | None, context: Context, named: bool
+) -> Evaluations:
+    """Extract the features of the real images of each set that a metric applies to; judges are enrolled once.
+
+    Metrics of outputs are computed on stills, and on the frames of clips where there are no stills. Stills are the
+    references of clips as well: frames of one clip are nearly one image. `named` is whether the user named the metrics.
+    """
+    targets = by_set(test)
+    main = next(iter(targets))
+    real = find_faces(targets[main], gallery, context)
+    judges = {judge.name: enrol(judge, real, context) for judge in instruments.judges}
+    evaluations: dict[SetName, Evaluation] = {}
+    for name, faces in targets.items():
+        samples: list[Sample] = ["output"] if name == main else []
+        samples += ["clip"] if name == "clips" else []
+        own = instruments.of_samples(samples, every_judge=name == main)
+        if name != main and not own.metrics:
+            continue
+        landmarks = real.test_landmarks if name == main else find_landmarks(faces.crops, "held-out clips", context)
+        ready = EvaluationSet(make_pairs(dataset, faces), faces, landmarks, real, name, named)
+        evaluations[name] = Evaluation.of(own, ready, judges, context)
+    return evaluations
