@@ -52,7 +52,7 @@ _UNFINISHED = re.compile(r"[0-9a-f]{12}\.\d+\.partial|[0-9a-f]{20}\.\d+\.aside|\
 
 
 @dataclass(frozen=True)
-class Item:
+class CachedFile:
     """A file of the cache, or the folder of a trained model."""
 
     kind: str  # the folder that it lies in, below the cache
@@ -67,7 +67,7 @@ class Removal:
     """Items that are removed, and why."""
 
     reason: str
-    items: Sequence[Item]
+    items: Sequence[CachedFile]
 
     @property
     def size(self) -> int:
@@ -75,9 +75,9 @@ class Removal:
         return sum(item.size for item in self.items)
 
 
-def scan(root: Path) -> list[Item]:
+def scan(root: Path) -> list[CachedFile]:
     """All that lies in a cache folder; links are not followed."""
-    items: list[Item] = []
+    items: list[CachedFile] = []
     for folder in _folders(root):
         if folder.name in UNTOUCHED:
             items += _all(folder, folder.name, "kept")
@@ -91,7 +91,7 @@ def scan(root: Path) -> list[Item]:
     return items
 
 
-def is_intact(root: Path, item: Item) -> bool:
+def is_intact(root: Path, item: CachedFile) -> bool:
     """Read an item and compare it with its digest; True for what has none. That it was read counts for no use of it."""
     before = item.path.lstat()
     try:
@@ -108,12 +108,12 @@ def is_intact(root: Path, item: Item) -> bool:
     return True
 
 
-def has_digest(item: Item) -> bool:
+def has_digest(item: CachedFile) -> bool:
     """Whether it can be told from its content that an item is what was written."""
     return item.state == "kept" and item.kind not in (*UNTOUCHED, "models")
 
 
-def damaged(root: Path, items: Sequence[Item], done: Callable[[int], None]) -> list[Item]:
+def damaged(root: Path, items: Sequence[CachedFile], done: Callable[[int], None]) -> list[CachedFile]:
     """Those that are not what was written; `done` is told the number of items after each."""
     found = []
     for n, item in enumerate(items):
@@ -124,8 +124,8 @@ def damaged(root: Path, items: Sequence[Item], done: Callable[[int], None]) -> l
 
 
 def to_remove(
-    items: Sequence[Item],
-    broken: Sequence[Item],
+    items: Sequence[CachedFile],
+    broken: Sequence[CachedFile],
     older_than: float | None = None,
     max_size: int | None = None,
     now: float | None = None,
@@ -160,7 +160,7 @@ def to_remove(
     return [removal for removal in removals if removal.items]
 
 
-def remove(root: Path, removals: Sequence[Removal]) -> list[Item]:
+def remove(root: Path, removals: Sequence[Removal]) -> list[CachedFile]:
     """Remove items and the folders that are empty then; returns those that could not be removed."""
     left = []
     for item in (item for removal in removals for item in removal.items):
@@ -178,7 +178,7 @@ def remove(root: Path, removals: Sequence[Removal]) -> list[Item]:
     return left
 
 
-def _entries(folder: Path, kind: str) -> Iterator[Item]:
+def _entries(folder: Path, kind: str) -> Iterator[CachedFile]:
     """What lies in a folder of fsbench's own; what it did not name itself is somebody else's."""
     for path in sorted(folder.iterdir()):
         if _UNFINISHED.fullmatch(path.name):
@@ -189,7 +189,7 @@ def _entries(folder: Path, kind: str) -> Iterator[Item]:
             yield from _all(path, kind, "other")
 
 
-def _all(top: Path, kind: str, state: State) -> Iterator[Item]:
+def _all(top: Path, kind: str, state: State) -> Iterator[CachedFile]:
     """All files in and below a folder, or the file itself."""
     if not stat.S_ISDIR(top.lstat().st_mode):
         yield _item(kind, top, state)
@@ -197,17 +197,17 @@ def _all(top: Path, kind: str, state: State) -> Iterator[Item]:
         yield from (_item(kind, Path(place, name), state) for name in names)
 
 
-def _item(kind: str, path: Path, state: State) -> Item:
+def _item(kind: str, path: Path, state: State) -> CachedFile:
     found = path.lstat()
-    return Item(kind, path, found.st_size, max(found.st_atime, found.st_mtime), state)
+    return CachedFile(kind, path, found.st_size, max(found.st_atime, found.st_mtime), state)
 
 
-def _model(folder: Path) -> Item:
+def _model(folder: Path) -> CachedFile:
     """A trained model with all its files."""
     files = list(_all(folder, "models", "kept"))
     state: State = "kept" if _FOLDER.fullmatch(folder.name) else "other"
     used = max((file.used for file in files), default=folder.lstat().st_mtime)
-    return Item("models", folder, sum(file.size for file in files), used, state)
+    return CachedFile("models", folder, sum(file.size for file in files), used, state)
 
 
 def _folders(root: Path) -> list[Path]:

@@ -27,19 +27,9 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"images", "feedback"},
     {"interfaces"},
     {"registry"},
-    {
-        "atomic",
-        "shards",
-        "feature_store",
-        "store",
-        "specs",
-        "files",
-        "guard",
-        "consistency",
-        "metric_groups",
-        "record_types",
-        "upgrades",
-    },
+    {"cache", "specs", "files", "guard", "consistency", "metric_groups", "record_types", "upgrades"},
+    {"store"},
+    {"feature_store", "shards", "atomic"},
     {"errors"},
 ]
 APART = {

@@ -12,7 +12,7 @@ import typer
 from fsbench.cli import job, options, terminal
 
 if TYPE_CHECKING:
-    from fsbench.cache import Item
+    from fsbench.cache import CachedFile
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -129,7 +129,7 @@ def prune(
         raise typer.Exit(1)
 
 
-def _scanned() -> tuple[Any, list[Item]]:
+def _scanned() -> tuple[Any, list[CachedFile]]:
     from fsbench import cache
     from fsbench.environment import cache_root
 
@@ -137,7 +137,7 @@ def _scanned() -> tuple[Any, list[Item]]:
     return root, cache.scan(root)
 
 
-def _by_kind(items: Sequence[Item]) -> dict[str, list[Item]]:
+def _by_kind(items: Sequence[CachedFile]) -> dict[str, list[CachedFile]]:
     """Items by kind, in the order of `cache.KINDS`, others behind."""
     from fsbench import cache
 
@@ -145,7 +145,7 @@ def _by_kind(items: Sequence[Item]) -> dict[str, list[Item]]:
     return {kind: mine for kind in kinds if (mine := [item for item in items if item.kind == kind])}
 
 
-def _row(kind: str, items: Sequence[Item]) -> dict[str, Any]:
+def _row(kind: str, items: Sequence[CachedFile]) -> dict[str, Any]:
     states = {state: sum(item.state == state for item in items) for state in ("older", "unfinished", "other")}
     used = [item.used for item in items]
     sizes = {"files": len(items), "size": sum(item.size for item in items)}
@@ -158,7 +158,7 @@ def _states(row: dict[str, Any]) -> str:
     return f" ({', '.join(told)})" if told else ""
 
 
-def _files(items: Sequence[Item]) -> str:
+def _files(items: Sequence[CachedFile]) -> str:
     return f"{len(items):,} file{'' if len(items) == 1 else 's'}, {_size(sum(item.size for item in items))}"
 
 

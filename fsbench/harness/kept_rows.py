@@ -1,4 +1,4 @@
-"""Rows of metrics, kept per sample: a metric that was measured before is not measured again.
+"""Rows of metrics, kept per sample: a metric that measured an output or a clip before does not measure it again.
 
 A row is found by the metric's code, parameters and version, and by all that the metric was shown of the sample: source,
 output, target, mask, facts about the target, and evidence. Evidence counts by its content, so that it does not matter
@@ -56,7 +56,7 @@ class KeptRows:
         """`summarise.measure` for those outputs whose rows are not known; raises what it raises."""
         pairs, store = self.pairs, self._context.store.features
         identity = self._identity(metric, name, images, evidence)
-        if identity is None:
+        if identity is None or not identity[1]:
             return summarise.measure(metric, name, pairs, images, evidence)
         key, samples = identity
         known, rows = store.get(key, samples)

@@ -99,6 +99,15 @@ class Foreign(Counting):
         return batch["foreign"]
 
 
+class Motion(Counting):
+    """Measures clips, each as a whole."""
+
+    info = facts(sample="clip")
+
+    def rows(self, batch: Batch) -> Tensor:
+        return batch.output.diff(dim=0).abs().mean().reshape(1)
+
+
 class Unscorable(Counting):
     """Cannot score anything."""
 
@@ -151,7 +160,13 @@ METRICS = {"pixels": Pixels, "to_exact": ToExact, "to_references": ToReferences,
 def _plugins(monkeypatch: pytest.MonkeyPatch, registering: None) -> None:
     MEASURED.clear()
     monkeypatch.setattr(detect, "Detector", Everywhere)
-    for name, metric in {**METRICS, "wide": Wide, "foreign_row": Foreign, "unscorable": Unscorable}.items():
+    for name, metric in {
+        **METRICS,
+        "wide": Wide,
+        "foreign_row": Foreign,
+        "unscorable": Unscorable,
+        "motion": Motion,
+    }.items():
         metrics.register(f"kept_{name}")(metric)
     embedders.register("kept_judge")(Judge)
     observers.register("kept_means")(Observer)
@@ -330,3 +345,23 @@ def test_rows_do_not_depend_on_which_outputs_were_known(fresh_context: Context) 
     alone = measure(fresh_context, *METRICS)
     for name in METRICS:
         assert np.array_equal(whole[name], alone[name])
+
+
+CLIPS = replace(FACES, rows=FACES.rows.assign(clip="a", frame=np.arange(24) % 4))
+"""Six clips of four frames."""
+
+
+def test_a_clip_is_measured_whole_where_a_frame_of_it_changed(fresh_context: Context) -> None:
+    whole = measure(fresh_context, "motion", of=pairs(CLIPS), faces=CLIPS)["motion"]
+    assert (MEASURED["Motion"], len(whole)) == (24, 6)
+    measure(fresh_context, "motion", of=pairs(CLIPS), faces=CLIPS)
+    assert "Motion" not in MEASURED
+    changed = OUTPUTS[:]
+    changed[[9, 13]] = 1 - changed[[9, 13]]
+    again = measure(fresh_context, "motion", of=pairs(CLIPS), faces=CLIPS, outputs=ImageSet.of(changed))["motion"]
+    assert MEASURED["Motion"] == 8
+    assert (again != whole)[:, 0].tolist() == [False, False, True, True, False, False]
+
+
+def test_without_clips_a_metric_of_clips_says_so(fresh_context: Context) -> None:
+    assert isinstance(measure(fresh_context, "motion")["motion"], NotScorable)
