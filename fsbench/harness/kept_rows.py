@@ -50,7 +50,8 @@ class KeptRows:
         self.pairs, self._context = pairs, context
         self._recipes: dict[str, dict[str, Any] | None] = {}  # by metric
         self._images: ImageSet | None = None  # outputs of the model that is measured
-        self._contents: dict[int, tuple[Evidence, _Content | None]] = {}  # of its evidence
+        self._shown: list[bytes] = []  # hash of each with what stands beside it
+        self._contents: dict[int, tuple[Evidence, _Content | None]] = {}  # of the evidence for it
 
     def measure(self, metric: Metric, name: str, images: ImageSet, evidence: Mapping[str, Evidence]) -> np.ndarray:
         """`summarise.measure` for those outputs whose rows are not known; raises what it raises."""
@@ -87,13 +88,16 @@ class KeptRows:
             self._recipes[name] = _recipe(metric, name)
         if (recipe := self._recipes[name]) is None:
             return None
-        contents = [self._content(need, given, images) for need, given in evidence.items()]
+        if images is not self._images:
+            self._images, self._contents = images, {}
+            self._shown = [beside + image for beside, image in zip(self._beside, images.hashes(), strict=True)]
+        contents = [self._content(need, given) for need, given in evidence.items()]
         known = [content for content in contents if content is not None]
         if len(known) < len(contents):
             return None
-        shown = {need: content.shared for need, content in zip(evidence, known, strict=True)}
-        key = fingerprint({**recipe, "evidence": shown, "device": self._context.device.type})
-        parts = (self._beside, images.hashes(), *(content.own for content in known))
+        shared = {need: content.shared for need, content in zip(evidence, known, strict=True)}
+        key = fingerprint({**recipe, "evidence": shared, "device": self._context.device.type})
+        parts = (self._shown, *(content.own for content in known))
         samples = [hashlib.sha256(b"".join(sample)).digest() for sample in zip(*parts, strict=True)]
         if metric.info.sample == "clip":
             samples = [hashlib.sha256(b"".join(samples[clip])).digest() for clip in self.pairs.clips]
@@ -113,12 +117,10 @@ class KeptRows:
             hashes += [hashlib.sha256(b"".join((shared, *pair))).digest() for pair in zip(*own, strict=True)]
         return hashes
 
-    def _content(self, need: str, evidence: Evidence, images: ImageSet) -> _Content | None:
-        """What some evidence shows of the outputs of a model; hashed once."""
-        if images is not self._images:
-            self._images, self._contents = images, {}
+    def _content(self, need: str, evidence: Evidence) -> _Content | None:
+        """What some evidence shows of the outputs that are measured; hashed once."""
         if id(evidence) not in self._contents:
-            self._contents[id(evidence)] = evidence, _content(need, evidence, len(images))
+            self._contents[id(evidence)] = evidence, _content(need, evidence, len(self._shown))
         return self._contents[id(evidence)][1]
 
 
