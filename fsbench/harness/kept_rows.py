@@ -2,8 +2,8 @@
 
 A row is found by the metric's code, parameters and version, and by all that the metric was shown of the sample: source,
 output, target, mask, facts about the target, and evidence. Evidence counts by its content, so that it does not matter
-which network it came from. A metric of distributions has no rows, one whose rows are wide is measured each time, and so
-is one that needs evidence of another package, or whose code is in no file.
+which network it came from. A metric whose rows are wider than WIDEST is measured each time, and so is one that needs
+evidence of another package, or whose code is in no file.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ from fsbench.registry import metrics, parse_spec
 from fsbench.store import fingerprint
 
 KIND = "metrics"
+WIDEST = 64
+"""Numbers in a row that is kept, at most: wider ones are features, which are kept already."""
+
 _AT_ONCE = 1024  # samples whose evidence is hashed together
 
 
@@ -63,7 +66,7 @@ class KeptRows:
         known, rows = store.get(key, samples)
         missing = np.flatnonzero(~known)
         if not len(missing):
-            return rows["rows"][:, None]
+            return rows["rows"]
         if known.any():
             outputs = missing
             if metric.info.sample == "clip":
@@ -71,13 +74,12 @@ class KeptRows:
             pairs, images = pairs.take(outputs), images.select(outputs)
             evidence = {need: _Chosen(given, outputs) for need, given in evidence.items()}
         measured = summarise.measure(metric, name, pairs, images, evidence)
-        if measured.shape[1] != 1:
+        if measured.shape[1] <= WIDEST:
+            store.put(key, [samples[i] for i in missing.tolist()], {"rows": measured})
+        if not known.any():
             return measured
-        store.put(key, [samples[i] for i in missing.tolist()], {"rows": measured[:, 0]})
-        whole = np.empty((len(known), 1))
-        whole[missing] = measured
-        if known.any():
-            whole[known, 0] = rows["rows"]
+        whole = np.empty((len(known), measured.shape[1]))
+        whole[missing], whole[known] = measured, rows["rows"]
         return whole
 
     def _identity(

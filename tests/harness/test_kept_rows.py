@@ -83,11 +83,18 @@ class Means(Counting):
         return (output - target).abs().mean(1)
 
 
-class Wide(Counting):
-    """Has rows of two numbers."""
+class Colours(Counting):
+    """Has rows of three numbers."""
 
     def rows(self, batch: Batch) -> Tensor:
-        return batch.output.mean((2, 3))[:, :2]
+        return batch.output.mean((2, 3))
+
+
+class Wide(Counting):
+    """Has rows of features."""
+
+    def rows(self, batch: Batch) -> Tensor:
+        return batch.output.flatten(1)
 
 
 class Foreign(Counting):
@@ -153,7 +160,7 @@ class Everywhere:
         return np.ones((len(crops), 5, 2), np.float32)
 
 
-METRICS = {"pixels": Pixels, "to_exact": ToExact, "to_references": ToReferences, "means": Means}
+METRICS = {"pixels": Pixels, "to_exact": ToExact, "to_references": ToReferences, "means": Means, "colours": Colours}
 
 
 @pytest.fixture(autouse=True)
@@ -203,7 +210,7 @@ def measure(
 
 def test_a_second_run_measures_nothing(fresh_context: Context) -> None:
     first = measure(fresh_context, *METRICS)
-    assert [MEASURED[metric.__name__] for metric in METRICS.values()] == [24] * 4
+    assert [MEASURED[metric.__name__] for metric in METRICS.values()] == [24] * 5
     assert MEASURED["detector"] == MEASURED["judge"] == MEASURED["observer"] == 48
     again = measure(fresh_context, *METRICS)
     assert not MEASURED
@@ -260,10 +267,13 @@ def changed_exact() -> Pairs:
 
 
 SHOWN = {
-    "a mask": (changed_mask, {"Pixels": 1, "ToExact": 1, "ToReferences": 1, "Means": 1}),
-    "a fact": (changed_fact, {"Pixels": 1, "ToExact": 1, "ToReferences": 1, "Means": 1}),
+    "a mask": (changed_mask, {"Pixels": 1, "ToExact": 1, "ToReferences": 1, "Means": 1, "Colours": 1}),
+    "a fact": (changed_fact, {"Pixels": 1, "ToExact": 1, "ToReferences": 1, "Means": 1, "Colours": 1}),
     "an exact swap": (changed_exact, {"ToExact": 1}),
-    "a source": (lambda: pairs(source=0.75), {"Pixels": 12, "ToExact": 12, "ToReferences": 12, "Means": 12}),
+    "a source": (
+        lambda: pairs(source=0.75),
+        {"Pixels": 12, "ToExact": 12, "ToReferences": 12, "Means": 12, "Colours": 12},
+    ),
 }
 
 
