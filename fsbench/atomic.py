@@ -27,18 +27,20 @@ def refused(error: OSError, path: Path) -> OutputError:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it is flushed to disk and renamed, on failure removed.
 
-    Raises OutputError when the disk is full or the folder cannot be written.
+    Without `durable` it is not flushed: after a loss of power the file may be empty. Raises OutputError when the disk
+    is full or the folder cannot be written.
     """
     token = secrets.token_hex(6)  # processes on two machines may have one number
     partial = path.with_name(f"{token}.{os.getpid()}.partial")  # never too long a name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
+        if durable:
+            with partial.open("rb+") as file:
+                os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
         raise refused(error, path) from error
@@ -47,7 +49,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
 
 
+RECENT = 3600.0
+"""Seconds within which it is not written down again that a file was used: each time is a change of the file."""
+
+
 def touch(path: Path) -> None:
     """Write down that a file of the cache was used: `fsbench cache prune` removes what was not used for long."""
     with suppress(OSError):
-        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+        found = path.stat()
+        if time.time() - max(found.st_atime, found.st_mtime) > RECENT:
+            os.utime(path, ns=(time.time_ns(), found.st_mtime_ns))

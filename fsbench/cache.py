@@ -104,7 +104,8 @@ def is_intact(root: Path, item: CachedFile) -> bool:
         return False
     finally:
         with suppress(OSError):
-            os.utime(item.path, ns=(before.st_atime_ns, before.st_mtime_ns), follow_symlinks=False)
+            if item.path.lstat().st_atime_ns != before.st_atime_ns:
+                os.utime(item.path, ns=(before.st_atime_ns, before.st_mtime_ns), follow_symlinks=False)
     return True
 
 

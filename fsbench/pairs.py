@@ -29,7 +29,7 @@ class Group:
         """Where each target, or its exact swap, shows the face, (N, 1, S, S); by landmarks where nobody knows."""
         if self.truth is not None:
             return self.truth.mask
-        return self.targets.masks or ovals(self.targets.landmarks, self.targets.crops.pixels.shape[1])
+        return self.targets.masks or ovals(self.targets.landmarks, self.targets.crops.shape[1])
 
     def take(self, rows: slice | np.ndarray) -> Group:
         """Return some of the pairs."""

@@ -7,7 +7,6 @@ has another name. A process killed at any moment leaves only `*.partial` files, 
 from __future__ import annotations
 
 import atexit
-import errno
 import functools
 import hashlib
 import json
@@ -15,6 +14,7 @@ import os
 import shutil
 import stat
 import tempfile
+import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import metadata
@@ -28,6 +28,7 @@ from safetensors.numpy import load, save
 from fsbench.atomic import FULL, atomic_path, touch
 from fsbench.errors import OutputError, one_line
 from fsbench.feature_store import ROWS, FeatureStore
+from fsbench.stored import StoredArrays, open_regular
 
 Arrays = dict[str, np.ndarray]
 
@@ -140,9 +141,8 @@ def read_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:
 
 def read_regular(path: Path) -> bytes:
     """Return the content of a regular file; raises OSError for anything else, which could take for ever to open."""
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "no regular file", str(path))
-    return path.read_bytes()
+    with open_regular(path) as file:
+        return file.readall()
 
 
 def copy_file(source: Path, path: Path) -> None:
@@ -187,7 +187,7 @@ class Store:
         if facts.get("digest") == _digest(kind, key, arrays):
             touch(path)
             return arrays
-        self._say_once("damaged", f"the cache {self.root} holds damaged or changed entries: they are computed again")
+        self._tell_damage()
         return None
 
     def save(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> None:
@@ -210,13 +210,51 @@ class Store:
         found = self.load(kind, key)
         if found is None:
             found = dict(compute())
-            try:
-                self.save(kind, key, found)
-            except OutputError as error:
-                if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
-                    raise
-                self._say_once("closed", f"{error.message}: work goes on without the cache")
+            self._save(kind, key, found)
         return found
+
+    def entry(self, kind: str, recipe: Any, compute: Callable[[], Mapping[str, np.ndarray]]) -> StoredArrays:
+        """Like `arrays`, for arrays that may fill the memory: they stay on disk, where they are read when asked for.
+
+        They are computed when they are asked for first. What cannot be kept in this store is kept in a passing folder
+        until the process ends.
+        """
+        if isinstance(recipe, Mapping) and None in recipe.values():
+            return self.passing.entry(kind, uuid.uuid4().hex, compute)
+        key = fingerprint(recipe)
+
+        def paths() -> list[Path]:
+            stores = [self, *([self.passing] if "passing" in vars(self) else [])]
+            return [store._path(kind, key) for store in stores]
+
+        return StoredArrays(f"{kind}/{key}", paths, lambda: self._keep(kind, key, compute()), self._tell_damage)
+
+    def _keep(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> Path:
+        """Store arrays under a key, in the passing store where this one cannot be written; returns the file."""
+        if self._save(kind, key, arrays):
+            return self._path(kind, key)
+        self.passing.save(kind, key, arrays)
+        return self.passing._path(kind, key)
+
+    @functools.cached_property
+    def passing(self) -> Store:
+        """A store that is gone with this process."""
+        return Store(passing_folder(), self._tell)
+
+    def _save(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> bool:
+        """Store arrays under a key, and tell once where they cannot be; raises OutputError where the disk is full."""
+        try:
+            self.save(kind, key, arrays)
+        except OutputError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
+                raise
+            self._say_once("closed", f"{error.message}: work goes on without the cache")
+            return False
+        return True
+
+    def _tell_damage(self) -> None:
+        """Tell once that an entry is not what was written."""
+        self._say_once("damaged", f"the cache {self.root} holds damaged or changed entries: they are computed again")
 
     def can_write(self, folder: Path) -> bool:
         """Whether a folder of the store can be made and written; told once where it cannot."""

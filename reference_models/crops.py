@@ -44,8 +44,8 @@ def shrink(images: Tensor, size: int) -> Tensor:
 
 def pack(images: ImageSet, resolution: int, device: torch.device) -> Tensor:
     """Training images as (N, C, S, S) uint8 on the device, no larger than `shrink` makes them."""
-    pixels = torch.from_numpy(images.pixels).permute(0, 3, 1, 2)
-    return torch.cat([(shrink(part / 255, resolution) * 255).round().byte() for part in pixels.split(64)]).to(device)
+    parts = (torch.from_numpy(part).permute(0, 3, 1, 2) for part in images.portions())
+    return torch.cat([(shrink(part / 255, resolution) * 255).round().byte() for part in parts]).to(device)
 
 
 def cut(crops: Tensor, size: int) -> Tensor:
@@ -78,9 +78,9 @@ def in_portions(swap: Callable[[Tensor], Swapped], images: Tensor, device: torch
     return Swapped(torch.cat([part.images for part in parts]).to(images.device), torch.cat(alphas).to(images.device))
 
 
-def face_masks(data: Faces) -> np.ndarray:
-    """(N, S, S, 1) uint8: the true masks where they are known, else ovals."""
-    return (data.masks or ovals(data.landmarks, data.crops.pixels.shape[1], UPRIGHT)).pixels
+def face_masks(data: Faces) -> ImageSet:
+    """(N, 1, S, S): the true masks where they are known, else ovals."""
+    return data.masks or ovals(data.landmarks, data.crops.shape[1], UPRIGHT)
 
 
 def eye_boxes(landmarks: np.ndarray, size: int) -> np.ndarray:

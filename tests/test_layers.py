@@ -29,7 +29,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"registry"},
     {"cache", "specs", "files", "guard", "consistency", "metric_groups", "record_types", "upgrades"},
     {"store"},
-    {"feature_store", "shards", "atomic"},
+    {"feature_store", "shards", "stored", "atomic"},
     {"errors"},
 ]
 APART = {

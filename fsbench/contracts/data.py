@@ -23,7 +23,7 @@ def check_dataset(dataset: Dataset) -> None:
             f"{split}: a required column of rows is missing"
         )
         assert rows["id"].is_unique, f"{split}: ids are not unique"
-        assert faces.crops.pixels.shape[1:] == (info.size, info.size, 3), f"{split}: crops are not {info.size} pixels"
+        assert faces.crops.shape[1:] == (info.size, info.size, 3), f"{split}: crops are not {info.size} pixels"
         assert np.isfinite(faces.landmarks).all(), f"{split}: landmarks are not finite"
         sessions[split] = set(zip(rows["identity"], rows["session"], strict=True))
     assert not sessions.get("train", set()) & sessions["test"], "a session stands in both train and test"

@@ -27,7 +27,7 @@ def check_evidence(kind: EvidenceKind) -> None:
     of = kind.prepare(EvaluationSet(pairs, faces, faces.landmarks, real))
     assert callable(of), "prepare() must return a function of a model's outputs"
     n, landmarks = len(pairs), faces.landmarks[pairs.index]
-    dark = ImageSet(pairs.targets.pixels // 2)
+    dark = ImageSet(pairs.targets.levels() // 2)
     for label, images in (("the targets", pairs.targets), ("darker targets", dark)):
         try:
             evidence: Any = of(Outputs(label, images, landmarks, "there is no model"))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fsbench.faces.align import TEMPLATE
-from fsbench.images import ImageSet
+from fsbench.images import ImageSet, to_bytes
 from fsbench.interfaces import Batch, Embeddings, Faces, Lookalikes, Observed, Passes, Source, Targets
 from fsbench.stats.calibration import Calibration, calibrate
 
@@ -39,7 +39,7 @@ def toy_faces(identities: int = 2, sessions: int = 3, images: int = 4, size: int
                 )
                 coarse = torch.from_numpy(random.uniform(0, 1, (1, 3, 4, 4)).astype(np.float32) * 0.5 + 0.25 * person)
                 smooth = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic", align_corners=False)
-                pixels.append(ImageSet.of(smooth.clamp(0, 1)).pixels[0])
+                pixels.append(to_bytes(smooth.clamp(0, 1))[0])
     landmarks = np.repeat((TEMPLATE * size)[None], len(rows), 0).astype(np.float32)
     yy, xx = np.mgrid[0:size, 0:size] / size - 0.5
     mask = np.where((xx / 0.3) ** 2 + (yy / 0.4) ** 2 < 1, 255, 0).astype(np.uint8)[None, :, :, None]

@@ -14,7 +14,7 @@ from fsbench.errors import BadImage, DataError
 from fsbench.extraction.blocks import in_blocks, length
 from fsbench.faces import align, detect, pose
 from fsbench.files import Found, Unused, gather, some
-from fsbench.images import decoders, list_images, read_image
+from fsbench.images import ImageSet, decoders, list_images, read_image
 from fsbench.interfaces import Context
 from fsbench.store import Arrays, release
 
@@ -113,7 +113,7 @@ class Cuts:
     state: np.ndarray  # (N,) of str
     why: np.ndarray  # (N,) of str, why it is unreadable, "" for others
     shape: np.ndarray  # (N, 2) height and width of the photograph, 0 where unreadable
-    crops: np.ndarray  # (N, S, S, 3) uint8, black where there is no face
+    crops: ImageSet  # (N, 3, S, S), black where there is no face
     landmarks: np.ndarray  # (N, 5, 2) float32 in the crop, NaN where there is no face
     n_faces: np.ndarray  # (N,) int64
     faces: np.ndarray  # (sum of n_faces, 5, 2) float32 in the photographs, all faces
@@ -191,10 +191,13 @@ def cut_faces(photos: Sequence[Photo], hashes: Sequence[str], size: int, title: 
     chunks = in_blocks(
         title, "faces", _by_shoot(photos), recipe, lambda block: cutter.cut(photos[block]), context, length=length
     )
-    merged = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
-    state = np.array(_STATES)[merged.pop("state")]
-    why = np.array([bytes(row).rstrip(b"\0").decode("utf-8", "ignore") for row in merged.pop("why")], dtype=object)
-    return Cuts(state, why, **merged)
+    state, shape, landmarks, n_faces, faces = (
+        np.concatenate([chunk[name] for chunk in chunks])
+        for name in ("state", "shape", "landmarks", "n_faces", "faces")
+    )
+    why = [bytes(row).rstrip(b"\0").decode("utf-8", "ignore") for chunk in chunks for row in chunk["why"]]
+    crops = ImageSet.stored(chunks, "crops")
+    return Cuts(np.array(_STATES)[state], np.array(why, object), shape, crops, landmarks, n_faces, faces)
 
 
 def _by_shoot(photos: Sequence[Photo]) -> list[slice]:

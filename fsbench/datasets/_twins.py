@@ -8,6 +8,8 @@ import imagehash
 import numpy as np
 from PIL import Image
 
+from fsbench.images import ImageSet
+
 NEAR = 40
 """Bits of 256 in which two crops differ at most that are taken for one photograph.
 
@@ -28,9 +30,13 @@ _PAIRS = 4_000_000  # compared at a time
 Crossing = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def hashes(crops: np.ndarray) -> np.ndarray:
-    """(N, S, S, 3) uint8 -> (N, 4) uint64, the 256 bits of each crop."""
-    bits = [imagehash.dhash(Image.fromarray(crop), hash_size=_SIDE).hash.ravel() for crop in crops]
+def hashes(crops: ImageSet) -> np.ndarray:
+    """(N, 3, S, S) -> (N, 4) uint64, the 256 bits of each crop."""
+    bits = [
+        imagehash.dhash(Image.fromarray(crop), hash_size=_SIDE).hash.ravel()
+        for portion in crops.portions()
+        for crop in portion
+    ]
     packed = np.packbits(np.array(bits, bool).reshape(len(crops), _SIDE * _SIDE), axis=1)
     return np.ascontiguousarray(packed).view(np.uint64)
 

@@ -25,7 +25,6 @@ from fsbench.datasets._photos import (
 )
 from fsbench.errors import BadParameter, DataError, UsageError
 from fsbench.files import Unused, home_of, printable, some
-from fsbench.images import ImageSet
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split, Truth
 from fsbench.registry import datasets
 from fsbench.store import fingerprint
@@ -156,7 +155,7 @@ class PhotoFolder:
         kept = self.files[self.files["split"] == split]
         rows = kept[["id", "identity", "session", "clip", "frame", "yaw", "pitch", "faces"]]
         image = kept["image"].to_numpy()
-        return Faces(ImageSet(self._cuts.crops[image]), rows.reset_index(drop=True), self._cuts.landmarks[image])
+        return Faces(self._cuts.crops.select(image), rows.reset_index(drop=True), self._cuts.landmarks[image])
 
     def truth(self, source: str, targets: Faces) -> Truth | None:
         """Return None: exact swaps of photographs are not known."""

@@ -30,7 +30,6 @@ from fsbench.datasets._photos import (
 )
 from fsbench.errors import DataError
 from fsbench.files import Unused, printable, some
-from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces
 
 _REASONS = {NO_FACE: "no face found", UNREADABLE: "unreadable"}
@@ -54,9 +53,14 @@ class Album:
     flat: bool  # without folders of people: each image is a person
 
     @functools.cached_property
+    def hashes(self) -> list[str]:
+        """SHA-256 of each photo, or why it cannot be read."""
+        return [photo.sha256() for photo in self.photos]
+
+    @functools.cached_property
     def cuts(self) -> Cuts:
         """The crops, in the order of the photos."""
-        return cut_photos(self.photos, self.size, f"finding faces: {self.root.name}", self.context)
+        return cut_faces(self.photos, self.hashes, self.size, f"finding faces: {self.root.name}", self.context)
 
     @property
     def seen(self) -> np.ndarray:
@@ -122,7 +126,7 @@ class Album:
                 "use photographs in which a face is upright and at least 20 pixels wide",
             )
         rows = _rows(self.photos).assign(**self.cuts.facts())
-        return Faces(ImageSet(self.cuts.crops), rows, self.cuts.landmarks).select(self.seen)
+        return Faces(self.cuts.crops, rows, self.cuts.landmarks).select(self.seen)
 
 
 def read_people(root: Path, size: int, context: Context) -> Faces:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fsbench.errors import PluginError
 from fsbench.store import Arrays, fingerprint
+from fsbench.stored import StoredArrays
 
 if TYPE_CHECKING:
     from fsbench.interfaces import Context
@@ -39,19 +40,21 @@ def in_blocks(
     context: Context,
     *,
     length: Callable[[Block], int],
-) -> list[Arrays]:
-    """Compute arrays for each block, and keep them in the store under `kind`.
+) -> list[StoredArrays]:
+    """Compute arrays for each block, and keep them in the store under `kind`, where they are read when asked for.
 
     `recipe` gives everything that decides what `compute` gives: a block that was computed before under the same recipe
     is read. The progress bar called `title` counts images, of which a block has `length`.
     """
     progress, total, done = context.stage(title), sum(map(length, blocks)), 0
-    arrays = []
+    entries = []
     for block in blocks:
-        arrays.append(context.store.arrays(kind, recipe(block), lambda block=block: compute(block)))  # type: ignore[misc]
+        entry = context.store.entry(kind, recipe(block), lambda block=block: compute(block))  # type: ignore[misc]
+        len(entry)  # computes what is not there
+        entries.append(entry)
         done += length(block)
         progress(done, total, {})
-    return arrays
+    return entries
 
 
 def by_item(
@@ -103,7 +106,7 @@ def _fill(whole: Arrays, index: np.ndarray, rows: Arrays, n: int, who: str) -> N
         whole[name][index] = array
 
 
-def check_alike(who: str, parts: Sequence[Arrays]) -> None:
+def check_alike(who: str, parts: Sequence[Mapping[str, np.ndarray]]) -> None:
     """Raise PluginError where the arrays of different images differ in names or shapes."""
     shapes = [{name: array.shape[1:] for name, array in part.items()} for part in parts]
     if any(shape != shapes[0] for shape in shapes):

@@ -159,7 +159,7 @@ def _matrix(who: str, name: str, given: object, wanted: tuple[int, int]) -> Tens
     return given
 
 
-def _join(who: str, parts: Sequence[Arrays]) -> Arrays:
+def _join(who: str, parts: Sequence[Mapping[str, np.ndarray]]) -> Arrays:
     """Put the arrays of several images together, in their order."""
     check_alike(who, parts)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}

@@ -39,13 +39,17 @@ eyes but hardly makes the face narrower.
 
 def ovals(landmarks: np.ndarray, size: int, oval: Oval = FITTED) -> ImageSet:
     """(N, 5, 2) landmarks in the pixels of size x size crops -> masks (N, 1, size, size) in [0, 1]; empty for NaN."""
-    masks = np.zeros((len(landmarks), size, size, 1), np.uint8)
-    for mask, points in zip(masks, landmarks, strict=True):
-        if np.isfinite(points).all():
-            x, y = _from_centre(points, size, oval)
-            share = np.clip((1 - np.hypot(x, y)) / oval.edge + 0.5, 0, 1) if oval.edge else x**2 + y**2 < 1
-            mask[..., 0] = (share * 255).round()
-    return ImageSet(masks)
+
+    def draw(rows: np.ndarray) -> np.ndarray:
+        masks = np.zeros((len(rows), size, size, 1), np.uint8)
+        for mask, points in zip(masks, landmarks[rows], strict=True):
+            if np.isfinite(points).all():
+                x, y = _from_centre(points, size, oval)
+                share = np.clip((1 - np.hypot(x, y)) / oval.edge + 0.5, 0, 1) if oval.edge else x**2 + y**2 < 1
+                mask[..., 0] = (share * 255).round()
+        return masks
+
+    return ImageSet.made((len(landmarks), size, size, 1), draw)
 
 
 def _from_centre(points: np.ndarray, size: int, oval: Oval) -> tuple[np.ndarray, np.ndarray]:
@@ -55,7 +59,9 @@ def _from_centre(points: np.ndarray, size: int, oval: Oval) -> tuple[np.ndarray,
         x, y = (points[:2].mean(0) + points[3:].mean(0)) / 2
         return (line[None] - x) / (oval.half_axes[0] * size), (line[:, None] - y) / (oval.half_axes[1] * size)
     line = np.arange(size) + 0.5
-    to_template = similarity(points, TEMPLATE)  # (2, 3)
-    place = np.stack(np.meshgrid(line, line), -1) @ to_template[:, :2].T + to_template[:, 2]  # (S, S, 2) x, y
-    offset = (place - oval.centre) / oval.half_axes
-    return offset[..., 0], offset[..., 1]
+    to_template = similarity(points, TEMPLATE)
+    x, y = (
+        ((across * line + shift - centre) / half_axis)[None] + (down * line / half_axis)[:, None]
+        for (across, down, shift), centre, half_axis in zip(to_template, oval.centre, oval.half_axes, strict=True)
+    )
+    return x, y

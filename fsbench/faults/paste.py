@@ -34,7 +34,7 @@ def _blend(scene: Scene, changed: Tensor, share: Tensor) -> ImageSet:
 def _colour_cast(scene: Scene, strength: float) -> ImageSet:
     from skimage.color import lab2rgb, rgb2lab  # slow to import
 
-    lab = rgb2lab(scene.exact.pixels) + strength * np.array([0.0, 0.6, 0.8])
+    lab = rgb2lab(scene.exact.levels()) + strength * np.array([0.0, 0.6, 0.8])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about colours outside sRGB, which are clipped
         warm = torch.from_numpy(lab2rgb(lab)).permute(0, 3, 1, 2).float()
@@ -45,7 +45,7 @@ def _alpha_seam(scene: Scene, strength: float) -> ImageSet:
     from scipy.ndimage import distance_transform_edt  # slow to import
 
     margin, fade = in_pixels(_MARGIN, scene.mask), in_pixels(_FADE, scene.mask)
-    depth = np.stack([distance_transform_edt(mask[..., 0] > 127) for mask in scene.mask.pixels]) - margin
+    depth = np.stack([distance_transform_edt(mask[..., 0] > 127) for mask in scene.mask.levels()]) - margin
     step = np.where(depth > 0, (1 - depth / fade).clip(0, 1), 0)
     pasted = scene.exact[:] + torch.from_numpy(strength / 255 * step).float()[:, None]
     return ImageSet.of(pasted)

@@ -20,7 +20,7 @@ SIDE = 128
 
 def in_pixels(length: float, images: ImageSet) -> float:
     """Turn a length in pixels of a crop of SIDE into pixels of these crops."""
-    size: int = images.pixels.shape[1]
+    size: int = images.shape[1]
     return length * size / SIDE
 
 
@@ -46,9 +46,9 @@ def _blur(scene: Scene, strength: float) -> ImageSet:
 
 
 def _noise(scene: Scene, strength: float) -> ImageSet:
-    shape = scene.exact.pixels.shape[1:]
+    shape = scene.exact.shape[1:]
     grain = np.stack([chance("noise", row).standard_normal(shape, np.float32) for row in scene.ids])
-    return ImageSet((scene.exact.pixels + strength * grain).round().clip(0, 255).astype(np.uint8))
+    return ImageSet((scene.exact.levels() + strength * grain).round().clip(0, 255).astype(np.uint8))
 
 
 def _jpeg(scene: Scene, strength: float) -> ImageSet:
@@ -57,7 +57,7 @@ def _jpeg(scene: Scene, strength: float) -> ImageSet:
         Image.fromarray(pixels).save(file, format="JPEG", quality=round(100 - strength))
         return np.asarray(Image.open(file))
 
-    return ImageSet(np.stack([squeeze(pixels) for pixels in scene.exact.pixels]))
+    return ImageSet(np.stack([squeeze(pixels) for pixels in scene.exact.levels()]))
 
 
 def _shift(scene: Scene, strength: float) -> ImageSet:

@@ -38,20 +38,20 @@ def earlier(scene: Scene, n_frames: int) -> np.ndarray:
 def _replace(scene: Scene, what: str, share: float, others: np.ndarray) -> ImageSet:
     """Replace a share of the outputs by other pixels (N, S, S, 3); a larger share includes a smaller one."""
     hit = np.array([chance(what, row).random() for row in scene.ids]) < share
-    return ImageSet(np.where(hit[:, None, None, None], others, scene.exact.pixels))
+    return ImageSet(np.where(hit[:, None, None, None], others, scene.exact.levels()))
 
 
 def _frozen(scene: Scene, strength: float) -> ImageSet:
     still = min(range(len(scene.ids)), key=lambda k: chance("still", scene.ids[k]).random())
-    return _replace(scene, "frozen", strength, scene.exact.pixels[[still]])
+    return _replace(scene, "frozen", strength, scene.exact.levels([still]))
 
 
 def _copy_target(scene: Scene, strength: float) -> ImageSet:
-    return _replace(scene, "copy_target", strength, scene.targets.crops.pixels)
+    return _replace(scene, "copy_target", strength, scene.targets.crops.levels())
 
 
 def _copy_source(scene: Scene, strength: float) -> ImageSet:
-    return _replace(scene, "copy_source", strength, scene.sources.pixels)
+    return _replace(scene, "copy_source", strength, scene.sources.levels())
 
 
 JITTER = Fault(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import get_args
 
 import numpy as np
@@ -40,10 +41,11 @@ def find(outputs: ImageSet, targets: ImageSet, masks: ImageSet, faceless: np.nda
     `faceless` (N,) bool: an output without a face of a target that has one; `absent` (N,) of str: ABSENT or "".
     """
     kinds = np.where(faceless, "no_face", "").astype(object)
-    for i in np.flatnonzero(~faceless):
-        inside = masks.pixels[i, ..., 0] > 127
-        change = np.abs(outputs.pixels[i].astype(np.int16) - targets.pixels[i])
-        if (change[inside] if inside.any() else change).mean() <= UNCHANGED_LEVELS:
+    sets = (outputs.portions(), targets.portions(), masks.portions())
+    for i, (output, target, mask) in enumerate(chain.from_iterable(map(zip, *sets))):
+        inside = mask[..., 0] > 127
+        change = np.abs(output.astype(np.int16) - target)
+        if not faceless[i] and (change[inside] if inside.any() else change).mean() <= UNCHANGED_LEVELS:
             kinds[i] = "unchanged"
     return np.where(absent != "", absent, kinds)
 

@@ -28,7 +28,7 @@ def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, fl
     """
     n_parts = len(model.parts)
     blocks = [(group, rows) for group in pairs.groups for rows in spans(len(group.index))]
-    parts = in_blocks(
+    entries = in_blocks(
         f"swapping: {model.label}",
         "outputs",
         blocks,
@@ -37,8 +37,8 @@ def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, fl
         context,
         length=lambda block: length(block[1]),
     )
-    seconds = sum(float(part["seconds"][0]) for part in parts)
-    return ImageSet(np.concatenate([part["outputs"] for part in parts])), seconds / len(pairs)
+    seconds = sum(float(entry["seconds"][0]) for entry in entries)
+    return ImageSet.stored(entries, "outputs"), seconds / len(pairs)
 
 
 def _recipe(model: Model, n_parts: int, pairs: Group) -> dict[str, Any]:

@@ -68,11 +68,9 @@ class KeptRows:
         if not len(missing):
             return rows["rows"]
         if known.any():
-            outputs = missing
-            if metric.info.sample == "clip":
-                outputs = np.concatenate([np.arange(len(images))[pairs.clips[i]] for i in missing])
-            pairs, images = pairs.take(outputs), images.select(outputs)
-            evidence = {need: _Chosen(given, outputs) for need, given in evidence.items()}
+            taken = self._outputs_of(metric, missing)
+            pairs, images = pairs.take(taken), images.select(taken)
+            evidence = {need: _Chosen(given, taken) for need, given in evidence.items()}
         measured = summarise.measure(metric, name, pairs, images, evidence)
         if measured.shape[1] <= WIDEST:
             store.put(key, [samples[i] for i in missing.tolist()], {"rows": measured})
@@ -81,6 +79,13 @@ class KeptRows:
         whole = np.empty((len(known), measured.shape[1]))
         whole[missing], whole[known] = measured, rows["rows"]
         return whole
+
+    def _outputs_of(self, metric: Metric, samples: np.ndarray) -> np.ndarray:
+        """Which outputs some of a metric's samples are of, in ascending order."""
+        if metric.info.sample == "output":
+            return samples
+        clips = self.pairs.clips
+        return np.concatenate([np.arange(clips[k].start, clips[k].stop) for k in samples.tolist()])
 
     def _identity(
         self, metric: Metric, name: str, images: ImageSet, evidence: Mapping[str, Evidence]
@@ -97,13 +102,13 @@ class KeptRows:
         known = [content for content in contents if content is not None]
         if len(known) < len(contents):
             return None
-        shared = {need: content.shared for need, content in zip(evidence, known, strict=True)}
-        key = fingerprint({**recipe, "evidence": shared, "device": self._context.device.type})
+        shown = {need: content.shared for need, content in zip(evidence, known, strict=True)}
+        key = fingerprint({**recipe, "evidence": shown, "device": self._context.device.type})
         parts = (self._shown, *(content.own for content in known))
-        samples = [hashlib.sha256(b"".join(sample)).digest() for sample in zip(*parts, strict=True)]
-        if metric.info.sample == "clip":
-            samples = [hashlib.sha256(b"".join(samples[clip])).digest() for clip in self.pairs.clips]
-        return f"{KIND}/{key}", samples
+        outputs = [hashlib.sha256(b"".join(output)).digest() for output in zip(*parts, strict=True)]
+        if metric.info.sample == "output":
+            return f"{KIND}/{key}", outputs
+        return f"{KIND}/{key}", [hashlib.sha256(b"".join(outputs[clip])).digest() for clip in self.pairs.clips]
 
     @functools.cached_property
     def _beside(self) -> list[bytes]:

@@ -18,7 +18,7 @@ from fsbench.files import some
 from fsbench.harness.models import Model, file_name
 from fsbench.harness.run_lock import LOCK_FILE, RunLock, refuse_if_taken
 from fsbench.harness.train import write_sidecar
-from fsbench.images import ImageSet, write_png
+from fsbench.images import ImageSet, write_pngs
 from fsbench.pairs import Pairs
 from fsbench.results import FILE_NAME, slug
 from fsbench.store import copy_file, write_arrays, write_text
@@ -109,8 +109,7 @@ class RunFolder:
 
     def _write_images(self, folder: str, names: pd.Series[str], images: ImageSet) -> list[str]:
         paths = [_path(folder, str(name)) for name in names]
-        for path, pixels in zip(paths, images.pixels, strict=True):
-            write_png(self.path / path, pixels)
+        write_pngs([self.path / path for path in paths], images)
         return paths
 
     def write_model(self, model: Model) -> None:
@@ -148,11 +147,6 @@ class RunFolder:
         write_arrays(self.path / "features" / f"{slug(judge)}.safetensors", arrays)
 
 
-def _is_passing(path: Path) -> bool:
-    """Whether it is what a run that was killed leaves behind before its plan."""
-    return path.suffix == ".partial" or path.name == LOCK_FILE
-
-
 def _path(folder: str, name: str) -> str:
     return f"{folder}/{name}.png"
 
@@ -160,6 +154,11 @@ def _path(folder: str, name: str) -> str:
 def target_path(name: str) -> str:
     """Path below the folder of the target with an id."""
     return _path(TARGETS, name)
+
+
+def _is_passing(path: Path) -> bool:
+    """Whether it is what a run that was killed leaves behind before its plan."""
+    return path.suffix == ".partial" or path.name == LOCK_FILE
 
 
 def _no_formula(value: object) -> object:

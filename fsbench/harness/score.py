@@ -175,22 +175,19 @@ def _inputs(
 ) -> dict[str, str]:
     """Hashes of all that was read, by what a sentence calls it: an interrupted score goes on with the same only."""
     hashes = {
-        f"the outputs of {printable(tool.name)}": _hash(
-            [Photo(tool.path(k), file, "", "") for k, file in enumerate(tool.files)]
-        )
+        f"the outputs of {printable(tool.name)}": fingerprint(list(zip(tool.files, tool.hashes, strict=True)))
         for tool in outputs
     }
-    hashes |= {f"the folder of --{role}": _hash(album.photos) for role, album in albums.items()}
+    for role, album in albums.items():
+        names = [photo.file for photo in album.photos]
+        hashes[f"the folder of --{role}"] = fingerprint(list(zip(names, album.hashes, strict=True)))
     if gallery:
         listing = list_images(home_of(gallery), "--gallery names a folder of people")
-        hashes["the folder of --gallery"] = _hash([Photo(file.path, file.name, "", "") for file in listing.files])
+        photos = [Photo(file.path, file.name, "", "") for file in listing.files]
+        hashes["the folder of --gallery"] = fingerprint([(photo.file, photo.sha256()) for photo in photos])
     if table is not None:
         hashes[f"the table {table.name}"] = fingerprint([astuple(row) for row in table.rows])
     return hashes | {f"--coach of {printable(name)}": ",".join(families) for name, families in coaches.items()}
-
-
-def _hash(photos: Sequence[Photo]) -> str:
-    return fingerprint([(photo.file, photo.sha256()) for photo in photos])
 
 
 def _record(

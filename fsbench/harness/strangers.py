@@ -42,7 +42,7 @@ def gather(dataset: Dataset, test: Faces, folder: str, context: Context) -> Face
 def join(parts: Sequence[Faces]) -> Faces:
     """Put faces together, in their order, without masks."""
     return Faces(
-        ImageSet(np.concatenate([part.crops.pixels for part in parts])),
+        ImageSet.join([part.crops for part in parts]),
         pd.concat([part.rows for part in parts], ignore_index=True),
         np.concatenate([part.landmarks for part in parts]),
     )

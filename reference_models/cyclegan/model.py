@@ -146,4 +146,7 @@ class CycleGan:
 
 def channels(data: Faces) -> ImageSet:
     """Crops and face masks of one identity as images of four channels."""
-    return ImageSet(np.concatenate([data.crops.pixels, face_masks(data)], -1))
+    masks, (n, height, width, _) = face_masks(data), data.crops.shape
+    return ImageSet.made(
+        (n, height, width, 4), lambda rows: np.concatenate([data.crops.levels(rows), masks.levels(rows)], -1)
+    )

@@ -216,5 +216,10 @@ class GanMask:
 
 def channels(data: Faces) -> ImageSet:
     """Crops, face masks and eye masks of one identity as images of five channels."""
-    eyes = eye_boxes(data.landmarks, data.crops.pixels.shape[1])
-    return ImageSet(np.concatenate([data.crops.pixels, face_masks(data), eyes], -1))
+    masks, (n, height, width, _) = face_masks(data), data.crops.shape
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        eyes = eye_boxes(data.landmarks[rows], height)
+        return np.concatenate([data.crops.levels(rows), masks.levels(rows), eyes], -1)
+
+    return ImageSet.made((n, height, width, 5), read)

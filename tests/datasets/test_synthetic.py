@@ -52,8 +52,8 @@ def test_faces_agree_with_each_other(small: Synthetic) -> None:
     faces = small.faces("train")
     assert len(faces) == len(faces.crops) == len(faces.landmarks) == 2 * 2 * 4
     assert faces.masks is not None
-    assert faces.crops.pixels.shape == (16, 48, 48, 3)
-    assert faces.masks.pixels.shape == (16, 48, 48, 1)
+    assert faces.crops.shape == (16, 48, 48, 3)
+    assert faces.masks.shape == (16, 48, 48, 1)
     assert faces.landmarks.shape == (16, 5, 2)
     assert faces.identities == ["p000", "p001"]
     assert faces.rows["id"].is_unique
@@ -91,8 +91,8 @@ def test_clips_are_smooth(context: Context) -> None:
     clips = by_set(Synthetic(**{**SMALL, "jitter": 0.0}, context=context).faces("test"))["clips"]
     assert list(clips.rows["frame"][:4]) == [0, 1, 2, 3]
     assert list(clips.rows["clip"].unique()) == ["c00", "c01"]
-    steps = np.abs(np.diff(clips.crops.pixels[:4].astype(float), axis=0)).mean((1, 2, 3))
-    apart = np.abs(clips.crops.pixels[0].astype(float) - clips.crops.pixels[4]).mean()
+    steps = np.abs(np.diff(clips.crops.levels()[:4].astype(float), axis=0)).mean((1, 2, 3))
+    apart = np.abs(clips.crops.levels()[0].astype(float) - clips.crops.levels()[4]).mean()
     assert steps.max() < apart / 2
 
 
@@ -115,14 +115,14 @@ def test_clips_know_their_exact_swaps(small: Synthetic) -> None:
 def test_swap_with_oneself_is_the_target(small: Synthetic) -> None:
     targets = small.faces("test").of("p001")
     truth = small.truth("p001", targets)
-    np.testing.assert_array_equal(truth.exact.pixels, targets.crops.pixels)
+    np.testing.assert_array_equal(truth.exact.levels(), targets.crops.levels())
 
 
 def test_truth_changes_the_face_and_little_else(small: Synthetic) -> None:
     targets = small.faces("test").of("p000")
     truth = small.truth("p001", targets)
-    change = np.abs(truth.exact.pixels.astype(float) - targets.crops.pixels).mean(-1)
-    mask = truth.mask.pixels[..., 0] / 255
+    change = np.abs(truth.exact.levels().astype(float) - targets.crops.levels()).mean(-1)
+    mask = truth.mask.levels()[..., 0] / 255
     assert (change * mask).sum() / mask.sum() > 12
     outside = mask == 0
     assert (change[outside] > 8).mean() < 0.1  # cast shadows, and the rim of the chin
@@ -132,7 +132,7 @@ def test_truth_follows_the_order_of_the_targets(small: Synthetic) -> None:
     targets = small.faces("test").of("p000")
     order = np.arange(len(targets))[::-1]
     straight, turned = small.truth("p001", targets), small.truth("p001", targets.select(order))
-    np.testing.assert_array_equal(straight.exact.pixels[order], turned.exact.pixels)
+    np.testing.assert_array_equal(straight.exact.levels()[order], turned.exact.levels())
 
 
 def test_truth_of_unknown_names_is_refused(small: Synthetic) -> None:
@@ -180,8 +180,8 @@ def test_revision_covers_parameters_and_renderer(context: Context, monkeypatch: 
 
 
 def test_seeds_give_other_people(context: Context) -> None:
-    one = Synthetic(**SMALL, context=context).faces("gallery").crops.pixels
-    other = Synthetic(**SMALL, seed=1, context=context).faces("gallery").crops.pixels
+    one = Synthetic(**SMALL, context=context).faces("gallery").crops.levels()
+    other = Synthetic(**SMALL, seed=1, context=context).faces("gallery").crops.levels()
     assert np.abs(one.astype(float) - other).mean() > 10
 
 

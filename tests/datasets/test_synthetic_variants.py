@@ -57,9 +57,9 @@ def turn_of(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, float]:
 
 def test_no_change_is_the_exact_swap(small: Synthetic, targets: Faces) -> None:
     exact = small.truth("p001", targets).exact
-    np.testing.assert_array_equal(small.variants("p001", targets, Change()).pixels, exact.pixels)
+    np.testing.assert_array_equal(small.variants("p001", targets, Change()).levels(), exact.levels())
     again = small.describe(ROW, "p001", Change()).drawing.image
-    np.testing.assert_array_equal(to_bytes(again), exact.pixels[1])
+    np.testing.assert_array_equal(to_bytes(again), exact.levels()[1])
 
 
 @pytest.mark.parametrize("swap", ["face", "head"])
@@ -67,7 +67,7 @@ def test_nothing_of_the_source_is_the_target(swap: Any, context: Context) -> Non
     dataset = Synthetic(**SMALL, swap=swap, context=context)
     targets = dataset.faces("train").of("p000")
     left = dataset.variants("p001", targets, Change(shape=0, texture=0))
-    np.testing.assert_array_equal(left.pixels, targets.crops.pixels)
+    np.testing.assert_array_equal(left.levels(), targets.crops.levels())
 
 
 @pytest.mark.parametrize("swap", ["face", "head"])
@@ -75,10 +75,10 @@ def test_nothing_of_the_source_is_the_target(swap: Any, context: Context) -> Non
 def test_a_mixture_lies_between(swap: Any, part: str, context: Context) -> None:
     dataset = Synthetic(**SMALL, swap=swap, context=context)
     targets = dataset.faces("train").of("p000")
-    inside = dataset.truth("p001", targets).mask.pixels[..., 0] > 200
+    inside = dataset.truth("p001", targets).mask.levels()[..., 0] > 200
 
     def differ(one: float, other: float) -> float:
-        images = [dataset.variants("p001", targets, Change(**{part: share})).pixels[inside] for share in (one, other)]
+        images = [dataset.variants("p001", targets, Change(**{part: share})).levels()[inside] for share in (one, other)]
         return float(np.abs(np.subtract(*images, dtype=float)).mean())
 
     whole = differ(1, 0)
@@ -115,7 +115,7 @@ def test_changed_swaps_are_drawn_once(small: Synthetic, targets: Faces, monkeypa
     first = small.variants("p001", targets, change)
     monkeypatch.setattr("fsbench.datasets.synthetic.dataset.draw_missing", None)
     turned = small.variants("p001", targets.select([3, 1]), change)
-    np.testing.assert_array_equal(turned.pixels, first.pixels[[3, 1]])
+    np.testing.assert_array_equal(turned.levels(), first.levels()[[3, 1]])
 
 
 @pytest.mark.parametrize("source", ["p000", "p001"])

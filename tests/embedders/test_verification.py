@@ -22,7 +22,7 @@ import torch
 
 from fsbench.datasets._photos import USED, cut_faces, list_people
 from fsbench.environment import make_context
-from fsbench.images import read_image, to_float, write_png
+from fsbench.images import read_image, write_png
 from fsbench.interfaces import Context
 from fsbench.registry import embedders
 from fsbench.weights import CATALOGUE
@@ -85,7 +85,7 @@ def people(
     assert (cuts.state == USED).all()
     identities = np.unique([photo.identity for photo in photos], return_inverse=True)[1]
     assert len(photos) == PHOTOS * (identities.max() + 1) == 747
-    return to_float(cuts.crops), torch.from_numpy(cuts.landmarks), identities
+    return cuts.crops[:], torch.from_numpy(cuts.landmarks), identities
 
 
 def make_pairs(identities: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from fsbench.extraction.extractor import Extractor, build_judges
 from fsbench.extraction.features import embed, find_landmarks
 from fsbench.faces import detect
 from fsbench.harness import records
+from fsbench.images import ImageSet
 from fsbench.interfaces import Context, EmbedderInfo, Faces, WeightsFile
 from fsbench.pairs import Outputs
 from fsbench.registry import embedders
@@ -66,8 +68,8 @@ class Everywhere:
 
 def paint(faces: Faces, colours: np.ndarray) -> Faces:
     """The same faces as patches of one colour each."""
-    faces.crops.pixels[:] = colours[:, None, None, :]
-    return faces
+    pixels = np.broadcast_to(colours[:, None, None, :], faces.crops.shape)
+    return replace(faces, crops=ImageSet(pixels.astype(np.uint8)))
 
 
 @pytest.fixture
@@ -115,7 +117,9 @@ def test_without_either_it_names_nobody(test: Faces, fresh_context: Context) -> 
 
 
 def test_an_image_without_a_face_is_named_nobody(test: Faces, strangers: Faces, fresh_context: Context) -> None:
-    test.crops.pixels[3] = 0
+    pixels = test.crops.levels()
+    pixels[3] = 0
+    test = replace(test, crops=ImageSet(pixels))
     for name in ("colour", "named"):
         seen = enrolled_judge(name, test, strangers, fresh_context).references
         assert seen.vectors[3].isnan().all()

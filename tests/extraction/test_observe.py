@@ -184,7 +184,7 @@ def test_outputs_are_held_against_their_own_targets(fresh_context: Context, monk
             module, "find_landmarks", lambda crops, title, context: np.zeros((len(crops), 5, 2), np.float32)
         )
     ready = prepared(fresh_context, "light_change")
-    darker = ImageSet((ready.pairs.targets.pixels // 2).astype(np.uint8))
+    darker = ImageSet((ready.pairs.targets.levels() // 2).astype(np.uint8))
     ((name, judge, rows),) = ready.measure(ready.extract("darker", darker))
     assert (name, judge) == ("light_change", None)
     expected = (ready.pairs.targets[:] - darker[:]).mean((1, 2, 3)).numpy()

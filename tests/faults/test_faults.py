@@ -71,7 +71,7 @@ def named(scene: Scene, n: int, size: int = 64) -> Scene:
 
 
 def damage(scene: Scene, outputs: ImageSet) -> float:
-    return float(np.abs(outputs.pixels.astype(float) - scene.exact.pixels).mean())
+    return float(np.abs(outputs.levels().astype(float) - scene.exact.levels()).mean())
 
 
 # ------------------------------------------------------------------------------------------------------- all of them
@@ -95,14 +95,14 @@ def test_every_aspect_has_a_fault() -> None:
 
 @ALL
 def test_strength_zero_is_the_exact_swap(fault: Fault, scene: Scene) -> None:
-    np.testing.assert_array_equal(fault.apply(scene, 0.0).pixels, scene.exact.pixels)
+    np.testing.assert_array_equal(fault.apply(scene, 0.0).levels(), scene.exact.levels())
 
 
 @ALL
 def test_damage_grows_with_strength(fault: Fault, scene: Scene, request: pytest.FixtureRequest) -> None:
     scene = request.getfixturevalue("blinking") if fault.name == "blink_lost" else scene
     ladder = [fault.apply(scene, strength) for strength in (0.0, *fault.strengths)]
-    assert all(outputs.pixels.shape == scene.exact.pixels.shape for outputs in ladder)
+    assert all(outputs.shape == scene.exact.shape for outputs in ladder)
     grown = np.diff([damage(scene, outputs) for outputs in ladder])
     if fault.unit == "share" and not fault.drawn:  # of so few outputs, some steps hit none
         assert (grown >= 0).all()
@@ -116,12 +116,12 @@ def test_damage_grows_with_strength(fault: Fault, scene: Scene, request: pytest.
 @ALL
 def test_outputs_depend_on_nothing_else(fault: Fault, scene: Scene) -> None:
     strength = fault.strengths[2]
-    once = fault.apply(scene, strength).pixels
-    np.testing.assert_array_equal(fault.apply(scene, strength).pixels, once)
+    once = fault.apply(scene, strength).levels()
+    np.testing.assert_array_equal(fault.apply(scene, strength).levels(), once)
     order = [2, 0, 3, 1]
-    np.testing.assert_array_equal(fault.apply(pick(scene, order), strength).pixels, once[order])
+    np.testing.assert_array_equal(fault.apply(pick(scene, order), strength).levels(), once[order])
     if fault.name not in ("lag", "frozen"):  # which show other outputs of the scene
-        np.testing.assert_array_equal(fault.apply(pick(scene, [1]), strength).pixels, once[[1]])
+        np.testing.assert_array_equal(fault.apply(pick(scene, [1]), strength).levels(), once[[1]])
 
 
 @pytest.mark.parametrize(
@@ -133,15 +133,15 @@ def test_faults_of_a_head_swap(name: str, context: Context) -> None:
     weak, strong = (damage(scene, fault.apply(scene, fault.strengths[k])) for k in (0, -1))
     assert 0 <= weak < strong
     if name in ("identity_mix", "copy_target"):
-        np.testing.assert_array_equal(fault.apply(scene, 1.0).pixels, scene.targets.crops.pixels)
+        np.testing.assert_array_equal(fault.apply(scene, 1.0).levels(), scene.targets.crops.levels())
 
 
 def test_a_scene_has_an_image_of_the_source_for_each_target(scene: Scene) -> None:
     own = scene.dataset.faces("train").of("p001").crops.hashes()
     assert set(scene.sources.hashes()) <= set(own)
     reverse = Scene.of(scene.dataset, "p001", scene.targets.select([3, 2, 1, 0]))
-    np.testing.assert_array_equal(reverse.sources.pixels, scene.sources.pixels[::-1])
-    np.testing.assert_array_equal(reverse.exact.pixels, scene.exact.pixels[::-1])
+    np.testing.assert_array_equal(reverse.sources.levels(), scene.sources.levels()[::-1])
+    np.testing.assert_array_equal(reverse.exact.levels(), scene.exact.levels()[::-1])
 
 
 def test_what_is_no_ladder_or_beyond_it_is_refused(scene: Scene) -> None:
@@ -165,10 +165,10 @@ def test_what_needs_clips_is_refused_on_stills(name: str, scene: Scene) -> None:
 
 
 def test_blur_has_the_standard_deviation_it_says(scene: Scene) -> None:
-    point = named(scene, 1)
-    point.exact.pixels[:] = 0
-    point.exact.pixels[0, 32, 32] = 255
-    spread = FAULTS["blur"].apply(point, 3.0).pixels[0, :, :, 0].astype(float)  # 1.5 pixels of 64
+    pixels = np.zeros((1, 64, 64, 3), np.uint8)
+    pixels[0, 32, 32] = 255
+    point = replace(named(scene, 1), exact=ImageSet(pixels))
+    spread = FAULTS["blur"].apply(point, 3.0).levels()[0, :, :, 0].astype(float)  # 1.5 pixels of 64
     across = spread.sum(0) / spread.sum()
     middle = (across * np.arange(64)).sum()
     assert middle == pytest.approx(32, abs=0.05)
@@ -176,7 +176,7 @@ def test_blur_has_the_standard_deviation_it_says(scene: Scene) -> None:
 
 
 def test_noise_has_the_levels_it_says(scene: Scene) -> None:
-    noisy = FAULTS["noise"].apply(named(scene, 4), 8.0).pixels.astype(float)
+    noisy = FAULTS["noise"].apply(named(scene, 4), 8.0).levels().astype(float)
     assert noisy.std() == pytest.approx((64 + 1 / 12) ** 0.5, rel=0.02)
     assert noisy.mean() == pytest.approx(100, abs=0.2)
     assert abs(np.corrcoef(noisy.reshape(4, -1))[0, 1]) < 0.03  # another grain in each image
@@ -188,20 +188,20 @@ def test_jpeg_is_the_codec(scene: Scene) -> None:
     from PIL import Image
 
     file = io.BytesIO()
-    Image.fromarray(scene.exact.pixels[1]).save(file, format="JPEG", quality=60)
-    np.testing.assert_array_equal(FAULTS["jpeg"].apply(scene, 40.0).pixels[1], np.asarray(Image.open(file)))
+    Image.fromarray(scene.exact.levels()[1]).save(file, format="JPEG", quality=60)
+    np.testing.assert_array_equal(FAULTS["jpeg"].apply(scene, 40.0).levels()[1], np.asarray(Image.open(file)))
 
 
 def test_shift_moves_by_whole_pixels_without_blurring(scene: Scene) -> None:
-    moved = FAULTS["shift"].apply(scene, 6.0).pixels  # 3 of 64
-    np.testing.assert_array_equal(moved[:, :, 3:], scene.exact.pixels[:, :, :-3])
-    np.testing.assert_array_equal(moved[:, :, :3], np.repeat(scene.exact.pixels[:, :, :1], 3, 2))
+    moved = FAULTS["shift"].apply(scene, 6.0).levels()  # 3 of 64
+    np.testing.assert_array_equal(moved[:, :, 3:], scene.exact.levels()[:, :, :-3])
+    np.testing.assert_array_equal(moved[:, :, :3], np.repeat(scene.exact.levels()[:, :, :1], 3, 2))
 
 
 def test_scale_enlarges_about_the_middle(scene: Scene) -> None:
-    ramp = named(scene, 1)
-    ramp.exact.pixels[:] = (2 * np.arange(64) + 64)[None, None, :, None]
-    enlarged = FAULTS["scale"].apply(ramp, 14.0).pixels[0, 20, :, 0].astype(float)
+    levels = np.broadcast_to((2 * np.arange(64) + 64)[None, None, :, None], (1, 64, 64, 3))
+    ramp = replace(named(scene, 1), exact=ImageSet(levels.astype(np.uint8)))
+    enlarged = FAULTS["scale"].apply(ramp, 14.0).levels()[0, 20, :, 0].astype(float)
     np.testing.assert_allclose(enlarged, 2 * ((np.arange(64) - 31.5) / 1.14 + 31.5) + 64, atol=0.6)
 
 
@@ -209,8 +209,8 @@ def test_scale_enlarges_about_the_middle(scene: Scene) -> None:
 def test_colour_cast_is_as_far_as_it_says(scene: Scene, strength: float) -> None:
     from skimage.color import deltaE_cie76, rgb2lab
 
-    cast = FAULTS["colour_cast"].apply(named(scene, 1), strength).pixels
-    before, after = (rgb2lab(pixels[0, 32, 32]) for pixels in (named(scene, 1).exact.pixels, cast))
+    cast = FAULTS["colour_cast"].apply(named(scene, 1), strength).levels()
+    before, after = (rgb2lab(pixels[0, 32, 32]) for pixels in (named(scene, 1).exact.levels(), cast))
     assert deltaE_cie76(before, after) == pytest.approx(strength, abs=0.35)  # 8 bits
     assert after[0] == pytest.approx(before[0], abs=0.3)
     assert after[1] > before[1]
@@ -218,10 +218,10 @@ def test_colour_cast_is_as_far_as_it_says(scene: Scene, strength: float) -> None
 
 
 def test_a_seam_is_a_step_at_the_edge_of_a_patch_and_nothing_in_its_middle(scene: Scene) -> None:
-    masked = named(scene, 1)
-    masked.mask.pixels[:] = 0
-    masked.mask.pixels[:, 8:56, 8:56] = 255
-    line = FAULTS["alpha_seam"].apply(masked, 32.0).pixels[0, 32, :, 0].astype(int) - 100
+    mask = np.zeros((1, 64, 64, 1), np.uint8)
+    mask[:, 8:56, 8:56] = 255
+    masked = replace(named(scene, 1), mask=ImageSet(mask))
+    line = FAULTS["alpha_seam"].apply(masked, 32.0).levels()[0, 32, :, 0].astype(int) - 100
     assert (line[:10] == 0).all()  # 4 px of 128 within the face
     assert 24 < line[10] <= 32
     assert (np.diff(line[10:32]) <= 0).all()
@@ -231,16 +231,17 @@ def test_a_seam_is_a_step_at_the_edge_of_a_patch_and_nothing_in_its_middle(scene
 @pytest.mark.parametrize("name", ["colour_cast", "alpha_seam", "flicker"])
 def test_faults_of_the_face_leave_the_background_alone(name: str, scene: Scene) -> None:
     fault = FAULTS[name]
-    change = np.abs(fault.apply(scene, fault.strengths[-1]).pixels.astype(int) - scene.exact.pixels).max(-1)
-    outside = scene.mask.pixels[..., 0] == 0
+    change = np.abs(fault.apply(scene, fault.strengths[-1]).levels().astype(int) - scene.exact.levels()).max(-1)
+    outside = scene.mask.levels()[..., 0] == 0
     assert 0.2 < outside.mean() < 0.9
     assert change[outside].max() == 0
     assert change[~outside].mean() > 5
 
 
 def test_the_inside_of_a_face_has_a_soft_rim(scene: Scene) -> None:
-    masked = named(scene, 1)
-    masked.mask.pixels[:, :, :32] = 0
+    mask = np.full((1, 64, 64, 1), 255, np.uint8)
+    mask[:, :, :32] = 0
+    masked = replace(named(scene, 1), mask=ImageSet(mask))
     line = inside(masked)[0, 0, 32]
     assert (line[:32] == 0).all()
     assert 0 < line[32] < 0.5
@@ -252,24 +253,24 @@ def test_jitter_moves_by_what_it_says_on_average(scene: Scene) -> None:
     from skimage.registration import phase_cross_correlation
 
     n, strength = 300, 5.0  # 2.5 pixels of 64
-    many = named(scene, n)
     y, x = np.mgrid[:64, :64]
     blob = 100 + 100 * np.exp(-((x - 32) ** 2 + (y - 30) ** 2) / 50)
-    many.exact.pixels[:] = blob[None, :, :, None].round()
-    moved = FAULTS["jitter"].apply(many, strength).pixels[..., 0].astype(float)
+    picture = np.broadcast_to(blob[None, :, :, None].round(), (n, 64, 64, 3)).astype(np.uint8)
+    many = replace(named(scene, n), exact=ImageSet(picture))
+    moved = FAULTS["jitter"].apply(many, strength).levels()[..., 0].astype(float)
     found = np.array(
         [phase_cross_correlation(image, blob, upsample_factor=10, normalization=None)[0] for image in moved]
     )
     lengths = np.linalg.norm(found, axis=1)
     assert lengths.mean() == pytest.approx(2.5, rel=3 * 0.523 / n**0.5)  # three standard errors of a Rayleigh mean
     assert np.abs(found.mean(0)).max() < 3 * 2 / n**0.5
-    twice = FAULTS["jitter"].apply(pick(many, [7]), strength / 2).pixels[..., 0].astype(float)
+    twice = FAULTS["jitter"].apply(pick(many, [7]), strength / 2).levels()[..., 0].astype(float)
     half = phase_cross_correlation(twice[0], blob, upsample_factor=20, normalization=None)[0]
     np.testing.assert_allclose(half, found[7] / 2, atol=0.15)  # the same direction at another strength
 
 
 def test_flicker_has_the_spread_it_says(scene: Scene) -> None:
-    means = FAULTS["flicker"].apply(named(scene, 400, 32), 8.0).pixels[:, 16, 16, 0] / 100
+    means = FAULTS["flicker"].apply(named(scene, 400, 32), 8.0).levels()[:, 16, 16, 0] / 100
     assert means.std() == pytest.approx(0.08, rel=0.12)
     assert means.mean() == pytest.approx(1, abs=0.015)
 
@@ -281,20 +282,21 @@ def test_lag_shows_earlier_frames_of_the_same_clip(scene: Scene) -> None:
     np.testing.assert_array_equal(earlier(clips, 1), [0, 1, 0, 1, 2, 4, 3])  # frame 4 is the first after frame 1
     np.testing.assert_array_equal(earlier(clips, 3), [0, 1, 0, 1, 2, 2, 1])
     np.testing.assert_array_equal(earlier(clips, 9), [0, 1, 0, 1, 0, 0, 1])
-    np.testing.assert_array_equal(FAULTS["lag"].apply(scene, 2.0).pixels, scene.exact.pixels[[0, 0, 0, 1]])
+    np.testing.assert_array_equal(FAULTS["lag"].apply(scene, 2.0).levels(), scene.exact.levels()[[0, 0, 0, 1]])
 
 
 @pytest.mark.parametrize(("name", "level"), [("copy_target", 200), ("copy_source", 50), ("frozen", 7)])
 def test_shares_are_of_outputs_and_nested(name: str, level: int, scene: Scene) -> None:
     n, before = 1000, np.zeros(1000, bool)
-    many = named(scene, n, 32)
     still = min(range(n), key=lambda k: chance("still", f"image{k}").random())
-    many.exact.pixels[still] = 7
+    pixels = np.full((n, 32, 32, 3), 100, np.uint8)
+    pixels[still] = 7
+    many = replace(named(scene, n, 32), exact=ImageSet(pixels))
     for share in FAULTS[name].strengths:
-        outputs = FAULTS[name].apply(many, share).pixels
+        outputs = FAULTS[name].apply(many, share).levels()
         hit = (outputs == level).all((1, 2, 3))
         assert hit.mean() == pytest.approx(share, abs=3 * (share * (1 - share) / n) ** 0.5 + 0.001)
-        assert (hit | (outputs == many.exact.pixels).all((1, 2, 3))).all()
+        assert (hit | (outputs == many.exact.levels()).all((1, 2, 3))).all()
         assert (hit >= before).all()
         before = hit
     assert before.all()
@@ -302,11 +304,11 @@ def test_shares_are_of_outputs_and_nested(name: str, level: int, scene: Scene) -
 
 def test_a_whole_loss_of_identity_is_the_target(scene: Scene) -> None:
     for name in ("identity_mix", "copy_target"):
-        np.testing.assert_array_equal(FAULTS[name].apply(scene, 1.0).pixels, scene.targets.crops.pixels)
+        np.testing.assert_array_equal(FAULTS[name].apply(scene, 1.0).levels(), scene.targets.crops.levels())
 
 
 def test_a_lost_blink_touches_blinks_only(blinking: Scene) -> None:
-    change = np.abs(FAULTS["blink_lost"].apply(blinking, 1.0).pixels.astype(int) - blinking.exact.pixels)
+    change = np.abs(FAULTS["blink_lost"].apply(blinking, 1.0).levels().astype(int) - blinking.exact.levels())
     assert blinking.targets.rows["blink"][1] == 0
     assert change[0].max() > 20
     assert change[1].max() == 0

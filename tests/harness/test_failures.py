@@ -100,11 +100,11 @@ def images(*levels: int) -> ImageSet:
     [(0, False, "unchanged"), (3, False, "unchanged"), (4, False, ""), (60, False, ""), (60, True, "unchanged")],
 )
 def test_what_differs_outside_the_face_alone_is_unchanged(change: int, inside_only: bool, found: str) -> None:
-    targets, outputs, masks = images(100), images(100), ImageSet(np.zeros((1, 8, 8, 1), np.uint8))
-    masks.pixels[:, 2:6, 2:6] = 255
-    outputs.pixels[:] += np.uint8(change)
+    changed, mask = images(100 + change).levels(), np.zeros((1, 8, 8, 1), np.uint8)
+    mask[:, 2:6, 2:6] = 255
     if inside_only:
-        outputs.pixels[:, 2:6, 2:6] = 100
+        changed[:, 2:6, 2:6] = 100
+    targets, outputs, masks = images(100), ImageSet(changed), ImageSet(mask)
     nothing = np.array([""], object)
     assert failures.find(outputs, targets, masks, np.array([False]), nothing).tolist() == [found]
     assert failures.find(outputs, targets, masks, np.array([True]), nothing).tolist() == ["no_face"]

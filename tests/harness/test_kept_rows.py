@@ -107,12 +107,12 @@ class Foreign(Counting):
 
 
 class Motion(Counting):
-    """Measures clips, each as a whole."""
+    """Looks at clips."""
 
     info = facts(sample="clip")
 
     def rows(self, batch: Batch) -> Tensor:
-        return batch.output.diff(dim=0).abs().mean().reshape(1)
+        return batch.output.mean((1, 2, 3)).diff().abs().mean()[None]
 
 
 class Unscorable(Counting):
@@ -170,9 +170,9 @@ def _plugins(monkeypatch: pytest.MonkeyPatch, registering: None) -> None:
     for name, metric in {
         **METRICS,
         "wide": Wide,
+        "motion": Motion,
         "foreign_row": Foreign,
         "unscorable": Unscorable,
-        "motion": Motion,
     }.items():
         metrics.register(f"kept_{name}")(metric)
     embedders.register("kept_judge")(Judge)
@@ -216,6 +216,19 @@ def test_a_second_run_measures_nothing(fresh_context: Context) -> None:
     assert not MEASURED
     for name, rows in first.items():
         assert np.array_equal(rows, again[name])
+
+
+def test_a_clip_is_measured_again_where_one_of_its_frames_is_another(fresh_context: Context) -> None:
+    clips = replace(FACES, rows=FACES.rows.assign(clip="take"))
+    first = measure(fresh_context, "motion", of=pairs(clips), faces=clips)["motion"]
+    assert MEASURED["Motion"] == 24
+    again = measure(fresh_context, "motion", of=pairs(clips), faces=clips)["motion"]
+    assert "Motion" not in MEASURED
+    changed = torch.cat([OUTPUTS[:9], 1 - OUTPUTS[9:10], OUTPUTS[10:]])
+    other = measure(fresh_context, "motion", of=pairs(clips), faces=clips, outputs=ImageSet.of(changed))["motion"]
+    assert MEASURED["Motion"] == 4, "the four frames of the third clip"
+    assert np.array_equal(first, again)
+    assert (first != other)[:, 0].tolist() == [False, False, True, False, False, False]
 
 
 def test_one_more_metric_is_one_metric_more(fresh_context: Context) -> None:

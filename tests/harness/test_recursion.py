@@ -51,7 +51,7 @@ class Chessboards:
     def faces(self, split: Split) -> Faces:
         made = contracts.toy_faces(2, sessions=6, images=3, size=SIZE)
         board = GREY + STEP * (np.indices((SIZE, SIZE)).sum(0) % 2 * 2 - 1)
-        crops = ImageSet(np.broadcast_to(board[None, :, :, None], made.crops.pixels.shape).astype(np.uint8).copy())
+        crops = ImageSet(np.broadcast_to(board[None, :, :, None], made.crops.shape).astype(np.uint8).copy())
         held_out = (made.rows["session"] >= "s2").to_numpy()
         return replace(made, crops=crops).select(held_out if split == "test" else ~held_out)
 

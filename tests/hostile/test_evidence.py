@@ -157,12 +157,14 @@ def test_what_it_writes_into_is_a_copy(fresh_context: Context, monkeypatch: pyte
     clean = rows_with(gives(torch.zeros(N)), fresh_context, monkeypatch)
 
     def prepare(evaluation: EvaluationSet) -> EvidenceOf:
-        evaluation.pairs.targets.pixels[:] = 0
-        evaluation.pairs.groups[0].targets.crops.pixels[:] = 0
-        evaluation.real.test.crops.pixels[:] = 0
+        evaluation.pairs.targets.levels()[:] = 0
+        evaluation.pairs.groups[0].targets.crops[:].zero_()
+        evaluation.pairs.groups[0].targets.landmarks[:] = 0
+        evaluation.real.test.crops.levels(slice(0, 3))[:] = 0
 
         def of(outputs: Outputs) -> torch.Tensor:
-            outputs.images.pixels[:] = 0
+            outputs.images.levels()[:] = 0
+            outputs.landmarks[:] = 0
             return torch.zeros(N)
 
         return of

@@ -72,7 +72,8 @@ def test_packed_images_are_bytes_of_the_same_content() -> None:
 
 def test_the_oval_covers_the_face_and_moves_with_it() -> None:
     landmarks = np.stack([TEMPLATE, TEMPLATE + np.array([0.125, 0])]) * 128
-    masks = face_masks(replace(toy_faces(1, 1, 2, 128), landmarks=landmarks.astype(np.float32), masks=None))[..., 0]
+    faces = replace(toy_faces(1, 1, 2, 128), landmarks=landmarks.astype(np.float32), masks=None)
+    masks = face_masks(faces).levels()[..., 0]
     for mask, points in zip(masks, landmarks, strict=True):
         assert all(mask[int(y), int(x)] == 255 for x, y in points)
         assert 0.15 < (mask > 127).mean() < 0.35

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -17,11 +17,12 @@ from fsbench.datasets.synthetic.plan import Chunk, Item, SyntheticPlan
 from fsbench.datasets.synthetic.render import VERSION
 from fsbench.datasets.synthetic.scenes import EXACT, Change, true_gaze
 from fsbench.datasets.synthetic.truth import GroundTruth
-from fsbench.datasets.synthetic.work import KIND, TAGS, describe_item, draw_missing
+from fsbench.datasets.synthetic.work import KIND, TAGS, describe_item, draw_chunk, draw_missing
 from fsbench.errors import BadParameter, DataError
 from fsbench.images import ImageSet
 from fsbench.interfaces import SPLITS, Context, DatasetInfo, Faces, Split, Truth
-from fsbench.store import Arrays, Store, fingerprint, passing_folder
+from fsbench.store import fingerprint
+from fsbench.stored import StoredArrays
 
 ROWS = 2
 """Raised whenever rows tell something else of the same images; 2 corrected the gaze, which was said too large."""
@@ -108,7 +109,7 @@ class Synthetic:
             raise DataError(f"synthetic has no split {split!r}", f"its splits are {', '.join(self.info.splits)}")
         if split not in self._splits:
             chunks = self._plan.chunks(split)
-            self._splits[split] = _assemble(chunks, self._arrays(chunks, f"drawing synthetic people ({split})"))
+            self._splits[split] = _assemble(chunks, self._entries(chunks, f"drawing synthetic people ({split})"))
         return self._splits[split]
 
     def outline(self, split: Split) -> pd.DataFrame:
@@ -117,16 +118,17 @@ class Synthetic:
 
     def landmarks68(self, split: Split) -> np.ndarray:
         """Return the 68 landmarks of a split in crop pixels, (N, 68, 2) float32, those turned away included."""
-        drawn = self._arrays(self._plan.chunks(split), f"drawing synthetic people ({split})")
-        return np.concatenate([arrays["landmarks"] for arrays in drawn])
+        drawn = self._entries(self._plan.chunks(split), f"drawing synthetic people ({split})")
+        return np.concatenate([entry["landmarks"] for entry in drawn])
 
     def truth(self, source: str, targets: Faces) -> Truth:
         """Return the exact swaps of identity `source` into entries of this data set; raises DataError for others."""
         places = [self._place(str(row)) for row in targets.rows["id"]]
         drawn = self._swaps(source, places, EXACT, f"drawing exact swaps of {source}")
-        own = dict(zip(drawn, self._arrays(list(drawn), "drawing synthetic people"), strict=True))
-        masks = [np.maximum(drawn[chunk]["mask"][k], own[chunk]["mask"][k]) for chunk, k in places]
-        return Truth(_images(drawn, places), ImageSet(np.stack(masks)))
+        own = dict(zip(drawn, self._entries(list(drawn), "drawing synthetic people"), strict=True))
+        here, there = (_images(of, places, "mask") for of in (drawn, own))
+        masks = ImageSet.made(here.shape, lambda rows: np.maximum(here.levels(rows), there.levels(rows)))
+        return Truth(_images(drawn, places), masks)
 
     def variants(self, source: str, targets: Faces, change: Change) -> ImageSet:
         """Return the same swaps with a change, (N, 3, S, S), in the targets' crops; drawn, so that it is true to scale.
@@ -140,7 +142,7 @@ class Synthetic:
         """Draw what the store does not have of several `variants`, all at once, so that every core has work."""
         person, plain = self._person(source), {self._place(str(row))[0]: None for row in targets.rows["id"]}
         chunks = [replace(self._plan.exact(chunk, person), change=change) for change in changes for chunk in plain]
-        self._arrays(chunks, f"drawing changed swaps of {source}")
+        self._entries(chunks, f"drawing changed swaps of {source}")
 
     def describe(self, row: str, source: str | None = None, change: Change = EXACT) -> GroundTruth:
         """Draw one image again, by its row id, with all that is known about it; with a source, its swap with a change.
@@ -152,11 +154,13 @@ class Synthetic:
             chunk = replace(self._plan.exact(chunk, self._person(source)), change=change)
         return describe_item(chunk, k, self._context.device)
 
-    def _swaps(self, source: str, places: list[tuple[Chunk, int]], change: Change, title: str) -> dict[Chunk, Arrays]:
+    def _swaps(
+        self, source: str, places: list[tuple[Chunk, int]], change: Change, title: str
+    ) -> dict[Chunk, StoredArrays]:
         """What is drawn of swaps, by the chunk of their targets."""
         person, plain = self._person(source), list(dict.fromkeys(chunk for chunk, _ in places))
         swapped = [replace(self._plan.exact(chunk, person), change=change) for chunk in plain]
-        return dict(zip(plain, self._arrays(swapped, title), strict=True))
+        return dict(zip(plain, self._entries(swapped, title), strict=True))
 
     def _person(self, identity: str) -> int:
         people = {Item(k, 0, 0).identity: k for k in range(self._plan.people + self._plan.gallery)}
@@ -178,11 +182,11 @@ class Synthetic:
             raise DataError(f"{row} is not an image of this data set", "ids look like p000/s12/0003: see its rows")
         return self._places[row]
 
-    def _arrays(self, chunks: list[Chunk], title: str) -> list[Arrays]:
-        store, total, drawn = self._context.store, sum(len(chunk.items) for chunk in chunks), 0
-        keys = [fingerprint(chunk.recipe) for chunk in chunks]
-        stored = [store.load(KIND, key) for key in keys]
-        missing = [chunk for chunk, arrays in zip(chunks, stored, strict=True) if arrays is None]
+    def _entries(self, chunks: list[Chunk], title: str) -> list[StoredArrays]:
+        """What the store has of chunks, those that are missing being drawn."""
+        store, device, total = self._context.store, self._context.device, sum(len(chunk.items) for chunk in chunks)
+        entries = [store.entry(KIND, chunk.recipe, partial(draw_chunk, chunk, device)) for chunk in chunks]
+        missing = [chunk for chunk, entry in zip(chunks, entries, strict=True) if not entry.find()]
         if missing:
             progress = self._context.stage(title)
             drawn = total - sum(len(chunk.items) for chunk in missing)
@@ -193,14 +197,9 @@ class Synthetic:
                 progress(drawn, total, {})
 
             progress(drawn, total, {})
-            if not store.can_write(store.root / KIND):
-                store = Store(passing_folder())
-            draw_missing(missing, store, self._context.device, done)
-            stored = [found or store.load(KIND, key) for key, found in zip(keys, stored, strict=True)]
-        whole = [arrays for arrays in stored if arrays is not None]
-        if len(whole) < len(chunks):
-            raise DataError("drawn images vanished from the cache folder", "run again and leave the folder alone")
-        return whole
+            writable = store.can_write(store.root / KIND)
+            draw_missing(missing, store if writable else store.passing, device, done)
+        return entries
 
 
 def _outline(chunks: list[Chunk]) -> pd.DataFrame:
@@ -216,13 +215,16 @@ def _outline(chunks: list[Chunk]) -> pd.DataFrame:
     )
 
 
-def _assemble(chunks: list[Chunk], arrays: list[Arrays]) -> Faces:
+def _assemble(chunks: list[Chunk], entries: list[StoredArrays]) -> Faces:
     rows = _outline(chunks)
-    joined = {name: np.concatenate([part[name] for part in arrays]) for name in arrays[0]}
-    tags = pd.DataFrame(joined["tags"].astype(np.float64), columns=list(TAGS))
-    tags[["gaze_x", "gaze_y"]] = true_gaze(tags[["gaze_x", "gaze_y"]].to_numpy())
-    return Faces(ImageSet(joined["image"]), pd.concat([rows, tags], axis=1), joined["five"], ImageSet(joined["mask"]))
+    tags, five = (np.concatenate([entry[name] for entry in entries]) for name in ("tags", "five"))
+    facts = pd.DataFrame(tags.astype(np.float64), columns=list(TAGS))
+    facts[["gaze_x", "gaze_y"]] = true_gaze(facts[["gaze_x", "gaze_y"]].to_numpy())
+    crops, masks = ImageSet.stored(entries, "image"), ImageSet.stored(entries, "mask")
+    return Faces(crops, pd.concat([rows, facts], axis=1), five, masks)
 
 
-def _images(drawn: dict[Chunk, Arrays], places: list[tuple[Chunk, int]]) -> ImageSet:
-    return ImageSet(np.stack([drawn[chunk]["image"][k] for chunk, k in places]))
+def _images(drawn: dict[Chunk, StoredArrays], places: list[tuple[Chunk, int]], name: str = "image") -> ImageSet:
+    ends = np.cumsum([len(chunk.items) for chunk in drawn])
+    first = {chunk: end - len(chunk.items) for chunk, end in zip(drawn, ends, strict=True)}
+    return ImageSet.stored(list(drawn.values()), name).select([first[chunk] + k for chunk, k in places])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from fsbench.datasets.people import Album
-from fsbench.errors import BadImage
+from fsbench.errors import BadImage, DataError
 from fsbench.faces.align import align
 from fsbench.faces.region import ovals
 from fsbench.files import some
@@ -30,6 +31,9 @@ RULES: Mapping[FaceRule, str] = {
 CHANGED_SHARE = 1 / 3
 """Of the difference at the face that a tool changed most; less is what it does to the whole picture."""
 
+Answers = Mapping[str, Mapping[Pair, int | None]]
+"""By tool: the output of each pair, None where there is none."""
+
 Likeness = Callable[[ImageSet, Sequence[str]], np.ndarray]
 """Crops, and the source of each -> cosine of each to its source, (N,) float, NaN without a face."""
 
@@ -48,7 +52,6 @@ class _Views:
 
     pair: int
     tools: tuple[str, ...]  # that have an output of the target's frame
-    crops: np.ndarray  # (T, F, S, S, 3) uint8
     change: np.ndarray  # (T, F) mean absolute difference inside the face, in levels of 255
 
     @property
@@ -62,7 +65,7 @@ class _Views:
 def choose(
     pairs: Sequence[Pair],
     outputs: Sequence[ToolOutputs],
-    answers: Mapping[str, Mapping[Pair, int | None]],
+    answers: Answers,
     targets: Album,
     rule: FaceRule,
     likeness: Likeness,
@@ -77,15 +80,21 @@ def choose(
     views = []
     for i, k in enumerate(crowded):
         progress(i + 1, len(crowded), {})
-        views.append(_look(k, pairs[k], outputs, answers, targets))
+        views.append(_look(k, pairs[k], outputs, answers, targets)[0])
     comparable = [view for view in views if view.tools]
     if rule == "changed":
         for view in comparable:
             face[view.pair] = view.changed.sum(0).argmax()
     elif rule == "nearest-to-source" and comparable:
-        shown = np.concatenate([view.crops.reshape(-1, *view.crops.shape[2:]) for view in comparable])
+        shown = [
+            ImageSet.made(
+                (view.change.size, targets.size, targets.size, 3),
+                partial(_crops, view, pairs[view.pair], outputs, answers, targets),
+            )
+            for view in comparable
+        ]
         whose = [pairs[view.pair][0] for view in comparable for _ in range(view.change.size)]
-        cosine = np.nan_to_num(likeness(ImageSet(shown), whose), nan=-np.inf)
+        cosine = np.nan_to_num(likeness(ImageSet.join(shown), whose), nan=-np.inf)
         ends = np.cumsum([view.change.size for view in comparable])[:-1]
         for view, part in zip(comparable, np.split(cosine, ends), strict=True):
             face[view.pair] = part.reshape(view.change.shape).max(0).argmax()
@@ -93,13 +102,14 @@ def choose(
 
 
 def _look(
-    k: int, pair: Pair, outputs: Sequence[ToolOutputs], answers: Mapping[str, Mapping[Pair, int | None]], targets: Album
-) -> _Views:
-    cuts, (_, target) = targets.cuts, pair
-    points, size = cuts.points(target), cuts.crops.shape[1]
+    k: int, pair: Pair, outputs: Sequence[ToolOutputs], answers: Answers, targets: Album
+) -> tuple[_Views, np.ndarray]:
+    """What tools show at each face of a target, and the crops there, (T * F, S, S, 3) uint8."""
+    target, size = pair[1], targets.size
+    points = targets.cuts.points(target)
     photo = read_image(targets.photos[target].path)
     before, landmarks = (np.stack(parts) for parts in zip(*(align(photo, own, size) for own in points), strict=True))
-    inside = ovals(landmarks, size).pixels[..., 0] > 127
+    inside = ovals(landmarks, size).levels()[..., 0] > 127
     tools, crops, change = [], [], []
     for tool in outputs:
         number = answers[tool.name].get(pair)
@@ -112,15 +122,24 @@ def _look(
         after = np.stack([align(image, place, size)[0] for place in own])
         apart = np.abs(after.astype(np.int16) - before)
         tools.append(tool.name)
-        crops.append(after)
+        crops += list(after)
         change.append([apart[i][inside[i]].mean() for i in range(len(points))])
-    shape = (len(tools), len(points))
-    return _Views(
-        k,
-        tuple(tools),
-        np.array(crops, np.uint8).reshape(*shape, *before.shape[1:]),
-        np.array(change, float).reshape(shape),
-    )
+    view = _Views(k, tuple(tools), np.array(change, float).reshape(len(tools), len(points)))
+    return view, np.array(crops, np.uint8)
+
+
+def _crops(
+    view: _Views, pair: Pair, outputs: Sequence[ToolOutputs], answers: Answers, targets: Album, rows: np.ndarray
+) -> np.ndarray:
+    """Some of the crops of a view, which is looked at again: nobody holds them all."""
+    again, crops = _look(view.pair, pair, outputs, answers, targets)
+    if again.tools != view.tools:
+        file = targets.photos[pair[1]].file
+        raise DataError(
+            f"outputs for {file} changed while they were compared", "leave the folders alone, and run again"
+        )
+    chosen: np.ndarray = crops[rows]
+    return chosen
 
 
 def _tell(

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from fsbench.datasets._photos import Photo
+from fsbench.datasets._photos import VERSIONS, Photo
 from fsbench.datasets.people import Album, cut_photos
 from fsbench.errors import BadImage, DataError
+from fsbench.extraction.blocks import in_blocks, length, spans
 from fsbench.faces.align import align
 from fsbench.files import Unused, printable
-from fsbench.images import ImageSet, list_images, read_image, shrink
-from fsbench.interfaces import Context
+from fsbench.images import ImageSet, decoders, in_threads, list_images, read_image, shrink
+from fsbench.interfaces import Context, silent
+from fsbench.store import Arrays, release
 
 LIKE_TARGET, RESIZED = "like its target", "like its target, which is of another size"
 """How outputs are cut that show the frame of their target."""
@@ -24,6 +29,13 @@ LIKE_TARGET, RESIZED = "like its target", "like its target, which is of another 
 SEVERAL = "by the largest of its "
 """How outputs are cut that show another frame, and several faces in it; how many follows."""
 
+Wanted = tuple[int | None, int, int]
+"""Number of an output, None where there is none; number of its target, and of the face there."""
+
+_VERSION = 1
+"""Raised whenever crops of outputs, or what is said of them, change."""
+
+_WHOLE = "whole: no face was found"
 _SAME_SHAPE = 0.02  # of the ratio of width to height, by rounding to whole pixels
 _SAME_PICTURE = 0.9
 """Correlation around the faces, from which on two pictures show one frame.
@@ -36,6 +48,14 @@ _THUMB = 32  # pixels, side of the pictures that are compared
 _FACE = 2.2  # distances of the eyes around a face that a swap may change
 _ENOUGH_AROUND = 0.2  # of the picture
 _PLAIN = 4.0  # levels, standard deviation
+
+
+class _Note(NamedTuple):
+    """What is to be said of an output."""
+
+    lost: str = ""  # "missing" or "unreadable"
+    why: str = ""  # it could not be read
+    cut: str = ""  # how it was cut
 
 
 @dataclass(frozen=True)
@@ -71,55 +91,91 @@ class ToolOutputs:
         """The path that opens a file."""
         return self.paths[number] if self.paths else self.folder / self.files[number]
 
-    def cut(self, pairs: Sequence[tuple[int | None, int, int]], targets: Album, context: Context) -> Cut:
-        """Crops of outputs, each (number or None where there is none) with the numbers of its target and its face.
+    @cached_property
+    def hashes(self) -> list[str]:
+        """SHA-256 of each file, or why it cannot be read."""
+        return [self.photo(number).sha256() for number in range(len(self.files))]
+
+    def photo(self, number: int) -> Photo:
+        """A file as a photograph of nobody in particular."""
+        return Photo(self.path(number), self.files[number], "", "")
+
+    def cut(self, pairs: Sequence[Wanted], targets: Album, context: Context) -> Cut:
+        """Crops of outputs, in the order of the pairs; cached by content, in blocks.
 
         An output that shows its target's frame, in its size or in another, is cut where the face of the target was, so
         that both show the same; any other where its own face is, and without one it is shown whole. One that cannot be
         read is black, and lost.
         """
-        size = targets.cuts.crops.shape[1]
-        crops = np.zeros((len(pairs), size, size, 3), np.uint8)
-        lost, why, cut = (np.full(len(pairs), "", object) for _ in range(3))
-        progress = context.stage(f"cutting faces: {self.name}")
-        alone = []
-        for k, (number, target, face) in enumerate(pairs):
-            progress(k + 1, len(pairs), {})
-            if number is None:
-                lost[k] = "missing"
-                continue
-            try:
-                image = read_image(self.path(number))
-            except BadImage as error:
-                lost[k], why[k] = "unreadable", error.reason
-                continue
-            points, photo = targets.cuts.points(target), None
-            if image.shape[:2] != tuple(targets.cuts.shape[target]):
-                photo = read_image(targets.photos[target].path)
-            if (place := in_frame(image, photo, points)) is not None:
-                crops[k], _ = align(image, place[face], size)
-                cut[k] = LIKE_TARGET if photo is None else RESIZED
-            else:
-                crops[k] = _whole(image, size)
-                cut[k] = "whole: no face was found"
-                alone.append(k)
-        if alone:
-            own = cut_photos(
-                [
-                    Photo(self.path(number), self.files[number], "", "")
-                    for k in alone
-                    if (number := pairs[k][0]) is not None
+        cutter = _Cutter(self, targets, replace(context, stage=lambda title: silent))
+
+        def recipe(block: slice) -> dict[str, object]:
+            return {
+                "pairs": [
+                    (number is not None and self.hashes[number], targets.hashes[target], face)
+                    for number, target, face in pairs[block]
                 ],
-                size,
-                f"finding faces: {self.name}",
-                context,
-            )
-            for k, crop, n_faces in zip(alone, own.crops, own.n_faces, strict=True):
+                "size": targets.size,
+                "versions": (*VERSIONS, _VERSION),
+                "decoders": decoders(),
+                "runtime": release("torch"),
+            }
+
+        entries = in_blocks(
+            f"cutting faces: {self.name}",
+            "cuts",
+            spans(len(pairs)),
+            recipe,
+            lambda block: cutter.cut(pairs[block]),
+            context,
+            length=length,
+        )
+        notes = [note for entry in entries for note in json.loads(entry["notes"].tobytes())]
+        lost, why, cut = (np.array(column, object) for column in zip(*notes, strict=True))
+        files = ["" if number is None else self.files[number] for number, _, _ in pairs]
+        facts = pd.DataFrame({"file": files, "cut": cut, "why": why})
+        return Cut(ImageSet.stored(entries, "crops"), lost, facts)
+
+
+@dataclass(frozen=True)
+class _Cutter:
+    """Cuts the outputs of one tool."""
+
+    tool: ToolOutputs
+    targets: Album
+    context: Context
+
+    def cut(self, pairs: Sequence[Wanted]) -> Arrays:
+        """Crops (N, S, S, 3) uint8, and what is to be said of each (`_Note`) as JSON."""
+        cuts = in_threads(self._cut, pairs)
+        crops, notes = np.stack([crop for crop, _ in cuts]), [note for _, note in cuts]
+        alone = [k for k, note in enumerate(notes) if note.cut == _WHOLE]
+        if alone:
+            photos = [self.tool.photo(number) for k in alone if (number := pairs[k][0]) is not None]
+            title = f"finding faces: {self.tool.name}"
+            own = cut_photos(photos, self.targets.size, title, self.context)
+            for k, crop, n_faces in zip(alone, own.crops.levels(), own.n_faces, strict=True):
                 if n_faces:
                     crops[k] = crop
-                    cut[k] = "by its own face" if n_faces == 1 else f"{SEVERAL}{n_faces} faces"
-        files = ["" if number is None else self.files[number] for number, _, _ in pairs]
-        return Cut(ImageSet(crops), lost, pd.DataFrame({"file": files, "cut": cut, "why": why}))
+                    notes[k] = _Note(cut="by its own face" if n_faces == 1 else f"{SEVERAL}{n_faces} faces")
+        return {"crops": crops, "notes": np.frombuffer(json.dumps(notes).encode(), np.uint8)}
+
+    def _cut(self, pair: Wanted) -> tuple[np.ndarray, _Note]:
+        """Cut one output where the face of its target was, or show it whole."""
+        (number, target, face), cuts, size = pair, self.targets.cuts, self.targets.size
+        black = np.zeros((size, size, 3), np.uint8)
+        if number is None:
+            return black, _Note(lost="missing")
+        try:
+            image = read_image(self.tool.path(number))
+        except BadImage as error:
+            return black, _Note(lost="unreadable", why=error.reason)
+        same_size = image.shape[:2] == tuple(cuts.shape[target])
+        photo = None if same_size else read_image(self.targets.photos[target].path)
+        place = in_frame(image, photo, cuts.points(target))
+        if place is None:
+            return _whole(image, size), _Note(cut=_WHOLE)
+        return align(image, place[face], size)[0], _Note(cut=LIKE_TARGET if same_size else RESIZED)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def put_together(source_album: Album, target_album: Album, others: Sequence[tupl
     info = DatasetInfo(
         name="score",
         revision=content,
-        size=faces.crops.pixels.shape[1],
+        size=faces.crops.shape[1],
         description=f"people of {source_album.root.name} in photographs of {target_album.root.name}",
         licence="unknown: the user's own files",
         splits=("test",),
@@ -82,7 +82,7 @@ def put_together(source_album: Album, target_album: Album, others: Sequence[tupl
 def _face(target_album: Album, row: pd.DataFrame, image: int, face: int) -> Faces:
     """Another face of a photograph whose first one has the facts `row`."""
     photo, points = read_image(target_album.photos[image].path), target_album.cuts.points(image)[face]
-    crop, landmarks = align(photo, points, target_album.cuts.crops.shape[1])
+    crop, landmarks = align(photo, points, target_album.size)
     yaw, pitch, _ = pose(landmarks[None]).round(2).T
     name = f"{row['id'].item()}~face{face + 1}"
     return Faces(
