@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from fsbench.errors import NotScorable
 from fsbench.evidence.targets import TargetFeatures
 from fsbench.extraction.extractor import Extractor
 from fsbench.extraction.features import observe
-from fsbench.interfaces import Context, EvidenceOf, Observed, Observer, PairedFeatures
+from fsbench.interfaces import Context, EvidenceOf, Observed, Observer, PairedFeatures, clip_names, clip_spans
 from fsbench.pairs import EvaluationSet, Outputs
 from fsbench.record_types import SetName
 from fsbench.registry import observers
@@ -50,14 +51,19 @@ class ObserverArrays:
 
     def prepare(self, evaluation: EvaluationSet) -> EvidenceOf:
         """Let the observer look at the targets, and return what lets it look at outputs."""
-        name, crops = self.observer.name, evaluation.targets.crops
-        arrays = observe(self.observer, crops, evaluation.target_landmarks, TITLES[evaluation.name], self._context)
+        name, faces, clips = self.observer.name, evaluation.targets, self.observer.network.info.unit == "clip"
+        if clips and evaluation.name != "clips":
+            raise NotScorable(f"{name} looks at clips, and these targets are stills")
+        of_targets = clip_spans(clip_names(faces.rows)) if clips else ()
+        of_outputs = evaluation.pairs.clips if clips else ()
+        title = TITLES[evaluation.name]
+        arrays = observe(self.observer, faces.crops, evaluation.target_landmarks, title, self._context, of_targets)
         targets = TargetFeatures(name, arrays, evaluation.pairs.index)
 
         def of(outputs: Outputs) -> ObservedOutputs:
             if outputs.images is evaluation.pairs.targets:  # each image is a held-out one, which it has seen
                 return ObservedOutputs(targets[:], targets)
-            own = observe(self.observer, outputs.images, outputs.landmarks, outputs.label, self._context)
+            own = observe(self.observer, outputs.images, outputs.landmarks, outputs.label, self._context, of_outputs)
             return ObservedOutputs(own, targets)
 
         return of

@@ -70,11 +70,13 @@ def by_item(
     items: Sequence[bytes],
     compute: Callable[[np.ndarray], Arrays],
     context: Context,
+    together: Sequence[slice] = (),
 ) -> Arrays:
     """Compute a row of arrays for each item, and keep the rows in the store: each item is computed once.
 
     An item is an image; its bytes are the SHA-256 of all that decides its row beside `recipe`. `compute` is given the
-    numbers of at most BLOCK items and owes a row for each, which may not depend on the others. A recipe with a None in
+    numbers of at most BLOCK items and owes a row for each, which may not depend on the others; where items are computed
+    `together`, such as the frames of a clip, it is given the numbers of such a group. A recipe with a None in
     it is that of something without a key, and what it gives is not kept. The progress bar called `title` counts items.
     Arrays that are all in one file of the store are memory-mapped.
     """
@@ -90,12 +92,16 @@ def by_item(
     first = {items[i]: i for i in reversed(missing.tolist())}  # of equal items
     unique = np.array(sorted(first.values()), np.int64)
     progress, done = context.stage(title), n - len(unique)
-    for block in spans(len(unique)) or [slice(0, 0)]:  # what is given for no item has the right shapes
-        rows = compute(unique[block])
-        _fill(whole, unique[block], rows, n, title)
+    blocks = [unique[block] for block in spans(len(unique))]
+    if together:
+        groups = [np.arange(group.start, group.stop) for group in together]
+        blocks = [group for group in groups if not known[group].all()]
+    for block in blocks or [unique[:0]]:  # what is given for no item has the right shapes
+        rows = compute(block)
+        _fill(whole, block, rows, n, title)
         if store:
-            store.put(key, [items[i] for i in unique[block].tolist()], rows)
-        done += length(block)
+            store.put(key, [items[i] for i in block.tolist()], rows)
+        done += int(np.isin(block, unique).sum())
         progress(done, n, {})
     if len(unique) < len(missing):
         for array in whole.values():

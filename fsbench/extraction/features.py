@@ -74,10 +74,18 @@ def embed(judge: Judge, crops: ImageSet, landmarks: np.ndarray, title: str, cont
 
 
 def observe(
-    observer: Extractor[Observer], crops: ImageSet, landmarks: np.ndarray, title: str, context: Context
+    observer: Extractor[Observer],
+    crops: ImageSet,
+    landmarks: np.ndarray,
+    title: str,
+    context: Context,
+    clips: Sequence[slice] = (),
 ) -> dict[str, Tensor]:
-    """Arrays that an observer computes, by name, (N, ...) float32 on the CPU. Cached by image."""
-    who = f"observer {observer.name}"
+    """Arrays that an observer computes, by name, (N, ...) float32 on the CPU. Cached by image.
+
+    An observer of clips is shown all frames of each of `clips`, which hold all images; cached by clip.
+    """
+    who, network = f"observer {observer.name}", observer.network
 
     def compute(index: np.ndarray) -> Arrays:
         images, points = crops[index].to(context.device), torch.from_numpy(landmarks[index]).to(context.device)
@@ -87,12 +95,12 @@ def observe(
                 [
                     _checked(who, given, n)
                     for given, n in _ask(
-                        who, observer.network.observe, observer.network.info.concurrent, images, points
+                        who, network.observe, network.info.concurrent, portions(images, points, whole=bool(clips))
                     )
                 ],
             )
 
-    rows = _extract(observer, "observations", {}, crops, landmarks, compute, title, context)
+    rows = _extract(observer, "observations", {}, crops, landmarks, compute, title, context, clips)
     return {name: torch.from_numpy(array) for name, array in rows.items()}
 
 
@@ -105,12 +113,19 @@ def _extract(
     compute: Callable[[np.ndarray], Arrays],
     title: str,
     context: Context,
+    clips: Sequence[slice] = (),
 ) -> Arrays:
-    """What `compute` gives for each image, kept under the network, the image and its landmarks."""
+    """What `compute` gives for each image, kept under the network, the image and its landmarks.
+
+    Of clips all images and landmarks decide what it gives for a frame.
+    """
     recipe = {"extractor": extractor.key, "device": context.device.type, **settings}
     points = np.nan_to_num(landmarks, nan=-1).astype("<f4")
     items = [hashlib.sha256(image + own.tobytes()).digest() for image, own in zip(crops.hashes(), points, strict=True)]
-    return by_item(f"{extractor.name}: {title}", kind, recipe, items, compute, context)
+    for clip in clips:
+        whole = b"".join(items[clip])
+        items[clip] = [hashlib.sha256(b"%d " % k + whole).digest() for k in range(clip.stop - clip.start)]
+    return by_item(f"{extractor.name}: {title}", kind, recipe, items, compute, context, clips)
 
 
 def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Context) -> Arrays:
@@ -126,7 +141,7 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
             features = torch.cat(
                 [
                     _matrix(who, "features", given, (n, info.dim))
-                    for given, n in _ask(who, judge.network.embed, info.concurrent, images, points)
+                    for given, n in _ask(who, judge.network.embed, info.concurrent, portions(images, points))
                 ]
             )
             norms = features.float().norm(dim=1)  # a judge may find no face where the detector found one
@@ -143,26 +158,25 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
 
 
 def _ask(
-    who: str, network: Callable[[Tensor, Tensor], object], concurrent: bool, crops: Tensor, landmarks: Tensor
+    who: str, network: Callable[[Tensor, Tensor], object], concurrent: bool, parts: Sequence[tuple[Tensor, Tensor]]
 ) -> list[tuple[object, int]]:
     """What a network gives for each portion of some images, and their number; several at once where it bears that."""
-    parts = portions(crops, landmarks)
     if concurrent and len(parts) > 1:
         given = guard.call(who, guard.parallel_map, lambda part: network(*part), parts)
     else:
-        with guard.one_thread(crops.device.type == "cpu"):
+        with guard.one_thread(all(part[0].device.type == "cpu" for part in parts)):
             given = [guard.call(who, network, *part) for part in parts]
     return [(answer, len(part[0])) for answer, part in zip(given, parts, strict=True)]
 
 
-def portions(crops: Tensor, landmarks: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """What a network is given at once: a single image on a CPU, all on a GPU.
+def portions(crops: Tensor, landmarks: Tensor, whole: bool = False) -> list[tuple[Tensor, Tensor]]:
+    """What a network is given at once: a single image on a CPU, all on a GPU, and all where it wants the `whole`.
 
     On a CPU, and with one thread, features of an image are then the same to the last bit whatever the other images are;
     in batches they differ by 3e-7 of their size, which turns cosines that are rounded and ranks that are compared.
     Other cores look at other images meanwhile, where the network says that it is `concurrent`.
     """
-    if crops.device.type != "cpu":
+    if whole or crops.device.type != "cpu":
         return [(crops, landmarks)]
     return [(crops[i : i + 1], landmarks[i : i + 1]) for i in range(len(crops))]
 

@@ -20,9 +20,14 @@ from fsbench.interfaces import (
     Resampled,
     RowMetric,
 )
+from fsbench.stats.resampling import Mean, Statistic
+from fsbench.stats.summaries import mean, percentage
 
 Measured = np.ndarray | PairedFeatures
 """Rows (N, K), NaN where an output cannot be scored, or features of the N outputs."""
+
+MEANS: Mapping[Callable[[np.ndarray], float], float] = {mean: 1.0, percentage: 100.0}
+"""Summaries that are means times a factor: their resamples need no look at single rows."""
 
 SEED = 0
 """Of subsets: the same outputs have the same subset in every run, whatever its seed."""
@@ -63,17 +68,20 @@ def column(measured: Measured) -> np.ndarray | None:
     return measured[:, 0] if isinstance(measured, np.ndarray) and measured.shape[1] == 1 else None
 
 
-def statistic(metric: Metric, measured: Measured, chosen: np.ndarray) -> Callable[[np.ndarray], float]:
+def statistic(metric: Metric, measured: Measured, chosen: np.ndarray) -> Statistic:
     """Return the metric's value as a function of indices, with repeats, into the outputs `chosen` (N,) bool."""
     if isinstance(measured, PairedFeatures):
         return _of_features(cast(DistributionMetric, metric), measured.only(chosen))
     rows = measured[chosen]
     if isinstance(metric, Resampled):
         return metric.statistic(rows)
-    return lambda index: cast(RowMetric, metric).summarise(rows[index])
+    summarise = cast(RowMetric, metric).summarise
+    if summarise in MEANS and rows.shape[1] == 1:
+        return Mean(rows[:, 0], MEANS[summarise])
+    return lambda index: summarise(rows[index])
 
 
-def _of_features(metric: DistributionMetric, features: PairedFeatures) -> Callable[[np.ndarray], float]:
+def _of_features(metric: DistributionMetric, features: PairedFeatures) -> Statistic:
     members, limit = np.flatnonzero(features.scored), metric.info.max_samples
     if not limit or len(members) <= limit:
         return metric.statistic(features.take(members))

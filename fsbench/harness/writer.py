@@ -15,6 +15,7 @@ from fsbench.config import Plan
 from fsbench.errors import NotScorable, one_line, traceback_of
 from fsbench.evidence.needs import JUDGE
 from fsbench.harness import illustrations, records, summarise, warn
+from fsbench.harness.differences import paired_differences
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.model_evaluation import Evaluator, ModelEvaluation
@@ -128,6 +129,8 @@ class RunWriter:
             for value in values
             if value.is_fault and value.metric in self.tracebacks  # a reason of its own may read like a fault
         ]
+        measured = [(model.record, model.estimates) for model in self.done]
+        differences = paired_differences(measured, self.instruments.metrics, self.warnings)
         return results.RunResult(
             schema=results.SCHEMA,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -145,6 +148,7 @@ class RunWriter:
             models=models,
             values=values,
             ranking=ranking(values, models, judges, metrics),
+            differences=differences,
             unused=tuple(unused),
             warnings=(
                 *self.warnings,

@@ -18,6 +18,7 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import Context, EmbedderInfo, ObserverInfo
 from fsbench.registry import embedders, observers
 
+SHOWN: list[int] = []  # frames of each clip that an observer was shown
 LOOKS = {"detector": 0, "judge": 0, "observer": 0}
 CROPS = contracts.toy_faces(2, sessions=20, images=8, size=16).crops  # 320
 
@@ -167,3 +168,38 @@ def test_what_has_no_key_is_not_kept(fresh_context: Context) -> None:
 
 def test_no_images_at_all(fresh_context: Context) -> None:
     assert look(CROPS.select(ALL[:0]), fresh_context)[1]["vectors"].shape == (0, 4)
+
+
+class Motion:
+    """Tells how each frame differs from the first of its clip."""
+
+    info = ObserverInfo(weights=(), description="-", unit="clip")
+
+    def observe(self, crops: Tensor, landmarks: Tensor) -> Mapping[str, Tensor]:
+        SHOWN.append(len(crops))
+        return {"change": (crops - crops[:1]).mean((1, 2, 3))}
+
+
+def test_an_observer_of_clips_is_shown_whole_clips_once(fresh_context: Context) -> None:
+    observers.register("counted_motion")(Motion)
+    observer = Extractor.build(observers, "counted_motion", fresh_context)
+    clips = (slice(0, 100), slice(100, 102), slice(102, 130))
+    points = np.zeros((130, 5, 2), np.float32)
+
+    def change(crops: ImageSet) -> tuple[int, Tensor]:
+        SHOWN.clear()
+        arrays = observe(observer, crops, points, "", fresh_context, clips)
+        return sum(SHOWN), arrays["change"]
+
+    crops = CROPS.select(np.arange(130))
+    looks, rows = change(crops)
+    assert looks == 130
+    for clip in clips:
+        frames = crops[np.arange(clip.start, clip.stop)]
+        assert torch.equal(rows[clip], (frames - frames[:1]).mean((1, 2, 3)))
+    assert change(crops)[0] == 0
+    other = CROPS.select(np.r_[0:100, 200, 101, 102:130])
+    looks, again = change(other)
+    assert looks == 2, "the clip of which a frame is another"
+    assert torch.equal(again[102:], rows[102:])
+    assert not torch.equal(again[100:102], rows[100:102])

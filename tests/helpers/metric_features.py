@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fsbench.interfaces import DistributionMetric, PairedFeatures
-from fsbench.stats.bootstrap import cluster_bootstrap
+from fsbench.stats.resampling import Design
 
 
 def class_name(metric: DistributionMetric) -> str:
@@ -50,8 +50,8 @@ def interval_coverage(
         rows, sessions = world(seed)
         of = metric.statistic(paired(rows) if isinstance(rows, np.ndarray) else rows)
         whole = of(np.arange(len(rows)))
-        interval = cluster_bootstrap(of, sessions, np.zeros(len(rows)), resamples=150, seed=seed, centre=whole)
-        assert interval is not None
-        found.append((whole, *interval))
+        one = np.zeros(len(rows))
+        design = Design.of(one, sessions, one, resamples=150, seed=seed)
+        found.append((whole, *design.spread(design.resample(of)).interval(whole)))
     whole, low, high = np.array(found).T
     return float(np.mean((low <= whole.mean()) & (whole.mean() <= high)))
