@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fsbench.faces.mtcnn import Faces, Mtcnn
+from fsbench.faces.mtcnn import FoundFaces, Mtcnn
 from fsbench.guard import one_thread, parallel_map
 from fsbench.images import shrink, to_bytes
 
@@ -96,7 +96,7 @@ _NOTHING = Detections(
 )
 
 
-def _detections(faces: Faces, size: tuple[int, ...]) -> Detections:
+def _detections(faces: FoundFaces, size: tuple[int, ...]) -> Detections:
     """Faces of an image of a size (height, width), by prominence."""
     if not len(faces.boxes):
         return _NOTHING

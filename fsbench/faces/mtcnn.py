@@ -33,7 +33,7 @@ AT_ONCE = 512
 """Windows that go through a network together."""
 
 
-class Faces(NamedTuple):
+class FoundFaces(NamedTuple):
     """Faces of one image, the largest first."""
 
     boxes: np.ndarray  # (N, 4) float32
@@ -115,7 +115,7 @@ class Mtcnn:
         )
 
     @torch.inference_mode()
-    def detect(self, images: Sequence[np.ndarray], min_face: float) -> list[Faces]:
+    def detect(self, images: Sequence[np.ndarray], min_face: float) -> list[FoundFaces]:
         """Find faces from `min_face` pixels on in images (H, W, 3) uint8 of one size, which go through together."""
         pixels = torch.as_tensor(np.stack(images), device=self._device).permute(0, 3, 1, 2).float()
         boxes, owner = self._propose(pixels, min_face)
@@ -253,7 +253,7 @@ def _common(box: np.ndarray, boxes: np.ndarray, edge: float = 0.0) -> np.ndarray
     return area
 
 
-def _of_images(boxes: Tensor, owner: Tensor, points: Tensor, n: int) -> list[Faces]:
+def _of_images(boxes: Tensor, owner: Tensor, points: Tensor, n: int) -> list[FoundFaces]:
     rows, landmarks, images = boxes.cpu().numpy(), points.cpu().numpy(), owner.cpu().numpy()
     faces = []
     for image in range(n):
@@ -275,6 +275,6 @@ def _outermost(rows: np.ndarray) -> np.ndarray:
     return np.array(kept, np.int64)
 
 
-def _faces(rows: np.ndarray, landmarks: np.ndarray) -> Faces:
+def _faces(rows: np.ndarray, landmarks: np.ndarray) -> FoundFaces:
     order = np.argsort((rows[:, 2] - rows[:, 0]) * (rows[:, 3] - rows[:, 1]))[::-1]
-    return Faces(rows[order, :4], rows[order, 4], landmarks[order])
+    return FoundFaces(rows[order, :4], rows[order, 4], landmarks[order])
