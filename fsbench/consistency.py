@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fsbench.results import RankingRecord, RunResult, Value
+    from fsbench.results import DifferenceRecord, RankingRecord, RunResult, Value
 
 Names = dict[str, set[str]]
 """Names that have a record, by kind."""
@@ -26,6 +26,14 @@ def contradictions(result: RunResult) -> Iterator[str]:
         if (place := (value.model, value.metric, value.judge, value.set, value.stage)) in places:
             yield f"{where} stands twice"
         places.add(place)
+    compared = set()
+    for record in result.differences:
+        where = f"the difference of {record.model} and {record.other} by {record.metric}"
+        where += f" under {record.judge}" if record.judge else ""
+        yield from (f"{where} {problem}" for problem in _in_difference(record, names))
+        if (pair := (frozenset((record.model, record.other)), record.metric, record.judge)) in compared:
+            yield f"{where} stands twice"
+        compared.add(pair)
     for model in result.models:
         if sum(model.failures.values()) > result.protocol.n_pairs:
             yield f"{model.name} failed on more pairs than there are"
@@ -44,6 +52,26 @@ def _in_value(value: Value, names: Names) -> Iterator[str]:
         yield "has an interval that ends before it begins"
     if value.value is None and not value.reason:
         yield "is null without a reason"
+
+
+def _in_difference(record: DifferenceRecord, names: Names) -> Iterator[str]:
+    for kind, name in (
+        ("model", record.model),
+        ("model", record.other),
+        ("metric", record.metric),
+        ("judge", record.judge),
+    ):
+        if name is not None and name not in names[kind]:
+            yield f"is of a {kind} without a record"
+    if record.model == record.other:
+        yield "is of a model with itself"
+    numbers = (record.effect, record.low, record.high, record.p)
+    if len({number is None for number in numbers}) > 1:
+        yield "has some of its numbers only"
+    if record.effect is None and not record.reason:
+        yield "is null without a reason"
+    if record.low is not None and record.high is not None and record.low > record.high:
+        yield "has an interval that ends before it begins"
 
 
 def _in_ranking(ranking: RankingRecord, names: Names) -> Iterator[str]:

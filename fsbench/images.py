@@ -25,10 +25,11 @@ import torch.nn.functional as F
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from fsbench.atomic import atomic_path
 from fsbench.errors import BadImage, DataError
 from fsbench.files import Listing, Unopened, gather, printable, read, walk
 from fsbench.guard import one_thread
-from fsbench.store import atomic_path, release
+from fsbench.store import release
 from fsbench.stored import StoredArrays
 
 MAX_PIXELS = 120_000_000

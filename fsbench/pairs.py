@@ -11,7 +11,7 @@ import pandas as pd
 
 from fsbench.faces.region import ovals
 from fsbench.images import ImageSet
-from fsbench.interfaces import Faces, Sample, SetName, Source, Targets, Truth, clip_names
+from fsbench.interfaces import Faces, Sample, SetName, Source, Targets, Truth, clip_names, clip_spans
 from fsbench.store import fingerprint
 
 
@@ -86,11 +86,8 @@ class Pairs:
     @cached_property
     def clips(self) -> tuple[slice, ...]:
         """The pairs of each source and clip, which lie side by side in the order of the frames."""
-        clip = self.rows["source"] + "\n" + clip_names(self.rows)
-        first = np.flatnonzero((clip != clip.shift()).to_numpy())
-        ends = [*first[1:], len(clip)]
-        spans = [slice(int(start), int(end)) for start, end in zip(first, ends, strict=True)]
-        return tuple(span for span in spans if self.rows["clip"].iloc[span.start])
+        clip = clip_names(self.rows)
+        return clip_spans((self.rows["source"] + "\n" + clip).mask(clip == "", ""))
 
     def samples(self, sample: Sample) -> pd.DataFrame:
         """What is known of each sample of a metric: of a clip `source`, `identity`, `session`, `clip` and `frames`."""

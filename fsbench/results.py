@@ -29,8 +29,9 @@ Names that are not plain stand in paths as `slug` writes them.
 
 The number SCHEMA grows with every change of shape, and `fsbench.upgrades` turns older files into the present shape. It
 does not grow for a field that may be missing: the facts about metrics that place them in a report (`headline`,
-`summary_rank`, `verification_rank`, `verdict`) are such fields, and files without them are completed. Files
-of a newer schema are refused. Null plus counts for what could not be scored: never NaN, never a sentinel.
+`summary_rank`, `verification_rank`, `verdict`) are such fields, and files without them are completed; so are
+`differences`, which are not known where they are missing. Files of a newer schema are refused. Null plus counts for
+what could not be scored: never NaN, never a sentinel.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Value(Record):
     metric: str
     judge: str | None = None
     value: Number | None
-    low: Number | None = None  # of the interval; null where there are too few clusters
+    low: Number | None = None  # of the interval; null where there is none
     high: Number | None = None
     stage: Stage = "crop"
     set: SetName = "stills"  # of which it is the value
@@ -86,14 +87,45 @@ class Value(Record):
     n_clusters: Count
     n_failed: Count = 0  # pairs that count as the baselines' worst
     value_of_scored: Number | None = None
-    resampled: Literal["sessions", "people"] = "sessions"  # of the targets: what the interval draws again
+    # what the interval draws again: sessions or identities of the targets, and identities of the sources
+    resampled: Literal["sessions", "people", "sessions and sources", "people and sources"] = "sessions"
     reason: str = ""
+    no_interval: str = ""  # why a value that is there has no interval
     caution: str = ""  # what limits a value that is there: too few images for it to be near the truth
 
     @property
     def is_fault(self) -> bool:
         """Whether it is null because its metric, or what that needs, raised an error of its own."""
         return self.reason.startswith(FAULT)
+
+
+class DifferenceRecord(Record):
+    """A value of one model less that of another, on the samples that both have: a paired difference.
+
+    Two contestants are compared once. `effect` is null where nothing can be said of it; `reason` then says why. The
+    p-value is of this comparison alone: a table or a sentence of several corrects for their number.
+    """
+
+    model: str  # a contestant
+    other: str
+    metric: str
+    judge: str | None = None
+    set: SetName = "stills"
+    effect: Number | None  # of `model` less that of `other`, in the metric's unit: positive may be better or worse
+    low: Number | None = None  # of the interval
+    high: Number | None = None
+    p: Annotated[float, Field(ge=0, le=1)] | None = None  # two-sided, of no difference
+    # smallest true difference that this run sees in four cases of five, at the 5 % level; null where nothing varies
+    detectable: Annotated[float, Field(ge=0, le=1e15)] | None = None
+    n: Count  # samples that both models have
+    reason: str = ""
+
+    def of(self, model: str) -> DifferenceRecord:
+        """Return the difference as of one of its two models less the other."""
+        if model == self.model or self.effect is None or self.low is None or self.high is None:
+            return self if model == self.model else self.model_copy(update={"model": model, "other": self.model})
+        turned = {"effect": -self.effect, "low": -self.high, "high": -self.low}
+        return self.model_copy(update={**turned, "model": model, "other": self.model})
 
 
 class MetricRecord(Record):
@@ -113,7 +145,7 @@ class MetricRecord(Record):
     weights: dict[str, str] = Field(default_factory=dict)  # of a network that it runs itself: name -> sha256
     licences: tuple[str, ...] = ()  # of these weights
     notes: tuple[str, ...] = ()
-    interval: str = "percentile"  # how the bootstrap's values become an interval: percentile, centred, none
+    interval: str = "bootstrap"  # or centred, none, as in MetricInfo; percentile in older files
     checked_by: str = ""  # the metric whose value for unchanged targets is the next field
     estimator_error: Number | None = None  # in `unit`, on this data set's targets; null where nobody knows
     version: Count = 1  # of its definition: values of two versions are not compared
@@ -333,6 +365,7 @@ class RunResult(Record):
     models: tuple[ModelRecord, ...]
     values: tuple[Value, ...]
     ranking: RankingRecord
+    differences: tuple[DifferenceRecord, ...] = ()  # none in files of older versions: they are not known then
     unused: tuple[UnusedRecord, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Content-addressed cache and atomic writes: a file is either whole or not there.
+"""Content-addressed cache: a file is either whole or not there.
 
 Keys are hashes of everything that decides the content (`fingerprint`), so nothing is ever invalidated: another recipe
 has another name. A process killed at any moment leaves only `*.partial` files, which nobody reads.
@@ -7,7 +7,6 @@ has another name. A process killed at any moment leaves only `*.partial` files, 
 from __future__ import annotations
 
 import atexit
-import errno
 import functools
 import hashlib
 import json
@@ -16,8 +15,8 @@ import shutil
 import stat
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -26,12 +25,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from fsbench.atomic import FULL, atomic_path, touch
 from fsbench.errors import OutputError, one_line
+from fsbench.feature_store import ROWS, FeatureStore
 from fsbench.stored import StoredArrays, open_regular
 
 Arrays = dict[str, np.ndarray]
-FULL = (errno.ENOSPC, errno.EDQUOT)
-"""What the system says of a disk without space."""
 
 
 def fingerprint(recipe: Any) -> str:
@@ -96,38 +95,6 @@ def _reraise(error: OSError) -> None:
 @functools.lru_cache(maxsize=4096)
 def _file_digest(path: Path, *state: int) -> str:
     return file_sha256(path)
-
-
-def refused(error: OSError, path: Path) -> OutputError:
-    """Return what to raise where a disk does not take `path`."""
-    if error.errno in FULL:
-        return OutputError(
-            f"no space left on the disk that holds {path.parent}",
-            "free some space, or point --out and FSBENCH_CACHE elsewhere; finished work is kept",
-        )
-    return OutputError(f"cannot write {path}: {error.strerror}", "choose another --out or FSBENCH_CACHE")
-
-
-@contextmanager
-def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it is flushed to disk and renamed, on failure removed.
-
-    Without `durable` it is not flushed: after a loss of power the file may be empty. Raises OutputError when the disk
-    is full or the folder cannot be written.
-    """
-    partial = path.with_name(f"{fingerprint(path.name)[:12]}.{os.getpid()}.partial")  # never too long a name
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        if durable:
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise refused(error, path) from error
-    finally:
-        with suppress(OSError):  # where the folder itself is unusable, the error above is the one to tell
-            partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -196,11 +163,13 @@ class Store:
 
     Each entry holds a digest over its kind, key and content. One that does not match, or that is something else than a
     regular file, is computed again; where the store cannot be written, work goes on without it. Both are told once.
+    `features` keeps rows of arrays, one per image.
     """
 
     def __init__(self, root: Path, tell: Callable[[str], None] = lambda message: None) -> None:
         self.root, self._tell = root, tell
         self._told: set[str] = set()
+        self.features = FeatureStore(root / ROWS, self._say_once)
 
     def folder(self, kind: str, key: str) -> Path:
         """Return the folder that belongs to a key, for what is not arrays (checkpoints, models)."""
@@ -216,6 +185,7 @@ class Store:
         except (OSError, ValueError):
             arrays, facts = {}, {}
         if facts.get("digest") == _digest(kind, key, arrays):
+            touch(path)
             return arrays
         self._tell_damage()
         return None

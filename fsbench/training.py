@@ -19,11 +19,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from fsbench.atomic import atomic_path
 from fsbench.environment import processor_features
 from fsbench.errors import CheckpointError, FsbenchError
 from fsbench.guard import one_thread as one_thread  # part of what a model's author imports from here
 from fsbench.interfaces import Budget, Progress
-from fsbench.store import atomic_path, in_fixed_order
+from fsbench.store import in_fixed_order
 
 SAVE_EVERY = 20.0  # seconds between checkpoints
 SAVE_SHARE = 0.05  # of the time may go into writing them: large ones are written less often

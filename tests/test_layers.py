@@ -23,11 +23,14 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"names", "extraction", "pairs"},
     {"faces", "weights"},
     {"environment"},
+    {"compare"},
     {"config", "stats", "results", "validity"},
     {"images", "feedback"},
     {"interfaces"},
     {"registry"},
-    {"store", "stored", "specs", "files", "guard", "consistency", "metric_groups", "record_types", "upgrades"},
+    {"cache", "specs", "files", "guard", "consistency", "metric_groups", "numbers", "record_types", "upgrades"},
+    {"store"},
+    {"feature_store", "shards", "stored", "atomic"},
     {"errors"},
 ]
 APART = {

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fsbench.atomic import atomic_path
 from fsbench.errors import OutputError
-from fsbench.store import Store, atomic_path, fingerprint, write_text
+from fsbench.store import Store, fingerprint, write_text
 
 
 def test_a_recipe_is_computed_once(tmp_path: Path) -> None:

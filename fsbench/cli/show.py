@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,6 +72,7 @@ def print_all(result: RunResult, values: Sequence[Value]) -> None:
     target = terminal.console()
     print_values(target, result, values)
     print_ranking(target, result.ranking)
+    print_differences(target, result)
     for warning in result.warnings:
         terminal.warn(target, warning)
 
@@ -137,6 +139,27 @@ def print_ranking(target: Console, ranking: RankingRecord, shorten: Callable[[st
         target.print(terminal.cell(f"{judge} is left out of the ranks: {why}"))
     if ranking.advice:
         terminal.warn(target, ranking.advice)
+
+
+def print_differences(target: Console, result: RunResult, shorten: Callable[[str], str] = str) -> None:
+    """Print how the first contestant stands to the others by the metric of the ranks, under each judge that counts."""
+    from fsbench import compare
+
+    contestants = [rank.model for rank in result.ranking.ranks if rank.mean is not None]
+    comparisons = compare.Comparisons(result)
+    if len(contestants) < 2:
+        return
+    if not comparisons.known:
+        target.print(terminal.cell(compare.UNKNOWN))
+        return
+    metric = next(metric for metric in result.metrics if metric.name == result.ranking.metric)
+    for judge in result.ranking.judges:
+        pairs = [compare.Pair(contestants[0], other, metric.name, judge) for other in contestants[1:]]
+        compared = [
+            replace(one, pair=replace(one.pair, other=shorten(one.pair.other))) for one in comparisons.of(pairs)
+        ]
+        if said := compare.between(shorten(contestants[0]), compared, metric):
+            target.print(terminal.cell(f"{metric.name} under {judge}: {said}"))
 
 
 def _heading(metric: MetricRecord) -> str:

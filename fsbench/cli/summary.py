@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fsbench.cli import terminal
-from fsbench.cli.show import print_ranking, print_values
+from fsbench.cli.show import print_differences, print_ranking, print_values
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -43,6 +43,7 @@ def print_summary(result: RunResult, verbose: bool = False) -> None:
     for sentence in _unscored(result):
         target.print(terminal.cell(sentence))
     print_ranking(target, result.ranking, lambda name: short.get(name, name))
+    print_differences(target, result, lambda name: short.get(name, name))
     warnings = list(result.warnings) if verbose else _grouped(result)
     for model in models:
         if model.error and not any(model.error[:60] in warning for warning in warnings):  # whose ends are cut

@@ -33,13 +33,18 @@ def check_embedder(embedder: Embedder) -> None:
 
 
 def check_observer(observer: Observer) -> None:
-    """One row of numbers per image, deterministic, and independent of the other images of the batch."""
+    """One row of numbers per image, deterministic, and independent of the other images of the batch.
+
+    Of an observer of clips the images are the frames of one clip, and may depend on each other.
+    """
     check_docstring(observer)
     faces = toy_faces(2, 1, 3, 96)
     crops, landmarks = faces.crops[:], torch.from_numpy(faces.landmarks.copy())
     with torch.inference_mode():
         arrays, again = observer.observe(crops, landmarks), observer.observe(crops, landmarks)
-        alone = [observer.observe(crops[i : i + 1], landmarks[i : i + 1]) for i in range(len(crops))]
+        clip = observer.info.unit == "clip"
+        parts = [slice(0, len(crops))] if clip else [slice(i, i + 1) for i in range(len(crops))]
+        alone = [observer.observe(crops[part], landmarks[part]) for part in parts]
     assert arrays, "an observer tells something"
     for name, array in arrays.items():
         assert array.dtype == torch.float32, f"{name} is {array.dtype}, not float32"

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import torch
 
+from fsbench.errors import NotScorable
 from fsbench.extraction.extractor import Extractor
 from fsbench.extraction.features import observe
-from fsbench.interfaces import Context, EvidenceOf, Observed, Observer
+from fsbench.interfaces import Context, EvidenceOf, Observed, Observer, clip_names, clip_spans
 from fsbench.pairs import EvaluationSet, Outputs
 from fsbench.record_types import SetName
 from fsbench.registry import observers
@@ -28,15 +29,20 @@ class ObserverArrays:
 
     def prepare(self, evaluation: EvaluationSet) -> EvidenceOf:
         """Let the observer look at the targets, and return what lets it look at outputs."""
-        name, crops = self.observer.name, evaluation.targets.crops
-        arrays = observe(self.observer, crops, evaluation.target_landmarks, TITLES[evaluation.name], self._context)
+        name, faces, clips = self.observer.name, evaluation.targets, self.observer.network.info.unit == "clip"
+        if clips and evaluation.name != "clips":
+            raise NotScorable(f"{name} looks at clips, and these targets are stills")
+        of_targets = clip_spans(clip_names(faces.rows)) if clips else ()
+        of_outputs = evaluation.pairs.clips if clips else ()
+        title = TITLES[evaluation.name]
+        arrays = observe(self.observer, faces.crops, evaluation.target_landmarks, title, self._context, of_targets)
         index = torch.from_numpy(evaluation.pairs.index)
         targets = {key: array[index] for key, array in arrays.items()}
 
         def of(outputs: Outputs) -> Observed:
             if outputs.images is evaluation.pairs.targets:  # each image is a held-out one, which it has seen
                 return Observed(name, targets, targets)
-            own = observe(self.observer, outputs.images, outputs.landmarks, outputs.label, self._context)
+            own = observe(self.observer, outputs.images, outputs.landmarks, outputs.label, self._context, of_outputs)
             return Observed(name, own, targets)
 
         return of

@@ -1,1 +1,1 @@
-"""What networks compute of images: each once per image set, cached by all that decides it."""
+"""What networks compute of images: each once per image, cached by all that decides it."""

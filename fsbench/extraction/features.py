@@ -1,7 +1,8 @@
-"""Landmarks, embeddings and observed arrays of images: each network looks once at each image set."""
+"""Landmarks, embeddings and observed arrays of images: each network looks once at each image."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,13 +14,12 @@ from torch.nn.functional import normalize
 
 from fsbench import guard
 from fsbench.errors import PluginError
-from fsbench.extraction.blocks import in_blocks, length, spans
+from fsbench.extraction.blocks import by_item, check_alike
 from fsbench.extraction.extractor import Extractor, Judge
 from fsbench.faces import detect
 from fsbench.images import ImageSet
 from fsbench.interfaces import Classifier, Context, Observer
-from fsbench.store import Arrays, fingerprint, release
-from fsbench.stored import StoredArrays
+from fsbench.store import Arrays, release
 
 TOP_K = 50
 """Look-alikes that are kept of each image: the first fifty carry 99 % of a rank-biased overlap with p = 0.9."""
@@ -52,58 +52,54 @@ class FaceFeatures:
 
 
 def find_landmarks(crops: ImageSet, title: str, context: Context) -> np.ndarray:
-    """Five landmarks in the pixels of each crop, (N, 5, 2) float32; NaN where no face is found. Cached by content."""
-    detectors: list[detect.Detector] = []  # loaded when the first block is not cached
+    """Five landmarks in the pixels of each crop, (N, 5, 2) float32; NaN where no face is found. Cached by image."""
+    detectors: list[detect.Detector] = []  # loaded when the first image is not cached
 
-    def recipe(block: slice) -> dict[str, Any]:
-        return {
-            "images": crops.select(block).content_hash(),
-            "detector": detect.VERSION,
-            "device": context.device.type,
-            "runtime": release("torch"),
-        }
-
-    def compute(block: slice) -> Arrays:
+    def compute(index: np.ndarray) -> Arrays:
         detectors[:] = detectors or [detect.Detector(context.device)]
-        return {"landmarks": detectors[0].detect_crops(crops[block]).astype(np.float32)}
+        return {"landmarks": detectors[0].detect_crops(crops[index]).astype(np.float32)}
 
-    parts = in_blocks(
-        f"finding faces: {title}", "landmarks", spans(len(crops)), recipe, compute, context, length=length
-    )
-    return np.concatenate([part["landmarks"] for part in parts])
+    recipe = {"detector": detect.VERSION, "device": context.device.type, "runtime": release("torch")}
+    return by_item(f"finding faces: {title}", "landmarks", recipe, crops.hashes(), compute, context)["landmarks"]
 
 
 def embed(judge: Judge, crops: ImageSet, landmarks: np.ndarray, title: str, context: Context) -> FaceFeatures:
-    """Unit vectors, and the classes of the judge's classifier where it has one, on the CPU. Cached by content."""
+    """Unit vectors, and the classes of the judge's classifier where it has one, on the CPU. Cached by image."""
 
-    def compute(block: slice) -> Arrays:
-        return _embed_block(judge, crops[block], landmarks[block], context)
+    def compute(index: np.ndarray) -> Arrays:
+        return _embed_block(judge, crops[index], landmarks[index], context)
 
-    parts = _extract(judge, "features", {"depth": TOP_K}, crops, landmarks, compute, title, context)
-    return FaceFeatures.join(
-        [FaceFeatures(*(torch.from_numpy(part[name]) for name in ("vectors", "top", "scores"))) for part in parts]
-    )
+    rows = _extract(judge, "embeddings", {"depth": TOP_K}, crops, landmarks, compute, title, context)
+    return FaceFeatures(*(torch.from_numpy(rows[name]) for name in ("vectors", "top", "scores")))
 
 
 def observe(
-    observer: Extractor[Observer], crops: ImageSet, landmarks: np.ndarray, title: str, context: Context
+    observer: Extractor[Observer],
+    crops: ImageSet,
+    landmarks: np.ndarray,
+    title: str,
+    context: Context,
+    clips: Sequence[slice] = (),
 ) -> dict[str, Tensor]:
-    """Arrays that an observer computes, by name, (N, ...) float32 on the CPU. Cached by content."""
+    """Arrays that an observer computes, by name, (N, ...) float32 on the CPU. Cached by image.
+
+    An observer of clips is shown all frames of each of `clips`, which hold all images; cached by clip.
+    """
     who = f"observer {observer.name}"
 
-    def compute(block: slice) -> Arrays:
-        points = torch.from_numpy(landmarks[block]).to(context.device)
+    def compute(index: np.ndarray) -> Arrays:
+        points = torch.from_numpy(landmarks[index]).to(context.device)
         with torch.inference_mode(), guard.one_thread(context.device.type == "cpu"):
             return _join(
                 who,
                 [
                     _checked(who, guard.call(who, observer.network.observe, *part), len(part[0]))
-                    for part in portions(crops[block].to(context.device), points)
+                    for part in portions(crops[index].to(context.device), points, whole=bool(clips))
                 ],
             )
 
-    parts = _extract(observer, "observations", {}, crops, landmarks, compute, title, context)
-    return {name: torch.from_numpy(array) for name, array in _join(who, parts).items()}
+    rows = _extract(observer, "observations", {}, crops, landmarks, compute, title, context, clips)
+    return {name: torch.from_numpy(array) for name, array in rows.items()}
 
 
 def _extract(
@@ -112,22 +108,22 @@ def _extract(
     settings: Mapping[str, Any],
     crops: ImageSet,
     landmarks: np.ndarray,
-    compute: Callable[[slice], Arrays],
+    compute: Callable[[np.ndarray], Arrays],
     title: str,
     context: Context,
-) -> list[StoredArrays]:
-    """What `compute` gives for each block of images, keyed by the network, the images and the landmarks."""
+    clips: Sequence[slice] = (),
+) -> Arrays:
+    """What `compute` gives for each image, kept under the network, the image and its landmarks.
 
-    def recipe(block: slice) -> dict[str, Any]:
-        return {
-            "images": crops.select(block).content_hash(),
-            "landmarks": fingerprint(np.nan_to_num(landmarks[block], nan=-1).tolist()),
-            "extractor": extractor.key,
-            "device": context.device.type,
-            **settings,
-        }
-
-    return in_blocks(f"{extractor.name}: {title}", kind, spans(len(crops)), recipe, compute, context, length=length)
+    Of clips all images and landmarks decide what it gives for a frame.
+    """
+    recipe = {"extractor": extractor.key, "device": context.device.type, **settings}
+    points = np.nan_to_num(landmarks, nan=-1).astype("<f4")
+    items = [hashlib.sha256(image + own.tobytes()).digest() for image, own in zip(crops.hashes(), points, strict=True)]
+    for clip in clips:
+        whole = b"".join(items[clip])
+        items[clip] = [hashlib.sha256(b"%d " % k + whole).digest() for k in range(clip.stop - clip.start)]
+    return by_item(f"{extractor.name}: {title}", kind, recipe, items, compute, context, clips)
 
 
 def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Context) -> Arrays:
@@ -158,14 +154,14 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
     return {"vectors": vectors, "top": top, "scores": scores}
 
 
-def portions(crops: Tensor, landmarks: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """What a network is given at once: a single image on a CPU, all on a GPU.
+def portions(crops: Tensor, landmarks: Tensor, whole: bool = False) -> list[tuple[Tensor, Tensor]]:
+    """What a network is given at once: a single image on a CPU, all on a GPU, and all where it wants the `whole`.
 
     On a CPU, and with one thread, features of an image are then the same to the last bit whatever the other images are;
     in batches they differ by 3e-7 of their size, which turns cosines that are rounded and ranks that are compared.
     Measured on a CPU with two cores: FaceNet takes 45 ms an image instead of 25.
     """
-    if crops.device.type != "cpu":
+    if whole or crops.device.type != "cpu":
         return [(crops, landmarks)]
     return [(crops[i : i + 1], landmarks[i : i + 1]) for i in range(len(crops))]
 
@@ -179,10 +175,8 @@ def _matrix(who: str, name: str, given: object, wanted: tuple[int, int]) -> Tens
 
 
 def _join(who: str, parts: Sequence[Mapping[str, np.ndarray]]) -> Arrays:
-    """Put arrays together, in their order; raises PluginError where names or shapes are not the same throughout."""
-    shapes = [{name: array.shape[1:] for name, array in part.items()} for part in parts]
-    if any(shape != shapes[0] for shape in shapes):
-        raise PluginError(f"{who} gives other arrays for other images", "it owes the same for all")
+    """Put the arrays of several images together, in their order."""
+    check_alike(who, parts)
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {}
 
 

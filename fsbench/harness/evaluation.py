@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TypeVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from fsbench.evidence.references import EnrolledJudge, enrol, find_faces
 from fsbench.extraction.features import FaceFeatures, find_landmarks
 from fsbench.harness import summarise
 from fsbench.harness.instruments import Instruments
+from fsbench.harness.kept_rows import KeptRows
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Evidence, EvidenceKind, EvidenceOf, Faces, Metric
 from fsbench.pairs import EvaluationSet, Feed, Outputs, Pairs
@@ -90,6 +91,11 @@ class Evaluation:
         """Metrics by name."""
         return self.instruments.metrics
 
+    @cached_property
+    def kept_rows(self) -> KeptRows:
+        """Rows that were measured before."""
+        return KeptRows(self.pairs, self.context)
+
     @property
     def pairs(self) -> Pairs:
         """The pairs of the evaluation set."""
@@ -149,7 +155,7 @@ class Evaluation:
                 return given
             evidence[need] = given
         try:
-            return summarise.measure(metric, name, self.pairs, images, evidence)
+            return self.kept_rows.measure(metric, name, images, evidence)
         except NotScorable as why:
             return why
         except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others measure

@@ -14,10 +14,10 @@ from fsbench.errors import NotScorable
 from fsbench.faults import FAULTS, Fault, draw_ahead
 from fsbench.harness.failures import Key
 from fsbench.harness.faulty import FaultySet, MeasuredRows, expected, set_of, time_networks
-from fsbench.harness.summarise import CONFIDENCE
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Sample, SetName
-from fsbench.stats.validity import Condition, Response, respond
+from fsbench.stats.resampling import Design
+from fsbench.stats.validity import Condition, Response, halves, parts, respond
 
 ALPHA = 0.05
 """Probability that a metric which responds to nothing is said to respond to anything."""
@@ -45,8 +45,8 @@ class Subject:
 class Examination:
     """Measures all conditions, fault by fault: rows of a distribution metric are large, and none are kept."""
 
-    def __init__(self, sets: Mapping[SetName, FaultySet], faults: Sequence[Fault], seed: int, context: Context) -> None:
-        self.sets, self.faults, self.seed = sets, faults, seed
+    def __init__(self, sets: Mapping[SetName, FaultySet], faults: Sequence[Fault], context: Context) -> None:
+        self.sets, self.faults = sets, faults
         self.home = sets.get("stills") or sets["clips"]
         self.metrics = {
             name: metric for setting in sets.values() for name, metric in setting.evaluation.metrics.items()
@@ -85,13 +85,16 @@ class Examination:
         """The set that says what a metric is like without a fault."""
         return self.sets["clips"] if self.sample(key) == "clip" else self.home
 
+    def design_of(self, key: Key) -> Design:
+        """How the samples of a metric are drawn again, in the set that says what it is like without a fault."""
+        return self.home_of(key).designs[self.sample(key)]
+
     def _shown_on(self, fault: Fault) -> list[FaultySet]:
         """The sets that a fault is shown on: metrics of clips are shown faults of stills too that need no drawing."""
-        first = self.sets[set_of(fault)]
-        of_clips = [
-            setting.of_clips() for name, setting in self.sets.items() if name == "clips" and setting is not first
-        ]
-        return [first, *(setting for setting in of_clips if setting.evaluation.metrics and not fault.drawn)]
+        own, clips = self.sets.get(set_of(fault)), self.sets.get("clips")
+        if clips is None or clips is own or fault.drawn or not clips.of_clips().evaluation.metrics:
+            return [own] if own else []
+        return [own, clips.of_clips()] if own else [clips.of_clips()]
 
     def _climb(self, setting: FaultySet, fault: Fault) -> Iterator[MeasuredRows]:
         for strength in fault.strengths:
@@ -112,7 +115,7 @@ class Examination:
         made = {name: home.outputs(FAULTS[name], FAULTS[name].strengths[-1]) for name in COPIES}
         copies = {name: self._rows(home, copy) for name, copy in made.items()}
         for key in perfect:
-            everything = np.arange(len(home.sessions(self.sample(key))))
+            everything = np.arange(len(self.design_of(key)))
             subject = self.subjects[key] = Subject()
             began = time.perf_counter()
             for name, rows in {"": perfect, **copies}.items():
@@ -128,7 +131,7 @@ class Examination:
         self, key: Key, subject: Subject, setting: FaultySet, fault: Fault, ladder: Sequence[np.ndarray | NotScorable]
     ) -> None:
         """How one metric responds to one fault."""
-        metric, plan = self.metrics[key[0]], setting.draws(key[0])
+        metric = self.metrics[key[0]]
         conditions: list[Condition] = []
         for measured in ladder:
             if isinstance(measured, NotScorable):
@@ -137,7 +140,12 @@ class Examination:
             conditions.append(setting.condition(key[0], measured))
         worse = 1 if metric.info.direction == "lower" else -1
         response = respond(
-            conditions, (0.0, *fault.strengths), worse, plan, alpha=ALPHA / len(self.faults), confidence=CONFIDENCE
+            conditions,
+            (0.0, *fault.strengths),
+            worse,
+            setting.designs[metric.info.sample],
+            most=metric.info.resamples,
+            alpha=ALPHA / len(self.faults),
         )
         if response is None:
             assert isinstance(ladder[0], np.ndarray)
@@ -146,9 +154,8 @@ class Examination:
         subject.responses[fault.name] = response
         if setting is self.home_of(key):
             new = conditions[1:] if subject.halves else conditions
-            subject.halves += [
-                np.array([[condition(half) for half in pair] for pair in plan.halves]) for condition in new
-            ]
+            pairs = halves(self.design_of(key))
+            subject.halves += [np.array([[condition(half) for half in pair] for pair in pairs]) for condition in new]
             if not subject.parts and expected(metric.info, fault) == "respond":
                 middle = len(conditions) // 2
                 subject.parts_of = f"{fault.name} {fault.strengths[middle - 1]:g} {fault.unit}"
@@ -156,17 +163,16 @@ class Examination:
 
     def _depend_on_number(self, key: Key, subject: Subject, condition: Condition) -> None:
         """Values of a quarter, of half and of all samples, and whether a quarter gives another one than all do."""
-        sample, home = self.sample(key), self.home_of(key)
-        sessions = home.sessions(sample)
-        n = len(sessions)
-        whole, parts = condition(np.arange(n)), []
+        design = self.design_of(key)
+        n = len(design)
+        whole, subsets = condition(np.arange(n)), []
         for size in (n // 4, n // 2):
-            drawn = np.array([condition(part) for part in home.plans[sample].parts(size, self.seed, sessions)])
+            drawn = np.array([condition(part) for part in parts(design, size)])
             if not len(drawn) or not np.isfinite(drawn).all():
                 continue
-            parts.append(validity.SubsetRecord(n=size, value=float(drawn.mean())))
+            subsets.append(validity.SubsetRecord(n=size, value=float(drawn.mean())))
             least = max(3 * float(drawn.std(ddof=1)) / math.sqrt(len(drawn)), 0.01 * abs(whole))
-            if size == n // 4 and abs(parts[0].value - whole) > least and whole:
-                subject.bias = (parts[0].value - whole) / abs(whole)
+            if size == n // 4 and abs(subsets[0].value - whole) > least and whole:
+                subject.bias = (subsets[0].value - whole) / abs(whole)
         if math.isfinite(whole):
-            subject.parts = (*parts, validity.SubsetRecord(n=n, value=whole))
+            subject.parts = (*subsets, validity.SubsetRecord(n=n, value=whole))

@@ -86,7 +86,7 @@ def examined(examination: Examination) -> Iterator[validity.ExaminedRecord]:
         home, clips = examination.home_of(key), examination.sample(key) == "clip"
         here = [name for name in subject.responses if clips or examination.sets[set_of(FAULTS[name])] is home]
         first = _steps(examination, key[0], subject.responses[here[0]])[0] if here else None
-        n = len(home.sessions(examination.sample(key)))
+        n = len(examination.design_of(key))
         yield validity.ExaminedRecord(
             metric=records.metric_record(key[0], metric, errors.get(key[0])),
             judge=key[1],

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import pandas as pd
 import torch
 
 from fsbench.config import Plan
@@ -26,7 +25,8 @@ from fsbench.harness.sets import by_set
 from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, MetricInfo, Sample, SetName, silent
-from fsbench.stats.validity import Condition, Expected, Resampling, resampling
+from fsbench.stats.resampling import Design
+from fsbench.stats.validity import Condition, Expected
 
 TIMED = 8
 """Outputs that networks are timed on."""
@@ -51,7 +51,7 @@ class FaultySet:
     gallery: Faces | None
     evaluation: Evaluation
     scenes: tuple[Scene, ...]  # group by group of the pairs
-    plans: Mapping[Sample, Resampling]
+    designs: Mapping[Sample, Design]
 
     @classmethod
     def build(
@@ -72,17 +72,13 @@ class FaultySet:
         evaluation = Evaluation.prepare(own, pairs, targets, gallery, context, set_name=name)
         evaluation = replace(evaluation, context=quiet(context))
         scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
-        plans = {sample: _resampling(pairs.samples(sample), plan) for sample in samples}
-        return cls(name, targets, gallery, evaluation, scenes, plans)
+        designs = {sample: summarise.design(pairs.samples(sample), plan.resamples, plan.seed) for sample in samples}
+        return cls(name, targets, gallery, evaluation, scenes, designs)
 
     def of_clips(self) -> FaultySet:
         """The same for the metrics of clips alone."""
         own = self.evaluation.instruments.of_samples(["clip"], every_judge=False)
         return replace(self, evaluation=self.evaluation.only(own))
-
-    def sessions(self, sample: Sample = "output") -> np.ndarray:
-        """The session of each sample's target, (N,)."""
-        return _sessions(self.evaluation.pairs.samples(sample))
 
     def perfect(self) -> ImageSet:
         """The exact swaps of all pairs, in their order."""
@@ -125,21 +121,6 @@ class FaultySet:
             return f"the exact swaps have the value {metric.summarise(rows[scored])}"
         except NotScorable as why:
             return why.message
-
-    def draws(self, name: str) -> Resampling:
-        """How a metric's rows are drawn again: no oftener than it says."""
-        info = self.evaluation.metrics[name].info
-        plan = self.plans[info.sample]
-        return replace(plan, resamples=plan.resamples[: info.resamples or None])
-
-
-def _resampling(rows: pd.DataFrame, plan: Plan) -> Resampling:
-    people = rows["identity"].to_numpy(str)
-    return resampling(_sessions(rows), people, resamples=plan.resamples, seed=plan.seed)
-
-
-def _sessions(rows: pd.DataFrame) -> np.ndarray:
-    return (rows["identity"] + "/" + rows["session"]).to_numpy(str)
 
 
 def set_of(fault: Fault) -> SetName:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, Sample
 from fsbench.pairs import Pairs
 from fsbench.stats.ranking import CONTESTANTS
+from fsbench.stats.resampling import Design
 
 CHEAPEST_BASELINES = ("copy_target", "copy_source")
 """Measured where a model failed in a run without baselines: something has to say what a failure counts as."""
@@ -33,6 +35,7 @@ class ModelEvaluation:
 
     record: results.ModelRecord
     values: list[results.Value]
+    estimates: Mapping[failures.Key, summarise.Estimate]  # what differences to other models are made of
     samples: pd.DataFrame  # its part of samples.parquet, but for the paths of its images
     clips: pd.DataFrame  # its part of clips.parquet, but for these paths; without rows where it was shown stills only
     faces: Mapping[str, FaceFeatures]  # by judge, (N, ...)
@@ -56,6 +59,7 @@ class ModelEvaluation:
             first,
             record=record,
             values=[value for part in parts for value in part.values],
+            estimates={key: estimate for part in parts for key, estimate in part.estimates.items()},
             clips=pd.concat([part.clips for part in parts if len(part.clips)] or [first.clips], ignore_index=True),
             tracebacks={name: text for part in reversed(parts) for name, text in part.tracebacks.items()},
         )
@@ -68,6 +72,12 @@ class Evaluator:
     evaluation: Evaluation
     plan: Plan
     floor: failures.Floor = field(default_factory=failures.Floor)
+
+    @cached_property
+    def _designs(self) -> Mapping[Sample, Design]:
+        samples: tuple[Sample, ...] = ("output", "clip")
+        pairs, plan = self.evaluation.pairs, self.plan
+        return {sample: summarise.design(pairs.samples(sample), plan.resamples, plan.seed) for sample in samples}
 
     def evaluate(
         self,
@@ -82,7 +92,7 @@ class Evaluator:
         `absent` (N,) of str names the pairs without an image (`failures.ABSENT`, "" for the others): what stands for it
         in the outputs is not measured. The columns of `facts`, N rows, are added to the samples.
         """
-        pairs, label, plan = self.evaluation.pairs, record.name, self.plan
+        pairs, label = self.evaluation.pairs, record.name
         absent = np.full(len(pairs), "", object) if absent is None else absent
         faceless = _faceless(features.outputs.landmarks)
         failed = np.full(len(pairs), "", object)
@@ -92,6 +102,7 @@ class Evaluator:
         absent_of: dict[Sample, np.ndarray] = {"output": absent, "clip": failures.of_clips(absent, pairs.clips)}
         columns: dict[Sample, dict[str, np.ndarray]] = {"output": {}, "clip": {}}
         values: list[results.Value] = []
+        estimates: dict[failures.Key, summarise.Estimate] = {}
         tracebacks: dict[str, str] = {}
         for name, judge, measured in self.evaluation.measure(features):
             if isinstance(measured, NotScorable):
@@ -105,11 +116,12 @@ class Evaluator:
             sample = metric.info.sample
             rows = np.where((absent_of[sample] != "")[:, None], np.nan, measured)
             counted = self._counted(record, name, judge, rows, failures_of[sample])
-            values.append(
-                summarise.value(
-                    metric, name, label, judge, self.evaluation.set, counted, plan.resamples, plan.seed, tracebacks
-                )
+            value, estimate = summarise.value(
+                metric, name, label, judge, self._designs[sample], counted, tracebacks, self.evaluation.set.name
             )
+            values.append(value)
+            if estimate is not None:
+                estimates[name, judge] = estimate
             if rows.shape[1] == 1:
                 columns[sample][results.column(name, judge)] = rows[:, 0]
         samples = pairs.rows.assign(model=label, output="", failure=failed, **columns["output"])
@@ -123,6 +135,7 @@ class Evaluator:
         return ModelEvaluation(
             record.model_copy(update=counts),
             values,
+            estimates,
             samples if facts is None else samples.join(facts),
             clips,
             features.faces,

@@ -17,11 +17,11 @@ from fsbench.extraction.extractor import Extractor
 from fsbench.faces import detect
 from fsbench.harness import failures
 from fsbench.harness.models import Model
-from fsbench.harness.summarise import CONFIDENCE
 from fsbench.interfaces import DatasetInfo, Faces, Metric, Observer, WeightsFile
 from fsbench.pairs import EvaluationSet
 from fsbench.registry import swappers
 from fsbench.stats.calibration import Calibration, fault, lost
+from fsbench.stats.resampling import CONFIDENCE, ENOUGH_PEOPLE
 from fsbench.store import file_sha256
 
 BALANCED = ("train", "train clips", "test")
@@ -76,8 +76,9 @@ def protocol_record(outputs: str, sets: Sequence[EvaluationSet], plan: Plan) -> 
         gallery_identities=len(gallery.identities) if gallery is not None else 0,
         gallery_images=len(gallery) if gallery is not None else 0,
         detector=detect.DESCRIPTION,
-        interval="cluster bootstrap: target sessions resampled within each target identity; whole target identities "
-        "where one of them has a single session",
+        interval="Student's t on the standard error of a cluster bootstrap: target sessions resampled within each "
+        "target identity; whole target identities where one of three or more has a single session; source identities "
+        f"as well where there are {ENOUGH_PEOPLE} or more",
         failures=failures.RULE,
         resamples=plan.resamples,
         confidence=CONFIDENCE,

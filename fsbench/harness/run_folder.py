@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from fsbench.atomic import atomic_path
 from fsbench.config import Plan
 from fsbench.errors import OutputError
 from fsbench.evidence.recursion import FedBack
 from fsbench.files import some
 from fsbench.harness.models import Model, file_name
+from fsbench.harness.run_lock import LOCK_FILE, RunLock, refuse_if_taken
 from fsbench.harness.train import write_sidecar
 from fsbench.images import ImageSet, write_pngs
 from fsbench.pairs import Pairs
 from fsbench.results import FILE_NAME, slug
-from fsbench.store import atomic_path, copy_file, write_arrays, write_text
+from fsbench.store import copy_file, write_arrays, write_text
 
 PLAN_FILE = "plan.json"
 INPUTS = "inputs"
@@ -42,6 +44,7 @@ class RunFolder:
         plan_file = self.path / PLAN_FILE
         if self.path.exists() and not self.path.is_dir():
             raise OutputError(f"--out {self.path} is a file", "name a new directory")
+        refuse_if_taken(self.path)
         if plan_file.exists():
             other = self._other(plan, inputs)
             if other or not resume:
@@ -52,7 +55,7 @@ class RunFolder:
                     else "add --resume to go on with it, or name another --out"
                 )
                 raise OutputError(f"--out {self.path} holds {state}{other}", remedy)
-        elif self.path.exists() and any(path.suffix != ".partial" for path in self.path.iterdir()):
+        elif self.path.exists() and any(not _is_passing(path) for path in self.path.iterdir()):
             raise OutputError(f"--out {self.path} is not empty and holds no run of fsbench", "name a new directory")
 
     def _other(self, plan: Plan, inputs: Mapping[str, str] | None) -> str:
@@ -67,12 +70,17 @@ class RunFolder:
         changed = [name for name in {**before, **(inputs or {})} if before.get(name) != (inputs or {}).get(name)]
         return f" of other content: {some(changed)} changed since" if changed and inputs is not None else ""
 
-    def begin(self, plan: Plan, inputs: Mapping[str, str] | None = None) -> None:
-        """Make the folder this plan's; it holds no finished run until the result is written."""
+    def begin(self, plan: Plan, inputs: Mapping[str, str] | None, tell: Callable[[str], None]) -> RunLock | None:
+        """Make the folder this plan's; it holds no finished run until the result is written.
+
+        Returns the lock on it. Raises OutputError where another process has that.
+        """
+        lock = RunLock.take(self.path, tell)
         for path in (self.path / FILE_NAME, *self.path.glob("*.partial")):
             path.unlink(missing_ok=True)
         content = plan.model_dump() | ({INPUTS: dict(inputs)} if inputs else {})
         write_text(self.path / PLAN_FILE, json.dumps(content, indent=1, sort_keys=True) + "\n")
+        return lock
 
     def write_inputs(self, pairs: Pairs) -> None:
         """Write targets, source references and exact swaps."""
@@ -146,6 +154,11 @@ def _path(folder: str, name: str) -> str:
 def target_path(name: str) -> str:
     """Path below the folder of the target with an id."""
     return _path(TARGETS, name)
+
+
+def _is_passing(path: Path) -> bool:
+    """Whether it is what a run that was killed leaves behind before its plan."""
+    return path.suffix == ".partial" or path.name == LOCK_FILE
 
 
 def _no_formula(value: object) -> object:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,13 +17,17 @@ from fsbench.extraction.blocks import spans
 from fsbench.harness.failures import Counted
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, Evidence, Metric, Resampled, Sample
-from fsbench.pairs import EvaluationSet, Pairs
+from fsbench.pairs import Pairs
 from fsbench.record_types import SetName
 from fsbench.results import FAULT, Value
-from fsbench.stats.bootstrap import cluster_bootstrap, units
+from fsbench.stats.resampling import Design, Mean, Spread, Statistic
+from fsbench.stats.summaries import mean, percentage
 
 CHUNK = 64
-CONFIDENCE = 0.95
+NO_RESAMPLING = "this metric has no interval: resampling would bias it"
+
+MEANS: Mapping[Callable[[np.ndarray], float], float] = {mean: 1.0, percentage: 100.0}
+"""Summaries that are means times a factor: their resamples need no look at single rows."""
 
 
 def batches(
@@ -74,11 +79,39 @@ def measure(metric: Metric, name: str, pairs: Pairs, images: ImageSet, evidence:
     return np.concatenate(rows)
 
 
-def statistic(metric: Metric, rows: np.ndarray) -> Callable[[np.ndarray], float]:
+def design(rows: pd.DataFrame, resamples: int, seed: int) -> Design:
+    """How samples are drawn again, by their columns: sessions of targets within identities, and sources."""
+    people, sessions, sources = (rows[name].to_numpy(str) for name in ("identity", "session", "source"))
+    return Design.of(people, sessions, sources, resamples=resamples, seed=seed)
+
+
+def statistic(metric: Metric, rows: np.ndarray) -> Statistic:
     """Return the metric's value as a function of indices of rows (M, K), with repeats."""
     if isinstance(metric, Resampled):
         return metric.statistic(rows)
+    if metric.summarise in MEANS and rows.shape[1] == 1:
+        return Mean(rows[:, 0], MEANS[metric.summarise])
     return lambda index: metric.summarise(rows[index])
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value, and what a difference to another model's is made of."""
+
+    value: float
+    design: Design  # of all samples
+    kept: np.ndarray  # (N,) bool: samples that are in the value
+    rows: np.ndarray | None  # (N, 1), failures as what they count as; None for a metric of more columns
+    resampled: np.ndarray | None  # values over the resamples of the kept samples, (1 or 3, B)
+    no_interval: str  # why there are none
+    set_name: SetName = "stills"
+
+    @property
+    def spread(self) -> Spread:
+        """The standard error; raises NotScorable where there is none."""
+        if self.resampled is None:
+            raise NotScorable(self.no_interval)
+        return self.design.among(self.kept).spread(self.resampled)
 
 
 def value(
@@ -86,92 +119,69 @@ def value(
     name: str,
     model: str,
     judge: str | None,
-    evaluation: EvaluationSet,
+    design: Design,
     rows: np.ndarray | Counted,
-    resamples: int,
-    seed: int,
     tracebacks: dict[str, str] | None = None,
-) -> Value:
-    """Summarise the rows that count, with an interval over sessions; too few give null and a reason.
+    set_name: SetName = "stills",
+) -> tuple[Value, Estimate | None]:
+    """Summarise the rows that count, with an interval; too few give null and a reason, and no estimate.
 
-    Where a target person has images of one session only, the interval is over people (`stats.bootstrap.units`). The
-    traceback of what the metric raises is put into `tracebacks` under its name, unless one is there.
+    The traceback of what the metric raises is put into `tracebacks` under its name, unless one is there.
     """
     counted = rows if isinstance(rows, Counted) else Counted.of(rows)
-    info, scored = metric.info, counted.scored | counted.failed
-    labels: pd.DataFrame = evaluation.pairs.samples(info.sample)[scored]
-    people = labels["identity"].to_numpy(str)
-    sessions = (labels["identity"] + "/" + labels["session"]).to_numpy(str)
-    clusters, strata, whole_people = units(sessions, people) if len(people) else (sessions, people, False)
+    info, kept = metric.info, counted.scored | counted.failed
+    drawn = design.among(kept)
     n_scored, n_failed = (int(counts.sum()) for counts in (counted.scored, counted.failed))
     fields: dict[str, Any] = {
         "model": model,
         "metric": name,
         "judge": judge,
-        "set": evaluation.name,
+        "set": set_name,
         "n_scored": n_scored,
-        "n_total": len(scored),
-        "n_clusters": len(np.unique(clusters)),
+        "n_total": len(kept),
+        "n_clusters": drawn.n_clusters,
         "n_failed": n_failed,
     }
     if counted.empty and n_failed:
-        return Value(value=None, reason="the model failed on every pair that can be scored", **fields)
-    if scored.sum() < info.min_samples:
-        few = f"{scored.sum() or 'none'} of {len(scored)} {info.sample}s could be scored"
+        return Value(value=None, reason="the model failed on every pair that can be scored", **fields), None
+    if kept.sum() < info.min_samples:
+        few = f"{kept.sum() or 'none'} of {len(kept)} {info.sample}s could be scored"
         few += f", at least {info.min_samples} are needed" if info.min_samples > 1 else ""
-        return Value(value=None, reason=few, **fields)
+        return Value(value=None, reason=few, **fields), None
     try:
-        summary = guard.run(f"metric {name}", _summary, metric, counted, clusters, strata, resamples, seed)
+        estimate, of_scored = guard.run(f"metric {name}", _estimate, metric, counted, design, set_name)
     except NotScorable as why:
-        return Value(value=None, reason=why.message, **fields)
+        return Value(value=None, reason=why.message, **fields), None
     except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others say
         if tracebacks is not None:
             tracebacks.setdefault(name, traceback_of(error))
-        return Value(value=None, reason=fault(error).message, **fields)
-    if not math.isfinite(summary.value):
-        return Value(value=None, reason=f"the metric's summary is {summary.value}", **fields)
-    low, high = np.clip(summary.interval, *info.bounds).tolist() if summary.interval else (None, None)
-    of_scored = summary.of_scored
+        return Value(value=None, reason=fault(error).message, **fields), None
+    if not math.isfinite(estimate.value):
+        return Value(value=None, reason=f"the metric's summary is {estimate.value}", **fields), None
+    try:
+        fields["low"], fields["high"] = np.clip(estimate.spread.interval(estimate.value), *info.bounds).tolist()
+    except NotScorable as why:
+        fields["no_interval"] = why.message
     return Value(
-        value=summary.value,
-        low=low,
-        high=high,
+        value=estimate.value,
         value_of_scored=of_scored if of_scored is None or math.isfinite(of_scored) else None,
-        resampled="people" if whole_people else "sessions",
+        resampled=drawn.unit,
         caution="; ".join(_cautions(metric, counted)),
         **fields,
-    )
+    ), estimate
 
 
-class _Summary(NamedTuple):
-    value: float
-    of_scored: float | None  # without the pairs on which the model failed, where there are some
-    interval: tuple[float, float] | None = None
-
-
-def _summary(
-    metric: Metric, counted: Counted, clusters: np.ndarray, strata: np.ndarray, resamples: int, seed: int
-) -> _Summary:
-    info, scored = metric.info, counted.scored | counted.failed
-    of = statistic(metric, counted.rows[scored])
-    whole, of_scored = of(np.arange(scored.sum())), None
+def _estimate(metric: Metric, counted: Counted, design: Design, set_name: SetName) -> tuple[Estimate, float | None]:
+    """The value over resamples; and without the pairs on which the model failed, where there are some."""
+    info, kept = metric.info, counted.scored | counted.failed
+    of, drawn = statistic(metric, counted.rows[kept]), design.among(kept)
+    whole, of_scored = of(np.arange(kept.sum())), None
     if counted.failed.any() and counted.scored.sum() >= info.min_samples:
-        of_scored = of(np.flatnonzero(counted.scored[scored]))
-    if not math.isfinite(whole) or info.interval == "none":
-        return _Summary(whole, of_scored)
-    return _Summary(
-        whole,
-        of_scored,
-        cluster_bootstrap(
-            of,
-            clusters,
-            strata,
-            resamples=min(resamples, info.resamples or resamples),
-            confidence=CONFIDENCE,
-            seed=seed,
-            centre=whole if info.interval == "centred" else None,
-        ),
-    )
+        of_scored = of(np.flatnonzero(counted.scored[kept]))
+    no_interval = NO_RESAMPLING if info.interval == "none" else drawn.reason
+    resampled = None if no_interval or not math.isfinite(whole) else drawn.resample(of, info.resamples)
+    rows = counted.rows if counted.rows.shape[1] == 1 else None
+    return Estimate(whole, design, kept, rows, resampled, no_interval, set_name), of_scored
 
 
 def _cautions(metric: Metric, counted: Counted) -> list[str]:

@@ -112,9 +112,9 @@ def examine(
     built = {name: metric for name, metric in built.items() if name not in reasons}
     if not built:
         raise NotScorable("; ".join(f"{name} cannot be examined: {why}" for name, why in reasons.items()))
-    names = list(dict.fromkeys(map(set_of, ladder)))
-    if any(metric.info.sample == "clip" for metric in built.values()):
-        names = list(dict.fromkeys([*names, "clips"]))
+    samples = {metric.info.sample for metric in built.values()}
+    names: list[SetName] = list(dict.fromkeys(map(set_of, ladder))) if "output" in samples else []
+    names += ["clips"] if "clip" in samples and "clips" not in names else []
     asked = judges if any(JUDGE in metric.info.needs for metric in built.values()) else ()
     plan = Plan(
         dataset=dataset or size.dataset.format(clips=2 if "clips" in names else 0),
@@ -133,7 +133,7 @@ def examine(
     instruments = instruments.only(built, build_judges(asked, context) if asked else [])
     sizes: dict[SetName, int] = {"stills": size.stills, "clips": size.frames}
     sets = {name: FaultySet.build(data, name, sizes[name], instruments, plan, context) for name in names}
-    examination = Examination(sets, ladder, seed, context)
+    examination = Examination(sets, ladder, context)
     examination.run()
     home = examination.home
     used: dict[str, Faces] = {SPLITS[name]: setting.targets for name, setting in sets.items()}
@@ -149,7 +149,7 @@ def examine(
         budget=budget,
         alpha=ALPHA,
         n_outputs={SPLITS[name]: len(setting.evaluation.pairs) for name, setting in sets.items()},
-        n_sessions={SPLITS[name]: len(np.unique(setting.sessions())) for name, setting in sets.items()},
+        n_sessions={SPLITS[name]: len(np.unique(setting.designs["output"].sessions)) for name, setting in sets.items()},
         resamples=plan.resamples,
         environment=environment.describe(context.device),
         dataset=records.dataset_record(plan.dataset, data.info, used),

@@ -15,10 +15,12 @@ from fsbench.config import Plan
 from fsbench.errors import NotScorable, one_line, traceback_of
 from fsbench.evidence.needs import JUDGE
 from fsbench.harness import illustrations, records, summarise, warn
+from fsbench.harness.differences import paired_differences
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.model_evaluation import Evaluator, ModelEvaluation
 from fsbench.harness.run_folder import RunFolder
+from fsbench.harness.run_lock import RunLock
 from fsbench.harness.sets import Evaluations
 from fsbench.record_types import SetName
 from fsbench.stats.ranking import ranking
@@ -44,6 +46,7 @@ class RunWriter:
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._lock: RunLock | None = None
         self._evaluators = {name: Evaluator(evaluation, self.plan) for name, evaluation in self.evaluations.items()}
 
     @property
@@ -53,8 +56,9 @@ class RunWriter:
 
     def begin(self, inputs: Mapping[str, str] | None = None) -> None:
         """Make the folder this plan's, and write targets, sources and exact swaps; `inputs` as in `RunFolder.check`."""
-        self.folder.begin(self.plan, inputs)
-        self.main.context.log(f"results go to {self.folder.path}")
+        log = self.main.context.log
+        self._lock = self.folder.begin(self.plan, inputs, log)
+        log(f"results go to {self.folder.path}")
         for evaluation in self.evaluations.values():
             self.folder.write_inputs(evaluation.pairs)
 
@@ -97,6 +101,8 @@ class RunWriter:
         if lost:
             result = result.model_copy(update={"warnings": (*result.warnings, *lost)})
             results.save(result, self.folder.path)
+        if self._lock is not None:
+            self._lock.release()
         return result
 
     def _write_tables(self) -> None:
@@ -123,6 +129,8 @@ class RunWriter:
             for value in values
             if value.is_fault and value.metric in self.tracebacks  # a reason of its own may read like a fault
         ]
+        measured = [(model.record, model.estimates) for model in self.done]
+        differences = paired_differences(measured, self.instruments.metrics, self.warnings)
         return results.RunResult(
             schema=results.SCHEMA,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -138,6 +146,7 @@ class RunWriter:
             models=models,
             values=values,
             ranking=ranking(values, models, judges, metrics),
+            differences=differences,
             unused=tuple(unused),
             warnings=(
                 *self.warnings,

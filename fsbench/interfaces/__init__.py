@@ -15,6 +15,7 @@ from fsbench.interfaces.data import (
     Split,
     Truth,
     clip_names,
+    clip_spans,
     silent,
 )
 from fsbench.interfaces.evidence import (
@@ -75,5 +76,6 @@ __all__ = [
     "WeightsFile",
     "Wrapper",
     "clip_names",
+    "clip_spans",
     "silent",
 ]

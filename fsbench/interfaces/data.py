@@ -98,6 +98,14 @@ def clip_names(rows: pd.DataFrame) -> pd.Series[str]:
     return names.mask(rows["clip"] == "", "")
 
 
+def clip_spans(names: pd.Series[str]) -> tuple[slice, ...]:
+    """Where each clip lies in rows whose clips, called `names` ("" for a still), stand side by side."""
+    first = np.flatnonzero((names != names.shift()).to_numpy())
+    ends = [*first[1:], len(names)]
+    spans = [slice(int(start), int(end)) for start, end in zip(first, ends, strict=True)]
+    return tuple(span for span in spans if names.iloc[span.start])
+
+
 @dataclass(frozen=True)
 class Source:
     """The person whose identity an output should show."""

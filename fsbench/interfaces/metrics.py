@@ -44,8 +44,9 @@ class MetricInfo:
     cautions: tuple[tuple[int, str], ...] = ()  # (n, sentence): said of a value from fewer than n outputs
     min_samples: int = 1
     digits: int = 3  # decimals that make sense to print
-    # centred: moved so that its mean is the value, for statistics that few samples bias; none where that is not enough
-    interval: Literal["percentile", "centred", "none"] = "percentile"
+    # bootstrap; centred, where resampling adds bias that the interval about the value leaves out; none, where that is
+    # not enough
+    interval: Literal["bootstrap", "centred", "none"] = "bootstrap"
     resamples: int = 0  # at most, for statistics that take long; 0 is as many as the run has
     version: int = 1  # raised whenever the definition changes: values of two versions are not compared
     headline: bool = False  # may rank the models, over judges: it stands first in tables, under every judge

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fsbench.numbers import number
 from fsbench.report import page, ranking, sections, tables, verdict
 from fsbench.report.run import Run, read
 from fsbench.results import slug
@@ -25,9 +26,7 @@ def write(folder: Path) -> Path:
 def html(run: Run) -> str:
     """Return the page of a run."""
     environment = page.environment()
-    environment.filters.update(
-        duration=tables.duration, decimals=tables.number, when=_when, coaches=tables.coaches, slug=slug
-    )
+    environment.filters.update(duration=tables.duration, decimals=number, when=_when, coaches=tables.coaches, slug=slug)
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     files = {"run": run, "result": run.result}
     return environment.get_template("run/page.html.j2").render(

@@ -17,9 +17,9 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from fsbench.numbers import number
 from fsbench.report.people import FaceVectors, View, block_means, finite, mean_without_self, scene_means
 from fsbench.report.plots import GREY, render, short
-from fsbench.report.tables import number
 
 CELLS_LIMIT = 160  # rows or columns; larger matrices are averaged in blocks
 LINES_LIMIT, NAMES_LIMIT = 40, 14  # sessions along an axis that are drawn, and that are named

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from fsbench import results
+from fsbench.compare import Comparisons, Pair, PairedComparison
 from fsbench.record_types import Sample
 from fsbench.report import reading
 from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, RunResult, Value, headlines, slug
@@ -89,6 +91,21 @@ class Run:
         """The first column that counts with a score for any output: pictures are ranked and sliced by it."""
         scored, unfit = {str(name) for name in self.samples if self.samples[name].notna().any()}, self.result.unfit
         return next((column for column in self.columns if column.key in scored and column.judge not in unfit), None)
+
+    @cached_property
+    def _comparisons(self) -> Comparisons:
+        return Comparisons(self.result)
+
+    @property
+    def knows_differences(self) -> bool:
+        """Whether the result holds differences between models; those of older versions do not."""
+        return self._comparisons.known
+
+    def compare(self, pairs: Iterable[tuple[str, str, Column]]) -> list[PairedComparison]:
+        """Compare pairs of models under a column each, in their order, corrected for their number."""
+        return self._comparisons.of(
+            Pair(model, other, column.metric.name, column.judge) for model, other, column in pairs
+        )
 
     def value(self, model: str, column: Column) -> Value | None:
         """Return what stands in a cell of the table, or None where there is no such cell."""

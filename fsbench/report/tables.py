@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fsbench import validity
+from fsbench.numbers import number
 from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
 from fsbench.results import ModelRecord, Value, failure_rate
-from fsbench.stats.ranking import CONTESTANTS, ENOUGH_ANSWERED, answered
+from fsbench.stats.ranking import CONTESTANTS
 
 TRIVIAL = (NOTHING_SWAPPED, "copy_source")
 ARROWS = {"higher": "↑", "lower": "↓"}
-BETTER, WORSE, UNCLEAR = "better than", "worse than", "not distinguishable from"
 ROOM = 8
 """Metrics without a judge that the summary has room for; of more it shows those with a place in the summary."""
 
@@ -25,6 +25,7 @@ class Cell:
 
     text: str = ""
     interval: str = ""
+    no_interval: str = ""  # why there is none
     counts: str = ""
     reason: str = ""
     caution: str = ""
@@ -91,15 +92,6 @@ class ScoreTable:
         return any(cell.coached for _, rows in self.groups for row in rows for cell in row.cells)
 
 
-def number(value: float, digits: int) -> str:
-    """Print with a fixed number of decimals and a true minus sign; what rounds to zero has no sign.
-
-    >>> number(-0.5, 2), number(-0.0001, 2)
-    ('−0.50', '0.00')
-    """
-    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
 def interval(value: Value, digits: int) -> str:
     """Print an interval, or nothing where there is none."""
     if value.low is None or value.high is None:
@@ -123,19 +115,6 @@ def duration(seconds: float) -> str:
 def is_better(value: float, other: float, column: Column) -> bool:
     """Whether a value is better in the metric's direction."""
     return value > other if column.metric.direction == "higher" else value < other
-
-
-def compare(a: Value, b: Value, column: Column) -> str:
-    """Compare two intervals: BETTER, WORSE, UNCLEAR where they overlap, or "" where there is no interval.
-
-    No model is better with a share scored below ENOUGH_ANSWERED.
-    """
-    if a.low is None or a.high is None or b.low is None or b.high is None:
-        return ""
-    if a.low <= b.high and b.low <= a.high:
-        return UNCLEAR
-    relation, winner = (BETTER, a) if is_better(a.low, b.low, column) else (WORSE, b)
-    return relation if answered(winner) >= ENOUGH_ANSWERED else ""
 
 
 def ranked(run: Run, models: Iterable[ModelRecord], column: Column) -> list[Scored]:
@@ -203,7 +182,7 @@ def table(run: Run, columns: Sequence[Column]) -> ScoreTable:
     """Build a table of some columns; one in which no model has a value becomes a footnote."""
     unscored = _unscored(run, columns)
     columns = [column for column in columns if all(column not in left_out for left_out in unscored.values())]
-    winners = [_clear_winner(run, column) for column in columns]
+    winners = _winners(run, columns)
 
     def row(model: ModelRecord) -> ModelRow:
         cells = (_cell(run, model, *pair) for pair in zip(columns, winners, strict=True))
@@ -240,6 +219,7 @@ def _cell(run: Run, model: ModelRecord, column: Column, winner: str) -> Cell:
     return Cell(
         number(value.value, digits),
         interval(value, digits),
+        value.no_interval,
         counts,
         caution=value.caution,
         sort=value.value,
@@ -270,16 +250,23 @@ def coaches(model: ModelRecord) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*model.coaches, *(model.training.coaches if model.training is not None else ()))))
 
 
-def _clear_winner(run: Run, column: Column) -> str:
-    """Name of the best contestant where its interval overlaps with no other contestant's, else "".
+def _winners(run: Run, columns: Sequence[Column]) -> list[str]:
+    """Name the best contestant of each column where it is better than every other one, else "".
 
-    There is no winner under a judge that does not count.
+    The comparisons of all columns are corrected together. There is no winner under a judge that does not count.
     """
-    if column.judge in run.result.unfit:
-        return ""
-    entries = ranked(run, run.contestants, column)
-    relations = {compare(entries[0].record, other.record, column) for other in entries[1:]}
-    return entries[0].model.name if relations == {BETTER} else ""
+    contests = [[] if column.judge in run.result.unfit else ranked(run, run.contestants, column) for column in columns]
+    pairs = [
+        (entries[0].model.name, other.model.name, column)
+        for column, entries in zip(columns, contests, strict=True)
+        for other in entries[1:]
+    ]
+    relations = iter([comparison.relation for comparison in run.compare(pairs)])
+    winners = []
+    for entries in contests:
+        of_column = {next(relations) for _ in entries[1:]}
+        winners.append(entries[0].model.name if of_column == {"better"} else "")
+    return winners
 
 
 def _won_by(column: Column) -> tuple[str, ...]:

@@ -1,15 +1,18 @@
-"""The answer in words: only what the intervals carry."""
+"""The answer in words: only what paired differences carry, those of one sentence corrected for their number."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from fsbench.compare import NAMED, UNKNOWN, PairedComparison, between, detectable, listed, size_of, unit_of
+from fsbench.numbers import number
 from fsbench.report.ranking import ENOUGH, disputed, place
 from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
-from fsbench.report.tables import UNCLEAR, compare, interval, number, ordered
+from fsbench.report.tables import interval, ordered
 from fsbench.results import ModelRecord, failure_rate
 from fsbench.stats.ranking import ENOUGH_ANSWERED, answered
 
 _BLIND = "No judge of this run can tell the real people apart: nothing is said of whose face the outputs show."
-NAMED = 3  # contestants that are named before the rest is counted
 
 
 def sentences(run: Run) -> list[str]:
@@ -24,7 +27,7 @@ def sentences(run: Run) -> list[str]:
         return blind
     entries = run.scored([model for model in ordered(run) if model in run.contestants], column)
     silent = [model for model in run.contestants if all(entry.model != model for entry in entries)]
-    lines = [_reached(run, entry, column) for entry in entries[:NAMED]] + _between(entries, column)
+    lines = [_reached(run, entry, column) for entry in entries[:NAMED]] + _between(run, entries, column)
     failing = [model for model in run.contestants if model.failures]
     return (
         blind
@@ -43,41 +46,42 @@ def _ranked(run: Run) -> list[str]:
     if len(record.judges) < ENOUGH or len(placed) < ENOUGH:
         return []
     first = [rank.model for rank in placed if rank.mean == placed[0].mean]
-    sentence = f"{_names(first)} {'stand' if len(first) > 1 else 'stands'} first by {record.metric}: "
-    sentence += f"mean rank {place(placed[0].mean)} over {len(record.judges)} judges{_overlaps(run, first)}."
+    sentence = f"{listed(first)} {'stand' if len(first) > 1 else 'stands'} first by {record.metric}: "
+    sentence += f"mean rank {place(placed[0].mean)} over {len(record.judges)} judges{_caveat(run, first)}."
     doubtful = [rank.model for rank in placed if disputed(rank, record.judges)]
     if not doubtful:
         return [f"{sentence} They agree on every rank."]
     if len(first) == 1 and first[0] not in doubtful:
-        return [f"{sentence} All place it first; they disagree about {_names(doubtful)}."]
-    return [f"{sentence} They disagree about {_names(doubtful)}: read the ranks side by side."]
+        return [f"{sentence} All place it first; they disagree about {listed(doubtful)}."]
+    return [f"{sentence} They disagree about {listed(doubtful)}: read the ranks side by side."]
 
 
-def _overlaps(run: Run, first: list[str]) -> str:
-    """With whose intervals theirs overlap who stand first, and under which judges; "" where none does."""
-    overlaps: dict[str, list[str]] = {}  # names of rivals -> judges
-    for column in run.columns:
-        if column.metric.name != run.result.ranking.metric or column.judge not in run.result.ranking.judges:
-            continue
-        entries = run.scored(run.contestants, column)
-        leaders = [entry.record for entry in entries if entry.model.name in first]
-        rivals = [
-            entry.model.name
-            for entry in entries
-            if entry.model.name not in first
-            and any(compare(leader, entry.record, column) == UNCLEAR for leader in leaders)
-        ]
-        if rivals:
-            overlaps.setdefault(_names(rivals), []).append(column.judge)
-    whose = "its interval overlaps" if len(first) == 1 else "their intervals overlap"
-    clauses = [f"with that of {names} under {' and '.join(judges)}" for names, judges in overlaps.items()]
-    return f", though {whose} {'; '.join(clauses)}" if clauses else ""
+def _caveat(run: Run, first: list[str]) -> str:
+    """From whom those who stand first do not detectably differ, or who is better, and under which judges; or ""."""
+    asked = [
+        (leader, entry.model.name, column)
+        for column in run.columns
+        if column.metric.name == run.result.ranking.metric and column.judge in run.result.ranking.judges
+        for leader in first
+        for entry in run.scored(run.contestants, column)
+        if entry.model.name not in first
+    ]
+    doubts: dict[str, dict[str | None, None]] = {}  # of one rival -> judges
+    for (_, rival, column), comparison in zip(asked, run.compare(asked), strict=True):
+        if comparison.relation in ("unclear", "worse"):
+            doubt = (
+                f"no difference to {rival} is detectable" if comparison.relation == "unclear" else f"{rival} is better"
+            )
+            doubts.setdefault(doubt, {})[column.judge] = None
+    clauses = [f"{doubt} under {' and '.join(map(str, judges))}" for doubt, judges in doubts.items()]
+    more = f" and {len(clauses) - NAMED} more are like that" if len(clauses) > NAMED else ""
+    return f", though {'; '.join(clauses[:NAMED])}{more}" if clauses else ""
 
 
 def shown(entry: Scored, column: Column) -> str:
     """Print a value with its unit and interval."""
-    unit = f" {column.metric.unit}" if column.metric.unit else ""
-    return f"{number(entry.value, column.metric.digits)}{unit} {interval(entry.record, column.metric.digits)}".strip()
+    digits = column.metric.digits
+    return f"{number(entry.value, digits)}{unit_of(column.metric)} {interval(entry.record, digits)}".strip()
 
 
 def _reached(run: Run, entry: Scored, column: Column) -> str:
@@ -89,26 +93,43 @@ def _reached(run: Run, entry: Scored, column: Column) -> str:
         sentence += f" of which {entry.record.n_failed} are failures" if entry.record.n_failed else ""
     marks = [(model, "the ceiling") for model in run.result.models if model.kind == "ceiling"]
     marks += [(model, "where nothing is swapped") for model in run.result.models if model.name == NOTHING_SWAPPED]
+    scored = [(mark, role) for model, role in marks for mark in run.scored([model], column)]
+    elsewhere = [
+        (other, own, mark)
+        for other in run.columns
+        if other.metric.name == column.metric.name and other.judge not in (column.judge, *run.result.unfit)
+        for own in run.scored([entry.model], other)
+        for mark in run.scored([model for model in run.result.models if model.name == NOTHING_SWAPPED], other)
+    ]
+    asked = [(entry.model.name, mark.model.name, column) for mark, _ in scored]
+    asked += [(entry.model.name, mark.model.name, other) for other, _, mark in elsewhere]
+    compared = run.compare(asked)
     beside = [
-        f"{compare(entry.record, mark.record, column) or 'beside'} {model.name}, {role} ({shown(mark, column)})"
-        for model, role in marks
-        for mark in run.scored([model], column)
+        f"{_relation(comparison, column)} {mark.model.name}, {role} ({shown(mark, column)})"
+        for comparison, (mark, role) in zip(compared, scored, strict=False)
     ]
     sentence += (": " if beside else "") + "; ".join(beside) + "."
-    return sentence + _elsewhere(run, entry.model, column) + _of_metrics(run, entry.model, column)
+    return sentence + _elsewhere(elsewhere, compared[len(scored) :]) + _of_metrics(run, entry.model, column)
 
 
-def _elsewhere(run: Run, model: ModelRecord, column: Column) -> str:
+def _relation(comparison: PairedComparison, column: Column) -> str:
+    """Say how a model stands to another one, whose name follows."""
+    if comparison.relation == "unknown":
+        return "beside"
+    if comparison.relation == "unclear":
+        least = detectable(comparison, column.metric)
+        return f"not detectably different{f', where {least} would be seen,' if least else ''} from"
+    return f"{comparison.relation} by {size_of(comparison, column.metric)} than"
+
+
+def _elsewhere(columns: Sequence[tuple[Column, Scored, Scored]], compared: Sequence[PairedComparison]) -> str:
     """Compare a model with nothing swapped under the other judges, in a sentence; "" where there are none."""
+    words = {"better": "better than", "worse": "worse than", "unclear": "not detectably different from"}
     relations: dict[str, list[str]] = {}
-    floor = [mark for mark in run.result.models if mark.name == NOTHING_SWAPPED]
-    for other in run.columns:
-        if other.metric.name == column.metric.name and other.judge not in (column.judge, *run.result.unfit):
-            for entry in run.scored([model], other):
-                for mark in run.scored(floor, other):
-                    relation = compare(entry.record, mark.record, other) or "beside"
-                    values = (number(scored.value, other.metric.digits) for scored in (entry, mark))
-                    relations.setdefault(relation, []).append(f"{other.judge} ({' against '.join(values)})")
+    for (other, own, mark), comparison in zip(columns, compared, strict=True):
+        values = (number(scored.value, other.metric.digits) for scored in (own, mark))
+        relation = words.get(comparison.relation, "beside")
+        relations.setdefault(relation, []).append(f"{other.judge} ({' against '.join(values)})")
     clauses = [f"{relation} {NOTHING_SWAPPED} under {' and '.join(judges)}" for relation, judges in relations.items()]
     return f" It is {'; '.join(clauses)}." if clauses else ""
 
@@ -141,16 +162,11 @@ def _not_scored(run: Run, model: ModelRecord, column: Column) -> str:
     return f"{model.name} has no {column.metric.name}: {reason}."
 
 
-def _between(entries: list[Scored], column: Column) -> list[str]:
-    """The best contestant beside the others, as far as there are intervals."""
-    if len(entries) < 2:
-        return []
-    relations: dict[str, list[str]] = {}
-    for entry in entries[1:]:
-        relations.setdefault(compare(entries[0].record, entry.record, column), []).append(entry.model.name)
-    clauses = [f"{relation} {_names(names)}" for relation, names in relations.items() if relation]
-    return [f"Between the contestants, {entries[0].model.name} is {' and '.join(clauses)}."] if clauses else []
-
-
-def _names(names: list[str]) -> str:
-    return ", ".join(names) if len(names) <= NAMED else f"{len(names)} others"
+def _between(run: Run, entries: list[Scored], column: Column) -> list[str]:
+    """The best contestant beside the others."""
+    if not run.knows_differences and len(run.scored(run.result.models, column)) > 1:
+        return [f"{UNKNOWN[0].upper()}{UNKNOWN[1:]}."]
+    first = entries[0].model.name if entries else ""
+    compared = run.compare([(first, rival.model.name, column) for rival in entries[1:]])
+    said = between(first, compared, column.metric)
+    return [f"Between the contestants, {said}."] if said else []

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fsbench.results import OperatingPoint
+from fsbench.stats.resampling import ENOUGH_PEOPLE, FEWEST_DEGREES, Draws, Spread
 
 RULE_OF_30 = 30
 """Errors that must be seen for a rate to be within 30 % of the truth, nine times out of ten, were they independent."""
@@ -26,13 +27,10 @@ levels of another range 0.2 and 0.9; an ImageNet classifier 0.8 (logits) to 1.3 
 pixels 0.7; random networks 0.5; noise 0.0.
 """
 
-ENOUGH_PEOPLE = 10
-"""Number of people from which on people are resampled; of fewer, the sessions of each person are."""
-
 MOST_LOST = 0.5
 """Share of the faces of which a judge may give no vector, at most."""
 
-_MOST_UNITS, _RESAMPLES, _SEED = 200, 500, 0
+_MOST_UNITS, _RESAMPLES, _SEED = 200, 500, (0,)
 
 _GRID = np.arange(-STEPS, STEPS + 2) / STEPS  # one step beyond 1: a threshold that nobody reaches
 
@@ -209,18 +207,19 @@ def calibrate(
     vectors = vectors[has_face].astype(np.float64)  # single precision would put some pairs a step off, by block size
     person = np.unique(identity[has_face], return_inverse=True)[1]
     series = np.unique(session[has_face], return_inverse=True)[1]
-    unit, stratum = _units(person, series)
-    genuine, impostor = _Tally(len(stratum)), _Tally(len(stratum))
+    draws = _draws(person, series)
+    unit, n_units = draws.cluster, len(draws.stratum)
+    genuine, impostor = _Tally(n_units), _Tally(n_units)
     for cosine, rows, columns in _tiles(vectors, block):
         upper = rows[:, None] < columns
         same = person[rows][:, None] == person[columns]
-        units = unit[rows][:, None] * len(stratum) + unit[columns]
+        units = unit[rows][:, None] * n_units + unit[columns]
         for tally, kind in ((impostor, ~same), (genuine, same & (series[rows][:, None] != series[columns]))):
             tally.add(cosine[upper & kind], units[upper & kind])
     if not genuine.n or not impostor.n:
         return None
     images = np.bincount(person)
-    interval = _interval(genuine, impostor, stratum)
+    interval = _interval(genuine, impostor, draws)
     return Calibration(len(images), len(vectors), _people_pairs(images), genuine.pairs(), impostor.pairs(), *interval)
 
 
@@ -246,38 +245,23 @@ def lost(n_vectors: int, n_faces: int) -> str:
     return f"it gave NaN, infinity or zeros for {missing} of {n_faces} real images with a face" if missing else ""
 
 
-def _units(person: np.ndarray, series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the unit of resampling of each image (N,), and the stratum within which each unit is resampled (U,).
-
-    Units are people, or the sessions of each where people are few.
-    Where there are more than _MOST_UNITS, some are merged, so that the sums over pairs of units stay small.
-    """
-    n_people = int(person.max(initial=-1)) + 1
-    if n_people >= ENOUGH_PEOPLE:
-        return person % _MOST_UNITS, np.zeros(min(n_people, _MOST_UNITS), np.int64)
-    most = _MOST_UNITS // max(n_people, 1)
-    unit, stratum = np.zeros(len(person), np.int64), np.zeros(0, np.int64)
-    for p in range(n_people):
-        own = np.unique(series[person == p], return_inverse=True)[1] % most
-        unit[person == p] = own + len(stratum)
-        stratum = np.append(stratum, np.full(own.max() + 1, p))
-    return unit, stratum
+def _draws(person: np.ndarray, series: np.ndarray) -> Draws:
+    """Choose what is drawn again: people, or the sessions of each where people are few; some merged, of many."""
+    few = person.max(initial=-1) + 1 < ENOUGH_PEOPLE
+    labels, strata = (series, person) if few else (person, np.zeros(len(person), np.int64))
+    return Draws.of(labels, strata, resamples=_RESAMPLES, seed=_SEED, most=_MOST_UNITS)
 
 
-def _interval(genuine: _Tally, impostor: _Tally, stratum: np.ndarray) -> tuple[float, float] | tuple[None, None]:
-    """95 % interval of d' by the bootstrap: pairs of two units weigh as often as both are in a resample."""
-    random, n_units = np.random.default_rng(_SEED), len(stratum)
-    weights = np.zeros((_RESAMPLES, n_units))
-    for label in np.unique(stratum):
-        members = np.flatnonzero(stratum == label)
-        weights[:, members] = random.multinomial(len(members), np.full(len(members), 1 / len(members)), _RESAMPLES)
+def _interval(genuine: _Tally, impostor: _Tally, draws: Draws) -> tuple[float, float] | tuple[None, None]:
+    """95 % interval of d': pairs of two units weigh as often as both are in a resample."""
+    weights = draws.counts.astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        resampled = _d_prime(*genuine.moments(weights), *impostor.moments(weights))
-    resampled = resampled[np.isfinite(resampled)]
-    if len(resampled) < _RESAMPLES / 2:  # most of the resamples have no pair of one kind
+        variance = draws.variance(_d_prime(*genuine.moments(weights), *impostor.moments(weights)))
+    if draws.degrees_of_freedom < FEWEST_DEGREES[0] or not math.isfinite(variance):  # or most have no pair of one kind
         return None, None
-    low, high = np.quantile(resampled, (0.025, 0.975))
-    return float(low), float(high)
+    once = np.ones((1, len(draws.stratum)))
+    value = float(_d_prime(*genuine.moments(once), *impostor.moments(once))[0])
+    return Spread(math.sqrt(variance), draws.degrees_of_freedom).interval(value)
 
 
 def _d_prime(genuine_mean: Any, genuine_variance: Any, impostor_mean: Any, impostor_variance: Any) -> np.ndarray:

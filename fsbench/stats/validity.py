@@ -1,19 +1,20 @@
 """How a metric responds to a ladder of known faults: whether, from which strength on, up to which, and how much.
 
 A change is positive where the metric calls the outputs worse, whichever of its directions is better. Conditions share
-their images, so changes are paired by image. Whole sessions are resampled, the same ones in every condition.
+their images, so changes are paired by image. All conditions have the same resamples, those of one `Design`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from fsbench.errors import NotScorable
+from fsbench.stats.resampling import CONFIDENCE, Design, Spread, Statistic
 
 Expected = Literal["respond", "ignore", "either"]
 """What a metric should do about a fault; either, where the fault cannot but touch something that it measures."""
@@ -27,78 +28,49 @@ ENOUGH = 0.5
 """Share of the outputs that can be scored without a fault; a strength at which fewer can be scored does not count."""
 
 _ROUNDING = 1e-9  # of the values: a smaller change is none
-_FEWEST = 3  # sessions of a person; where one has fewer, sessions are resampled from all people alike
 
 
-@dataclass(frozen=True)
-class Resampling:
-    """How the outputs of a condition are resampled: whole sessions."""
+def halves(design: Design, splits: int = 10) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+    """Split the clusters of each stratum in two, so many times; none where a design allows no interval.
 
-    n: int  # outputs
-    resamples: tuple[np.ndarray, ...]  # indices of outputs, with repeats
-    halves: tuple[tuple[np.ndarray, np.ndarray], ...]  # of the sessions of each person
-    degrees_of_freedom: int  # sessions less strata
-    correction: float  # factor of the standard deviation over resamples, which few sessions make too small
-
-    def parts(self, size: int, seed: int, sessions: np.ndarray) -> list[np.ndarray]:
-        """Draw as many times `size` outputs of whole sessions, without repeats, as there are halves."""
-        random, labels = np.random.default_rng([seed, size]), np.unique(sessions)
-        return [
-            np.concatenate([np.flatnonzero(sessions == label) for label in random.permutation(labels)])[:size]
-            for _ in range(2 * len(self.halves))
-        ]
-
-
-def resampling(
-    sessions: np.ndarray, people: np.ndarray, *, resamples: int, splits: int = 10, seed: int = 0
-) -> Resampling:
-    """Choose the resamples for outputs of `sessions` (N,) of `people` (N,): whole sessions, within each person.
-
-    Where somebody has fewer than three sessions, people are not kept apart. One session alone cannot be resampled.
+    Returns indices of outputs. Who gets the odd cluster is left to chance.
     """
-    if min(len(np.unique(sessions[people == person])) for person in np.unique(people)) < _FEWEST:
-        people = np.zeros(len(sessions), int)
-    strata = [
-        [np.flatnonzero((people == person) & (sessions == label)) for label in np.unique(sessions[people == person])]
-        for person in np.unique(people)
+    if design.reason:
+        return ()
+    draws, random = design.draws[0], np.random.default_rng([design.seed, splits])
+    split = []
+    for _ in range(splits):
+        order = random.permutation(len(draws.stratum))
+        place = np.zeros(len(order), int)
+        for k in np.unique(draws.stratum):
+            members = order[draws.stratum[order] == k]
+            place[members] = np.arange(len(members)) + random.integers(2)
+        second = (place % 2 == 1)[draws.cluster]
+        split.append((np.flatnonzero(~second), np.flatnonzero(second)))
+    return tuple(split)
+
+
+def parts(design: Design, size: int, times: int = 20) -> list[np.ndarray]:
+    """Draw `size` outputs of whole sessions, without repeats, so many times; none where there is no interval."""
+    if design.reason:
+        return []
+    random, labels = np.random.default_rng([design.seed, size]), np.unique(design.sessions)
+    return [
+        np.concatenate([np.flatnonzero(design.sessions == label) for label in random.permutation(labels)])[:size]
+        for _ in range(times)
     ]
-    fewest, degrees_of_freedom = min(map(len, strata)), sum(map(len, strata)) - len(strata)
-    if fewest < 2:
-        return Resampling(len(sessions), (), (), 0, 1.0)
-    random = np.random.default_rng(seed)
-    indices = tuple(
-        np.concatenate([group[k] for group in strata for k in random.integers(0, len(group), len(group))])
-        for _ in range(resamples)
-    )
-    return Resampling(
-        len(sessions),
-        indices,
-        tuple(_halve(strata, random) for _ in range(splits)),
-        degrees_of_freedom,
-        math.sqrt(fewest / (fewest - 1)),
-    )
-
-
-def _halve(strata: Sequence[Sequence[np.ndarray]], random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Split the sessions of each person in two; who gets the odd one is left to chance."""
-    sides: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
-    for group in strata:
-        first = int(random.integers(2))
-        for place, k in enumerate(random.permutation(len(group))):
-            sides[(place + first) % 2].append(group[k])
-    return np.concatenate(sides[0]), np.concatenate(sides[1])
 
 
 @dataclass(frozen=True)
 class Condition:
     """The outputs of one fault at one strength, as one metric scored them."""
 
-    of: Callable[[np.ndarray], float]  # the metric's value, of indices into the rows that it could score
+    of: Statistic  # the metric's value, of indices into the rows that it could score
     place: np.ndarray  # (N,) where the row of each output is, -1 where it could not be scored
     fewest: int = 1  # outputs of which the metric has a value
 
     @classmethod
-    def scored(cls, of: Callable[[np.ndarray], float], scored: np.ndarray, fewest: int = 1) -> Condition:
+    def scored(cls, of: Statistic, scored: np.ndarray, fewest: int = 1) -> Condition:
         """Build one from which outputs could be scored, (N,) bool."""
         return cls(of, np.where(scored, np.cumsum(scored) - 1, -1), fewest)
 
@@ -160,51 +132,50 @@ def respond(
     conditions: Sequence[Condition],
     strengths: Sequence[float],
     worse: int,
-    resampling: Resampling,
+    design: Design,
     *,
+    most: int = 0,
     alpha: float = 0.05,
-    confidence: float = 0.95,
 ) -> Response | None:
     """Compare conditions of growing strength, the first of which is 0; None where the perfect outputs have no value.
 
-    `worse` is 1 where larger values are worse, else -1. A change is significant where it is larger than its bootstrap
-    standard error by the quantile of Student's t that leaves `alpha` to all strengths together (Bonferroni): with
-    alpha divided by the number of faults, a metric that responds to nothing is wrong about any of them with
-    probability alpha. Intervals of values and changes are `confidence`, one at a time, and do not know of the others.
+    `worse` is 1 where larger values are worse, else -1; `most` is the largest number of resamples, 0 for all. A change
+    is significant where it is larger than its standard error by the quantile of Student's t that leaves `alpha` to all
+    strengths together (Bonferroni): with alpha divided by the number of faults, a metric that responds to nothing is
+    wrong about any of them with probability alpha. Intervals of values and changes do not know of each other.
     """
-    everything = np.arange(resampling.n)
+    everything = np.arange(len(design))
     values = np.array([condition(everything) for condition in conditions])
     if math.isnan(values[0]):
         return None
-    resampled = np.array(
-        [[condition(index) for index in resampling.resamples] for condition in conditions]
-    )  # (K + 1, B)
-    pairs = [_paired(conditions, values, resampled, k, resampling) for k in range(len(conditions))]
+    resampled = np.stack([design.resample(condition, most) for condition in conditions])  # (K + 1, 1 or 3, B)
+    pairs = [_paired(conditions, values, resampled, k, design, most) for k in range(len(conditions))]
     change = worse * np.array([difference for difference, _ in pairs])
-    resampled_change = worse * np.array([differences for _, differences in pairs])  # (K + 1, B)
+    resampled_change = worse * np.stack([differences for _, differences in pairs])  # (K + 1, 1 or 3, B)
     change[np.abs(change) < _ROUNDING * np.nanmax(np.abs(values))] = 0
     n_scored = np.array([condition.scored_outputs.sum() for condition in conditions])
     enough_scored = (n_scored >= ENOUGH * n_scored[0]) & np.isfinite(change)
-    change_error = np.array([_standard_error(row, resampling) for row in resampled_change])
+    spreads = [_spread(design, rows) for rows in resampled]
+    of_change = [_spread(design, rows) for rows in resampled_change]
     level = alpha / (len(conditions) - 1)
-    significant = enough_scored & (np.abs(change) > _t(level, resampling) * change_error) & (change != 0)
-    value_error = np.array([_standard_error(row, resampling) for row in resampled])
+    margin = np.array([spread.margin(level) for spread in of_change])
+    significant = enough_scored & (np.abs(change) > margin) & (change != 0)
     ladder = np.flatnonzero(enough_scored)
     direction, first = _direction(ladder, change, significant)
     extreme = ladder[-1]
     if direction and not significant[extreme]:
         extreme = max((k for k in ladder if significant[k]), key=lambda k: abs(change[k]))
-    rho, rho_low, rho_high = _ranks(ladder, strengths, worse * values, worse * resampled, confidence)
-    half = _t(1 - confidence, resampling)
+    redrawn = resampled[:, 0, : 0 if design.reason else None]
+    rho, rho_low, rho_high = _ranks(ladder, strengths, worse * values, worse * redrawn)
     steps = tuple(
         Step(
-            strength, int(n_scored[k]), *_bounds(values[k], half * value_error[k]),
-            *_bounds(change[k], half * change_error[k]), enough_scored=bool(enough_scored[k]),
+            strength, int(n_scored[k]), *_bounds(values[k], spreads[k]),
+            *_bounds(change[k], of_change[k]), enough_scored=bool(enough_scored[k]),
             significant=bool(significant[k]),
         )
         for k, strength in enumerate(strengths)
     )  # fmt: skip
-    unit = math.sqrt((value_error[0] ** 2 + value_error[extreme] ** 2) / 2)
+    unit = math.sqrt((spreads[0].error ** 2 + spreads[extreme].error ** 2) / 2)
     return Response(
         steps,
         rho,
@@ -213,14 +184,14 @@ def respond(
         direction,
         None if first is None else strengths[first],
         _saturated(ladder, strengths, change) if direction else None,
-        _turned(ladder, strengths, change, resampled_change, level, resampling) if direction > 0 else None,
+        _turned(ladder, strengths, change, resampled_change, level, design) if direction > 0 else None,
         float(change[extreme]),
         float(change[extreme] / unit) if math.isfinite(unit) and unit > 0 else None,
     )
 
 
 def _paired(
-    conditions: Sequence[Condition], values: np.ndarray, resampled: np.ndarray, k: int, resampling: Resampling
+    conditions: Sequence[Condition], values: np.ndarray, resampled: np.ndarray, k: int, design: Design, most: int
 ) -> tuple[float, np.ndarray]:
     """Difference to the perfect outputs, of the images that can be scored in both, and the same for every resample."""
     perfect, faulty = conditions[0], conditions[k]
@@ -228,24 +199,17 @@ def _paired(
         return float(values[k] - values[0]), resampled[k] - resampled[0]
     both = perfect.scored_outputs & faulty.scored_outputs
     perfect, faulty = perfect.among(both), faulty.among(both)
-    everything = np.arange(resampling.n)
-    differences = np.array([faulty(index) - perfect(index) for index in resampling.resamples])
+    everything = np.arange(len(design))
+    differences = design.resample(lambda index: faulty(index) - perfect(index), most)
     return faulty(everything) - perfect(everything), differences
 
 
-def _standard_error(resampled: np.ndarray, resampling: Resampling) -> float:
-    """Standard deviation over the resamples that have a value; infinite where fewer than half have one."""
-    known = resampled[np.isfinite(resampled)]
-    if len(known) < max(2, len(resampled) / 2):
-        return math.inf
-    return float(known.std() * resampling.correction)
-
-
-def _t(level: float, resampling: Resampling) -> float:
-    """Quantile of Student's t that leaves half of `level` on either side."""
-    from scipy.special import stdtrit  # slow to import
-
-    return float(-stdtrit(resampling.degrees_of_freedom, level / 2)) if resampling.degrees_of_freedom else math.inf
+def _spread(design: Design, resampled: np.ndarray) -> Spread:
+    """Standard error from values over resamples; infinite where none can be had."""
+    try:
+        return design.spread(resampled)
+    except NotScorable:
+        return Spread(math.inf, 1.0)
 
 
 def _direction(ladder: np.ndarray, change: np.ndarray, significant: np.ndarray) -> tuple[Literal[-1, 0, 1], int | None]:
@@ -265,7 +229,7 @@ def _direction(ladder: np.ndarray, change: np.ndarray, significant: np.ndarray) 
 
 
 def _ranks(
-    ladder: np.ndarray, strengths: Sequence[float], bad: np.ndarray, resampled: np.ndarray, confidence: float
+    ladder: np.ndarray, strengths: Sequence[float], bad: np.ndarray, resampled: np.ndarray
 ) -> tuple[float | None, float | None, float | None]:
     """Spearman's correlation over the strengths that count, and its percentile interval; None for fewer than three."""
     if len(ladder) < 3:
@@ -275,7 +239,7 @@ def _ranks(
     again = [spearman(grown, column) for column in resampled[ladder].T if np.isfinite(column).all()]
     if len(again) < max(2, resampled.shape[1] / 2):
         return rho, None, None
-    low, high = np.quantile(again, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = np.quantile(again, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     return rho, float(low), float(high)
 
 
@@ -290,13 +254,11 @@ def spearman(strength: np.ndarray, bad: np.ndarray) -> float:
     return float(np.corrcoef(rankdata(strength), ranks)[0, 1])
 
 
-def _bounds(value: float, half: float) -> tuple[float | None, float | None, float | None]:
+def _bounds(value: float, spread: Spread) -> tuple[float | None, float | None, float | None]:
     """A value and its interval; None for what is not known."""
     if not math.isfinite(value):
         return None, None, None
-    if not math.isfinite(half):
-        return float(value), None, None
-    return float(value), float(value - half), float(value + half)
+    return float(value), *(spread.interval(float(value)) if math.isfinite(spread.error) else (None, None))
 
 
 def _saturated(ladder: np.ndarray, strengths: Sequence[float], change: np.ndarray) -> float | None:
@@ -313,16 +275,16 @@ def _turned(
     change: np.ndarray,
     resampled: np.ndarray,
     level: float,
-    resampling: Resampling,
+    design: Design,
 ) -> float | None:
     """Where the largest fall that is more than chance, and a tenth of the range, begins."""
     largest, turn = 0.0, None
-    reach, quantile = np.ptp(change[ladder]), _t(level / len(ladder), resampling)
+    reach = np.ptp(change[ladder])
     for place, i in enumerate(ladder):
         for j in ladder[place + 1 :]:
             fall = float(change[i] - change[j])
-            error = _standard_error(resampled[i] - resampled[j], resampling)
-            if fall > max(NEGLIGIBLE * reach, quantile * error, largest):
+            chance = _spread(design, resampled[i] - resampled[j]).margin(level / len(ladder))
+            if fall > max(NEGLIGIBLE * reach, chance, largest):
                 largest, turn = fall, strengths[int(i)]
     return turn
 

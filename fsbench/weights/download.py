@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from fsbench.atomic import atomic_path, refused
 from fsbench.errors import FsbenchError, WeightsError
-from fsbench.store import atomic_path, refused, write_text
+from fsbench.store import write_text
 
 if TYPE_CHECKING:
     from fsbench.interfaces import Progress

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
+from fsbench.atomic import atomic_path
 from fsbench.errors import OutputError, WeightsError
-from fsbench.store import atomic_path
 from fsbench.weights import download
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from fsbench.faces.detect import GRID, Detector
 from fsbench.images import ImageSet, read_image
 from fsbench.interfaces import Context
 from fsbench.registry import embedders
+from fsbench.store import Store
 
 
 @pytest.fixture(autouse=True)
@@ -36,17 +38,17 @@ def crops(shared: Path) -> ImageSet:
 
 @pytest.mark.parametrize("judge", ["dlib_resnet"])
 def test_threads_blocks_and_order_change_nothing(
-    judge: str, crops: ImageSet, fresh_context: Context, monkeypatch: pytest.MonkeyPatch
+    judge: str, crops: ImageSet, fresh_context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built = Extractor.build(embedders, judge, fresh_context)
     told = []
     for threads, block, turned in ((1, 64, False), (2, 64, False), (2, 5, False), (1, 64, True)):
         torch.set_num_threads(threads)
         monkeypatch.setattr(blocks, "BLOCK", block)
-        monkeypatch.setattr(fresh_context.store, "load", lambda kind, key: None)
+        context = replace(fresh_context, store=Store(tmp_path / str(len(told))))  # nothing is cached
         shown = crops.select(np.arange(len(crops))[:: -1 if turned else 1])
-        landmarks = find_landmarks(shown, "", fresh_context)
-        vectors = embed(built, shown, landmarks, "", fresh_context).vectors.numpy()
+        landmarks = find_landmarks(shown, "", context)
+        vectors = embed(built, shown, landmarks, "", context).vectors.numpy()
         told.append((landmarks[::-1], vectors[::-1]) if turned else (landmarks, vectors))
     assert np.isfinite(told[0][0]).all()
     assert np.array_equal(told[0][0] * GRID, np.round(told[0][0] * GRID))

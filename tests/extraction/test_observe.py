@@ -1,4 +1,4 @@
-"""Observers look once at each image set; what they need may be missing, and metrics say so."""
+"""Observers look once at each image; what they need may be missing, and metrics say so."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def prepared(context: Context, *names: str, known: bool = True) -> Evaluation:
     return Evaluation.prepare(instruments, pairs(known), faces, None, context)
 
 
-def test_it_looks_once_at_an_image_set(fresh_context: Context) -> None:
+def test_it_looks_once_at_an_image(fresh_context: Context) -> None:
     crops = contracts.toy_faces(2, sessions=10, images=4, size=16).crops
     landmarks = np.zeros((len(crops), 5, 2), np.float32)
     landmarks[3] = np.nan
@@ -115,9 +115,9 @@ def test_it_looks_once_at_an_image_set(fresh_context: Context) -> None:
     assert torch.equal(told["light"].nan_to_num(-1), again["light"].nan_to_num(-1))
     landmarks[3] = 0
     assert observe(light, crops, landmarks, "", fresh_context)["light"].isfinite().all()
-    assert len(LOOKS) == 80 + 64  # only the block whose landmarks changed
+    assert len(LOOKS) == 80 + 1  # only the image whose landmarks changed
     observe(Extractor.build(observers, "light(dim=0.5)", fresh_context), crops, landmarks, "", fresh_context)
-    assert len(LOOKS) == 80 + 64 + 80
+    assert len(LOOKS) == 80 + 1 + 80
 
 
 def test_an_observer_owes_a_row_per_image(fresh_context: Context) -> None:

@@ -46,7 +46,11 @@ def outputs(values: np.ndarray) -> ImageSet:
 
 def a_value(values: np.ndarray):
     rows = summarise.measure(Brightness(), "brightness", pairs(), outputs(values), {})
-    return summarise.value(Brightness(), "brightness", "m", None, pairs(), rows, 200, 0)
+    return value_of(pairs(), rows)
+
+
+def value_of(all_pairs: Pairs, rows: np.ndarray):
+    return summarise.value(Brightness(), "brightness", "m", None, summarise.design(all_pairs.rows, 200, 0), rows)[0]
 
 
 def test_unscorable_outputs_are_counted_and_left_out() -> None:
@@ -66,6 +70,7 @@ def test_one_session_of_an_identity_has_a_value_and_no_interval() -> None:
     value = a_value(np.r_[np.full(4, 102), np.full(8, 0), np.full(12, 102)])
     assert value.value == pytest.approx(0.4)
     assert (value.low, value.high) == (None, None)
+    assert "images of one session" in value.no_interval
 
 
 def test_the_batch_size_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,7 +104,7 @@ def test_one_image_of_each_person_has_an_interval_over_people() -> None:
     index = np.arange(1, 12)
     alone = Pairs((Group(Source("toy0", faces.of("toy0").crops[:1]), index, faces.select(index), None),), "one")
     rows = np.linspace(0.2, 0.8, 11)[:, None]
-    value = summarise.value(Brightness(), "brightness", "m", None, alone, rows, 200, 0)
+    value = value_of(alone, rows)
     assert value.resampled == "people"
     assert value.n_clusters == 11
     assert value.low is not None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fsbench.interfaces import Metric, Resampled
-from fsbench.stats.bootstrap import cluster_bootstrap
+from fsbench.stats.resampling import Design
 
 
 def class_name(metric: Metric) -> str:
@@ -38,8 +38,8 @@ def interval_coverage(
         rows, sessions = world(seed)
         of = metric.statistic(rows)
         value = of(np.arange(len(rows)))
-        interval = cluster_bootstrap(of, sessions, np.zeros(len(rows)), resamples=150, seed=seed, centre=value)
-        assert interval is not None
-        found.append((value, *interval))
+        one = np.zeros(len(rows))
+        design = Design.of(one, sessions, one, resamples=150, seed=seed)
+        found.append((value, *design.spread(design.resample(of)).interval(value)))
     value, low, high = np.array(found).T
     return float(np.mean((low <= value.mean()) & (value.mean() <= high)))

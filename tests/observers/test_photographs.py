@@ -19,7 +19,7 @@ from fsbench.interfaces import Batch, Metric, Observed, Source
 from fsbench.metrics.fid import Fid
 from fsbench.metrics.kid import Kid
 from fsbench.registry import observers
-from fsbench.stats.bootstrap import cluster_bootstrap
+from fsbench.stats.resampling import Design
 from fsbench.store import Store
 
 N = 90  # photographs, each of another person
@@ -72,7 +72,8 @@ def test_blur_raises_both_distances_in_order_and_two_halves_differ_by_nothing(
     order = np.random.default_rng(0).permutation(N)
     one, other = sharp[order[: N // 2]], sharp[order[N // 2 :]]
     halves, across = rows(Kid(), one, other), rows(Kid(), blurred[3][order[: N // 2]], other)
-    interval = cluster_bootstrap(Kid().statistic(halves), np.arange(len(halves)), np.zeros(len(halves)))
-    assert interval is not None
-    assert interval[0] < 0 < interval[1]
+    of, one = Kid().statistic(halves), np.zeros(len(halves))
+    design = Design.of(one, np.arange(len(halves)), one, resamples=1000, seed=0)
+    low, high = design.spread(design.resample(of)).interval(of(np.arange(len(halves))))
+    assert low < 0 < high
     assert abs(Kid().summarise(halves)) < 0.2 * Kid().summarise(across)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,7 @@ from fsbench.results import (
     Value,
 )
 from fsbench.stats.ranking import ranking
+from fsbench.stats.resampling import Design, Mean
 
 ODD_NAME = "<b>cycle</b>(mask=true)"
 MODELS = {"copy_target": 0.0, "exact": 0.95, "gan_mask": 0.85, ODD_NAME: 0.2}  # how much of the source each shows
@@ -270,6 +273,7 @@ def _result(
         models=contestants,
         values=values,
         ranking=ranking(values, contestants, records, METRICS),
+        differences=tuple(_differences(samples, models, judges)),
         warnings=("One session holds 60 % of Ada's images.",),
     )
 
@@ -343,6 +347,36 @@ def _value(samples: pd.DataFrame, model: str, metric: MetricRecord, judge: str |
         n_clusters=6,
         **known,
     )
+
+
+def _differences(
+    samples: pd.DataFrame, models: Sequence[str], judges: Sequence[str]
+) -> Iterator[results.DifferenceRecord]:
+    """All contestants against all models after them, and against all others."""
+    for model, other in combinations(models, 2):
+        if model in KINDS:
+            model, other = other, model
+        for metric in METRICS if model not in KINDS else ():
+            for judge in judges if metric.name.startswith("id_") else [None]:
+                yield _difference(samples, model, other, metric, judge)
+
+
+def _difference(
+    samples: pd.DataFrame, model: str, other: str, metric: MetricRecord, judge: str | None
+) -> results.DifferenceRecord:
+    name = results.column(metric.name, judge)
+    one, two = (samples[samples["model"] == of].reset_index(drop=True) for of in (model, other))
+    both = one[name].notna() & two[name].notna()
+    known = {"model": model, "other": other, "metric": metric.name, "judge": judge, "n": int(both.sum())}
+    if not both.any():
+        return results.DifferenceRecord(**known, effect=None, reason="one of them has no value")
+    labels = (one.loc[both, of].to_numpy(str) for of in ("identity", "session", "source"))
+    design = Design.of(*labels, resamples=200, seed=0)
+    if design.reason:
+        return results.DifferenceRecord(**known, effect=None, reason=design.reason)
+    a, b = (table.loc[both, name].to_numpy(np.float64) for table in (one, two))
+    difference = design.difference(float(a.mean() - b.mean()), *(design.resample(Mean(of)) for of in (a, b)))
+    return results.DifferenceRecord(**known, **asdict(difference))
 
 
 def _draw_all(folder: Path, table: pd.DataFrame, identities: Sequence[str], share: float) -> None:

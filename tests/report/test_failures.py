@@ -10,7 +10,7 @@ import pytest
 
 from fsbench import report, results
 from fsbench.report.run import Run, read
-from fsbench.report.tables import BETTER, UNCLEAR, WORSE, compare, counts_of
+from fsbench.report.tables import counts_of
 from fsbench.report.verdict import sentences
 from fsbench.results import ModelRecord, Value
 from fsbench.stats.ranking import ranking
@@ -66,16 +66,12 @@ def test_better_is_not_said_of_who_failed_on_many(run: Run, share: float, said: 
     assert f"{LOW} failed" not in found
 
 
-def test_the_other_one_may_be_better_than_who_failed(run: Run) -> None:
-    column = run.columns[0]
-    high, low = (run.value(name, column) for name in (HIGH, LOW))
-    assert high is not None
-    assert low is not None
-    poor = low.model_copy(update={"n_failed": 9, "n_scored": 1})
-    rich = high.model_copy(update={"n_failed": 9, "n_scored": 1})
-    assert (compare(high, poor, column), compare(poor, high, column)) == (BETTER, WORSE)
-    assert (compare(rich, low, column), compare(low, rich, column)) == ("", "")
-    assert compare(poor, poor, column) == UNCLEAR
+@pytest.mark.parametrize(("failing", "relation"), [(LOW, "better"), (HIGH, "unknown")])
+def test_the_other_one_may_be_better_than_who_failed(run: Run, failing: str, relation: str) -> None:
+    broken = changed(run, failing, {"no_face": int(0.4 * total(run))})
+    (found,) = broken.compare([(HIGH, LOW, broken.columns[0])])
+    assert found.relation == relation
+    assert ("failed on too many pairs" in found.reason) is (failing == HIGH)
 
 
 def test_who_failed_on_most_stands_last_with_the_reason(run: Run) -> None:

@@ -72,7 +72,7 @@ def test_a_metric_without_an_entry_is_not_examined_yet(make_run: MakeRun) -> Non
                for metric in result.metrics]  # fmt: skip
     values = [value.model_copy(update={"metric": "brand_new" if value.metric == "pose_error" else value.metric})
               for value in result.values]  # fmt: skip
-    page = report.html(read(rewritten(folder, metrics=tuple(renamed), values=tuple(values))))
+    page = report.html(read(rewritten(folder, metrics=tuple(renamed), values=tuple(values), differences=())))
     command = "fsbench validate --metrics brand_new"
     card = page[page.index('<article id="metric-brand_new"') :].partition("</article>")[0]
     assert f"Not examined yet: {command}" in card

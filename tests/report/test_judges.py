@@ -14,7 +14,7 @@ from fsbench.report import lookalikes, maps, ranking, tables
 from fsbench.report.run import Run, read
 from fsbench.report.sections import balance, slices
 from fsbench.report.verdict import sentences
-from fsbench.results import ModelRecord, Rank, RankingRecord, Value
+from fsbench.results import DifferenceRecord, ModelRecord, Rank, RankingRecord, Value
 
 JUDGE, ODD_NAME = "toy_judge", "<b>cycle</b>(mask=true)"
 JUDGES = ("first", JUDGE, "second")
@@ -92,23 +92,18 @@ def test_models_stand_in_the_order_of_their_ranks(three: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("others", "caveat"),
+    ("effects", "caveat"),
     [
-        ({}, ""),  # y is clearly worse under both
-        ({("y", "b"): (0.85, 0.95)}, ", though its interval overlaps with that of y under b"),
+        ({}, ""),  # y and z are clearly worse under both
+        ({("y", "b"): (0.01, 0.4)}, ", though no difference to y is detectable under b"),
+        ({("y", "b"): (0.01, 0.4), ("y", "a"): (0.01, 0.4)}, ", though no difference to y is detectable under a and b"),
         (
-            {("y", "b"): (0.9, 0.9), ("y", "a"): (0.9, 0.9)},
-            ", though its interval overlaps with that of y under a and b",
-        ),
-        (
-            {("y", "b"): (0.9, 0.9), ("z", "b"): (0.9, 0.9), ("z", "a"): (0.9, 0.9)},
-            ", though its interval overlaps with that of z under a; with that of y, z under b",
+            {("y", "b"): (-0.3, 0.001), ("z", "a"): (0.01, 0.4)},
+            ", though no difference to z is detectable under a; y is better under b",
         ),
     ],
 )
-def test_verdict_says_in_one_breath_where_intervals_overlap(make_run, others, caveat: str) -> None:
-    intervals = {(model, judge): (0.2, 0.3) for model in "yz" for judge in "abc"} | {("y", "c"): (0.9, 0.9)} | others
-    intervals |= {("x", judge): (0.8, 0.95) for judge in "abc"}
+def test_verdict_says_in_one_breath_where_no_difference_is_detectable(make_run, effects, caveat: str) -> None:
     ranks = [(model, place, {"a": place, "b": place}) for place, model in enumerate("xyz", 1)]
     run = ranked(read(make_run()), *ranks)
     values = [
@@ -116,17 +111,35 @@ def test_verdict_says_in_one_breath_where_intervals_overlap(make_run, others, ca
             model=model,
             metric="id_similarity",
             judge=judge,
-            value=low,
-            low=low,
-            high=high,
+            value=0.5,
+            low=0.1,
+            high=0.9,
             n_scored=9,
             n_total=9,
             n_clusters=9,
         )
-        for (model, judge), (low, high) in sorted(intervals.items())
+        for model in "xyz"
+        for judge in "abc"
+    ]
+    known = {("y", "c"): (0.0, 1.0)} | {(other, judge): (0.5, 1e-4) for other in "yz" for judge in "ab"} | effects
+    differences = [
+        DifferenceRecord(
+            model="x",
+            other=other,
+            metric="id_similarity",
+            judge=judge,
+            effect=effect,
+            low=effect - 0.1,
+            high=effect + 0.1,
+            p=p,
+            detectable=0.2,
+            n=9,
+        )
+        for (other, judge), (effect, p) in known.items()
     ]
     changes = {
         "values": tuple(values),
+        "differences": tuple(differences),
         "models": tuple(ModelRecord(name=name, spec=name, summary="", kind="precomputed") for name in "xyz"),
         "judges": tuple(run.judges[0].model_copy(update={"name": name}) for name in "abc"),
     }

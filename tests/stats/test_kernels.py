@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fsbench.stats import kernels
-from fsbench.stats.bootstrap import cluster_bootstrap
 from fsbench.stats.kernels import Kernel, PairedMmd, gaussian, polynomial
+from fsbench.stats.resampling import Design
 
 KERNELS = pytest.mark.parametrize("kernel", [polynomial, gaussian(2.0)], ids=["polynomial", "gaussian"])
 
@@ -216,7 +216,7 @@ def test_memory_does_not_grow_with_the_square(monkeypatch: pytest.MonkeyPatch) -
 
 @KERNELS
 @pytest.mark.parametrize(("sessions", "frames", "between"), [(100, 1, 0.0), (20, 5, 0.5)])
-def test_coverage_of_the_centred_interval(kernel: Kernel, sessions: int, frames: int, between: float) -> None:
+def test_coverage_of_the_interval(kernel: Kernel, sessions: int, frames: int, between: float) -> None:
     """200 worlds; the binomial error of the coverage is 1.5 points. What is to be covered is the mean over worlds."""
     random, found = np.random.default_rng(3), []
     cluster, n = np.repeat(np.arange(sessions), frames), sessions * frames
@@ -225,15 +225,8 @@ def test_coverage_of_the_centred_interval(kernel: Kernel, sessions: int, frames:
         y = np.sqrt(between) * shared + np.sqrt(1 - between) * random.normal(size=(n, 4))
         x = np.sqrt(0.5) * y + np.sqrt(0.5) * random.normal(size=(n, 4)) + 0.4
         estimate = PairedMmd(x, y, kernel)
-        interval = cluster_bootstrap(
-            lambda index, of=estimate: of(np.bincount(index, minlength=n)),
-            cluster,
-            np.zeros(n),
-            resamples=200,
-            seed=world,
-            centre=estimate.value,
-        )
-        assert interval is not None
-        found.append((estimate.value, *interval))
+        design = Design.of(np.zeros(n), cluster, np.zeros(n), resamples=200, seed=world)
+        resampled = design.resample(lambda index, of=estimate: of(np.bincount(index, minlength=n)))
+        found.append((estimate.value, *design.spread(resampled).interval(estimate.value)))
     value, low, high = np.array(found).T
     assert 0.91 <= np.mean((low <= value.mean()) & (value.mean() <= high)) <= 0.99

@@ -10,15 +10,16 @@ import pytest
 
 from fsbench.errors import NotScorable
 from fsbench.stats import validity
-from fsbench.stats.validity import Condition, Resampling, Response, respond, verdict
+from fsbench.stats.resampling import Design
+from fsbench.stats.validity import Condition, Response, respond, verdict
 
 STRENGTHS = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 PEOPLE = np.repeat(np.arange(4), 10)
 SESSIONS = np.arange(40)
 
 
-def plan(resamples: int = 200, seed: int = 0) -> Resampling:
-    return validity.resampling(SESSIONS, PEOPLE, resamples=resamples, seed=seed)
+def plan(resamples: int = 200, seed: int = 0) -> Design:
+    return Design.of(PEOPLE, SESSIONS, PEOPLE, resamples=resamples, seed=seed)
 
 
 def mean_of(rows: np.ndarray) -> Condition:
@@ -71,7 +72,7 @@ def test_the_size_is_the_change_in_spreads_of_the_mean() -> None:
 def test_noise_is_found_no_oftener_than_told(shared: float) -> None:
     """300 worlds at alpha 5 %: rows of three images a session, correlated or not; Bonferroni is on the safe side."""
     people, sessions = np.repeat(np.arange(4), 18), np.repeat(np.arange(24), 3)
-    drawn, alarms = validity.resampling(sessions, people, resamples=100), 0
+    drawn, alarms = Design.of(people, sessions, people, resamples=100, seed=0), 0
     for world in range(300):
         random = np.random.default_rng(world)
         rows = [
@@ -179,35 +180,54 @@ def test_perfect_outputs_without_a_value_are_no_response() -> None:
 
 
 def test_one_session_gives_values_and_nothing_more() -> None:
-    alone = validity.resampling(np.zeros(40), np.zeros(40), resamples=50)
+    alone = Design.of(*np.zeros((3, 40)), resamples=50, seed=0)
     found = respond([mean_of(np.full(40, s)) for s in (0.0, 1.0, 2.0)], (0.0, 1.0, 2.0), 1, alone)
     assert found is not None
     assert (found.rho, found.rho_low, found.direction, found.effect_size) == (pytest.approx(1), None, 0, None)
     assert [(step.value, step.low) for step in found.steps] == [(0.0, None), (1.0, None), (2.0, None)]
 
 
-def test_draws_are_whole_sessions_within_people() -> None:
-    people, sessions = np.repeat(np.arange(2), 12), np.repeat(np.arange(6), 4)
-    for draw in validity.resampling(sessions, people, resamples=20).resamples:
-        assert np.bincount(people[draw]).tolist() == [12, 12]
-        assert set(np.bincount(draw, minlength=24).reshape(6, 4).T[0]) <= {0, 1, 2, 3}
-        assert (np.bincount(draw, minlength=24).reshape(6, 4).std(1) == 0).all()
-
-
-def test_people_of_two_sessions_are_drawn_together() -> None:
-    two = validity.resampling(np.repeat(np.arange(8), 3), np.repeat(np.arange(4), 6), resamples=20)
-    assert two.degrees_of_freedom == 7
-    assert len({tuple(np.bincount(np.repeat(np.arange(4), 6)[draw], minlength=4)) for draw in two.resamples}) > 1
-
-
 def test_halves_are_disjoint_whole_and_balanced() -> None:
-    for one, other in plan().halves:
+    for one, other in validity.halves(plan()):
         assert sorted([*one, *other]) == list(range(40))
         assert np.bincount(PEOPLE[one]).tolist() == [5, 5, 5, 5]
+    assert len({tuple(one) for one, _ in validity.halves(plan())}) == 10
+
+
+def test_halves_hold_whole_sessions_and_the_odd_one_falls_by_chance() -> None:
+    sessions = np.repeat(np.arange(10), 3)
+    people = sessions // 5
+    first = []
+    for one, other in validity.halves(Design.of(people, sessions, people, resamples=9, seed=0), 40):
+        assert not set(sessions[one]) & set(sessions[other])
+        first.append(tuple(np.bincount(people[one]) // 3))
+    assert set(first) == {(2, 2), (2, 3), (3, 2), (3, 3)}
+
+
+def test_one_session_has_no_halves_and_no_parts() -> None:
+    alone = Design.of(*np.zeros((3, 40)), resamples=9, seed=0)
+    assert validity.halves(alone) == ()
+    assert validity.parts(alone, 10) == []
+
+
+def test_responses_are_found_by_a_two_way_design() -> None:
+    """The fault is worse for some sources: what is said of other sources is less certain than of these."""
+    session, source = (labels.ravel() for labels in np.meshgrid(np.arange(12), np.arange(10)))
+    one, random = np.zeros(120), np.random.default_rng(0)
+    effect = 1 + random.normal(size=10)[source]
+    rows = [random.normal(size=120) + s * effect for s in (0.0, 1.0, 2.0)]
+    errors = {}
+    for name, sources in (("these", one), ("others", source)):
+        found = respond([mean_of(row) for row in rows], (0.0, 1.0, 2.0), 1,
+                        Design.of(one, session, sources, resamples=200, seed=0))  # fmt: skip
+        assert found is not None
+        assert found.direction == 1
+        errors[name] = found.steps[2].change_high - found.steps[2].change_low
+    assert errors["others"] > 2 * errors["these"]
 
 
 def test_parts_have_the_size_that_was_asked_for() -> None:
-    parts = plan().parts(10, 0, SESSIONS)
+    parts = validity.parts(plan(), 10)
     assert len(parts) == 20
     assert all(len(set(part)) == 10 for part in parts)
 

@@ -13,6 +13,7 @@ from fsbench.report.run import Run
 
 MODULES = (
     "summary",
+    "differences",
     "intervals",
     "galleries",
     "identity",

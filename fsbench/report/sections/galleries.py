@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fsbench.numbers import number
 from fsbench.report.page import Section
 from fsbench.report.run import Column, Run
-from fsbench.report.tables import number, ordered
+from fsbench.report.tables import ordered
 from fsbench.report.thumbnails import Picture, Thumbnails
 from fsbench.results import ModelRecord
 from fsbench.stats.ranking import CONTESTANTS

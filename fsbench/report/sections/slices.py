@@ -15,7 +15,7 @@ from fsbench.report.page import Section
 from fsbench.report.plots import GREY, WIDTH, colours, reference_line, render, short
 from fsbench.report.run import Column, Run
 from fsbench.results import ModelRecord
-from fsbench.stats.bootstrap import cluster_bootstrap, units
+from fsbench.stats.resampling import Design, Mean
 
 N_BINS = 6
 SESSIONS = 24  # sessions that are drawn; of more, the hardest ones
@@ -116,13 +116,10 @@ def _mean_and_interval(axes: Axes, run: Run, rows: pd.DataFrame, column: Column,
     if rows.empty:
         return
     values, colour = rows[column.key].to_numpy(np.float64), colours(run)[model.name]
-    protocol = run.result.protocol
-    clusters, strata, _ = units(rows["session"].to_numpy(), rows["identity"].to_numpy())
-    interval = cluster_bootstrap(
-        lambda drawn: float(values[drawn].mean()), clusters, strata,
-        resamples=protocol.resamples, confidence=protocol.confidence, seed=run.result.seed,
-    )  # fmt: skip
-    if interval is not None:
+    people, sessions, sources = (rows[name].to_numpy(str) for name in ("identity", "session", "source"))
+    design = Design.of(people, sessions, sources, resamples=run.result.protocol.resamples, seed=run.result.seed)
+    if not design.reason:
+        interval = design.spread(design.resample(Mean(values))).interval(float(values.mean()))
         axes.plot(interval, [y, y], color=colour, linewidth=3, alpha=0.45, solid_capstyle="round")
     axes.plot([values.mean()], [y], "o", color=colour, markersize=5)
 

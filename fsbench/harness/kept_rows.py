@@ -1,0 +1,220 @@
+"""Rows of metrics, kept per sample: a metric that measured an output or a clip before does not measure it again.
+
+A row is found by the metric's code, parameters and version, and by all that the metric was shown of the sample: source,
+output, target, mask, facts about the target, and evidence. Evidence counts by its content, so that it does not matter
+which network it came from. A metric whose rows are wider than WIDEST is measured each time, and so is one that needs
+evidence of another package, or whose code is in no file.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from fsbench import interfaces, stats
+from fsbench.evidence.needs import JUDGE, observers_in
+from fsbench.extraction.blocks import spans
+from fsbench.extraction.codehash import code_hash, plugin_key
+from fsbench.harness import summarise
+from fsbench.images import ImageSet
+from fsbench.interfaces import Context, Embeddings, Evidence, Metric, Observed
+from fsbench.pairs import Pairs
+from fsbench.registry import metrics, parse_spec
+from fsbench.store import fingerprint
+
+KIND = "metrics"
+WIDEST = 64
+"""Numbers in a row that is kept, at most: wider ones are features, which are kept already."""
+
+_AT_ONCE = 1024  # samples whose evidence is hashed together
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What evidence shows."""
+
+    shared: str  # hash of what it shows of all samples
+    own: Sequence[bytes]  # of what it shows of each
+
+
+class KeptRows:
+    """Measures the outputs of the models of one evaluation set, where rows are not known already."""
+
+    def __init__(self, pairs: Pairs, context: Context) -> None:
+        self.pairs, self._context = pairs, context
+        self._recipes: dict[str, dict[str, Any] | None] = {}  # by metric
+        self._images: ImageSet | None = None  # outputs of the model that is measured
+        self._shown: list[bytes] = []  # hash of each with what stands beside it
+        self._contents: dict[int, tuple[Evidence, _Content | None]] = {}  # of the evidence for it
+
+    def measure(self, metric: Metric, name: str, images: ImageSet, evidence: Mapping[str, Evidence]) -> np.ndarray:
+        """`summarise.measure` for those outputs whose rows are not known; raises what it raises."""
+        pairs, store = self.pairs, self._context.store.features
+        identity = self._identity(metric, name, images, evidence)
+        if identity is None or not identity[1]:
+            return summarise.measure(metric, name, pairs, images, evidence)
+        key, samples = identity
+        known, rows = store.get(key, samples)
+        missing = np.flatnonzero(~known)
+        if not len(missing):
+            return rows["rows"]
+        if known.any():
+            taken = self._outputs_of(metric, missing)
+            pairs, images = pairs.take(taken), images.select(taken)
+            evidence = {need: _Chosen(given, taken) for need, given in evidence.items()}
+        measured = summarise.measure(metric, name, pairs, images, evidence)
+        if measured.shape[1] <= WIDEST:
+            store.put(key, [samples[i] for i in missing.tolist()], {"rows": measured})
+        if not known.any():
+            return measured
+        whole = np.empty((len(known), measured.shape[1]))
+        whole[missing], whole[known] = measured, rows["rows"]
+        return whole
+
+    def _outputs_of(self, metric: Metric, samples: np.ndarray) -> np.ndarray:
+        """Which outputs some of a metric's samples are of, in ascending order."""
+        if metric.info.sample == "output":
+            return samples
+        clips = self.pairs.clips
+        return np.concatenate([np.arange(clips[k].start, clips[k].stop) for k in samples.tolist()])
+
+    def _identity(
+        self, metric: Metric, name: str, images: ImageSet, evidence: Mapping[str, Evidence]
+    ) -> tuple[str, list[bytes]] | None:
+        """Key of a metric's rows, and the hash of each sample; None where these cannot be known."""
+        if name not in self._recipes:
+            self._recipes[name] = _recipe(metric, name)
+        if (recipe := self._recipes[name]) is None:
+            return None
+        if images is not self._images:
+            self._images, self._contents = images, {}
+            self._shown = [beside + image for beside, image in zip(self._beside, images.hashes(), strict=True)]
+        contents = [self._content(need, given) for need, given in evidence.items()]
+        known = [content for content in contents if content is not None]
+        if len(known) < len(contents):
+            return None
+        shown = {need: content.shared for need, content in zip(evidence, known, strict=True)}
+        key = fingerprint({**recipe, "evidence": shown, "device": self._context.device.type})
+        parts = (self._shown, *(content.own for content in known))
+        outputs = [hashlib.sha256(b"".join(output)).digest() for output in zip(*parts, strict=True)]
+        if metric.info.sample == "output":
+            return f"{KIND}/{key}", outputs
+        return f"{KIND}/{key}", [hashlib.sha256(b"".join(outputs[clip])).digest() for clip in self.pairs.clips]
+
+    @functools.cached_property
+    def _beside(self) -> list[bytes]:
+        """Hash of what a metric is shown of each pair beside the output and evidence."""
+        hashes: list[bytes] = []
+        for group in self.pairs.groups:
+            rows = group.targets.rows
+            shared = _digest(
+                (group.source.identity, group.source.images, list(rows), [str(kind) for kind in rows.dtypes])
+            )
+            facts = pd.util.hash_pandas_object(rows, index=False).to_numpy()
+            own = (group.targets.crops.hashes(), group.masks.hashes(), (fact.tobytes() for fact in facts))
+            hashes += [hashlib.sha256(b"".join((shared, *pair))).digest() for pair in zip(*own, strict=True)]
+        return hashes
+
+    def _content(self, need: str, evidence: Evidence) -> _Content | None:
+        """What some evidence shows of the outputs that are measured; hashed once."""
+        if id(evidence) not in self._contents:
+            self._contents[id(evidence)] = evidence, _content(need, evidence, len(self._shown))
+        return self._contents[id(evidence)][1]
+
+
+class _Chosen:
+    """Evidence for some of the samples."""
+
+    def __init__(self, evidence: Any, index: np.ndarray) -> None:
+        self._evidence, self._index = evidence, index
+
+    def __getitem__(self, rows: slice) -> Any:
+        return self._evidence[self._index[rows]]
+
+
+def _recipe(metric: Metric, name: str) -> dict[str, Any] | None:
+    """What decides rows beside what is shown; None where it cannot be known."""
+    spec = parse_spec(name)
+    if not metrics.has(spec.name):
+        return None
+    entry = metrics.get(spec.name)
+    if inspect.isclass(entry.factory) and type(metric) is not entry.factory:
+        return None
+    own = plugin_key(entry, spec, metric)
+    weights = {file.name: file.sha256 for file in metric.info.weights}
+    return own and {"plugin": own, "version": metric.info.version, "weights": weights, "code": _code()}
+
+
+@functools.cache
+def _code() -> str:
+    """Hash of what fsbench shares with metrics: what a batch is, and statistics."""
+    folders = [Path(package.__path__[0]) for package in (interfaces, stats)]
+    return code_hash(
+        {f"{path.parent.name}/{path.name}": path.read_bytes() for at in folders for path in at.glob("*.py")}
+    )
+
+
+def _content(need: str, evidence: Any, n: int) -> _Content | None:
+    if isinstance(evidence, ImageSet):
+        return _Content("", evidence.hashes())
+    if need != JUDGE and not observers_in([need]):
+        return None
+    own: list[bytes] = []
+    shared = ""
+    for block in spans(n, _AT_ONCE):
+        shown = evidence[block]
+        shared = shared or _digest(_shared(shown)).hex()
+        arrays = [np.ascontiguousarray(array.numpy()) for array in _own(shown)]
+        own += [hashlib.sha256(b"".join(row.tobytes() for row in rows)).digest() for rows in zip(*arrays, strict=True)]
+    return _Content(shared, own)
+
+
+def _own(shown: Embeddings | Observed) -> list[Tensor]:
+    """What evidence shows of each sample."""
+    if isinstance(shown, Observed):
+        return [side[name] for side in (shown.output, shown.target) for name in sorted(side)]
+    return [shown.output, shown.target, *([shown.lookalikes.output] if shown.lookalikes else [])]
+
+
+def _shared(shown: Embeddings | Observed) -> object:
+    """What evidence shows of all samples, with the layout of what it shows of each."""
+    layout = [(array.dtype, array.shape[1:]) for array in _own(shown)]
+    if isinstance(shown, Observed):
+        return shown.observer, sorted(shown.output), sorted(shown.target), layout
+    people = (shown.lookalikes.people, shown.lookalikes.references) if shown.lookalikes else None
+    return shown.judge, shown.references, shown.reference_rows, people, shown.calibration, layout
+
+
+def _digest(value: object) -> bytes:
+    """Hash of plain values, arrays, tables, and records of these."""
+    digest = hashlib.sha256()
+    _add(digest.update, value)
+    return digest.digest()
+
+
+def _add(update: Callable[[Any], None], value: object) -> None:
+    if isinstance(value, Tensor):
+        value = value.numpy()
+    if isinstance(value, np.ndarray):
+        update(f"{value.dtype.str}{value.shape}".encode())
+        update(np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, pd.DataFrame):
+        _add(update, [(str(name), str(kind)) for name, kind in value.dtypes.items()])
+        _add(update, pd.util.hash_pandas_object(value, index=False).to_numpy())
+    elif is_dataclass(value) and not isinstance(value, type):
+        _add(update, [(field.name, getattr(value, field.name)) for field in fields(value)])
+    elif isinstance(value, (tuple, list)):
+        update(f"[{len(value)}".encode())
+        for item in value:
+            _add(update, item)
+    else:
+        update(f"{value!r};".encode())
