@@ -17,7 +17,7 @@ from fsbench.faces.pose import pose
 from fsbench.harness.pairing import N_REFERENCES
 from fsbench.harness.strangers import join
 from fsbench.images import ImageSet, decoders, read_image
-from fsbench.interfaces import DatasetInfo, Faces, Source, Split, Truth
+from fsbench.interfaces import DatasetInfo, Faces, Split, Truth
 from fsbench.pairs import Group, Pairs
 from fsbench.store import Arrays, fingerprint, release
 
@@ -138,5 +138,5 @@ def make_pairs(asked: Sequence[tuple[str, tuple[int, int]]], people: PeopleOfAlb
         shown = own[np.unique(np.linspace(0, len(own) - 1, N_REFERENCES).round().astype(int))]
         targets = [target for source, target in asked if source == name]
         index = np.array([people.others.get(target, people.targets[target[0]]) for target in targets])
-        groups.append(Group(Source(name, people.test.crops[shown]), index, people.test.select(index), None))
+        groups.append(Group(name, people.test.crops.select(shown), index, people.test.select(index), None))
     return Pairs(tuple(groups), rule)
