@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +84,7 @@ def score(
     folder.check(plan, resume, inputs)
     tools = [tool for tool in outputs if tool.name not in asked.failed]
     measured = _measured(asked, tools, source_album, target_album, face, instruments.judges[0], context)
+    asked = replace(asked, pairs=(), outputs={})  # of every pair a few hundred bytes, and the crops are cut
     splits = Splits(measured.people)
     test = splits["test"]
     gallery = splits.add_gallery(gather(measured.people, test, plan.gallery, context))
