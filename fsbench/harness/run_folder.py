@@ -86,19 +86,15 @@ class RunFolder:
         """Write targets, source references and exact swaps."""
         for group in pairs.groups:
             self._write_images(TARGETS, group.targets.rows["id"], group.targets.crops)
-            self._write_images(
-                "inputs/source", pd.Series([group.source.identity]), ImageSet.of(group.source.images[:1])
-            )
+            self._write_images("inputs/source", pd.Series([group.identity]), group.references.select(slice(1)))
             if group.truth is not None:
-                self._write_images(
-                    f"inputs/exact/{slug(group.source.identity)}", group.targets.rows["id"], group.truth.exact
-                )
+                self._write_images(f"inputs/exact/{slug(group.identity)}", group.targets.rows["id"], group.truth.exact)
 
     def write_outputs(self, label: str, pairs: Pairs, outputs: ImageSet) -> list[str]:
         """Write a model's outputs; returns their paths below the folder, in the order of the pairs."""
         paths = []
         for group, images in zip(pairs.groups, pairs.by_group(outputs), strict=True):
-            folder = f"outputs/{slug(label)}/{slug(group.source.identity)}"
+            folder = f"outputs/{slug(label)}/{slug(group.identity)}"
             paths += self._write_images(folder, group.targets.rows["id"], images)
         return paths
 

@@ -48,7 +48,7 @@ def batches(
             targets = group.targets.select(block)
             here = slice(offset + block.start, offset + block.stop)
             yield Batch(
-                source=guard.copied(group.source),
+                source=group.source,
                 rows=targets.rows,
                 output=images[here],
                 target=targets.crops[:],

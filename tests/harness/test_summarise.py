@@ -12,7 +12,7 @@ from fsbench import contracts
 from fsbench.errors import PluginError
 from fsbench.harness import records, summarise
 from fsbench.images import ImageSet
-from fsbench.interfaces import Batch, MetricInfo, Source
+from fsbench.interfaces import Batch, MetricInfo
 from fsbench.pairs import Group, Pairs
 
 
@@ -36,7 +36,7 @@ def pairs() -> Pairs:
     groups = []
     for source, target in (("toy0", "toy1"), ("toy1", "toy0")):
         index = np.flatnonzero(faces.rows["identity"] == target)
-        groups.append(Group(Source(source, faces.of(source).crops[:2]), index, faces.select(index), None))
+        groups.append(Group(source, faces.of(source).crops.select(slice(2)), index, faces.select(index), None))
     return Pairs(tuple(groups), "all")
 
 
@@ -102,7 +102,7 @@ def test_a_metric_owes_one_row_per_output() -> None:
 def test_one_image_of_each_person_has_an_interval_over_people() -> None:
     faces = contracts.toy_faces(12, sessions=1, images=1, size=16)
     index = np.arange(1, 12)
-    alone = Pairs((Group(Source("toy0", faces.of("toy0").crops[:1]), index, faces.select(index), None),), "one")
+    alone = Pairs((Group("toy0", faces.of("toy0").crops.select(slice(1)), index, faces.select(index), None),), "one")
     rows = np.linspace(0.2, 0.8, 11)[:, None]
     value = value_of(alone, rows)
     assert value.resampled == "people"
