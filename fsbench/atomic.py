@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,3 +47,15 @@ def atomic_path(path: Path, *, durable: bool = True) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where the folder itself is unusable, the error above is the one to tell
             partial.unlink(missing_ok=True)
+
+
+RECENT = 3600.0
+"""Seconds within which it is not written down again that a file was used: each time is a change of the file."""
+
+
+def touch(path: Path) -> None:
+    """Write down that a file of the cache was used: `fsbench cache prune` removes what was not used for long."""
+    with suppress(OSError):
+        found = path.stat()
+        if time.time() - max(found.st_atime, found.st_mtime) > RECENT:
+            os.utime(path, ns=(time.time_ns(), found.st_mtime_ns))

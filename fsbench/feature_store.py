@@ -8,19 +8,22 @@ behind. Small shards are merged as soon as there are many of them, and removed w
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
+from fsbench.atomic import touch
 from fsbench.errors import OutputError
 from fsbench.shards import SUFFIX, Rows, Shard, matrix_of, state_of, write_shard
 
 MERGED = 16
 """Shards of about one size that are merged into one: n rows lie in at most 15 * log16(n) of them."""
 
+
+ROWS = "rows"
+"""Folder of the cache in which rows are kept."""
 
 OLDER_KINDS = ("landmarks", "features", "observations")
 """Folders beside `root` in which rows were kept by blocks of images, up to version 0.9."""
@@ -53,7 +56,7 @@ class FeatureStore:
             intact = shard.intact(found)
             of[todo[intact]], places[todo[intact]] = len(used), found[intact]
             used.append(shard)
-            _touch(shard)
+            touch(shard.path)
             if not intact.all():
                 self._replace(key, [shard])
         known = of >= 0
@@ -163,12 +166,6 @@ def _gather(shards: Sequence[Shard], of: np.ndarray, places: np.ndarray) -> Rows
         for name, copy in copies.items():
             copy[here] = shard.rows[name][places[here]]
     return copies
-
-
-def _touch(shard: Shard) -> None:
-    """Write down that a shard was used; `fsbench cache prune` removes first what was not for the longest time."""
-    with suppress(OSError):
-        os.utime(shard.path, ns=(time.time_ns(), shard.state[-1]))
 
 
 def _remove(path: Path) -> None:

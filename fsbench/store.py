@@ -25,9 +25,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from fsbench.atomic import FULL, atomic_path
+from fsbench.atomic import FULL, atomic_path, touch
 from fsbench.errors import OutputError, one_line
-from fsbench.feature_store import FeatureStore
+from fsbench.feature_store import ROWS, FeatureStore
 from fsbench.stored import StoredArrays, open_regular
 
 Arrays = dict[str, np.ndarray]
@@ -169,7 +169,7 @@ class Store:
     def __init__(self, root: Path, tell: Callable[[str], None] = lambda message: None) -> None:
         self.root, self._tell = root, tell
         self._told: set[str] = set()
-        self.features = FeatureStore(root / "rows", self._say_once)
+        self.features = FeatureStore(root / ROWS, self._say_once)
 
     def folder(self, kind: str, key: str) -> Path:
         """Return the folder that belongs to a key, for what is not arrays (checkpoints, models)."""
@@ -185,6 +185,7 @@ class Store:
         except (OSError, ValueError):
             arrays, facts = {}, {}
         if facts.get("digest") == _digest(kind, key, arrays):
+            touch(path)
             return arrays
         self._tell_damage()
         return None

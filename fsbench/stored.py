@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fsbench.atomic import touch
 from fsbench.errors import OutputError
 
 T = TypeVar("T")
@@ -120,6 +121,7 @@ class StoredArrays(Mapping[str, np.ndarray]):
         with suppress(OSError, ValueError), open_regular(path) as file:
             places, facts = _layout(file)
             if facts.get("digest") == _digest(file, self._name, places):
+                touch(path)
                 self._path, self._state, self._places = path, _state(file), places
                 return True
         self._tell_damage()

@@ -8,6 +8,7 @@ from types import TracebackType
 
 import typer
 
+from fsbench.cli import cache as cache
 from fsbench.cli import calibrate, listing, report, run, score, show, terminal, validate
 from fsbench.cli import data as data
 from fsbench.cli import weights as weights
@@ -33,6 +34,7 @@ app.command("show")(show.show)
 app.command("report")(report.report)
 app.command("list")(listing.list_plugins)
 app.add_typer(data.app, name="data", help="Look at data sets: what is in them, how it is split, what is wrong with it.")
+app.add_typer(cache.app, name="cache", help="What was computed before: what there is, verifying, removing.")
 app.add_typer(weights.app, name="weights", help="Pretrained files: what there is, fetching, importing, verifying.")
 
 

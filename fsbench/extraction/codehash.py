@@ -15,7 +15,7 @@ import re
 import site
 import sys
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -88,12 +88,13 @@ def imported(module: str, file: Path) -> dict[str, Path]:
         files[name] = path
         if path.suffix != ".py":
             continue
-        tree = _tree(path)
-        made_up = any(not isinstance(given, ast.Constant) for given in _called(tree))
+        found = path.stat()
+        mentions = _mentions_in(path, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        made_up = any(not isinstance(given, ast.Constant) for given in mentions.called)
         if made_up and home.whole is not None and home.owns(name):
             todo += [(f"{home.name}:{file.relative_to(home.whole)}", file) for file in home.whole.rglob("*.py")]
         package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        for target in imports(tree, package, home.counts):
+        for target in mentions.targets(package, home.counts):
             if (origin := _origin(target)) is not None:
                 todo.append((target, origin))
     return files
@@ -164,22 +165,37 @@ def _tree(path: Path) -> ast.AST:
         return ast.Module([], [])
 
 
-def imports(tree: ast.AST, package: str, counts: Callable[[str], bool]) -> Iterator[str]:
-    """Names of modules that count and are imported anywhere in a file, but for those that only a type checker sees.
+@dataclass(frozen=True)
+class _Mentions:
+    """Where a file names modules."""
 
-    Others are not even looked for: that would import their packages.
-    """
-    yield from (str(name.value) for name in _called(tree) if isinstance(name, ast.Constant) and counts(str(name.value)))
-    todo = [tree]
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.If) and _is_type_checking(node.test):
-            todo += node.orelse
-            continue
-        todo += ast.iter_child_nodes(node)
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if counts(alias.name))
-        elif isinstance(node, ast.ImportFrom):
+    called: Sequence[ast.expr]  # what functions that import a module by its name are given
+    statements: Sequence[ast.Import | ast.ImportFrom]  # anywhere, but for those that only a type checker sees
+
+    @classmethod
+    def of(cls, tree: ast.AST) -> _Mentions:
+        statements, todo = [], [tree]
+        while todo:
+            node = todo.pop()
+            if isinstance(node, ast.If) and _is_type_checking(node.test):
+                todo += node.orelse
+                continue
+            todo += ast.iter_child_nodes(node)
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                statements.append(node)
+        return cls(list(_called(tree)), statements)
+
+    def targets(self, package: str, counts: Callable[[str], bool]) -> Iterator[str]:
+        """Names of modules that count, as a module of `package` means them.
+
+        Others are not even looked for: that would import their packages.
+        """
+        constants = [str(name.value) for name in self.called if isinstance(name, ast.Constant)]
+        yield from filter(counts, constants)
+        for node in self.statements:
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names if counts(alias.name))
+                continue
             base = package.rsplit(".", node.level - 1)[0] if node.level else ""
             origin = ".".join(part for part in (base, node.module) if part)
             inner = [name for alias in node.names if counts(name := f"{origin}.{alias.name}")]
@@ -187,6 +203,17 @@ def imports(tree: ast.AST, package: str, counts: Callable[[str], bool]) -> Itera
             yield from modules
             if len(modules) < len(node.names) and counts(origin):
                 yield origin
+
+
+@functools.lru_cache(maxsize=4096)
+def _mentions_in(path: Path, *state: int) -> _Mentions:
+    """What a file names; read once per process and state, since many plug-ins import the same files."""
+    return _Mentions.of(_tree(path))
+
+
+def imports(tree: ast.AST, package: str, counts: Callable[[str], bool]) -> Iterator[str]:
+    """Names of modules that count and are imported anywhere in a file, but for those that only a type checker sees."""
+    return _Mentions.of(tree).targets(package, counts)
 
 
 def _is_type_checking(test: ast.expr) -> bool:

@@ -91,11 +91,10 @@ class Examination:
 
     def _shown_on(self, fault: Fault) -> list[FaultySet]:
         """The sets that a fault is shown on: metrics of clips are shown faults of stills too that need no drawing."""
-        first = self.sets[set_of(fault)]
-        of_clips = [
-            setting.of_clips() for name, setting in self.sets.items() if name == "clips" and setting is not first
-        ]
-        return [first, *(setting for setting in of_clips if setting.evaluation.metrics and not fault.drawn)]
+        own, clips = self.sets.get(set_of(fault)), self.sets.get("clips")
+        if clips is None or clips is own or fault.drawn or not clips.of_clips().evaluation.metrics:
+            return [own] if own else []
+        return [own, clips.of_clips()] if own else [clips.of_clips()]
 
     def _climb(self, setting: FaultySet, fault: Fault) -> Iterator[MeasuredRows]:
         for strength in fault.strengths:

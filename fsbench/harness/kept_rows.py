@@ -1,9 +1,9 @@
-"""Rows of metrics, kept per sample: a metric that was measured before is not measured again.
+"""Rows of metrics, kept per sample: a metric that measured an output or a clip before does not measure it again.
 
 A row is found by the metric's code, parameters and version, and by all that the metric was shown of the sample: source,
 output, target, mask, facts about the target, and evidence. Evidence counts by its content, so that it does not matter
-which network it came from. A metric of distributions has no rows, one whose rows are wide is measured each time, and so
-is one that needs evidence of another package, or whose code is in no file.
+which network it came from. A metric whose rows are wider than WIDEST is measured each time, and so is one that needs
+evidence of another package, or whose code is in no file.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ from fsbench.registry import metrics, parse_spec
 from fsbench.store import fingerprint
 
 KIND = "metrics"
+WIDEST = 64
+"""Numbers in a row that is kept, at most: wider ones are features, which are kept already."""
+
 _AT_ONCE = 1024  # samples whose evidence is hashed together
 
 
@@ -50,31 +53,31 @@ class KeptRows:
         self.pairs, self._context = pairs, context
         self._recipes: dict[str, dict[str, Any] | None] = {}  # by metric
         self._images: ImageSet | None = None  # outputs of the model that is measured
-        self._contents: dict[int, tuple[Evidence, _Content | None]] = {}  # of its evidence
+        self._shown: list[bytes] = []  # hash of each with what stands beside it
+        self._contents: dict[int, tuple[Evidence, _Content | None]] = {}  # of the evidence for it
 
     def measure(self, metric: Metric, name: str, images: ImageSet, evidence: Mapping[str, Evidence]) -> np.ndarray:
         """`summarise.measure` for those outputs whose rows are not known; raises what it raises."""
         pairs, store = self.pairs, self._context.store.features
         identity = self._identity(metric, name, images, evidence)
-        if identity is None:
+        if identity is None or not identity[1]:
             return summarise.measure(metric, name, pairs, images, evidence)
         key, samples = identity
         known, rows = store.get(key, samples)
         missing = np.flatnonzero(~known)
         if not len(missing):
-            return rows["rows"][:, None]
+            return rows["rows"]
         if known.any():
             taken = self._outputs_of(metric, missing)
             pairs, images = pairs.take(taken), images.select(taken)
             evidence = {need: _Chosen(given, taken) for need, given in evidence.items()}
         measured = summarise.measure(metric, name, pairs, images, evidence)
-        if measured.shape[1] != 1:
+        if measured.shape[1] <= WIDEST:
+            store.put(key, [samples[i] for i in missing.tolist()], {"rows": measured})
+        if not known.any():
             return measured
-        store.put(key, [samples[i] for i in missing.tolist()], {"rows": measured[:, 0]})
-        whole = np.empty((len(known), 1))
-        whole[missing] = measured
-        if known.any():
-            whole[known, 0] = rows["rows"]
+        whole = np.empty((len(known), measured.shape[1]))
+        whole[missing], whole[known] = measured, rows["rows"]
         return whole
 
     def _outputs_of(self, metric: Metric, samples: np.ndarray) -> np.ndarray:
@@ -92,13 +95,16 @@ class KeptRows:
             self._recipes[name] = _recipe(metric, name)
         if (recipe := self._recipes[name]) is None:
             return None
-        contents = [self._content(need, given, images) for need, given in evidence.items()]
+        if images is not self._images:
+            self._images, self._contents = images, {}
+            self._shown = [beside + image for beside, image in zip(self._beside, images.hashes(), strict=True)]
+        contents = [self._content(need, given) for need, given in evidence.items()]
         known = [content for content in contents if content is not None]
         if len(known) < len(contents):
             return None
         shown = {need: content.shared for need, content in zip(evidence, known, strict=True)}
         key = fingerprint({**recipe, "evidence": shown, "device": self._context.device.type})
-        parts = (self._beside, images.hashes(), *(content.own for content in known))
+        parts = (self._shown, *(content.own for content in known))
         outputs = [hashlib.sha256(b"".join(output)).digest() for output in zip(*parts, strict=True)]
         if metric.info.sample == "output":
             return f"{KIND}/{key}", outputs
@@ -118,12 +124,10 @@ class KeptRows:
             hashes += [hashlib.sha256(b"".join((shared, *pair))).digest() for pair in zip(*own, strict=True)]
         return hashes
 
-    def _content(self, need: str, evidence: Evidence, images: ImageSet) -> _Content | None:
-        """What some evidence shows of the outputs of a model; hashed once."""
-        if images is not self._images:
-            self._images, self._contents = images, {}
+    def _content(self, need: str, evidence: Evidence) -> _Content | None:
+        """What some evidence shows of the outputs that are measured; hashed once."""
         if id(evidence) not in self._contents:
-            self._contents[id(evidence)] = evidence, _content(need, evidence, len(images))
+            self._contents[id(evidence)] = evidence, _content(need, evidence, len(self._shown))
         return self._contents[id(evidence)][1]
 
 

@@ -112,9 +112,9 @@ def examine(
     built = {name: metric for name, metric in built.items() if name not in reasons}
     if not built:
         raise NotScorable("; ".join(f"{name} cannot be examined: {why}" for name, why in reasons.items()))
-    names = list(dict.fromkeys(map(set_of, ladder)))
-    if any(metric.info.sample == "clip" for metric in built.values()):
-        names = list(dict.fromkeys([*names, "clips"]))
+    samples = {metric.info.sample for metric in built.values()}
+    names: list[SetName] = list(dict.fromkeys(map(set_of, ladder))) if "output" in samples else []
+    names += ["clips"] if "clip" in samples and "clips" not in names else []
     asked = judges if any(JUDGE in metric.info.needs for metric in built.values()) else ()
     plan = Plan(
         dataset=dataset or size.dataset.format(clips=2 if "clips" in names else 0),

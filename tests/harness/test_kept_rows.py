@@ -83,11 +83,18 @@ class Means(Counting):
         return (output - target).abs().mean(1)
 
 
-class Wide(Counting):
-    """Has rows of two numbers."""
+class Colours(Counting):
+    """Has rows of three numbers."""
 
     def rows(self, batch: Batch) -> Tensor:
-        return batch.output.mean((2, 3))[:, :2]
+        return batch.output.mean((2, 3))
+
+
+class Wide(Counting):
+    """Has rows of features."""
+
+    def rows(self, batch: Batch) -> Tensor:
+        return batch.output.flatten(1)
 
 
 class Foreign(Counting):
@@ -153,7 +160,7 @@ class Everywhere:
         return np.ones((len(crops), 5, 2), np.float32)
 
 
-METRICS = {"pixels": Pixels, "to_exact": ToExact, "to_references": ToReferences, "means": Means}
+METRICS = {"pixels": Pixels, "to_exact": ToExact, "to_references": ToReferences, "means": Means, "colours": Colours}
 
 
 @pytest.fixture(autouse=True)
@@ -203,7 +210,7 @@ def measure(
 
 def test_a_second_run_measures_nothing(fresh_context: Context) -> None:
     first = measure(fresh_context, *METRICS)
-    assert [MEASURED[metric.__name__] for metric in METRICS.values()] == [24] * 4
+    assert [MEASURED[metric.__name__] for metric in METRICS.values()] == [24] * 5
     assert MEASURED["detector"] == MEASURED["judge"] == MEASURED["observer"] == 48
     again = measure(fresh_context, *METRICS)
     assert not MEASURED
@@ -273,10 +280,13 @@ def changed_exact() -> Pairs:
 
 
 SHOWN = {
-    "a mask": (changed_mask, {"Pixels": 1, "ToExact": 1, "ToReferences": 1, "Means": 1}),
-    "a fact": (changed_fact, {"Pixels": 1, "ToExact": 1, "ToReferences": 1, "Means": 1}),
+    "a mask": (changed_mask, {"Pixels": 1, "ToExact": 1, "ToReferences": 1, "Means": 1, "Colours": 1}),
+    "a fact": (changed_fact, {"Pixels": 1, "ToExact": 1, "ToReferences": 1, "Means": 1, "Colours": 1}),
     "an exact swap": (changed_exact, {"ToExact": 1}),
-    "a source": (lambda: pairs(source=0.75), {"Pixels": 12, "ToExact": 12, "ToReferences": 12, "Means": 12}),
+    "a source": (
+        lambda: pairs(source=0.75),
+        {"Pixels": 12, "ToExact": 12, "ToReferences": 12, "Means": 12, "Colours": 12},
+    ),
 }
 
 
@@ -358,3 +368,23 @@ def test_rows_do_not_depend_on_which_outputs_were_known(fresh_context: Context) 
     alone = measure(fresh_context, *METRICS)
     for name in METRICS:
         assert np.array_equal(whole[name], alone[name])
+
+
+CLIPS = replace(FACES, rows=FACES.rows.assign(clip="a", frame=np.arange(24) % 4))
+"""Six clips of four frames."""
+
+
+def test_a_clip_is_measured_whole_where_a_frame_of_it_changed(fresh_context: Context) -> None:
+    whole = measure(fresh_context, "motion", of=pairs(CLIPS), faces=CLIPS)["motion"]
+    assert (MEASURED["Motion"], len(whole)) == (24, 6)
+    measure(fresh_context, "motion", of=pairs(CLIPS), faces=CLIPS)
+    assert "Motion" not in MEASURED
+    changed = OUTPUTS[:]
+    changed[[9, 13]] = 1 - changed[[9, 13]]
+    again = measure(fresh_context, "motion", of=pairs(CLIPS), faces=CLIPS, outputs=ImageSet.of(changed))["motion"]
+    assert MEASURED["Motion"] == 8
+    assert (again != whole)[:, 0].tolist() == [False, False, True, True, False, False]
+
+
+def test_without_clips_a_metric_of_clips_says_so(fresh_context: Context) -> None:
+    assert isinstance(measure(fresh_context, "motion")["motion"], NotScorable)
