@@ -39,7 +39,10 @@ from fsbench.interfaces import Context
 from fsbench.pairs import Pairs
 from fsbench.store import fingerprint
 
-TAKEN = {**dict.fromkeys(CHEAPEST_BASELINES, "a baseline"), "references": "the real images, in the files of a run"}
+TAKEN = {
+    **dict.fromkeys(CHEAPEST_BASELINES, "a baseline"),
+    **dict.fromkeys(("references", "targets"), "real images, in the files of a run"),
+}
 OUTPUTS = "files of another tool, aligned crops cut out of them"
 
 

@@ -81,7 +81,7 @@ def measure(metric: Metric, name: str, pairs: Pairs, images: ImageSet, evidence:
 
 def design(rows: pd.DataFrame, resamples: int, seed: int) -> Design:
     """How samples are drawn again, by their columns: sessions of targets within identities, and sources."""
-    people, sessions, sources = (rows[name].to_numpy(str) for name in ("identity", "session", "source"))
+    people, sessions, sources = (pd.factorize(rows[name])[0] for name in ("identity", "session", "source"))
     return Design.of(people, sessions, sources, resamples=resamples, seed=seed)
 
 

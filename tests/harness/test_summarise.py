@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -125,3 +126,18 @@ def test_the_version_of_a_definition_is_in_the_result() -> None:
 
     assert records.metric_record("brightness", Brightness(), None).version == 1
     assert records.metric_record("brightness", Sharper(), None).version == 3
+
+
+@pytest.mark.parametrize(("people", "unit"), [(9, "sessions"), (12, "sessions and sources")])
+def test_sources_are_drawn_again_where_they_are_many(people: int, unit: str) -> None:
+    """Some sources are harder than others: what is said of others is less certain than what is said of these."""
+    n = 20 * people
+    rows = pd.DataFrame({"identity": "Ada", "session": [f"s{i // people}" for i in range(n)],
+                         "source": [f"p{i % people}" for i in range(n)]})  # fmt: skip
+    random = np.random.default_rng(0)
+    scores = random.normal(size=people)[np.arange(n) % people] + 0.1 * random.normal(size=n)
+    value, _ = summarise.value(Brightness(), "brightness", "m", None, summarise.design(rows, 300, 0), scores[:, None])
+    assert value.resampled == unit
+    assert value.n_clusters == 20
+    width = min(value.high, 1) - max(value.low, 0)
+    assert (width > 0.3) is (unit != "sessions")
