@@ -12,7 +12,7 @@ import hashlib
 import os
 import stat
 import unicodedata
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,12 +174,18 @@ class Unused:
         return f"{len(self.files)} {noun} not used ({self.reason}): {some(self.files)}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
-    """A regular file."""
+    """A regular file. There may be millions: the folder is one object for all files in it."""
 
-    path: Path  # opens it
+    folder: Path
     name: str  # below the folder that was walked, with /, in Unicode's NFC
+    entry: str = ""  # its name in `folder`, where that is not the last part of `name`
+
+    @property
+    def path(self) -> Path:
+        """What opens it."""
+        return self.folder / (self.entry or self.name.rpartition("/")[2])
 
 
 @dataclass(frozen=True)
@@ -323,7 +329,7 @@ class _Walk:
             tuple(sorted(name for name in self.folders if "/" not in name)),
         )
 
-    def _entries(self, folder: Path, name: str) -> list[tuple[Path, str]]:
+    def _entries(self, folder: Path, name: str) -> Iterator[tuple[Path, str]]:
         """The entries of a folder whose names can be used, with their names below the root."""
         try:
             names = sorted(os.listdir(folder), key=lambda entry: (composed(entry) != entry, entry))
@@ -333,8 +339,7 @@ class _Walk:
                     f"the folder {printable(str(folder))} cannot be listed: {_reason(error)}", self.hint
                 ) from error
             self.left.append((_why(error), f"{name}/"))
-            return []
-        usable = []
+            return
         for entry in names:
             below = f"{name}/{composed(entry)}" if name else composed(entry)
             refused = (
@@ -349,8 +354,7 @@ class _Walk:
             if refused:
                 self.left.append((refused, below + "/" * os.path.isdir(folder / entry)))
             else:
-                usable.append((folder / entry, below))
-        return usable
+                yield folder / entry, below
 
     def _take(self, path: Path, name: str, pending: list[tuple[Path, str]], links: list[tuple[Path, str]]) -> None:
         try:
@@ -369,10 +373,13 @@ class _Walk:
             self.left.append((NOT_REGULAR, name))
         elif name in self.files:
             self.left.append((SAME_NAME, name))
-        elif "/" not in name and (folder := _destination(path)):
-            links.append((folder, name))
+        elif "/" not in name and (destination := _destination(path)):
+            links.append((destination, name))
         else:
-            self.files[name] = Found(path, name)
+            below, _, last = name.rpartition("/")
+            folder = self.folders.get(below, self.root)
+            folder = folder if folder == path.parent else path.parent
+            self.files[name] = Found(folder, name, "" if path.name == last else path.name)
 
     def _enter(self, path: Path, name: str, pending: list[tuple[Path, str]]) -> None:
         real = path.resolve()

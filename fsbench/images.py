@@ -268,18 +268,20 @@ def resize(images: Tensor, size: int | tuple[int, int], *, antialias: bool = Tru
     return F.interpolate(images, goal, mode="bicubic", align_corners=False, antialias=antialias).clamp(0, 1)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class _Block:
     """Images that lie in one place, and the hashes of those that were hashed before."""
 
     shape: tuple[int, ...]  # (N, H, W, C)
     read: Callable[[np.ndarray], np.ndarray]  # rows (K,) of int64 -> (K, H, W, C) uint8
 
-    def __post_init__(self) -> None:
-        self._hashes, self._hashed = np.empty((self.shape[0], 32), np.uint8), np.zeros(self.shape[0], bool)
+    _hashes: np.ndarray | None = None  # (N, 32) uint8
+    _hashed: np.ndarray | None = None  # (N,) bool
 
     def hashes(self, rows: np.ndarray) -> np.ndarray:
         """SHA-256 of shape and pixels of each image, (K,) rows -> (K, 32) uint8."""
+        if self._hashes is None or self._hashed is None:
+            self._hashes, self._hashed = np.empty((self.shape[0], 32), np.uint8), np.zeros(self.shape[0], bool)
         new = np.unique(rows[~self._hashed[rows]])
         for part in _portions(new):
             for row, pixels in zip(part, self.read(part), strict=True):

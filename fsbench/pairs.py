@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,10 +19,16 @@ from fsbench.store import fingerprint
 class Group:
     """The pairs of one source identity: it goes into every image of `targets`."""
 
-    source: Source
+    identity: str  # of the source
+    references: ImageSet  # (K, 3, S, S) its training crops, spread over sessions
     index: np.ndarray  # rows of `EvaluationSet.targets`
     targets: Faces
     truth: Truth | None
+
+    @property
+    def source(self) -> Source:
+        """The source as models are given it: its crops are read."""
+        return Source(self.identity, self.references[:])
 
     @property
     def masks(self) -> ImageSet:
@@ -35,14 +41,14 @@ class Group:
         """Return some of the pairs."""
         index = np.arange(len(self.index))[rows]
         truth = Truth(self.truth.exact.select(index), self.truth.mask.select(index)) if self.truth else None
-        return Group(self.source, self.index[index], self.targets.select(index), truth)
+        return replace(self, index=self.index[index], targets=self.targets.select(index), truth=truth)
 
     def fingerprint(self) -> list[str]:
         """What decides an output, besides the model: name and pixels of the source, targets, and exact swaps."""
-        pixels = [ImageSet.of(self.source.images), self.targets.crops, *([self.truth.exact] if self.truth else [])]
+        pixels = [self.references, self.targets.crops, *([self.truth.exact] if self.truth else [])]
         shown = Targets.of(self.targets)
         facts = [shown.landmarks.nan_to_num(-1).tolist(), shown.rows.to_dict("list")]
-        return [self.source.identity, fingerprint(facts), *(images.content_hash() for images in pixels)]
+        return [self.identity, fingerprint(facts), *(images.content_hash() for images in pixels)]
 
 
 @dataclass(frozen=True)
@@ -79,9 +85,7 @@ class Pairs:
     @cached_property
     def rows(self) -> pd.DataFrame:
         """The targets' rows, with a column `source`, (N, ...)."""
-        return pd.concat(
-            [group.targets.rows.assign(source=group.source.identity) for group in self.groups], ignore_index=True
-        )
+        return pd.concat([group.targets.rows.assign(source=group.identity) for group in self.groups], ignore_index=True)
 
     @cached_property
     def clips(self) -> tuple[slice, ...]:

@@ -12,6 +12,9 @@
     DIR/references.parquet   one row per reference image: the columns of `Faces.rows`, and `split`
     DIR/features/JUDGE.safetensors   unit vectors: `references` (R, D), and per model (N, D) in the order of its
                              samples; a row of NaN is an image in which no face was found
+    DIR/features/OBSERVER.safetensors   the same of a network whose features distributions are made of (inception), as
+                             float32: `targets` (N, D), those of the target of each sample, and per model (N, D); a row
+                             of NaN is an output that is not there. Two runs are compared by FID and KID with these
     DIR/lookalikes.parquet   the people that judges take faces for: `judge`, `model` ("" for a reference image), `row`
                              (of the model's samples, or of references.parquet), `rank` (1 is the most similar), `name`,
                              `score` (probability, or cosine without a classifier)

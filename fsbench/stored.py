@@ -32,7 +32,7 @@ _PORTION = 2**20
 """Bytes of an array that are hashed at a time."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Place:
     """Where an array lies in a safetensors file."""
 
@@ -59,6 +59,8 @@ class StoredArrays(Mapping[str, np.ndarray]):
 
     `paths` gives the files that may hold the entry `name`. `renew` computes and writes it, and returns where.
     """
+
+    __slots__ = ("_name", "_path", "_paths", "_places", "_renew", "_state", "_tell_damage")
 
     def __init__(
         self, name: str, paths: Callable[[], Sequence[Path]], renew: Callable[[], Path], tell_damage: Callable[[], None]

@@ -59,7 +59,7 @@ def show(
 def _facts(value: Value, with_judge: bool) -> dict[str, object]:
     """What a script needs of a value: its numbers and counts, and remarks where there are any."""
     always = {"model", "metric", "value", "low", "high", "n_scored", "n_total"} | ({"judge"} if with_judge else set())
-    where_set = {"reason", "n_failed", "value_of_scored", "caution", "resampled"}
+    where_set = {"reason", "n_failed", "value_of_scored", "caution", "resampled", "set", "stage"}
     return {
         name: fact
         for name, fact in value.model_dump(include=always | where_set).items()

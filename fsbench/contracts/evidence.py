@@ -10,7 +10,7 @@ from fsbench.contracts.common import check_docstring
 from fsbench.contracts.toys import toy_faces
 from fsbench.errors import NotScorable
 from fsbench.images import ImageSet
-from fsbench.interfaces import EvidenceKind, Source
+from fsbench.interfaces import EvidenceKind
 from fsbench.pairs import EvaluationSet, Group, Outputs, Pairs, RealImages
 
 
@@ -45,5 +45,5 @@ def _toy_pairs() -> Pairs:
     faces, groups = toy_faces(), []
     for source, target in (("toy0", "toy1"), ("toy1", "toy0")):
         index = np.flatnonzero((faces.rows["identity"] == target).to_numpy())
-        groups.append(Group(Source(source, faces.of(source).crops[:2]), index, faces.select(index), None))
+        groups.append(Group(source, faces.of(source).crops.select(slice(2)), index, faces.select(index), None))
     return Pairs(tuple(groups), "every image with the other person")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from sys import intern
 
 import numpy as np
 import torch
@@ -34,14 +36,23 @@ _BESIDE = "beside the folders of identities"
 _LAYOUT = "lay it out as IDENTITY/SESSION/*.jpg, or as IDENTITY/*.jpg where sessions are not known"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Photo:
     """One file below the folder of an identity."""
 
-    path: Path
-    file: str  # its name: path below the data set's folder, in Unicode's NFC
-    identity: str
-    session: str  # name of the sub-folder, "" where there is none
+    found: Found
+    identity: str = ""
+    session: str = ""  # name of the sub-folder, "" where there is none
+
+    @property
+    def path(self) -> Path:
+        """What opens it."""
+        return self.found.path
+
+    @property
+    def file(self) -> str:
+        """Its name: path below the data set's folder, in Unicode's NFC."""
+        return self.found.name
 
     @property
     def shoot(self) -> tuple[str, str]:
@@ -49,11 +60,16 @@ class Photo:
         return self.identity, self.session
 
     def sha256(self) -> str:
-        """Return the hash of its content, or why it cannot be read; `cut_faces` then finds it unreadable."""
+        """Return the hash of its content, or of why it cannot be read; `cut_faces` then finds it unreadable."""
         try:
             return files.sha256(self.path)
         except (OSError, ValueError) as error:
-            return f"unreadable: {error}"
+            return hashlib.sha256(f"unreadable: {error}".encode()).hexdigest()
+
+
+def hash_photos(photos: Iterable[Photo]) -> np.ndarray:
+    """The hash of each photograph, (N,) of 64 hex digits as bytes."""
+    return np.array([photo.sha256().encode() for photo in photos], "S64")
 
 
 @dataclass(frozen=True)
@@ -82,7 +98,7 @@ def list_people(root: Path, layout: str = _LAYOUT) -> PeopleFolder:
     for file in found.files:
         identity, *inside = file.name.split("/")
         if inside:
-            photos.append(Photo(file.path, file.name, identity, inside[0] if len(inside) > 1 else ""))
+            photos.append(Photo(file, intern(identity), intern(inside[0]) if len(inside) > 1 else ""))
         else:
             loose.append(file)
     full = {photo.identity for photo in photos}
@@ -172,8 +188,8 @@ def _phrase(reason: str) -> str:
     return f"it {reason}" if short == reason else short
 
 
-def cut_faces(photos: Sequence[Photo], hashes: Sequence[str], size: int, title: str, context: Context) -> Cuts:
-    """Find and align the face of each photograph; cached by content, session by session in chunks.
+def cut_faces(photos: Sequence[Photo], hashes: np.ndarray, size: int, title: str, context: Context) -> Cuts:
+    """Find and align the face of each photograph; cached by content (`hash_photos`), session by session in chunks.
 
     This always runs on the CPU: a crop must not depend on whether a machine has a GPU.
     """
@@ -181,7 +197,7 @@ def cut_faces(photos: Sequence[Photo], hashes: Sequence[str], size: int, title: 
 
     def recipe(block: slice) -> dict[str, object]:
         return {
-            "photos": hashes[block],
+            "photos": hashes[block].astype(str).tolist(),
             "size": size,
             "versions": VERSIONS,
             "stored": _STORED,
@@ -199,7 +215,7 @@ def cut_faces(photos: Sequence[Photo], hashes: Sequence[str], size: int, title: 
     )
     why = [bytes(row).rstrip(b"\0").decode("utf-8", "ignore") for chunk in chunks for row in chunk["why"]]
     crops = ImageSet.stored(chunks, "crops")
-    return Cuts(np.array(_STATES)[state], np.array(why, object), shape, crops, landmarks, n_faces, faces)
+    return Cuts(np.array(_STATES, object)[state], np.array(why, object), shape, crops, landmarks, n_faces, faces)
 
 
 def _by_shoot(photos: Sequence[Photo]) -> list[slice]:

@@ -18,6 +18,7 @@ from fsbench.datasets._photos import (
     USED,
     Cuts,
     cut_faces,
+    hash_photos,
     left_out,
     list_identities,
     tell_left_out,
@@ -122,7 +123,7 @@ class PhotoFolder:
             revision=fingerprint(
                 [
                     files,
-                    self._hashes,
+                    self._hashes.astype(str).tolist(),
                     self._size,
                     self._test,
                     REVISION,
@@ -194,7 +195,7 @@ class PhotoFolder:
                 "use photographs in which a face is upright and at least 20 pixels wide",
             )
         files = pd.concat([_split(own, self._test) for _, own in files.groupby("identity", sort=False)])
-        hashes = np.array(self._hashes)[files["image"]]
+        hashes = self._hashes[files["image"]]
         twins = (files["split"] == "train") & np.isin(hashes, hashes[files["split"] == "test"])
         files.loc[twins, ["state", "split"]] = TWIN, ""
         if self._dedup:
@@ -237,7 +238,7 @@ class PhotoFolder:
     def _tell_clips(self) -> list[str]:
         names, used = [photo.file for photo in self._images], np.zeros(len(self._images), bool)
         used[self.files.loc[self.files["state"] == USED, "image"]] = True
-        return self._frames.warnings(names, self._hashes, self._cuts.shape, used) if self._clips else []
+        return self._frames.warnings(names, self._hashes.tolist(), self._cuts.shape, used) if self._clips else []
 
     def _tell_near(self) -> list[str]:
         pairs, said = self.near_twins, []
@@ -267,8 +268,8 @@ class PhotoFolder:
         return _twins.hashes(self._cuts.crops)
 
     @functools.cached_property
-    def _hashes(self) -> list[str]:
-        return [photo.sha256() for photo in self._images]
+    def _hashes(self) -> np.ndarray:
+        return hash_photos(self._images)
 
     @functools.cached_property
     def _cuts(self) -> Cuts:

@@ -23,6 +23,7 @@ from fsbench.datasets._photos import (
     Photo,
     beside,
     cut_faces,
+    hash_photos,
     left_out,
     list_people,
     tell_left_out,
@@ -53,9 +54,9 @@ class Album:
     flat: bool  # without folders of people: each image is a person
 
     @functools.cached_property
-    def hashes(self) -> list[str]:
-        """SHA-256 of each photo, or why it cannot be read."""
-        return [photo.sha256() for photo in self.photos]
+    def hashes(self) -> np.ndarray:
+        """Hash of each photo, as in `hash_photos`."""
+        return hash_photos(self.photos)
 
     @functools.cached_property
     def cuts(self) -> Cuts:
@@ -144,7 +145,7 @@ def read_people(root: Path, size: int, context: Context) -> Faces:
 def open_album(root: Path, size: int, context: Context) -> Album:
     """List the images of such a folder; raises DataError where there is none, MissingData where there is no folder."""
     people = list_people(root, _LAYOUT)
-    photos = people.photos or tuple(Photo(file.path, file.name, Path(file.name).stem, "") for file in people.loose)
+    photos = people.photos or tuple(Photo(file, Path(file.name).stem) for file in people.loose)
     flat = not people.photos
     ignored = people.unused if flat else (*people.unused, *beside(root, people))
     if not photos:
@@ -155,7 +156,7 @@ def open_album(root: Path, size: int, context: Context) -> Album:
 
 def cut_photos(photos: Sequence[Photo], size: int, title: str, context: Context) -> Cuts:
     """Find and align the face in each photograph, whoever it shows; cached by content."""
-    return cut_faces(photos, [photo.sha256() for photo in photos], size, title, context)
+    return cut_faces(photos, hash_photos(photos), size, title, context)
 
 
 def _rows(photos: Sequence[Photo]) -> pd.DataFrame:

@@ -72,7 +72,7 @@ class FaultySet:
         own = instruments.of_samples(samples, every_judge=True)
         evaluation = Evaluation.prepare(own, pairs, targets, gallery, context, set_name=name)
         evaluation = replace(evaluation, context=quiet(context))
-        scenes = tuple(Scene.of(dataset, group.source.identity, group.targets) for group in pairs.groups)
+        scenes = tuple(Scene.of(dataset, group.identity, group.targets) for group in pairs.groups)
         designs = {sample: summarise.design(pairs.samples(sample), plan.resamples, plan.seed) for sample in samples}
         return cls(name, targets, gallery, evaluation, scenes, designs)
 

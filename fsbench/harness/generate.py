@@ -101,7 +101,7 @@ def feed_of(model: Model, context: Context) -> Feed | str:
 
 
 def _source(group: Group, context: Context) -> Source:
-    return Source(group.source.identity, group.source.images.to(context.device))
+    return Source(group.identity, group.references[:].to(context.device))
 
 
 def _synchronise(device: torch.device) -> None:

@@ -116,9 +116,7 @@ class KeptRows:
         hashes: list[bytes] = []
         for group in self.pairs.groups:
             rows = group.targets.rows
-            shared = _digest(
-                (group.source.identity, group.source.images, list(rows), [str(kind) for kind in rows.dtypes])
-            )
+            shared = _digest((group.identity, group.references[:], list(rows), [str(kind) for kind in rows.dtypes]))
             facts = pd.util.hash_pandas_object(rows, index=False).to_numpy()
             own = (group.targets.crops.hashes(), group.masks.hashes(), (fact.tobytes() for fact in facts))
             hashes += [hashlib.sha256(b"".join((shared, *pair))).digest() for pair in zip(*own, strict=True)]

@@ -21,10 +21,13 @@ from fsbench.harness.measurements import Measured, column, only, scored
 from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.run_folder import target_path
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Faces, Sample
+from fsbench.interfaces import Context, Faces, Observed, Sample
 from fsbench.pairs import Pairs
 from fsbench.stats.ranking import CONTESTANTS
 from fsbench.stats.resampling import Design
+
+FEATURES = "features"
+"""What observers call the array that distances of distributions are made of."""
 
 CHEAPEST_BASELINES = ("copy_target", "copy_source")
 """Measured where a model failed in a run without baselines: something has to say what a failure counts as."""
@@ -40,6 +43,7 @@ class ModelEvaluation:
     samples: pd.DataFrame  # its part of samples.parquet, but for the paths of its images
     clips: pd.DataFrame  # its part of clips.parquet, but for these paths; without rows where it was shown stills only
     faces: Mapping[str, FaceFeatures]  # by judge, (N, ...)
+    observed: Mapping[str, np.ndarray]  # by observer, (N, D): what distances of distributions are made of
     fed_back: FedBack | None  # where a metric needed it
     tracebacks: Mapping[str, str]  # by metric that failed, of what it, or what it needs, raised first
 
@@ -140,6 +144,7 @@ class Evaluator:
             samples if facts is None else samples.join(facts),
             clips,
             features.faces,
+            {name: _without(pair[0], absent != "") for name, pair in distributions(features).items()},
             fed_back if isinstance(fed_back, FedBack) else None,
             tracebacks,
         )
@@ -174,6 +179,20 @@ def baseline(label: str, pairs: Pairs, context: Context) -> tuple[Model, ImageSe
     """A baseline that does not learn, its outputs of all pairs, and seconds per output."""
     model = prepare_model(build(parse_pipeline(label), context), _untrained, "auto", 0, context)
     return model, *swap_all(model, pairs, context)
+
+
+def distributions(features: OutputFeatures) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Features of outputs and of their targets, (N, D) each, by observer that gives features of distributions."""
+    return {
+        name: (known.output[FEATURES].numpy(), known.target[FEATURES].numpy())
+        for name, known in features.evidence.items()
+        if isinstance(known, Observed) and FEATURES in known.output and known.output[FEATURES].ndim == 2
+    }
+
+
+def _without(array: np.ndarray, absent: np.ndarray) -> np.ndarray:
+    """The same array, with rows of NaN for outputs that are not there."""
+    return np.where(absent[:, None], np.float32(np.nan), array) if absent.any() else array
 
 
 def _untrained() -> Faces:

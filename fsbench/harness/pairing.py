@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from fsbench.errors import DataError
-from fsbench.interfaces import Dataset, Faces, Source
+from fsbench.images import ImageSet
+from fsbench.interfaces import Dataset, Faces
 from fsbench.pairs import Group, Pairs
 
 ALL_PAIRS_LIMIT = 3
@@ -25,20 +26,17 @@ def make_pairs(dataset: Dataset, test: Faces) -> Pairs:
             f"{dataset.info.name} has {len(names)} identity to swap, two are needed", "add a second identity"
         )
     owner = test.rows["identity"].to_numpy()
-    source_of = np.full((len(test), len(names)), False)
+    source_of = np.zeros(len(test), np.int64)  # where each image has one
     for position, name in enumerate(names):
         own = np.flatnonzero(owner == name)
-        others = [k for k in range(len(names)) if k != position]
-        if len(names) <= ALL_PAIRS_LIMIT:
-            source_of[np.ix_(own, np.array(others))] = True
-        else:
-            source_of[own, [others[(position + i) % len(others)] for i in _turns(test.rows.iloc[own])]] = True
+        others = np.delete(np.arange(len(names)), position)
+        source_of[own] = others[(position + _turns(test.rows.iloc[own])) % len(others)]
     groups = []
-    for column, name in enumerate(names):
-        index = np.flatnonzero(source_of[:, column])
+    for position, name in enumerate(names):
+        index = np.flatnonzero(owner != name if len(names) <= ALL_PAIRS_LIMIT else source_of == position)
         if len(index):
             targets = test.select(index)
-            groups.append(Group(_source(dataset, test, name), index, targets, dataset.truth(name, targets)))
+            groups.append(Group(name, _references(dataset, test, name), index, targets, dataset.truth(name, targets)))
     rule = (
         "every held-out image with every other identity"
         if len(names) <= ALL_PAIRS_LIMIT
@@ -54,8 +52,8 @@ def _turns(rows: pd.DataFrame) -> np.ndarray:
     return turns
 
 
-def _source(dataset: Dataset, test: Faces, identity: str) -> Source:
+def _references(dataset: Dataset, test: Faces, identity: str) -> ImageSet:
     """Reference images come from training sessions, so that no swapper is shown what it is judged against."""
     faces = (dataset.faces("train") if "train" in dataset.info.splits else test).of(identity)
     chosen = np.unique(np.linspace(0, len(faces) - 1, N_REFERENCES).round().astype(int))
-    return Source(identity, faces.crops[chosen])
+    return faces.crops.select(chosen)

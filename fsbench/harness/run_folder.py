@@ -21,11 +21,14 @@ from fsbench.harness.train import write_sidecar
 from fsbench.images import ImageSet, write_pngs
 from fsbench.pairs import Pairs
 from fsbench.results import FILE_NAME, slug
-from fsbench.store import copy_file, write_arrays, write_text
+from fsbench.store import copy_file, write_text
 
 PLAN_FILE = "plan.json"
 INPUTS = "inputs"
 TARGETS = "inputs/target"
+ROWS = 1024
+"""Rows of features that are written at a time."""
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a text begins that Excel computes."""
 
@@ -86,19 +89,15 @@ class RunFolder:
         """Write targets, source references and exact swaps."""
         for group in pairs.groups:
             self._write_images(TARGETS, group.targets.rows["id"], group.targets.crops)
-            self._write_images(
-                "inputs/source", pd.Series([group.source.identity]), ImageSet.of(group.source.images[:1])
-            )
+            self._write_images("inputs/source", pd.Series([group.identity]), group.references.select(slice(1)))
             if group.truth is not None:
-                self._write_images(
-                    f"inputs/exact/{slug(group.source.identity)}", group.targets.rows["id"], group.truth.exact
-                )
+                self._write_images(f"inputs/exact/{slug(group.identity)}", group.targets.rows["id"], group.truth.exact)
 
     def write_outputs(self, label: str, pairs: Pairs, outputs: ImageSet) -> list[str]:
         """Write a model's outputs; returns their paths below the folder, in the order of the pairs."""
         paths = []
         for group, images in zip(pairs.groups, pairs.by_group(outputs), strict=True):
-            folder = f"outputs/{slug(label)}/{slug(group.source.identity)}"
+            folder = f"outputs/{slug(label)}/{slug(group.identity)}"
             paths += self._write_images(folder, group.targets.rows["id"], images)
         return paths
 
@@ -142,9 +141,26 @@ class RunFolder:
         with atomic_path(self.path / name) as partial:
             table.to_parquet(partial, index=False)
 
-    def write_features(self, judge: str, arrays: dict[str, np.ndarray]) -> None:
-        """Write the unit vectors of one judge."""
-        write_arrays(self.path / "features" / f"{slug(judge)}.safetensors", arrays)
+    def write_features(self, network: str, arrays: Mapping[str, np.ndarray]) -> None:
+        """Write what one judge or observer gives, (N, D) float32 each, block by block: they may be memory-mapped."""
+        path = self.path / "features" / f"{slug(network)}.safetensors"
+        with atomic_path(path) as partial, partial.open("wb") as file:
+            file.write(_header(arrays))
+            for name in sorted(arrays):
+                for start in range(0, len(arrays[name]), ROWS):
+                    file.write(np.ascontiguousarray(arrays[name][start : start + ROWS], "<f4").tobytes())
+
+
+def _header(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The header of a safetensors file of float32 arrays, which follow in the order of their names."""
+    ends = np.cumsum([0, *(4 * arrays[name].size for name in sorted(arrays))]).tolist()
+    facts = {
+        name: {"dtype": "F32", "shape": list(arrays[name].shape), "data_offsets": [start, end]}
+        for name, start, end in zip(sorted(arrays), ends, ends[1:], strict=False)
+    }
+    text = json.dumps(facts, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def _path(folder: str, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch.nn.functional import cosine_similarity
 
 from fsbench import results
 from fsbench.config import Plan
-from fsbench.datasets._photos import Photo
+from fsbench.datasets._photos import Photo, hash_photos
 from fsbench.datasets.people import Album, open_album
 from fsbench.errors import DataError, UsageError
 from fsbench.extraction.extractor import Judge
@@ -25,7 +25,7 @@ from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.external import limits
 from fsbench.harness.external.asked import Asked, Missing, Pair, ask, by_model
 from fsbench.harness.external.face_choice import RULES, FaceRule, choose
-from fsbench.harness.external.files import LIKE_TARGET, RESIZED, Cut, ToolOutputs
+from fsbench.harness.external.files import ABSENT, LIKE_TARGET, RESIZED, Cut, ToolOutputs
 from fsbench.harness.external.people import PeopleOfAlbums, make_pairs, put_together
 from fsbench.harness.external.table import Table, read_table
 from fsbench.harness.instruments import Instruments
@@ -39,7 +39,10 @@ from fsbench.interfaces import Context
 from fsbench.pairs import Pairs
 from fsbench.store import fingerprint
 
-TAKEN = {**dict.fromkeys(CHEAPEST_BASELINES, "a baseline"), "references": "the real images, in the files of a run"}
+TAKEN = {
+    **dict.fromkeys(CHEAPEST_BASELINES, "a baseline"),
+    **dict.fromkeys(("references", "targets"), "real images, in the files of a run"),
+}
 OUTPUTS = "files of another tool, aligned crops cut out of them"
 
 
@@ -85,6 +88,7 @@ def score(
     folder.check(plan, resume, inputs)
     tools = [tool for tool in outputs if tool.name not in asked.failed]
     measured = _measured(asked, tools, source_album, target_album, face, instruments.judges[0], context)
+    asked = replace(asked, pairs=(), outputs={})  # of every pair a few hundred bytes, and the crops are cut
     splits = Splits(measured.people)
     test = splits["test"]
     gallery = splits.add_gallery(gather(measured.people, test, plan.gallery, context))
@@ -152,13 +156,18 @@ def _measured(
     pairs = make_pairs([(source, place) for (source, _), place in zip(kept, faced, strict=True)], people, rule)
     cuts = {
         tool.name: tool.cut(
-            [(asked.outputs[tool.name].get(pair), *place) for pair, place in zip(kept, faced, strict=True)],
+            np.array([(_number(asked, tool, pair), *place) for pair, place in zip(kept, faced, strict=True)]),
             target_album,
             context,
         )
         for tool in tools
     }
     return _Measured(pairs, people, cuts, [*choice.warnings, *limits.of_outputs(asked, kept, cuts)])
+
+
+def _number(asked: Asked, tool: ToolOutputs, pair: Pair) -> int:
+    number = asked.outputs[tool.name].get(pair)
+    return ABSENT if number is None else number
 
 
 def _unused(asked: Asked, source_album: Album, target_album: Album) -> list[results.UnusedRecord]:
@@ -175,20 +184,20 @@ def _inputs(
     coaches: Mapping[str, Sequence[str]],
 ) -> dict[str, str]:
     """Hashes of all that was read, by what a sentence calls it: an interrupted score goes on with the same only."""
-    hashes = {
-        f"the outputs of {printable(tool.name)}": fingerprint(list(zip(tool.files, tool.hashes, strict=True)))
-        for tool in outputs
-    }
+    hashes = {f"the outputs of {printable(tool.name)}": _hash(tool.files, tool.hashes) for tool in outputs}
     for role, album in albums.items():
-        names = [photo.file for photo in album.photos]
-        hashes[f"the folder of --{role}"] = fingerprint(list(zip(names, album.hashes, strict=True)))
+        hashes[f"the folder of --{role}"] = _hash([photo.file for photo in album.photos], album.hashes)
     if gallery:
         listing = list_images(home_of(gallery), "--gallery names a folder of people")
-        photos = [Photo(file.path, file.name, "", "") for file in listing.files]
-        hashes["the folder of --gallery"] = fingerprint([(photo.file, photo.sha256()) for photo in photos])
+        names, photos = [file.name for file in listing.files], [Photo(file) for file in listing.files]
+        hashes["the folder of --gallery"] = _hash(names, hash_photos(photos))
     if table is not None:
         hashes[f"the table {table.name}"] = fingerprint([astuple(row) for row in table.rows])
     return hashes | {f"--coach of {printable(name)}": ",".join(families) for name, families in coaches.items()}
+
+
+def _hash(names: Sequence[str], hashes: np.ndarray) -> str:
+    return fingerprint(list(zip(names, hashes.astype(str).tolist(), strict=True)))
 
 
 def _record(

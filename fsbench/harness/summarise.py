@@ -46,7 +46,7 @@ def batches(
             targets = group.targets.select(block)
             here = slice(offset + block.start, offset + block.stop)
             yield Batch(
-                source=guard.copied(group.source),
+                source=group.source,
                 rows=targets.rows,
                 output=images[here],
                 target=targets.crops[:],
@@ -83,7 +83,7 @@ def measure(
 
 def design(rows: pd.DataFrame, resamples: int, seed: int) -> Design:
     """How samples are drawn again, by their columns: sessions of targets within identities, and sources."""
-    people, sessions, sources = (rows[name].to_numpy(str) for name in ("identity", "session", "source"))
+    people, sessions, sources = (pd.factorize(rows[name])[0] for name in ("identity", "session", "source"))
     return Design.of(people, sessions, sources, resamples=resamples, seed=seed)
 
 

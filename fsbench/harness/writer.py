@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fsbench import environment, results
@@ -18,7 +19,7 @@ from fsbench.harness import illustrations, records, summarise, warn
 from fsbench.harness.differences import paired_differences
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.instruments import Instruments
-from fsbench.harness.model_evaluation import Evaluator, ModelEvaluation
+from fsbench.harness.model_evaluation import Evaluator, ModelEvaluation, distributions
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.run_lock import RunLock
 from fsbench.harness.sets import Evaluations
@@ -47,6 +48,7 @@ class RunWriter:
 
     def __post_init__(self) -> None:
         self._lock: RunLock | None = None
+        self._targets: dict[str, np.ndarray] = {}  # by observer, (N, D), in the order of the samples
         self._evaluators = {name: Evaluator(evaluation, self.plan) for name, evaluation in self.evaluations.items()}
 
     @property
@@ -72,6 +74,9 @@ class RunWriter:
         parts: list[ModelEvaluation] = []
         for name, evaluator in self._evaluators.items():
             part = evaluator.evaluate(record, features[name], **({} if parts else known))
+            if not parts:
+                of_targets = {observer: pair[1] for observer, pair in distributions(features[name]).items()}
+                self._targets = of_targets | self._targets
             paths = self.folder.write_outputs(record.name, evaluator.evaluation.pairs, features[name].outputs.images)
             parts.append(part.with_paths(paths, evaluator.evaluation.pairs))
         done = ModelEvaluation.join(parts)
@@ -114,6 +119,9 @@ class RunWriter:
         for name, judge in self.main.judges.items():
             vectors = {model.record.name: model.faces[name].vectors.numpy() for model in self.done}
             self.folder.write_features(name, {"references": judge.references.vectors.numpy()} | vectors)
+        for name, targets in self._targets.items():
+            observed = {model.record.name: model.observed[name] for model in self.done if name in model.observed}
+            self.folder.write_features(name, {"targets": targets} | observed)
 
     def _result(self, dataset: results.DatasetRecord, unused: Sequence[results.UnusedRecord]) -> results.RunResult:
         sets = self.evaluations.values()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fsbench import results
-from fsbench.cli import job, summary
+from fsbench.cli import job, show, summary
 from fsbench.errors import OutputError
 from fsbench.results import RunResult
 
@@ -65,6 +65,59 @@ def test_all_of_it_is_one_option_away(capsys: pytest.CaptureFixture[str]) -> Non
         assert metric.name in said
     assert said.count("steps only") == 6
     assert "odd thing h" in said
+
+
+def judged(known: bool) -> RunResult:
+    """Three contestants under one judge, whose paired differences are known, or not."""
+    result = results.load(OLD)
+    first, names, judge = result.models[0], ["x", "y", "z"], result.judges[0].name
+    metric = result.metrics[0].model_copy(update={"name": "id_similarity", "headline": True, "direction": "higher"})
+    value = result.values[0].model_copy(
+        update={
+            "metric": "id_similarity",
+            "judge": judge,
+            "value": 0.5,
+            "low": 0.1,
+            "high": 0.9,
+            "reason": "",
+            "n_failed": 0,
+            "n_scored": 9,
+            "n_total": 9,
+        }
+    )
+    ranks = [results.Rank(model=name, mean=i + 1.0, by_judge={judge: i + 1.0}) for i, name in enumerate(names)]
+    differences = [
+        results.DifferenceRecord(
+            model="x",
+            other=other,
+            metric="id_similarity",
+            judge=judge,
+            effect=effect,
+            low=effect - 0.05,
+            high=effect + 0.05,
+            p=p,
+            detectable=0.07,
+            n=9,
+        )
+        for other, effect, p in (("y", 0.02, 0.4), ("z", 0.3, 1e-5))
+    ]
+    return result.model_copy(update={
+        "models": tuple(first.model_copy(update={"name": name, "kind": "trained"}) for name in names),
+        "metrics": (metric,), "values": tuple(value.model_copy(update={"model": name}) for name in names),
+        "differences": tuple(differences) if known else (),
+        "ranking": results.RankingRecord(metric="id_similarity", judges=(judge,), left_out={}, ranks=tuple(ranks)),
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("print_result", [summary.print_summary, lambda result: show.print_all(result, result.values)])
+def test_contestants_are_told_apart_by_paired_differences(print_result, capsys: pytest.CaptureFixture[str]) -> None:
+    print_result(judged(known=True))
+    said = " ".join(capsys.readouterr().out.replace("\N{MINUS SIGN}", "-").split())
+    assert "x is better than z by 0.300 [0.250, 0.350]; no difference to y is detectable at this size, one of" in said
+    print_result(judged(known=False))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "who is better is not known: an older fsbench wrote this result" in said
+    assert "better than" not in said
 
 
 @pytest.mark.parametrize(("out", "sentence"), [

@@ -21,7 +21,7 @@ from fsbench.harness import evaluation as evaluations
 from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.instruments import Instruments
 from fsbench.images import ImageSet
-from fsbench.interfaces import Batch, Context, MetricInfo, ObserverInfo, Source, Truth
+from fsbench.interfaces import Batch, Context, MetricInfo, ObserverInfo, Truth
 from fsbench.pairs import Group, Pairs
 from fsbench.registry import metrics, observers
 
@@ -92,7 +92,7 @@ def pairs(known: bool = True) -> Pairs:
     assert target.masks is not None
     index = np.flatnonzero(faces.rows["identity"] == "toy1")
     truth = Truth(target.crops, target.masks) if known else None
-    return Pairs((Group(Source("toy0", faces.of("toy0").crops[:2]), index, target, truth),), "all")
+    return Pairs((Group("toy0", faces.of("toy0").crops.select(slice(2)), index, target, truth),), "all")
 
 
 def prepared(context: Context, *names: str, known: bool = True) -> Evaluation:

@@ -17,7 +17,7 @@ from fsbench.faces import detect
 from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.instruments import Instruments
 from fsbench.images import ImageSet
-from fsbench.interfaces import Batch, Context, EmbedderInfo, EvidenceOf, Faces, MetricInfo, ObserverInfo, Source, Truth
+from fsbench.interfaces import Batch, Context, EmbedderInfo, EvidenceOf, Faces, MetricInfo, ObserverInfo, Truth
 from fsbench.pairs import EvaluationSet, Group, Pairs
 from fsbench.registry import embedders, evidence, metrics, observers
 
@@ -193,7 +193,7 @@ def pairs(faces: Faces = FACES, exact: ImageSet | None = None, source: float = 0
         index = np.flatnonzero(faces.rows["identity"] == other)
         shown = target.crops if exact is None else exact.select(slice(12 * k, 12 * k + 12))
         images = torch.full((2, 3, 16, 16), source if k == 0 else 0.25)
-        groups.append(Group(Source(own, images), index, target, Truth(shown, target.masks)))
+        groups.append(Group(own, ImageSet.of(images), index, target, Truth(shown, target.masks)))
     return Pairs(tuple(groups), "all")
 
 

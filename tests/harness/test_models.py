@@ -126,7 +126,10 @@ def test_outputs_are_kept_after_each_part(learner: type[Learner], darker: type[D
     faces = contracts.toy_faces()
     parts = [(name, np.flatnonzero(faces.rows["identity"] != name)) for name in faces.identities]
     pairs = Pairs(
-        tuple(Group(Source(name, faces.of(name).crops[:1]), index, faces.select(index), None) for name, index in parts),
+        tuple(
+            Group(name, faces.of(name).crops.select(slice(1)), index, faces.select(index), None)
+            for name, index in parts
+        ),
         "each with the other",
     )
     found = {}

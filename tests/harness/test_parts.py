@@ -27,7 +27,8 @@ from fsbench.registry import refiners, swappers, wrappers
 pytestmark = pytest.mark.usefixtures("registering")
 FACES = contracts.toy_faces(size=16)
 SOURCE, TARGETS = Source("toy0", FACES.of("toy0").crops[:2]), Targets.of(FACES.of("toy1"))
-ONE_GROUP = Pairs((Group(SOURCE, np.flatnonzero(FACES.rows["identity"] == "toy1"), FACES.of("toy1"), None),), "one")
+SWAPPED_INTO = np.flatnonzero(FACES.rows["identity"] == "toy1")
+ONE_GROUP = Pairs((Group("toy0", FACES.crops.select(slice(2)), SWAPPED_INTO, FACES.of("toy1"), None),), "one")
 CALLS: list[str] = []
 
 

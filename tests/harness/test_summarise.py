@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ from fsbench import contracts
 from fsbench.errors import PluginError
 from fsbench.harness import records, summarise
 from fsbench.images import ImageSet
-from fsbench.interfaces import Batch, MetricInfo, Source
+from fsbench.interfaces import Batch, MetricInfo
 from fsbench.pairs import Group, Pairs
 
 
@@ -36,7 +37,7 @@ def pairs() -> Pairs:
     groups = []
     for source, target in (("toy0", "toy1"), ("toy1", "toy0")):
         index = np.flatnonzero(faces.rows["identity"] == target)
-        groups.append(Group(Source(source, faces.of(source).crops[:2]), index, faces.select(index), None))
+        groups.append(Group(source, faces.of(source).crops.select(slice(2)), index, faces.select(index), None))
     return Pairs(tuple(groups), "all")
 
 
@@ -102,7 +103,7 @@ def test_a_metric_owes_one_row_per_output() -> None:
 def test_one_image_of_each_person_has_an_interval_over_people() -> None:
     faces = contracts.toy_faces(12, sessions=1, images=1, size=16)
     index = np.arange(1, 12)
-    alone = Pairs((Group(Source("toy0", faces.of("toy0").crops[:1]), index, faces.select(index), None),), "one")
+    alone = Pairs((Group("toy0", faces.of("toy0").crops.select(slice(1)), index, faces.select(index), None),), "one")
     rows = np.linspace(0.2, 0.8, 11)[:, None]
     value = value_of(alone, rows)
     assert value.resampled == "people"
@@ -125,3 +126,18 @@ def test_the_version_of_a_definition_is_in_the_result() -> None:
 
     assert records.metric_record("brightness", Brightness(), None).version == 1
     assert records.metric_record("brightness", Sharper(), None).version == 3
+
+
+@pytest.mark.parametrize(("people", "unit"), [(9, "sessions"), (12, "sessions and sources")])
+def test_sources_are_drawn_again_where_they_are_many(people: int, unit: str) -> None:
+    """Some sources are harder than others: what is said of others is less certain than what is said of these."""
+    n = 20 * people
+    rows = pd.DataFrame({"identity": "Ada", "session": [f"s{i // people}" for i in range(n)],
+                         "source": [f"p{i % people}" for i in range(n)]})  # fmt: skip
+    random = np.random.default_rng(0)
+    scores = random.normal(size=people)[np.arange(n) % people] + 0.1 * random.normal(size=n)
+    value, _ = summarise.value(Brightness(), "brightness", "m", None, summarise.design(rows, 300, 0), scores[:, None])
+    assert value.resampled == unit
+    assert value.n_clusters == 20
+    width = min(value.high, 1) - max(value.low, 0)
+    assert (width > 0.3) is (unit != "sessions")

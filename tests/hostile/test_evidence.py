@@ -20,7 +20,7 @@ from fsbench.harness import evaluation as evaluations
 from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.summarise import FAULT
-from fsbench.interfaces import Batch, Context, EvidenceOf, MetricInfo, Source
+from fsbench.interfaces import Batch, Context, EvidenceOf, MetricInfo
 from fsbench.pairs import EvaluationSet, Group, Outputs, Pairs
 
 pytestmark = pytest.mark.usefixtures("registering")
@@ -67,7 +67,7 @@ def rows_with(prepare: Callable[[EvaluationSet], EvidenceOf], context: Context, 
         )
     faces = contracts.toy_faces(2, sessions=3, images=4, size=16)
     index = np.flatnonzero(faces.rows["identity"] == "toy1")
-    pairs = Pairs((Group(Source("toy0", faces.of("toy0").crops[:2]), index, faces.select(index), None),), "all")
+    pairs = Pairs((Group("toy0", faces.of("toy0").crops.select(slice(2)), index, faces.select(index), None),), "all")
     instruments = replace(Instruments.of(Plan(metrics=("asks", "harmless")), context), judges=[])
     evaluation = Evaluation.prepare(instruments, pairs, faces, None, context)
     return {name: rows for name, _, rows in evaluation.measure(evaluation.extract("m", pairs.targets))}

@@ -16,7 +16,7 @@ from fsbench.datasets import _twins
 from fsbench.datasets.people import open_album
 from fsbench.errors import DataError, MissingData
 from fsbench.files import Listing
-from fsbench.images import list_images, write_png
+from fsbench.images import ImageSet, list_images, write_png
 from fsbench.interfaces import Context
 
 
@@ -204,7 +204,7 @@ def test_one_photograph_in_two_files_is_found_and_others_are_not() -> None:
         faces[2].point(lambda level: min(255, level * 1.05 + 3)),
         faces[3].quantize(64).convert("RGB"),
     ]
-    bits = _twins.hashes(np.stack([np.asarray(one) for one in (*faces, *changed)]))
+    bits = _twins.hashes(ImageSet(np.stack([np.asarray(one) for one in (*faces, *changed)])))
     pairs = _twins.near(bits, lambda i, j: np.ones(len(i), bool))
     assert sorted(map(tuple, pairs.tolist())) == [(0, 30), (1, 31), (2, 32), (3, 33)]
     assert len(_twins.near(bits, lambda i, j: np.zeros(len(i), bool))) == 0

@@ -231,6 +231,18 @@ def test_a_model_of_any_name(run: Path, name: str) -> None:
         (lambda raw: raw["values"][0].update(low=5.0, high=-5.0), "ends before it begins"),
         (lambda raw: raw["values"][0].update(value=None, reason=""), "null without a reason"),
         (lambda raw: raw["values"][0].update(value=1e308), "value"),
+        (lambda raw: raw["differences"].append(raw["differences"][0]), "stands twice"),
+        (lambda raw: raw["differences"].append(_turned(raw["differences"][0])), "stands twice"),
+        (lambda raw: raw["differences"][0].update(other=raw["differences"][0]["model"]), "of a model with itself"),
+        (lambda raw: raw["differences"][0].update(other="nobody"), "of a model without a record"),
+        (lambda raw: raw["differences"][0].update(metric="nothing"), "of a metric without a record"),
+        (lambda raw: raw["differences"][0].update(judge="nobody"), "of a judge without a record"),
+        (lambda raw: raw["differences"][0].update(p=None), "has some of its numbers only"),
+        (lambda raw: raw["differences"][0].update(low=5.0, high=-5.0), "ends before it begins"),
+        (lambda raw: raw["differences"][0].update(p=1.5), r"differences\.0\.p"),
+        (lambda raw: raw["differences"][0].update(n=-1), r"differences\.0\.n"),
+        (lambda raw: raw["differences"][0].update(detectable=-1.0), r"differences\.0\.detectable"),
+        (lambda raw: raw["differences"][0].update(effect=None, low=None, high=None, p=None), "null without a reason"),
         (lambda raw: raw["models"][0].update(failures={"no_face": 10**6}), "more pairs than there are"),
         (lambda raw: raw["models"][0].update(failures={"lost": 1}), "failures"),
         (lambda raw: raw["protocol"].update(n_pairs="many"), "n_pairs"),
@@ -246,6 +258,10 @@ def test_records_that_contradict_each_other(run: Path, change: Callable[[dict[st
     with pytest.raises(ResultError, match=said):
         shown(run)
     assert opened(run) is None
+
+
+def _turned(difference: dict[str, Any]) -> dict[str, Any]:
+    return {**difference, "model": difference["other"], "other": difference["model"]}
 
 
 def _nested(levels: int) -> dict[str, Any]:

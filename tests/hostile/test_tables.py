@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fsbench.datasets._photos import Photo
 from fsbench.datasets.people import Album
 from fsbench.errors import DataError, FsbenchError, MissingData, UsageError
-from fsbench.files import printable
+from fsbench.files import Found, printable
 from fsbench.harness.external import csv_text
 from fsbench.harness.external.asked import Missing, ask, by_model
 from fsbench.harness.external.files import ToolOutputs
@@ -227,7 +227,7 @@ rows = st.lists(
 def album(name: str, photos: dict[str, str]) -> Album:
     """Photographs and whom they show; no face is looked for."""
     return Album(
-        Path("/t", name), tuple(Photo(Path(file), file, who, "") for file, who in photos.items()), 64, None, (), False
+        Path("/t", name), tuple(Photo(Found(Path(), file), who) for file, who in photos.items()), 64, None, (), False
     )  # type: ignore[arg-type]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,12 +12,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from fsbench.datasets._photos import VERSIONS, Photo
+from fsbench.datasets._photos import VERSIONS, Photo, hash_photos
 from fsbench.datasets.people import Album, cut_photos
 from fsbench.errors import BadImage, DataError
 from fsbench.extraction.blocks import in_blocks, length, spans
 from fsbench.faces.align import align
-from fsbench.files import Unused, printable
+from fsbench.files import Found, Unused, printable
 from fsbench.images import ImageSet, decoders, in_threads, list_images, read_image, shrink
 from fsbench.interfaces import Context, silent
 from fsbench.store import Arrays, release
@@ -29,8 +28,8 @@ LIKE_TARGET, RESIZED = "like its target", "like its target, which is of another 
 SEVERAL = "by the largest of its "
 """How outputs are cut that show another frame, and several faces in it; how many follows."""
 
-Wanted = tuple[int | None, int, int]
-"""Number of an output, None where there is none; number of its target, and of the face there."""
+ABSENT = -1
+"""Number of an output that is not there."""
 
 _VERSION = 1
 """Raised whenever crops of outputs, or what is said of them, change."""
@@ -72,11 +71,12 @@ class ToolOutputs:
     def find(cls, name: str, folder: Path) -> ToolOutputs:
         """List the images of a folder; raises MissingData where there is no folder. One without images is `empty`."""
         listing = list_images(folder, "--outputs names a folder of images")
+        linked = any(file.path != folder / file.name for file in listing.files)
         return cls(
             name,
             folder,
             tuple(file.name for file in listing.files),
-            tuple(file.path for file in listing.files),
+            tuple(file.path for file in listing.files) if linked else (),
             tuple(replace(record, where=name) for record in listing.unused),
         )
 
@@ -92,16 +92,17 @@ class ToolOutputs:
         return self.paths[number] if self.paths else self.folder / self.files[number]
 
     @cached_property
-    def hashes(self) -> list[str]:
-        """SHA-256 of each file, or why it cannot be read."""
-        return [self.photo(number).sha256() for number in range(len(self.files))]
+    def hashes(self) -> np.ndarray:
+        """Hash of each file, as in `hash_photos`."""
+        return hash_photos(map(self.photo, range(len(self.files))))
 
     def photo(self, number: int) -> Photo:
         """A file as a photograph of nobody in particular."""
-        return Photo(self.path(number), self.files[number], "", "")
+        path = self.path(number)
+        return Photo(Found(path.parent, self.files[number], path.name))
 
-    def cut(self, pairs: Sequence[Wanted], targets: Album, context: Context) -> Cut:
-        """Crops of outputs, in the order of the pairs; cached by content, in blocks.
+    def cut(self, pairs: np.ndarray, targets: Album, context: Context) -> Cut:
+        """Crops of the outputs of pairs (N, 3), numbers of output (or ABSENT), target and its face; cached in blocks.
 
         An output that shows its target's frame, in its size or in another, is cut where the face of the target was, so
         that both show the same; any other where its own face is, and without one it is shown whole. One that cannot be
@@ -112,7 +113,7 @@ class ToolOutputs:
         def recipe(block: slice) -> dict[str, object]:
             return {
                 "pairs": [
-                    (number is not None and self.hashes[number], targets.hashes[target], face)
+                    (number != ABSENT and self.hashes[number].decode(), targets.hashes[target].decode(), int(face))
                     for number, target, face in pairs[block]
                 ],
                 "size": targets.size,
@@ -132,7 +133,7 @@ class ToolOutputs:
         )
         notes = [note for entry in entries for note in json.loads(entry["notes"].tobytes())]
         lost, why, cut = (np.array(column, object) for column in zip(*notes, strict=True))
-        files = ["" if number is None else self.files[number] for number, _, _ in pairs]
+        files = ["" if number == ABSENT else self.files[number] for number in pairs[:, 0]]
         facts = pd.DataFrame({"file": files, "cut": cut, "why": why})
         return Cut(ImageSet.stored(entries, "crops"), lost, facts)
 
@@ -145,13 +146,13 @@ class _Cutter:
     targets: Album
     context: Context
 
-    def cut(self, pairs: Sequence[Wanted]) -> Arrays:
+    def cut(self, pairs: np.ndarray) -> Arrays:
         """Crops (N, S, S, 3) uint8, and what is to be said of each (`_Note`) as JSON."""
         cuts = in_threads(self._cut, pairs)
         crops, notes = np.stack([crop for crop, _ in cuts]), [note for _, note in cuts]
         alone = [k for k, note in enumerate(notes) if note.cut == _WHOLE]
         if alone:
-            photos = [self.tool.photo(number) for k in alone if (number := pairs[k][0]) is not None]
+            photos = [self.tool.photo(number) for number in pairs[alone, 0]]
             title = f"finding faces: {self.tool.name}"
             own = cut_photos(photos, self.targets.size, title, self.context)
             for k, crop, n_faces in zip(alone, own.crops.levels(), own.n_faces, strict=True):
@@ -160,11 +161,11 @@ class _Cutter:
                     notes[k] = _Note(cut="by its own face" if n_faces == 1 else f"{SEVERAL}{n_faces} faces")
         return {"crops": crops, "notes": np.frombuffer(json.dumps(notes).encode(), np.uint8)}
 
-    def _cut(self, pair: Wanted) -> tuple[np.ndarray, _Note]:
+    def _cut(self, pair: np.ndarray) -> tuple[np.ndarray, _Note]:
         """Cut one output where the face of its target was, or show it whole."""
         (number, target, face), cuts, size = pair, self.targets.cuts, self.targets.size
         black = np.zeros((size, size, 3), np.uint8)
-        if number is None:
+        if number == ABSENT:
             return black, _Note(lost="missing")
         try:
             image = read_image(self.tool.path(number))

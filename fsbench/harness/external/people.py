@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from fsbench.datasets._photos import VERSIONS
 from fsbench.datasets.people import Album
 from fsbench.errors import DataError
+from fsbench.extraction.blocks import in_blocks, length, spans
 from fsbench.faces.align import align
 from fsbench.faces.pose import pose
 from fsbench.harness.pairing import N_REFERENCES
 from fsbench.harness.strangers import join
-from fsbench.images import ImageSet, read_image
-from fsbench.interfaces import DatasetInfo, Faces, Source, Split, Truth
+from fsbench.images import ImageSet, decoders, read_image
+from fsbench.interfaces import DatasetInfo, Faces, Split, Truth
 from fsbench.pairs import Group, Pairs
-from fsbench.store import fingerprint
+from fsbench.store import Arrays, fingerprint, release
 
 NOTES = (
     "outputs are files of another tool: one that shows the frame of its target's photograph was cut exactly as that "
@@ -33,7 +35,8 @@ class PeopleOfAlbums:
     info: DatasetInfo
     test: Faces
     sources: Mapping[str, np.ndarray]  # identity -> rows of the test split
-    targets: Mapping[tuple[int, int], int]  # image of the album of targets, face -> row of the test split
+    targets: np.ndarray  # image of the album of targets -> row of the test split of its first face, -1 without one
+    others: Mapping[tuple[int, int], int]  # image of the album of targets, face -> row of the test split
 
     def faces(self, split: Split) -> Faces:
         """Return the test split; raises DataError for the others."""
@@ -51,10 +54,11 @@ def put_together(source_album: Album, target_album: Album, others: Sequence[tupl
 
     `others` are faces of targets that are not the first of their photographs: each is a person of its own.
     """
-    first = [(int(image), 0) for image in np.flatnonzero(target_album.seen)]
+    images, first = np.flatnonzero(target_album.seen), int(target_album.seen.sum())
     faces, own = (replace(album.faces, rows=album.faces.rows.assign(face=1)) for album in (target_album, source_album))
-    for image, face in others:
-        faces = join([faces, _face(target_album, faces.rows.iloc[[first.index((image, 0))]], image, face)])
+    if others:
+        first_of = np.searchsorted(images, [image for image, _ in others])
+        faces = join([faces, _other_faces(target_album, faces.rows.iloc[first_of], others)])
     if source_album is not target_album:
         known = set(_content(faces))
         new = [content not in known for content in _content(own)]
@@ -75,19 +79,38 @@ def put_together(source_album: Album, target_album: Album, others: Sequence[tupl
         info,
         faces,
         {name: np.flatnonzero(owner == name) for name in names},
-        {place: row for row, place in enumerate([*first, *others])},
+        np.where(target_album.seen, np.cumsum(target_album.seen) - 1, -1),
+        {place: first + k for k, place in enumerate(others)},
     )
 
 
-def _face(target_album: Album, row: pd.DataFrame, image: int, face: int) -> Faces:
-    """Another face of a photograph whose first one has the facts `row`."""
-    photo, points = read_image(target_album.photos[image].path), target_album.cuts.points(image)[face]
-    crop, landmarks = align(photo, points, target_album.size)
-    yaw, pitch, _ = pose(landmarks[None]).round(2).T
-    name = f"{row['id'].item()}~face{face + 1}"
-    return Faces(
-        ImageSet(crop[None]), row.assign(id=name, identity=name, yaw=yaw, pitch=pitch, face=face + 1), landmarks[None]
-    )
+def _other_faces(target_album: Album, rows: pd.DataFrame, others: Sequence[tuple[int, int]]) -> Faces:
+    """Other faces of photographs, whose first ones have the facts `rows`; cached by content, in blocks."""
+
+    def recipe(block: slice) -> dict[str, object]:
+        return {
+            "faces": [(target_album.hashes[image].decode(), face) for image, face in others[block]],
+            "size": target_album.size,
+            "versions": VERSIONS,
+            "decoders": decoders(),
+            "runtime": release("torch"),
+        }
+
+    def cut(block: slice) -> Arrays:
+        faces = [
+            align(read_image(target_album.photos[image].path), target_album.cuts.points(image)[face], target_album.size)
+            for image, face in others[block]
+        ]
+        return {"crops": np.stack([crop for crop, _ in faces]), "landmarks": np.stack([points for _, points in faces])}
+
+    title = f"cutting other faces: {target_album.root.name}"
+    entries = in_blocks(title, "faces", spans(len(others)), recipe, cut, target_album.context, length=length)
+    landmarks = np.concatenate([entry["landmarks"] for entry in entries])
+    yaw, pitch, _ = pose(landmarks).round(2).T
+    faces = np.array([face + 1 for _, face in others])
+    names = rows["id"].to_numpy(object) + "~face" + faces.astype(str).astype(object)
+    rows = rows.assign(id=names, identity=names, yaw=yaw, pitch=pitch, face=faces)
+    return Faces(ImageSet.stored(entries, "crops"), rows, landmarks)
 
 
 def _content(faces: Faces) -> list[tuple[str, bytes]]:
@@ -113,6 +136,7 @@ def make_pairs(asked: Sequence[tuple[str, tuple[int, int]]], people: PeopleOfAlb
                 "add a photograph in which the face is upright and at least 20 pixels wide",
             )
         shown = own[np.unique(np.linspace(0, len(own) - 1, N_REFERENCES).round().astype(int))]
-        index = np.array([people.targets[target] for source, target in asked if source == name])
-        groups.append(Group(Source(name, people.test.crops[shown]), index, people.test.select(index), None))
+        targets = [target for source, target in asked if source == name]
+        index = np.array([people.others.get(target, people.targets[target[0]]) for target in targets])
+        groups.append(Group(name, people.test.crops.select(shown), index, people.test.select(index), None))
     return Pairs(tuple(groups), rule)
