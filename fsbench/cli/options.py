@@ -77,6 +77,15 @@ Out = Annotated[
 Resume = Annotated[
     bool, typer.Option("--resume", help="Go on in --out with an interrupted run of the same plan and files.")
 ]
+Baselines = Annotated[
+    bool | None,
+    typer.Option(
+        "--baselines/--no-baselines",
+        help="Add the baselines to the table: copy_target and copy_source, and to that of a run alpha_paste and exact. "
+        "Default: add them. Where a model fails the first two are measured all the same: they say what a failure "
+        "counts as.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no table.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print every value at the end, as fsbench show does, and every warning.")

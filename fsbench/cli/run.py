@@ -23,13 +23,7 @@ def run(
     ] = None,
     out: options.Out = None,
     resume: options.Resume = False,
-    baselines: Annotated[
-        bool | None,
-        typer.Option(
-            "--baselines/--no-baselines",
-            help="Add copy_target, copy_source, alpha_paste and exact to the table. Default: add them.",
-        ),
-    ] = None,
+    baselines: options.Baselines = None,
     seed: options.Seed = None,
     device: options.Device = None,
     data_root: options.DataRoot = None,

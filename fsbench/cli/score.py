@@ -90,14 +90,7 @@ def score(
     size: options.Size = 128,
     out: options.Out = None,
     resume: options.Resume = False,
-    baselines: Annotated[
-        bool | None,
-        typer.Option(
-            "--baselines/--no-baselines",
-            help="Add copy_target and copy_source to the table. Default: add them. Where a tool fails, they are "
-            "measured all the same: they say what a failure counts as.",
-        ),
-    ] = None,
+    baselines: options.Baselines = None,
     seed: options.Seed = None,
     device: options.Device = None,
     quiet: options.Quiet = False,
