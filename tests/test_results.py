@@ -28,7 +28,19 @@ def test_failures_of_schema_4_are_read() -> None:
     assert [rank.mean for rank in result.ranking.ranks] == [1, None]
 
 
-@pytest.mark.parametrize("number", [1, 2, 3, 4])
+def test_clips_and_differences_of_schema_5_are_read() -> None:
+    result = results.load(OLD / "schema_5.json")
+    assert [(record.name, record.n_pairs, record.n_clips) for record in result.protocol.sets] == [
+        ("stills", 20, 0),
+        ("clips", 32, 4),
+    ]
+    (value,) = result.find("gan_mask", "residual_acceleration")
+    assert (value.set, value.stage, value.n_total) == ("clips", "crop", 4)
+    assert {metric.name: metric.sample for metric in result.metrics}["residual_acceleration"] == "clip"
+    assert {difference.set for difference in result.differences} == {"stills", "clips"}
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
 def test_metrics_of_old_files_have_groups(number: int) -> None:
     groups = {metric.name: metric.group for metric in results.load(OLD / f"schema_{number}.json").metrics}
     assert groups["id_similarity"] == "identity"
