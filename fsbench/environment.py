@@ -37,7 +37,6 @@ PACKAGES = (
     "pillow",
     "onnxruntime",
     "mediapipe",
-    "umap-learn",
 )
 
 

@@ -18,7 +18,8 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from dataclasses import fields, is_dataclass
 from functools import cached_property
@@ -28,6 +29,7 @@ from fsbench.errors import FsbenchError, PluginError, one_line
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Item = TypeVar("Item")
 Access = tuple[Callable[[], Any], Callable[[Any], object]]
 """How something is read, and how it is set."""
 
@@ -116,6 +118,32 @@ def one_thread(wanted: bool = True) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def parallel_map(function: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
+    """Apply a function to items, in as many threads as torch may use, each of which computes with one.
+
+    For networks on a CPU, which release Python's lock while they compute: what they give for an item is the same to the
+    last bit, whatever the number of cores. The function must bear to be called from several threads at once.
+    """
+    import torch  # as in `one_thread`
+
+    workers, inference = min(torch.get_num_threads(), len(items) - 1), torch.is_inference_mode_enabled()
+    if workers < 2:
+        with one_thread():
+            return [function(item) for item in items]
+
+    def alone(item: Item) -> T:
+        with torch.inference_mode(inference):
+            return function(item)
+
+    with one_thread():
+        first = function(items[0])  # alone: what is made at the first call is made once
+        pool = ThreadPoolExecutor(workers)  # new threads take the number of threads that is set
+        try:
+            return [first, *pool.map(alone, items[1:])]
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _settings() -> list[Access]:

@@ -337,6 +337,7 @@ class ProtocolRecord(Record):
     detector: str
     interval: str
     failures: str = ""  # what a pair counts as on which a model failed
+    subsets: str = ""  # of how many outputs a distance of distributions is computed where there are more
     resamples: Count
     confidence: Number
 

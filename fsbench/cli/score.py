@@ -90,6 +90,14 @@ def score(
     size: options.Size = 128,
     out: options.Out = None,
     resume: options.Resume = False,
+    baselines: Annotated[
+        bool | None,
+        typer.Option(
+            "--baselines/--no-baselines",
+            help="Add copy_target and copy_source to the table. Default: add them. Where a tool fails, they are "
+            "measured all the same: they say what a failure counts as.",
+        ),
+    ] = None,
     seed: options.Seed = None,
     device: options.Device = None,
     quiet: options.Quiet = False,
@@ -120,7 +128,8 @@ def score(
     What is measured: an output that shows the whole frame of its target is
     cut exactly as the target is, any other by the face in it. Of a target
     with several faces the one that the tools changed counts (--face). Two
-    baselines stand beside: the target and the source as they are.
+    baselines stand beside (--no-baselines leaves them out): the target and
+    the source as they are.
 
     A tool of which nothing can be used is a row with its reason; the others
     are measured, and the exit code is 1.
@@ -130,7 +139,10 @@ def score(
 
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
-    plan = options.plan(metrics=metrics, judges=judges, observers=observers, gallery=gallery, seed=seed, device=device)
+    plan = options.plan(
+        metrics=metrics, judges=judges, observers=observers, gallery=gallery, baselines=baselines, seed=seed,
+        device=device,
+    )  # fmt: skip
     parse_device(plan.device)
     names.check_measures(plan.metrics, plan.judges, plan.observers)
     if missing not in ("failure", "drop"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,12 +13,23 @@ import torch
 from fsbench.contracts.common import TOLERANCE, check_docstring
 from fsbench.contracts.toys import crowded, toy_batch, toy_clip, with_evidence
 from fsbench.errors import NotScorable
-from fsbench.interfaces import Batch, Context, Evidence, Metric, Observed, Resampled
+from fsbench.interfaces import (
+    Batch,
+    Context,
+    DistributionMetric,
+    Evidence,
+    Metric,
+    Observed,
+    PairedFeatures,
+    Resampled,
+    RowMetric,
+)
 
 
 def check_metric(metric: Metric, evidence: Mapping[str, Evidence] | None = None) -> None:
     """Facts complete; one row per sample; value independent of batch size and order, finite and within its bounds.
 
+    A metric of distributions has no rows: its value must not depend on the order of outputs and of targets.
     `evidence` of a kind that is not built in is made up by the author, by its name, for eight outputs. A metric of
     clips is shown clips of eight frames.
     """
@@ -29,6 +41,20 @@ def check_metric(metric: Metric, evidence: Mapping[str, Evidence] | None = None)
     low, high = info.bounds
     assert low < high, "info.bounds must be (lowest, highest)"
     batches = _batches_for(metric, evidence)
+    if isinstance(metric, DistributionMetric):
+        value, shuffled = _of_features(metric, batches[0])
+    else:
+        value, shuffled = _of_rows(cast(RowMetric, metric), batches)
+    assert math.isfinite(value), f"the value is {value}"
+    assert low - TOLERANCE <= value <= high + TOLERANCE, f"{value} lies outside info.bounds {info.bounds}"
+    assert math.isclose(value, shuffled, rel_tol=1e-9, abs_tol=1e-12), "the value depends on the order of samples"
+    for lack in LACKING:
+        check_nothing(metric, lack, evidence)
+
+
+def _of_rows(metric: RowMetric, batches: Sequence[Batch]) -> tuple[float, float]:
+    """The value, and that of the same rows in another order."""
+    info = metric.info
     rows, alone = _rows(metric, batches), _rows(metric, _one_by_one(metric, batches))
     assert np.allclose(rows, alone, rtol=TOLERANCE, atol=1e-6, equal_nan=True), (
         "rows depend on the batch size, or on what was measured before"
@@ -37,14 +63,41 @@ def check_metric(metric: Metric, evidence: Mapping[str, Evidence] | None = None)
     assert len(scored), f"no {info.sample} could be scored"
     value = metric.summarise(scored)
     shuffled = metric.summarise(scored[np.random.default_rng(0).permutation(len(scored))])
-    assert math.isfinite(value), f"summarise() gave {value}"
-    assert low - TOLERANCE <= value <= high + TOLERANCE, f"{value} lies outside info.bounds {info.bounds}"
-    assert math.isclose(value, shuffled, rel_tol=1e-9, abs_tol=1e-12), "the value depends on the order of the rows"
     if isinstance(metric, Resampled):
         again = metric.statistic(scored)(np.arange(len(scored)))
         assert math.isclose(value, again, rel_tol=1e-9, abs_tol=1e-12), "statistic() of all rows is not summarise()"
-    for lack in LACKING:
-        check_nothing(metric, lack, evidence)
+    return value, shuffled
+
+
+def _of_features(metric: DistributionMetric, batch: Batch) -> tuple[float, float]:
+    """The value, and that of the same outputs and targets in another order."""
+    features = _features(metric, batch)
+    features = features.take(np.flatnonzero(features.scored))
+    n, random = len(features), np.random.default_rng(0)
+    assert n, "no output could be scored"
+    order, targets = random.permutation(n), random.permutation(len(features.target))
+    other = PairedFeatures(
+        features.output[order],
+        features.target[targets],
+        np.argsort(targets)[features.target_of[order]],
+        np.ones(n, bool),
+    )
+    value, shuffled = (metric.statistic(each)(np.arange(n)) for each in (features, other))
+    of = metric.statistic(features)
+    if metric.info.interval != "none":
+        of(random.integers(0, n, n))
+    again = of(np.arange(n)[::-1])
+    assert math.isclose(value, again, rel_tol=1e-9, abs_tol=1e-12), "the value depends on what was asked before"
+    return value, shuffled
+
+
+def _features(metric: DistributionMetric, batch: Batch) -> PairedFeatures:
+    needs = metric.info.needs
+    assert len(needs) == 1, "a metric of distributions needs one network"
+    assert metric.info.sample == "output", "a distribution is made of outputs"
+    assert not hasattr(metric, "measure"), "a metric of distributions has no rows that measure() could give"
+    features: PairedFeatures = batch[needs[0]].features(metric.array)
+    return features
 
 
 def _batches_for(metric: Metric, evidence: Mapping[str, Evidence] | None) -> list[Batch]:
@@ -59,10 +112,20 @@ def _batches_for(metric: Metric, evidence: Mapping[str, Evidence] | None) -> lis
         batches = [*clips[:-1], _without_output_faces(clips[-1])]
     batches = [replace(batch, evidence={**batch.evidence, **(evidence or {})}) for batch in batches]
     try:
-        _rows(metric, batches)
+        _scored(metric, batches)
     except NotScorable:
         return [crowded(batch) for batch in batches]
     return batches
+
+
+def _scored(metric: Metric, batches: Sequence[Batch]) -> np.ndarray:
+    """Which samples can be scored, (N,)."""
+    if isinstance(metric, DistributionMetric):
+        return _features(metric, batches[0]).scored
+    rows = _rows(cast(RowMetric, metric), batches)
+    assert not np.isinf(rows).any(), "there are infinite rows"
+    known: np.ndarray = np.logical_not(np.isnan(rows).any(1))
+    return known
 
 
 def _one_by_one(metric: Metric, batches: Sequence[Batch]) -> list[Batch]:
@@ -72,7 +135,7 @@ def _one_by_one(metric: Metric, batches: Sequence[Batch]) -> list[Batch]:
     return [batch.take(slice(i, i + 1)) for batch in batches for i in range(len(batch.rows))]
 
 
-def _rows(metric: Metric, batches: Sequence[Batch]) -> np.ndarray:
+def _rows(metric: RowMetric, batches: Sequence[Batch]) -> np.ndarray:
     parts = []
     for batch in batches:
         rows, n = metric.measure(batch), len(batch.rows) if metric.info.sample == "output" else 1
@@ -141,11 +204,9 @@ def check_nothing(metric: Metric, lack: str, evidence: Mapping[str, Evidence] | 
     or clips that show one.
     """
     try:
-        rows = _rows(metric, [LACKING[lack](batch) for batch in _batches_for(metric, evidence)])
+        nothing = ~_scored(metric, [LACKING[lack](batch) for batch in _batches_for(metric, evidence)])
     except NotScorable:
         return
-    nothing = np.isnan(rows).any(1)
-    assert not np.isinf(rows).any(), f"without {lack} there are infinite rows"
     assert nothing.all() or not nothing[:-1].all(), f"without {lack} a comparison means nothing, and gives a number"
 
 

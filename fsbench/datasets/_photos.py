@@ -28,6 +28,7 @@ REVISION = (*VERSIONS, pose.VERSION)
 
 _STORED = 4  # raised whenever the arrays that are cached change
 _CHUNK = 32  # files cached together: what a killed process loses at most
+_AT_ONCE = 16  # blocks that are divided among the cores
 _REASON = 200  # bytes of a reason that are kept
 _RUN = "plan.json"  # what `fsbench run` leaves in its folder
 _EMPTY = "a folder without an image"
@@ -205,8 +206,9 @@ def cut_faces(photos: Sequence[Photo], hashes: np.ndarray, size: int, title: str
         }
 
     chunks = in_blocks(
-        title, "faces", _by_shoot(photos), recipe, lambda block: cutter.cut(photos[block]), context, length=length
-    )
+        title, "faces", _by_shoot(photos), recipe, lambda block: cutter.cut(photos[block]), context,
+        length=length, at_once=_AT_ONCE,
+    )  # fmt: skip
     state, shape, landmarks, n_faces, faces = (
         np.concatenate([chunk[name] for chunk in chunks])
         for name in ("state", "shape", "landmarks", "n_faces", "faces")

@@ -1,26 +1,23 @@
-"""FaceNet: facenet-pytorch's Inception-ResNet v1 and its release files."""
+"""FaceNet: Inception-ResNet v1 and the release files of facenet-pytorch."""
 
 from __future__ import annotations
 
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from fsbench.embedders._batches import in_batches
-from fsbench.errors import FsbenchError, WeightsError
+from fsbench.embedders._facenet_network import DIM, FacenetNetwork
+from fsbench.errors import WeightsError
 from fsbench.faces.align import TEMPLATE
 from fsbench.faces.chips import cut_chips
 from fsbench.interfaces import Context, EmbedderInfo
 from fsbench.weights import find, own
-from fsbench.weights.tensors import check_tensors, read_tensors
+from fsbench.weights.tensors import check_tensors, give_tensors, read_tensors
 
-if TYPE_CHECKING:
-    from facenet_pytorch import InceptionResnetV1
-
-CHIP, DIM = 160, 512
+CHIP = 160
 
 _BOX_CENTRE = (0.492, 0.553)
 _BOX_SIDE = 0.584
@@ -45,10 +42,11 @@ class Facenet:
             weights=(file,),
             description="FaceNet (Inception-ResNet v1), 5-point alignment to MTCNN's box",
             classes=people if named else (),
+            concurrent=True,
         )
 
     @functools.cached_property
-    def _networks(self) -> tuple[InceptionResnetV1, nn.Linear]:
+    def _networks(self) -> tuple[FacenetNetwork, nn.Linear]:
         return read_networks(self.info.weights[0].path, len(self._people), self._device)
 
     @torch.inference_mode()
@@ -74,29 +72,13 @@ class Facenet:
 
 
 @torch.inference_mode(False)  # made inside of `embed`, they could not be used outside
-def read_networks(path: Path, n_classes: int, device: torch.device) -> tuple[InceptionResnetV1, nn.Linear]:
+def read_networks(path: Path, n_classes: int, device: torch.device) -> tuple[FacenetNetwork, nn.Linear]:
     """Read the network, (N, 3, 160, 160) in [-1, 1] -> (N, 512), and the classifier of its features."""
-    network = new_network(n_classes)
-    network.load_state_dict(read_state(path, n_classes), strict=False)
-    network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # which is faster on a CPU
-    classifier: nn.Linear = network.logits
-    # It would normalise its features, unless a classifier takes them.
-    network.classify, network.logits = True, nn.Identity()
-    return network, classifier
-
-
-def new_network(n_classes: int) -> InceptionResnetV1:
-    """Make the network with random weights; nothing is downloaded."""
-    try:
-        from facenet_pytorch import InceptionResnetV1
-    except (ImportError, RuntimeError, AttributeError) as error:  # a torchvision that was built for another torch
-        raise FsbenchError(
-            f"FaceNet cannot be loaded with torch {torch.__version__}: {str(error).splitlines()[0]}",
-            "pip install --upgrade torch torchvision",
-        ) from error
-    network = InceptionResnetV1(pretrained=None, classify=False)
-    network.logits = nn.Linear(DIM, n_classes)
-    return network
+    with torch.device("meta"):
+        network = FacenetNetwork(n_classes)
+    give_tensors(network, read_state(path, n_classes))
+    network.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)  # which is faster on a CPU
+    return network, network.logits
 
 
 def read_state(path: Path, n_classes: int) -> dict[str, Tensor]:
@@ -106,7 +88,7 @@ def read_state(path: Path, n_classes: int) -> dict[str, Tensor]:
     """
     state = read_tensors(path)
     with torch.device("meta"):
-        wanted = new_network(n_classes).state_dict()
+        wanted = FacenetNetwork(n_classes).state_dict()
     optional = {name for name in wanted if name.startswith("logits.") or name.endswith(".num_batches_tracked")}
     if "logits.weight" in state:
         optional -= {"logits.bias"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Literal
@@ -72,7 +73,8 @@ class Vggface2:
             )
         self._architecture, self._device = architecture, context.device
         file = choose(architecture, KINDS if kind == "auto" else (kind,), context)
-        self.info = describe(architecture, file, f"VGGFace2 {architecture}, 5-point alignment to its loose face box")
+        info = describe(architecture, file, f"VGGFace2 {architecture}, 5-point alignment to its loose face box")
+        self.info = replace(info, concurrent=True)
         if context.path:
             _ = self._network  # a file that nobody vouched for fails before the work starts
 

@@ -41,6 +41,7 @@ class DlibResnet:
             dim=128,
             weights=(find("dlib_resnet", folder), find("dlib_landmarks5", folder)),
             description="dlib face ResNet v1, dlib's 5-point alignment",
+            concurrent=True,
         )
 
     @functools.cached_property

@@ -64,6 +64,7 @@ class Onnx:
             description=f"{weights.name} (ONNX), 5-point alignment to ArcFace's template, {self._session.size} px, "
             f"{'BGR' if self._reverse else 'RGB'}, mean {_told(self._mean)}, std {_told(self._std)}"
             + (f" ({why})" if why else ""),
+            concurrent=True,
         )
 
     def _preprocessing(self, weights: WeightsFile, given: bool, context: Context) -> tuple[Preprocessing, str]:

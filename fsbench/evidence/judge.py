@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from dataclasses import dataclass
+from functools import cached_property
 
 from fsbench.evidence.references import EnrolledJudge
+from fsbench.evidence.targets import TargetFeatures
 from fsbench.extraction.features import FaceFeatures
-from fsbench.interfaces import Embeddings, Lookalikes
+from fsbench.interfaces import Embeddings, Lookalikes, PairedFeatures
+from fsbench.interfaces.evidence import VECTORS
 from fsbench.pairs import EvaluationSet
 
 
-def embeddings(
-    enrolled: EnrolledJudge, evaluation: EvaluationSet, targets: Tensor, outputs: FaceFeatures
-) -> Embeddings:
-    """Put the features of a model's outputs beside those of their targets and of the references.
+@dataclass(frozen=True)
+class JudgedOutputs:
+    """The features of a model's outputs beside those of their targets and of the references."""
 
-    `targets` (T, D) are the vectors of `EvaluationSet.targets`.
-    """
-    references = enrolled.references
-    lookalikes = Lookalikes(enrolled.people, outputs.top, references.top) if enrolled.people else None
-    return Embeddings(
-        enrolled.judge.name,
-        outputs.vectors,
-        targets[torch.from_numpy(evaluation.pairs.index)],
-        references.vectors,
-        evaluation.real.rows,
-        lookalikes,
-        enrolled.calibration,
-    )
+    enrolled: EnrolledJudge
+    evaluation: EvaluationSet
+    targets: TargetFeatures
+    outputs: FaceFeatures
+
+    def __getitem__(self, rows: slice) -> Embeddings:
+        """Embeddings of some of the outputs and of their targets."""
+        enrolled, references = self.enrolled, self.enrolled.references
+        top = self.outputs.top[rows]
+        return Embeddings(
+            enrolled.judge.name,
+            self.outputs.vectors[rows],
+            self.targets[rows][VECTORS],
+            references.vectors,
+            self.evaluation.real.rows,
+            Lookalikes(enrolled.people, top, references.top) if enrolled.people else None,
+            enrolled.calibration,
+            enrolled.index,
+        )
+
+    def features(self, array: str) -> PairedFeatures:
+        """The vectors, as in `Embeddings.features`."""
+        return self._vectors if array == VECTORS else self.targets.pair(array, {})
+
+    @cached_property
+    def _vectors(self) -> PairedFeatures:
+        return self.targets.pair(VECTORS, {VECTORS: self.outputs.vectors})

@@ -3,19 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-import torch
+from torch import Tensor
 
 from fsbench.errors import NotScorable
+from fsbench.evidence.targets import TargetFeatures
 from fsbench.extraction.extractor import Extractor
 from fsbench.extraction.features import observe
-from fsbench.interfaces import Context, EvidenceOf, Observed, Observer, clip_names, clip_spans
+from fsbench.interfaces import Context, EvidenceOf, Observed, Observer, PairedFeatures, clip_names, clip_spans
 from fsbench.pairs import EvaluationSet, Outputs
 from fsbench.record_types import SetName
 from fsbench.registry import observers
 
 TITLES: Mapping[SetName, str] = {"stills": "held-out images", "clips": "held-out clips"}
 """What progress bars call the targets of an evaluation set."""
+
+
+@dataclass(frozen=True)
+class ObservedOutputs:
+    """Arrays that an observer computed for the outputs of a model, beside those of their targets."""
+
+    arrays: Mapping[str, Tensor]  # (N, ...) each
+    targets: TargetFeatures
+    _paired: dict[str, PairedFeatures] = field(default_factory=dict)
+
+    def __getitem__(self, rows: slice) -> Observed:
+        """The arrays of some of the outputs and of their targets."""
+        own = {name: array[rows] for name, array in self.arrays.items()}
+        return Observed(self.targets.network, own, self.targets[rows])
+
+    def features(self, array: str) -> PairedFeatures:
+        """One array as features, which all metrics share; raises NotScorable where it is not there."""
+        if array not in self._paired:
+            self._paired[array] = self.targets.pair(array, self.arrays)
+        return self._paired[array]
 
 
 class ObserverArrays:
@@ -36,13 +58,12 @@ class ObserverArrays:
         of_outputs = evaluation.pairs.clips if clips else ()
         title = TITLES[evaluation.name]
         arrays = observe(self.observer, faces.crops, evaluation.target_landmarks, title, self._context, of_targets)
-        index = torch.from_numpy(evaluation.pairs.index)
-        targets = {key: array[index] for key, array in arrays.items()}
+        targets = TargetFeatures(name, arrays, evaluation.pairs.index)
 
-        def of(outputs: Outputs) -> Observed:
+        def of(outputs: Outputs) -> ObservedOutputs:
             if outputs.images is evaluation.pairs.targets:  # each image is a held-out one, which it has seen
-                return Observed(name, targets, targets)
+                return ObservedOutputs(targets[:], targets)
             own = observe(self.observer, outputs.images, outputs.landmarks, outputs.label, self._context, of_outputs)
-            return Observed(name, own, targets)
+            return ObservedOutputs(own, targets)
 
         return of

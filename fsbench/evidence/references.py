@@ -12,6 +12,7 @@ from torch.nn.functional import normalize
 from fsbench.extraction.extractor import Judge
 from fsbench.extraction.features import TOP_K, FaceFeatures, embed, find_landmarks
 from fsbench.interfaces import Context, Faces
+from fsbench.interfaces.references import ReferenceIndex
 from fsbench.pairs import Outputs, RealImages
 from fsbench.stats.calibration import Calibration, calibrate
 
@@ -35,6 +36,7 @@ class EnrolledJudge:
     centres: Tensor | None  # (P, D) of the people of the gallery, None for a classifier
     calibration: Calibration | None
     n_faces: int  # real images in which the detector finds a face
+    index: ReferenceIndex  # of the references
 
     def of_targets(self, targets: Faces, landmarks: np.ndarray, real: RealImages, context: Context) -> Tensor:
         """Unit vectors of the images that are swapped into, (T, D)."""
@@ -56,14 +58,16 @@ def enrol(judge: Judge, real: RealImages, context: Context) -> EnrolledJudge:
     )
     rows = real.rows
     identity, session = (rows[name].astype(str).to_numpy(dtype=object) for name in ("identity", "session"))
+    index = ReferenceIndex(features.vectors, rows)
     calibration = calibrate(features.vectors.double().numpy(), identity, session)
     if judge.network.info.classes:
-        return EnrolledJudge(judge, features, judge.network.info.classes, None, calibration, real.n_faces)
+        return EnrolledJudge(judge, features, judge.network.info.classes, None, calibration, real.n_faces, index)
     known = (rows["split"] == "gallery").to_numpy() & ~features.faceless.numpy()
     people = tuple(sorted(set(identity[known])))
     members = [features.vectors[np.flatnonzero(known & (identity == name))].mean(0) for name in people]
     centres = normalize(torch.stack(members), dim=1) if members else features.vectors[:0]
-    return EnrolledJudge(judge, _nearest(features, centres), people, centres, calibration, real.n_faces)
+    named = _nearest(features, centres)  # of the same vectors
+    return EnrolledJudge(judge, named, people, centres, calibration, real.n_faces, index)
 
 
 def _nearest(features: FaceFeatures, centres: Tensor) -> FaceFeatures:

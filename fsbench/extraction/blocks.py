@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from fsbench import guard
 from fsbench.errors import PluginError
 from fsbench.store import Arrays, fingerprint
 from fsbench.stored import StoredArrays
@@ -40,20 +41,25 @@ def in_blocks(
     context: Context,
     *,
     length: Callable[[Block], int],
+    at_once: int = 1,
 ) -> list[StoredArrays]:
     """Compute arrays for each block, and keep them in the store under `kind`, where they are read when asked for.
 
     `recipe` gives everything that decides what `compute` gives: a block that was computed before under the same recipe
-    is read. The progress bar called `title` counts images, of which a block has `length`.
+    is read. The progress bar called `title` counts images, of which a block has `length`. With `at_once` above 1 that
+    number of blocks is divided among the cores: `compute` is then called from several threads.
     """
-    progress, total, done = context.stage(title), sum(map(length, blocks)), 0
-    entries = []
-    for block in blocks:
-        entry = context.store.entry(kind, recipe(block), lambda block=block: compute(block))  # type: ignore[misc]
+
+    def known(block: Block) -> StoredArrays:
+        entry = context.store.entry(kind, recipe(block), lambda: compute(block))
         len(entry)  # computes what is not there
-        entries.append(entry)
-        done += length(block)
-        progress(done, total, {})
+        return entry
+
+    progress, total = context.stage(title), sum(map(length, blocks))
+    entries: list[StoredArrays] = []
+    for part in spans(len(blocks), at_once):
+        entries += guard.parallel_map(known, blocks[part]) if at_once > 1 else map(known, blocks[part])
+        progress(sum(map(length, blocks[: part.stop])), total, {})
     return entries
 
 

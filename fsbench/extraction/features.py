@@ -85,16 +85,18 @@ def observe(
 
     An observer of clips is shown all frames of each of `clips`, which hold all images; cached by clip.
     """
-    who = f"observer {observer.name}"
+    who, network = f"observer {observer.name}", observer.network
 
     def compute(index: np.ndarray) -> Arrays:
-        points = torch.from_numpy(landmarks[index]).to(context.device)
-        with torch.inference_mode(), guard.one_thread(context.device.type == "cpu"):
+        images, points = crops[index].to(context.device), torch.from_numpy(landmarks[index]).to(context.device)
+        with torch.inference_mode():
             return _join(
                 who,
                 [
-                    _checked(who, guard.call(who, observer.network.observe, *part), len(part[0]))
-                    for part in portions(crops[index].to(context.device), points, whole=bool(clips))
+                    _checked(who, given, n)
+                    for given, n in _ask(
+                        who, network.observe, network.info.concurrent, portions(images, points, whole=bool(clips))
+                    )
                 ],
             )
 
@@ -134,19 +136,20 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
     scores = np.full((len(crops), depth), np.nan, np.float32)
     faces = np.flatnonzero(~np.isnan(landmarks).any((1, 2)))
     if len(faces):
-        points = torch.from_numpy(landmarks[faces]).to(context.device)
-        with torch.inference_mode(), guard.one_thread(context.device.type == "cpu"):
+        images, points = crops[faces].to(context.device), torch.from_numpy(landmarks[faces]).to(context.device)
+        with torch.inference_mode():
             features = torch.cat(
                 [
-                    _matrix(who, "features", guard.call(who, judge.network.embed, *part), (len(part[0]), info.dim))
-                    for part in portions(crops[faces].to(context.device), points)
+                    _matrix(who, "features", given, (n, info.dim))
+                    for given, n in _ask(who, judge.network.embed, info.concurrent, portions(images, points))
                 ]
             )
             norms = features.float().norm(dim=1)  # a judge may find no face where the detector found one
             valid = features.isfinite().all(1) & norms.isfinite() & (norms > 0)
             features, faces = features[valid], faces[valid.cpu().numpy()]
             if depth:
-                given = guard.call(who, cast(Classifier, judge.network).classify, features)
+                with guard.one_thread(context.device.type == "cpu"):
+                    given = guard.call(who, cast(Classifier, judge.network).classify, features)
                 logits = _matrix(who, "logits", given, (len(features), len(info.classes)))
                 best = logits.float().softmax(1).topk(depth, dim=1)
                 top[faces], scores[faces] = best.indices.cpu().numpy(), best.values.cpu().numpy()
@@ -154,12 +157,24 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
     return {"vectors": vectors, "top": top, "scores": scores}
 
 
+def _ask(
+    who: str, network: Callable[[Tensor, Tensor], object], concurrent: bool, parts: Sequence[tuple[Tensor, Tensor]]
+) -> list[tuple[object, int]]:
+    """What a network gives for each portion of some images, and their number; several at once where it bears that."""
+    if concurrent and len(parts) > 1:
+        given = guard.call(who, guard.parallel_map, lambda part: network(*part), parts)
+    else:
+        with guard.one_thread(all(part[0].device.type == "cpu" for part in parts)):
+            given = [guard.call(who, network, *part) for part in parts]
+    return [(answer, len(part[0])) for answer, part in zip(given, parts, strict=True)]
+
+
 def portions(crops: Tensor, landmarks: Tensor, whole: bool = False) -> list[tuple[Tensor, Tensor]]:
     """What a network is given at once: a single image on a CPU, all on a GPU, and all where it wants the `whole`.
 
     On a CPU, and with one thread, features of an image are then the same to the last bit whatever the other images are;
     in batches they differ by 3e-7 of their size, which turns cosines that are rounded and ranks that are compared.
-    Measured on a CPU with two cores: FaceNet takes 45 ms an image instead of 25.
+    Other cores look at other images meanwhile, where the network says that it is `concurrent`.
     """
     if whole or crops.device.type != "cpu":
         return [(crops, landmarks)]

@@ -6,19 +6,16 @@ published thresholds 0.6, 0.7, 0.7 and pyramid factor 0.709.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fsbench.errors import FsbenchError
-from fsbench.guard import one_thread
+from fsbench.faces.mtcnn import FoundFaces, Mtcnn
+from fsbench.guard import one_thread, parallel_map
 from fsbench.images import shrink, to_bytes
-
-if TYPE_CHECKING:
-    from facenet_pytorch import MTCNN
 
 VERSION = "mtcnn 2"
 """Changes whenever a detection could change; part of the key of whatever is cached."""
@@ -57,18 +54,18 @@ class Detector:
 
     Of the faces of probability 0.9, or of all where there is none, it has the largest area of its box minus twice the
     squared distance of its centre from the image's centre. Coordinates are pixels with centres at .5.
-    Networks are shown one image at a time, and on a CPU with one thread: what they give depends in its last bits on the
+    On a CPU networks are shown one image at a time, with one thread: what they give depends in its last bits on the
     number of threads and on what else is in a batch, and rounding alone would turn a last bit into a step of the grid
-    now and then. It takes a third longer than batches of 16 with two threads.
+    now and then. Other cores look at other images meanwhile. On a GPU all crops go through together.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._network = _load_mtcnn(device)
+        self._network, self._device = Mtcnn(device), device
 
     def detect_photo(self, image: np.ndarray) -> Detections:
         """(H, W, 3) uint8 of any size -> all faces of probability 0.9, by that order; without any, the first alone."""
         small = shrink(image, LONGEST)
-        found = self._detect(small, MIN_FACE)
+        found = self._detect([small], MIN_FACE)[0]
         factor = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]], np.float32)
         return Detections(found.boxes * np.tile(factor, 2), found.landmarks * factor, found.probability)
 
@@ -77,25 +74,35 @@ class Detector:
 
         Small faces are not searched for, which makes it fast: they are not what a crop is about.
         """
-        found = [self._detect(image, MIN_FACE_OF_CROP * crops.shape[-1]).landmarks[0] for image in to_bytes(crops)]
-        return np.stack(found) if found else np.zeros((0, 5, 2), np.float32)
+        images, min_face = list(to_bytes(crops)), MIN_FACE_OF_CROP * crops.shape[-1]
+        if self._device.type == "cpu":
+            found = parallel_map(lambda image: self._detect([image], min_face)[0], images)
+        else:
+            found = self._detect(images, min_face)
+        return np.stack([each.landmarks[0] for each in found]) if found else np.zeros((0, 5, 2), np.float32)
 
-    def _detect(self, image: np.ndarray, min_face: float) -> Detections:
-        height, width = image.shape[:2]
-        boxes = None
-        if min(height, width) >= min_face:  # else MTCNN would fail: its pyramid has no level
-            self._network.min_face_size = min_face
-            with torch.inference_mode(), one_thread():
-                seen = self._network.detect(image[None], landmarks=True)
-            boxes, probability, landmarks = (some[0] for some in seen)
-        if boxes is None:
-            return Detections(
-                np.full((1, 4), np.nan, np.float32), np.full((1, 5, 2), np.nan, np.float32), np.zeros(1, np.float32)
-            )
-        boxes, probability = boxes.astype(np.float32), probability.astype(np.float32)
-        points = (np.asarray(landmarks, np.float32) * GRID).round() / GRID
-        order = _by_prominence(boxes, probability, np.array((width, height)) / 2)
-        return Detections(boxes[order], points[order], probability[order])
+    def _detect(self, images: Sequence[np.ndarray], min_face: float) -> list[Detections]:
+        """All faces of some images of one size."""
+        if not images:
+            return []
+        if min(images[0].shape[:2]) < min_face:  # the pyramid of images has no level
+            return [_NOTHING] * len(images)
+        with one_thread():
+            return [_detections(faces, images[0].shape[:2]) for faces in self._network.detect(images, min_face)]
+
+
+_NOTHING = Detections(
+    np.full((1, 4), np.nan, np.float32), np.full((1, 5, 2), np.nan, np.float32), np.zeros(1, np.float32)
+)
+
+
+def _detections(faces: FoundFaces, size: tuple[int, ...]) -> Detections:
+    """Faces of an image of a size (height, width), by prominence."""
+    if not len(faces.boxes):
+        return _NOTHING
+    points = (faces.landmarks * GRID).round() / GRID
+    order = _by_prominence(faces.boxes, faces.probability, np.array(size[::-1]) / 2)
+    return Detections(faces.boxes[order], points[order], faces.probability[order])
 
 
 def _by_prominence(boxes: np.ndarray, probability: np.ndarray, middle: np.ndarray) -> np.ndarray:
@@ -105,18 +112,3 @@ def _by_prominence(boxes: np.ndarray, probability: np.ndarray, middle: np.ndarra
     order = np.argsort(-(size.prod(1) - 2 * (off_centre**2).sum(1)), kind="stable")
     sure = order[probability[order] >= _SURE]
     return sure if len(sure) else order[:1]
-
-
-def _load_mtcnn(device: torch.device) -> MTCNN:
-    try:
-        from facenet_pytorch import MTCNN
-    except (ImportError, RuntimeError, AttributeError) as error:
-        # A torchvision that was built for another torch fails in each of these ways.
-        reason = str(error).splitlines()[0]
-        raise FsbenchError(
-            f"the face detector cannot be loaded with torch {torch.__version__}: {reason}",
-            "facenet-pytorch needs a torchvision that was built for this torch: "
-            "pip install --upgrade torch torchvision",
-        ) from error
-    # The order of channels makes max pooling vectorise: 2.4 times as fast on a CPU.
-    return MTCNN(keep_all=True, device=device).to(memory_format=torch.channels_last)

@@ -12,7 +12,8 @@ import numpy as np
 from fsbench import guard
 from fsbench.errors import NotScorable
 from fsbench.harness.failures import Key
-from fsbench.harness.summarise import NO_RESAMPLING, Estimate, fault, statistic
+from fsbench.harness.measurements import statistic
+from fsbench.harness.summarise import NO_RESAMPLING, Estimate, fault
 from fsbench.interfaces import Metric
 from fsbench.results import DifferenceRecord, ModelRecord
 from fsbench.stats.ranking import CONTESTANTS
@@ -98,5 +99,5 @@ def _among(metric: Metric, estimate: Estimate, both: np.ndarray, design: Design)
     if estimate.resampled is not None and np.array_equal(estimate.kept, both):
         return estimate.value, estimate.resampled
     assert estimate.rows is not None
-    of = statistic(metric, estimate.rows[both])
+    of = statistic(metric, estimate.rows, both)
     return of(np.arange(len(design))), design.resample(of, metric.info.resamples)

@@ -6,22 +6,24 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import numpy as np
-from torch import Tensor
 
 from fsbench import guard
 from fsbench.errors import FsbenchError, Interrupted, ModelError, NotScorable, OutputError, PluginError
-from fsbench.evidence.judge import embeddings
+from fsbench.evidence.judge import JudgedOutputs
 from fsbench.evidence.needs import JUDGE, Kinds
 from fsbench.evidence.references import EnrolledJudge, enrol, find_faces
+from fsbench.evidence.targets import TargetFeatures
 from fsbench.extraction.features import FaceFeatures, find_landmarks
 from fsbench.harness import summarise
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.kept_rows import KeptRows
+from fsbench.harness.measurements import Measured, features_of, scored, statistic
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Evidence, EvidenceKind, EvidenceOf, Faces, Metric
+from fsbench.interfaces import Context, DistributionMetric, Evidence, EvidenceKind, EvidenceOf, Faces, Metric, RowMetric
+from fsbench.interfaces.evidence import VECTORS
 from fsbench.pairs import EvaluationSet, Feed, Outputs, Pairs
 from fsbench.record_types import SetName
 from fsbench.registry import metrics
@@ -31,8 +33,8 @@ Known = TypeVar("Known")
 
 ONLY_FILES = "only files are known, not the model"
 
-Rows = np.ndarray | NotScorable
-"""Rows of one metric for all samples of a model, (N, K), or why there are none."""
+Rows = Measured | NotScorable
+"""What one metric measured of all outputs of a model, or why there is nothing."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Evaluation:
     set: EvaluationSet
     instruments: Instruments
     judges: Mapping[str, EnrolledJudge]  # by name
-    targets: Mapping[str, Tensor]  # unit vectors of `EvaluationSet.targets` by judge, (T, D)
+    targets: Mapping[str, TargetFeatures]  # by judge
     evidence: Mapping[str, EvidenceOf | NotScorable]  # by name, but for the judges'
     context: Context
 
@@ -80,10 +82,10 @@ class Evaluation:
         """Extract the features of the targets, and prepare the evidence, once for all models."""
         prepared = {name: _prepared(name, kind, evaluation) for name, kind in instruments.kinds.kinds.items()}
         asked = {judge.name: judges[judge.name] for judge in instruments.judges}
-        targets = {
-            name: judge.of_targets(evaluation.targets, evaluation.target_landmarks, evaluation.real, context)
-            for name, judge in asked.items()
-        }
+        targets: dict[str, TargetFeatures] = {}
+        for name, judge in asked.items():
+            vectors = judge.of_targets(evaluation.targets, evaluation.target_landmarks, evaluation.real, context)
+            targets[name] = TargetFeatures(name, {VECTORS: vectors}, evaluation.pairs.index)
         return cls(evaluation, instruments, asked, targets, {**instruments.kinds.missing, **prepared}, context)
 
     @property
@@ -138,7 +140,7 @@ class Evaluation:
     def measure(self, features: OutputFeatures) -> Iterator[tuple[str, str | None, Rows]]:
         """Metric, judge (None for a metric that needs none) and rows."""
         judged: dict[str, Evidence | NotScorable] = {
-            name: features.faulty.get(name) or embeddings(self.judges[name], self.set, self.targets[name], faces)
+            name: features.faulty.get(name) or JudgedOutputs(self.judges[name], self.set, self.targets[name], faces)
             for name, faces in features.faces.items()
         }
         for name, metric in self.metrics.items():
@@ -155,7 +157,9 @@ class Evaluation:
                 return given
             evidence[need] = given
         try:
-            return self.kept_rows.measure(metric, name, images, evidence)
+            if isinstance(metric, DistributionMetric):
+                return features_of(metric, name, evidence, len(images))
+            return self.kept_rows.measure(cast(RowMetric, metric), name, images, evidence)
         except NotScorable as why:
             return why
         except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others measure
@@ -178,8 +182,9 @@ class Evaluation:
             try:
                 if isinstance(rows, NotScorable):
                     raise rows
-                scored = rows[~np.isnan(rows).any(1)]
-                error = guard.run(f"metric {who}", check.summarise, scored) if len(scored) else math.nan
+                chosen = scored(rows)
+                of = statistic(check, rows, chosen)
+                error = guard.run(f"metric {who}", of, np.arange(chosen.sum())) if chosen.any() else math.nan
             except FsbenchError as why:
                 if not isinstance(why, NotScorable) or why.__cause__ is not None:  # else nobody knows the true values
                     self.context.log(f"how far the estimator of {name} is off is not known: {why.sentence}")

@@ -14,6 +14,7 @@ from fsbench.errors import NotScorable
 from fsbench.faults import FAULTS, Fault, draw_ahead
 from fsbench.harness.failures import Key
 from fsbench.harness.faulty import FaultySet, MeasuredRows, expected, set_of, time_networks
+from fsbench.harness.measurements import Measured
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Sample, SetName
 from fsbench.stats.resampling import Design
@@ -43,7 +44,7 @@ class Subject:
 
 
 class Examination:
-    """Measures all conditions, fault by fault: rows of a distribution metric are large, and none are kept."""
+    """Measures all conditions, fault by fault: features of faulty outputs are large, and none are kept."""
 
     def __init__(self, sets: Mapping[SetName, FaultySet], faults: Sequence[Fault], context: Context) -> None:
         self.sets, self.faults = sets, faults
@@ -128,7 +129,7 @@ class Examination:
             subject.seconds = (seconds[key] + summarising) / len(outputs)
 
     def _compare(
-        self, key: Key, subject: Subject, setting: FaultySet, fault: Fault, ladder: Sequence[np.ndarray | NotScorable]
+        self, key: Key, subject: Subject, setting: FaultySet, fault: Fault, ladder: Sequence[Measured | NotScorable]
     ) -> None:
         """How one metric responds to one fault."""
         metric = self.metrics[key[0]]
@@ -148,7 +149,7 @@ class Examination:
             alpha=ALPHA / len(self.faults),
         )
         if response is None:
-            assert isinstance(ladder[0], np.ndarray)
+            assert not isinstance(ladder[0], NotScorable)
             subject.reasons[fault.name] = setting.reason(key[0], ladder[0])
             return
         subject.responses[fault.name] = response

@@ -9,6 +9,7 @@ from typing import get_args
 
 import numpy as np
 
+from fsbench.harness.measurements import Measured, column, only, scored
 from fsbench.images import ImageSet
 from fsbench.interfaces import Metric
 from fsbench.results import Failure
@@ -75,10 +76,10 @@ class Floor:
 
     rows: dict[Key, list[np.ndarray]] = field(default_factory=dict)
 
-    def add(self, name: str, judge: str | None, rows: np.ndarray) -> None:
-        """Take the rows of a metric, (N, K), of one baseline; those of distributions say nothing of a pair."""
-        if rows.shape[1] == 1:
-            self.rows.setdefault((name, judge), []).append(rows[:, 0])
+    def add(self, name: str, judge: str | None, rows: Measured) -> None:
+        """Take what a metric measured of one baseline; distributions say nothing of a pair."""
+        if (own := column(rows)) is not None:
+            self.rows.setdefault((name, judge), []).append(own)
 
     def at(self, metric: Metric, name: str, judge: str | None) -> tuple[np.ndarray, np.ndarray] | None:
         """The floor of one metric, (N,), and where every baseline has a row, (N,) bool; None without any row.
@@ -101,27 +102,27 @@ class Floor:
 class Counted:
     """Rows of one metric for all pairs of a model, failures as what they count as."""
 
-    rows: np.ndarray  # (N, K), NaN where a pair cannot be scored for anybody
+    rows: Measured  # NaN where a pair cannot be scored for anybody
     scored: np.ndarray  # (N,) bool: the model's own
     failed: np.ndarray  # (N,) bool: counted as the floor
     n_absent: int = 0  # failures that the value of a distribution leaves out
     empty: bool = False  # the model has no row of its own: there is nothing that a value could say of it
 
     @classmethod
-    def of(cls, rows: np.ndarray) -> Counted:
+    def of(cls, rows: Measured) -> Counted:
         """Rows of a model whose failures are not counted, such as a baseline."""
-        scored = ~np.isnan(rows).any(1)
-        return cls(rows, scored, np.zeros(len(rows), bool))
+        return cls(rows, scored(rows), np.zeros(len(rows), bool))
 
     @classmethod
     def with_failures(
-        cls, metric: Metric, rows: np.ndarray, failures: np.ndarray, floor: tuple[np.ndarray, np.ndarray] | None
+        cls, metric: Metric, rows: Measured, failures: np.ndarray, floor: tuple[np.ndarray, np.ndarray] | None
     ) -> Counted:
         """Put the floor where the model failed, and where it has no row although every baseline has one."""
-        rows = np.where(np.isin(failures, ABSENT)[:, None], np.nan, rows)
-        if floor is None or rows.shape[1] != 1:
-            return replace(cls.of(rows), n_absent=int(((failures != "") & np.isnan(rows).any(1)).sum()))
-        own, (worst, everyone) = rows[:, 0], floor
+        rows = only(rows, ~np.isin(failures, ABSENT))
+        own = column(rows)
+        if floor is None or own is None:
+            return replace(cls.of(rows), n_absent=int(((failures != "") & ~scored(rows)).sum()))
+        worst, everyone = floor
         failed = ((failures != "") & np.isfinite(worst)) | (np.isnan(own) & everyone)
         worse = np.fmin if metric.info.direction == "higher" else np.fmax
         counted = np.where(failed, worse(own, worst), own)

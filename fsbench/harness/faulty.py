@@ -20,6 +20,7 @@ from fsbench.harness import summarise
 from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.failures import Key
 from fsbench.harness.instruments import Instruments
+from fsbench.harness.measurements import Measured, scored, statistic
 from fsbench.harness.pairing import make_pairs
 from fsbench.harness.sets import by_set
 from fsbench.harness.strangers import gather
@@ -34,7 +35,7 @@ TIMED = 8
 SAMPLES: Mapping[SetName, tuple[Sample, ...]] = {"stills": ("output",), "clips": ("output", "clip")}
 """What the metrics are of that are examined on a set."""
 
-MeasuredRows = Mapping[Key, np.ndarray | NotScorable]
+MeasuredRows = Mapping[Key, Measured | NotScorable]
 
 
 def quiet(context: Context) -> Context:
@@ -91,7 +92,7 @@ class FaultySet:
     def rows(self, outputs: ImageSet) -> tuple[MeasuredRows, dict[Key, float]]:
         """Measure outputs; and the seconds that each metric took."""
         features = self.evaluation.extract("faulty outputs", outputs)
-        measured: dict[Key, np.ndarray | NotScorable] = {}
+        measured: dict[Key, Measured | NotScorable] = {}
         seconds = {}
         began = time.perf_counter()
         for name, judge, rows in self.evaluation.measure(features):
@@ -100,25 +101,25 @@ class FaultySet:
             began = time.perf_counter()
         return measured, seconds
 
-    def condition(self, name: str, rows: np.ndarray) -> Condition:
-        """Make rows of a metric (N, K) ready to be drawn again; it has no value where too few could be scored."""
-        metric, scored = self.evaluation.metrics[name], ~np.isnan(rows).any(1)
+    def condition(self, name: str, rows: Measured) -> Condition:
+        """Make what a metric measured ready to be drawn again; it has no value where too few could be scored."""
+        metric, chosen = self.evaluation.metrics[name], scored(rows)
         fewest = max(1, metric.info.min_samples)
-        if scored.sum() >= fewest:
+        if chosen.sum() >= fewest:
             try:
-                return Condition.scored(summarise.statistic(metric, rows[scored]), scored, fewest)
+                return Condition.scored(statistic(metric, rows, chosen), chosen, fewest)
             except NotScorable:
                 pass
-        return Condition.scored(lambda index: math.nan, scored & False)
+        return Condition.scored(lambda index: math.nan, chosen & False)
 
-    def reason(self, name: str, rows: np.ndarray) -> str:
-        """Why a metric has no value of rows (N, K)."""
-        metric, scored = self.evaluation.metrics[name], ~np.isnan(rows).any(1)
-        if scored.sum() < metric.info.min_samples:
+    def reason(self, name: str, rows: Measured) -> str:
+        """Why a metric has no value of what it measured."""
+        metric, chosen = self.evaluation.metrics[name], scored(rows)
+        if chosen.sum() < metric.info.min_samples:
             clips = "clips of " if metric.info.sample == "clip" else ""
-            return f"{scored.sum()} {clips}exact swaps could be scored, {metric.info.min_samples} are needed"
+            return f"{chosen.sum()} {clips}exact swaps could be scored, {metric.info.min_samples} are needed"
         try:
-            return f"the exact swaps have the value {metric.summarise(rows[scored])}"
+            return f"the exact swaps have the value {statistic(metric, rows, chosen)(np.arange(chosen.sum()))}"
         except NotScorable as why:
             return why.message
 

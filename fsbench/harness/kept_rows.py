@@ -26,7 +26,7 @@ from fsbench.extraction.blocks import spans
 from fsbench.extraction.codehash import code_hash, plugin_key
 from fsbench.harness import summarise
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Embeddings, Evidence, Metric, Observed
+from fsbench.interfaces import Context, Embeddings, Evidence, Metric, Observed, RowMetric
 from fsbench.pairs import Pairs
 from fsbench.registry import metrics, parse_spec
 from fsbench.store import fingerprint
@@ -56,7 +56,7 @@ class KeptRows:
         self._shown: list[bytes] = []  # hash of each with what stands beside it
         self._contents: dict[int, tuple[Evidence, _Content | None]] = {}  # of the evidence for it
 
-    def measure(self, metric: Metric, name: str, images: ImageSet, evidence: Mapping[str, Evidence]) -> np.ndarray:
+    def measure(self, metric: RowMetric, name: str, images: ImageSet, evidence: Mapping[str, Evidence]) -> np.ndarray:
         """`summarise.measure` for those outputs whose rows are not known; raises what it raises."""
         pairs, store = self.pairs, self._context.store.features
         identity = self._identity(metric, name, images, evidence)

@@ -17,6 +17,7 @@ from fsbench.extraction.features import FaceFeatures
 from fsbench.harness import failures, summarise
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.generate import swap_all
+from fsbench.harness.measurements import Measured, column, only, scored
 from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.run_folder import target_path
 from fsbench.images import ImageSet
@@ -118,7 +119,7 @@ class Evaluator:
                 continue
             metric = self.evaluation.metrics[name]
             sample = metric.info.sample
-            rows = np.where((absent_of[sample] != "")[:, None], np.nan, measured)
+            rows = only(measured, absent_of[sample] == "")
             counted = self._counted(record, name, judge, rows, failures_of[sample])
             value, estimate = summarise.value(
                 metric, name, label, judge, self._designs[sample], counted, tracebacks, self.evaluation.set.name
@@ -126,8 +127,8 @@ class Evaluator:
             values.append(value)
             if estimate is not None:
                 estimates[name, judge] = estimate
-            if rows.shape[1] == 1:
-                columns[sample][results.column(name, judge)] = rows[:, 0]
+            if (own := column(rows)) is not None:
+                columns[sample][results.column(name, judge)] = own
         samples = pairs.rows.assign(model=label, output="", failure=failed, **columns["output"])
         clips = pairs.samples("clip").assign(model=label, failure=failures_of["clip"], **columns["clip"])
         counts = {
@@ -154,10 +155,10 @@ class Evaluator:
         return failures.find(features.outputs.images, pairs.targets, pairs.masks, faceless & ~target_faceless, absent)
 
     def _counted(
-        self, record: results.ModelRecord, name: str, judge: str | None, rows: np.ndarray, failed: np.ndarray
+        self, record: results.ModelRecord, name: str, judge: str | None, rows: Measured, failed: np.ndarray
     ) -> failures.Counted:
         """Rows of a metric with what the failures of a contestant count as; those of baselines say what that is."""
-        if record.kind in CONTESTANTS and ((failed != "").any() or np.isnan(rows).any()):
+        if record.kind in CONTESTANTS and ((failed != "").any() or not scored(rows).all()):
             return failures.Counted.with_failures(self.evaluation.metrics[name], rows, failed, self._floor(name, judge))
         if record.kind == "baseline" and record.name in BASELINES:
             self.floor.add(name, judge, rows)

@@ -13,6 +13,7 @@ from torch.nn.functional import conv2d
 from fsbench.config import Plan
 from fsbench.errors import NotScorable
 from fsbench.evidence.recursion import PASSES, FedBack
+from fsbench.harness import measurements
 from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.model_evaluation import ModelEvaluation
 from fsbench.harness.summarise import batches
@@ -51,7 +52,7 @@ def _passes_of(evaluation: Evaluation, label: str, fed_back: FedBack) -> pd.Data
     )
     identity = evaluation.alone(pairs, IDENTITY)
     for name, judge, rows in identity.measure(identity.extract(f"{label}, fed back", images)):
-        table[column(name, judge)] = np.nan if isinstance(rows, NotScorable) else rows[:, 0]
+        table[column(name, judge)] = np.nan if isinstance(rows, NotScorable) else measurements.column(rows)
     return table.replace([np.inf, -np.inf], np.nan)
 
 

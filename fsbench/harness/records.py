@@ -15,7 +15,7 @@ from fsbench.evidence.needs import observers_in
 from fsbench.evidence.references import EnrolledJudge
 from fsbench.extraction.extractor import Extractor
 from fsbench.faces import detect
-from fsbench.harness import failures
+from fsbench.harness import failures, measurements
 from fsbench.harness.models import Model
 from fsbench.interfaces import DatasetInfo, Faces, Metric, Observer, WeightsFile
 from fsbench.pairs import EvaluationSet
@@ -56,7 +56,9 @@ def dataset_record(spec: str, info: DatasetInfo, splits: Mapping[str, Faces]) ->
     )
 
 
-def protocol_record(outputs: str, sets: Sequence[EvaluationSet], plan: Plan) -> results.ProtocolRecord:
+def protocol_record(
+    outputs: str, sets: Sequence[EvaluationSet], plan: Plan, metrics: Mapping[str, Metric]
+) -> results.ProtocolRecord:
     """Write down every choice that another harness could make differently; `outputs` says where these come from."""
     gallery = sets[0].real.gallery
     return results.ProtocolRecord(
@@ -80,6 +82,7 @@ def protocol_record(outputs: str, sets: Sequence[EvaluationSet], plan: Plan) -> 
         "target identity; whole target identities where one of three or more has a single session; source identities "
         f"as well where there are {ENOUGH_PEOPLE} or more",
         failures=failures.RULE,
+        subsets=measurements.subset_rule(metrics),
         resamples=plan.resamples,
         confidence=CONFIDENCE,
     )

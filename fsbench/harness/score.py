@@ -70,7 +70,8 @@ def score(
     one that cannot be read; with `missing` "drop", pairs without an output of every tool are left out for all. Of a
     tool whose outputs show none of the pairs the reason is kept, and the others are measured. `face` says which face of
     a target with several is measured (`fsbench.harness.external.face_choice`). `coaches` names the families of
-    recognisers that each tool was trained against, `limits.NO_COACH` where there was none.
+    recognisers that each tool was trained against, `limits.NO_COACH` where there was none. Without `plan.baselines` the
+    two cheapest baselines are measured only where a tool fails, to say what that counts as.
     """
     started = time.monotonic()
     trained = coaches or {}
@@ -94,7 +95,7 @@ def score(
     evaluation = Evaluation.prepare(instruments, measured.pairs, test, gallery, context, named=bool(plan.metrics))
     writer = RunWriter(plan, instruments, {"stills": evaluation}, folder, command, started, OUTPUTS)
     writer.begin(inputs)
-    for name in CHEAPEST_BASELINES:
+    for name in CHEAPEST_BASELINES if plan.baselines else ():
         model, images, seconds = baseline(name, measured.pairs, context)
         features = evaluation.extract(name, images, seconds=seconds)
         writer.add(records.model_record(model, seconds), {"stills": features})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,28 +15,26 @@ from fsbench import guard
 from fsbench.errors import NotScorable, PluginError, one_line, traceback_of
 from fsbench.extraction.blocks import spans
 from fsbench.harness.failures import Counted
+from fsbench.harness.measurements import Measured, column, statistic, subset_caution
 from fsbench.images import ImageSet
-from fsbench.interfaces import Batch, Evidence, Metric, Resampled, Sample
+from fsbench.interfaces import Batch, Evidence, Metric, RowMetric, Sample
 from fsbench.pairs import Pairs
 from fsbench.record_types import SetName
 from fsbench.results import FAULT, Value
-from fsbench.stats.resampling import Design, Mean, Spread, Statistic
-from fsbench.stats.summaries import mean, percentage
+from fsbench.stats.resampling import Design, Spread
 
 CHUNK = 64
 NO_RESAMPLING = "this metric has no interval: resampling would bias it"
 
-MEANS: Mapping[Callable[[np.ndarray], float], float] = {mean: 1.0, percentage: 100.0}
-"""Summaries that are means times a factor: their resamples need no look at single rows."""
-
 
 def batches(
-    pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence], sample: Sample = "output"
+    pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence], sample: Sample = "output", *, copies: bool = True
 ) -> Iterator[Batch]:
     """Cut a model's outputs into batches of one source identity each, in the order of the pairs.
 
     For a metric of clips a batch is one whole clip, whatever its length. What batches hold are copies: a metric that
-    writes into one changes nothing.
+    writes into one changes nothing. Without `copies` the evidence is shared: a judge's is all of its references, over
+    again for every batch.
     """
     offset = 0
     for group in pairs.groups:
@@ -54,16 +52,20 @@ def batches(
                 target=targets.crops[:],
                 mask=pairs.masks[here],
                 evidence={
-                    name: guard.call(f"evidence {name}", known.__getitem__, here) for name, known in evidence.items()
+                    name: (guard.call if copies else guard.run)(f"evidence {name}", known.__getitem__, here)
+                    for name, known in evidence.items()
                 },
             )
         offset += n
 
 
-def measure(metric: Metric, name: str, pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]) -> np.ndarray:
+def measure(
+    metric: RowMetric, name: str, pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]
+) -> np.ndarray:
     """Rows of one metric for all samples of a model, (N, K) float64; raises NotScorable, PluginError."""
     rows, sample = [], metric.info.sample
-    for batch in batches(pairs, images, evidence, sample):
+    built_in = type(metric).__module__.startswith("fsbench.")
+    for batch in batches(pairs, images, evidence, sample, copies=not built_in):
         measured = guard.copied(guard.run(f"metric {name}", metric.measure, batch))
         if not isinstance(measured, Tensor) or measured.is_complex():
             raise PluginError(f"metric {name} gave no tensor of real numbers", f"it owes one row per {sample}")
@@ -83,15 +85,6 @@ def design(rows: pd.DataFrame, resamples: int, seed: int) -> Design:
     """How samples are drawn again, by their columns: sessions of targets within identities, and sources."""
     people, sessions, sources = (pd.factorize(rows[name])[0] for name in ("identity", "session", "source"))
     return Design.of(people, sessions, sources, resamples=resamples, seed=seed)
-
-
-def statistic(metric: Metric, rows: np.ndarray) -> Statistic:
-    """Return the metric's value as a function of indices of rows (M, K), with repeats."""
-    if isinstance(metric, Resampled):
-        return metric.statistic(rows)
-    if metric.summarise in MEANS and rows.shape[1] == 1:
-        return Mean(rows[:, 0], MEANS[metric.summarise])
-    return lambda index: metric.summarise(rows[index])
 
 
 @dataclass(frozen=True)
@@ -120,7 +113,7 @@ def value(
     model: str,
     judge: str | None,
     design: Design,
-    rows: np.ndarray | Counted,
+    rows: Measured | Counted,
     tracebacks: dict[str, str] | None = None,
     set_name: SetName = "stills",
 ) -> tuple[Value, Estimate | None]:
@@ -174,13 +167,14 @@ def value(
 def _estimate(metric: Metric, counted: Counted, design: Design, set_name: SetName) -> tuple[Estimate, float | None]:
     """The value over resamples; and without the pairs on which the model failed, where there are some."""
     info, kept = metric.info, counted.scored | counted.failed
-    of, drawn = statistic(metric, counted.rows[kept]), design.among(kept)
+    of, drawn = statistic(metric, counted.rows, kept), design.among(kept)
     whole, of_scored = of(np.arange(kept.sum())), None
     if counted.failed.any() and counted.scored.sum() >= info.min_samples:
         of_scored = of(np.flatnonzero(counted.scored[kept]))
     no_interval = NO_RESAMPLING if info.interval == "none" else drawn.reason
     resampled = None if no_interval or not math.isfinite(whole) else drawn.resample(of, info.resamples)
-    rows = counted.rows if counted.rows.shape[1] == 1 else None
+    own = column(counted.rows)
+    rows = None if own is None else own[:, None]
     return Estimate(whole, design, kept, rows, resampled, no_interval, set_name), of_scored
 
 
@@ -188,7 +182,7 @@ def _cautions(metric: Metric, counted: Counted) -> list[str]:
     n = int((counted.scored | counted.failed).sum())
     few = [caution for fewest, caution in sorted(metric.info.cautions) if n < fewest][:1]
     lost = [f"{counted.n_absent} of {len(counted.rows)} outputs are failures and not in it"] if counted.n_absent else []
-    return few + lost
+    return [*few, *subset_caution(metric.info, n), *lost]
 
 
 def fault(error: Exception) -> NotScorable:

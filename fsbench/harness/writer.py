@@ -147,7 +147,9 @@ class RunWriter:
             seconds=time.monotonic() - self.started,
             environment=environment.describe(self.main.context.device),
             dataset=dataset,
-            protocol=records.protocol_record(self.outputs, [evaluation.set for evaluation in sets], self.plan),
+            protocol=records.protocol_record(
+                self.outputs, [evaluation.set for evaluation in sets], self.plan, self.instruments.metrics
+            ),
             judges=judges,
             observers=tuple(map(records.observer_record, self.instruments.observers.values())),
             metrics=metrics,

@@ -28,7 +28,8 @@ from fsbench.interfaces.evidence import (
     Observed,
     Passes,
 )
-from fsbench.interfaces.metrics import Aspect, Metric, MetricInfo, Resampled
+from fsbench.interfaces.features import FeatureSpace, PairedFeatures, SharedTargets
+from fsbench.interfaces.metrics import Aspect, DistributionMetric, Metric, MetricInfo, Resampled, RowMetric
 from fsbench.interfaces.models import Budget, Oracle, Refiner, Swapped, Swapper, Targets, Trainable, Training, Wrapper
 from fsbench.interfaces.networks import Classifier, Embedder, EmbedderInfo, Observer, ObserverInfo, WeightsFile
 from fsbench.metric_groups import MetricGroup
@@ -43,6 +44,7 @@ __all__ = [
     "Context",
     "Dataset",
     "DatasetInfo",
+    "DistributionMetric",
     "Embedder",
     "EmbedderInfo",
     "Embeddings",
@@ -50,6 +52,7 @@ __all__ = [
     "EvidenceKind",
     "EvidenceOf",
     "Faces",
+    "FeatureSpace",
     "Lookalikes",
     "Metric",
     "MetricGroup",
@@ -58,12 +61,15 @@ __all__ = [
     "Observer",
     "ObserverInfo",
     "Oracle",
+    "PairedFeatures",
     "Passes",
     "Progress",
     "Refiner",
     "Resampled",
+    "RowMetric",
     "Sample",
     "SetName",
+    "SharedTargets",
     "Source",
     "Split",
     "Stage",

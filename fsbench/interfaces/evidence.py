@@ -11,10 +11,16 @@ from torch import Tensor
 
 from fsbench.errors import NotScorable
 from fsbench.interfaces.data import Source
+from fsbench.interfaces.features import PairedFeatures
+from fsbench.interfaces.references import ReferenceIndex
 
 if TYPE_CHECKING:
     from fsbench.pairs import EvaluationSet, Outputs
     from fsbench.stats.calibration import Calibration
+
+
+VECTORS = "features"
+"""What metrics of distributions call the unit vectors of a judge."""
 
 
 class Evidence(Protocol):
@@ -57,10 +63,24 @@ class Embeddings:
     reference_rows: pd.DataFrame  # columns of Faces.rows, and `split`
     lookalikes: Lookalikes | None = None  # None where the judge has no classifier and there is no gallery
     calibration: Calibration | None = None  # None where the real images give no genuine or no impostor pair
+    index: ReferenceIndex | None = None  # of the references, where it was made for many outputs
+
+    @property
+    def by_person(self) -> ReferenceIndex:
+        """The references by person and session."""
+        if self.index is not None and self.index.references is self.references:
+            return self.index
+        return ReferenceIndex(self.references, self.reference_rows)  # these are others, or copies
 
     def __getitem__(self, rows: slice) -> Embeddings:
         top = self.lookalikes and replace(self.lookalikes, output=self.lookalikes.output[rows])
         return replace(self, output=self.output[rows], target=self.target[rows], lookalikes=top)
+
+    def features(self, array: str) -> PairedFeatures:
+        """The vectors as a `FeatureSpace`; "features" is their name."""
+        if array != VECTORS:
+            raise NotScorable(f"{self.judge} gives no {array}")
+        return PairedFeatures.of(self.output.cpu().numpy(), self.target.cpu().numpy())
 
 
 @dataclass(frozen=True)
@@ -74,6 +94,15 @@ class Observed:
     def __getitem__(self, rows: slice) -> Observed:
         output, target = ({name: array[rows] for name, array in side.items()} for side in (self.output, self.target))
         return Observed(self.observer, output, target)
+
+    def features(self, array: str) -> PairedFeatures:
+        """One array as a `FeatureSpace`, whatever the shape of its rows; raises NotScorable where it is not there."""
+        if array not in self.output or array not in self.target:
+            raise NotScorable(f"{self.observer} gives no {array}")
+        output, target = (
+            side[array].reshape(len(side[array]), -1).cpu().numpy() for side in (self.output, self.target)
+        )
+        return PairedFeatures.of(output, target)
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces.evidence import Batch
+from fsbench.interfaces.features import PairedFeatures
 from fsbench.interfaces.networks import WeightsFile
 from fsbench.metric_groups import MetricGroup
 from fsbench.record_types import Sample, Stage
-
-if TYPE_CHECKING:
-    pass
-
 
 Aspect = Literal[
     "identity", "detail", "colour", "blending", "geometry", "expression", "pose", "gaze", "temporal", "diversity"
@@ -43,6 +40,8 @@ class MetricInfo:
     checked_by: str = ""  # the metric whose value for unchanged targets is the error of this one's estimator
     cautions: tuple[tuple[int, str], ...] = ()  # (n, sentence): said of a value from fewer than n outputs
     min_samples: int = 1
+    # outputs that a distribution is computed of: of more a subset is drawn by content; 0 is as many as there are
+    max_samples: int = 0
     digits: int = 3  # decimals that make sense to print
     # bootstrap; centred, where resampling adds bias that the interval about the value leaves out; none, where that is
     # not enough
@@ -65,12 +64,17 @@ class MetricInfo:
 
 
 class Metric(Protocol):
-    """One number per model. Rows are the only state: batching, resuming and intervals are written once, elsewhere.
-
-    A metric of clips (`info.sample`) is handed one whole clip at a time, in the order of its frames, with one source.
-    """
+    """One number per model: a `RowMetric` or a `DistributionMetric`."""
 
     info: MetricInfo
+
+
+class RowMetric(Metric, Protocol):
+    """A metric that looks at each sample by itself.
+
+    Rows are the only state: batching, resuming and intervals are written once, elsewhere. A metric of clips
+    (`info.sample`) is handed one whole clip at a time, in the order of its frames, with one source.
+    """
 
     def measure(self, batch: Batch) -> Tensor:
         """One row per sample, (N,) or (N, K), of a clip (1,) or (1, K); a NaN row cannot be scored and is counted."""
@@ -83,8 +87,26 @@ class Metric(Protocol):
 
 @runtime_checkable
 class Resampled(Protocol):
-    """A metric whose value needs no new look at all rows for every resample."""
+    """A row metric whose value needs no new look at all rows for every resample."""
 
     def statistic(self, rows: np.ndarray) -> Callable[[np.ndarray], float]:
         """(M, K) scored rows -> function from indices of rows, with repeats, to the value of those rows."""
+        ...
+
+
+@runtime_checkable
+class DistributionMetric(Metric, Protocol):
+    """A metric that compares the distribution of outputs with that of their targets, in the space of one network.
+
+    `info.needs` names the network: an observer by its specification, or the judge. `array` names what it gives: that
+    of an observer, or "features" for the unit vectors of a judge.
+    """
+
+    array: str
+
+    def statistic(self, features: PairedFeatures) -> Callable[[np.ndarray], float]:
+        """Return the value as a function of indices of the outputs (N,), with repeats.
+
+        An index takes an output and its target together. The function is called for all outputs, and for resamples.
+        """
         ...

@@ -34,6 +34,7 @@ class EmbedderInfo:
     description: str
     version: int = 1  # raised whenever alignment or preprocessing changes
     classes: tuple[str, ...] = ()  # names of the people that its classifier knows; empty without a classifier
+    concurrent: bool = False  # `embed` may be called from several threads at once
 
 
 class Embedder(Protocol):
@@ -61,6 +62,7 @@ class ObserverInfo:
     weights: tuple[WeightsFile, ...]  # the files it was made from, found when it is constructed
     description: str
     version: int = 1  # raised whenever what it tells could change
+    concurrent: bool = False  # `observe` may be called from several threads at once
     unit: Literal["image", "clip"] = "image"  # clip: it is shown the frames of one clip at a time, in their order
 
 

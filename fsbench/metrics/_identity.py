@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
+from fsbench.interfaces.references import PersonImages
 
 identity_info = partial(MetricInfo, needs=("judge",), group="identity", measures=("identity",))
 """MetricInfo with the facts that all identity metrics share."""
@@ -30,34 +31,33 @@ def targets(batch: Batch) -> list[str]:
     return [str(name) for name in batch.rows["identity"]]
 
 
-def held_out(batch: Batch, identities: list[str]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield groups of outputs that are compared with the same images of `identities[i]`, as two index tensors.
+def held_out(batch: Batch, identities: list[str]) -> Iterator[tuple[Tensor, PersonImages]]:
+    """Yield indices of outputs that are compared with the same images of `identities[i]`, and these images.
 
-    The first holds indices of outputs, the second indices of references. Images in which the judge found no face are
-    left out. Outputs of a person without any remaining image are not yielded.
+    Images in which the judge found no face are left out. Outputs of a person without any remaining image are not
+    yielded.
     """
-    embeddings = batch.embeddings
-    rows = embeddings.reference_rows
-    usable = (rows["split"] == "test").to_numpy() & ~embeddings.references.isnan().any(1).cpu().numpy()
-    owners, sessions = rows["identity"].to_numpy(), rows["session"].to_numpy()
-    groups: dict[tuple[str, str], list[int]] = {}
+    references = batch.embeddings.by_person
+    groups: dict[tuple[str, str | None], list[int]] = {}
     for i, (identity, target, session) in enumerate(
         zip(identities, batch.rows["identity"], batch.rows["session"], strict=True)
     ):
-        hidden = session if identity == target else ""  # nobody else has images of that session
+        hidden = session if identity == target else None  # nobody else has images of that session
         groups.setdefault((identity, hidden), []).append(i)
     for (identity, hidden), outputs in groups.items():
-        images = np.flatnonzero(usable & (owners == identity) & (sessions != hidden))
-        if len(images):
-            yield torch.tensor(outputs), torch.from_numpy(images)
+        images = references.held_out(identity, hidden)
+        if len(images.index):
+            yield torch.tensor(outputs), images
 
 
-def compare(batch: Batch, identities: list[str], score: Callable[[Tensor], Tensor], lost: float = math.nan) -> Tensor:
-    """Apply `score`, (n, R) cosines to the held-out images of one person -> (n,), to every output, (N,).
+def compare(
+    batch: Batch, identities: list[str], score: Callable[[Tensor, PersonImages], Tensor], lost: float = math.nan
+) -> Tensor:
+    """Apply `score`, (n, D) vectors of outputs and images of one person -> (n,), to every output, (N,).
 
     A row is `lost` where the output has no face although the target has one. It is NaN where neither has a face, and
-    where the person has no held-out image with a face in another session: no model could be compared there. Cosines
-    are float64, so that a metric that rounds them does not depend on the size of the batch.
+    where the person has no held-out image with a face in another session: no model could be compared there. Vectors
+    are float64, so that a metric that rounds cosines does not depend on the size of the batch.
     """
     embeddings = batch.embeddings
     rows = embeddings.output.new_full((len(embeddings.output),), torch.nan)
@@ -65,16 +65,25 @@ def compare(batch: Batch, identities: list[str], score: Callable[[Tensor], Tenso
     for outputs, images in held_out(batch, identities):
         scored = outputs[output_face[outputs]]
         rows[outputs[target_face[outputs]]] = lost
-        cosines = embeddings.output[scored].double() @ embeddings.references[images].double().T
-        rows[scored] = score(cosines).to(rows)
+        rows[scored] = score(embeddings.output[scored].double(), images).to(rows)
     return rows
+
+
+def cosines(vectors: Tensor, images: PersonImages) -> np.ndarray:
+    """Cosines of vectors (n, D) to all images of a person, (n, R)."""
+    return (vectors @ images.vectors.T).cpu().numpy()
+
+
+def mean_cosine(vectors: Tensor, images: PersonImages) -> Tensor:
+    """Mean of the same over the images, (n,)."""
+    return vectors @ images.mean
 
 
 def to_source(batch: Batch, lost: float = math.nan) -> Tensor:
     """Mean cosine to the source's held-out images, (N,); `lost` and NaN as in `compare`."""
-    return compare(batch, sources(batch), lambda cosines: cosines.mean(1), lost)
+    return compare(batch, sources(batch), mean_cosine, lost)
 
 
 def to_target(batch: Batch, lost: float = math.nan) -> Tensor:
     """Mean cosine to the target person's held-out images of other sessions, (N,); `lost` and NaN as in `compare`."""
-    return compare(batch, targets(batch), lambda cosines: cosines.mean(1), lost)
+    return compare(batch, targets(batch), mean_cosine, lost)

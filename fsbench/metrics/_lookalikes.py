@@ -25,9 +25,11 @@ def agreement(batch: Batch, weights: Tensor) -> Tensor:
         raise NotScorable(f"{batch.embeddings.judge} can name {n_people} people: too few for a top-{TOP}")
     rows = torch.full((len(lookalikes.output),), torch.nan, dtype=torch.float64)
     for outputs, images in held_out(batch, sources(batch)):
-        person_and_rank = lookalikes.references[images, :depth].cpu() * depth + torch.arange(depth)  # (R, K)
+        person_and_rank = lookalikes.references[torch.from_numpy(images.index), :depth].cpu() * depth + torch.arange(
+            depth
+        )  # (R, K)
         counts = torch.bincount(person_and_rank.flatten(), minlength=n_people * depth).view(-1, depth)  # (P, K)
         scored = outputs[lookalikes.output[outputs, 0].cpu() >= 0]
         matches = counts[lookalikes.output[scored, :depth].cpu()]  # (n, K, K) rank of the output, rank of the image
-        rows[scored] = (matches * weights).sum((1, 2)) / len(images)
+        rows[scored] = (matches * weights).sum((1, 2)) / len(images.index)
     return rows

@@ -9,15 +9,18 @@ from torch import Tensor
 
 from fsbench.errors import NotScorable
 from fsbench.interfaces import Batch
-from fsbench.metrics._identity import compare
+from fsbench.interfaces.references import PersonImages
+from fsbench.metrics._identity import compare, cosines
 
 
 def false_accepts(batch: Batch, identities: list[str], lost: float) -> Tensor:
     """False-accept rate at which output i would pass, mean over the held-out images of `identities[i]`, (N,)."""
     calibration = batch.calibration
-    return compare(
-        batch, identities, lambda cosines: torch.from_numpy(calibration.far(cosines.cpu().numpy()).mean(1)), lost=lost
-    )
+
+    def rate(vectors: Tensor, images: PersonImages) -> Tensor:
+        return torch.from_numpy(calibration.far(cosines(vectors, images)).mean(1))
+
+    return compare(batch, identities, rate, lost)
 
 
 def accepted(batch: Batch, identities: list[str], far: float, lost: float = math.nan) -> Tensor:
@@ -30,8 +33,8 @@ def accepted(batch: Batch, identities: list[str], far: float, lost: float = math
     if point.threshold is None:
         raise NotScorable(point.reason)
 
-    def share(cosines: Tensor) -> Tensor:
-        passed = calibration.far(cosines.cpu().numpy()) <= far  # at or above the threshold, rounded as it is
+    def share(vectors: Tensor, images: PersonImages) -> Tensor:
+        passed = calibration.far(cosines(vectors, images)) <= far  # at or above the threshold, rounded as it is
         return torch.from_numpy(passed.mean(1))
 
-    return compare(batch, identities, share, lost=lost)
+    return compare(batch, identities, share, lost)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
+from fsbench.interfaces import PairedFeatures
 from fsbench.metrics._distribution import in_target_balls
 from fsbench.metrics.density import Density, K
 from fsbench.registry import metrics
@@ -23,6 +22,6 @@ class Coverage(Density):
 
     info = replace(Density.info, bounds=(0.0, 1.0), measures=("diversity", "detail"))
 
-    def summarise(self, rows: np.ndarray) -> float:
-        _, outputs = in_target_balls(rows, K)
+    def of_neighbours(self, features: PairedFeatures) -> float:
+        _, outputs = in_target_balls(features, K)
         return float((outputs > 0).mean())

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-
+from fsbench.interfaces import PairedFeatures
 from fsbench.metrics._distribution import in_target_balls
 from fsbench.metrics.precision import Precision
 from fsbench.registry import metrics
@@ -35,6 +34,6 @@ class Density(Precision):
         min_samples=K + 1,
     )
 
-    def summarise(self, rows: np.ndarray) -> float:
-        balls, _ = in_target_balls(rows, K)
+    def of_neighbours(self, features: PairedFeatures) -> float:
+        balls, _ = in_target_balls(features, K)
         return float(balls.mean() / K)

@@ -6,14 +6,17 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from torch import Tensor
 
 from fsbench.errors import NotScorable
-from fsbench.interfaces import Batch
-from fsbench.metrics._distribution import halves, paired_features
+from fsbench.interfaces import PairedFeatures
+from fsbench.interfaces.features import row_blocks
+from fsbench.metrics._distribution import Statistic
 from fsbench.metrics.fid import Fid
 from fsbench.registry import metrics
 from fsbench.stats.frechet import frechet_infinity
+
+MOST = 10_000
+"""Outputs; fifteen distances of so many take two minutes."""
 
 
 @metrics.register("fid_infinity")
@@ -34,15 +37,23 @@ class FidInfinity:
         min_samples=2048,
         interval="none",
         resamples=0,
+        max_samples=MOST,
     )
+    array = "features"  # (N, 2048)
 
-    def measure(self, batch: Batch) -> Tensor:
-        return paired_features(batch, *self.info.needs)  # (N, 4096)
+    def statistic(self, features: PairedFeatures) -> Statistic:
+        def value(index: np.ndarray) -> float:
+            pairs = (index[block] for block in row_blocks(len(index)))
+            sums = [_pairs(features, rows).sum(1, dtype=np.float64) for rows in pairs]
+            index = index[np.argsort(np.concatenate(sums), kind="stable")]  # by content, which rounds sums alike too
+            try:
+                return frechet_infinity(features.output[index], features.target[features.target_of[index]])
+            except ValueError as error:
+                raise NotScorable(str(error)) from error
 
-    def summarise(self, rows: np.ndarray) -> float:
-        output, target, _ = halves(rows)
-        order = np.argsort(rows.sum(1), kind="stable")  # by content; the sums are rounded in this order too
-        try:
-            return frechet_infinity(output[order], target[order])
-        except ValueError as error:
-            raise NotScorable(str(error)) from error
+        return value
+
+
+def _pairs(features: PairedFeatures, index: np.ndarray) -> np.ndarray:
+    """Features of outputs beside those of their targets, (M, 2 D)."""
+    return np.concatenate([features.output[index], features.target[features.target_of[index]]], 1)

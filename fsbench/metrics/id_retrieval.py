@@ -40,31 +40,24 @@ class IdRetrieval:
     summarise = staticmethod(percentage)
 
     def measure(self, batch: Batch) -> Tensor:
-        embeddings = batch.embeddings
-        has_face = ~embeddings.references.isnan().any(1)
-        rows, references = embeddings.reference_rows[has_face.cpu().numpy()], embeddings.references[has_face]
-        owners, sessions = rows["identity"].to_numpy(), rows["session"].to_numpy()
-        people, person_of_image = np.unique(owners, return_inverse=True)
+        embeddings, references = batch.embeddings, batch.embeddings.by_person
+        people = references.people
         if len(people) <= self.k:
             raise NotScorable(f"the gallery has {len(people)} people with a face: too few for a top-{self.k}")
         if batch.source.identity not in people:
             return embeddings.output.new_full((len(embeddings.output),), torch.nan)
-        source = int(np.flatnonzero(people == batch.source.identity)[0])
-        cosines = embeddings.output.nan_to_num() @ references.T  # (N, R)
-        hidden = (owners[None, :] == batch.rows["identity"].to_numpy()[:, None]) & (
-            sessions[None, :] == batch.rows["session"].to_numpy()[:, None]
-        )
-        cosines = cosines.masked_fill(torch.from_numpy(hidden).to(cosines.device), -torch.inf)
-        nearest = torch.full((len(cosines), len(people)), -torch.inf, dtype=cosines.dtype, device=cosines.device)
-        nearest = nearest.scatter_reduce(
-            1, torch.from_numpy(person_of_image).to(cosines.device).expand(len(cosines), -1), cosines, "amax"
-        )  # (N, P)
+        source = int(np.searchsorted(people, batch.source.identity))
+        identity, session = (batch.rows[name].to_numpy(object) for name in ("identity", "session"))
+        nearest = references.nearest(embeddings.output.nan_to_num(), identity, session)  # (N, P)
         rank = (nearest > nearest[:, source : source + 1]).sum(1)
-        output_face, target_face = (~side.isnan().any(1) for side in (embeddings.output, embeddings.target))
+        output_face, target_face = (
+            ~side.isnan().any(1).cpu().numpy() for side in (embeddings.output, embeddings.target)
+        )
         # A person whose images are all of the hidden session cannot be found; a top-k of k people cannot be missed.
-        present = nearest > -torch.inf
+        present = nearest > -np.inf
         scorable = (present.sum(1) > self.k) & present[:, source] & (output_face | target_face)
-        return ((rank < self.k) & output_face).to(torch.float32).where(scorable, torch.nan)  # (N,)
+        hit = (rank < self.k) & output_face
+        return torch.from_numpy(np.where(scorable, hit, np.nan).astype(np.float32))  # (N,)
 
 
 @metrics.register("id_retrieval_top5")

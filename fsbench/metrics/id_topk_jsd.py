@@ -36,14 +36,13 @@ class IdTopkJsd:
 
     def measure(self, batch: Batch) -> Tensor:
         """(N, 3): the source as a number, the output's nearest look-alike, its share among the source's images."""
-        lookalikes, rows = batch.lookalikes, batch.embeddings.reference_rows
-        held_out = (rows["split"] == "test").to_numpy()
-        people = np.unique(rows["identity"][held_out].to_numpy(str))
-        of_source = torch.from_numpy(held_out & (rows["identity"] == batch.source.identity).to_numpy())
-        real, output = lookalikes.references.cpu()[of_source, 0], lookalikes.output.cpu()[:, 0]
+        lookalikes, references = batch.lookalikes, batch.embeddings.by_person
+        of_source = torch.from_numpy(references.held_out(batch.source.identity).index)
+        real, output = lookalikes.references[of_source, 0].cpu(), lookalikes.output.cpu()[:, 0]
         real = real[real >= 0]
         share = torch.bincount(real, minlength=len(lookalikes.people)).double() / len(real)  # NaN of no image
-        source = torch.full_like(share[output], float(np.searchsorted(people, batch.source.identity)))
+        number = float(np.searchsorted(references.held_out_people, batch.source.identity))
+        source = torch.full_like(share[output], number)
         measured = torch.stack([source, output.double(), share[output]], 1)
         return measured.masked_fill((output < 0)[:, None], torch.nan)
 

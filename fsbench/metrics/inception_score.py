@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from fsbench.errors import NotScorable
-from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._distribution import Statistic
+from fsbench.interfaces import MetricInfo, PairedFeatures
+from fsbench.interfaces.features import row_blocks
+from fsbench.metrics._distribution import MANY, Statistic
 from fsbench.registry import metrics
 
 CLASSES = 1008
@@ -23,6 +21,7 @@ class InceptionScore:
     responds to ties and wigs, and a value has a meaning only beside that of the targets (`copy_target`). The score does
     not use the targets. All images are one split. Papers print the mean of ten splits of 5,000, which depends on the
     order of the images. Few images make the score smaller: values for different numbers of images cannot be compared.
+    Above 5,000 images a resample is the value of all images and the first-order change.
     """
 
     info = MetricInfo(
@@ -40,26 +39,45 @@ class InceptionScore:
         interval="centred",
     )
 
-    def measure(self, batch: Batch) -> Tensor:
-        if "logits" not in batch["inception"].output:
-            raise NotScorable("the Inception file at hand has no classifier: inception gives no logits")
-        return batch.observed("inception", "logits")[0]  # (N, 1008)
+    array = "logits"  # (N, 1008)
 
-    def statistic(self, rows: np.ndarray) -> Statistic:
-        """Divergence of images from the mean = entropy of the mean - mean of the entropies."""
-        if not np.isfinite(rows).all():
-            raise NotScorable("logits of some images are not finite: the network, or what it was given, is broken")
-        log_probabilities = torch.from_numpy(rows).double().log_softmax(1).numpy()
+    def statistic(self, features: PairedFeatures) -> Statistic:
+        """Divergence of images from the mean = entropy of the mean - mean of the entropies.
+
+        Of many images a resample changes the mean of their divergences from the mean of all, which is the first-order
+        change.
+        """
+        if len(features) > MANY:
+            divergences = _divergences(features.output)
+            return lambda index: float(np.exp(divergences[index].mean()))
+        log_probabilities = _log_softmax(features.output)
         probabilities = np.exp(log_probabilities)
         entropies = -(probabilities * log_probabilities).sum(1)
 
         def value(index: np.ndarray) -> float:
-            weights = np.bincount(index, minlength=len(rows)) / len(index)
+            weights = np.bincount(index, minlength=len(features)) / len(index)
             mean = weights @ probabilities
             divergence = -(mean * np.log(mean, where=mean > 0, out=np.zeros_like(mean))).sum() - weights @ entropies
             return float(np.exp(max(divergence, 0.0)))
 
         return value
 
-    def summarise(self, rows: np.ndarray) -> float:
-        return self.statistic(rows)(np.arange(len(rows)))
+
+def _divergences(logits: np.ndarray) -> np.ndarray:
+    """Kullback-Leibler divergence of each image's probabilities from the mean of all, (N,), block by block."""
+    blocks = list(row_blocks(len(logits)))
+    mean = sum(np.exp(_log_softmax(logits[block])).sum(0) for block in blocks) / len(logits)  # (classes,)
+    log_mean = np.log(np.maximum(mean, np.finfo(np.float64).tiny))
+    divergences = np.empty(len(logits))
+    for block in blocks:
+        log_probabilities = _log_softmax(logits[block])
+        divergences[block] = (np.exp(log_probabilities) * (log_probabilities - log_mean)).sum(1)
+    return divergences
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    """(N, classes) -> the same in float64."""
+    shifted = logits.astype(np.float64)
+    shifted -= shifted.max(1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(1, keepdims=True))
+    return shifted

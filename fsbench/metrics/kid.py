@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-import numpy as np
-from torch import Tensor
-
-from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._distribution import FEW_FOR_KERNELS, Statistic, discrepancy, paired_features
+from fsbench.interfaces import MetricInfo, PairedFeatures
+from fsbench.metrics._distribution import FEW_FOR_KERNELS, MOST_FOR_KERNELS, Statistic, discrepancy
 from fsbench.registry import metrics
 from fsbench.stats.kernels import Kernel, polynomial
 
@@ -44,20 +41,16 @@ class Kid:
         measures=("detail", "colour", "blending", "geometry", "diversity"),
         cautions=FEW_FOR_KERNELS,
         min_samples=2,
+        max_samples=MOST_FOR_KERNELS,
         digits=2,
         interval="centred",
         summary_rank=40,
     )
+    array = "features"  # (N, 2048)
     kernel: Kernel = staticmethod(polynomial)
 
-    def measure(self, batch: Batch) -> Tensor:
-        return paired_features(batch, *self.info.needs)  # (N, 2 D)
-
-    def statistic(self, rows: np.ndarray) -> Statistic:
-        return discrepancy(rows, self.kernel)
-
-    def summarise(self, rows: np.ndarray) -> float:
-        return self.statistic(rows)(np.arange(len(rows)))
+    def statistic(self, features: PairedFeatures) -> Statistic:
+        return discrepancy(features, self.kernel)
 
 
 @metrics.register("kid_clean")

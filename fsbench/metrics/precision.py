@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-from torch import Tensor
-
-from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._distribution import FEW_FOR_NEIGHBOURS, in_target_balls, paired_features
+from fsbench.interfaces import MetricInfo, PairedFeatures
+from fsbench.metrics._distribution import FEW_FOR_NEIGHBOURS, MOST_FOR_NEIGHBOURS, Statistic, in_target_balls
 from fsbench.registry import metrics
 
 K = 3
@@ -36,12 +33,15 @@ class Precision:
         measures=("detail", "colour", "blending", "geometry"),
         cautions=FEW_FOR_NEIGHBOURS,
         min_samples=K + 1,
+        max_samples=MOST_FOR_NEIGHBOURS,
         interval="none",
     )
+    array = "features"  # (N, 2048)
 
-    def measure(self, batch: Batch) -> Tensor:
-        return paired_features(batch, *self.info.needs)  # (N, 4096)
+    def statistic(self, features: PairedFeatures) -> Statistic:
+        return lambda index: self.of_neighbours(features.take(index))
 
-    def summarise(self, rows: np.ndarray) -> float:
-        balls, _ = in_target_balls(rows, K)
+    def of_neighbours(self, features: PairedFeatures) -> float:
+        """The value of some features, none of them twice."""
+        balls, _ = in_target_balls(features, K)
         return float((balls > 0).mean())

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
+from fsbench.interfaces import PairedFeatures
 from fsbench.metrics._distribution import in_output_balls
 from fsbench.metrics.precision import K, Precision
 from fsbench.registry import metrics
@@ -26,5 +25,5 @@ class Recall(Precision):
 
     info = replace(Precision.info, measures=("diversity",))
 
-    def summarise(self, rows: np.ndarray) -> float:
-        return float((in_output_balls(rows, K) > 0).mean())
+    def of_neighbours(self, features: PairedFeatures) -> float:
+        return float((in_output_balls(features, K) > 0).mean())

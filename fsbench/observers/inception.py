@@ -13,13 +13,14 @@ from torch import Tensor
 
 from fsbench.images import resize as resize_antialiased
 from fsbench.interfaces import Context, ObserverInfo
+from fsbench.observers._inception_network import DIM, read_network, read_state
 from fsbench.registry import observers
 from fsbench.weights import find, own
 
 if TYPE_CHECKING:
     from torch import nn
 
-SIDE, DIM = 299, 2048
+SIDE = 299
 BATCH = 16
 """Images that go through the network at once; 32 were measured to be no faster on a CPU."""
 
@@ -45,18 +46,15 @@ class Inception:
     """
 
     def __init__(self, *, resize: Resize = "tf1", context: Context) -> None:
-        from fsbench.observers._inception_network import read_state  # brings torchvision
-
         self._resize, self._device = resize, context.device
         folder = context.store.root / "weights"
         file = own(Path(context.path), "inception") if context.path else find("inception", folder)
         read_state(file.path)  # a file of another network fails before the work starts
-        self.info = ObserverInfo((file,), f"Inception-v3 of 2015-12-05, images resized by {resize}")
+        description = f"Inception-v3 of 2015-12-05, images resized by {resize}"
+        self.info = ObserverInfo((file,), description, concurrent=True)
 
     @functools.cached_property
     def _network(self) -> tuple[nn.Module, Tensor | None]:
-        from fsbench.observers._inception_network import read_network
-
         with torch.inference_mode(False):  # a network made inside `observe` could not be used outside
             return read_network(self.info.weights[0].path, self._device)
 

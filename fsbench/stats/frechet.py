@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 BLOCK = 1024
 """Rows that `Moments.add` takes into float64 at a time."""
+
+RANK = 1e-13
+"""Share of the largest eigenvalue below which one of a covariance is rounding."""
 
 SIZES, SMALLEST = 15, 0.5
 """Subset sizes of the extrapolation, evenly spread from this share of the rows to all of them."""
@@ -74,17 +79,20 @@ class Moments:
         self.mean = np.zeros(dim)
         self._scatter = np.zeros((dim, dim))
 
-    def add(self, rows: np.ndarray) -> None:
-        """Take (N, D) rows in; raises ValueError for another D and for what is not finite."""
+    def add(self, rows: np.ndarray, copies: np.ndarray | None = None) -> None:
+        """Take (N, D) rows in, `copies` (N,) of each; raises ValueError for another D and for what is not finite."""
         if rows.ndim != 2 or rows.shape[1] != len(self.mean):
             raise ValueError(f"rows are {rows.shape}, not (N, {len(self.mean)})")
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK].astype(np.float64)
-            mean = block.mean(0)
+            weights = np.ones(len(block)) if copies is None else copies[start : start + BLOCK].astype(np.float64)
+            if not weights.any():
+                continue
+            mean = weights @ block / weights.sum()
             if not np.isfinite(mean).all():
                 raise ValueError("features must be finite")
-            block -= mean
-            self._join(len(block), mean, block.T @ block)
+            block = (block - mean) * np.sqrt(weights)[:, None]
+            self._join(int(weights.sum()), mean, block.T @ block)
 
     def merge(self, other: Moments) -> None:
         """Add the rows that another shard has counted."""
@@ -142,6 +150,65 @@ class FrechetOfFeatures:
         ]
         root = _nuclear_norm(self._gram, *weights)
         return max(float(((means[0] - means[1]) ** 2).sum() + sum(traces) - 2 * root), 0.0)
+
+
+class LinearFrechet:
+    """Frechet distance of many rows and their partners: of all of them, and to first order of resamples.
+
+    `features_1` (N, D), `features_2` (M, D), and `partner` (N,), the row of `features_2` that belongs to each row. A
+    resample moves the two Gaussians a little. Its distance is that of all rows and the mean, over its rows, of what a
+    row adds to the distance at first order (the influence function): 2 (m1 - m2) (x - m1) + (x - m1)^T (1 - T) (x - m1)
+    for a row x, where T is the map of optimal transport, T S1 T = S2, and likewise for its partner. Nothing of the size
+    of the features is made.
+    """
+
+    def __init__(self, features_1: np.ndarray, features_2: np.ndarray, partner: np.ndarray) -> None:
+        self._sides = features_1, features_2
+        self._partner = partner
+        self._moments = Moments(features_1.shape[1]), Moments(features_2.shape[1])
+        self._moments[0].add(features_1)
+        self._moments[1].add(features_2, np.bincount(partner, minlength=len(features_2)))
+        first, second = self._moments
+        self.value = frechet_distance(first.mean, first.cov, second.mean, second.cov)
+
+    def __call__(self, counts: np.ndarray) -> float:
+        """The distance of a resample with `counts` (N,) copies of each row; exact for one copy of each."""
+        if (counts == 1).all():
+            return self.value
+        return max(self.value + float(counts @ self._influence / counts.sum()), 0.0)
+
+    @cached_property
+    def _influence(self) -> np.ndarray:
+        """What each row and its partner add, (N,), with a mean of 0."""
+        first, second = self._moments
+        step = first.mean - second.mean
+        there, back = _transport(first.cov, second.cov)
+        influence: np.ndarray = _quadratic(self._sides[0], first.mean, 2 * step, there)
+        influence += _quadratic(self._sides[1], second.mean, -2 * step, back)[self._partner]
+        influence -= influence.mean()
+        return influence
+
+
+def _transport(cov_1: np.ndarray, cov_2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Maps T with T S1 T = S2 and its inverse; directions in which a side does not vary are left out."""
+    values, vectors = np.linalg.eigh(cov_1)
+    kept = values > RANK * values[-1]
+    root = vectors[:, kept] * np.sqrt(values[kept])  # (D, r), S1 = root root^T
+    inverse = vectors[:, kept] / np.sqrt(values[kept])
+    inner, rotation = np.linalg.eigh(root.T @ cov_2 @ root)  # of the eigenvalues of S1 S2
+    varies = inner > RANK * inner[-1]
+    scale, rotation = np.sqrt(inner[varies]), rotation[:, varies]
+    there, back = inverse @ rotation, root @ rotation
+    return (there * scale) @ there.T, (back / scale) @ back.T
+
+
+def _quadratic(rows: np.ndarray, mean: np.ndarray, linear: np.ndarray, transport: np.ndarray) -> np.ndarray:
+    """l . z + z^T (1 - T) z of the centred rows z, (N,)."""
+    values, matrix = np.empty(len(rows)), np.eye(len(mean)) - transport
+    for start in range(0, len(rows), BLOCK):
+        centred = rows[start : start + BLOCK].astype(np.float64) - mean
+        values[start : start + BLOCK] = centred @ linear + ((centred @ matrix) * centred).sum(1)
+    return values
 
 
 def _covariance(rows: np.ndarray, weights: np.ndarray, mean: np.ndarray) -> np.ndarray:

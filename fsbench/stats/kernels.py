@@ -45,25 +45,24 @@ class PairedMmd:
     groups, Gretton et al., A kernel two-sample test, JMLR 13, 2012, Lemma 6. The usual estimate takes k(x_i, y_i) in as
     well; where x_i was made from y_i these are near each other, and make it too small by 2 / N of how much nearer they
     are. Over all ways to pair the rows the two agree on average. All pairs are taken, not subsets of 1,000: the mean of
-    random subsets is an estimate of this one. Time grows with N^2, memory does not.
+    random subsets is an estimate of this one. Time grows with N^2, memory does not: float64 is made tile by tile.
 
     Raises ValueError for shapes that do not fit, for what is not finite and where all rows are of one group.
     """
 
     def __init__(self, x: np.ndarray, y: np.ndarray, kernel: Kernel, group: np.ndarray | None = None) -> None:
-        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
         if x.ndim != 2 or x.shape != y.shape:
             raise ValueError(f"features of shapes {x.shape} and {y.shape} do not belong together")
-        if not (np.isfinite(x).all() and np.isfinite(y).all()):
-            raise ValueError("features must be finite")
         n = len(x)
+        parts = [slice(start, start + BLOCK) for start in range(0, n, BLOCK)]
+        if not all(np.isfinite(side[part]).all() for part in parts for side in (x, y)):
+            raise ValueError("features must be finite")
         self._group = np.arange(n) if group is None else np.unique(group, return_inverse=True)[1]
         if len(np.unique(self._group)) < 2:
             raise ValueError("a discrepancy needs two different images")
         self._held = np.empty((n, n)) if n <= HELD else None
         self._sums = np.zeros(n)  # of h over the partners of each row
         self._partners = n - np.bincount(self._group)[self._group]
-        parts = [slice(start, start + BLOCK) for start in range(0, n, BLOCK)]
         for i, rows in enumerate(parts):
             for columns in parts[i:]:
                 self._add(x, y, kernel, rows, columns)
@@ -71,8 +70,9 @@ class PairedMmd:
 
     def _add(self, x: np.ndarray, y: np.ndarray, kernel: Kernel, rows: slice, columns: slice) -> None:
         """Add one tile, and its mirror image below the diagonal."""
-        tile = kernel(x[rows], x[columns]) + kernel(y[rows], y[columns])
-        tile -= kernel(x[rows], y[columns]) + kernel(y[rows], x[columns])
+        x_i, x_j, y_i, y_j = (side[part].astype(np.float64) for side in (x, y) for part in (rows, columns))
+        tile = kernel(x_i, x_j) + kernel(y_i, y_j)
+        tile -= kernel(x_i, y_j) + kernel(y_i, x_j)
         tile[self._group[rows][:, None] == self._group[columns]] = 0
         self._sums[rows] += tile.sum(1)
         if rows != columns:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fsbench.errors import WeightsError
 from fsbench.weights.files import useless
@@ -113,3 +113,13 @@ def _shape(value: object) -> str:
     if isinstance(value, Tensor):
         return "x".join(map(str, value.shape)) or "a number"
     return "not there" if value is None else f"no tensor ({type(value).__name__})"
+
+
+def give_tensors(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Give a network that was made on the device `meta` its tensors, as float32; those that `state` lacks are 0.
+
+    Such a network takes no time to make: others are given random weights first.
+    """
+    whole = {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in network.state_dict().items()}
+    whole |= {name: tensor.float() for name, tensor in state.items() if name in whole}
+    network.load_state_dict(whole, assign=True)

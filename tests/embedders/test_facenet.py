@@ -11,6 +11,7 @@ from facenet_pytorch import InceptionResnetV1
 
 from fsbench import contracts
 from fsbench.embedders._facenet import CHIP, TEMPLATE_ON_CHIP
+from fsbench.embedders._facenet_network import FacenetNetwork
 from fsbench.embedders.facenet_casia import FacenetCasia
 from fsbench.embedders.facenet_vggface2 import FacenetVggface2
 from fsbench.errors import WeightsError
@@ -69,6 +70,10 @@ def test_features_and_logits_are_those_of_facenet_pytorch(
         unit = network(chips)
     assert (features.norm(dim=1) - 1).abs().min() > 0.01  # they are not normalised
     assert torch.allclose(torch.nn.functional.normalize(features), unit, atol=1e-5)
+    layers = FacenetNetwork(N_VGGFACE2).state_dict()
+    assert {name: tensor.shape for name, tensor in layers.items()} == {
+        name: tensor.shape for name, tensor in network.state_dict().items()
+    }
     assert torch.allclose(embedder.classify(features), logits, rtol=1e-4, atol=1e-4)
     assert (logits[0] - logits[1]).abs().max() > 1e-3
 

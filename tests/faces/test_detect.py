@@ -117,8 +117,8 @@ def test_all_faces_of_a_photograph(detector: Detector) -> None:
     assert np.abs(found.landmarks - goal).max() < 6
 
 
-def test_a_broken_torchvision_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "facenet_pytorch", None)
     with pytest.raises(FsbenchError, match="face detector cannot be loaded") as caught:
         Detector(torch.device("cpu"))
-    assert "torchvision" in caught.value.hint
+    assert "facenet-pytorch" in caught.value.hint

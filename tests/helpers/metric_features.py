@@ -6,12 +6,23 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fsbench.interfaces import Metric, Resampled
+from fsbench.interfaces import DistributionMetric, PairedFeatures
 from fsbench.stats.resampling import Design
 
 
-def class_name(metric: Metric) -> str:
+def class_name(metric: DistributionMetric) -> str:
     return type(metric).__name__
+
+
+def paired(rows: np.ndarray) -> PairedFeatures:
+    """Features of outputs and of their targets out of rows that hold both, (N, 2 D)."""
+    middle = rows.shape[1] // 2
+    return PairedFeatures.of(rows[:, :middle], rows[:, middle:])
+
+
+def value(metric: DistributionMetric, rows: np.ndarray | PairedFeatures) -> float:
+    """The value of all rows, (N, 2 D)."""
+    return metric.statistic(paired(rows) if isinstance(rows, np.ndarray) else rows)(np.arange(len(rows)))
 
 
 def made_up_rows(n: int = 60, dim: int = 12, noise: float = 0.5, shift: float = 0.0, seed: int = 0) -> np.ndarray:
@@ -28,18 +39,19 @@ def copied_rows(n: int = 60, dim: int = 12) -> np.ndarray:
 
 
 def interval_coverage(
-    metric: Metric, world: Callable[[int], tuple[np.ndarray, np.ndarray]], worlds: int = 150
+    metric: DistributionMetric,
+    world: Callable[[int], tuple[np.ndarray | PairedFeatures, np.ndarray]],
+    worlds: int = 150,
 ) -> float:
     """Share of intervals that hold the mean of the values over worlds: what they cover is spread, not bias."""
-    assert isinstance(metric, Resampled)
     assert metric.info.interval == "centred"
     found = []
     for seed in range(worlds):
         rows, sessions = world(seed)
-        of = metric.statistic(rows)
-        value = of(np.arange(len(rows)))
+        of = metric.statistic(paired(rows) if isinstance(rows, np.ndarray) else rows)
+        whole = of(np.arange(len(rows)))
         one = np.zeros(len(rows))
         design = Design.of(one, sessions, one, resamples=150, seed=seed)
-        found.append((value, *design.spread(design.resample(of)).interval(value)))
-    value, low, high = np.array(found).T
-    return float(np.mean((low <= value.mean()) & (value.mean() <= high)))
+        found.append((whole, *design.spread(design.resample(of)).interval(whole)))
+    whole, low, high = np.array(found).T
+    return float(np.mean((low <= whole.mean()) & (whole.mean() <= high)))

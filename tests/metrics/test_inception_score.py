@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from metric_features import interval_coverage
+from metric_features import interval_coverage, value
 
+from fsbench.interfaces import PairedFeatures
 from fsbench.metrics.inception_score import InceptionScore
 
 
@@ -15,7 +16,9 @@ def logits(shares: np.ndarray) -> np.ndarray:
 
 
 def test_inception_score_of_what_is_known() -> None:
-    score = InceptionScore().summarise
+    def score(rows: np.ndarray) -> float:
+        return value(InceptionScore(), PairedFeatures.of(rows, rows))
+
     assert score(logits(np.full((10, 7), 1 / 7))) == pytest.approx(1)
     assert score(logits(np.tile(np.eye(7), (3, 1)))) == pytest.approx(7)
     assert score(logits(np.eye(1008))) == pytest.approx(1008)
@@ -29,11 +32,14 @@ def test_inception_score_is_torch_fidelitys_in_one_split() -> None:
     theirs = pytest.importorskip("torch_fidelity.metric_isc")
     rows = 3 * np.random.default_rng(0).normal(size=(50, 20))
     found = theirs.isc_features_to_metric(torch.from_numpy(rows), splits=1)
-    assert InceptionScore().summarise(rows) == pytest.approx(found["inception_score_mean"], rel=1e-9)
+    assert value(InceptionScore(), PairedFeatures.of(rows, rows)) == pytest.approx(
+        found["inception_score_mean"], rel=1e-9
+    )
 
 
 def test_the_interval_of_inception_score_covers_its_spread() -> None:
-    def world(seed: int) -> tuple[np.ndarray, np.ndarray]:
-        return 2 * np.random.default_rng(seed).normal(size=(100, 5)), np.arange(100)
+    def world(seed: int) -> tuple[PairedFeatures, np.ndarray]:
+        rows = 2 * np.random.default_rng(seed).normal(size=(100, 5))
+        return PairedFeatures.of(rows, rows), np.arange(100)
 
     assert 0.90 <= interval_coverage(InceptionScore(), world) <= 0.995

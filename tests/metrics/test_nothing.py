@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from metric_features import value
 
 from fsbench import contracts, registry
 from fsbench.errors import NotScorable
@@ -90,4 +91,4 @@ def test_a_distribution_of_one_target_is_none(n: int) -> None:
     random = np.random.default_rng(0)
     rows = np.concatenate([random.normal(size=(n, 8)), np.repeat(random.normal(size=(1, 8)), n, 0)], 1)
     with pytest.raises(NotScorable, match="same image"):
-        FidFace().summarise(rows)
+        value(FidFace(), rows)

@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from metric_features import value
 from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from fsbench.environment import make_context
 from fsbench.images import ImageSet, read_image, shrink
-from fsbench.interfaces import Batch, Metric, Observed, Source
+from fsbench.interfaces import Observed, PairedFeatures
 from fsbench.metrics.fid import Fid
 from fsbench.metrics.kid import Kid
 from fsbench.registry import observers
@@ -41,18 +41,8 @@ def features(real_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Featu
     return lambda images: observer.observe(images, torch.full((len(images), 5, 2), torch.nan))["features"].cpu()
 
 
-def rows(metric: Metric, output: Tensor, target: Tensor) -> np.ndarray:
-    nothing = torch.zeros(len(output), 3, 2, 2)
-    seen = Observed("inception", {"features": output}, {"features": target})
-    batch = Batch(
-        Source("", nothing),
-        pd.DataFrame(index=range(len(output))),
-        nothing,
-        nothing,
-        nothing[:, :1],
-        evidence={"inception": seen},
-    )
-    return metric.measure(batch).double().numpy()
+def seen(output: Tensor, target: Tensor) -> PairedFeatures:
+    return Observed("inception", {"features": output}, {"features": target}).features("features")
 
 
 @pytest.mark.slow
@@ -65,15 +55,15 @@ def test_blur_raises_both_distances_in_order_and_two_halves_differ_by_nothing(
         for sigma in (1, 3)
     }
     for metric in (Fid(), Kid()):
-        values = [metric.summarise(rows(metric, output, sharp)) for output in (sharp, blurred[1], blurred[3])]
+        values = [value(metric, seen(output, sharp)) for output in (sharp, blurred[1], blurred[3])]
         assert values[0] == pytest.approx(0, abs=1e-3 * values[1])
         assert values[0] < values[1] < values[2]
 
     order = np.random.default_rng(0).permutation(N)
     one, other = sharp[order[: N // 2]], sharp[order[N // 2 :]]
-    halves, across = rows(Kid(), one, other), rows(Kid(), blurred[3][order[: N // 2]], other)
+    halves, across = seen(one, other), seen(blurred[3][order[: N // 2]], other)
     of, one = Kid().statistic(halves), np.zeros(len(halves))
     design = Design.of(one, np.arange(len(halves)), one, resamples=1000, seed=0)
     low, high = design.spread(design.resample(of)).interval(of(np.arange(len(halves))))
     assert low < 0 < high
-    assert abs(Kid().summarise(halves)) < 0.2 * Kid().summarise(across)
+    assert abs(value(Kid(), halves)) < 0.2 * value(Kid(), across)

@@ -78,6 +78,23 @@ def test_outputs_are_measured_beside_the_baselines(folders: Path, fresh_context:
     }
 
 
+def test_baselines_may_be_left_out_and_failures_count_as_before(folders: Path, fresh_context: Context) -> None:
+    outputs = [ToolOutputs.find(name, folders / name) for name in ("good", "lazy")]
+    whole, alone = (
+        score(
+            outputs, folders / "people", folders / "targets", PLAN.model_copy(update={"baselines": baselines}),
+            folders / f"out {baselines}", fresh_context, size=SIZE,
+        )
+        for baselines in (True, False)
+    )  # fmt: skip
+    assert [model.name for model in whole.models] == ["copy_target", "copy_source", "good", "lazy"]
+    assert [model.name for model in alone.models] == ["good", "lazy"]
+    assert alone.models[1].failures
+    for name in ("good", "lazy"):
+        for metric in PLAN.metrics:
+            assert alone.find(name, metric) == whole.find(name, metric)
+
+
 def test_a_full_frame_is_cut_like_its_target_and_a_crop_by_its_own_face(folders: Path, fresh_context: Context) -> None:
     for path in sorted((folders / "lazy").rglob("*.png")):
         whole = read_image(path)

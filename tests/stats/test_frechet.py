@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from fsbench.stats.frechet import FrechetOfFeatures, Moments, frechet_distance, frechet_infinity
+from fsbench.stats.frechet import FrechetOfFeatures, LinearFrechet, Moments, frechet_distance, frechet_infinity
 
 RANDOM = np.random.default_rng(0)
 
@@ -262,3 +262,63 @@ def test_extrapolation_is_deterministic_and_exact_where_there_is_no_bias() -> No
         frechet_infinity(x[:3], y[:3])
     with pytest.raises(ValueError, match="do not belong together"):
         frechet_infinity(x, y[:50])
+
+
+# ------------------------------------------------------------------------------------------------------- many rows
+
+
+def many(n: int = 3000, t: int = 500, dim: int = 12) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Outputs that keep something of their targets, several of one target."""
+    target = features(t, dim, seed=1).astype(np.float32)
+    partner = np.random.default_rng(2).integers(0, t, n)
+    return (0.8 * target[partner] + features(n, dim, seed=3, scale=0.4, shift=0.2)).astype(np.float32), target, partner
+
+
+def test_many_rows_have_the_distance_of_their_features() -> None:
+    x, y, partner = many()
+    expected = FrechetOfFeatures(x, y)(np.ones(len(x)), np.bincount(partner, minlength=len(y)))
+    assert LinearFrechet(x, y, partner)(np.ones(len(x))) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("clusters", [20, 3000])
+def test_resamples_of_many_rows_vary_as_the_distance_does(clusters: int) -> None:
+    """Whole clusters are drawn; values are near each other, and so are their standard deviations."""
+    x, y, partner = many()
+    exact, linear, random = FrechetOfFeatures(x, y), LinearFrechet(x, y, partner), np.random.default_rng(0)
+    cluster = np.argsort(np.argsort(partner)) * clusters // len(x)  # targets of a cluster are its own
+    values = []
+    for _ in range(60):
+        counts = np.bincount(random.integers(0, clusters, clusters), minlength=clusters)[cluster]
+        values.append((exact(counts, np.bincount(partner, counts, minlength=len(y))), linear(counts)))
+    of_exact, of_linear = np.array(values).T
+    assert np.corrcoef(of_exact, of_linear)[0, 1] > 0.97
+    assert of_linear.std() == pytest.approx(of_exact.std(), rel=0.15)
+
+
+def test_directions_in_which_one_side_does_not_vary_are_no_trouble() -> None:
+    x, y, partner = many(400, 100, 6)
+    x[:, 0], y[:, 1] = 1.0, 2.0
+    linear = LinearFrechet(x, y, partner)
+    counts = np.bincount(np.random.default_rng(0).integers(0, 400, 400), minlength=400)
+    exact = FrechetOfFeatures(x, y)(counts, np.bincount(partner, counts, minlength=100))
+    assert linear(counts) == pytest.approx(exact, rel=0.1)
+
+
+def test_many_rows_need_no_float64_of_their_size() -> None:
+    x, y, partner = many(40_000, 20_000, 48)
+    tracemalloc.start()
+    linear = LinearFrechet(x, y, partner)
+    linear(np.bincount(np.random.default_rng(0).integers(0, len(x), len(x)), minlength=len(x)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < x.nbytes  # half of it in float64
+
+
+def test_moments_of_copies_are_those_of_repeated_rows() -> None:
+    x, copies = features(50, 5), np.random.default_rng(1).integers(0, 3, 50)
+    one, other = Moments(5), Moments(5)
+    one.add(x, copies)
+    other.add(np.repeat(x, copies, 0))
+    assert one.n == other.n == copies.sum()
+    assert np.allclose(one.cov, other.cov, rtol=1e-12, atol=1e-14)
+    assert np.allclose(one.mean, other.mean, rtol=1e-12)

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from fsbench import registry, weights
-from fsbench.embedders._facenet import new_network
+from fsbench.embedders._facenet_network import FacenetNetwork
 from fsbench.embedders._vggface2_h5 import _BRANCHES, _ENDS
 from fsbench.embedders._vggface2_network import KERAS, Architecture, VggfaceNetwork
 from fsbench.errors import WeightsError
@@ -52,7 +52,7 @@ def loading(source: Path, name: str, context: Context) -> WeightsError:
 def facenet(path: Path, n_classes: int = N_VGGFACE2, **changed: torch.Tensor | None) -> Path:
     """A file with FaceNet's tensors, each of them one number that is repeated; None leaves a tensor out."""
     with torch.device("meta"):
-        shapes = {name: tensor.shape for name, tensor in new_network(n_classes).state_dict().items()}
+        shapes = {name: tensor.shape for name, tensor in FacenetNetwork(n_classes).state_dict().items()}
     state = {name: torch.full((1,) * len(shape), 0.01).expand(shape) for name, shape in shapes.items()}
     torch.save({name: value for name, value in (state | changed).items() if value is not None}, path)
     return path
