@@ -37,6 +37,7 @@ PACKAGES = (
     "pillow",
     "onnxruntime",
     "mediapipe",
+    "umap-learn",
 )
 
 

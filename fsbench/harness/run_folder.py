@@ -29,6 +29,9 @@ TARGETS = "inputs/target"
 ROWS = 1024
 """Rows of features that are written at a time."""
 
+_LINES = 2000
+"""Of the table for spreadsheets, made at a time."""
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a text begins that Excel computes."""
 
@@ -132,9 +135,14 @@ class RunFolder:
         """
         self.write_table("samples.parquet", samples)
         texts = samples.select_dtypes(exclude=["number", "bool"])
-        safe = samples.assign(**{str(name): texts[name].map(_no_formula) for name in texts})
-        with atomic_path(self.path / "scores.csv") as partial:
-            safe.to_csv(partial, index=False, encoding="utf-8-sig")
+        with (
+            atomic_path(self.path / "scores.csv") as partial,
+            partial.open("w", encoding="utf-8-sig", newline="") as file,
+        ):
+            for start in range(0, max(1, len(samples)), _LINES):  # texts as Python's objects take much memory
+                part = samples.iloc[start : start + _LINES]
+                safe = part.assign(**{str(name): part[name].map(_no_formula) for name in texts})
+                safe.to_csv(file, index=False, header=start == 0)
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a parquet file."""

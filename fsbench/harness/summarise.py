@@ -172,7 +172,10 @@ def _estimate(metric: Metric, counted: Counted, design: Design, set_name: SetNam
     if counted.failed.any() and counted.scored.sum() >= info.min_samples:
         of_scored = of(np.flatnonzero(counted.scored[kept]))
     no_interval = NO_RESAMPLING if info.interval == "none" else drawn.reason
-    resampled = None if no_interval or not math.isfinite(whole) else drawn.resample(of, info.resamples)
+    resampled = None
+    if not no_interval and math.isfinite(whole):
+        with guard.one_blas_thread():
+            resampled = drawn.resample(of, info.resamples)
     own = column(counted.rows)
     rows = None if own is None else own[:, None]
     return Estimate(whole, design, kept, rows, resampled, no_interval, set_name), of_scored

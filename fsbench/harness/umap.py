@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping
+from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
 
 from fsbench.interfaces import Context
-from fsbench.stats.umap import VERSION, umap
 
 POINTS = 3000
 """Images that a map shows at most; of more, evenly chosen ones."""
@@ -48,7 +49,7 @@ def layout(judge: str, groups: Mapping[str, np.ndarray], seed: int, context: Con
         "points": hashlib.sha256(points.tobytes()).hexdigest(),
         "seed": seed,
         "neighbours": NEIGHBOURS,
-        "version": VERSION,
+        "version": version("umap-learn"),
     }
     coordinates = context.store.arrays("umap", recipe, compute)["coordinates"]
     shown: pd.DataFrame = table.iloc[known].reset_index(drop=True)
@@ -56,4 +57,15 @@ def layout(judge: str, groups: Mapping[str, np.ndarray], seed: int, context: Con
 
 
 def _umap(points: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
-    return umap(points, dimensions, NEIGHBOURS, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImportWarning)  # of a variant that needs TensorFlow
+        from umap.umap_ import UMAP  # compiles for seconds
+
+    network = UMAP(
+        n_components=dimensions,
+        n_neighbors=min(NEIGHBOURS, len(points) - 1),
+        metric="cosine",
+        random_state=seed,
+        n_jobs=1,
+    )
+    return np.asarray(network.fit_transform(points), np.float32)
