@@ -113,8 +113,8 @@ class ToolOutputs:
         def recipe(block: slice) -> dict[str, object]:
             return {
                 "pairs": [
-                    (number != ABSENT and self.hashes[number].decode(), targets.hashes[target].decode(), int(face))
-                    for number, target, face in pairs[block]
+                    (number != ABSENT and self.hashes[number].decode(), targets.hashes[target].decode(), face)
+                    for number, target, face in pairs[block].tolist()
                 ],
                 "size": targets.size,
                 "versions": (*VERSIONS, _VERSION),
