@@ -12,6 +12,7 @@ import pandas as pd
 from fsbench import results
 from fsbench.config import BASELINES, Plan, parse_pipeline
 from fsbench.errors import NotScorable, traceback_of
+from fsbench.evidence.observer import ObservedOutputs
 from fsbench.evidence.recursion import FedBack
 from fsbench.extraction.features import FaceFeatures
 from fsbench.harness import failures, summarise
@@ -21,7 +22,7 @@ from fsbench.harness.measurements import Measured, column, only, scored
 from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.run_folder import target_path
 from fsbench.images import ImageSet
-from fsbench.interfaces import Context, Faces, Observed, Sample
+from fsbench.interfaces import Context, Faces, Sample
 from fsbench.pairs import Pairs
 from fsbench.stats.ranking import CONTESTANTS
 from fsbench.stats.resampling import Design
@@ -144,7 +145,10 @@ class Evaluator:
             samples if facts is None else samples.join(facts),
             clips,
             features.faces,
-            {name: _without(pair[0], absent != "") for name, pair in distributions(features).items()},
+            {
+                name: _without(known.arrays[FEATURES].numpy(), absent != "")
+                for name, known in observed(features).items()
+            },
             fed_back if isinstance(fed_back, FedBack) else None,
             tracebacks,
         )
@@ -181,12 +185,12 @@ def baseline(label: str, pairs: Pairs, context: Context) -> tuple[Model, ImageSe
     return model, *swap_all(model, pairs, context)
 
 
-def distributions(features: OutputFeatures) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Features of outputs and of their targets, (N, D) each, by observer that gives features of distributions."""
+def observed(features: OutputFeatures) -> dict[str, ObservedOutputs]:
+    """What observers made of outputs and targets, by observer that gives features of distributions."""
     return {
-        name: (known.output[FEATURES].numpy(), known.target[FEATURES].numpy())
+        name: known
         for name, known in features.evidence.items()
-        if isinstance(known, Observed) and FEATURES in known.output and known.output[FEATURES].ndim == 2
+        if isinstance(known, ObservedOutputs) and FEATURES in known.arrays and known.arrays[FEATURES].ndim == 2
     }
 
 

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from fsbench import environment, results
 from fsbench.config import Plan
 from fsbench.errors import NotScorable, one_line, traceback_of
 from fsbench.evidence.needs import JUDGE
+from fsbench.evidence.targets import TargetFeatures
 from fsbench.harness import illustrations, records, summarise, warn
 from fsbench.harness.differences import paired_differences
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.instruments import Instruments
-from fsbench.harness.model_evaluation import Evaluator, ModelEvaluation, distributions
+from fsbench.harness.model_evaluation import FEATURES, Evaluator, ModelEvaluation, observed
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.run_lock import RunLock
 from fsbench.harness.sets import Evaluations
@@ -48,7 +48,7 @@ class RunWriter:
 
     def __post_init__(self) -> None:
         self._lock: RunLock | None = None
-        self._targets: dict[str, np.ndarray] = {}  # by observer, (N, D), in the order of the samples
+        self._targets: dict[str, TargetFeatures] = {}  # by observer whose features are stored
         self._evaluators = {name: Evaluator(evaluation, self.plan) for name, evaluation in self.evaluations.items()}
 
     @property
@@ -75,8 +75,7 @@ class RunWriter:
         for name, evaluator in self._evaluators.items():
             part = evaluator.evaluate(record, features[name], **({} if parts else known))
             if not parts:
-                of_targets = {observer: pair[1] for observer, pair in distributions(features[name]).items()}
-                self._targets = of_targets | self._targets
+                self._targets |= {observer: known.targets for observer, known in observed(features[name]).items()}
             paths = self.folder.write_outputs(record.name, evaluator.evaluation.pairs, features[name].outputs.images)
             parts.append(part.with_paths(paths, evaluator.evaluation.pairs))
         done = ModelEvaluation.join(parts)
@@ -120,8 +119,8 @@ class RunWriter:
             vectors = {model.record.name: model.faces[name].vectors.numpy() for model in self.done}
             self.folder.write_features(name, {"references": judge.references.vectors.numpy()} | vectors)
         for name, targets in self._targets.items():
-            observed = {model.record.name: model.observed[name] for model in self.done if name in model.observed}
-            self.folder.write_features(name, {"targets": targets} | observed)
+            own = {model.record.name: model.observed[name] for model in self.done if name in model.observed}
+            self.folder.write_features(name, {"targets": targets[:][FEATURES].numpy()} | own)
 
     def _result(self, dataset: results.DatasetRecord, unused: Sequence[results.UnusedRecord]) -> results.RunResult:
         sets = self.evaluations.values()
