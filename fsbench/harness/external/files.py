@@ -113,7 +113,11 @@ class ToolOutputs:
         def recipe(block: slice) -> dict[str, object]:
             return {
                 "pairs": [
-                    (number != ABSENT and self.hashes[number].decode(), targets.hashes[target].decode(), int(face))
+                    (
+                        "" if number == ABSENT else self.hashes[number].decode(),
+                        targets.hashes[target].decode(),
+                        int(face),
+                    )
                     for number, target, face in pairs[block]
                 ],
                 "size": targets.size,
