@@ -196,7 +196,7 @@ class Calibration:
 
 
 def calibrate(
-    vectors: np.ndarray, identity: np.ndarray, session: np.ndarray, *, block: int = 1024
+    vectors: np.ndarray, identity: np.ndarray, session: np.ndarray, *, block: int = 512
 ) -> Calibration | None:
     """Compare all pairs of real images; None where there is no genuine or no impostor pair.
 

@@ -113,7 +113,7 @@ class ToolOutputs:
         def recipe(block: slice) -> dict[str, object]:
             return {
                 "pairs": [
-                    (number != ABSENT and self.hashes[number].decode(), targets.hashes[target].decode(), face)
+                    ("" if number == ABSENT else self.hashes[number].decode(), targets.hashes[target].decode(), face)
                     for number, target, face in pairs[block].tolist()
                 ],
                 "size": targets.size,
