@@ -92,7 +92,7 @@ class KeptRows:
     ) -> tuple[str, list[bytes]] | None:
         """Key of a metric's rows, and the hash of each sample; None where these cannot be known."""
         if name not in self._recipes:
-            self._recipes[name] = _recipe(metric, name)
+            self._recipes[name] = metric_recipe(metric, name)
         if (recipe := self._recipes[name]) is None:
             return None
         if images is not self._images:
@@ -139,8 +139,8 @@ class _Chosen:
         return self._evidence[self._index[rows]]
 
 
-def _recipe(metric: Metric, name: str) -> dict[str, Any] | None:
-    """What decides rows beside what is shown; None where it cannot be known."""
+def metric_recipe(metric: Metric, name: str) -> dict[str, Any] | None:
+    """What decides what a metric gives, beside what it is shown; None where it cannot be known."""
     spec = parse_spec(name)
     if not metrics.has(spec.name):
         return None

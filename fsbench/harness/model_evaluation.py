@@ -18,6 +18,7 @@ from fsbench.extraction.features import FaceFeatures
 from fsbench.harness import failures, summarise
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.generate import swap_all
+from fsbench.harness.kept_estimates import KeptEstimates
 from fsbench.harness.measurements import Measured, column, only, scored
 from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.run_folder import target_path
@@ -80,6 +81,10 @@ class Evaluator:
     floor: failures.Floor = field(default_factory=failures.Floor)
 
     @cached_property
+    def _estimates(self) -> KeptEstimates:
+        return KeptEstimates(self.evaluation.context)
+
+    @cached_property
     def _designs(self) -> Mapping[Sample, Design]:
         samples: tuple[Sample, ...] = ("output", "clip")
         pairs, plan = self.evaluation.pairs, self.plan
@@ -123,7 +128,15 @@ class Evaluator:
             rows = only(measured, absent_of[sample] == "")
             counted = self._counted(record, name, judge, rows, failures_of[sample])
             value, estimate = summarise.value(
-                metric, name, label, judge, self._designs[sample], counted, tracebacks, self.evaluation.set.name
+                metric,
+                name,
+                label,
+                judge,
+                self._designs[sample],
+                counted,
+                tracebacks,
+                self.evaluation.set.name,
+                self._estimates,
             )
             values.append(value)
             if estimate is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ from fsbench.pairs import Pairs
 from fsbench.record_types import SetName
 from fsbench.results import FAULT, Value
 from fsbench.stats.resampling import Design, Spread
+
+if TYPE_CHECKING:
+    from fsbench.harness.kept_estimates import KeptEstimates
 
 CHUNK = 64
 NO_RESAMPLING = "this metric has no interval: resampling would bias it"
@@ -116,6 +119,7 @@ def value(
     rows: Measured | Counted,
     tracebacks: dict[str, str] | None = None,
     set_name: SetName = "stills",
+    kept_estimates: KeptEstimates | None = None,
 ) -> tuple[Value, Estimate | None]:
     """Summarise the rows that count, with an interval; too few give null and a reason, and no estimate.
 
@@ -142,7 +146,9 @@ def value(
         few += f", at least {info.min_samples} are needed" if info.min_samples > 1 else ""
         return Value(value=None, reason=few, **fields), None
     try:
-        estimate, of_scored = guard.run(f"metric {name}", _estimate, metric, counted, design, set_name)
+        estimate, of_scored = guard.run(
+            f"metric {name}", _estimate, metric, name, counted, design, set_name, kept_estimates
+        )
     except NotScorable as why:
         return Value(value=None, reason=why.message, **fields), None
     except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others say
@@ -164,21 +170,30 @@ def value(
     ), estimate
 
 
-def _estimate(metric: Metric, counted: Counted, design: Design, set_name: SetName) -> tuple[Estimate, float | None]:
+def _estimate(
+    metric: Metric, name: str, counted: Counted, design: Design, set_name: SetName, known: KeptEstimates | None
+) -> tuple[Estimate, float | None]:
     """The value over resamples; and without the pairs on which the model failed, where there are some."""
     info, kept = metric.info, counted.scored | counted.failed
-    of, drawn = statistic(metric, counted.rows, kept), design.among(kept)
-    whole, of_scored = of(np.arange(kept.sum())), None
-    if counted.failed.any() and counted.scored.sum() >= info.min_samples:
-        of_scored = of(np.flatnonzero(counted.scored[kept]))
+    drawn = design.among(kept)
     no_interval = NO_RESAMPLING if info.interval == "none" else drawn.reason
-    resampled = None
-    if not no_interval and math.isfinite(whole):
-        with guard.one_blas_thread():
-            resampled = drawn.resample(of, info.resamples)
+
+    def compute() -> dict[str, np.ndarray]:
+        of = statistic(metric, counted.rows, kept)
+        arrays = {"value": np.array([of(np.arange(kept.sum()))])}
+        if counted.failed.any() and counted.scored.sum() >= info.min_samples:
+            arrays["of_scored"] = np.array([of(np.flatnonzero(counted.scored[kept]))])
+        if not no_interval and np.isfinite(arrays["value"]).all():
+            with guard.one_blas_thread():
+                arrays["resampled"] = drawn.resample(of, info.resamples)
+        return arrays
+
+    arrays = known.get(metric, name, counted, design, compute) if known else compute()
+    whole, of_scored = float(arrays["value"][0]), arrays.get("of_scored")
     own = column(counted.rows)
     rows = None if own is None else own[:, None]
-    return Estimate(whole, design, kept, rows, resampled, no_interval, set_name), of_scored
+    estimate = Estimate(whole, design, kept, rows, arrays.get("resampled"), no_interval, set_name)
+    return estimate, None if of_scored is None else float(of_scored[0])
 
 
 def _cautions(metric: Metric, counted: Counted) -> list[str]:

@@ -55,8 +55,11 @@ def test_every_value_has_counts_and_an_interval_around_it(out: Path) -> None:
     assert {metric["name"] for metric in told} == set(metrics.names())
     intervals = {metric["name"]: metric["interval"] for metric in told}
     excuses = ("not installed", "impostor", "answers that it is shown", "2048 are needed")  # ten people: no threshold
+    samples = {metric["name"]: metric["sample"] for metric in told}
     for (model, metric), value in values(out).items():
-        assert 0 <= value["n_scored"] <= value["n_total"] == 6 * 2
+        n_total, name = (6 * 2, "stills") if samples[metric] == "output" else (2 * 2, "clips")
+        assert 0 <= value["n_scored"] <= value["n_total"] == n_total
+        assert value["set"] == name
         if value["value"] is None:  # what a model makes after a few steps may have no face
             assert value["reason"]
             if model in ("copy_target", "copy_source", "alpha_paste", "exact"):
@@ -76,7 +79,7 @@ def test_the_result_says_how_the_models_came_to_be(out: Path) -> None:
     assert models["gan_mask"]["training"]["budget"] == "smoke"
     assert models["gan_mask"]["training"]["settings"]["size"] == "tiny"
     assert any("perceptual loss off" in note for note in models["gan_mask"]["notes"])
-    assert {"train", "test", "gallery"} == set(result["dataset"]["content"])
+    assert {"train", "test", "test clips", "gallery"} == set(result["dataset"]["content"])
     assert result["judges"][0]["weights"]["dlib_resnet"].startswith("55533b28")
 
 

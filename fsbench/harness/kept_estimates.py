@@ -1,0 +1,55 @@
+"""Values of distributions and their resamples, kept by what they are computed of: drawing features again takes long."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from fsbench.harness.failures import Counted
+from fsbench.harness.kept_rows import metric_recipe
+from fsbench.interfaces import Context, Metric, PairedFeatures
+from fsbench.stats.resampling import Design
+
+KIND = "estimates"
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class KeptEstimates:
+    """Computes what summarises features, where it is not known already."""
+
+    def __init__(self, context: Context) -> None:
+        self._store = context.store
+        self._recipes: dict[str, Mapping[str, object] | None] = {}  # by metric
+
+    def get(self, metric: Metric, name: str, counted: Counted, design: Design, compute: Callable[[], Arrays]) -> Arrays:
+        """Return what `compute` gives for features and a design; it raises what `compute` raises.
+
+        Rows are summarised each time: that takes no longer than to look for what is known.
+        """
+        features = counted.rows
+        if not isinstance(features, PairedFeatures):
+            return compute()
+        if name not in self._recipes:
+            self._recipes[name] = metric_recipe(metric, name)
+        metric_key = self._recipes[name]
+        shown = (features.output, features.target, features.target_of, features.scored, counted.scored, counted.failed)
+        drawn = (design.people, design.sessions, design.sources)
+        recipe = metric_key and {
+            "metric": metric_key,
+            "features": _digest(*shown),
+            "design": [_digest(*drawn), design.resamples, design.seed, metric.info.resamples],
+            "interval": metric.info.interval,
+            "samples": [metric.info.min_samples, metric.info.max_samples],
+        }
+        return self._store.arrays(KIND, recipe, lambda: dict(compute())) if recipe else compute()
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
