@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import torch
 
-from fsbench.datasets._photos import USED, cut_faces, list_people
+from fsbench.datasets._photos import USED, cut_faces, hash_photos, list_people
 from fsbench.environment import make_context
 from fsbench.images import read_image, write_png
 from fsbench.interfaces import Context
@@ -80,8 +80,8 @@ def people(
     for photo in itertools.chain.from_iterable(itertools.islice(group, PHOTOS) for _, group in groups):
         middle = tmp_path_factory.getbasetemp() / "lfw" / f"{photo.path.stem}.png"
         write_png(middle, read_image(photo.path)[MIDDLE, MIDDLE])
-        photos.append(dataclasses.replace(photo, path=middle))
-    cuts = cut_faces(photos, [photo.sha256() for photo in photos], 128, "faces", judging)
+        photos.append(dataclasses.replace(photo, found=dataclasses.replace(photo.found, path=middle)))
+    cuts = cut_faces(photos, hash_photos(photos), 128, "faces", judging)
     assert (cuts.state == USED).all()
     identities = np.unique([photo.identity for photo in photos], return_inverse=True)[1]
     assert len(photos) == PHOTOS * (identities.max() + 1) == 747
