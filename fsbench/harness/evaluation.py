@@ -168,7 +168,9 @@ class Evaluation:
     def alone(self, pairs: Pairs, name: str) -> Evaluation:
         """The same for other pairs of the same images and a single metric that needs judges only."""
         instruments = Instruments(self.instruments.judges, {name: metrics.build(name, self.context)}, {}, Kinds({}, {}))
-        return replace(self, set=replace(self.set, pairs=pairs), instruments=instruments, evidence={})
+        targets = {judge: replace(features, index=pairs.index) for judge, features in self.targets.items()}
+        ready = replace(self.set, pairs=pairs)
+        return replace(self, set=ready, instruments=instruments, targets=targets, evidence={})
 
     def estimator_errors(self) -> dict[str, float]:
         """How far the estimator of a metric is off on this data, by metric: its check's value for unchanged targets."""
