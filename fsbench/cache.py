@@ -33,7 +33,7 @@ KINDS = {
     "rows/embeddings": "features of judges, by image",
     "rows/observations": "features of observers, by image",
     "rows/metrics": "rows of metrics, by output",
-    "estimates": "values of distributions, and their resamples",
+    "estimates": "values over resamples",
     "umap": "maps of features",
 }
 """What is kept, by folder; plug-ins may keep more."""

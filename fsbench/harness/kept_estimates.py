@@ -1,4 +1,4 @@
-"""Values of distributions and their resamples, kept by what they are computed of: drawing features again takes long."""
+"""Values and their resamples, kept by what they are computed of: drawing features and rows again takes long."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from fsbench.harness.failures import Counted
 from fsbench.harness.kept_rows import metric_recipe
-from fsbench.interfaces import Context, Metric, PairedFeatures
+from fsbench.harness.measurements import is_mean, scored
+from fsbench.interfaces import Context, Metric
 from fsbench.stats.resampling import Design
 
 KIND = "estimates"
@@ -18,28 +19,30 @@ Arrays = Mapping[str, np.ndarray]
 
 
 class KeptEstimates:
-    """Computes what summarises features, where it is not known already."""
+    """Computes values over resamples, where they are not known already."""
 
     def __init__(self, context: Context) -> None:
         self._store = context.store
         self._recipes: dict[str, Mapping[str, object] | None] = {}  # by metric
 
     def get(self, metric: Metric, name: str, counted: Counted, design: Design, compute: Callable[[], Arrays]) -> Arrays:
-        """Return what `compute` gives for features and a design; it raises what `compute` raises.
+        """Return what `compute` gives for what was measured and a design; it raises what `compute` raises.
 
-        Rows are summarised each time: that takes no longer than to look for what is known.
+        Means are computed each time: that takes no longer than to look for what is known.
         """
-        features = counted.rows
-        if not isinstance(features, PairedFeatures):
+        measured = counted.rows
+        if is_mean(metric, measured):
             return compute()
         if name not in self._recipes:
             self._recipes[name] = metric_recipe(metric, name)
         metric_key = self._recipes[name]
-        shown = (features.output, features.target, features.target_of, features.scored, counted.scored, counted.failed)
+        shown = (
+            [measured] if isinstance(measured, np.ndarray) else [measured.output, measured.target, measured.target_of]
+        )
         drawn = (design.people, design.sessions, design.sources)
         recipe = metric_key and {
             "metric": metric_key,
-            "features": _digest(*shown),
+            "measured": _digest(*shown, scored(measured), counted.scored, counted.failed),
             "design": [_digest(*drawn), design.resamples, design.seed, metric.info.resamples],
             "interval": metric.info.interval,
             "samples": [metric.info.min_samples, metric.info.max_samples],

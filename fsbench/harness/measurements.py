@@ -76,9 +76,16 @@ def statistic(metric: Metric, measured: Measured, chosen: np.ndarray) -> Statist
     if isinstance(metric, Resampled):
         return metric.statistic(rows)
     summarise = cast(RowMetric, metric).summarise
-    if summarise in MEANS and rows.shape[1] == 1:
+    if is_mean(metric, measured):
         return Mean(rows[:, 0], MEANS[summarise])
     return lambda index: summarise(rows[index])
+
+
+def is_mean(metric: Metric, measured: Measured) -> bool:
+    """Whether the value is a mean of rows times a factor, of which resamples take no time."""
+    if isinstance(metric, Resampled) or column(measured) is None:
+        return False
+    return cast(RowMetric, metric).summarise in MEANS
 
 
 def _of_features(metric: DistributionMetric, features: PairedFeatures) -> Statistic:

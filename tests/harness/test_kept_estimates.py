@@ -1,4 +1,4 @@
-"""A value of a distribution and its resamples are computed once, and again where anything that decides them changes."""
+"""A value and its resamples are computed once, and again where anything that decides them changes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from fsbench.errors import NotScorable
 from fsbench.harness.failures import Counted
 from fsbench.harness.kept_estimates import KeptEstimates
 from fsbench.harness.summarise import value
-from fsbench.interfaces import Context, MetricInfo, PairedFeatures
+from fsbench.interfaces import Batch, Context, MetricInfo, PairedFeatures
 from fsbench.registry import metrics
 from fsbench.results import Value
 from fsbench.stats.resampling import Design
+from fsbench.stats.summaries import mean
 
 N = 24
 CALLS: list[int] = []
@@ -93,6 +95,46 @@ def test_what_is_computed_of_something_else_is_computed(change: str, fresh_conte
     assert CHANGES[change](fresh_context)[0]
     assert not CHANGES[change](fresh_context)[0]
     assert not computed(fresh_context)[0], "the first is still known"
+
+
+class Middle:
+    """Median of rows."""
+
+    info = MetricInfo(unit="", direction="lower", bounds=(0, 9), needs=(), no_face="", reference="")
+
+    def measure(self, batch: Batch) -> Tensor:
+        raise NotImplementedError
+
+    def summarise(self, rows: np.ndarray) -> float:
+        CALLS.append(len(rows))
+        return float(np.median(rows))
+
+
+class Average(Middle):
+    """Mean of rows."""
+
+    summarise = staticmethod(mean)
+
+
+def test_rows_are_summarised_once_where_the_value_is_no_mean(fresh_context: Context) -> None:
+    metrics.register("middle")(Middle)
+    metrics.register("average")(Average)
+    rows = np.random.default_rng(1).normal(size=(N, 1))
+    kept = KeptEstimates(fresh_context)
+
+    def of(given: np.ndarray, metric: Middle, name: str) -> Value:
+        return value(metric, name, "model", None, design(), Counted.of(given), kept_estimates=kept)[0]
+
+    first, n_calls = of(rows, Middle(), "middle"), len(CALLS)
+    assert n_calls > 50
+    assert of(rows, Middle(), "middle") == first
+    assert len(CALLS) == n_calls
+    rows = rows.copy()
+    rows[3] = np.nan
+    assert of(rows, Middle(), "middle").n_scored == N - 1
+    assert len(CALLS) > n_calls
+    assert of(rows, Average(), "average").value == pytest.approx(np.nanmean(rows))
+    assert len([*(fresh_context.store.root / "estimates").iterdir()]) == 2, "means are not kept"
 
 
 def test_another_version_is_computed(fresh_context: Context) -> None:
