@@ -22,6 +22,7 @@ import torch
 
 from fsbench.datasets._photos import USED, cut_faces, hash_photos, list_people
 from fsbench.environment import make_context
+from fsbench.files import Found
 from fsbench.images import read_image, write_png
 from fsbench.interfaces import Context
 from fsbench.registry import embedders
@@ -80,7 +81,7 @@ def people(
     for photo in itertools.chain.from_iterable(itertools.islice(group, PHOTOS) for _, group in groups):
         middle = tmp_path_factory.getbasetemp() / "lfw" / f"{photo.path.stem}.png"
         write_png(middle, read_image(photo.path)[MIDDLE, MIDDLE])
-        photos.append(dataclasses.replace(photo, found=dataclasses.replace(photo.found, path=middle)))
+        photos.append(dataclasses.replace(photo, found=Found(middle.parent, photo.file, middle.name)))
     cuts = cut_faces(photos, hash_photos(photos), 128, "faces", judging)
     assert (cuts.state == USED).all()
     identities = np.unique([photo.identity for photo in photos], return_inverse=True)[1]
