@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from fsbench.atomic import atomic_path
+from fsbench.stored import DTYPES
 
 Rows = dict[str, np.ndarray]
 """Arrays by name; entry i of each belongs to image i."""
@@ -33,11 +34,7 @@ SUFFIX = ".safetensors"
 _STEM = 20  # hex digits of the digest in the name of the file
 _CHECK = 16  # bytes that are kept of the digest of a row
 _HASHES, _CHECKS, _ROWS = "index/hashes", "index/checks", "rows/"
-_TYPES = {name: np.dtype(code) for name, code in {
-    "BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2", "U32": "<u4", "I32": "<i4", "U64": "<u8",
-    "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8",
-}.items()}  # fmt: skip
-_NAMES = {dtype: name for name, dtype in _TYPES.items()}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,4 +181,4 @@ def _array(content: np.ndarray, dtype: str, shape: list[int], data_offsets: list
     start, end = data_offsets
     if not 0 <= start <= end <= len(content):
         raise ValueError("an array lies outside of the file")
-    return content[start:end].view(_TYPES[dtype]).reshape(shape)
+    return content[start:end].view(DTYPES[dtype]).reshape(shape)

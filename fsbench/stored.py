@@ -21,7 +21,7 @@ from fsbench.atomic import touch
 from fsbench.errors import OutputError
 
 T = TypeVar("T")
-_DTYPES = {
+DTYPES = {
     **{f"{kind}{8 * size}": np.dtype(f"{kind.lower()}{size}") for kind in "UI" for size in (1, 2, 4, 8)},
     **{f"F{8 * size}": np.dtype(f"f{size}") for size in (2, 4, 8)},
     "BOOL": np.dtype(bool),
@@ -159,7 +159,7 @@ def _layout(file: FileIO) -> tuple[dict[str, _Place], dict[str, str]]:
         facts = dict(header.pop("__metadata__", {}))
         places = {
             str(name): _Place(
-                _DTYPES[array["dtype"]], tuple(array["shape"]), *(end + int(at) for at in array["data_offsets"])
+                DTYPES[array["dtype"]], tuple(array["shape"]), *(end + int(at) for at in array["data_offsets"])
             )
             for name, array in header.items()
         }

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from fsbench.harness.failures import Counted
-from fsbench.harness.kept_rows import metric_recipe
-from fsbench.harness.measurements import is_mean, scored
+from fsbench.harness.kept_rows import digest, metric_recipe
+from fsbench.harness.measurements import is_mean
 from fsbench.interfaces import Context, Metric
 from fsbench.stats.resampling import Design
 
@@ -36,23 +35,12 @@ class KeptEstimates:
         if name not in self._recipes:
             self._recipes[name] = metric_recipe(metric, name)
         metric_key = self._recipes[name]
-        shown = (
-            [measured] if isinstance(measured, np.ndarray) else [measured.output, measured.target, measured.target_of]
-        )
         drawn = (design.people, design.sessions, design.sources)
         recipe = metric_key and {
             "metric": metric_key,
-            "measured": _digest(*shown, scored(measured), counted.scored, counted.failed),
-            "design": [_digest(*drawn), design.resamples, design.seed, metric.info.resamples],
+            "measured": digest((measured, counted.scored, counted.failed)).hex(),
+            "design": [digest(drawn).hex(), design.resamples, design.seed, metric.info.resamples],
             "interval": metric.info.interval,
             "samples": [metric.info.min_samples, metric.info.max_samples],
         }
         return self._store.arrays(KIND, recipe, lambda: dict(compute())) if recipe else compute()
-
-
-def _digest(*arrays: np.ndarray) -> str:
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

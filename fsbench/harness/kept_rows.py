@@ -116,7 +116,7 @@ class KeptRows:
         hashes: list[bytes] = []
         for group in self.pairs.groups:
             rows = group.targets.rows
-            shared = _digest((group.identity, group.references[:], list(rows), [str(kind) for kind in rows.dtypes]))
+            shared = digest((group.identity, group.references[:], list(rows), [str(kind) for kind in rows.dtypes]))
             facts = pd.util.hash_pandas_object(rows, index=False).to_numpy()
             own = (group.targets.crops.hashes(), group.masks.hashes(), (fact.tobytes() for fact in facts))
             hashes += [hashlib.sha256(b"".join((shared, *pair))).digest() for pair in zip(*own, strict=True)]
@@ -170,7 +170,7 @@ def _content(need: str, evidence: Any, n: int) -> _Content | None:
     shared = ""
     for block in spans(n, _AT_ONCE):
         shown = evidence[block]
-        shared = shared or _digest(_shared(shown)).hex()
+        shared = shared or digest(_shared(shown)).hex()
         arrays = [np.ascontiguousarray(array.numpy()) for array in _own(shown)]
         own += [hashlib.sha256(b"".join(row.tobytes() for row in rows)).digest() for rows in zip(*arrays, strict=True)]
     return _Content(shared, own)
@@ -192,11 +192,11 @@ def _shared(shown: Embeddings | Observed) -> object:
     return shown.judge, shown.references, shown.reference_rows, people, shown.calibration, layout
 
 
-def _digest(value: object) -> bytes:
-    """Hash of plain values, arrays, tables, and records of these."""
-    digest = hashlib.sha256()
-    _add(digest.update, value)
-    return digest.digest()
+def digest(value: object) -> bytes:
+    """SHA-256 of plain values, arrays, tables, and records of these; arrays that lie in files are not copied."""
+    content = hashlib.sha256()
+    _add(content.update, value)
+    return content.digest()
 
 
 def _add(update: Callable[[Any], None], value: object) -> None:
@@ -204,7 +204,7 @@ def _add(update: Callable[[Any], None], value: object) -> None:
         value = value.numpy()
     if isinstance(value, np.ndarray):
         update(f"{value.dtype.str}{value.shape}".encode())
-        update(np.ascontiguousarray(value).tobytes())
+        update(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
     elif isinstance(value, pd.DataFrame):
         _add(update, [(str(name), str(kind)) for name, kind in value.dtypes.items()])
         _add(update, pd.util.hash_pandas_object(value, index=False).to_numpy())
