@@ -16,12 +16,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from fsbench.atomic import atomic_path
-from fsbench.stored import DTYPES
+from fsbench.stored import DTYPES, header_of
 
 Rows = dict[str, np.ndarray]
 """Arrays by name; entry i of each belongs to image i."""
@@ -34,7 +33,6 @@ SUFFIX = ".safetensors"
 _STEM = 20  # hex digits of the digest in the name of the file
 _CHECK = 16  # bytes that are kept of the digest of a row
 _HASHES, _CHECKS, _ROWS = "index/hashes", "index/checks", "rows/"
-_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,17 +144,10 @@ def write_shard(folder: Path, key: str, parts: Sequence[Shard]) -> Path:
         _ROWS + name: [part.rows[name] for part in parts] for name in names
     }
     digest = replace(parts[0], hashes=hashes, checks=checks).digest(key)
-    header: dict[str, Any] = {"__metadata__": {"digest": digest}}
-    end = 0
-    for name, arrays in columns.items():
-        start, end = end, end + sum(array.nbytes for array in arrays)
-        shape = [len(hashes), *arrays[0].shape[1:]]
-        header[name] = {"dtype": _NAMES[arrays[0].dtype], "shape": shape, "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
+    layout = [(name, arrays[0].dtype, (len(hashes), *arrays[0].shape[1:])) for name, arrays in columns.items()]
     path = folder / f"{digest[:_STEM]}{SUFFIX}"
     with atomic_path(path) as partial, partial.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
+        file.write(header_of(layout, {"digest": digest}))
         for array in (array for arrays in columns.values() for array in arrays if array.nbytes):
             file.write(array.data)
     return path

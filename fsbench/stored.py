@@ -8,7 +8,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
@@ -27,6 +27,8 @@ DTYPES = {
     "BOOL": np.dtype(bool),
 }
 """Types of arrays, as safetensors calls them."""
+
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 _PORTION = 2**20
 """Bytes of an array that are hashed at a time."""
@@ -134,6 +136,20 @@ class StoredArrays(Mapping[str, np.ndarray]):
         path = self._renew()
         with path.open("rb", buffering=0) as file:
             self._path, self._state, self._places = path, _state(file), _layout(file)[0]
+
+
+def header_of(
+    layout: Iterable[tuple[str, np.dtype[Any], tuple[int, ...]]], facts: Mapping[str, str] | None = None
+) -> bytes:
+    """The head of a safetensors file: name, type and shape of each array, which follow in this order, and facts."""
+    header: dict[str, Any] = {"__metadata__": dict(facts)} if facts else {}
+    end = 0
+    for name, dtype, shape in layout:
+        start, end = end, end + math.prod(shape) * dtype.itemsize
+        header[name] = {"dtype": _NAMES[dtype], "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
 
 
 def open_regular(path: Path) -> FileIO:

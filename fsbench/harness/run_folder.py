@@ -22,6 +22,7 @@ from fsbench.images import ImageSet, write_pngs
 from fsbench.pairs import Pairs
 from fsbench.results import FILE_NAME, slug
 from fsbench.store import copy_file, write_text
+from fsbench.stored import header_of
 
 PLAN_FILE = "plan.json"
 INPUTS = "inputs"
@@ -153,22 +154,11 @@ class RunFolder:
         """Write what one judge or observer gives, (N, D) float32 each, block by block: they may be memory-mapped."""
         path = self.path / "features" / f"{slug(network)}.safetensors"
         with atomic_path(path) as partial, partial.open("wb") as file:
-            file.write(_header(arrays))
-            for name in sorted(arrays):
+            names, dtype = sorted(arrays), np.dtype("<f4")
+            file.write(header_of((name, dtype, arrays[name].shape) for name in names))
+            for name in names:
                 for start in range(0, len(arrays[name]), ROWS):
-                    file.write(np.ascontiguousarray(arrays[name][start : start + ROWS], "<f4").tobytes())
-
-
-def _header(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The header of a safetensors file of float32 arrays, which follow in the order of their names."""
-    ends = np.cumsum([0, *(4 * arrays[name].size for name in sorted(arrays))]).tolist()
-    facts = {
-        name: {"dtype": "F32", "shape": list(arrays[name].shape), "data_offsets": [start, end]}
-        for name, start, end in zip(sorted(arrays), ends, ends[1:], strict=False)
-    }
-    text = json.dumps(facts, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
+                    file.write(np.ascontiguousarray(arrays[name][start : start + ROWS], dtype).tobytes())
 
 
 def _path(folder: str, name: str) -> str:
