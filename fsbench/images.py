@@ -228,7 +228,7 @@ def write_png(path: Path, pixels: np.ndarray, *, durable: bool = True) -> None:
         picture.save(partial, format="PNG", compress_level=_COMPRESSION)
 
 
-def write_pngs(paths: Sequence[Path], images: ImageSet) -> None:
+def write_pngs(paths: Iterable[Path], images: ImageSet) -> None:
     """Write a set of RGB images, each to its path, on several cores; a file that shows the same is left alone.
 
     They are not flushed to the disk one by one. A process that is killed leaves whole files all the same, and what only
@@ -241,8 +241,9 @@ def write_pngs(paths: Sequence[Path], images: ImageSet) -> None:
                 return
         write_png(path, pixels, durable=False)
 
-    for start, pixels in zip(range(0, len(paths), PORTION), images.portions(), strict=True):
-        in_threads(write, paths[start : start + PORTION], pixels)
+    following = iter(paths)
+    for pixels in images.portions():
+        in_threads(write, [next(following) for _ in pixels], pixels)
 
 
 def in_threads(work: Callable[..., T], *items: Iterable[Any]) -> list[T]:

@@ -75,10 +75,10 @@ def by_item(
     """Compute a row of arrays for each item, and keep the rows in the store: each item is computed once.
 
     An item is an image; `items` (N, 32) holds the SHA-256 of all that decides its row beside `recipe`. `compute` is
-    given the numbers of at most BLOCK items and owes a row for each, which may not depend on the others; where items are computed
-    `together`, such as the frames of a clip, it is given the numbers of such a group. A recipe with a None in
-    it is that of something without a key, and what it gives is not kept. The progress bar called `title` counts items.
-    Arrays that are all in one file of the store are memory-mapped.
+    given the numbers of at most BLOCK items and owes a row for each, which may not depend on the others; where items
+    are computed `together`, such as the frames of a clip, it is given the numbers of such a group. A recipe with a None
+    in it is that of something without a key, and what it gives is not kept. The progress bar called `title` counts
+    items. Arrays that are all in one file of the store are memory-mapped.
     """
     store = None if None in recipe.values() else context.store.features
     key, n = f"{kind}/{fingerprint(recipe)}" if store else "", len(items)
