@@ -31,6 +31,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"cache", "specs", "files", "guard", "consistency", "metric_groups", "numbers", "record_types", "upgrades"},
     {"store"},
     {"feature_store", "shards", "stored", "atomic"},
+    {"hashes"},
     {"errors"},
 ]
 APART = {
