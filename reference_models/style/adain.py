@@ -13,7 +13,7 @@ from fsbench.registry import refiners
 from fsbench.weights import find_all, own
 from reference_models.style.restyle import Colours, Share, Side, restyle
 from reference_models.style.statistics import adain
-from reference_models.style.vgg import MULTIPLE, Decoder, Encoder, read_decoder, read_encoder
+from reference_models.style.vgg import MULTIPLE, VggDecoder, VggEncoder, read_decoder, read_encoder
 
 
 @refiners.register("adain")
@@ -40,7 +40,7 @@ class AdaIn:
             _ = self._networks  # a file without a known hash fails before the work starts
 
     @cached_property
-    def _networks(self) -> tuple[Encoder, Decoder]:
+    def _networks(self) -> tuple[VggEncoder, VggDecoder]:
         encoder, decoder = self.weights_files
         return read_encoder(encoder.path, "relu4_1", self.device), read_decoder(decoder.path, self.device)
 

@@ -26,7 +26,7 @@ def convolution(channels: int, out: int) -> list[nn.Module]:
     return [nn.ReflectionPad2d(1), nn.Conv2d(channels, out, 3)]
 
 
-class Encoder(nn.Sequential):
+class VggEncoder(nn.Sequential):
     """Images (N, 3, H, W) in [0, 1] -> maps of named layers, each ReLU after convolution i of block b: `relu{b}_{i}`.
 
     Layer 0 is a 1x1 convolution that turns RGB into BGR levels less their means.
@@ -53,7 +53,7 @@ class Encoder(nn.Sequential):
         return [maps[name] for name in names]
 
 
-class Decoder(nn.Sequential):
+class VggDecoder(nn.Sequential):
     """Maps (N, 512, H, W) of relu4_1 -> images (N, 3, 8 H, 8 W), not clipped: the encoder mirrored, no ReLU at the end.
 
     Sides are doubled by nearest-neighbour upsampling before each block but the first.
@@ -71,18 +71,18 @@ class Decoder(nn.Sequential):
         super().__init__(*layers[:-1])
 
 
-def read_encoder(path: Path, deepest: str, device: torch.device) -> Encoder:
+def read_encoder(path: Path, deepest: str, device: torch.device) -> VggEncoder:
     """Read the encoder as far as the layer `deepest`; raises WeightsError for a file of another network."""
     with torch.device("meta"):
-        network = Encoder()
+        network = VggEncoder()
     read_network(path, "the normalised VGG19", network)
     del network[network.n_layers[deepest] :]
     return network.to(device)
 
 
-def read_decoder(path: Path, device: torch.device) -> Decoder:
+def read_decoder(path: Path, device: torch.device) -> VggDecoder:
     """Read AdaIN's decoder; raises WeightsError for a file of another network."""
     with torch.device("meta"):
-        network = Decoder()
+        network = VggDecoder()
     read_network(path, "AdaIN's decoder", network)
     return network.to(device)

@@ -15,7 +15,7 @@ from fsbench.environment import make_context
 from fsbench.interfaces import Context
 from fsbench.store import file_sha256
 from reference_models.style.microast import MicroAstNetwork
-from reference_models.style.vgg import Decoder, Encoder
+from reference_models.style.vgg import VggDecoder, VggEncoder
 
 
 def random_state(network: nn.Module, seed: int) -> dict[str, Tensor]:
@@ -33,7 +33,7 @@ def style_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A file for each of the entries of style transfer."""
     folder = tmp_path_factory.mktemp("weights")
     with torch.device("meta"):
-        micro, vgg, decoder = MicroAstNetwork(), Encoder(), Decoder()
+        micro, vgg, decoder = MicroAstNetwork(), VggEncoder(), VggDecoder()
     networks = {"vgg19_normalised": vgg, "adain_decoder": decoder}
     networks |= {f"microast_{name}": network for name, network in micro.named_children()}
     paths = {name: folder / weights.CATALOGUE[name].file for name in networks}

@@ -21,7 +21,7 @@ from fsbench.weights.tensors import read_tensors
 from reference_models.style.microast import MicroAstNetwork
 from reference_models.style.restyle import face_square, restyle
 from reference_models.style.statistics import adain, whiten_and_colour
-from reference_models.style.vgg import BLOCKS, Decoder, Encoder, read_decoder, read_encoder
+from reference_models.style.vgg import BLOCKS, VggDecoder, VggEncoder, read_decoder, read_encoder
 
 CPU = torch.device("cpu")
 ONE_PASS = ("adain", "microast", "wct")
@@ -138,7 +138,7 @@ def test_sizes_of_networks_are_the_published_ones(style_files: dict[str, Path]) 
         return sum(weight.numel() for weight in network.parameters())
 
     with torch.device("meta"):
-        vgg, decoder, micro = Encoder(), Decoder(), MicroAstNetwork()
+        vgg, decoder, micro = VggEncoder(), VggDecoder(), MicroAstNetwork()
     assert count(vgg) == 20_024_384 + 12  # VGG19 without its classifier, and the 1x1 convolution
     assert count(read_encoder(style_files["vgg19_normalised"], "relu4_1", CPU)) == 3_505_740
     assert count(decoder) == 3_505_219
