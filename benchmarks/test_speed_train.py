@@ -20,8 +20,8 @@ from reference_models.cyclegan.model import channels as four_channels
 from reference_models.cyclegan.networks import ARCHITECTURES
 from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.model import channels
-from reference_models.gan_mask.networks import Norm, SelfAttention, Size
-from reference_models.gan_mask.recipe import RECIPES
+from reference_models.gan_mask.networks import SelfAttention, Size
+from reference_models.gan_mask.recipe import configure
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 FACES = toy_faces(2, 2, 8, 128, 0)
@@ -47,17 +47,10 @@ def stepper(learner: Learner) -> Callable[[], None]:
     return step
 
 
-@pytest.mark.parametrize(
-    ("size", "norm"),
-    [
-        ("tiny", "none"),
-        pytest.param("lite", "instance", marks=on_gpu),
-        pytest.param("standard", "instance", marks=on_gpu),
-    ],
-)
-def test_step_of_gan_mask(benchmark: Any, size: Size, norm: Norm) -> None:
+@pytest.mark.parametrize("size", ["tiny", pytest.param("lite", marks=on_gpu), pytest.param("standard", marks=on_gpu)])
+def test_step_of_gan_mask(benchmark: Any, size: Size) -> None:
     crops = [pack(channels(FACES.of(name)), 64, DEVICE) for name in FACES.identities]
-    benchmark(stepper(GanMaskLearner(size, norm, RECIPES[size], crops, None, seed=0)))
+    benchmark(stepper(GanMaskLearner(*configure({"size": size}), crops, None, seed=0)))
 
 
 @pytest.mark.parametrize("size", ["tiny", pytest.param("standard", marks=on_gpu)])

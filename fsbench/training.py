@@ -189,15 +189,17 @@ def save_model(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, An
 
 
 def load_model(
-    path: Path, architecture: str, asked: Mapping[str, Any] | None = None
+    path: Path, architecture: str, asked: Mapping[str, Any] | None = None, defaults: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return what `save_model` wrote; facts in `asked` that are not "auto" have to be those of the file.
 
+    `defaults` are facts that the file may leave out.
     Raises CheckpointError for a missing or damaged file, another architecture, and facts that contradict.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
             facts = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+            facts = {**(defaults or {}), **facts}
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError as error:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from reference_models.augment import AugmentedBatch, colour_statistics, draw_batch
 from reference_models.gan_mask import losses
-from reference_models.gan_mask.networks import RESOLUTION, Discriminator, MaskedImage, Norm, Size, Swapnet, initialise
+from reference_models.gan_mask.networks import Architecture, Discriminator, MaskedImage, Swapnet, initialise
+from reference_models.gan_mask.perceptual import PerceptualLoss
 from reference_models.gan_mask.recipe import Recipe, Stage, cosine_rate, stage_at
 
 
@@ -18,27 +21,23 @@ class GanMaskLearner:
     """A Learner: trains the generator, and a critic per identity where the recipe has an adversarial loss."""
 
     def __init__(
-        self,
-        size: Size,
-        norm: Norm,
-        recipe: Recipe,
-        crops: Sequence[Tensor],
-        features: losses.Features | None,
-        seed: int,
+        self, shape: Architecture, recipe: Recipe, crops: Sequence[Tensor], perceptual: PerceptualLoss | None, seed: int
     ) -> None:
         """`crops`: for each identity (N, 5, S, S) uint8 on the device: red, green, blue, face mask, eye mask."""
+        self.shape = shape
         self.recipe = recipe
         self.crops = crops
-        self.features = features
+        self.perceptual = perceptual
         self.colours = [torch.cat([colour_statistics(part[:, :3] / 255) for part in of.split(64)]) for of in crops]
         self.all_colours = torch.cat(self.colours)
-        self.generator = Swapnet(size, norm, len(crops))
-        self.critics = nn.ModuleList(Discriminator(norm) for _ in crops if recipe.adversarial)
+        self.adversarial = recipe.adversarial != "none"
+        self.generator = Swapnet(shape, len(crops))
+        self.critics = nn.ModuleList(Discriminator(shape) for _ in crops if self.adversarial)
         self.networks = nn.ModuleDict({"generator": self.generator, "critics": self.critics})
         initialise(self.networks, Generator().manual_seed(seed))
         self.networks.to(crops[0].device)
         self.optimisers = {"generator": self._optimiser(self.generator, recipe.rate)}
-        if recipe.adversarial:
+        if self.adversarial:
             self.optimisers["critics"] = self._optimiser(self.critics, recipe.critic_rate)
 
     def _optimiser(self, networks: nn.Module, rate: float) -> torch.optim.Adam:
@@ -55,7 +54,7 @@ class GanMaskLearner:
         """Return what the schedule says now."""
         if self.recipe.published_stages:
             return stage_at(fraction)
-        return Stage(0.0, perceptual=self.features is not None, least_alpha=None, rate=cosine_rate(fraction))
+        return Stage(0.0, perceptual=self.perceptual is not None, least_alpha=None, rate=cosine_rate(fraction))
 
     def step(self, fraction: float, generator: Generator) -> Mapping[str, Tensor]:
         stage = self.stage(fraction)
@@ -63,11 +62,22 @@ class GanMaskLearner:
             for group in self.optimisers[name].param_groups if name in self.optimisers else ():
                 group["lr"] = rate * stage.rate
         shown = {}
-        if self.recipe.adversarial:
+        if self.adversarial:
             shown["critic"] = self._update("critics", self._critic_loss(stage, generator))
         parts = self._generator_losses(stage, generator)
         self._update("generator", torch.stack(list(parts.values())).sum())
         return {**{name: part.detach() for name, part in parts.items()}, **shown}
+
+    def settle(self, generator: Generator, n_steps: int = 32) -> None:
+        """Measure what batch normalisation keeps again, with the averaged weights (Izmailov et al. 2018, SWA)."""
+        norms = [layer for layer in self.generator.modules() if isinstance(layer, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches that follow
+        with torch.no_grad():
+            for _ in range(n_steps if norms else 0):
+                batches = [self._draw(identity, generator) for identity in range(len(self.crops))]
+                self._answers(batches, self.stage(1.0))
 
     def _update(self, name: str, loss: Tensor) -> Tensor:
         self.optimisers[name].zero_grad(set_to_none=True)
@@ -82,7 +92,7 @@ class GanMaskLearner:
             self.colours[identity],
             self.all_colours,
             recipe.batch,
-            RESOLUTION,
+            self.shape.resolution,
             recipe.augmentation,
             generator,
         )
@@ -94,26 +104,30 @@ class GanMaskLearner:
             decoders.reverse()
         device = batches[0].warped.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.half_precision):
-            codes = self.generator.encoder(torch.cat([batch.warped for batch in batches]) * 2 - 1).chunk(len(batches))
-            found = [decoder(code) for decoder, code in zip(decoders, codes, strict=True)]
-        return [MaskedImage(answer.image.float(), answer.alpha.float()) for answer in found]
+            codes = self.generator.encode(torch.cat([batch.warped for batch in batches])).chunk(len(batches))
+            answers = [decoder(code) for decoder, code in zip(decoders, codes, strict=True)]
+        return [
+            MaskedImage(image.float(), alpha.float(), tuple(part.float() for part in smaller))
+            for image, alpha, smaller in answers
+        ]
 
     def _critic_loss(self, stage: Stage, generator: Generator) -> Tensor:
         batches = [self._draw(identity, generator) for identity in range(len(self.crops))]
-        share = losses.draw_mixup(generator, batches[0].real.device)
+        recipe = self.recipe
+        share = losses.draw_mixup(generator, batches[0].real.device, recipe.mixup) if recipe.mixup else None
         with torch.no_grad():
             answers = self._answers(batches, stage)
         total = [
-            losses.mixup_critic(critic, batch.real, fake, batch.warped, share)
+            losses.critic_loss(recipe.adversarial, critic, batch.real, fake, batch.warped, share)
             for critic, batch, answer in zip(self.critics, batches, answers, strict=True)
             for fake in (masked(answer, batch.warped), answer.image)
         ]
-        return self.recipe.adversarial * torch.stack(total).sum()
+        return recipe.adversarial_weight * torch.stack(total).sum()
 
     def _generator_losses(self, stage: Stage, generator: Generator) -> dict[str, Tensor]:
         batches = [self._draw(identity, generator) for identity in range(len(self.crops))]
         answers = self._answers(batches, stage)
-        share = losses.draw_mixup(generator, batches[0].real.device)
+        share = losses.draw_mixup(generator, batches[0].real.device, self.recipe.mixup)
         total: dict[str, Tensor] = {}
         for identity, (batch, answer) in enumerate(zip(batches, answers, strict=True)):
             for name, part in self._direction(identity, batch, answer, stage, share).items():
@@ -139,15 +153,16 @@ class GanMaskLearner:
         parts["mask"] = parts["mask"] + weigh.variation * losses.total_variation(alpha)
         if weigh.face_alpha:
             parts["mask"] = parts["mask"] + weigh.face_alpha * (alpha - batch.face).abs().mean()
-        if weigh.adversarial:
-            critic = self.critics[identity]
-            parts["fool"] = weigh.adversarial * (
-                losses.fool(critic, masked(answer, batch.warped), batch.warped)
-                + losses.fool(critic, image, batch.warped)
-            )
-        if self.features is not None and stage.perceptual:
+        for smaller in answer.smaller:
+            real = F.adaptive_avg_pool2d(batch.real, smaller.shape[-1])
+            parts["pixels"] = parts["pixels"] + weigh.reconstruction * losses.difference(smaller, real)
+        if self.adversarial:
+            fool = partial(losses.fool_loss, weigh.adversarial, self.critics[identity], batch.real)
+            fooled = fool(masked(answer, batch.warped), batch.warped) + fool(image, batch.warped)
+            parts["fool"] = weigh.adversarial_weight * fooled
+        if self.perceptual is not None and stage.perceptual:
             fake = share * image + (1 - share) * masked(answer, batch.warped)
-            parts["perceptual"] = losses.perceptual(self.features, fake, batch.real)
+            parts["perceptual"] = self.perceptual(fake, batch.real)
         return parts
 
 

@@ -1,12 +1,17 @@
-"""How each size is trained: the published schedule, and one for minutes on a CPU."""
+"""How each size is built and trained: as published, or for minutes on a CPU; and what a user's options change of it."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
+from fsbench.errors import BadParameter
 from reference_models.augment import Augmentation
-from reference_models.gan_mask.networks import Size
+from reference_models.gan_mask.losses import Adversarial
+from reference_models.gan_mask.networks import RESOLUTIONS, Architecture, Size
+from reference_models.gan_mask.perceptual import Layers, Weights, check_weights
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,11 @@ class Recipe:
     critic_rate: float = 2e-4
     betas: tuple[float, float] = (0.5, 0.999)
     weight_decay: float = 2e-4  # the published penalty 1e-4 |w|^2, as its gradient; convolutions only
-    adversarial: float = 0.1
+    adversarial: Adversarial = "lsgan"
+    adversarial_weight: float = 0.1
+    mixup: float = 0.2  # concentration of the Beta distribution of what critics see mixed; 0: nothing is mixed
+    perceptual_weights: Weights = "published"
+    perceptual_layers: Layers = "after"  # or before their activation
     reconstruction: float = 1.0
     face: float = 0.0  # more weight for differences inside the face mask
     eyes: float = 30.0
@@ -74,7 +83,7 @@ TINY = Recipe(
     rate=4e-3,
     betas=(0.9, 0.99),
     weight_decay=0.0,
-    adversarial=0.0,
+    adversarial="none",
     face=3.0,
     eyes=4.0,
     edges=0.5,
@@ -86,3 +95,37 @@ TINY = Recipe(
     augmentation=Augmentation(rotation=5.0, zoom=0.05, shift=0.05, warp=0.07, spread=0.0, recolour=0.5),
 )
 RECIPES: dict[Size, Recipe] = {"standard": PUBLISHED, "lite": PUBLISHED, "tiny": TINY}
+
+
+def configure(options: Mapping[str, Any]) -> tuple[Architecture, Recipe]:
+    """Return how a model is built and trained: what its size says, where an option of the same name is "auto".
+
+    Raises BadParameter for options that do not go together.
+    """
+    given = {name: value for name, value in options.items() if value != "auto"}
+    size: Size = given["size"]
+    shape = _with(Architecture(norm="none" if size == "tiny" else "instance"), given)
+    recipe = _with(RECIPES[size], given | _implied(given, RECIPES[size]))
+    if shape.resolution not in RESOLUTIONS:
+        raise BadParameter(f"gan_mask(resolution={shape.resolution})", f"it is one of {RESOLUTIONS}")
+    check_weights(recipe.perceptual_weights)
+    if not 0 <= recipe.mixup <= 1:
+        raise BadParameter(f"gan_mask(mixup={recipe.mixup}) is out of range", "mixup is 0 to 1")
+    return shape, recipe
+
+
+def _implied(given: Mapping[str, Any], recipe: Recipe) -> dict[str, Any]:
+    """What the options of the adversarial loss say of one another."""
+    kind = given.get("adversarial")
+    if "mixup" not in given:
+        return {"mixup": 0.0} if kind == "ralsgan" else {}
+    if kind == "none":
+        raise BadParameter("gan_mask(mixup=...) mixes what critics see, and adversarial=none has none", "leave one out")
+    if kind == "ralsgan" and given["mixup"]:
+        raise BadParameter("adversarial=ralsgan compares real images with fakes, and has no mixtures", "use mixup=0")
+    return {"adversarial": "lsgan"} if kind is None and recipe.adversarial == "none" else {}
+
+
+def _with(default: Any, given: Mapping[str, Any]) -> Any:
+    names = {field.name for field in fields(default)}
+    return replace(default, **{name: value for name, value in given.items() if name in names})

@@ -1,0 +1,208 @@
+"""Options of gan_mask: what each brings, which do not go together, and that all of them train and are kept."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Generator, nn
+
+from fsbench import registry
+from fsbench.contracts import toy_faces, toy_targets
+from fsbench.errors import BadParameter, CheckpointError
+from fsbench.interfaces import Budget, Context, Source, silent
+from fsbench.training import one_thread
+from reference_models.crops import pack
+from reference_models.gan_mask.learner import GanMaskLearner
+from reference_models.gan_mask.model import GanMask, channels
+from reference_models.gan_mask.networks import Architecture
+from reference_models.gan_mask.recipe import PUBLISHED, TINY, Recipe, configure
+
+FACES = toy_faces(2, 2, 2, 64, 0)
+STANDARD, SMALL = {"size": "standard"}, {"size": "tiny"}
+
+
+@pytest.mark.parametrize(
+    ("options", "shape", "recipe"),
+    [
+        (STANDARD, Architecture(), PUBLISHED),
+        (SMALL, Architecture("tiny", "none"), TINY),
+        (STANDARD | {"norm": "auto", "mixup": "auto"}, Architecture(), PUBLISHED),
+        ({"size": "lite", "norm": "group"}, Architecture("lite", "group"), PUBLISHED),
+        (SMALL | {"bottleneck": "conv"}, Architecture("tiny", "none", "conv"), TINY),
+        (SMALL | {"resolution": 128}, Architecture("tiny", "none", resolution=128), TINY),
+        (STANDARD | {"adversarial": "hinge"}, Architecture(), dataclasses.replace(PUBLISHED, adversarial="hinge")),
+        (STANDARD | {"mixup": 0.0}, Architecture(), dataclasses.replace(PUBLISHED, mixup=0.0)),
+        (  # a mixup that is asked for brings the loss whose images are mixed
+            SMALL | {"mixup": 0.4},
+            Architecture("tiny", "none"),
+            dataclasses.replace(TINY, adversarial="lsgan", mixup=0.4),
+        ),
+        (
+            SMALL | {"mixup": 0.4, "adversarial": "vanilla"},
+            Architecture("tiny", "none"),
+            dataclasses.replace(TINY, adversarial="vanilla", mixup=0.4),
+        ),
+        (  # relativistic losses have no mixtures
+            STANDARD | {"adversarial": "ralsgan"},
+            Architecture(),
+            dataclasses.replace(PUBLISHED, adversarial="ralsgan", mixup=0.0),
+        ),
+        (
+            SMALL | {"perceptual_weights": "log"},
+            Architecture("tiny", "none"),
+            dataclasses.replace(TINY, perceptual_weights="log"),
+        ),
+    ],
+)
+def test_what_options_say(options: dict[str, Any], shape: Architecture, recipe: Recipe) -> None:
+    assert configure(options) == (shape, recipe)
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ("mixup=0.2,adversarial=none", "adversarial=none has none"),
+        ("mixup=0,adversarial=none", "adversarial=none has none"),
+        ("mixup=0.2,adversarial=ralsgan", "no mixtures"),
+        ("mixup=-0.1", "out of range"),
+        ("mixup=1.5", "out of range"),
+        ("mixup=nan", "out of range"),
+        ("resolution=96", "resolution=96"),
+        ("resolution=0", "resolution=0"),
+        ("norm=spectral", "norm=spectral"),
+        ("bottleneck=pooled", "bottleneck=pooled"),
+        ("adversarial=wgan", "adversarial=wgan"),
+        ("perceptual_weights=equal", "perceptual_weights=equal"),
+        ("perceptual_layers=both", "perceptual_layers=both"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(context: Context, options: str, reason: str) -> None:
+    with pytest.raises(BadParameter) as caught:
+        registry.swappers.build(f"gan_mask({options})", context)
+    assert reason in caught.value.sentence
+
+
+def test_options_are_read_from_the_command_line(context: Context) -> None:
+    text = "gan_mask(size=tiny,norm=batch,bottleneck=conv,resolution=128,mixup=0.1,perceptual_weights=0.5)"
+    model = registry.swappers.build(text, context)
+    assert isinstance(model, GanMask)
+    assert model.shape == Architecture("tiny", "batch", "conv", 128)
+    assert model.recipe == dataclasses.replace(TINY, adversarial="lsgan", mixup=0.1, perceptual_weights=0.5)
+
+
+# ------------------------------------------------------------------------------------------------------------ training
+
+
+def learner(shape: Architecture, recipe: Recipe) -> GanMaskLearner:
+    """One that is shown two images of each person."""
+    own = [FACES.of(name).select([0, 2]) for name in FACES.identities]
+    crops = [pack(channels(faces), shape.resolution, torch.device("cpu")) for faces in own]
+    return GanMaskLearner(shape, recipe, crops, None, seed=0)
+
+
+def without_gradient(networks: nn.Module) -> list[str]:
+    return [
+        name
+        for name, weight in networks.named_parameters()
+        if weight.grad is None or not weight.grad.isfinite().all() or not weight.grad.any()
+    ]
+
+
+TINY_SHAPE = Architecture("tiny", "none")
+
+
+@pytest.mark.parametrize(
+    ("shape", "changes"),
+    [
+        (TINY_SHAPE, {"adversarial": "lsgan"}),
+        (TINY_SHAPE, {"adversarial": "lsgan", "mixup": 0.0}),
+        (TINY_SHAPE, {"adversarial": "ralsgan", "mixup": 0.0}),
+        (TINY_SHAPE, {"adversarial": "vanilla"}),
+        (TINY_SHAPE, {"adversarial": "hinge"}),
+        (dataclasses.replace(TINY_SHAPE, bottleneck="conv"), {}),
+        (dataclasses.replace(TINY_SHAPE, resolution=128), {}),
+        (dataclasses.replace(TINY_SHAPE, norm="batch"), {}),
+        (dataclasses.replace(TINY_SHAPE, norm="hybrid"), {}),
+        (Architecture("lite", "batch", "conv", 128), {"published_stages": True}),
+    ],
+)
+def test_gradients_reach_every_parameter(shape: Architecture, changes: dict[str, Any]) -> None:
+    recipe = dataclasses.replace(TINY, batch=2, half_precision=False, **changes)
+    trained = learner(shape, recipe)
+    before = {name: weight.detach().clone() for name, weight in trained.networks.named_parameters()}
+    generator = Generator().manual_seed(0)
+    for name, weight in trained.networks.named_parameters():
+        if name.endswith("gamma") and weight.ndim == 0 and weight == 0:
+            weight.data.fill_(0.5)  # attention begins at nothing, where its other weights have no gradient
+    with one_thread():
+        losses = trained.step(0.3, generator)
+    assert all(bool(loss.isfinite()) for loss in losses.values())
+    assert ("fool" in losses) == (recipe.adversarial != "none")
+    assert without_gradient(trained.generator) == []
+    assert without_gradient(trained.critics) == []
+    after = dict(trained.networks.named_parameters())
+    assert [name for name, weight in before.items() if torch.equal(weight, after[name])] == []
+
+
+@pytest.mark.parametrize("shape", [TINY_SHAPE, dataclasses.replace(TINY_SHAPE, bottleneck="conv")])
+def test_four_images_are_learnt_by_heart(shape: Architecture) -> None:
+    """Without augmentation the image part of the loss goes to almost nothing."""
+    still = dataclasses.replace(TINY.augmentation, rotation=0, zoom=0, shift=0, warp=0, recolour=0, flip=0)
+    recipe = dataclasses.replace(TINY, batch=2, half_precision=False, augmentation=still)
+    trained, generator = learner(shape, recipe), Generator().manual_seed(0)
+    with one_thread():
+        pixels = [float(trained.step(i / 240, generator)["pixels"]) for i in range(240)]
+    assert sum(pixels[-10:]) / 10 < 0.06 * pixels[0]  # measured: 0.03 and 0.02
+
+
+def test_batch_norm_keeps_what_the_averaged_weights_make(tmp_path: Path, context: Context) -> None:
+    """The running means are those of the weights that are kept, not of the weights that training passed through."""
+    model = GanMask(size="tiny", norm="batch", context=context)
+    model.fit(FACES, Budget(steps=6), silent, tmp_path / "c.pt")
+    network = model._trained()
+    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert len(norms) == 3 + 2 * 3
+    kept = [norm.running_mean.clone() for norm in norms]
+    region = torch.rand(1, 3, 64, 64, generator=Generator().manual_seed(0))
+    alone, beside = network(region, 0).image, network(torch.cat([region, 1 - region]), 0).image[:1]
+    assert torch.allclose(alone, beside, atol=1e-5)  # an answer does not depend on the others
+    again = GanMask(size="tiny", norm="batch", context=context)
+    again.fit(FACES, Budget(steps=6), silent, tmp_path / "c.pt")  # the training is finished, and goes on from its end
+    norms = [layer for layer in again._trained().modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert all(torch.equal(mean, norm.running_mean) for mean, norm in zip(kept, norms, strict=True))
+    assert all(norm.num_batches_tracked == 32 for norm in norms[:1])
+
+
+# --------------------------------------------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize(
+    "options", [{"bottleneck": "conv"}, {"resolution": 128}, {"norm": "batch"}, {"norm": "group", "bottleneck": "conv"}]
+)
+def test_a_file_knows_its_shape(tmp_path: Path, context: Context, options: dict[str, Any]) -> None:
+    model, path = GanMask(size="tiny", context=context, **options), tmp_path / "m.safetensors"
+    model.fit(FACES, Budget(steps=1), silent, tmp_path / "c.pt")
+    model.save(path)
+    other = GanMask(context=context)
+    other.load(path)
+    assert other.shape == model.shape
+    source, targets = Source("toy1", FACES.crops[:1]), toy_targets(FACES.crops[:2])
+    assert torch.equal(other.swap(source, targets).images, model.swap(source, targets).images)
+    wrong = {"bottleneck": "dense"} if "bottleneck" in options else {"resolution": 256}
+    with pytest.raises(CheckpointError, match=next(iter(wrong))):
+        GanMask(context=context, **wrong).load(path)
+
+
+def test_a_file_without_a_fact_has_the_published_shape(tmp_path: Path, context: Context) -> None:
+    """Files of earlier versions know size, norm and identities only."""
+    model, path = GanMask(size="tiny", context=context), tmp_path / "m.safetensors"
+    model.fit(FACES, Budget(steps=1), silent, tmp_path / "c.pt")
+    model.save(path)
+    assert b"bottleneck" not in path.read_bytes()[:4096]
+    GanMask(bottleneck="dense", resolution=64, context=context).load(path)
+    with pytest.raises(CheckpointError, match="bottleneck=dense, not conv"):
+        GanMask(bottleneck="conv", context=context).load(path)
