@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from fsbench.datasets import balance
 from fsbench.datasets.synthetic import Synthetic, work
 from fsbench.datasets.synthetic.people import SEEDS
 from fsbench.datasets.synthetic.plan import SyntheticPlan
@@ -177,6 +178,27 @@ def test_revision_covers_parameters_and_renderer(context: Context, monkeypatch: 
     assert plain != Synthetic(seed=1, context=context).info.revision
     monkeypatch.setattr("fsbench.datasets.synthetic.dataset.VERSION", 0)
     assert plain != Synthetic(context=context).info.revision
+
+
+@pytest.mark.parametrize(("dominant", "sessions", "images"), [(0.7, 22, 20), (0.66, 6, 10), (0.9, 4, 30)])
+def test_one_session_may_dominate_training(context: Context, dominant: float, sessions: int, images: int) -> None:
+    parameters = {"sessions": sessions, "images": images, "gallery": 0, "context": context}
+    even, uneven = Synthetic(**parameters), Synthetic(**parameters, dominant=dominant)
+    for name, rows in uneven.outline("train").groupby("identity"):
+        counts = rows["session"].value_counts()
+        assert len(rows) == (even.outline("train")["identity"] == name).sum()  # as many images in all
+        assert counts["s00"] == round(dominant * len(rows))
+        assert len(counts) == even.outline("train")["session"].nunique()
+        assert counts.drop("s00").max() - counts.drop("s00").min() <= 1
+    assert uneven.outline("test").equals(even.outline("test"))
+    assert len(balance.warnings(uneven.outline("train"))) == 2
+    assert balance.warnings(even.outline("train")) == []
+
+
+def test_what_is_off_does_not_change_the_revision(context: Context) -> None:
+    assert Synthetic(context=context, dominant=0.0).info.revision == Synthetic(context=context).info.revision
+    assert Synthetic(context=context, dominant=0.7).info.revision != Synthetic(context=context).info.revision
+    assert "dominant" not in SyntheticPlan(2, 3, 2, 0, 32, 0, 0.01, "face").facts
 
 
 def test_seeds_give_other_people(context: Context) -> None:

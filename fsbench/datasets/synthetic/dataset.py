@@ -46,7 +46,8 @@ class Synthetic:
     `people` identities to swap among, each with `sessions` sessions, of which 10 in 22 are held out for the test split;
     `images` stills in a training session and a quarter of that in a test session; `gallery` further people for
     retrieval; `size` pixels a side. The test split also has `clips` clips of each person, in sessions of their own, of
-    `frames` consecutive frames each (25 a second). `swap` says what an exact swap replaces: the face alone, or the
+    `frames` consecutive frames each (25 a second). `dominant` is the share of each person's training images that are of
+    one session; with 0 all sessions have as many. `swap` says what an exact swap replaces: the face alone, or the
     whole head with its hair. `jitter` is the alignment error of an imagined detector, as a share of the crop.
 
     Drawn once and kept in the store. Raises BadParameter.
@@ -64,6 +65,7 @@ class Synthetic:
         size: int = 128,
         seed: int = 0,
         jitter: float = 0.01,
+        dominant: float = 0.0,
         swap: Literal["face", "head"] = "face",
         context: Context,
     ) -> None:
@@ -82,16 +84,18 @@ class Synthetic:
                 raise BadParameter(f"synthetic({name}={given[name]}) is out of range", f"{name} is {low} to {high}")
         if not 0 <= jitter <= 0.1:
             raise BadParameter(f"synthetic(jitter={jitter}) is out of range", "jitter is 0 to 0.1, a share of the crop")
+        if not 0 <= dominant <= 0.95:
+            raise BadParameter(f"synthetic(dominant={dominant}) is out of range", "dominant is 0 to 0.95, a share")
         if swap not in ("face", "head"):
             raise BadParameter(f"synthetic(swap={swap}) is unknown", "swap is face or head")
-        self._plan = SyntheticPlan(people, sessions, images, gallery, size, seed, jitter, swap, clips, frames)
+        self._plan = SyntheticPlan(people, sessions, images, gallery, size, seed, jitter, swap, clips, frames, dominant)
         self._context = context
         self._splits: dict[Split, Faces] = {}
 
     @property
     def info(self) -> DatasetInfo:
         """Facts about the data set; the revision covers head model, renderer, parameters and what rows tell."""
-        recipe = {"plan": vars(self._plan), "people": SEEDS, "asset": asset_sha256(), "renderer": VERSION, "rows": ROWS}
+        recipe = {"plan": self._plan.facts, "people": SEEDS, "asset": asset_sha256(), "renderer": VERSION, "rows": ROWS}
         return DatasetInfo(
             name="synthetic",
             revision=fingerprint(recipe),

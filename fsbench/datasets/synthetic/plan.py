@@ -78,6 +78,12 @@ class SyntheticPlan:
     swap: Literal["face", "head"]
     clips: int = 0  # of each person, in the test split
     frames: int = 48  # of each clip
+    dominant: float = 0.0  # share of a person's training images that are of the first session; 0: all alike
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Its parameters, as JSON values; without those that are off and that earlier versions did not have."""
+        return {name: value for name, value in vars(self).items() if value or name != "dominant"}
 
     @property
     def n_test(self) -> int:
@@ -103,10 +109,18 @@ class SyntheticPlan:
 
     def _train(self) -> list[list[Item]]:
         return [
-            group
+            [Item(person, session, frame) for frame in range(images)]
             for person in range(self.people)
-            for group in self._stills(person, range(self.sessions - self.n_test), self.images)
+            for session, images in enumerate(self._training_images())
         ]
+
+    def _training_images(self) -> list[int]:
+        """Images in each training session; a dominant one takes from the others, so that the total stays."""
+        n, total = self.sessions - self.n_test, (self.sessions - self.n_test) * self.images
+        if not self.dominant or n < 2:
+            return [self.images] * n
+        rest, more = divmod(total - round(self.dominant * total), n - 1)
+        return [round(self.dominant * total), *(max(1, rest + (k < more)) for k in range(n - 1))]
 
     def _test(self) -> list[list[Item]]:
         sessions, images = range(self.sessions - self.n_test, self.sessions), max(1, self.images // 4)
