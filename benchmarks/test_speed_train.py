@@ -18,8 +18,8 @@ from reference_models.crops import pack
 from reference_models.cyclegan.learner import CycleGanLearner
 from reference_models.cyclegan.model import channels as four_channels
 from reference_models.cyclegan.networks import ARCHITECTURES
+from reference_models.gan_mask.data import training_images
 from reference_models.gan_mask.learner import GanMaskLearner
-from reference_models.gan_mask.model import channels
 from reference_models.gan_mask.networks import SelfAttention, Size
 from reference_models.gan_mask.recipe import configure
 
@@ -49,8 +49,8 @@ def stepper(learner: Learner) -> Callable[[], None]:
 
 @pytest.mark.parametrize("size", ["tiny", pytest.param("lite", marks=on_gpu), pytest.param("standard", marks=on_gpu)])
 def test_step_of_gan_mask(benchmark: Any, size: Size) -> None:
-    crops = [pack(channels(FACES.of(name)), 64, DEVICE) for name in FACES.identities]
-    benchmark(stepper(GanMaskLearner(*configure({"size": size}), crops, None, seed=0)))
+    images = training_images([FACES.of(name) for name in FACES.identities], 64, DEVICE)
+    benchmark(stepper(GanMaskLearner(*configure({"size": size}), images, None, seed=0)))
 
 
 @pytest.mark.parametrize("size", ["tiny", pytest.param("standard", marks=on_gpu)])

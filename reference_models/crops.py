@@ -97,6 +97,15 @@ def eye_boxes(landmarks: np.ndarray, size: int) -> np.ndarray:
     return (soft[..., None] * 255).round().astype(np.uint8)
 
 
+def landmark_map(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """Soft dots on landmarks (N, 5, 2), in pixels -> (N, S, S, 1) uint8; deviation: a fortieth of the region."""
+    at = np.arange(size, dtype=np.float32) + 0.5
+    dx, dy = (at - landmarks[..., axis, None] for axis in (0, 1))  # (N, 5, S)
+    square = (dx[:, :, None, :] ** 2 + dy[:, :, :, None] ** 2).min(1)  # (N, S, S)
+    dots: np.ndarray = np.exp(-square / (2 * (REGION * size / 40) ** 2))
+    return (dots[..., None] * 255).round().astype(np.uint8)
+
+
 def match_colour(images: Tensor, like: Tensor, weight: Tensor, spread: bool = True) -> Tensor:
     """Give images the mean and, with `spread`, the deviation that others have, per channel.
 

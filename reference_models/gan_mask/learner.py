@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from reference_models.augment import AugmentedBatch, colour_statistics, draw_batch
+from reference_models.augment import AugmentedBatch, TrainingImages, draw_batch
 from reference_models.gan_mask import losses
 from reference_models.gan_mask.networks import Architecture, Discriminator, MaskedImage, Swapnet, initialise
 from reference_models.gan_mask.perceptual import PerceptualLoss
@@ -21,21 +21,25 @@ class GanMaskLearner:
     """A Learner: trains the generator, and a critic per identity where the recipe has an adversarial loss."""
 
     def __init__(
-        self, shape: Architecture, recipe: Recipe, crops: Sequence[Tensor], perceptual: PerceptualLoss | None, seed: int
+        self,
+        shape: Architecture,
+        recipe: Recipe,
+        images: Sequence[TrainingImages],
+        perceptual: PerceptualLoss | None,
+        seed: int,
     ) -> None:
-        """`crops`: for each identity (N, 5, S, S) uint8 on the device: red, green, blue, face mask, eye mask."""
+        """`images`: what each decoder is trained on."""
         self.shape = shape
         self.recipe = recipe
-        self.crops = crops
+        self.images = images
         self.perceptual = perceptual
-        self.colours = [torch.cat([colour_statistics(part[:, :3] / 255) for part in of.split(64)]) for of in crops]
-        self.all_colours = torch.cat(self.colours)
+        self.colours = torch.cat([each.colours for each in images])
         self.adversarial = recipe.adversarial != "none"
-        self.generator = Swapnet(shape, len(crops))
-        self.critics = nn.ModuleList(Discriminator(shape) for _ in crops if self.adversarial)
+        self.generator = Swapnet(shape, len(images))
+        self.critics = nn.ModuleList(Discriminator(shape) for _ in images if self.adversarial)
         self.networks = nn.ModuleDict({"generator": self.generator, "critics": self.critics})
         initialise(self.networks, Generator().manual_seed(seed))
-        self.networks.to(crops[0].device)
+        self.networks.to(images[0].crops.device)
         self.optimisers = {"generator": self._optimiser(self.generator, recipe.rate)}
         if self.adversarial:
             self.optimisers["critics"] = self._optimiser(self.critics, recipe.critic_rate)
@@ -76,7 +80,7 @@ class GanMaskLearner:
             norm.momentum = None  # the mean over all batches that follow
         with torch.no_grad():
             for _ in range(n_steps if norms else 0):
-                batches = [self._draw(identity, generator) for identity in range(len(self.crops))]
+                batches = self._draw(generator)
                 self._answers(batches, self.stage(1.0))
 
     def _update(self, name: str, loss: Tensor) -> Tensor:
@@ -85,17 +89,12 @@ class GanMaskLearner:
         self.optimisers[name].step()
         return loss.detach()
 
-    def _draw(self, identity: int, generator: Generator) -> AugmentedBatch:
-        recipe = self.recipe
-        return draw_batch(
-            self.crops[identity],
-            self.colours[identity],
-            self.all_colours,
-            recipe.batch,
-            self.shape.resolution,
-            recipe.augmentation,
-            generator,
-        )
+    def _draw(self, generator: Generator) -> list[AugmentedBatch]:
+        recipe, size = self.recipe, self.shape.resolution
+        return [
+            draw_batch(images, self.colours, recipe.batch, size, recipe.augmentation, generator)
+            for images in self.images
+        ]
 
     def _answers(self, batches: Sequence[AugmentedBatch], stage: Stage) -> list[MaskedImage]:
         """Each identity's own decoder on its own warped images; the encoder sees all in one go."""
@@ -104,7 +103,10 @@ class GanMaskLearner:
             decoders.reverse()
         device = batches[0].warped.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.half_precision):
-            codes = self.generator.encode(torch.cat([batch.warped for batch in batches])).chunk(len(batches))
+            maps = [batch.landmarks for batch in batches if batch.landmarks is not None]
+            codes = self.generator.encode(
+                torch.cat([batch.warped for batch in batches]), torch.cat(maps) if maps else None
+            ).chunk(len(batches))
             answers = [decoder(code) for decoder, code in zip(decoders, codes, strict=True)]
         return [
             MaskedImage(image.float(), alpha.float(), tuple(part.float() for part in smaller))
@@ -112,7 +114,7 @@ class GanMaskLearner:
         ]
 
     def _critic_loss(self, stage: Stage, generator: Generator) -> Tensor:
-        batches = [self._draw(identity, generator) for identity in range(len(self.crops))]
+        batches = self._draw(generator)
         recipe = self.recipe
         share = losses.draw_mixup(generator, batches[0].real.device, recipe.mixup) if recipe.mixup else None
         with torch.no_grad():
@@ -125,7 +127,7 @@ class GanMaskLearner:
         return recipe.adversarial_weight * torch.stack(total).sum()
 
     def _generator_losses(self, stage: Stage, generator: Generator) -> dict[str, Tensor]:
-        batches = [self._draw(identity, generator) for identity in range(len(self.crops))]
+        batches = self._draw(generator)
         answers = self._answers(batches, stage)
         share = losses.draw_mixup(generator, batches[0].real.device, self.recipe.mixup)
         total: dict[str, Tensor] = {}

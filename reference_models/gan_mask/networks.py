@@ -29,6 +29,12 @@ class Architecture:
     norm: Norm = "instance"
     bottleneck: Bottleneck = "dense"  # conv: strided convolutions down to one pixel
     resolution: int = 64  # pixels of the region, one of RESOLUTIONS
+    landmarks: bool = False  # a map of landmarks is a fourth channel of the input
+
+    @property
+    def n_inputs(self) -> int:
+        """Channels of the encoder's input."""
+        return 4 if self.landmarks else 3
 
     @property
     def n_doublings(self) -> int:
@@ -174,7 +180,7 @@ def bottleneck(kind: Bottleneck, channels: int, width: int, norm: Norm) -> list[
 
 
 class Encoder(nn.Sequential):
-    """(N, 3, S, S) -> (N, 512 or 256, 8, 8)."""
+    """(N, 3 or 4, S, S) -> (N, 512 or 256, 8, 8)."""
 
     def __init__(self, shape: Architecture) -> None:
         lite, norm = shape.size == "lite", shape.norm
@@ -182,7 +188,7 @@ class Encoder(nn.Sequential):
         width = 2048 if lite and shape.n_doublings else 1024
         n_out = 256 if lite else 1024
         super().__init__(
-            SameConv(3, c[0], 5, bias=False),  # 64
+            SameConv(shape.n_inputs, c[0], 5, bias=False),  # 64
             down(c[0], c[1]),  # 32
             down(c[1], c[2], norm),
             SelfAttention(c[2]),  # 16
@@ -251,12 +257,12 @@ class Discriminator(nn.Sequential):
 
 
 class TinyEncoder(nn.Sequential):
-    """(N, 3, S, S) -> (N, 128, 4, 4). The stem halves the map at once: a CPU spends its time at full resolution."""
+    """(N, 3 or 4, S, S) -> (N, 128, 4, 4). The stem halves the map: a CPU spends its time at full resolution."""
 
     def __init__(self, shape: Architecture) -> None:
         norm = shape.norm
         super().__init__(
-            SameConv(3, 32, 5, 2, bias=True),
+            SameConv(shape.n_inputs, 32, 5, 2, bias=True),
             nn.LeakyReLU(0.1),  # 32
             down(32, 64, norm),
             down(64, 128, norm),
@@ -296,13 +302,20 @@ class Swapnet(nn.Module):
 
     def __init__(self, shape: Architecture, n_identities: int) -> None:
         super().__init__()
+        self.shape = shape
         tiny = shape.size == "tiny"
         self.encoder = TinyEncoder(shape) if tiny else Encoder(shape)
         self.decoders = nn.ModuleList(TinyDecoder(shape) if tiny else Decoder(shape) for _ in range(n_identities))
 
-    def encode(self, region: Tensor) -> Tensor:
-        """(N, 3, S, S) in [0, 1] -> codes (N, 512, 256 or 128, s, s)."""
-        code: Tensor = self.encoder(region * 2 - 1)
+    def encode(self, region: Tensor, landmarks: Tensor | None = None) -> Tensor:
+        """(N, 3, S, S) in [0, 1] -> codes (N, 512, 256 or 128, s, s).
+
+        `landmarks` (N, 1, S, S) in [0, 1] is what a network for them is shown beside, None a blank map.
+        """
+        x = region * 2 - 1
+        if self.shape.landmarks:
+            x = torch.cat([x, torch.zeros_like(x[:, :1]) if landmarks is None else landmarks], 1)  # (N, 4, S, S)
+        code: Tensor = self.encoder(x)
         return code
 
     def forward(self, region: Tensor, identity: int) -> MaskedImage:

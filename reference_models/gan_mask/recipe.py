@@ -9,6 +9,7 @@ from typing import Any
 
 from fsbench.errors import BadParameter
 from reference_models.augment import Augmentation
+from reference_models.gan_mask.data import Sampling
 from reference_models.gan_mask.losses import Adversarial
 from reference_models.gan_mask.networks import RESOLUTIONS, Architecture, Size
 from reference_models.gan_mask.perceptual import Layers, Weights, check_weights
@@ -71,6 +72,7 @@ class Recipe:
     hinge: float = 0.1
     variation: float = 0.1  # total variation of alpha
     face_alpha: float = 0.0  # alpha shall be the face mask
+    sampling: Sampling = "uniform"  # or session: every session equally often
     published_stages: bool = True  # or one cosine, without perceptual loss, hinge or exchange
     decay: float = 0.999  # of the running average of the weights
     half_precision: bool = False  # bfloat16 autocast
@@ -106,11 +108,16 @@ def configure(options: Mapping[str, Any]) -> tuple[Architecture, Recipe]:
     size: Size = given["size"]
     shape = _with(Architecture(norm="none" if size == "tiny" else "instance"), given)
     recipe = _with(RECIPES[size], given | _implied(given, RECIPES[size]))
+    recipe = replace(recipe, augmentation=_with(recipe.augmentation, given))
     if shape.resolution not in RESOLUTIONS:
         raise BadParameter(f"gan_mask(resolution={shape.resolution})", f"it is one of {RESOLUTIONS}")
     check_weights(recipe.perceptual_weights)
     if not 0 <= recipe.mixup <= 1:
         raise BadParameter(f"gan_mask(mixup={recipe.mixup}) is out of range", "mixup is 0 to 1")
+    if not 0 <= recipe.augmentation.part_swaps <= 1:
+        raise BadParameter(
+            f"gan_mask(part_swaps={recipe.augmentation.part_swaps}) is out of range", "a probability is 0 to 1"
+        )
     return shape, recipe
 
 

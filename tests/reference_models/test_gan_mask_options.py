@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from torch import Generator, nn
@@ -15,10 +16,10 @@ from fsbench.contracts import toy_faces, toy_targets
 from fsbench.errors import BadParameter, CheckpointError
 from fsbench.interfaces import Budget, Context, Source, silent
 from fsbench.training import one_thread
-from reference_models.crops import pack
+from reference_models.gan_mask.data import session_chances, training_images
 from reference_models.gan_mask.learner import GanMaskLearner
-from reference_models.gan_mask.model import GanMask, channels
-from reference_models.gan_mask.networks import Architecture
+from reference_models.gan_mask.model import GanMask
+from reference_models.gan_mask.networks import Architecture, Swapnet, initialise
 from reference_models.gan_mask.recipe import PUBLISHED, TINY, Recipe, configure
 
 FACES = toy_faces(2, 2, 2, 64, 0)
@@ -73,6 +74,11 @@ def test_what_options_say(options: dict[str, Any], shape: Architecture, recipe: 
         ("mixup=nan", "out of range"),
         ("resolution=96", "resolution=96"),
         ("resolution=0", "resolution=0"),
+        ("part_swaps=1.5", "out of range"),
+        ("part_swaps=-1", "out of range"),
+        ("part_swaps=nan", "out of range"),
+        ("sampling=pose", "sampling=pose"),
+        ("landmarks=perhaps", "landmarks=perhaps"),
         ("norm=spectral", "norm=spectral"),
         ("bottleneck=pooled", "bottleneck=pooled"),
         ("adversarial=wgan", "adversarial=wgan"),
@@ -100,8 +106,15 @@ def test_options_are_read_from_the_command_line(context: Context) -> None:
 def learner(shape: Architecture, recipe: Recipe) -> GanMaskLearner:
     """One that is shown two images of each person."""
     own = [FACES.of(name).select([0, 2]) for name in FACES.identities]
-    crops = [pack(channels(faces), shape.resolution, torch.device("cpu")) for faces in own]
-    return GanMaskLearner(shape, recipe, crops, None, seed=0)
+    images = training_images(
+        own,
+        shape.resolution,
+        torch.device("cpu"),
+        landmarks=shape.landmarks,
+        sampling=recipe.sampling,
+        part_swaps=recipe.augmentation.part_swaps,
+    )
+    return GanMaskLearner(shape, recipe, images, None, seed=0)
 
 
 def without_gradient(networks: nn.Module) -> list[str]:
@@ -127,6 +140,7 @@ TINY_SHAPE = Architecture("tiny", "none")
         (dataclasses.replace(TINY_SHAPE, resolution=128), {}),
         (dataclasses.replace(TINY_SHAPE, norm="batch"), {}),
         (dataclasses.replace(TINY_SHAPE, norm="hybrid"), {}),
+        (dataclasses.replace(TINY_SHAPE, landmarks=True), {"sampling": "session"}),
         (Architecture("lite", "batch", "conv", 128), {"published_stages": True}),
     ],
 )
@@ -177,11 +191,41 @@ def test_batch_norm_keeps_what_the_averaged_weights_make(tmp_path: Path, context
     assert all(norm.num_batches_tracked == 32 for norm in norms[:1])
 
 
+def test_every_session_is_drawn_equally_often() -> None:
+    rows = pd.DataFrame({"identity": ["a"] * 6 + ["b"] * 2, "session": ["s0"] * 4 + ["s1"] + ["s2"] + ["s0"] * 2})
+    chances = session_chances(rows, torch.device("cpu"))
+    assert chances.tolist() == [0.25] * 4 + [1, 1] + [0.5, 0.5]  # sessions of two people are two sessions
+    share = [float(chances[:4].sum()), float(chances[4]), float(chances[5]), float(chances[6:].sum())]
+    assert share == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "options", [{"sampling": "session"}, {"landmarks": True}, {"part_swaps": 0.5}, {"part_swaps": 1.0}]
+)
+def test_options_of_the_data_change_what_is_learnt(tmp_path: Path, context: Context, options: dict[str, Any]) -> None:
+    models = [GanMask(size="tiny", context=context, **given) for given in ({}, options)]
+    for i, model in enumerate(models):
+        done = model.fit(FACES, Budget(steps=1), silent, tmp_path / f"{i}.pt")
+    settings = {**done.settings, **done.settings["augmentation"]}
+    assert {name: settings[name] for name in options} == options
+    plain, changed = (model._trained().decoders.state_dict() for model in models)
+    assert any(not torch.equal(plain[name], changed[name]) for name in plain)
+
+
+def test_a_network_for_landmarks_is_shown_none_when_it_swaps() -> None:
+    network = Swapnet(dataclasses.replace(TINY_SHAPE, landmarks=True), 1)
+    initialise(network, Generator().manual_seed(0))
+    region, blank = torch.rand(2, 3, 64, 64, generator=Generator().manual_seed(0)), torch.zeros(2, 1, 64, 64)
+    assert torch.equal(network.encode(region), network.encode(region, blank))
+    assert not torch.equal(network.encode(region), network.encode(region, blank + 1))
+
+
 # --------------------------------------------------------------------------------------------------------------- files
 
 
 @pytest.mark.parametrize(
-    "options", [{"bottleneck": "conv"}, {"resolution": 128}, {"norm": "batch"}, {"norm": "group", "bottleneck": "conv"}]
+    "options",
+    [{"bottleneck": "conv"}, {"resolution": 128}, {"norm": "batch"}, {"landmarks": True, "bottleneck": "conv"}],
 )
 def test_a_file_knows_its_shape(tmp_path: Path, context: Context, options: dict[str, Any]) -> None:
     model, path = GanMask(size="tiny", context=context, **options), tmp_path / "m.safetensors"
