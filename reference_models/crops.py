@@ -19,6 +19,7 @@ from fsbench.interfaces import Faces, Swapped
 
 REGION = 0.66  # side of the region, as a fraction of the crop's
 CENTRE = (0.5, 0.565)  # x, y of its centre, as fractions of the crop's side
+PORTION = 32  # images that go through a network at once
 FEATHER = 0.12  # the answer fades out over this much of the region's half side
 
 
@@ -72,8 +73,8 @@ def paste(answer: Tensor, alpha: Tensor, crops: Tensor) -> Swapped:
 
 
 def in_portions(swap: Callable[[Tensor], Swapped], images: Tensor, device: torch.device) -> Swapped:
-    """Swap (N, 3, S, S) images 32 at a time on a device, and return what comes out where the images were."""
-    parts = [swap(part) for part in images.to(device).split(32)]
+    """Swap (N, 3, S, S) images PORTION at a time on a device, and return what comes out where the images were."""
+    parts = [swap(part) for part in images.to(device).split(PORTION)]
     alphas = [part.alpha for part in parts if part.alpha is not None]
     return Swapped(torch.cat([part.images for part in parts]).to(images.device), torch.cat(alphas).to(images.device))
 

@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from reference_models.augment import AugmentedBatch, TrainingImages, draw_batch
 from reference_models.gan_mask import losses
-from reference_models.gan_mask.networks import Architecture, Discriminator, MaskedImage, Swapnet, initialise
+from reference_models.gan_mask.networks import Discriminator, MaskedImage, Swapnet, SwapnetShape, initialise
 from reference_models.gan_mask.perceptual import PerceptualLoss
 from reference_models.gan_mask.recipe import Recipe, Stage, cosine_rate, stage_at
 
@@ -22,7 +22,7 @@ class GanMaskLearner:
 
     def __init__(
         self,
-        shape: Architecture,
+        shape: SwapnetShape,
         recipe: Recipe,
         images: Sequence[TrainingImages],
         perceptual: PerceptualLoss | None,

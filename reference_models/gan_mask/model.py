@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -16,11 +17,11 @@ from fsbench.errors import CheckpointError, UsageError
 from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Swapped, Targets, Training
 from fsbench.registry import swappers
 from fsbench.training import fast_bfloat16, load_model, one_thread, save_model, train
-from reference_models.crops import cut, in_portions, match_colour, paste
+from reference_models.crops import PORTION, cut, in_portions, match_colour, paste
 from reference_models.gan_mask.data import Sampling, training_images
 from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.losses import Adversarial
-from reference_models.gan_mask.networks import Architecture, Bottleneck, Norm, Size, Swapnet
+from reference_models.gan_mask.networks import Bottleneck, MaskedImage, Norm, Size, Swapnet, SwapnetShape
 from reference_models.gan_mask.perceptual import AUTO, Layers, PerceptualLoss, find_perceptual
 from reference_models.gan_mask.recipe import configure
 
@@ -161,7 +162,7 @@ class GanMask:
 
     def save(self, path: Path) -> None:
         """Write the generator, its shape where that is not the published one, and identities."""
-        shape = {name: value for name, value in asdict(self.shape).items() if value != getattr(Architecture(), name)}
+        shape = {name: value for name, value in asdict(self.shape).items() if value != getattr(SwapnetShape(), name)}
         save_model(
             path,
             self._trained().state_dict(),
@@ -177,9 +178,9 @@ class GanMask:
 
     def load(self, path: Path) -> None:
         """Take the shape from the file; raises CheckpointError where a parameter contradicts it."""
-        tensors, facts = load_model(path, ARCHITECTURE, self.asked, asdict(Architecture()))
+        tensors, facts = load_model(path, ARCHITECTURE, self.asked, asdict(SwapnetShape()))
         try:
-            shape = Architecture(**{name: facts[name] for name in SHAPE})
+            shape = SwapnetShape(**{name: facts[name] for name in SHAPE})
             network = Swapnet(shape, len(facts["identities"]))
             network.load_state_dict(tensors)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -196,28 +197,56 @@ class GanMask:
 
     # ------------------------------------------------------------------------------------------------------ swapping
 
-    @torch.inference_mode()
     def swap(self, source: Source, targets: Targets) -> Swapped:
         """MaskedImage with the source's decoder, and its alpha mask as it was pasted.
 
         Raises UsageError for an identity that it was not trained on.
         """
+        network, decoder = self._trained(), self._decoder(source)
+
+        def portion(target: Tensor) -> Swapped:
+            region = cut(target, self.shape.resolution)
+            return self._pasted(network(region, decoder), region, target)
+
+        with self._inference():
+            return in_portions(portion, targets.images, self.context.device)
+
+    def encode(self, targets: Targets) -> Tensor:
+        """Return what the encoder makes of targets, (N, 512, 256 or 128, s, s)."""
         network = self._trained()
+        with self._inference():
+            parts = [cut(part, self.shape.resolution) for part in targets.images.to(self.context.device).split(PORTION)]
+            return torch.cat([network.encode(region) for region in parts])
+
+    def decode(self, codes: Tensor, source: Source, targets: Targets) -> Swapped:
+        """As `swap`, with these codes in place of the targets' own."""
+        decode = self._trained().decoders[self._decoder(source)]
+        remaining = iter(codes.to(self.context.device).split(PORTION))
+
+        def portion(target: Tensor) -> Swapped:
+            return self._pasted(decode(next(remaining)), cut(target, self.shape.resolution), target)
+
+        with self._inference():
+            return in_portions(portion, targets.images, self.context.device)
+
+    def _decoder(self, source: Source) -> int:
         if source.identity not in self.identities:
             raise UsageError(
                 f"gan_mask was not trained on {source.identity!r}", f"it knows {', '.join(self.identities)}"
             )
-        decoder = self.identities.index(source.identity)
-        with one_thread(self.shape.size == "tiny"):  # a second thread is not worth waiting for
-            return in_portions(partial(self._swap, network, decoder), targets.images, self.context.device)
+        return self.identities.index(source.identity)
 
-    def _swap(self, network: Swapnet, decoder: int, target: Tensor) -> Swapped:
-        region = cut(target, self.shape.resolution)
-        image, alpha, _ = network(region, decoder)
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        with torch.inference_mode(), one_thread(self.shape.size == "tiny"):  # a second thread is not worth waiting for
+            yield
+
+    def _pasted(self, answer: MaskedImage, region: Tensor, target: Tensor) -> Swapped:
+        image, alpha, _ = answer
         if self.colour == "adain":
             image = match_colour(image, region, alpha)
         return paste(image, alpha, target)
 
 
 OPTIONS = tuple(field.name for field in fields(GanMask) if field.name != "context")
-SHAPE = tuple(field.name for field in fields(Architecture))
+SHAPE = tuple(field.name for field in fields(SwapnetShape))

@@ -22,7 +22,7 @@ RESOLUTIONS = (64, 128, 256)
 
 
 @dataclass(frozen=True)
-class Architecture:
+class SwapnetShape:
     """All that decides the shape of the networks; the defaults are the published ones. It stands in model files."""
 
     size: Size = "standard"
@@ -182,7 +182,7 @@ def bottleneck(kind: Bottleneck, channels: int, width: int, norm: Norm) -> list[
 class Encoder(nn.Sequential):
     """(N, 3 or 4, S, S) -> (N, 512 or 256, 8, 8)."""
 
-    def __init__(self, shape: Architecture) -> None:
+    def __init__(self, shape: SwapnetShape) -> None:
         lite, norm = shape.size == "lite", shape.norm
         c = [width // (2 if lite else 1) for width in (64, 128, 256, 512, 1024)]
         width = 2048 if lite and shape.n_doublings else 1024
@@ -206,7 +206,7 @@ class Encoder(nn.Sequential):
 class Decoder(nn.Module):
     """(N, 512 or 256, 8, 8) -> MaskedImage. Beyond 64 pixels it also answers the smaller images that it began with."""
 
-    def __init__(self, shape: Architecture) -> None:
+    def __init__(self, shape: SwapnetShape) -> None:
         super().__init__()
         lite, norm = shape.size == "lite", shape.norm
         up = up_nearest if lite else up_shuffle
@@ -236,7 +236,7 @@ class Decoder(nn.Module):
 class Discriminator(nn.Sequential):
     """(N, 6, S, S), an image above the distorted input -> (N, 1, 8, 8), linear; real is 1."""
 
-    def __init__(self, shape: Architecture) -> None:
+    def __init__(self, shape: SwapnetShape) -> None:
         def block(n_in: int, n_out: int, norm: Norm) -> nn.Sequential:
             return nn.Sequential(SameConv(n_in, n_out, 4, 2, bias=False), nn.LeakyReLU(0.2), make_norm(norm, n_out))
 
@@ -259,7 +259,7 @@ class Discriminator(nn.Sequential):
 class TinyEncoder(nn.Sequential):
     """(N, 3 or 4, S, S) -> (N, 128, 4, 4). The stem halves the map: a CPU spends its time at full resolution."""
 
-    def __init__(self, shape: Architecture) -> None:
+    def __init__(self, shape: SwapnetShape) -> None:
         norm = shape.norm
         super().__init__(
             SameConv(shape.n_inputs, 32, 5, 2, bias=True),
@@ -277,7 +277,7 @@ class TinyEncoder(nn.Sequential):
 class TinyDecoder(nn.Module):
     """(N, 128, 4, 4) -> MaskedImage."""
 
-    def __init__(self, shape: Architecture) -> None:
+    def __init__(self, shape: SwapnetShape) -> None:
         super().__init__()
         norm = shape.norm
         self.body = nn.Sequential(
@@ -300,7 +300,7 @@ class TinyDecoder(nn.Module):
 class Swapnet(nn.Module):
     """One encoder, one decoder per identity."""
 
-    def __init__(self, shape: Architecture, n_identities: int) -> None:
+    def __init__(self, shape: SwapnetShape, n_identities: int) -> None:
         super().__init__()
         self.shape = shape
         tiny = shape.size == "tiny"

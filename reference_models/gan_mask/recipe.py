@@ -11,7 +11,7 @@ from fsbench.errors import BadParameter
 from reference_models.augment import Augmentation
 from reference_models.gan_mask.data import Sampling
 from reference_models.gan_mask.losses import Adversarial
-from reference_models.gan_mask.networks import RESOLUTIONS, Architecture, Size
+from reference_models.gan_mask.networks import RESOLUTIONS, Size, SwapnetShape
 from reference_models.gan_mask.perceptual import Layers, Weights, check_weights
 
 
@@ -99,14 +99,14 @@ TINY = Recipe(
 RECIPES: dict[Size, Recipe] = {"standard": PUBLISHED, "lite": PUBLISHED, "tiny": TINY}
 
 
-def configure(options: Mapping[str, Any]) -> tuple[Architecture, Recipe]:
+def configure(options: Mapping[str, Any]) -> tuple[SwapnetShape, Recipe]:
     """Return how a model is built and trained: what its size says, where an option of the same name is "auto".
 
     Raises BadParameter for options that do not go together.
     """
     given = {name: value for name, value in options.items() if value != "auto"}
     size: Size = given["size"]
-    shape = _with(Architecture(norm="none" if size == "tiny" else "instance"), given)
+    shape = _with(SwapnetShape(norm="none" if size == "tiny" else "instance"), given)
     recipe = _with(RECIPES[size], given | _implied(given, RECIPES[size]))
     recipe = replace(recipe, augmentation=_with(recipe.augmentation, given))
     if shape.resolution not in RESOLUTIONS:

@@ -22,7 +22,7 @@ from fsbench.interfaces import Budget, Context, Source, silent
 from fsbench.training import save_model
 from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.model import GanMask
-from reference_models.gan_mask.networks import Architecture
+from reference_models.gan_mask.networks import SwapnetShape
 from reference_models.gan_mask.recipe import PUBLISHED, RECIPES, TINY, Recipe, cosine_rate, stage_at
 
 FACES = toy_faces(2, 2, 4, 64, 0)
@@ -171,7 +171,7 @@ def test_a_file_knows_size_norm_and_identities(
     model.save(path)
     other = GanMask(context=context)
     other.load(path)
-    assert (other.shape, other.identities) == (Architecture("tiny", "none"), ["toy0", "toy1", "toy2"])
+    assert (other.shape, other.identities) == (SwapnetShape("tiny", "none"), ["toy0", "toy1", "toy2"])
     source, targets = Source("toy1", FACES.crops[:1]), toy_targets(FACES.crops[:2])
     assert torch.equal(other.swap(source, targets).images, model.swap(source, targets).images)
     assert load_file(path).keys() == model._trained().state_dict().keys()

@@ -12,7 +12,6 @@ from torch import Generator, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from reference_models.gan_mask.networks import (
-    Architecture,
     Bottleneck,
     Discriminator,
     InstanceNorm,
@@ -21,13 +20,14 @@ from reference_models.gan_mask.networks import (
     SelfAttention,
     Size,
     Swapnet,
+    SwapnetShape,
     bottleneck,
     icnr_,
     initialise,
     make_norm,
 )
 
-TINY = Architecture("tiny", "none")
+TINY = SwapnetShape("tiny", "none")
 
 
 def rng(seed: int = 0) -> Generator:
@@ -39,15 +39,15 @@ def count(network: nn.Module) -> int:
 
 
 def test_standard_has_the_published_number_of_parameters() -> None:
-    network = Swapnet(Architecture(), 2)
+    network = Swapnet(SwapnetShape(), 2)
     assert count(network.encoder) == 59_130_506
     assert [count(decoder) for decoder in network.decoders] == [6_300_924] * 2
-    assert count(Discriminator(Architecture())) == 747_845
+    assert count(Discriminator(SwapnetShape())) == 747_845
 
 
 def test_lite_and_tiny_are_as_small_as_they_say() -> None:
     """14.9 and .42 million were measured on the published lite network; tiny is this project's own."""
-    lite, tiny = Swapnet(Architecture("lite"), 2), Swapnet(TINY, 2)
+    lite, tiny = Swapnet(SwapnetShape("lite"), 2), Swapnet(TINY, 2)
     assert count(lite.encoder) == pytest.approx(14.9e6, rel=5e-3)
     assert count(lite.decoders[0]) == pytest.approx(0.42e6, rel=2e-2)
     assert count(tiny) < 3e6
@@ -58,7 +58,7 @@ def conv(n_in: int, n_out: int, side: int, bias: bool = False) -> int:
 
 
 def test_a_strided_bottleneck_has_two_convolutions_in_place_of_a_dense_layer() -> None:
-    dense, strided = (Swapnet(Architecture("lite", bottleneck=kind), 2) for kind in ("dense", "conv"))
+    dense, strided = (Swapnet(SwapnetShape("lite", bottleneck=kind), 2) for kind in ("dense", "conv"))
     norm = 2  # one scale and one shift
     layers = conv(512, 1024, 3) + norm + conv(1024, 1024, 3, bias=True)
     assert count(strided) - count(dense) == layers - (16 * 512 * 1024 + 1024)
@@ -78,7 +78,7 @@ def test_a_strided_bottleneck_ends_at_one_pixel_and_is_linear_there(channels: in
 @pytest.mark.parametrize(("resolution", "n"), [(128, 1), (256, 2)])
 def test_larger_images_have_the_published_further_layers(resolution: int, n: int) -> None:
     """A further block of encoder, decoder and critic for each doubling, and an image before each of the decoder's."""
-    small, large = Architecture(), Architecture(resolution=resolution)
+    small, large = SwapnetShape(), SwapnetShape(resolution=resolution)
     norm, attention = 2, conv(256, 32, 1, True) * 2 + conv(256, 256, 1, True) + 1
     with torch.device("meta"):
         networks = [(Swapnet(shape, 1), Discriminator(shape)) for shape in (small, large)]
@@ -92,7 +92,7 @@ def test_larger_images_have_the_published_further_layers(resolution: int, n: int
 @pytest.mark.parametrize("norm", typing.get_args(Norm))
 @pytest.mark.parametrize("kind", typing.get_args(Bottleneck))
 def test_answers_have_the_right_shape_and_range(kind: Bottleneck, norm: Norm) -> None:
-    network = Swapnet(Architecture("tiny", norm, kind), 3)
+    network = Swapnet(SwapnetShape("tiny", norm, kind), 3)
     initialise(network, rng())
     image, alpha, smaller = network(torch.rand(2, 3, 64, 64), 2)
     assert image.shape == (2, 3, 64, 64)
@@ -105,7 +105,7 @@ def test_answers_have_the_right_shape_and_range(kind: Bottleneck, norm: Norm) ->
 @pytest.mark.parametrize("resolution", [64, 128, 256])
 @pytest.mark.parametrize("size", ["lite", "tiny"])
 def test_images_of_every_resolution_are_answered_in_it(size: Size, resolution: int) -> None:
-    shape = Architecture(size, "instance", resolution=resolution)
+    shape = SwapnetShape(size, "instance", resolution=resolution)
     network, critic = Swapnet(shape, 1), Discriminator(shape)
     initialise(network, rng())
     region = torch.rand(1, 3, resolution, resolution, generator=rng())
@@ -119,7 +119,7 @@ def test_images_of_every_resolution_are_answered_in_it(size: Size, resolution: i
 
 
 def test_the_critic_answers_a_map_of_patches() -> None:
-    assert Discriminator(Architecture())(torch.zeros(2, 6, 64, 64)).shape == (2, 1, 8, 8)
+    assert Discriminator(SwapnetShape())(torch.zeros(2, 6, 64, 64)).shape == (2, 1, 8, 8)
 
 
 @pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (4, 2), (4, 1), (5, 2)])

@@ -19,7 +19,7 @@ from fsbench.training import one_thread
 from reference_models.gan_mask.data import session_chances, training_images
 from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.model import GanMask
-from reference_models.gan_mask.networks import Architecture, Swapnet, initialise
+from reference_models.gan_mask.networks import Swapnet, SwapnetShape, initialise
 from reference_models.gan_mask.recipe import PUBLISHED, TINY, Recipe, configure
 
 FACES = toy_faces(2, 2, 2, 64, 0)
@@ -29,37 +29,37 @@ STANDARD, SMALL = {"size": "standard"}, {"size": "tiny"}
 @pytest.mark.parametrize(
     ("options", "shape", "recipe"),
     [
-        (STANDARD, Architecture(), PUBLISHED),
-        (SMALL, Architecture("tiny", "none"), TINY),
-        (STANDARD | {"norm": "auto", "mixup": "auto"}, Architecture(), PUBLISHED),
-        ({"size": "lite", "norm": "group"}, Architecture("lite", "group"), PUBLISHED),
-        (SMALL | {"bottleneck": "conv"}, Architecture("tiny", "none", "conv"), TINY),
-        (SMALL | {"resolution": 128}, Architecture("tiny", "none", resolution=128), TINY),
-        (STANDARD | {"adversarial": "hinge"}, Architecture(), dataclasses.replace(PUBLISHED, adversarial="hinge")),
-        (STANDARD | {"mixup": 0.0}, Architecture(), dataclasses.replace(PUBLISHED, mixup=0.0)),
+        (STANDARD, SwapnetShape(), PUBLISHED),
+        (SMALL, SwapnetShape("tiny", "none"), TINY),
+        (STANDARD | {"norm": "auto", "mixup": "auto"}, SwapnetShape(), PUBLISHED),
+        ({"size": "lite", "norm": "group"}, SwapnetShape("lite", "group"), PUBLISHED),
+        (SMALL | {"bottleneck": "conv"}, SwapnetShape("tiny", "none", "conv"), TINY),
+        (SMALL | {"resolution": 128}, SwapnetShape("tiny", "none", resolution=128), TINY),
+        (STANDARD | {"adversarial": "hinge"}, SwapnetShape(), dataclasses.replace(PUBLISHED, adversarial="hinge")),
+        (STANDARD | {"mixup": 0.0}, SwapnetShape(), dataclasses.replace(PUBLISHED, mixup=0.0)),
         (  # a mixup that is asked for brings the loss whose images are mixed
             SMALL | {"mixup": 0.4},
-            Architecture("tiny", "none"),
+            SwapnetShape("tiny", "none"),
             dataclasses.replace(TINY, adversarial="lsgan", mixup=0.4),
         ),
         (
             SMALL | {"mixup": 0.4, "adversarial": "vanilla"},
-            Architecture("tiny", "none"),
+            SwapnetShape("tiny", "none"),
             dataclasses.replace(TINY, adversarial="vanilla", mixup=0.4),
         ),
         (  # relativistic losses have no mixtures
             STANDARD | {"adversarial": "ralsgan"},
-            Architecture(),
+            SwapnetShape(),
             dataclasses.replace(PUBLISHED, adversarial="ralsgan", mixup=0.0),
         ),
         (
             SMALL | {"perceptual_weights": "log"},
-            Architecture("tiny", "none"),
+            SwapnetShape("tiny", "none"),
             dataclasses.replace(TINY, perceptual_weights="log"),
         ),
     ],
 )
-def test_what_options_say(options: dict[str, Any], shape: Architecture, recipe: Recipe) -> None:
+def test_what_options_say(options: dict[str, Any], shape: SwapnetShape, recipe: Recipe) -> None:
     assert configure(options) == (shape, recipe)
 
 
@@ -96,14 +96,14 @@ def test_options_are_read_from_the_command_line(context: Context) -> None:
     text = "gan_mask(size=tiny,norm=batch,bottleneck=conv,resolution=128,mixup=0.1,perceptual_weights=0.5)"
     model = registry.swappers.build(text, context)
     assert isinstance(model, GanMask)
-    assert model.shape == Architecture("tiny", "batch", "conv", 128)
+    assert model.shape == SwapnetShape("tiny", "batch", "conv", 128)
     assert model.recipe == dataclasses.replace(TINY, adversarial="lsgan", mixup=0.1, perceptual_weights=0.5)
 
 
 # ------------------------------------------------------------------------------------------------------------ training
 
 
-def learner(shape: Architecture, recipe: Recipe) -> GanMaskLearner:
+def learner(shape: SwapnetShape, recipe: Recipe) -> GanMaskLearner:
     """One that is shown two images of each person."""
     own = [FACES.of(name).select([0, 2]) for name in FACES.identities]
     images = training_images(
@@ -125,7 +125,7 @@ def without_gradient(networks: nn.Module) -> list[str]:
     ]
 
 
-TINY_SHAPE = Architecture("tiny", "none")
+TINY_SHAPE = SwapnetShape("tiny", "none")
 
 
 @pytest.mark.parametrize(
@@ -141,10 +141,10 @@ TINY_SHAPE = Architecture("tiny", "none")
         (dataclasses.replace(TINY_SHAPE, norm="batch"), {}),
         (dataclasses.replace(TINY_SHAPE, norm="hybrid"), {}),
         (dataclasses.replace(TINY_SHAPE, landmarks=True), {"sampling": "session"}),
-        (Architecture("lite", "batch", "conv", 128), {"published_stages": True}),
+        (SwapnetShape("lite", "batch", "conv", 128), {"published_stages": True}),
     ],
 )
-def test_gradients_reach_every_parameter(shape: Architecture, changes: dict[str, Any]) -> None:
+def test_gradients_reach_every_parameter(shape: SwapnetShape, changes: dict[str, Any]) -> None:
     recipe = dataclasses.replace(TINY, batch=2, half_precision=False, **changes)
     trained = learner(shape, recipe)
     before = {name: weight.detach().clone() for name, weight in trained.networks.named_parameters()}
@@ -163,7 +163,7 @@ def test_gradients_reach_every_parameter(shape: Architecture, changes: dict[str,
 
 
 @pytest.mark.parametrize("shape", [TINY_SHAPE, dataclasses.replace(TINY_SHAPE, bottleneck="conv")])
-def test_four_images_are_learnt_by_heart(shape: Architecture) -> None:
+def test_four_images_are_learnt_by_heart(shape: SwapnetShape) -> None:
     """Without augmentation the image part of the loss goes to almost nothing."""
     still = dataclasses.replace(TINY.augmentation, rotation=0, zoom=0, shift=0, warp=0, recolour=0, flip=0)
     recipe = dataclasses.replace(TINY, batch=2, half_precision=False, augmentation=still)
