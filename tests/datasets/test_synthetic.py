@@ -195,10 +195,50 @@ def test_one_session_may_dominate_training(context: Context, dominant: float, se
     assert balance.warnings(even.outline("train")) == []
 
 
+def test_some_people_are_sources_and_some_were_never_seen(context: Context) -> None:
+    data = Synthetic(**{**SMALL, "people": 4, "sources": 1, "unseen": 2}, context=context)
+    assert data.info.sources == ("p000",)
+    train, test = data.faces("train"), data.faces("test")
+    assert train.identities == ["p000", "p001"]
+    assert test.identities == ["p000", "p001", "p002", "p003"]
+    assert test.rows.groupby("identity")["unseen"].unique().map(list).to_dict() == {
+        "p000": [0], "p001": [0], "p002": [1], "p003": [1],
+    }  # fmt: skip
+    assert "unseen" not in train.rows
+    whole = Synthetic(**{**SMALL, "people": 4}, context=context)
+    assert whole.info.sources == ()
+    assert "unseen" not in whole.faces("test").rows
+    same = whole.faces("test").rows
+    assert test.rows[list(same)].equals(same)  # the same images
+    assert data.truth("p000", test.of("p003").select([0])).exact.shape == (1, 48, 48, 3)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sources"),
+    [
+        ({"people": 5, "unseen": 2}, ("p000", "p001", "p002")),
+        ({"people": 5, "sources": 5}, ()),
+        ({"people": 5, "sources": 2, "unseen": 1}, ("p000", "p001")),
+    ],
+)
+def test_people_without_training_images_are_no_sources(
+    context: Context, parameters: dict[str, int], sources: tuple[str, ...]
+) -> None:
+    assert Synthetic(**parameters, context=context).info.sources == sources
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"unseen": 1}, {"people": 4, "unseen": 3}, {"people": 4, "sources": 4, "unseen": 1}]
+)
+def test_too_few_people_to_train_on_are_refused(context: Context, parameters: dict[str, int]) -> None:
+    with pytest.raises(BadParameter, match="too few with training images"):
+        Synthetic(**parameters, context=context)
+
+
 def test_what_is_off_does_not_change_the_revision(context: Context) -> None:
     assert Synthetic(context=context, dominant=0.0).info.revision == Synthetic(context=context).info.revision
     assert Synthetic(context=context, dominant=0.7).info.revision != Synthetic(context=context).info.revision
-    assert "dominant" not in SyntheticPlan(2, 3, 2, 0, 32, 0, 0.01, "face").facts
+    assert not {"dominant", "sources", "unseen"} & set(SyntheticPlan(2, 3, 2, 0, 32, 0, 0.01, "face").facts)
 
 
 def test_seeds_give_other_people(context: Context) -> None:

@@ -15,6 +15,7 @@ from fsbench.interfaces import Split
 
 CHUNK = 20
 _GALLERY_SESSIONS, _GALLERY_IMAGES = 2, 2
+_LATER = ("dominant", "sources", "unseen")
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,19 @@ class SyntheticPlan:
     clips: int = 0  # of each person, in the test split
     frames: int = 48  # of each clip
     dominant: float = 0.0  # share of a person's training images that are of the first session; 0: all alike
+    sources: int = 0  # the first people, who are put into all others; 0: everybody
+    unseen: int = 0  # the last people, who have no training images
 
     @property
     def facts(self) -> dict[str, Any]:
         """Its parameters, as JSON values; without those that are off and that earlier versions did not have."""
-        return {name: value for name, value in vars(self).items() if value or name != "dominant"}
+        return {name: value for name, value in vars(self).items() if value or name not in _LATER}
+
+    @property
+    def named_sources(self) -> tuple[str, ...]:
+        """Identities that are put into others, where that is not everybody."""
+        n = min(self.sources or self.people, self.people - self.unseen)
+        return tuple(Item(person, 0, 0).identity for person in range(n)) if n < self.people else ()
 
     @property
     def n_test(self) -> int:
@@ -110,7 +119,7 @@ class SyntheticPlan:
     def _train(self) -> list[list[Item]]:
         return [
             [Item(person, session, frame) for frame in range(images)]
-            for person in range(self.people)
+            for person in range(self.people - self.unseen)
             for session, images in enumerate(self._training_images())
         ]
 
