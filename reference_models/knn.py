@@ -197,9 +197,9 @@ class ImageMixer:
 
     def swap(self, source: Source, targets: Targets) -> Swapped:
         """Return what the swapper makes of the mixed images, with the target's own pixels where alpha leaves them."""
-        images, nearest, known = self.knn.look_alikes(source, targets)
+        own, nearest, known = self.knn.look_alikes(source, targets)
         images = targets.images
-        others = torch.stack([(images.crops[rows] / 255).mean(0) for rows in nearest]).to(images)  # (N, 3, S, S)
+        others = torch.stack([(own.crops[rows] / 255).mean(0) for rows in nearest]).to(images)  # (N, 3, S, S)
         if others.shape != images.shape:
             others = F.interpolate(others, images.shape[-2:], mode="bilinear", antialias=True)
         mixed = images.lerp(others, self.knn.alpha * known.to(images).view(-1, 1, 1, 1))

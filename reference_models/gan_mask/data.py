@@ -18,6 +18,17 @@ from reference_models.part_swaps import swap_parts
 
 Sampling = Literal["uniform", "session"]
 
+OTHERS = "*"
+"""Name of the decoder for everybody but the one identity of `many_to_one`."""
+
+
+def domains(data: Faces, many_to_one: bool) -> dict[str, Faces]:
+    """What each decoder is trained on: an identity each, or the first identity and, together, all others."""
+    if not many_to_one:
+        return {name: data.of(name) for name in data.identities}
+    one = data.rows["identity"].to_numpy() == data.identities[0]
+    return {data.identities[0]: data.select(one), OTHERS: data.select(~one)}
+
 
 def training_images(
     groups: Sequence[Faces],

@@ -12,7 +12,14 @@ from torch import Generator, Tensor, nn
 
 from reference_models.augment import AugmentedBatch, TrainingImages, draw_batch
 from reference_models.gan_mask import losses
-from reference_models.gan_mask.networks import Discriminator, MaskedImage, Swapnet, SwapnetShape, initialise
+from reference_models.gan_mask.networks import (
+    Discriminator,
+    DomainClassifier,
+    MaskedImage,
+    Swapnet,
+    SwapnetShape,
+    initialise,
+)
 from reference_models.gan_mask.perceptual import PerceptualLoss
 from reference_models.gan_mask.recipe import Recipe, Stage, cosine_rate, stage_at
 
@@ -37,12 +44,17 @@ class GanMaskLearner:
         self.adversarial = recipe.adversarial != "none"
         self.generator = Swapnet(shape, len(images))
         self.critics = nn.ModuleList(Discriminator(shape) for _ in images if self.adversarial)
+        self.domains = DomainClassifier(shape) if recipe.many_to_one else None
         self.networks = nn.ModuleDict({"generator": self.generator, "critics": self.critics})
+        if self.domains is not None:
+            self.networks["domains"] = self.domains
         initialise(self.networks, Generator().manual_seed(seed))
         self.networks.to(images[0].crops.device)
         self.optimisers = {"generator": self._optimiser(self.generator, recipe.rate)}
         if self.adversarial:
             self.optimisers["critics"] = self._optimiser(self.critics, recipe.critic_rate)
+        if self.domains is not None:
+            self.optimisers["domains"] = self._optimiser(self.domains, recipe.critic_rate)
 
     def _optimiser(self, networks: nn.Module, rate: float) -> torch.optim.Adam:
         kernels = {layer.weight for layer in networks.modules() if isinstance(layer, nn.Conv2d)}
@@ -62,14 +74,16 @@ class GanMaskLearner:
 
     def step(self, fraction: float, generator: Generator) -> Mapping[str, Tensor]:
         stage = self.stage(fraction)
-        for name, rate in (("generator", self.recipe.rate), ("critics", self.recipe.critic_rate)):
-            for group in self.optimisers[name].param_groups if name in self.optimisers else ():
+        for name, optimiser in self.optimisers.items():
+            rate = self.recipe.rate if name == "generator" else self.recipe.critic_rate
+            for group in optimiser.param_groups:
                 group["lr"] = rate * stage.rate
         shown = {}
         if self.adversarial:
-            shown["critic"] = self._update("critics", self._critic_loss(stage, generator))
+            shown["critic"] = self._update(self._critic_loss(stage, generator), "critics")
         parts = self._generator_losses(stage, generator)
-        self._update("generator", torch.stack(list(parts.values())).sum())
+        total = torch.stack(list(parts.values())).sum()
+        self._update(total, "generator", *(["domains"] if self.domains is not None else []))
         return {**{name: part.detach() for name, part in parts.items()}, **shown}
 
     def settle(self, generator: Generator, n_steps: int = 32) -> None:
@@ -80,13 +94,14 @@ class GanMaskLearner:
             norm.momentum = None  # the mean over all batches that follow
         with torch.no_grad():
             for _ in range(n_steps if norms else 0):
-                batches = self._draw(generator)
-                self._answers(batches, self.stage(1.0))
+                self._answers(self._codes(self._draw(generator)), self.stage(1.0))
 
-    def _update(self, name: str, loss: Tensor) -> Tensor:
-        self.optimisers[name].zero_grad(set_to_none=True)
+    def _update(self, loss: Tensor, *names: str) -> Tensor:
+        for name in names:
+            self.optimisers[name].zero_grad(set_to_none=True)
         loss.backward()
-        self.optimisers[name].step()
+        for name in names:
+            self.optimisers[name].step()
         return loss.detach()
 
     def _draw(self, generator: Generator) -> list[AugmentedBatch]:
@@ -96,29 +111,36 @@ class GanMaskLearner:
             for images in self.images
         ]
 
-    def _answers(self, batches: Sequence[AugmentedBatch], stage: Stage) -> list[MaskedImage]:
-        """Each identity's own decoder on its own warped images; the encoder sees all in one go."""
+    def _codes(self, batches: Sequence[AugmentedBatch]) -> tuple[Tensor, ...]:
+        """Return what the encoder, which sees all warped images in one go, makes of those of each identity."""
+        warped, maps = (
+            torch.cat([batch.warped for batch in batches]),
+            [batch.landmarks for batch in batches if batch.landmarks is not None],
+        )
+        with self._autocast(warped):
+            return self.generator.encode(warped, torch.cat(maps) if maps else None).chunk(len(batches))
+
+    def _answers(self, codes: Sequence[Tensor], stage: Stage) -> list[MaskedImage]:
+        """Return what each identity's own decoder makes of its own codes."""
         decoders = list(self.generator.decoders)
         if stage.exchanged:
             decoders.reverse()
-        device = batches[0].warped.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.half_precision):
-            maps = [batch.landmarks for batch in batches if batch.landmarks is not None]
-            codes = self.generator.encode(
-                torch.cat([batch.warped for batch in batches]), torch.cat(maps) if maps else None
-            ).chunk(len(batches))
+        with self._autocast(codes[0]):
             answers = [decoder(code) for decoder, code in zip(decoders, codes, strict=True)]
         return [
             MaskedImage(image.float(), alpha.float(), tuple(part.float() for part in smaller))
             for image, alpha, smaller in answers
         ]
 
+    def _autocast(self, like: Tensor) -> torch.autocast:
+        return torch.autocast(like.device.type, torch.bfloat16, enabled=self.recipe.half_precision)
+
     def _critic_loss(self, stage: Stage, generator: Generator) -> Tensor:
         batches = self._draw(generator)
         recipe = self.recipe
         share = losses.draw_mixup(generator, batches[0].real.device, recipe.mixup) if recipe.mixup else None
         with torch.no_grad():
-            answers = self._answers(batches, stage)
+            answers = self._answers(self._codes(batches), stage)
         total = [
             losses.critic_loss(recipe.adversarial, critic, batch.real, fake, batch.warped, share)
             for critic, batch, answer in zip(self.critics, batches, answers, strict=True)
@@ -128,12 +150,15 @@ class GanMaskLearner:
 
     def _generator_losses(self, stage: Stage, generator: Generator) -> dict[str, Tensor]:
         batches = self._draw(generator)
-        answers = self._answers(batches, stage)
+        codes = self._codes(batches)
+        answers = self._answers(codes, stage)
         share = losses.draw_mixup(generator, batches[0].real.device, self.recipe.mixup)
         total: dict[str, Tensor] = {}
         for identity, (batch, answer) in enumerate(zip(batches, answers, strict=True)):
             for name, part in self._direction(identity, batch, answer, stage, share).items():
                 total[name] = total.get(name, torch.zeros_like(part)) + part
+        if self.domains is not None:
+            total["domain"] = self.recipe.domain_weight * losses.domain_confusion(self.domains, *codes)
         return total
 
     def _direction(

@@ -111,5 +111,14 @@ def relativistic(higher: Tensor, lower: Tensor) -> Tensor:
     return ((higher - lower.mean() - 1).square().mean() + (lower - higher.mean() + 1).square().mean()) / 2
 
 
+def domain_confusion(classifier: nn.Module, first: Tensor, second: Tensor) -> Tensor:
+    """Cross-entropy of a classifier that tells codes of two domains apart; the codes are given minus its gradient.
+
+    One update makes the classifier better and the codes harder to tell apart (Ganin and Lempitsky 2015).
+    """
+    scores = [classifier(2 * codes.detach() - codes) for codes in (first.float(), second.float())]  # the codes, -grad
+    return (F.softplus(-scores[0]).mean() + F.softplus(scores[1]).mean()) / 2
+
+
 def _pair(image: Tensor, distorted: Tensor) -> Tensor:
     return torch.cat([image, distorted], 1) * SPAN - 1  # (N, 6, H, W)

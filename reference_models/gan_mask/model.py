@@ -18,7 +18,7 @@ from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Swapped
 from fsbench.registry import swappers
 from fsbench.training import fast_bfloat16, load_model, one_thread, save_model, train
 from reference_models.crops import PORTION, cut, in_portions, match_colour, paste
-from reference_models.gan_mask.data import Sampling, training_images
+from reference_models.gan_mask.data import OTHERS, Sampling, domains, training_images
 from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.losses import Adversarial
 from reference_models.gan_mask.networks import Bottleneck, MaskedImage, Norm, Size, Swapnet, SwapnetShape
@@ -31,23 +31,25 @@ ARCHITECTURE = "gan_mask"
 @swappers.register("gan_mask")
 @dataclass(kw_only=True, eq=False)
 class GanMask:
-    """faceswap-GAN v2.2: a shared encoder, a decoder with alpha mask per identity; every experiment of its notes.
+    """faceswap-GAN v2.2: a shared encoder, a decoder with alpha mask per identity; and the experiments of its notes.
 
-    `size` standard is the published network, tiny one that two CPU cores train in minutes; auto takes standard on
-    a GPU. It sees `resolution` pixels: 64, 128 or 256. Other options are auto, the published choice (tiny: no norm, no
-    adversarial and no perceptual loss), or:
+    auto is what was published, for `size` tiny without norm, adversarial and perceptual loss.
 
-    `norm` as faceswap-GAN names them: its instance is over all channels and pixels of a sample, elsewhere called layer
-    norm; its layer is over the pixels of each channel, elsewhere called instance norm. `bottleneck` conv strides down
-    to 1x1 in place of a dense layer. `adversarial` is the loss of the critics, which see mixtures of real and fake
-    whose share is drawn from Beta(`mixup`, `mixup`); a mixup that is asked for brings lsgan. `perceptual` names the
-    perceptual loss's recogniser, any embedder that shows its features; auto takes VGGFace2-ResNet50 where its weights
-    are present, off does without. `perceptual_weights` are published, uniform (1), log (1, 0.1, 0.01, ...) or a number
-    for all layers, `perceptual_layers` those after or before their activation. `sampling` session draws every session
-    equally often, whatever its number of images. `landmarks` shows the encoder a map of the five landmarks while it is
-    trained, three times in ten a blank one, and a blank one afterwards. `part_swaps` is the probability that mouth,
-    nose or eyes of a training image are those of its look-alike among the others. `colour` adain moves mean and
-    deviation of the answer's colours to the target's. Source: shaoanlu/faceswap-GAN v2.2.
+    `size`: standard is the published network, tiny one that two CPU cores train in minutes; auto is standard on a GPU.
+    `resolution`: 64, 128 or 256 pixels of the face. `norm`: as faceswap-GAN names them. Its instance is over channels
+    and pixels of a sample, elsewhere called layer norm; its layer is over the pixels of each channel, elsewhere called
+    instance norm. `bottleneck`: conv strides down to one pixel, dense is one layer. `adversarial`: loss of the critics.
+    `mixup`: they see mixtures of real and fake, whose share is drawn from Beta(mixup, mixup); 0 is without; one that is
+    asked for brings lsgan. `perceptual`: recogniser of the perceptual loss, any embedder that shows its features; auto
+    is VGGFace2-ResNet50 where its weights are present, off is without. `perceptual_weights`: published, uniform (1),
+    log (1, 0.1, 0.01, ...), or a number for all layers. `perceptual_layers`: after or before their activation.
+    `sampling`: session draws every session equally often, however many images it has. `landmarks`: in training the
+    encoder is shown a map of the five landmarks, three times in ten a blank one; afterwards always a blank one.
+    `many_to_one`: towards the first identity alone, with one decoder for all others, and a domain-adversarial loss that
+    makes their codes alike. `part_swaps`: probability that mouth, nose or eyes of a training image are those of its
+    look-alike among the others. `colour`: adain moves mean and deviation of the answer's colours to the target's.
+
+    Source: shaoanlu/faceswap-GAN v2.2.
     """
 
     size: Literal["auto", Size] = "auto"
@@ -61,6 +63,7 @@ class GanMask:
     perceptual_layers: Literal["auto", Layers] = "auto"
     sampling: Literal["auto", Sampling] = "auto"
     landmarks: bool = False
+    many_to_one: bool = False
     part_swaps: float = 0.0
     colour: Literal["none", "adain"] = "adain"
     context: Context
@@ -97,8 +100,9 @@ class GanMask:
             self.context.log(note)
         device, shape, recipe = self.context.device, self.shape, self.recipe
         recipe = replace(recipe, half_precision=recipe.half_precision and fast_bfloat16(device))
+        groups = domains(data, recipe.many_to_one)
         images = training_images(
-            [data.of(name) for name in data.identities],
+            list(groups.values()),
             shape.resolution,
             device,
             landmarks=shape.landmarks,
@@ -132,7 +136,7 @@ class GanMask:
             learner.settle(Generator(device).manual_seed(budget.seed))
         self.network = learner.generator.eval()
         exchanged = learner.stage(1.0).exchanged  # the decoders ended with the other's face
-        self.identities = data.identities[::-1] if exchanged else data.identities
+        self.identities = list(groups)[::-1] if exchanged else list(groups)
         n_parameters = sum(weight.numel() for weight in self.network.parameters())
         return Training(
             done.steps,
@@ -230,10 +234,9 @@ class GanMask:
             return in_portions(portion, targets.images, self.context.device)
 
     def _decoder(self, source: Source) -> int:
-        if source.identity not in self.identities:
-            raise UsageError(
-                f"gan_mask was not trained on {source.identity!r}", f"it knows {', '.join(self.identities)}"
-            )
+        known = [name for name in self.identities if name != OTHERS]
+        if source.identity not in known:
+            raise UsageError(f"gan_mask was not trained on {source.identity!r}", f"it knows {', '.join(known)}")
         return self.identities.index(source.identity)
 
     @contextmanager

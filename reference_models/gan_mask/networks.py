@@ -253,6 +253,14 @@ class Discriminator(nn.Sequential):
         )
 
 
+class DomainClassifier(nn.Sequential):
+    """Codes -> (N, 1), above 0 for the first of two domains."""
+
+    def __init__(self, shape: SwapnetShape) -> None:
+        channels, side = {"standard": (512, 8), "lite": (256, 8), "tiny": (128, 4)}[shape.size]
+        super().__init__(nn.Flatten(), nn.Linear(channels * side**2, 128), nn.LeakyReLU(0.2), nn.Linear(128, 1))
+
+
 # --------------------------------------------------------------------------------------------------------------- tiny
 
 

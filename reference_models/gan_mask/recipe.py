@@ -73,6 +73,8 @@ class Recipe:
     variation: float = 0.1  # total variation of alpha
     face_alpha: float = 0.0  # alpha shall be the face mask
     sampling: Sampling = "uniform"  # or session: every session equally often
+    many_to_one: bool = False  # two decoders, for the first identity and for all others, whose codes are to be alike
+    domain_weight: float = 0.1  # of the loss that makes them alike
     published_stages: bool = True  # or one cosine, without perceptual loss, hinge or exchange
     decay: float = 0.999  # of the running average of the weights
     half_precision: bool = False  # bfloat16 autocast

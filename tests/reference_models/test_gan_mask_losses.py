@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from reference_models.gan_mask import losses
 from reference_models.gan_mask.losses import Adversarial
@@ -120,3 +120,20 @@ def test_mixup_shares_follow_the_beta_distribution() -> None:
     coins = torch.stack([losses.draw_mixup(generator, CPU, 0) for _ in range(400)])
     assert set(coins.tolist()) == {0, 1}
     assert coins.mean().item() == pytest.approx(0.5, abs=0.1)
+
+
+def test_domains_are_confused_by_a_gradient_of_the_other_sign() -> None:
+    """Scores 3 and -1 for the first and second domain: cross-entropies log(1 + e^-3) and log(1 + e^-1)."""
+    classifier = nn.Linear(2, 1, bias=False)
+    nn.init.ones_(classifier.weight)
+    first, second = (torch.tensor([[x, 1.0]], requires_grad=True) for x in (2.0, -2.0))
+    loss = losses.domain_confusion(classifier, first, second)
+    assert loss.item() == pytest.approx((softplus(-3) + softplus(-1)) / 2)
+    loss.backward()
+    certainty = [1 / (1 + math.exp(3)), 1 / (1 + math.exp(1))]  # how far each is from certain
+    assert first.grad.flatten().tolist() == pytest.approx(
+        [certainty[0] / 2] * 2
+    )  # a step down the gradient lowers the score
+    assert second.grad.flatten().tolist() == pytest.approx([-certainty[1] / 2] * 2)
+    wanted = (-certainty[0] * first.detach() + certainty[1] * second.detach()) / 2  # its own gradient is the plain one
+    assert classifier.weight.grad.flatten().tolist() == pytest.approx(wanted.flatten().tolist())

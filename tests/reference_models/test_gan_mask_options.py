@@ -9,18 +9,19 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
 from fsbench import registry
 from fsbench.contracts import toy_faces, toy_targets
-from fsbench.errors import BadParameter, CheckpointError
+from fsbench.errors import BadParameter, CheckpointError, UsageError
 from fsbench.interfaces import Budget, Context, Source, silent
 from fsbench.training import one_thread
-from reference_models.gan_mask.data import session_chances, training_images
+from reference_models.gan_mask.data import OTHERS, domains, session_chances, training_images
 from reference_models.gan_mask.learner import GanMaskLearner
+from reference_models.gan_mask.losses import domain_confusion
 from reference_models.gan_mask.model import GanMask
 from reference_models.gan_mask.networks import Swapnet, SwapnetShape, initialise
-from reference_models.gan_mask.recipe import PUBLISHED, TINY, Recipe, configure
+from reference_models.gan_mask.recipe import PUBLISHED, RECIPES, TINY, Recipe, configure
 
 FACES = toy_faces(2, 2, 2, 64, 0)
 STANDARD, SMALL = {"size": "standard"}, {"size": "tiny"}
@@ -141,6 +142,7 @@ TINY_SHAPE = SwapnetShape("tiny", "none")
         (dataclasses.replace(TINY_SHAPE, norm="batch"), {}),
         (dataclasses.replace(TINY_SHAPE, norm="hybrid"), {}),
         (dataclasses.replace(TINY_SHAPE, landmarks=True), {"sampling": "session"}),
+        (TINY_SHAPE, {"many_to_one": True}),
         (SwapnetShape("lite", "batch", "conv", 128), {"published_stages": True}),
     ],
 )
@@ -156,8 +158,8 @@ def test_gradients_reach_every_parameter(shape: SwapnetShape, changes: dict[str,
         losses = trained.step(0.3, generator)
     assert all(bool(loss.isfinite()) for loss in losses.values())
     assert ("fool" in losses) == (recipe.adversarial != "none")
-    assert without_gradient(trained.generator) == []
-    assert without_gradient(trained.critics) == []
+    assert ("domain" in losses) == recipe.many_to_one
+    assert without_gradient(trained.networks) == []
     after = dict(trained.networks.named_parameters())
     assert [name for name, weight in before.items() if torch.equal(weight, after[name])] == []
 
@@ -218,6 +220,58 @@ def test_a_network_for_landmarks_is_shown_none_when_it_swaps() -> None:
     region, blank = torch.rand(2, 3, 64, 64, generator=Generator().manual_seed(0)), torch.zeros(2, 1, 64, 64)
     assert torch.equal(network.encode(region), network.encode(region, blank))
     assert not torch.equal(network.encode(region), network.encode(region, blank + 1))
+
+
+# --------------------------------------------------------------------------------------------------------- many to one
+
+
+def test_all_but_the_first_share_a_decoder() -> None:
+    faces = toy_faces(4, 2, 2, 64, 0)
+    groups = domains(faces, many_to_one=True)
+    assert list(groups) == ["toy0", OTHERS]
+    assert groups["toy0"].identities == ["toy0"]
+    assert groups[OTHERS].identities == ["toy1", "toy2", "toy3"]
+    assert list(domains(faces, many_to_one=False)) == faces.identities
+
+
+def test_many_to_one_knows_the_one(tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    faces = toy_faces(4, 2, 2, 64, 0)
+    for recipe in (TINY, dataclasses.replace(PUBLISHED, batch=1)):  # the second ends with its decoders exchanged
+        monkeypatch.setitem(RECIPES, "tiny", recipe)
+        model, path = GanMask(size="tiny", many_to_one=True, context=context), tmp_path / "m.safetensors"
+        model.fit(faces, Budget(steps=1), silent, tmp_path / f"{recipe.batch}.pt")
+        model.save(path)
+        loaded = GanMask(context=context)
+        loaded.load(path)
+        own = (["toy0", OTHERS], [OTHERS, "toy0"])[recipe.published_stages]
+        assert loaded.identities == own
+        targets = toy_targets(faces.crops[-2:])
+        wanted = model.swap(Source("toy0", faces.crops[:1]), targets).images
+        assert torch.equal(loaded.swap(Source("toy0", faces.crops[:1]), targets).images, wanted)
+        for name in ("toy1", OTHERS):
+            with pytest.raises(UsageError, match="not trained on") as caught:
+                loaded.swap(Source(name, faces.crops[:1]), targets)
+            assert caught.value.hint == "it knows toy0"
+
+
+@pytest.mark.parametrize(("part", "higher"), [("generator", True), ("domains", False)])
+def test_the_encoder_goes_where_its_codes_are_harder_to_tell_apart(part: str, higher: bool) -> None:
+    """A small step of the encoder down the gradient of the loss raises it, one of the classifier lowers it."""
+    trained = learner(TINY_SHAPE, dataclasses.replace(TINY, batch=4, many_to_one=True, half_precision=False))
+    batches = trained._draw(Generator().manual_seed(0))
+
+    def loss() -> Tensor:
+        return domain_confusion(trained.networks["domains"], *trained._codes(batches))
+
+    before = loss()
+    before.backward()
+    with torch.no_grad():
+        for weight in trained.networks[part].parameters():
+            if weight.grad is not None:
+                weight -= 0.01 * weight.grad
+        after = loss()
+    assert bool(after > before) == higher
+    assert bool(after != before)
 
 
 # --------------------------------------------------------------------------------------------------------------- files
