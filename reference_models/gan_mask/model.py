@@ -38,7 +38,8 @@ class GanMask:
     `size`: standard is the published network, tiny one that two CPU cores train in minutes; auto is standard on a GPU.
     `resolution`: 64, 128 or 256 pixels of the face. `norm`: as faceswap-GAN names them. Its instance is over channels
     and pixels of a sample, elsewhere called layer norm; its layer is over the pixels of each channel, elsewhere called
-    instance norm. `bottleneck`: conv strides down to one pixel, dense is one layer. `adversarial`: loss of the critics.
+    instance norm. `bottleneck`: conv strides down to one pixel, dense is one layer. `batch`: images of each identity in
+    a step. `adversarial`: loss of the critics.
     `mixup`: they see mixtures of real and fake, whose share is drawn from Beta(mixup, mixup); 0 is without; one that is
     asked for brings lsgan. `perceptual`: recogniser of the perceptual loss, any embedder that shows its features; auto
     is VGGFace2-ResNet50 where its weights are present, off is without. `perceptual_weights`: published, uniform (1),
@@ -56,6 +57,7 @@ class GanMask:
     norm: Literal["auto", Norm] = "auto"
     bottleneck: Literal["auto", Bottleneck] = "auto"
     resolution: int | Literal["auto"] = "auto"
+    batch: int | Literal["auto"] = "auto"
     adversarial: Literal["auto", Adversarial] = "auto"
     mixup: float | Literal["auto"] = "auto"
     perceptual: str = "auto"

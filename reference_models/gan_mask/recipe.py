@@ -113,6 +113,8 @@ def configure(options: Mapping[str, Any]) -> tuple[SwapnetShape, Recipe]:
     recipe = replace(recipe, augmentation=_with(recipe.augmentation, given))
     if shape.resolution not in RESOLUTIONS:
         raise BadParameter(f"gan_mask(resolution={shape.resolution})", f"it is one of {RESOLUTIONS}")
+    if recipe.batch < 1:
+        raise BadParameter(f"gan_mask(batch={recipe.batch}) trains on nothing", "batch is 1 or more")
     check_weights(recipe.perceptual_weights)
     if not 0 <= recipe.mixup <= 1:
         raise BadParameter(f"gan_mask(mixup={recipe.mixup}) is out of range", "mixup is 0 to 1")

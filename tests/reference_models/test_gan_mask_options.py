@@ -75,6 +75,7 @@ def test_what_options_say(options: dict[str, Any], shape: SwapnetShape, recipe: 
         ("mixup=nan", "out of range"),
         ("resolution=96", "resolution=96"),
         ("resolution=0", "resolution=0"),
+        ("batch=0", "trains on nothing"),
         ("part_swaps=1.5", "out of range"),
         ("part_swaps=-1", "out of range"),
         ("part_swaps=nan", "out of range"),
