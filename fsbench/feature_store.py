@@ -16,7 +16,7 @@ import numpy as np
 
 from fsbench.atomic import touch
 from fsbench.errors import OutputError
-from fsbench.shards import SUFFIX, Rows, Shard, matrix_of, state_of, write_shard
+from fsbench.shards import SUFFIX, Rows, Shard, state_of, write_shard
 
 MERGED = 16
 """Shards of about one size that are merged into one: n rows lie in at most 15 * log16(n) of them."""
@@ -38,18 +38,17 @@ class FeatureStore:
         self._open: dict[str, dict[Path, Shard]] = {}
         self._looked = False  # for an older layout
 
-    def get(self, key: str, hashes: Sequence[bytes]) -> tuple[np.ndarray, Rows]:
-        """Return which of the images are known, (N,) bool, and the rows of these, in their order.
+    def get(self, key: str, hashes: np.ndarray) -> tuple[np.ndarray, Rows]:
+        """Return which of the images are known, (N, 32) hashes -> (N,) bool, and the rows of these, in their order.
 
         Rows that lie side by side in one shard are memory-mapped. Writing into them changes no file.
         """
         self._tell_older()
-        wanted = matrix_of(hashes)
         used: list[Shard] = []
-        of, places = np.full(len(wanted), -1), np.zeros(len(wanted), np.int64)
+        of, places = np.full(len(hashes), -1), np.zeros(len(hashes), np.int64)
         for shard in self._shards(key):
             todo = np.flatnonzero(of < 0)
-            found = shard.find(wanted[todo])
+            found = shard.find(hashes[todo])
             todo, found = todo[found >= 0], found[found >= 0]
             if not len(todo) or (used and used[0].layout != shard.layout):
                 continue
@@ -62,12 +61,12 @@ class FeatureStore:
         known = of >= 0
         return known, _gather(used, of[known], places[known])
 
-    def put(self, key: str, hashes: Sequence[bytes], rows: Mapping[str, np.ndarray]) -> None:
-        """Keep rows of images, (N, ...) each, atomically."""
-        if not hashes:
+    def put(self, key: str, hashes: np.ndarray, rows: Mapping[str, np.ndarray]) -> None:
+        """Keep rows (N, ...) of images with these hashes (N, 32), atomically."""
+        if not len(hashes):
             return
         try:
-            self._write(key, [Shard.of(matrix_of(hashes), rows)])
+            self._write(key, [Shard.of(hashes, rows)])
             self._merge(key)
         except OutputError as error:
             self._tell("closed", f"{error.message}: work goes on without the cache")

@@ -29,6 +29,7 @@ from fsbench.atomic import atomic_path
 from fsbench.errors import BadImage, DataError
 from fsbench.files import Listing, Unopened, gather, printable, read, walk
 from fsbench.guard import one_thread
+from fsbench.hashes import HASH
 from fsbench.store import release
 from fsbench.stored import StoredArrays
 
@@ -227,7 +228,7 @@ def write_png(path: Path, pixels: np.ndarray, *, durable: bool = True) -> None:
         picture.save(partial, format="PNG", compress_level=_COMPRESSION)
 
 
-def write_pngs(paths: Sequence[Path], images: ImageSet) -> None:
+def write_pngs(paths: Iterable[Path], images: ImageSet) -> None:
     """Write a set of RGB images, each to its path, on several cores; a file that shows the same is left alone.
 
     They are not flushed to the disk one by one. A process that is killed leaves whole files all the same, and what only
@@ -240,8 +241,9 @@ def write_pngs(paths: Sequence[Path], images: ImageSet) -> None:
                 return
         write_png(path, pixels, durable=False)
 
-    for start, pixels in zip(range(0, len(paths), PORTION), images.portions(), strict=True):
-        in_threads(write, paths[start : start + PORTION], pixels)
+    following = iter(paths)
+    for pixels in images.portions():
+        in_threads(write, [next(following) for _ in pixels], pixels)
 
 
 def in_threads(work: Callable[..., T], *items: Iterable[Any]) -> list[T]:
@@ -281,7 +283,7 @@ class _Block:
     def hashes(self, rows: np.ndarray) -> np.ndarray:
         """SHA-256 of shape and pixels of each image, (K,) rows -> (K, 32) uint8."""
         if self._hashes is None or self._hashed is None:
-            self._hashes, self._hashed = np.empty((self.shape[0], 32), np.uint8), np.zeros(self.shape[0], bool)
+            self._hashes, self._hashed = np.empty((self.shape[0], HASH), np.uint8), np.zeros(self.shape[0], bool)
         new = np.unique(rows[~self._hashed[rows]])
         for part in _portions(new):
             for row, pixels in zip(part, self.read(part), strict=True):
@@ -393,16 +395,16 @@ class ImageSet:
         chosen._rows = self._rows[index]
         return chosen
 
-    def hashes(self) -> list[bytes]:
-        """SHA-256 of shape and pixels of each image."""
-        digests = np.empty((len(self), 32), np.uint8)
+    def hashes(self) -> np.ndarray:
+        """SHA-256 of shape and pixels of each image, (N, 32) uint8."""
+        digests = np.empty((len(self), HASH), np.uint8)
         for block, inside, here in self._by_block(self._rows):
             digests[here] = block.hashes(inside)
-        return [digest.tobytes() for digest in digests]
+        return digests
 
     def content_hash(self) -> str:
         """SHA-256 over shape and hashes of the images, 64 hex digits."""
-        return hashlib.sha256(repr(self.shape).encode() + b"".join(self.hashes())).hexdigest()
+        return hashlib.sha256(repr(self.shape).encode() + self.hashes().tobytes()).hexdigest()
 
     def _by_block(self, rows: np.ndarray) -> Iterator[tuple[_Block, np.ndarray, np.ndarray]]:
         """Blocks in which rows lie, rows of the block, and their places among `rows`."""

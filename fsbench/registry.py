@@ -52,7 +52,6 @@ BUILT_IN = (
     "fsbench.metrics.density",
     "fsbench.metrics.expression_error",
     "fsbench.metrics.expression_residual",
-    "fsbench.metrics.residual_acceleration",
     "fsbench.metrics.fid",
     "fsbench.metrics.fid_infinity",
     "fsbench.metrics.gaze_error",
@@ -81,6 +80,7 @@ BUILT_IN = (
     "fsbench.metrics.precision",
     "fsbench.metrics.recall",
     "fsbench.metrics.recursion_drift",
+    "fsbench.metrics.residual_acceleration",
     "fsbench.metrics.skin_colour",
     "fsbench.metrics.skin_colour_worst",
     "fsbench.observers.face_mesh",
@@ -156,7 +156,7 @@ class Entry(Generic[T]):
         """Types of its parameters; raises PluginError where they cannot be read."""
         target = inspect.getattr_static(self.factory, "__init__") if isinstance(self.factory, type) else self.factory
         try:
-            return guard.run(f"{self.name} of {self.origin}", typing.get_type_hints, target)
+            return guard.run(f"{self.name} of {self.origin}", typing.get_type_hints, target, include_extras=True)
         except PluginError as error:
             raise PluginError(
                 f"{self.name} of {self.origin}: {error.__cause__}",

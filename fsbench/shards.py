@@ -20,13 +20,11 @@ from pathlib import Path
 import numpy as np
 
 from fsbench.atomic import atomic_path
+from fsbench.hashes import HASH
 from fsbench.stored import DTYPES, header_of
 
 Rows = dict[str, np.ndarray]
 """Arrays by name; entry i of each belongs to image i."""
-
-HASH = 32
-"""Bytes of the hash that a row is found by, a SHA-256."""
 
 SUFFIX = ".safetensors"
 
@@ -156,11 +154,6 @@ def write_shard(folder: Path, key: str, parts: Sequence[Shard]) -> Path:
 def state_of(status: os.stat_result) -> tuple[int, ...]:
     """What tells a file from another one under its name, and from one that was written over."""
     return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def matrix_of(hashes: Sequence[bytes]) -> np.ndarray:
-    """SHA-256 digests as (N, 32) uint8."""
-    return np.frombuffer(b"".join(hashes), np.uint8).reshape(-1, HASH)
 
 
 def _starts(hashes: np.ndarray) -> np.ndarray:

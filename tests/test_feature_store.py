@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import random
 import subprocess
@@ -16,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from fsbench.feature_store import MERGED, FeatureStore
+from fsbench.hashes import of_rows
 from fsbench.store import Store
 
 KEY = "kind/key"
@@ -26,8 +26,8 @@ def opened(root: Path, told: list[str] | None = None) -> FeatureStore:
     return FeatureStore(root / "rows", lambda topic, sentence: sentences.append(f"{topic}: {sentence}"))
 
 
-def hashes(*numbers: int) -> list[bytes]:
-    return [hashlib.sha256(str(n).encode()).digest() for n in numbers]
+def hashes(*numbers: int) -> np.ndarray:
+    return of_rows(np.array(numbers, np.int64))
 
 
 def rows(*numbers: int) -> dict[str, np.ndarray]:
@@ -61,7 +61,7 @@ def test_rows_are_found_in_the_order_of_the_question(tmp_path: Path) -> None:
         assert known.tolist() == [True, False, True, True, True, False, True]
         assert_rows(found, 8, 1, 2, 1, 3)
     assert not store.get("kind/other", hashes(1, 2, 3))[0].any()
-    assert store.get(KEY, [])[0].shape == (0,)
+    assert store.get(KEY, hashes())[0].shape == (0,)
 
 
 def test_rows_that_lie_side_by_side_are_mapped(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_shard_is_a_safetensors_file(tmp_path: Path) -> None:
     opened(tmp_path).put(KEY, hashes(4, 5), rows(4, 5))
     arrays = load_file(shards(tmp_path)[0])
     assert np.array_equal(arrays["rows/vector"], rows(4, 5)["vector"])
-    assert arrays["index/hashes"].tobytes() == b"".join(hashes(4, 5))
+    assert arrays["index/hashes"].tobytes() == hashes(4, 5).tobytes()
 
 
 def test_equal_rows_make_one_file(tmp_path: Path) -> None:
@@ -189,11 +189,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from fsbench.extraction.blocks import by_item
 from fsbench.extraction import blocks
+from fsbench.hashes import of_rows
 from fsbench.store import Store
 
 blocks.BLOCK = int(sys.argv[2])
 numbers = np.arange(10_000)
-items = [hashlib.sha256(str(n).encode()).digest() for n in numbers]
+items = of_rows(numbers)
 context = SimpleNamespace(store=Store(Path(sys.argv[1])), stage=lambda title: lambda *told: None)
 looked = 0
 

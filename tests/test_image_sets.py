@@ -74,7 +74,7 @@ def test_indices_mean_what_they_mean_for_arrays(place: Callable[[np.ndarray, Pat
     for index in (7, -8, [0, 7]):
         with pytest.raises(IndexError):
             images.levels(index)
-    assert images.hashes() == ImageSet(pixels).hashes()
+    assert np.array_equal(images.hashes(), ImageSet(pixels).hashes())
     assert images.content_hash() == ImageSet(pixels).content_hash()
 
 
@@ -100,7 +100,7 @@ def test_lists_of_lists_are_those_of_arrays(
             arrays.append(np.concatenate([arrays[part] for part in parts]))
     assert np.array_equal(images[-1].levels(), arrays[-1])
     assert len(images[-1]) == len(arrays[-1])
-    assert images[-1].hashes() == ImageSet(arrays[-1]).hashes()
+    assert np.array_equal(images[-1].hashes(), ImageSet(arrays[-1]).hashes())
     assert images[-1].content_hash() == ImageSet(arrays[-1]).content_hash()
 
 
@@ -131,7 +131,7 @@ def test_only_what_is_asked_for_is_read() -> None:
 def test_an_image_is_hashed_once_whatever_sets_it_is_in() -> None:
     counting = Counting(levels(200))
     some = counting.images.select([3, 3, 150])
-    assert len(set(some.hashes())) == 2
+    assert len(np.unique(some.hashes(), axis=0)) == 2
     assert counting.read == [3, 150]
     counting.images.hashes()
     ImageSet.join([some, counting.images.select(slice(None, None, -1))]).content_hash()
@@ -141,7 +141,7 @@ def test_an_image_is_hashed_once_whatever_sets_it_is_in() -> None:
 def test_hashes_are_of_shape_and_pixels() -> None:
     pixels = np.zeros((1, 2, 8, 3), np.uint8)
     shapes = [pixels, pixels.reshape(1, 8, 2, 3), pixels.reshape(1, 4, 4, 3), pixels.reshape(1, 6, 8, 1)]
-    assert len({ImageSet(array).hashes()[0] for array in shapes}) == 4
+    assert len({ImageSet(array).hashes().tobytes() for array in shapes}) == 4
     assert ImageSet(pixels).content_hash() != ImageSet(np.repeat(pixels, 2, 0)).content_hash()
 
 

@@ -37,7 +37,7 @@ def part(whole: Validation, name: str, new: str, judge: str | None = None) -> Va
                          for one in examined),
         "responses": tuple(one.model_copy(update={"metric": new, "judge": judge, "steps": (step,)})
                            for one in whole.responses if one.metric == name),
-        "unexamined": (), "judges": (), "observers": (), "registered": ("background", new),
+        "unexamined": (), "judges": (), "observers": (), "registered": (*whole.registered, new),
     })  # fmt: skip
 
 

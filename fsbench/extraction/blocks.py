@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from fsbench import guard
+from fsbench import guard, hashes
 from fsbench.errors import PluginError
 from fsbench.store import Arrays, fingerprint
 from fsbench.stored import StoredArrays
@@ -67,18 +67,18 @@ def by_item(
     title: str,
     kind: str,
     recipe: Mapping[str, Any],
-    items: Sequence[bytes],
+    items: np.ndarray,
     compute: Callable[[np.ndarray], Arrays],
     context: Context,
     together: Sequence[slice] = (),
 ) -> Arrays:
     """Compute a row of arrays for each item, and keep the rows in the store: each item is computed once.
 
-    An item is an image; its bytes are the SHA-256 of all that decides its row beside `recipe`. `compute` is given the
-    numbers of at most BLOCK items and owes a row for each, which may not depend on the others; where items are computed
-    `together`, such as the frames of a clip, it is given the numbers of such a group. A recipe with a None in
-    it is that of something without a key, and what it gives is not kept. The progress bar called `title` counts items.
-    Arrays that are all in one file of the store are memory-mapped.
+    An item is an image; `items` (N, 32) holds the SHA-256 of all that decides its row beside `recipe`. `compute` is
+    given the numbers of at most BLOCK items and owes a row for each, which may not depend on the others; where items
+    are computed `together`, such as the frames of a clip, it is given the numbers of such a group. A recipe with a None
+    in it is that of something without a key, and what it gives is not kept. The progress bar called `title` counts
+    items. Arrays that are all in one file of the store are memory-mapped.
     """
     store = None if None in recipe.values() else context.store.features
     key, n = f"{kind}/{fingerprint(recipe)}" if store else "", len(items)
@@ -89,8 +89,8 @@ def by_item(
     whole: Arrays = {}
     if len(missing) < n:
         _fill(whole, np.flatnonzero(known), rows, n, title)
-    first = {items[i]: i for i in reversed(missing.tolist())}  # of equal items
-    unique = np.array(sorted(first.values()), np.int64)
+    _, first, of = np.unique(hashes.keys(items[missing]), return_index=True, return_inverse=True)
+    unique = np.sort(missing[first])
     progress, done = context.stage(title), n - len(unique)
     blocks = [unique[block] for block in spans(len(unique))]
     if together:
@@ -100,12 +100,12 @@ def by_item(
         rows = compute(block)
         _fill(whole, block, rows, n, title)
         if store:
-            store.put(key, [items[i] for i in block.tolist()], rows)
+            store.put(key, items[block], rows)
         done += int(np.isin(block, unique).sum())
         progress(done, n, {})
     if len(unique) < len(missing):
         for array in whole.values():
-            array[missing] = array[[first[items[i]] for i in missing.tolist()]]
+            array[missing] = array[missing[first][of]]
     return whole
 
 

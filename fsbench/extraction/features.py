@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from fsbench import guard
+from fsbench import guard, hashes
 from fsbench.errors import PluginError
 from fsbench.extraction.blocks import by_item, check_alike
 from fsbench.extraction.extractor import Extractor, Judge
 from fsbench.faces import detect
+from fsbench.hashes import HASH
 from fsbench.images import ImageSet
 from fsbench.interfaces import Classifier, Context, Observer
 from fsbench.store import Arrays, release
@@ -121,10 +122,11 @@ def _extract(
     """
     recipe = {"extractor": extractor.key, "device": context.device.type, **settings}
     points = np.nan_to_num(landmarks, nan=-1).astype("<f4")
-    items = [hashlib.sha256(image + own.tobytes()).digest() for image, own in zip(crops.hashes(), points, strict=True)]
+    items = hashes.of_rows(crops.hashes(), points)
     for clip in clips:
-        whole = b"".join(items[clip])
-        items[clip] = [hashlib.sha256(b"%d " % k + whole).digest() for k in range(clip.stop - clip.start)]
+        numbers = np.arange(clip.stop - clip.start)
+        whole = hashlib.sha256(items[clip].data).digest()
+        items[clip] = hashes.of_rows(np.broadcast_to(np.frombuffer(whole, np.uint8), (len(numbers), HASH)), numbers)
     return by_item(f"{extractor.name}: {title}", kind, recipe, items, compute, context, clips)
 
 

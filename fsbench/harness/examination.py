@@ -68,6 +68,7 @@ class Examination:
             self.networks |= time_networks(setting.evaluation, setting.perfect())
         for name, setting in self.sets.items():
             self._facts(setting, {key: rows for key, rows in perfect[name].items() if self.home_of(key) is setting})
+        self.subjects = dict(sorted(self.subjects.items(), key=lambda subject: subject[0][0]))  # as an update has them
         for fault in self.faults:
             ladders = {
                 setting.name: [perfect[setting.name], *self._climb(setting, fault)] for setting in self._shown_on(fault)

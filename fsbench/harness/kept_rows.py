@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,12 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from fsbench import interfaces, stats
+from fsbench import hashes, interfaces, stats
 from fsbench.evidence.needs import JUDGE, observers_in
 from fsbench.extraction.blocks import spans
 from fsbench.extraction.codehash import code_hash, plugin_key
 from fsbench.harness import summarise
+from fsbench.hashes import HASH
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Embeddings, Evidence, Metric, Observed, RowMetric
 from fsbench.pairs import Pairs
@@ -43,7 +44,7 @@ class _Content:
     """What evidence shows."""
 
     shared: str  # hash of what it shows of all samples
-    own: Sequence[bytes]  # of what it shows of each
+    own: np.ndarray  # of what it shows of each, (N, 32) uint8
 
 
 class KeptRows:
@@ -53,14 +54,13 @@ class KeptRows:
         self.pairs, self._context = pairs, context
         self._recipes: dict[str, dict[str, Any] | None] = {}  # by metric
         self._images: ImageSet | None = None  # outputs of the model that is measured
-        self._shown: list[bytes] = []  # hash of each with what stands beside it
         self._contents: dict[int, tuple[Evidence, _Content | None]] = {}  # of the evidence for it
 
     def measure(self, metric: RowMetric, name: str, images: ImageSet, evidence: Mapping[str, Evidence]) -> np.ndarray:
         """`summarise.measure` for those outputs whose rows are not known; raises what it raises."""
         pairs, store = self.pairs, self._context.store.features
         identity = self._identity(metric, name, images, evidence)
-        if identity is None or not identity[1]:
+        if identity is None or not len(identity[1]):
             return summarise.measure(metric, name, pairs, images, evidence)
         key, samples = identity
         known, rows = store.get(key, samples)
@@ -73,7 +73,7 @@ class KeptRows:
             evidence = {need: _Chosen(given, taken) for need, given in evidence.items()}
         measured = summarise.measure(metric, name, pairs, images, evidence)
         if measured.shape[1] <= WIDEST:
-            store.put(key, [samples[i] for i in missing.tolist()], {"rows": measured})
+            store.put(key, samples[missing], {"rows": measured})
         if not known.any():
             return measured
         whole = np.empty((len(known), measured.shape[1]))
@@ -89,43 +89,42 @@ class KeptRows:
 
     def _identity(
         self, metric: Metric, name: str, images: ImageSet, evidence: Mapping[str, Evidence]
-    ) -> tuple[str, list[bytes]] | None:
-        """Key of a metric's rows, and the hash of each sample; None where these cannot be known."""
+    ) -> tuple[str, np.ndarray] | None:
+        """Key of a metric's rows, and the hash of each sample, (N, 32); None where these cannot be known."""
         if name not in self._recipes:
             self._recipes[name] = metric_recipe(metric, name)
         if (recipe := self._recipes[name]) is None:
             return None
         if images is not self._images:
             self._images, self._contents = images, {}
-            self._shown = [beside + image for beside, image in zip(self._beside, images.hashes(), strict=True)]
         contents = [self._content(need, given) for need, given in evidence.items()]
         known = [content for content in contents if content is not None]
         if len(known) < len(contents):
             return None
         shown = {need: content.shared for need, content in zip(evidence, known, strict=True)}
         key = fingerprint({**recipe, "evidence": shown, "device": self._context.device.type})
-        parts = (self._shown, *(content.own for content in known))
-        outputs = [hashlib.sha256(b"".join(output)).digest() for output in zip(*parts, strict=True)]
+        outputs = hashes.of_rows(self._beside, images.hashes(), *(content.own for content in known))
         if metric.info.sample == "output":
             return f"{KIND}/{key}", outputs
-        return f"{KIND}/{key}", [hashlib.sha256(b"".join(outputs[clip])).digest() for clip in self.pairs.clips]
+        clips = b"".join(hashlib.sha256(outputs[clip].data).digest() for clip in self.pairs.clips)
+        return f"{KIND}/{key}", np.frombuffer(clips, np.uint8).reshape(-1, HASH)
 
     @functools.cached_property
-    def _beside(self) -> list[bytes]:
-        """Hash of what a metric is shown of each pair beside the output and evidence."""
-        hashes: list[bytes] = []
+    def _beside(self) -> np.ndarray:
+        """Hash of what a metric is shown of each pair beside the output and evidence, (N, 32) uint8."""
+        groups = []
         for group in self.pairs.groups:
             rows = group.targets.rows
             shared = digest((group.identity, group.references[:], list(rows), [str(kind) for kind in rows.dtypes]))
             facts = pd.util.hash_pandas_object(rows, index=False).to_numpy()
-            own = (group.targets.crops.hashes(), group.masks.hashes(), (fact.tobytes() for fact in facts))
-            hashes += [hashlib.sha256(b"".join((shared, *pair))).digest() for pair in zip(*own, strict=True)]
-        return hashes
+            same = np.broadcast_to(np.frombuffer(shared, np.uint8), (len(rows), HASH))
+            groups.append(hashes.of_rows(same, group.targets.crops.hashes(), group.masks.hashes(), facts))
+        return np.concatenate(groups)
 
     def _content(self, need: str, evidence: Evidence) -> _Content | None:
         """What some evidence shows of the outputs that are measured; hashed once."""
         if id(evidence) not in self._contents:
-            self._contents[id(evidence)] = evidence, _content(need, evidence, len(self._shown))
+            self._contents[id(evidence)] = evidence, _content(need, evidence, len(self._beside))
         return self._contents[id(evidence)][1]
 
 
@@ -166,14 +165,12 @@ def _content(need: str, evidence: Any, n: int) -> _Content | None:
         return _Content("", evidence.hashes())
     if need != JUDGE and not observers_in([need]):
         return None
-    own: list[bytes] = []
-    shared = ""
+    own, shared = [], ""
     for block in spans(n, _AT_ONCE):
         shown = evidence[block]
         shared = shared or digest(_shared(shown)).hex()
-        arrays = [np.ascontiguousarray(array.numpy()) for array in _own(shown)]
-        own += [hashlib.sha256(b"".join(row.tobytes() for row in rows)).digest() for rows in zip(*arrays, strict=True)]
-    return _Content(shared, own)
+        own.append(hashes.of_rows(*(array.numpy() for array in _own(shown))))
+    return _Content(shared, np.concatenate(own))
 
 
 def _own(shown: Embeddings | Observed) -> list[Tensor]:

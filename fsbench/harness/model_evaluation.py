@@ -49,12 +49,12 @@ class ModelEvaluation:
     fed_back: FedBack | None  # where a metric needed it
     tracebacks: Mapping[str, str]  # by metric that failed, of what it, or what it needs, raised first
 
-    def with_paths(self, paths: Sequence[str], pairs: Pairs) -> ModelEvaluation:
+    def with_paths(self, paths: pd.Series[str], pairs: Pairs) -> ModelEvaluation:
         """Add the paths of its outputs, in the order of the pairs."""
-        outputs = [list(paths[clip]) for clip in pairs.clips]
+        outputs = [paths.iloc[clip].tolist() for clip in pairs.clips]
         targets = [[target_path(str(row)) for row in pairs.rows["id"].iloc[clip]] for clip in pairs.clips]
         clips = self.clips.assign(outputs=pd.Series(outputs, dtype=object), targets=pd.Series(targets, dtype=object))
-        return replace(self, samples=self.samples.assign(output=list(paths)), clips=clips)
+        return replace(self, samples=self.samples.assign(output=paths.array), clips=clips)
 
     @classmethod
     def join(cls, parts: Sequence[ModelEvaluation]) -> ModelEvaluation:

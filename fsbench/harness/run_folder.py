@@ -31,7 +31,7 @@ ROWS = 1024
 """Rows of features that are written at a time."""
 
 _LINES = 2000
-"""Of the table for spreadsheets, made at a time."""
+"""Of tables, that are encoded at a time."""
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a text begins that Excel computes."""
@@ -97,22 +97,22 @@ class RunFolder:
             if group.truth is not None:
                 self._write_images(f"inputs/exact/{slug(group.identity)}", group.targets.rows["id"], group.truth.exact)
 
-    def write_outputs(self, label: str, pairs: Pairs, outputs: ImageSet) -> list[str]:
+    def write_outputs(self, label: str, pairs: Pairs, outputs: ImageSet) -> pd.Series[str]:
         """Write a model's outputs; returns their paths below the folder, in the order of the pairs."""
         paths = []
         for group, images in zip(pairs.groups, pairs.by_group(outputs), strict=True):
             folder = f"outputs/{slug(label)}/{slug(group.identity)}"
-            paths += self._write_images(folder, group.targets.rows["id"], images)
-        return paths
+            paths.append(self._write_images(folder, group.targets.rows["id"], images))
+        return pd.concat(paths, ignore_index=True)
 
     def write_passes(self, label: str, fed_back: FedBack) -> None:
         """Write outputs of a model that were fed back, after each number of passes."""
         for n, images in fed_back.images.items():
             self._write_images(f"recursion/{slug(label)}", pd.Series([f"{row}/{n}" for row in fed_back.rows]), images)
 
-    def _write_images(self, folder: str, names: pd.Series[str], images: ImageSet) -> list[str]:
-        paths = [_path(folder, str(name)) for name in names]
-        write_pngs([self.path / path for path in paths], images)
+    def _write_images(self, folder: str, names: pd.Series[str], images: ImageSet) -> pd.Series[str]:
+        paths = f"{folder}/" + names.astype(str) + ".png"
+        write_pngs((self.path / path for path in paths), images)
         return paths
 
     def write_model(self, model: Model) -> None:
@@ -148,7 +148,7 @@ class RunFolder:
     def write_table(self, name: str, table: pd.DataFrame) -> None:
         """Write a parquet file."""
         with atomic_path(self.path / name) as partial:
-            table.to_parquet(partial, index=False)
+            table.to_parquet(partial, index=False, row_group_size=_LINES)  # a group is encoded in memory
 
     def write_features(self, network: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write what one judge or observer gives, (N, D) float32 each, block by block: they may be memory-mapped."""
@@ -161,13 +161,9 @@ class RunFolder:
                     file.write(np.ascontiguousarray(arrays[name][start : start + ROWS], dtype).tobytes())
 
 
-def _path(folder: str, name: str) -> str:
-    return f"{folder}/{name}.png"
-
-
 def target_path(name: str) -> str:
     """Path below the folder of the target with an id."""
-    return _path(TARGETS, name)
+    return f"{TARGETS}/{name}.png"
 
 
 def _is_passing(path: Path) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from fsbench import hashes
 from fsbench.datasets.people import read_people
 from fsbench.errors import DataError
 from fsbench.files import home_of, some
@@ -24,8 +25,7 @@ def gather(dataset: Dataset, test: Faces, folder: str, context: Context) -> Face
     if folder:
         people = read_people(home_of(folder), dataset.info.size, context)
         names = {name for part in (test, *parts) for name in part.identities}
-        pixels = set(test.crops.hashes())
-        again = np.array([content in pixels for content in people.crops.hashes()])
+        again = np.isin(hashes.keys(people.crops.hashes()), hashes.keys(test.crops.hashes()))
         names |= set(people.rows.loc[again, "identity"])
         taken = people.rows["identity"].isin(names).to_numpy()
         if taken.any():

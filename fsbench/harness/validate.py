@@ -157,7 +157,12 @@ def examine(
         observers=tuple(records.observer_record(observer) for observer in instruments.observers.values()),
         faults=tuple(_fault_record(fault) for fault in ladder),
         metrics=tuple(examined(examination)),
-        unexamined=(*(unexamined_record(name, why) for name, why in reasons.items()), *unexamined(examination)),
+        unexamined=tuple(
+            sorted(
+                [*(unexamined_record(name, why) for name, why in reasons.items()), *unexamined(examination)],
+                key=lambda record: record.metric,
+            )
+        ),
         responses=tuple(responses(examination)),
         registered=tuple(registry.names()),
         warnings=(

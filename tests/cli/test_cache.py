@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from fsbench import cache
+from fsbench.hashes import of_rows
 from fsbench.store import Store
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -28,7 +28,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for n in range(3):
         store.arrays("outputs", {"n": n}, lambda: {"outputs": np.zeros(1000)})
     store.arrays("synthetic", {}, lambda: {"images": np.ones(10)})
-    hashes = [hashlib.sha256(bytes([n])).digest() for n in range(4)]
+    hashes = of_rows(np.arange(4))
     store.features.put(f"embeddings/{'a' * 20}", hashes, {"vectors": np.ones((4, 8), np.float32)})
     store.features.put(f"metrics/{'b' * 20}", hashes, {"rows": np.ones(4)})
     for path in ("models/" + "c" * 20 + "/gan.safetensors", "weights/net.onnx", "weights/net.onnx.partial"):
@@ -127,7 +127,7 @@ def test_what_is_used_is_not_old(root: Path, invoke: Invoke) -> None:
     paths = [old(one(root, kind), 40) for kind in ("synthetic", "rows/embeddings")]
     store = Store(root)
     assert store.load("synthetic", paths[0].stem) is not None
-    known, _ = store.features.get(f"embeddings/{'a' * 20}", [hashlib.sha256(bytes([0])).digest()])
+    known, _ = store.features.get(f"embeddings/{'a' * 20}", of_rows(np.arange(1)))
     assert known.all()
     assert "nothing to remove" in invoke("cache", "prune", "--older-than", "30d")[1]
 

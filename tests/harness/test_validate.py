@@ -222,7 +222,9 @@ def test_nothing_is_drawn_where_no_metric_can_be_examined(fresh_context: Context
 def test_faults_of_clips_and_one_of_stills(context: Context) -> None:
     """Of four people, so that each clip has one source of three: frames of one clip must not be dealt out to all."""
     data = TINY.replace("people=2", "people=4").replace("size", "seed=9,size")
-    found = examine({"distance": Distance()}, ["jitter", "lag", "noise"], [], context, dataset=data, budget="smoke")
+    metrics = {"far": Distance(), "distance": Distance()}
+    found = examine(metrics, ["jitter", "lag", "noise"], [], context, dataset=data, budget="smoke")
+    assert [one.metric.name for one in found.metrics] == ["distance", "far"], "in the order that an update keeps"
     assert {fault.name: fault.split for fault in found.faults} == {"noise": "test", "jitter": "clips", "lag": "clips"}
     assert (found.n_outputs, found.n_sessions) == ({"test": 16, "clips": 32}, {"test": 16, "clips": 8})
     for name in ("jitter", "lag"):

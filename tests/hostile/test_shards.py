@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -15,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
+from fsbench import hashes
 from fsbench.store import Store
 
 KEY, OTHER, N = "kind/key", "kind/other", 24
-HASHES = [hashlib.sha256(bytes([n])).digest() for n in range(N)]
+HASHES = hashes.of_rows(np.arange(N))
 
 
 def rows(index: range, scale: float = 1.0) -> dict[str, np.ndarray]:
@@ -30,7 +30,7 @@ def filled(root: Path) -> list[Path]:
     """Two shards of one key, one of another key with other rows of the same images."""
     store = Store(root).features
     for half in (range(N // 2), range(N // 2, N)):
-        store.put(KEY, HASHES[half.start : half.stop], rows(half))
+        store.put(KEY, HASHES[half], rows(half))
     store.put(OTHER, HASHES, rows(range(N), scale=2))
     return sorted((root / "rows" / KEY).iterdir())
 
@@ -136,7 +136,7 @@ def ask(store: Store) -> int:
     for name, array in found.items():
         assert np.array_equal(array, right[name][known])
     missing = np.flatnonzero(~known)
-    store.features.put(KEY, [HASHES[i] for i in missing], {name: array[missing] for name, array in right.items()})
+    store.features.put(KEY, HASHES[missing], {name: array[missing] for name, array in right.items()})
     return len(missing)
 
 

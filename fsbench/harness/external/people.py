@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from fsbench import hashes
 from fsbench.datasets._photos import VERSIONS
 from fsbench.datasets.people import Album
 from fsbench.errors import DataError
@@ -60,9 +61,7 @@ def put_together(source_album: Album, target_album: Album, others: Sequence[tupl
         first_of = np.searchsorted(images, [image for image, _ in others])
         faces = join([faces, _other_faces(target_album, faces.rows.iloc[first_of], others)])
     if source_album is not target_album:
-        known = set(_content(faces))
-        new = [content not in known for content in _content(own)]
-        faces = _join(faces, own.select(np.array(new, bool)))
+        faces = _join(faces, own.select(~_among(own, faces)))
     names = source_album.faces.identities
     owner = faces.rows["identity"].to_numpy()
     content = fingerprint([faces.crops.content_hash(), faces.rows["id"].tolist()])
@@ -113,9 +112,12 @@ def _other_faces(target_album: Album, rows: pd.DataFrame, others: Sequence[tuple
     return Faces(ImageSet.stored(entries, "crops"), rows, landmarks)
 
 
-def _content(faces: Faces) -> list[tuple[str, bytes]]:
-    """Who each image shows, and a hash of its pixels."""
-    return list(zip(map(str, faces.rows["identity"]), faces.crops.hashes(), strict=True))
+def _among(some: Faces, others: Faces) -> np.ndarray:
+    """Which images are among those of the same person in others, (N,) bool."""
+    people, _ = pd.factorize(pd.concat([some.rows["identity"], others.rows["identity"]]))
+    n = len(some.rows)
+    own = hashes.of_rows(people[:n], some.crops.hashes())
+    return np.isin(hashes.keys(own), hashes.keys(hashes.of_rows(people[n:], others.crops.hashes())))
 
 
 def _join(targets: Faces, sources: Faces) -> Faces:
