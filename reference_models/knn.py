@@ -28,6 +28,7 @@ from fsbench.interfaces import (
     Swapper,
     Targets,
     Training,
+    WeightsFile,
 )
 from fsbench.registry import embedders, wrappers
 from fsbench.training import load_model, save_model
@@ -73,9 +74,9 @@ class _Knn:
         return embedders.build(names[-1], self.context)
 
     @property
-    def inputs(self) -> dict[str, str]:
-        """Hashes of the recogniser's files."""
-        return {file.name: file.sha256 for file in self.embedder.info.weights}
+    def weights_files(self) -> tuple[WeightsFile, ...]:
+        """The recogniser's files."""
+        return self.embedder.info.weights
 
     def fit(self, data: Faces, budget: Budget, progress: Progress, checkpoint: Path) -> Training:
         """Keep up to MOST images of each identity, and their features; the budget does not matter."""

@@ -18,7 +18,7 @@ from fsbench.datasets.synthetic.work import KIND, draw_chunk, draw_missing
 from fsbench.environment import make_context
 from fsbench.errors import BadParameter, DataError, OutputError
 from fsbench.harness.sets import by_set
-from fsbench.interfaces import SPLITS, Context, Dataset, Faces
+from fsbench.interfaces import SPLITS, Context, Dataset, Faces, Split
 from fsbench.store import Store, fingerprint
 
 SMALL: dict[str, Any] = {"sessions": 3, "images": 4, "gallery": 3, "size": 48, "frames": 4}
@@ -227,6 +227,33 @@ def test_people_without_training_images_are_no_sources(
     assert Synthetic(**parameters, context=context).info.sources == sources
 
 
+def test_people_may_be_lit_differently(context: Context) -> None:
+    even, apart = (Synthetic(**SMALL, light_gap=gap, context=context) for gap in (0.0, 0.3))
+
+    def warmth(data: Synthetic, name: str, split: Split) -> tuple[float, float]:
+        """Mean red over blue of the skin, and mean level."""
+        faces = data.faces(split).of(name)
+        assert faces.masks is not None
+        pixels = faces.crops[:].movedim(1, -1)[faces.masks[:][:, 0] > 0.9].mean(0)
+        return float(pixels[0] / pixels[2]), float(pixels.mean())
+
+    for split in ("train", "test"):
+        for name, warmer in (("p000", False), ("p001", True)):
+            (ratio, level), (plain_ratio, plain_level) = warmth(apart, name, split), warmth(even, name, split)
+            assert (ratio > 1.1 * plain_ratio, ratio < plain_ratio / 1.1) == (warmer, not warmer)
+            assert (level > plain_level) == warmer
+    assert apart.faces("gallery").content_hash() == even.faces("gallery").content_hash()
+    target = apart.faces("test").of("p000").select([0])
+    exact = apart.truth("p001", target).exact[:]
+    assert torch.equal(exact[..., :4, :4], target.crops[:][..., :4, :4])  # in the target's light
+
+
+@pytest.mark.parametrize("gap", [-0.1, 0.6, float("nan")])
+def test_a_light_that_cannot_be_is_refused(context: Context, gap: float) -> None:
+    with pytest.raises(BadParameter, match="light_gap"):
+        Synthetic(light_gap=gap, context=context)
+
+
 @pytest.mark.parametrize(
     "parameters", [{"unseen": 1}, {"people": 4, "unseen": 3}, {"people": 4, "sources": 4, "unseen": 1}]
 )
@@ -238,7 +265,9 @@ def test_too_few_people_to_train_on_are_refused(context: Context, parameters: di
 def test_what_is_off_does_not_change_the_revision(context: Context) -> None:
     assert Synthetic(context=context, dominant=0.0).info.revision == Synthetic(context=context).info.revision
     assert Synthetic(context=context, dominant=0.7).info.revision != Synthetic(context=context).info.revision
-    assert not {"dominant", "sources", "unseen"} & set(SyntheticPlan(2, 3, 2, 0, 32, 0, 0.01, "face").facts)
+    assert not {"dominant", "sources", "unseen", "light_gap"} & set(
+        SyntheticPlan(2, 3, 2, 0, 32, 0, 0.01, "face").facts
+    )
 
 
 def test_seeds_give_other_people(context: Context) -> None:

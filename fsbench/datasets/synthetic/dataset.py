@@ -50,9 +50,10 @@ class Synthetic:
     retrieval; `size` pixels a side. The test split also has `clips` clips of each person, in sessions of their own, of
     `frames` consecutive frames each (25 a second). `dominant` is the share of each person's training images that are of
     one session; with 0 all sessions have as many. The first `sources` people are put into the others; with 0 everybody
-    is. The last `unseen` people have no training images: targets that no model was shown. `swap` says what an exact
-    swap replaces: the face alone, or the whole head with its hair. `jitter` is the alignment error of an imagined
-    detector, as a share of the crop.
+    is. The last `unseen` people have no training images: targets that no model was shown. With a `light_gap` the light
+    on every second person is warmer and brighter by that share, on the others colder and darker, in all their images.
+    `swap` says what an exact swap replaces: the face alone, or the whole head with its hair. `jitter` is the alignment
+    error of an imagined detector, as a share of the crop.
 
     Drawn once and kept in the store. Raises BadParameter.
     """
@@ -72,6 +73,7 @@ class Synthetic:
         dominant: float = 0.0,
         sources: int = 0,
         unseen: int = 0,
+        light_gap: float = 0.0,
         swap: Literal["face", "head"] = "face",
         context: Context,
     ) -> None:
@@ -90,6 +92,8 @@ class Synthetic:
         for name, (low, high) in _RANGES.items():
             if not low <= given[name] <= high:
                 raise BadParameter(f"synthetic({name}={given[name]}) is out of range", f"{name} is {low} to {high}")
+        if not 0 <= light_gap <= 0.5:
+            raise BadParameter(f"synthetic(light_gap={light_gap}) is out of range", "light_gap is 0 to 0.5, a share")
         if people - unseen < 2 or sources > people - unseen:
             raise BadParameter(
                 f"synthetic(people={people},sources={sources},unseen={unseen}) leaves too few with training images",
@@ -102,7 +106,20 @@ class Synthetic:
         if swap not in ("face", "head"):
             raise BadParameter(f"synthetic(swap={swap}) is unknown", "swap is face or head")
         self._plan = SyntheticPlan(
-            people, sessions, images, gallery, size, seed, jitter, swap, clips, frames, dominant, sources, unseen
+            people,
+            sessions,
+            images,
+            gallery,
+            size,
+            seed,
+            jitter,
+            swap,
+            clips,
+            frames,
+            dominant,
+            sources,
+            unseen,
+            light_gap,
         )
         self._context = context
         self._splits: dict[Split, Faces] = {}

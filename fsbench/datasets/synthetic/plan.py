@@ -15,7 +15,7 @@ from fsbench.interfaces import Split
 
 CHUNK = 20
 _GALLERY_SESSIONS, _GALLERY_IMAGES = 2, 2
-_LATER = ("dominant", "sources", "unseen")
+_LATER = ("dominant", "sources", "unseen", "light_gap")
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,18 @@ class Chunk:
     source: int = -1  # the person swapped in, -1 for the plain images
     swap: Literal["face", "head"] = "face"
     change: Change = EXACT  # of a swap
+    tint: float = 0.0  # of the light, see `Session.tinted`
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What the cache key is made of; one without a change has the key it had before there were changes."""
+        """What the cache key is made of; without change or tint it is the key that it had before there were any."""
         people = {item.person for item in self.items} | ({self.source} if self.source >= 0 else set())
         seeds = {person: person_seed(person, self.seed) for person in sorted(people)}
         chunk = asdict(self)
         if self.change == EXACT:
             del chunk["change"]
+        if self.tint == 0:
+            del chunk["tint"]
         return {"chunk": chunk, "people": seeds, "asset": asset_sha256(), "renderer": VERSION}
 
     @classmethod
@@ -82,6 +85,7 @@ class SyntheticPlan:
     dominant: float = 0.0  # share of a person's training images that are of the first session; 0: all alike
     sources: int = 0  # the first people, who are put into all others; 0: everybody
     unseen: int = 0  # the last people, who have no training images
+    light_gap: float = 0.0  # how much warmer and brighter the light on every second person is, and colder on the others
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -103,10 +107,14 @@ class SyntheticPlan:
         """Return the chunks of a split, in order."""
         groups = {"train": self._train, "test": self._test, "gallery": self._gallery}[split]()
         return [
-            Chunk(tuple(group[k : k + CHUNK]), self.seed, self.size, self.jitter)
+            Chunk(tuple(group[k : k + CHUNK]), self.seed, self.size, self.jitter, tint=self._tint(group[0].person))
             for group in groups
             for k in range(0, len(group), CHUNK)
         ]
+
+    def _tint(self, person: int) -> float:
+        """Of the light on a person: warm for every second, cold for the others, none for the gallery."""
+        return 0.0 if person >= self.people else self.light_gap if person % 2 else -self.light_gap
 
     def exact(self, chunk: Chunk, source: int) -> Chunk:
         """Return the chunk of exact swaps of a person into the images of `chunk`."""
@@ -170,5 +178,6 @@ def draw(renderer: Renderer, item: Item, chunk: Chunk) -> tuple[Drawing, Session
     """Draw one item of a chunk; the shot is the one that the drawing shows."""
     person, session, shot = scene(renderer, item, chunk.seed)
     face = renderer.person(person_seed(chunk.source, chunk.seed)) if chunk.source >= 0 else None
+    session = session.tinted(chunk.tint) if chunk.tint else session
     drawing = renderer.draw(session, shot, person, face, swap=chunk.swap, change=chunk.change)
     return drawing, session, chunk.change.of(shot)
