@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fsbench.faces.align import TEMPLATE
 from fsbench.faces.region import UPRIGHT, ovals
 from fsbench.images import ImageSet
 from fsbench.interfaces import Faces, Swapped
@@ -82,6 +83,12 @@ def in_portions(swap: Callable[[Tensor], Swapped], images: Tensor, device: torch
 def face_masks(data: Faces) -> ImageSet:
     """(N, 1, S, S): the true masks where they are known, else ovals."""
     return data.masks or ovals(data.landmarks, data.crops.shape[1], UPRIGHT)
+
+
+def oval(n: int, size: int, device: torch.device) -> Tensor:
+    """Where the face of an aligned crop is in its region, for models without a mask, (N, 1, size, size)."""
+    face = ovals(TEMPLATE[None] * size, size, UPRIGHT)[:].to(device)  # (1, 1, size, size) of a crop
+    return cut(face, size).expand(n, -1, -1, -1)
 
 
 def eye_boxes(landmarks: np.ndarray, size: int) -> np.ndarray:

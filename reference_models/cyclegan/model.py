@@ -14,13 +14,11 @@ from torch import Tensor, nn
 
 from fsbench import __version__
 from fsbench.errors import BadParameter, CheckpointError, UsageError
-from fsbench.faces.align import TEMPLATE
-from fsbench.faces.region import UPRIGHT, ovals
 from fsbench.images import ImageSet
 from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Swapped, Targets, Training
 from fsbench.registry import swappers
 from fsbench.training import fast_bfloat16, load_model, one_thread, save_model, train
-from reference_models.crops import cut, face_masks, in_portions, pack, paste
+from reference_models.crops import cut, face_masks, in_portions, oval, pack, paste
 from reference_models.cyclegan.learner import CycleGanLearner
 from reference_models.cyclegan.networks import ARCHITECTURES, ResnetGenerator, Size
 
@@ -149,8 +147,7 @@ class CycleGan:
         size = ARCHITECTURES[self.size].resolution
         image, alpha = generator(cut(target, size) * 2 - 1)
         if not self.mask:  # the whole region would end in a visible square
-            face = ovals(TEMPLATE[None] * size, size, UPRIGHT)[:].to(image.device)  # (1, 1, S, S) of a crop
-            alpha = cut(face, size).expand(len(target), -1, -1, -1)
+            alpha = oval(len(target), size, image.device)
         return paste(image / 2 + 0.5, alpha, target)
 
 

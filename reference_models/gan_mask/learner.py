@@ -21,7 +21,7 @@ from reference_models.gan_mask.networks import (
     initialise,
 )
 from reference_models.gan_mask.perceptual import PerceptualLoss
-from reference_models.gan_mask.recipe import Recipe, Stage, cosine_rate, stage_at
+from reference_models.gan_mask.recipe import Recipe, Stage, stage_at
 
 
 class GanMaskLearner:
@@ -68,9 +68,7 @@ class GanMaskLearner:
 
     def stage(self, fraction: float) -> Stage:
         """Return what the schedule says now."""
-        if self.recipe.published_stages:
-            return stage_at(fraction)
-        return Stage(0.0, perceptual=self.perceptual is not None, least_alpha=None, rate=cosine_rate(fraction))
+        return stage_at(fraction, self.recipe.schedule)
 
     def step(self, fraction: float, generator: Generator) -> Mapping[str, Tensor]:
         stage = self.stage(fraction)
@@ -175,11 +173,8 @@ class GanMaskLearner:
         if weigh.eyes:
             parts["pixels"] = parts["pixels"] + weigh.eyes * losses.difference(image, batch.real, batch.eyes)
             parts["edges"] = parts["edges"] + weigh.eyes * losses.edge_difference(image, batch.real, batch.eyes)
-        least = stage.least_alpha
-        parts["mask"] = weigh.alpha * alpha.mean() if least is None else weigh.hinge * losses.below(alpha, least)
-        parts["mask"] = parts["mask"] + weigh.variation * losses.total_variation(alpha)
-        if weigh.face_alpha:
-            parts["mask"] = parts["mask"] + weigh.face_alpha * (alpha - batch.face).abs().mean()
+        if self.shape.mask:
+            parts["mask"] = self._mask_loss(alpha, batch.face, stage.least_alpha)
         for smaller in answer.smaller:
             real = F.adaptive_avg_pool2d(batch.real, smaller.shape[-1])
             parts["pixels"] = parts["pixels"] + weigh.reconstruction * losses.difference(smaller, real)
@@ -191,6 +186,15 @@ class GanMaskLearner:
             fake = share * image + (1 - share) * masked(answer, batch.warped)
             parts["perceptual"] = self.perceptual(fake, batch.real)
         return parts
+
+    def _mask_loss(self, alpha: Tensor, face: Tensor, least: float | None) -> Tensor:
+        """Weighted losses of alpha masks."""
+        weigh = self.recipe
+        loss = weigh.alpha * alpha.mean() if least is None else weigh.hinge * losses.below(alpha, least)
+        loss = loss + weigh.variation * losses.total_variation(alpha)
+        if weigh.face_alpha:
+            loss = loss + weigh.face_alpha * (alpha - face).abs().mean()
+        return loss
 
 
 def masked(answer: MaskedImage, image: Tensor) -> Tensor:

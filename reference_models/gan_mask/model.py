@@ -17,13 +17,13 @@ from fsbench.errors import CheckpointError, UsageError
 from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Swapped, Targets, Training
 from fsbench.registry import swappers
 from fsbench.training import fast_bfloat16, load_model, one_thread, save_model, train
-from reference_models.crops import PORTION, cut, in_portions, match_colour, paste
+from reference_models.crops import PORTION, cut, in_portions, match_colour, oval, paste
 from reference_models.gan_mask.data import OTHERS, Sampling, domains, training_images
 from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.losses import Adversarial
 from reference_models.gan_mask.networks import Bottleneck, MaskedImage, Norm, Size, Swapnet, SwapnetShape
 from reference_models.gan_mask.perceptual import AUTO, Layers, PerceptualLoss, find_perceptual
-from reference_models.gan_mask.recipe import configure
+from reference_models.gan_mask.recipe import Version, configure
 
 ARCHITECTURE = "gan_mask"
 
@@ -36,24 +36,27 @@ class GanMask:
     auto is what was published, for `size` tiny without norm, adversarial and perceptual loss.
 
     `size`: standard is the published network, tiny one that two CPU cores train in minutes; auto is standard on a GPU.
-    `resolution`: 64, 128 or 256 pixels of the face. `norm`: as faceswap-GAN names them. Its instance is over channels
-    and pixels of a sample, elsewhere called layer norm; its layer is over the pixels of each channel, elsewhere called
-    instance norm. `bottleneck`: conv strides down to one pixel, dense is one layer. `batch`: images of each identity in
-    a step. `adversarial`: loss of the critics.
-    `mixup`: they see mixtures of real and fake, whose share is drawn from Beta(mixup, mixup); 0 is without; one that is
-    asked for brings lsgan. `perceptual`: recogniser of the perceptual loss, any embedder that shows its features; auto
-    is VGGFace2-ResNet50 where its weights are present, off is without. `perceptual_weights`: published, uniform (1),
-    log (1, 0.1, 0.01, ...), or a number for all layers. `perceptual_layers`: after or before their activation.
-    `sampling`: session draws every session equally often, however many images it has. `landmarks`: in training the
-    encoder is shown a map of the five landmarks, three times in ten a blank one; afterwards always a blank one.
-    `many_to_one`: towards the first identity alone, with one decoder for all others, and a domain-adversarial loss that
-    makes their codes alike. `part_swaps`: probability that mouth, nose or eyes of a training image are those of its
-    look-alike among the others. `colour`: adain moves mean and deviation of the answer's colours to the target's.
+    `resolution`: 64, 128 or 256 pixels of the face. `version`: v2 has neither norm nor attention; v1 has no mask
+    either, and cross-entropy as its adversarial loss. Blocks, perceptual loss and what critics see are v2.2's in all.
+    `norm`: as faceswap-GAN names them. Its instance is over channels and pixels of a sample, elsewhere called layer
+    norm; its layer is over the pixels of each channel, elsewhere called instance norm. `bottleneck`: conv strides down
+    to one pixel, dense is one layer. `mask`: with false decoders answer no alpha, and their images are pasted as an
+    oval. `attention`: with false there is none. `batch`: images of each identity in a step. `adversarial`: loss of the
+    critics. `mixup`: they see mixtures of real and fake, whose share is drawn from Beta(mixup, mixup); 0 is without;
+    one that is asked for brings lsgan. `perceptual`: recogniser of the perceptual loss, any embedder that shows its
+    features; auto is VGGFace2-ResNet50 where its weights are present, off is without. `perceptual_weights`: published,
+    uniform (1), log (1, 0.1, 0.01, ...), or a number for all layers. `perceptual_layers`: after or before their
+    activation. `sampling`: session draws every session equally often, however many images it has. `landmarks`: in
+    training the encoder is shown a map of the five landmarks, three times in ten a blank one; afterwards always a blank
+    one. `many_to_one`: towards the first identity alone, with one decoder for all others, and a domain-adversarial loss
+    that makes their codes alike. `part_swaps`: probability that mouth, nose or eyes of a training image are those of
+    its look-alike among the others. `colour`: adain moves mean and deviation of the answer's colours to the target's.
 
     Source: shaoanlu/faceswap-GAN v2.2.
     """
 
     size: Literal["auto", Size] = "auto"
+    version: Literal["auto", Version] = "auto"
     norm: Literal["auto", Norm] = "auto"
     bottleneck: Literal["auto", Bottleneck] = "auto"
     resolution: int | Literal["auto"] = "auto"
@@ -65,6 +68,8 @@ class GanMask:
     perceptual_layers: Literal["auto", Layers] = "auto"
     sampling: Literal["auto", Sampling] = "auto"
     landmarks: bool = False
+    mask: Literal["auto"] | bool = "auto"
+    attention: Literal["auto"] | bool = "auto"
     many_to_one: bool = False
     part_swaps: float = 0.0
     colour: Literal["none", "adain"] = "adain"
@@ -73,7 +78,7 @@ class GanMask:
     def __post_init__(self) -> None:
         """Raises BadParameter for options that do not go together."""
         options = {name: getattr(self, name) for name in OPTIONS}
-        self.asked = {name: options[name] or "auto" for name in SHAPE}
+        self.asked = {name: options[name] for name in SHAPE} | {"landmarks": self.landmarks or "auto"}
         if self.size == "auto":
             options["size"] = "standard" if self.context.device.type == "cuda" else "tiny"
         self.shape, self.recipe = configure(options)
@@ -248,6 +253,8 @@ class GanMask:
 
     def _pasted(self, answer: MaskedImage, region: Tensor, target: Tensor) -> Swapped:
         image, alpha, _ = answer
+        if not self.shape.mask:  # the whole region would end in a visible square
+            alpha = oval(len(target), self.shape.resolution, target.device)
         if self.colour == "adain":
             image = match_colour(image, region, alpha)
         return paste(image, alpha, target)

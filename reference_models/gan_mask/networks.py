@@ -30,6 +30,8 @@ class SwapnetShape:
     bottleneck: Bottleneck = "dense"  # conv: strided convolutions down to one pixel
     resolution: int = 64  # pixels of the region, one of RESOLUTIONS
     landmarks: bool = False  # a map of landmarks is a fourth channel of the input
+    mask: bool = True  # decoders answer an alpha mask; else all of the image is theirs
+    attention: bool = True  # tiny has none
 
     @property
     def n_inputs(self) -> int:
@@ -135,6 +137,11 @@ class SelfAttention(nn.Module):
         return x + self.gamma * mixed.squeeze(1).transpose(1, 2).view_as(x)
 
 
+def attend(channels: int, shape: SwapnetShape) -> nn.Module:
+    """Attention where the shape has it."""
+    return SelfAttention(channels) if shape.attention else nn.Identity()
+
+
 class ResBlock(nn.Module):
     """Two convolutions beside a shortcut, without normalisation."""
 
@@ -191,9 +198,9 @@ class Encoder(nn.Sequential):
             SameConv(shape.n_inputs, c[0], 5, bias=False),  # 64
             down(c[0], c[1]),  # 32
             down(c[1], c[2], norm),
-            SelfAttention(c[2]),  # 16
+            attend(c[2], shape),  # 16
             down(c[2], c[3], norm),
-            SelfAttention(c[3]),  # 8
+            attend(c[3], shape),  # 8
             down(c[3], c[4], norm),  # 4
             *(down(c[4], c[4], norm) for _ in range(shape.n_doublings)),
             *bottleneck(shape.bottleneck, c[4], width, norm),  # 1
@@ -214,15 +221,15 @@ class Decoder(nn.Module):
         self.body = nn.Sequential(
             up(c[0], c[1], norm),  # 16
             up(c[1], c[2], norm),
-            SelfAttention(c[2]),  # 32
+            attend(c[2], shape),  # 32
             up(c[2], c[3], norm),
             ResBlock(c[3]),
-            SelfAttention(c[3]),  # 64
+            attend(c[3], shape),  # 64
         )
         n = shape.n_doublings
         self.smaller = nn.ModuleList(SameConv(c[3], 3, 5, bias=True) for _ in range(n))
         self.larger = nn.ModuleList(nn.Sequential(up(c[3], c[3], norm), same(c[3], norm)) for _ in range(n))
-        self.alpha = SameConv(c[3], 1, 5, bias=True)
+        self.alpha = SameConv(c[3], 1, 5, bias=True) if shape.mask else None
         self.image = SameConv(c[3], 3, 5, bias=True)
 
     def forward(self, code: Tensor) -> MaskedImage:
@@ -230,7 +237,8 @@ class Decoder(nn.Module):
         for image, enlarge in zip(self.smaller, self.larger, strict=True):
             smaller.append(image(x).tanh() / 2 + 0.5)
             x = enlarge(x)  # 128, 256
-        return MaskedImage(self.image(x).tanh() / 2 + 0.5, self.alpha(x).sigmoid(), tuple(smaller))
+        alpha = torch.ones_like(x[:, :1]) if self.alpha is None else self.alpha(x).sigmoid()
+        return MaskedImage(self.image(x).tanh() / 2 + 0.5, alpha, tuple(smaller))
 
 
 class Discriminator(nn.Sequential):
@@ -241,13 +249,13 @@ class Discriminator(nn.Sequential):
             return nn.Sequential(SameConv(n_in, n_out, 4, 2, bias=False), nn.LeakyReLU(0.2), make_norm(norm, n_out))
 
         def further() -> list[nn.Module]:
-            return [block(256, 256, shape.norm), SelfAttention(256)]
+            return [block(256, 256, shape.norm), attend(256, shape)]
 
         super().__init__(
             block(6, 64, "none"),  # 32
             block(64, 128, shape.norm),  # 16
             block(128, 256, shape.norm),
-            SelfAttention(256),  # 8
+            attend(256, shape),  # 8
             *(layer for _ in range(shape.n_doublings) for layer in further()),
             SameConv(256, 1, 4, bias=False),
         )
@@ -293,13 +301,13 @@ class TinyDecoder(nn.Module):
             up_shuffle(96, 48, norm),  # 16
             up_shuffle(48, 24, norm),  # 32
             *(up_shuffle(24, 24, norm) for _ in range(shape.n_doublings)),
-            SameConv(24, 16, 3, bias=True),
+            SameConv(24, 16 if shape.mask else 12, 3, bias=True),
             nn.PixelShuffle(2),  # 64
         )
 
     def forward(self, code: Tensor) -> MaskedImage:
-        x = self.body(code).float().sigmoid()  # (N, 4, S, S)
-        return MaskedImage(x[:, :3], x[:, 3:])
+        x = self.body(code).float().sigmoid()  # (N, 4, S, S), or 3 without a mask
+        return MaskedImage(x[:, :3], x[:, 3:] if x.shape[1] == 4 else torch.ones_like(x[:, :1]))
 
 
 # ---------------------------------------------------------------------------------------------------------- generator

@@ -56,6 +56,18 @@ def test_the_schedule_switches_where_the_published_one_does(
     assert (stage.perceptual, stage.least_alpha, stage.rate, stage.exchanged) == (perceptual, least, rate, exchanged)
 
 
+def test_schedules_of_earlier_versions() -> None:
+    v2 = [(stage.least_alpha, stage.rate, stage.exchanged) for stage in (stage_at(i / 40_000, "v2") for i in
+          (0, 11_850, 15_850, 19_850, 26_517, 35_849, 35_850))]  # fmt: skip
+    assert v2 == [
+        (None, 1, False), (0.5, 1, False), (0.25, 1, False), (0.4, 1, False),
+        (None, 0.3, False), (None, 0.3, False), (None, 0.1, True),
+    ]  # fmt: skip
+    assert stage_at(0, "v1") == stage_at(0.99, "v1")
+    assert stage_at(0, "v1").perceptual
+    assert stage_at(0.515, "cosine").rate == pytest.approx(0.5)
+
+
 def test_the_cosine_warms_up_and_ends_at_nothing() -> None:
     rates = [cosine_rate(i / 1000) for i in range(1001)]
     assert 0 < rates[0] < 0.15

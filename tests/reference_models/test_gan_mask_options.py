@@ -20,7 +20,7 @@ from reference_models.gan_mask.data import OTHERS, domains, session_chances, tra
 from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.losses import domain_confusion
 from reference_models.gan_mask.model import GanMask
-from reference_models.gan_mask.networks import Swapnet, SwapnetShape, initialise
+from reference_models.gan_mask.networks import Size, Swapnet, SwapnetShape, initialise
 from reference_models.gan_mask.recipe import PUBLISHED, RECIPES, TINY, Recipe, configure
 
 FACES = toy_faces(2, 2, 2, 64, 0)
@@ -54,6 +54,43 @@ STANDARD, SMALL = {"size": "standard"}, {"size": "tiny"}
             dataclasses.replace(PUBLISHED, adversarial="ralsgan", mixup=0.0),
         ),
         (
+            STANDARD | {"version": "v2"},
+            SwapnetShape(norm="none", attention=False),
+            dataclasses.replace(PUBLISHED, edges=1, eyes=0, alpha=1e-3, variation=0.01, schedule="v2"),
+        ),
+        (
+            STANDARD | {"version": "v1"},
+            SwapnetShape(norm="none", attention=False, mask=False),
+            dataclasses.replace(
+                PUBLISHED,
+                adversarial="vanilla",
+                adversarial_weight=0.25,
+                mixup=0.1,
+                edges=0,
+                eyes=0,
+                batch=32,
+                schedule="v1",
+                weight_decay=0,
+                augmentation=dataclasses.replace(PUBLISHED.augmentation, rotation=20),
+            ),
+        ),
+        (  # tiny keeps its own numbers
+            SMALL | {"version": "v1"},
+            SwapnetShape("tiny", "none", attention=False, mask=False),
+            dataclasses.replace(TINY, adversarial="vanilla", adversarial_weight=0.25, mixup=0.1),
+        ),
+        (  # what is said beside a version holds
+            SMALL | {"version": "v1", "adversarial": "none", "mask": True, "norm": "group"},
+            SwapnetShape("tiny", "group", attention=False),
+            dataclasses.replace(TINY, adversarial="none", adversarial_weight=0.25, mixup=0.1),
+        ),
+        (
+            SMALL | {"version": "v1", "adversarial": "ralsgan"},
+            SwapnetShape("tiny", "none", attention=False, mask=False),
+            dataclasses.replace(TINY, adversarial="ralsgan", adversarial_weight=0.25, mixup=0.0),
+        ),
+        (STANDARD | {"version": "v2.2", "attention": False}, SwapnetShape(attention=False), PUBLISHED),
+        (
             SMALL | {"perceptual_weights": "log"},
             SwapnetShape("tiny", "none"),
             dataclasses.replace(TINY, perceptual_weights="log"),
@@ -79,6 +116,8 @@ def test_what_options_say(options: dict[str, Any], shape: SwapnetShape, recipe: 
         ("part_swaps=1.5", "out of range"),
         ("part_swaps=-1", "out of range"),
         ("part_swaps=nan", "out of range"),
+        ("version=v3", "version=v3"),
+        ("mask=perhaps", "mask=perhaps"),
         ("sampling=pose", "sampling=pose"),
         ("landmarks=perhaps", "landmarks=perhaps"),
         ("norm=spectral", "norm=spectral"),
@@ -144,7 +183,9 @@ TINY_SHAPE = SwapnetShape("tiny", "none")
         (dataclasses.replace(TINY_SHAPE, norm="hybrid"), {}),
         (dataclasses.replace(TINY_SHAPE, landmarks=True), {"sampling": "session"}),
         (TINY_SHAPE, {"many_to_one": True}),
-        (SwapnetShape("lite", "batch", "conv", 128), {"published_stages": True}),
+        (dataclasses.replace(TINY_SHAPE, mask=False), {"adversarial": "vanilla"}),
+        (SwapnetShape("lite", "none", mask=False, attention=False), {"schedule": "v2"}),
+        (SwapnetShape("lite", "batch", "conv", 128), {"schedule": "v2.2"}),
     ],
 )
 def test_gradients_reach_every_parameter(shape: SwapnetShape, changes: dict[str, Any]) -> None:
@@ -244,7 +285,7 @@ def test_many_to_one_knows_the_one(tmp_path: Path, context: Context, monkeypatch
         model.save(path)
         loaded = GanMask(context=context)
         loaded.load(path)
-        own = (["toy0", OTHERS], [OTHERS, "toy0"])[recipe.published_stages]
+        own = (["toy0", OTHERS], [OTHERS, "toy0"])[recipe.schedule == "v2.2"]
         assert loaded.identities == own
         targets = toy_targets(faces.crops[-2:])
         wanted = model.swap(Source("toy0", faces.crops[:1]), targets).images
@@ -280,7 +321,12 @@ def test_the_encoder_goes_where_its_codes_are_harder_to_tell_apart(part: str, hi
 
 @pytest.mark.parametrize(
     "options",
-    [{"bottleneck": "conv"}, {"resolution": 128}, {"norm": "batch"}, {"landmarks": True, "bottleneck": "conv"}],
+    [
+        {"bottleneck": "conv"},
+        {"resolution": 128},
+        {"norm": "batch"},
+        {"version": "v1", "landmarks": True, "bottleneck": "conv"},
+    ],
 )
 def test_a_file_knows_its_shape(tmp_path: Path, context: Context, options: dict[str, Any]) -> None:
     model, path = GanMask(size="tiny", context=context, **options), tmp_path / "m.safetensors"
@@ -294,6 +340,23 @@ def test_a_file_knows_its_shape(tmp_path: Path, context: Context, options: dict[
     wrong = {"bottleneck": "dense"} if "bottleneck" in options else {"resolution": 256}
     with pytest.raises(CheckpointError, match=next(iter(wrong))):
         GanMask(context=context, **wrong).load(path)
+
+
+@pytest.mark.parametrize("size", ["lite", "tiny"])
+def test_without_a_mask_the_whole_image_is_the_decoders_and_an_oval_is_pasted(context: Context, size: Size) -> None:
+    model = GanMask(size=size, mask=False, context=context)
+    model.network, model.identities = Swapnet(model.shape, 1), ["toy0"]
+    initialise(model.network, Generator().manual_seed(0))
+    image, alpha, _ = model.network.eval()(torch.rand(2, 3, 64, 64, generator=Generator().manual_seed(0)), 0)
+    assert image.shape == (2, 3, 64, 64)
+    assert (alpha == 1).all()
+    masked = Swapnet(dataclasses.replace(model.shape, mask=True), 1)
+    assert len(list(masked.parameters())) >= len(list(model.network.parameters()))
+    output = model.swap(Source("toy0", FACES.crops[:1]), toy_targets(FACES.crops[:2]))
+    assert output.alpha is not None
+    assert output.alpha[..., 36, 32].min() > 0.9  # the nose
+    assert output.alpha[..., :10, :].max() == 0  # hair and background
+    assert output.alpha[..., 20:60, :8].max() == 0
 
 
 def test_a_file_without_a_fact_has_the_published_shape(tmp_path: Path, context: Context) -> None:
