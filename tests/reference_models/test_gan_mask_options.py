@@ -206,6 +206,7 @@ def test_gradients_reach_every_parameter(shape: SwapnetShape, changes: dict[str,
     assert [name for name, weight in before.items() if torch.equal(weight, after[name])] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [TINY_SHAPE, dataclasses.replace(TINY_SHAPE, bottleneck="conv")])
 def test_four_images_are_learnt_by_heart(shape: SwapnetShape) -> None:
     """Without augmentation the image part of the loss goes to almost nothing."""
