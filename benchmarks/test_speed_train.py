@@ -49,8 +49,9 @@ def stepper(learner: Learner) -> Callable[[], None]:
 
 @pytest.mark.parametrize("size", ["tiny", pytest.param("lite", marks=on_gpu), pytest.param("standard", marks=on_gpu)])
 def test_step_of_gan_mask(benchmark: Any, size: Size) -> None:
-    images = training_images([FACES.of(name) for name in FACES.identities], 64, DEVICE)
-    benchmark(stepper(GanMaskLearner(*configure({"size": size}), images, None, seed=0)))
+    configured = configure({"size": size})
+    images = training_images([FACES.of(name) for name in FACES.identities], *configured, DEVICE)
+    benchmark(stepper(GanMaskLearner(*configured, images, None, seed=0)))
 
 
 @pytest.mark.parametrize("size", ["tiny", pytest.param("standard", marks=on_gpu)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,9 +13,9 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import Faces
 from reference_models.augment import TrainingImages
 from reference_models.crops import eye_boxes, face_masks, landmark_map, pack
+from reference_models.gan_mask.networks import SwapnetShape
+from reference_models.gan_mask.recipe import Recipe
 from reference_models.part_swaps import swap_parts
-
-Sampling = Literal["uniform", "session"]
 
 OTHERS = "*"
 """Name of the decoder for everybody but the one identity of `many_to_one`."""
@@ -31,26 +30,19 @@ def domains(data: Faces, many_to_one: bool) -> dict[str, Faces]:
 
 
 def training_images(
-    groups: Sequence[Faces],
-    resolution: int,
-    device: torch.device,
-    *,
-    landmarks: bool = False,
-    sampling: Sampling = "uniform",
-    part_swaps: float = 0.0,
-    seed: int = 0,
+    groups: Sequence[Faces], shape: SwapnetShape, recipe: Recipe, device: torch.device, seed: int = 0
 ) -> list[TrainingImages]:
-    """Pack what each decoder is trained on; raises DataError where parts cannot be swapped."""
-    packed = [pack(channels(faces, landmarks), resolution, device) for faces in groups]
+    """Pack what each decoder is trained on, with parts of look-alikes where the recipe has them."""
+    packed = [pack(channels(faces, shape.landmarks), shape.resolution, device) for faces in groups]
     swapped: list[Tensor | None] = [None] * len(groups)
-    if part_swaps:
+    if recipe.augmentation.part_swaps:
         generator = Generator(device).manual_seed(seed)
         points = [torch.from_numpy(faces.landmarks / faces.crops.shape[1]).to(device) for faces in groups]
         for i, (own, at) in enumerate(zip(packed, points, strict=True)):
             others = [crops[:, :3] for j, crops in enumerate(packed) if j != i]
             at_others = [of for j, of in enumerate(points) if j != i]
             swapped[i] = swap_parts(own[:, :3], at, torch.cat(others), torch.cat(at_others), generator)
-    chances = [session_chances(faces.rows, device) if sampling == "session" else None for faces in groups]
+    chances = [session_chances(faces.rows, device) if recipe.sampling == "session" else None for faces in groups]
     return [TrainingImages.of(*each) for each in zip(packed, chances, swapped, strict=True)]
 
 

@@ -18,12 +18,12 @@ from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Swapped
 from fsbench.registry import swappers
 from fsbench.training import fast_bfloat16, load_model, one_thread, save_model, train
 from reference_models.crops import PORTION, cut, in_portions, match_colour, oval, paste
-from reference_models.gan_mask.data import OTHERS, Sampling, domains, training_images
+from reference_models.gan_mask.data import OTHERS, domains, training_images
 from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.losses import Adversarial
 from reference_models.gan_mask.networks import Bottleneck, MaskedImage, Norm, Size, Swapnet, SwapnetShape
 from reference_models.gan_mask.perceptual import AUTO, Layers, PerceptualLoss, find_perceptual
-from reference_models.gan_mask.recipe import Version, configure
+from reference_models.gan_mask.recipe import Sampling, Version, configure
 
 ARCHITECTURE = "gan_mask"
 
@@ -108,15 +108,7 @@ class GanMask:
         device, shape, recipe = self.context.device, self.shape, self.recipe
         recipe = replace(recipe, half_precision=recipe.half_precision and fast_bfloat16(device))
         groups = domains(data, recipe.many_to_one)
-        images = training_images(
-            list(groups.values()),
-            shape.resolution,
-            device,
-            landmarks=shape.landmarks,
-            sampling=recipe.sampling,
-            part_swaps=recipe.augmentation.part_swaps,
-            seed=budget.seed,
-        )
+        images = training_images(list(groups.values()), shape, recipe, device, budget.seed)
         learner = GanMaskLearner(shape, recipe, images, perceptual, budget.seed)
         settings = {
             "architecture": ARCHITECTURE,

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from fsbench.errors import BadParameter
 from reference_models.augment import Augmentation
-from reference_models.gan_mask.data import Sampling
 from reference_models.gan_mask.losses import Adversarial
 from reference_models.gan_mask.networks import RESOLUTIONS, Size, SwapnetShape
 from reference_models.gan_mask.perceptual import Layers, Weights, check_weights
 
+Sampling = Literal["uniform", "session"]
 Version = Literal["v1", "v2", "v2.2"]
 
 

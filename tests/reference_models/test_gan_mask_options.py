@@ -147,14 +147,7 @@ def test_options_are_read_from_the_command_line(context: Context) -> None:
 def learner(shape: SwapnetShape, recipe: Recipe) -> GanMaskLearner:
     """One that is shown two images of each person."""
     own = [FACES.of(name).select([0, 2]) for name in FACES.identities]
-    images = training_images(
-        own,
-        shape.resolution,
-        torch.device("cpu"),
-        landmarks=shape.landmarks,
-        sampling=recipe.sampling,
-        part_swaps=recipe.augmentation.part_swaps,
-    )
+    images = training_images(own, shape, recipe, torch.device("cpu"))
     return GanMaskLearner(shape, recipe, images, None, seed=0)
 
 
