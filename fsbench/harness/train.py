@@ -45,6 +45,8 @@ def steps_or_seconds(who: str, budget: str, plugin: Trainable, device: str, seed
         amount = budgets[amount]
         if not isinstance(amount, int) or isinstance(amount, bool) or amount < 1:
             raise PluginError(f"{who}: --budget {name} is {amount!r} steps", "budgets are whole numbers from 1")
+        if amount == budgets.get("full"):
+            name = "full"  # nothing is cut short, and nothing is to be warned of
     return name, Budget(steps=amount, seed=seed) if isinstance(amount, int) else Budget(seconds=amount, seed=seed)
 
 

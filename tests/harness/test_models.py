@@ -23,6 +23,8 @@ from fsbench.pairs import Group, Pairs
 from fsbench.registry import refiners, swappers
 from fsbench.store import copy_file
 
+BUDGETS = ("smoke", "short", "full")
+
 
 class Learner:
     """Remembers how often it was trained."""
@@ -182,3 +184,16 @@ def test_a_model_that_can_be_trained_by_half_is_refused(learner: type[Learner], 
     swappers.register("half")(Half)
     with pytest.raises(PluginError, match="no save"):
         build(parse_pipeline("half"), context)
+
+
+def test_a_budget_that_is_as_long_as_the_full_one_is_called_full(
+    learner: type[Learner], fresh_context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def budget() -> str:
+        training = train(fresh_context, contracts.toy_faces(), "smoke").parts[0].training
+        assert training is not None
+        return training.budget
+
+    assert budget() == "smoke"
+    monkeypatch.setattr(learner, "__init__", lambda self: setattr(self, "budgets", dict.fromkeys(BUDGETS, 3)))
+    assert budget() == "full"
