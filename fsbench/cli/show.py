@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fsbench.cli import options, terminal
+from fsbench.cli.suite import print_suite
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +27,7 @@ def show(
         typer.Option("--json", help="A list of values, or one object where --model, --metric and --judge leave one."),
     ] = False,
 ) -> None:
-    """Print the values of a run with their intervals.
+    """Print the values of a run with their intervals; of a suite of experiments, its questions and answers.
 
     For example:
 
@@ -34,9 +35,16 @@ def show(
 
       fsbench show DIR --model gan_mask --metric id_similarity --judge dlib_resnet --json
     """
-    from fsbench import results
+    from fsbench import results, suites
     from fsbench.errors import UnknownName, UsageError
 
+    if suites.holds_suite(folder) and not (model or metric or judge):
+        suite = suites.load(folder)
+        if as_json:
+            terminal.print_json(suite.model_dump(mode="json"))
+        else:
+            print_suite(suite)
+        return
     result = results.load(folder)
     for kind, name, known in (
         ("model in this run:", model, [m.name for m in result.models]),

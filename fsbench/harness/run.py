@@ -21,14 +21,17 @@ from fsbench.interfaces import Context
 from fsbench.record_types import SetName
 
 
-def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: bool = False) -> results.RunResult:
+def run(
+    plan: Plan, out: Path, context: Context, *, command: str = "", resume: bool = False, strict: bool = True
+) -> results.RunResult:
     """Do what a plan says and leave the files of `fsbench.results` in `out`; raises FsbenchError.
 
     The plan is validated before any work. All costly steps are cached by content: after an interruption, or with
-    another metric, only what is missing is computed.
+    another metric, only what is missing is computed. A metric that the plan names and whose network is not there is an
+    error; where the run is not `strict`, its values are null with the reason.
     """
     started = time.monotonic()
-    models, instruments = check(plan, context), Instruments.of(plan, context)
+    models, instruments = check(plan, context), Instruments.of(plan, context, strict=strict)
     folder = RunFolder(out)
     folder.check(plan, resume)
     splits = Splits(environment.build_dataset(plan.dataset, context))
