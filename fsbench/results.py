@@ -447,9 +447,10 @@ def load(folder: Path) -> RunResult:
         json.dumps(raw, ensure_ascii=False).encode("utf-8")  # half a pair of surrogates is no text that can be written
     except (FileNotFoundError, NotADirectoryError):
         if (folder / SUITE_FILE).is_file():
+            finished = sorted(path.parent.name for path in folder.glob(f"*/{FILE_NAME}"))
             raise ResultError(
                 f"{printable(str(folder))} holds a suite of experiments, each a run of its own",
-                f"name the folder of one: {some(sorted(run.parent.name for run in folder.glob(f'*/{FILE_NAME}')))}",
+                f"name the folder of one: {some(finished) or 'none is finished'}",
             ) from None
         raise ResultError(
             f"{printable(str(folder))} holds no finished run (no {FILE_NAME})",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from fsbench.compare import Comparisons, Pair, PairedComparison, Relation, detectable, size_of
+from fsbench.compare import Comparisons, Pair, PairedComparison, Relation, corrected, detectable, size_of
 from fsbench.config import Experiment, Suite
 from fsbench.errors import ResultError
 from fsbench.files import printable, read
@@ -41,7 +41,7 @@ class ComparisonRecord(Record):
     low: Number | None = None  # of the interval, of this comparison alone
     high: Number | None = None
     p: Number | None = None  # corrected for all comparisons of the experiment
-    detectable: Number | None = None  # minimum detectable effect, of this comparison alone
+    detectable: Number | None = None  # minimum detectable effect, corrected likewise
     reason: str = ""  # why the relation is unknown
 
 
@@ -124,13 +124,9 @@ def compare(result: RunResult, baseline: str, *, named: bool) -> list[PairedComp
             pairs.append(pair)
             if pupils:
                 silenced[pair] = f"{' and '.join(pupils)} trained against {judge}"
-    said = iter(Comparisons(result).of(pair for pair in pairs if pair not in silenced))
-    return [
-        PairedComparison(pair, "unknown", None, reason=silenced[pair])
-        if pair in silenced
-        else _explained(next(said), result)
-        for pair in pairs
-    ]
+    known = Comparisons(result).of(pair for pair in pairs if pair not in silenced)
+    by_pair = {comparison.pair: _explained(comparison, result) for comparison in corrected(known)}
+    return [by_pair.get(pair) or PairedComparison(pair, "unknown", None, reason=silenced[pair]) for pair in pairs]
 
 
 def _explained(comparison: PairedComparison, result: RunResult) -> PairedComparison:
@@ -170,7 +166,7 @@ def sentences(result: RunResult, baseline: str, compared: Sequence[PairedCompari
 
 
 def _sentence(model: str, baseline: str, compared: Sequence[PairedComparison], metrics: dict[str, MetricRecord]) -> str:
-    """Print, by relation, the difference by each metric with its interval; effects below 0 are to the worse."""
+    """Print, by relation, the difference by each metric with its interval; below 0 it is to the worse."""
 
     def clause(relation: Relation) -> str:
         chosen = [comparison for comparison in compared if comparison.relation == relation]
@@ -188,8 +184,12 @@ def _sentence(model: str, baseline: str, compared: Sequence[PairedComparison], m
 
 
 def _size(comparison: PairedComparison, metric: MetricRecord) -> str:
-    least = detectable(comparison, metric)
-    return size_of(comparison, metric) + (f", {least} would be detected" if least else "")
+    """Print a difference; of one that only the correction makes undetectable, with its p-value."""
+    record, text = comparison.difference, size_of(comparison, metric)
+    if least := detectable(comparison, metric):
+        text += f", {least} would be detected"
+    excludes_0 = record is not None and (record.low or 0) * (record.high or 0) > 0
+    return text + (f", corrected p {comparison.p:.2f}" if comparison.relation == "unclear" and excludes_0 else "")
 
 
 def _key(comparison: PairedComparison) -> str:

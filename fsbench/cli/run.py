@@ -64,7 +64,7 @@ def run(
     if isinstance(base, Suite):
         experiments = suites.with_options(base, **typed)
         folder = job.usable_folder(out or job.default_out(base.name))
-        suites.run(experiments, folder, data_root, resume=resume, quiet=quiet)
+        suites.run(experiments, folder, data_root, resume=resume, quiet=quiet, verbose=verbose)
         return
     plan = options.plan(base, **typed)
     names.check(plan)

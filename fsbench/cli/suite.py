@@ -37,13 +37,22 @@ def with_options(suite: Suite, /, **typed: object) -> Suite:
     return suite.model_copy(update={"experiments": tuple(experiments)})
 
 
-def run(suite: Suite, folder: Path, data_root: Path | None, *, resume: bool = False, quiet: bool = False) -> None:
+def run(
+    suite: Suite,
+    folder: Path,
+    data_root: Path | None,
+    *,
+    resume: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+) -> None:
     """Run all experiments, then write the page of the suite.
 
-    An experiment that fails is told, and the others go on. Leaves with exit code 1 where one failed, or a model, a
-    metric or a report of one.
+    An experiment that fails is told, and the others go on. Values are printed where it is `verbose`. Leaves with exit
+    code 1 where an experiment failed, or a model, a metric or a report of one.
     """
-    from fsbench import suites
+    from fsbench import results, suites
+    from fsbench.cli.summary import print_summary
 
     command, again = job.command_line(), job.resumed(folder)
     with job.running(again, quiet=quiet):
@@ -61,6 +70,8 @@ def run(suite: Suite, folder: Path, data_root: Path | None, *, resume: bool = Fa
         suites.save(record, folder)
         if not quiet:
             print_experiment(answered)
+        if verbose and answered.finished:
+            print_summary(results.load(folder / experiment.folder), verbose=True)
     sound = write_page(folder) and sound
     if not sound:
         raise typer.Exit(1)
