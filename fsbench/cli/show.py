@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fsbench.cli import options, terminal
-from fsbench.cli.suite import print_suite
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from fsbench.results import MetricRecord, RankingRecord, RunResult, Value
+    from fsbench.suites import ExperimentRecord, SuiteResult
 
 
 def show(
@@ -83,6 +83,23 @@ def print_all(result: RunResult, values: Sequence[Value]) -> None:
     print_differences(target, result)
     for warning in result.warnings:
         terminal.warn(target, warning)
+
+
+def print_suite(result: SuiteResult) -> None:
+    """Print the questions and answers of all experiments."""
+    for number, experiment in enumerate(result.experiments, 1):
+        terminal.line(f"{number}. {experiment.title} ({experiment.folder})")
+        print_experiment(experiment)
+
+
+def print_experiment(experiment: ExperimentRecord) -> None:
+    """Print the question and the answers of one experiment."""
+    if experiment.question:
+        terminal.line(experiment.question)
+    for answer in experiment.answers:
+        terminal.line(f"  {answer}")
+    if not experiment.finished:
+        terminal.line(f"  failed: {experiment.error}" if experiment.error else "  not run yet")
 
 
 def print_values(target: Console, result: RunResult, values: Sequence[Value]) -> None:

@@ -1,4 +1,4 @@
-"""`fsbench run --suite` for a suite of experiments, and what is printed of one."""
+"""`fsbench run --suite` for a suite of experiments."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from fsbench.cli import job, options, terminal
+from fsbench.cli.show import print_experiment
 from fsbench.errors import FsbenchError, Interrupted, OutputError, UsageError, one_line, traceback_of
 
 if TYPE_CHECKING:
     from fsbench.config import Experiment, Suite
-    from fsbench.suites import ExperimentRecord, SuiteResult
+    from fsbench.suites import ExperimentRecord
 
 OF_THE_QUESTION = ("models", "dataset")
 """Fields that may not be typed: with others, the answers would be to other questions."""
@@ -111,20 +112,3 @@ def write_page(folder: Path) -> bool:
     else:
         terminal.line(f"report: {page}")
     return page is not None
-
-
-def print_suite(result: SuiteResult) -> None:
-    """Print the questions and answers of all experiments."""
-    for number, experiment in enumerate(result.experiments, 1):
-        terminal.line(f"{number}. {experiment.title} ({experiment.folder})")
-        print_experiment(experiment)
-
-
-def print_experiment(experiment: ExperimentRecord) -> None:
-    """Print the question and the answers of one experiment."""
-    if experiment.question:
-        terminal.line(experiment.question)
-    for answer in experiment.answers:
-        terminal.line(f"  {answer}")
-    if not experiment.finished:
-        terminal.line(f"  failed: {experiment.error}" if experiment.error else "  not run yet")
