@@ -130,11 +130,12 @@ def compare(result: RunResult, baseline: str, *, named: bool) -> list[PairedComp
 
 
 def _explained(comparison: PairedComparison, result: RunResult) -> PairedComparison:
-    """The same with a reason where it is unknown: that of the value which is not there."""
+    """The same with a reason where it is unknown: that of the model or of the value which is not there."""
     if comparison.relation != "unknown" or comparison.reason:
         return comparison
     pair = comparison.pair
-    reasons = [
+    reasons = [f"{model.name} failed" for model in result.models if model.name == pair.other and model.error]
+    reasons += [
         value.reason
         for name in (pair.model, pair.other)
         for value in result.find(name, pair.metric)
