@@ -7,13 +7,13 @@ result holds no difference: intervals of single values, overlapping or not, deci
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fsbench.numbers import not_zero
 from fsbench.results import DifferenceRecord, MetricRecord, RunResult, Value
 from fsbench.stats.ranking import ENOUGH_ANSWERED, answered
-from fsbench.stats.resampling import holm
+from fsbench.stats.resampling import Spread, holm
 
 ALPHA = 0.05
 """Probability that any of the comparisons of a table or sentence is called a difference where there is none."""
@@ -124,6 +124,25 @@ def size_of(comparison: PairedComparison, metric: MetricRecord) -> str:
     effect, *ends = (sign * value for value in (record.effect, record.low, record.high) if value is not None)
     low, high = (not_zero(end, metric.digits) for end in sorted(ends))
     return f"{not_zero(effect, metric.digits)}{unit_of(metric)} [{low}, {high}]"
+
+
+def corrected(comparisons: Sequence[PairedComparison]) -> list[PairedComparison]:
+    """The same with minimum detectable effects that hold for all of them together.
+
+    That of n comparisons is significant at ALPHA / n, which is enough for Holm's correction whatever the others are.
+    """
+    n = sum(comparison.p is not None for comparison in comparisons)
+    return [
+        replace(comparison, difference=_among(comparison.difference, n)) if comparison.difference else comparison
+        for comparison in comparisons
+    ]
+
+
+def _among(record: DifferenceRecord, n: int) -> DifferenceRecord:
+    if not n or not record.detectable or record.low is None or record.high is None or record.high <= record.low:
+        return record
+    spread = Spread.behind((record.high - record.low) / 2, record.detectable)
+    return record.model_copy(update={"detectable": spread.detectable(ALPHA / n)})
 
 
 def detectable(comparison: PairedComparison, metric: MetricRecord) -> str:

@@ -5,6 +5,18 @@ A suite is a TOML file with the fields of `Plan`:
     dataset = "synthetic"
     models = ["gan_mask", "gan_mask(size=lite)", "cyclegan"]
     budget = "short"
+
+or a file of experiments, each a plan of its own with a title, a question and a baseline; what stands above them is the
+default of each:
+
+    budget = "short"
+
+    [[experiment]]
+    title = "mask"
+    question = "Does a mask help CycleGAN?"
+    models = ["cyclegan", "cyclegan(mask=true)"]
+    baseline = "cyclegan"
+    metrics = ["id_similarity", "gt_lpips"]
 """
 
 from __future__ import annotations
@@ -12,9 +24,11 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -32,6 +46,10 @@ MOST_STEPS = 10**9
 NAMED_BUDGETS = ("smoke", "short", "full")
 DEVICES = ("auto", "cpu", "cuda")
 MOST_SUITE_BYTES = 2**20
+EXPERIMENT = "experiment"
+"""Name of the tables of a suite of experiments."""
+
+T = TypeVar("T", bound=BaseModel)
 
 
 class Plan(BaseModel):
@@ -114,11 +132,113 @@ def _stages(text: str) -> list[str]:
     return [*first, f"{swapper}@{path}", *parts(tail[len(path) :], "+")[1:]]
 
 
-def load_suite(path: Path) -> Plan:
+class Experiment(BaseModel):
+    """A question about models, and the plan that answers it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    title: str
+    question: str = ""
+    baseline: str = ""  # the model that the others are compared with, as typed; the first one by default
+    plan: Plan
+
+    @property
+    def folder(self) -> str:
+        """Name of its run folder: letters and digits of the title, at most 80 bytes; "" where there are none."""
+        words = "".join(c if c.isalnum() else " " for c in self.title.lower()).split()
+        return "-".join(words).encode()[:80].decode("utf-8", "ignore").rstrip("-")
+
+    @property
+    def baseline_label(self) -> str:
+        """Name of the baseline in tables; raises UsageError where the plan does not hold it."""
+        text = self.baseline or next(iter(self.plan.models), "")
+        wanted, pipelines = str(parse_pipeline(text)) if text else "", self.plan.pipelines()
+        for pipeline in pipelines:
+            if str(pipeline) == wanted:
+                return pipeline.label
+        raise UsageError(
+            f"baseline {_cut(text)!r} is none of its models",
+            f"name one of: {', '.join(p.label for p in pipelines)}"[:500],
+        )
+
+    def with_plan(self, plan: Plan) -> Experiment:
+        """The same with another plan, which must hold the baseline and a model beside it; raises UsageError."""
+        changed = self.model_copy(update={"plan": plan})
+        with changed.named_in_errors():
+            label = changed.baseline_label
+            if all(parse_pipeline(model).label in (label, *BASELINES) for model in plan.models):
+                raise UsageError("it compares nothing: it has no model beside its baseline", "name two models or more")
+        return changed
+
+    @contextmanager
+    def named_in_errors(self) -> Iterator[None]:
+        """Say of a UsageError that it is of this experiment."""
+        try:
+            yield
+        except UsageError as error:
+            raise UsageError(f"experiment {_cut(self.title)!r}: {error.message}", error.hint) from error
+
+
+class Suite(BaseModel):
+    """Experiments that are run one after the other and answered on one page."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    experiments: tuple[Experiment, ...]
+
+
+def load_suite(path: Path) -> Plan | Suite:
     """Read a suite file, UTF-8 with or without BOM; raises UsageError with the field that is wrong."""
+    shown, raw = printable(str(path)), _read_toml(path)
+    tables = raw.pop(EXPERIMENT, None)
+    _refuse_unknown(raw, [*Plan.model_fields, EXPERIMENT], path)
+    if tables is None:
+        return make_plan(raw, f"{shown}: ")
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise UsageError(f"{shown}: {EXPERIMENT} is no list of tables", f"write [[{EXPERIMENT}]] above each of them")
+    if not tables:
+        raise UsageError(
+            f"{shown} holds no experiment", f"write [[{EXPERIMENT}]], and below it title, question, models"
+        )
+    experiments = tuple(_experiment(raw, table, number, path) for number, table in enumerate(tables, 1))
+    first: dict[str, Experiment] = {}
+    for experiment in experiments:
+        if (same := first.setdefault(experiment.folder, experiment)) is not experiment:
+            raise UsageError(
+                f"{shown}: two experiments have the title {_cut(experiment.title)!r}"
+                + (f", as far as folders tell it from {_cut(same.title)!r}" if same.title != experiment.title else ""),
+                "give each a title of its own: their folders are named after them",
+            )
+    return Suite(name=path.stem, experiments=experiments)
+
+
+def _experiment(defaults: Mapping[str, Any], table: Mapping[str, Any], number: int, path: Path) -> Experiment:
+    """Make one experiment of a suite; raises UsageError."""
+    own = [name for name in Experiment.model_fields if name != "plan"]
+    _refuse_unknown(table, [*own, *Plan.model_fields], path, f"experiment {number} of ")
+    origin = f"{printable(str(path))}: experiment {number}: "
+    plan = make_plan({**defaults, **{key: value for key, value in table.items() if key not in own}}, origin)
+    fields = {name: table[name] for name in own if name in table}
+    experiment = _validated(Experiment, {**fields, "plan": plan}, origin)
+    if not experiment.folder:
+        raise UsageError(
+            f"{origin}the title {_cut(experiment.title)!r} has no letter or digit", "its folder is named after it"
+        )
+    return experiment.with_plan(plan)
+
+
+def _refuse_unknown(fields: Mapping[str, Any], known: Iterable[str], path: Path, where: str = "") -> None:
+    known = list(known)
+    for key in fields:
+        if key not in known:
+            raise UnknownName(f"field in {where}{printable(path.name)}:", _cut(key), known)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
     shown, lines = printable(str(path)), 'write lines such as: models = ["gan_mask", "cyclegan"]'
     try:
-        raw = tomllib.loads(files.read(path, MOST_SUITE_BYTES).decode("utf-8-sig"))
+        return tomllib.loads(files.read(path, MOST_SUITE_BYTES).decode("utf-8-sig"))
     except FileNotFoundError:
         raise UsageError(f"no suite file {shown}", "suites that come with fsbench are in benchmarks/") from None
     except files.Unopened as error:
@@ -131,20 +251,22 @@ def load_suite(path: Path) -> Plan:
         raise UsageError(f"{shown} is not a TOML file: it is nested too deep", lines) from error
     except ValueError as error:  # TOMLDecodeError; numbers of more digits than Python converts; NUL in the path
         raise UsageError(f"{shown} is not a TOML file: {printable(_cut(str(error)))}", lines) from error
-    unknown = [key for key in raw if key not in Plan.model_fields]
-    if unknown:
-        raise UnknownName(f"field in {printable(path.name)}:", _cut(unknown[0]), Plan.model_fields)
-    return make_plan(raw, f"{shown}: ")
 
 
 def make_plan(fields: Mapping[str, object], origin: str) -> Plan:
     """Make a plan from fields by name; raises UsageError with the field that is wrong."""
+    return _validated(Plan, fields, origin)
+
+
+def _validated(kind: type[T], fields: Mapping[str, object], origin: str) -> T:
+    """Make a model of pydantic; raises UsageError with the field that is wrong."""
     try:
-        return Plan.model_validate(fields)
+        return kind.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
         where, reason = ".".join(map(str, first["loc"])), first["msg"]
-        hint = f"it is {_cut(repr(first['input']))} there" if first["type"] != "missing" else ""
+        missing = first["type"] == "missing"
+        hint = f"write a line: {where} = ..." if missing else f"it is {_cut(repr(first['input']))} there"
         said = f"{origin}{printable(_cut(where))}: {reason[0].lower()}{reason[1:]}"
         raise UsageError(said, printable(hint)) from error
 

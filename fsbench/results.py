@@ -48,7 +48,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from fsbench.consistency import contradictions
 from fsbench.errors import ResultError
-from fsbench.files import printable, read
+from fsbench.files import printable, read, some
 from fsbench.metric_groups import MetricGroup
 from fsbench.record_types import Count, Facts, Name, Number, Record, Sample, SetName, Stage
 from fsbench.store import fingerprint, write_text
@@ -58,6 +58,8 @@ SCHEMA = 5
 
 
 FILE_NAME = "result.json"
+SUITE_FILE = "suite.json"
+"""Of a folder of runs, the experiments of a suite; `fsbench.suites` says what stands in it."""
 
 LARGEST_FILE = 64 * 2**20
 """Bytes of a result.json that is read: one of a hundred models under ten judges has five million."""
@@ -444,6 +446,12 @@ def load(folder: Path) -> RunResult:
         raw = json.loads(read(path, LARGEST_FILE), parse_constant=_refuse)
         json.dumps(raw, ensure_ascii=False).encode("utf-8")  # half a pair of surrogates is no text that can be written
     except (FileNotFoundError, NotADirectoryError):
+        if (folder / SUITE_FILE).is_file():
+            finished = sorted(path.parent.name for path in folder.glob(f"*/{FILE_NAME}"))
+            raise ResultError(
+                f"{printable(str(folder))} holds a suite of experiments, each a run of its own",
+                f"name the folder of one: {some(finished) or 'none is finished'}",
+            ) from None
         raise ResultError(
             f"{printable(str(folder))} holds no finished run (no {FILE_NAME})",
             "name the --out directory of a run; an interrupted one is finished by: fsbench run ... --resume",

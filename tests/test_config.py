@@ -4,7 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from fsbench.config import BASELINES, Plan, load_suite, parse_budget, parse_device, parse_pipeline, refuse_repeated
+from fsbench import names
+from fsbench.config import (
+    BASELINES,
+    Plan,
+    Suite,
+    load_suite,
+    parse_budget,
+    parse_device,
+    parse_pipeline,
+    refuse_repeated,
+)
 from fsbench.errors import UsageError
 
 
@@ -74,7 +84,97 @@ def test_a_wrong_suite_file_names_the_field(tmp_path: Path, text: str, said: str
     "path", sorted((Path(__file__).parents[1] / "benchmarks").glob("*.toml")), ids=lambda path: path.stem
 )
 def test_suites_that_come_with_fsbench_load(path: Path) -> None:
-    assert load_suite(path).models
+    suite = load_suite(path)
+    plans = [experiment.plan for experiment in suite.experiments] if isinstance(suite, Suite) else [suite]
+    for plan in plans:
+        assert plan.models
+        names.check(plan)
+
+
+EXPERIMENTS = """
+budget = "smoke"
+metrics = ["gt_psnr"]
+
+[[experiment]]
+title = "Norm: group, or none?"
+question = "Which?"
+models = ["gan_mask(norm=group)", "gan_mask(norm=none)"]
+
+[[experiment]]
+title = "baselines"
+models = ["gan_mask"]
+baseline = "copy_target"
+metrics = ["gt_ssim"]
+"""
+
+
+def load(folder: Path, text: str) -> Plan | Suite:
+    path = folder / "notes.toml"
+    path.write_text(text)
+    return load_suite(path)
+
+
+def test_a_suite_of_experiments_holds_a_plan_for_each(tmp_path: Path) -> None:
+    suite = load(tmp_path, EXPERIMENTS)
+    assert isinstance(suite, Suite)
+    assert suite.name == "notes"
+    first, second = suite.experiments
+    assert first.plan == Plan(
+        models=("gan_mask(norm=group)", "gan_mask(norm=none)"), metrics=("gt_psnr",), budget="smoke"
+    )
+    assert (first.question, first.baseline_label, first.folder) == (
+        "Which?",
+        "gan_mask(norm=group)",
+        "norm-group-or-none",
+    )
+    assert (second.baseline_label, second.plan.metrics, second.plan.budget) == ("copy_target", ("gt_ssim",), "smoke")
+
+
+def test_a_baseline_may_be_written_in_another_way(tmp_path: Path) -> None:
+    text = '[[experiment]]\ntitle = "a"\nmodels = ["a(x=1,y=2)", "b"]\nbaseline = "a(y=2, x=1)"\n'
+    suite = load(tmp_path, text)
+    assert isinstance(suite, Suite)
+    assert suite.experiments[0].baseline_label == "a(x=1,y=2)"
+
+
+TABLE = '[[experiment]]\ntitle = "one"\nmodels = ["a", "b"]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("experiment = []", "holds no experiment"),
+        ("experiment = 3", "no list of tables"),
+        ("experiment = [1]", "no list of tables"),
+        ('[experiment]\ntitle = "one"', "no list of tables"),
+        ("[[experiment]]\n", "title"),
+        ('[[experiment]]\nmodels = ["a", "b"]\n', "title"),
+        (TABLE.replace('"one"', "3"), "title"),
+        (TABLE.replace("one", "?!"), "no letter or digit"),
+        (TABLE + "question = 3", "question"),
+        (TABLE + "seed = -1", "experiment 1: seed"),
+        (TABLE + 'modles = ["a"]', "modles"),
+        (TABLE + "[experiment.plan]", "plan"),
+        (TABLE + "[[experiment.experiment]]\n", "'experiment'"),
+        (TABLE + 'baseline = "c"', "experiment 'one': baseline 'c' is none of its models"),
+        (TABLE + 'baseline = "exact"\nbaselines = false', "baseline 'exact' is none"),
+        (TABLE + 'baseline = "a("', "experiment 'one': cannot read"),
+        (TABLE.replace(', "b"', ""), "no model beside its baseline"),
+        (TABLE.replace('"a", "b"', '"copy_target", "exact"'), "no model beside its baseline"),
+        (TABLE.replace('"a", "b"', ""), "none of its models"),
+        (TABLE + TABLE, "two experiments have the title 'one'"),
+        (TABLE + TABLE.replace("one", "One!"), "as far as folders tell it from 'one'"),
+        (TABLE.replace("experiment", "experiments"), "experiments"),
+        ('question = "?"\n' + TABLE, "question"),
+    ],
+)
+def test_wrong_suites_of_experiments_are_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(tmp_path, text)
+    assert said in caught.value.message
+    assert caught.value.hint
+    assert caught.value.message.isprintable()
+    assert len(caught.value.message) < 600
 
 
 @pytest.mark.parametrize(

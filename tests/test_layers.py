@@ -23,6 +23,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"names", "extraction", "pairs"},
     {"faces", "weights"},
     {"environment"},
+    {"suites"},
     {"compare"},
     {"config", "stats", "results", "validity"},
     {"feedback", "png"},

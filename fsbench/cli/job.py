@@ -7,7 +7,7 @@ import os
 import shlex
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
@@ -46,7 +46,7 @@ def conclude(result: RunResult, out: Path, again: str, *, quiet: bool = False, v
     from fsbench.cli.summary import print_summary
 
     with running(again, quiet=quiet):
-        page, fault = _write_report(out)
+        page, fault = write_report(out)
     if not quiet:
         print_summary(result, verbose=verbose)
     if page is None:
@@ -58,12 +58,12 @@ def conclude(result: RunResult, out: Path, again: str, *, quiet: bool = False, v
         raise typer.Exit(1)
 
 
-def _write_report(out: Path) -> tuple[Path | None, str]:
-    """Write the page of a run; returns its path, or the fault of the report where there is none."""
-    from fsbench.report import write  # matplotlib: not before it is needed
+def write_report(out: Path, write: Callable[[Path], Path] | None = None) -> tuple[Path | None, str]:
+    """Write the page of a run, or what `write` writes; returns its path, or the fault of the report without one."""
+    from fsbench import report  # matplotlib: not before it is needed
 
     try:
-        return write(out), ""
+        return (write or report.write)(out), ""
     except FsbenchError:
         raise
     except Exception as error:  # noqa: BLE001 - the numbers are saved, and the table of them is printed

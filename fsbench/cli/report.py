@@ -6,7 +6,9 @@ from fsbench.cli import options, terminal
 
 
 def report(folder: options.RunFolder) -> None:
-    """Write report.html again from the files of a run; needs neither the models nor a GPU."""
-    from fsbench.report import write
+    """Write report.html again from the files of a run, or of a suite; needs neither the models nor a GPU."""
+    from fsbench import report as pages
+    from fsbench.report import suite
+    from fsbench.suites import holds_suite
 
-    terminal.line(f"report: {write(folder)}")
+    terminal.line(f"report: {suite.write(folder) if holds_suite(folder) else pages.write(folder)}")

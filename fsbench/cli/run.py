@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from fsbench.cli import job, options
+from fsbench.cli import suite as suites
 
 
 def run(
@@ -19,7 +20,11 @@ def run(
     gallery: options.Gallery = None,
     budget: options.Budget = None,
     suite: Annotated[
-        Path | None, typer.Option(help="A TOML file that says all of the above; options typed here win.")
+        Path | None,
+        typer.Option(
+            help="A TOML file that says all of the above, or many experiments, each with a question that the report "
+            "answers (benchmarks/notes.toml); options typed here win."
+        ),
     ] = None,
     out: options.Out = None,
     resume: options.Resume = False,
@@ -43,7 +48,7 @@ def run(
     Work that is finished (rendered images, trained models, features) is kept in FSBENCH_CACHE and never done twice.
     """
     from fsbench import names
-    from fsbench.config import load_suite
+    from fsbench.config import Suite, load_suite
     from fsbench.errors import UsageError
 
     if resume and out is None:
@@ -51,10 +56,17 @@ def run(
             "--resume needs --out DIR, the directory of the run to go on with",
             "without both, a new run starts, and finished work comes from the cache all the same",
         )
-    plan = options.plan(
-        load_suite(suite) if suite else None, models=models, dataset=dataset, metrics=metrics, judges=judges,
-        observers=observers, gallery=gallery, budget=budget, baselines=baselines, seed=seed, device=device,
-    )  # fmt: skip
+    typed = {
+        "models": models, "dataset": dataset, "metrics": metrics, "judges": judges, "observers": observers,
+        "gallery": gallery, "budget": budget, "baselines": baselines, "seed": seed, "device": device,
+    }  # fmt: skip
+    base = load_suite(suite) if suite else None
+    if isinstance(base, Suite):
+        experiments = suites.with_options(base, **typed)
+        folder = job.usable_folder(out or job.default_out(base.name))
+        suites.run(experiments, folder, data_root, resume=resume, quiet=quiet, verbose=verbose)
+        return
+    plan = options.plan(base, **typed)
     names.check(plan)
     folder = job.usable_folder(out or job.default_out(plan.dataset.partition(":")[0].partition("(")[0]))
     command, again = job.command_line(), job.resumed(folder)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from fsbench.results import MetricRecord, RankingRecord, RunResult, Value
+    from fsbench.suites import ExperimentRecord, SuiteResult
 
 
 def show(
@@ -26,7 +27,7 @@ def show(
         typer.Option("--json", help="A list of values, or one object where --model, --metric and --judge leave one."),
     ] = False,
 ) -> None:
-    """Print the values of a run with their intervals.
+    """Print the values of a run with their intervals; of a suite of experiments, its questions and answers.
 
     For example:
 
@@ -34,9 +35,16 @@ def show(
 
       fsbench show DIR --model gan_mask --metric id_similarity --judge dlib_resnet --json
     """
-    from fsbench import results
+    from fsbench import results, suites
     from fsbench.errors import UnknownName, UsageError
 
+    if suites.holds_suite(folder) and not (model or metric or judge):
+        suite = suites.load(folder)
+        if as_json:
+            terminal.print_json(suite.model_dump(mode="json"))
+        else:
+            print_suite(suite)
+        return
     result = results.load(folder)
     for kind, name, known in (
         ("model in this run:", model, [m.name for m in result.models]),
@@ -75,6 +83,23 @@ def print_all(result: RunResult, values: Sequence[Value]) -> None:
     print_differences(target, result)
     for warning in result.warnings:
         terminal.warn(target, warning)
+
+
+def print_suite(result: SuiteResult) -> None:
+    """Print the questions and answers of all experiments."""
+    for number, experiment in enumerate(result.experiments, 1):
+        terminal.line(f"{number}. {experiment.title} ({experiment.folder})")
+        print_experiment(experiment)
+
+
+def print_experiment(experiment: ExperimentRecord) -> None:
+    """Print the question and the answers of one experiment."""
+    if experiment.question:
+        terminal.line(experiment.question)
+    for answer in experiment.answers:
+        terminal.line(f"  {answer}")
+    if not experiment.finished:
+        terminal.line(f"  failed: {experiment.error}" if experiment.error else "  not run yet")
 
 
 def print_values(target: Console, result: RunResult, values: Sequence[Value]) -> None:

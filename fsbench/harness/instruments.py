@@ -25,24 +25,24 @@ class Instruments:
     left_out: Mapping[str, str] = field(default_factory=dict)  # why other metrics cannot be made, by name
 
     @classmethod
-    def of(cls, plan: Plan, context: Context) -> Instruments:
+    def of(cls, plan: Plan, context: Context, *, strict: bool = True) -> Instruments:
         """Build them; raises FsbenchError for what does not exist.
 
         Raises NotScorable where the plan names a metric whose network is not there; metrics that it does not name may
-        go without. One of these that cannot be made is left out.
+        go without, as may all where it is not `strict`. One of these that cannot be made is left out.
         """
-        judges = build_judges(plan.judges, context)
-        if plan.metrics:
+        judges, strict = build_judges(plan.judges, context), strict and bool(plan.metrics)
+        if strict:
             built = {result_name(name): metrics.build(name, context) for name in plan.metrics}
             left_out: dict[str, str] = {}
         else:
-            built, left_out = build_metrics((), context)
+            built, left_out = build_metrics(plan.metrics, context)
         instruments = cls.for_metrics(judges, built, plan.observers, context)
         lacking = [
             *instruments.kinds.missing.values(),
             *(NotScorable(metric.info.missing) for metric in built.values() if metric.info.missing),
         ]
-        if plan.metrics and lacking:
+        if strict and lacking:
             raise lacking[0]
         return replace(instruments, left_out=left_out)
 

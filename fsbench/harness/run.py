@@ -7,7 +7,15 @@ from pathlib import Path
 
 from fsbench import environment, results
 from fsbench.config import BASELINES, Pipeline, Plan, parse_budget
-from fsbench.errors import Interrupted, OutputError, PluginError, UsageError
+from fsbench.errors import (
+    CheckpointError,
+    FsbenchError,
+    Interrupted,
+    OutputError,
+    PluginError,
+    UsageError,
+    WeightsError,
+)
 from fsbench.harness import records, sets, warn
 from fsbench.harness.evaluation import OutputFeatures
 from fsbench.harness.generate import feed_of, swap_all
@@ -21,14 +29,17 @@ from fsbench.interfaces import Context
 from fsbench.record_types import SetName
 
 
-def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: bool = False) -> results.RunResult:
+def run(
+    plan: Plan, out: Path, context: Context, *, command: str = "", resume: bool = False, strict: bool = True
+) -> results.RunResult:
     """Do what a plan says and leave the files of `fsbench.results` in `out`; raises FsbenchError.
 
     The plan is validated before any work. All costly steps are cached by content: after an interruption, or with
-    another metric, only what is missing is computed.
+    another metric, only what is missing is computed. Files that a model needs, or a metric that the plan names, must be
+    there; where the run is not `strict`, a model or metric without them has no values, and the reason is told.
     """
     started = time.monotonic()
-    models, instruments = check(plan, context), Instruments.of(plan, context)
+    models, instruments = check(plan, context, strict=strict), Instruments.of(plan, context, strict=strict)
     folder = RunFolder(out)
     folder.check(plan, resume)
     splits = Splits(environment.build_dataset(plan.dataset, context))
@@ -57,31 +68,34 @@ def run(plan: Plan, out: Path, context: Context, *, command: str = "", resume: b
     return writer.finish(records.dataset_record(plan.dataset, splits.dataset.info, splits.by_kind()))
 
 
-def check(plan: Plan, context: Context) -> dict[str, Built | PluginError]:
+def check(plan: Plan, context: Context, *, strict: bool = True) -> dict[str, Built | FsbenchError]:
     """Raise UsageError for whatever in a plan does not exist or cannot be read; return the models, built.
 
-    Of a model whose plug-in is at fault the reason is returned, and the run goes on without it. Raises PluginError
-    where that is true of all models but baselines.
+    Of a model whose plug-in is at fault the reason is returned, and the run goes on without it; where it is not
+    `strict`, also of one whose files are not there. Raises the first reason where all models but baselines have one.
     """
+    tolerated: tuple[type[FsbenchError], ...] = (
+        (PluginError,) if strict else (PluginError, WeightsError, CheckpointError)
+    )
     if plan.budget != "auto":
         parse_budget(plan.budget)
     if not plan.pipelines():
         raise UsageError("no model to run", "name one with --models; see: fsbench list models")
-    models: dict[str, Built | PluginError] = {}
+    models: dict[str, Built | FsbenchError] = {}
     for pipeline in plan.pipelines():
         try:
             models[str(pipeline)] = built = build(pipeline, context)
             check_budget(built, plan.budget, plan.seed, context)
-        except PluginError as error:
+        except tolerated as error:
             models[str(pipeline)] = error
     named = [models[str(pipeline)] for pipeline in plan.pipelines() if pipeline.label not in BASELINES]
-    faults = [model for model in named if isinstance(model, PluginError)]
+    faults = [model for model in named if isinstance(model, FsbenchError)]
     if faults and len(faults) == len(named):  # nothing is left but baselines
         raise faults[0]
     return models
 
 
-def _runnable(plan: Plan, models: dict[str, Built | PluginError], splits: Splits, writer: RunWriter) -> list[Pipeline]:
+def _runnable(plan: Plan, models: dict[str, Built | FsbenchError], splits: Splits, writer: RunWriter) -> list[Pipeline]:
     """Leave out models that only repeat exact swaps where these are not known; those that the user named are told."""
     kept = []
     for pipeline in plan.pipelines():
@@ -95,9 +109,9 @@ def _runnable(plan: Plan, models: dict[str, Built | PluginError], splits: Splits
     return kept
 
 
-def _run_model(built: Built | PluginError, splits: Splits, writer: RunWriter) -> None:
+def _run_model(built: Built | FsbenchError, splits: Splits, writer: RunWriter) -> None:
     """Train or load a model, let it swap all pairs, measure its outputs and write them."""
-    if isinstance(built, PluginError):
+    if isinstance(built, FsbenchError):
         raise built
     plan, main = writer.plan, writer.main
     model = prepare_model(built, lambda: splits["train"], plan.budget, plan.seed, main.context)

@@ -66,6 +66,10 @@ class RunFolder:
         elif self.path.exists() and any(not _is_passing(path) for path in self.path.iterdir()):
             raise OutputError(f"--out {self.path} is not empty and holds no run of fsbench", "name a new directory")
 
+    def is_finished(self, plan: Plan) -> bool:
+        """Whether the folder holds the finished run of a plan."""
+        return (self.path / FILE_NAME).is_file() and not self._other(plan, None)
+
     def _other(self, plan: Plan, inputs: Mapping[str, str] | None) -> str:
         """What tells the run that is there from this one; "" for nothing."""
         try:

@@ -164,6 +164,27 @@ class Spread:
     error: float
     degrees_of_freedom: float
 
+    @classmethod
+    def behind(cls, half: float, detectable: float) -> Spread:
+        """The spread from half an interval of CONFIDENCE and a minimum detectable effect, both above 0.
+
+        They are t(.975) and t(.975) + t(.8) standard errors: their ratio grows with the degrees of freedom alone.
+        """
+        low, high = math.log(FEWEST_DEGREES[0] / 2), math.log(1e9)
+        for _ in range(60):
+            middle = cls(1.0, math.exp((low + high) / 2))
+            small = middle.quantile(2 * (1 - POWER)) / middle.quantile(1 - CONFIDENCE) < detectable / half - 1
+            low, high = ((low + high) / 2, high) if small else (low, (low + high) / 2)
+        degrees_of_freedom = math.exp(low)
+        return cls(half / cls(1.0, degrees_of_freedom).quantile(1 - CONFIDENCE), degrees_of_freedom)
+
+    def detectable(self, level: float = 1 - CONFIDENCE) -> float:
+        """The smallest true value that is significant at a level, two-sided, with probability POWER.
+
+        It is (t(1 - level / 2) + t(.8)) standard errors (Bloom, Evaluation Review 19(5), 1995).
+        """
+        return self.margin(level) + self.margin(2 * (1 - POWER))
+
     def quantile(self, level: float) -> float:
         """Quantile of Student's t that leaves half of `level` on either side."""
         from scipy.special import stdtrit  # slow to import, and not every command needs an interval
@@ -309,8 +330,7 @@ class Design:
         """Compare two values whose difference is `effect`, from their values over the same resamples.
 
         Raises NotScorable where there is no standard error. The p-value is that of Student's t; where the difference is
-        the same in all resamples, it is that of a sign test, in which n clusters agree by chance in 2 of 2^n cases. The
-        minimum detectable effect is (t(.975) + t(.8)) standard errors (Bloom, Evaluation Review 19(5), 1995).
+        the same in all resamples, it is that of a sign test, in which n clusters agree by chance in 2 of 2^n cases.
         """
         from scipy.special import stdtr  # slow to import
 
@@ -322,8 +342,7 @@ class Design:
             agreeing = 2.0 ** (1 - min(self.n_clusters, MOST_CLUSTERS))
             return Difference(effect, low, high, 1.0 if abs(effect) <= rounding else agreeing, None)
         p = 2 * float(stdtr(spread.degrees_of_freedom, -abs(effect) / spread.error))
-        detectable = spread.margin(1 - CONFIDENCE) + spread.margin(2 * (1 - POWER))
-        return Difference(effect, low, high, p, detectable)
+        return Difference(effect, low, high, p, spread.detectable())
 
 
 def holm(ps: Sequence[float]) -> list[float]:

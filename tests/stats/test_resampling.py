@@ -290,3 +290,24 @@ def test_holm_by_hand() -> None:
     assert holm([0.5, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
     assert holm([0.02]) == [0.02]
+
+
+@pytest.mark.parametrize("degrees_of_freedom", [1, 2, 3, 4.7, 30, 1000])
+@pytest.mark.parametrize("error", [1e-6, 0.3, 40])
+def test_a_spread_is_known_from_its_interval_and_what_it_detects(error: float, degrees_of_freedom: float) -> None:
+    known = Spread(error, degrees_of_freedom)
+    again = Spread.behind(known.margin(0.05), known.detectable())
+    assert again.error == pytest.approx(error, rel=1e-6)
+    assert again.detectable(0.001) == pytest.approx(known.detectable(0.001), rel=1e-6)
+
+
+def test_the_detectable_effect_is_significant_in_four_cases_of_five() -> None:
+    """Twelve paired samples with a true mean of that size, at the level of one comparison and of ten."""
+    n, random = 12, np.random.default_rng(0)
+    draws = random.normal(size=(20_000, n))
+    for level in (0.05, 0.005):
+        true = Spread(1 / math.sqrt(n), n - 1).detectable(level)
+        samples = draws + true
+        errors = samples.std(1, ddof=1) / math.sqrt(n)
+        share = np.mean(np.abs(samples.mean(1)) > errors * Spread(1.0, n - 1).quantile(level))
+        assert share == pytest.approx(0.8, abs=0.03)
