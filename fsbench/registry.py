@@ -156,7 +156,7 @@ class Entry(Generic[T]):
         """Types of its parameters; raises PluginError where they cannot be read."""
         target = inspect.getattr_static(self.factory, "__init__") if isinstance(self.factory, type) else self.factory
         try:
-            return guard.run(f"{self.name} of {self.origin}", typing.get_type_hints, target)
+            return guard.run(f"{self.name} of {self.origin}", typing.get_type_hints, target, include_extras=True)
         except PluginError as error:
             raise PluginError(
                 f"{self.name} of {self.origin}: {error.__cause__}",

@@ -211,6 +211,8 @@ class ModelRecord(Record):
     coaches: tuple[str, ...] = ()  # families of recognisers that it was trained against, as far as is known
     content: str = ""  # SHA-256 of its outputs as they were measured
     weights_sha256: str = ""  # of the trained or loaded file
+    weights: dict[str, str] = Field(default_factory=dict)  # of pretrained files of its parts: catalogue name -> sha256
+    licences: tuple[str, ...] = ()  # of these files
     swap_seconds: Number | None = None  # per image, model only, when the outputs were made (they are cached)
     n_no_face: Count = 0  # outputs in which the detector found no face
     failures: dict[Failure, Count] = Field(default_factory=dict)  # pairs by what went wrong, each counted once

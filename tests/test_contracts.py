@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fsbench import contracts, registry
-from fsbench.errors import FsbenchError, NotScorable
+from fsbench.errors import FsbenchError, NotScorable, WeightsError
 from fsbench.interfaces import Batch, Context, MetricInfo, Source, Swapped, Swapper, Targets
 from fsbench.metrics.id_similarity import IdSimilarity
 from fsbench.registry import Registry, load_plugins
@@ -41,7 +41,12 @@ def test_swappers(name: str, context: Context) -> None:
 
 @pytest.mark.parametrize("name", registry.refiners.names())
 def test_refiners(name: str, context: Context) -> None:
-    contracts.check_refiner(registry.refiners.build(name, context))
+    """Those whose files are not there are held to it by their own tests, with files that are made up."""
+    try:
+        refiner = registry.refiners.build(name, context)
+    except WeightsError as missing:
+        pytest.skip(missing.message)
+    contracts.check_refiner(refiner)
 
 
 @pytest.mark.parametrize("name", registry.wrappers.names())

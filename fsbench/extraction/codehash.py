@@ -312,8 +312,9 @@ def _existing(text: str) -> Path | None:
 
 
 def _inputs(plugin: object) -> dict[str, str]:
-    """Hashes of what a plug-in says that it read, from its attribute `inputs`."""
+    """Hashes of what a plug-in says that it read, from its attributes `inputs` and `weights_files`."""
     inputs = getattr(plugin, "inputs", {})
     if not isinstance(inputs, Mapping):
         raise _Unknown
-    return {str(name): _plain(value) for name, value in inputs.items()}
+    files = {file.name: file.sha256 for file in getattr(plugin, "weights_files", ())}
+    return {str(name): _plain(value) for name, value in inputs.items()} | files

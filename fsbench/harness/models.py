@@ -14,7 +14,7 @@ from fsbench.errors import CheckpointError, UsageError
 from fsbench.extraction.codehash import plugin_key
 from fsbench.harness.parts import Chain, Kind, Part, call, check_signature
 from fsbench.harness.train import is_trainable, read_sidecar, steps_or_seconds, train
-from fsbench.interfaces import Context, Faces
+from fsbench.interfaces import Context, Faces, WeightsFile
 from fsbench.registry import PARTS, Entry, Registry, kind_of_part, swappers
 from fsbench.results import TrainingRecord
 from fsbench.specs import Spec, local_path
@@ -74,6 +74,12 @@ class Model:
         """Families of recognisers that any of its parts was trained against."""
         trainings = [part.training for part in self.parts if part.training is not None]
         return tuple(dict.fromkeys(family for training in trainings for family in training.coaches))
+
+    @property
+    def weights_files(self) -> tuple[WeightsFile, ...]:
+        """Pretrained files that its parts were made from."""
+        files = [guard.run(part.who, getattr, part.plugin, "weights_files", ()) for part in self.parts]
+        return tuple(dict.fromkeys(file for of_part in files for file in of_part))
 
     @property
     def notes(self) -> tuple[str, ...]:

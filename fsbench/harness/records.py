@@ -168,6 +168,7 @@ def calibration_record(calibration: Calibration, lost: str = "") -> results.Cali
 
 def model_record(model: Model, seconds: float | None) -> results.ModelRecord:
     """Describe one row of the table."""
+    files = _files(model.weights_files)
     return results.ModelRecord(
         name=model.label,
         spec=model.spec,
@@ -181,8 +182,10 @@ def model_record(model: Model, seconds: float | None) -> results.ModelRecord:
             if part.weights is not None
         ),
         weights_sha256=file_sha256(first.weights) if (first := model.parts[0]).weights else "",
+        weights=files["weights"],
+        licences=files["licences"],
         swap_seconds=seconds,
-        notes=model.notes,
+        notes=(*model.notes, *files["notes"]),
     )
 
 

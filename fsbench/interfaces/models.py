@@ -62,7 +62,9 @@ class Swapped:
 class Swapper(Protocol):
     """Puts the source's face into target images.
 
-    A baseline, which is measured but does not compete, has a true attribute `baseline`; tables set it apart.
+    A baseline, which is measured but does not compete, has a true attribute `baseline`; tables set it apart. A swapper,
+    refiner or wrapper that is made from pretrained files has an attribute `weights_files`, a tuple of WeightsFile: they
+    stand in the result, and what it computes is kept under their hashes.
     """
 
     def swap(self, source: Source, targets: Targets) -> Swapped | Tensor:

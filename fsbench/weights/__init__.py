@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fsbench.weights.catalogue import CATALOGUE, Weights, lookup
 from fsbench.weights.fetching import fetch, import_file
-from fsbench.weights.files import Pin, find, find_first, locate, own, useless
+from fsbench.weights.files import Pin, find, find_all, find_first, locate, own, useless
 from fsbench.weights.formats import check_file
 from fsbench.weights.sources import NpmPackage, PackageFile, Url, WeightsSource, Wheel
 
@@ -20,6 +20,7 @@ __all__ = [
     "check_file",
     "fetch",
     "find",
+    "find_all",
     "find_first",
     "import_file",
     "locate",

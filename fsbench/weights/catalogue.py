@@ -137,6 +137,37 @@ def _lpips(name: str, network: str, size: int, sha256: str) -> Weights:
     )
 
 
+def _adain(name: str, file: str, size: int, sha256: str, description: str, citation: str) -> Weights:
+    return Weights(
+        name=name,
+        file=f"adain_{file}",
+        description=description,
+        used_by="adain",
+        licence="MIT",
+        citation=f"{citation}; converted by Naoto Inoue, https://github.com/naoto0804/pytorch-AdaIN",
+        size=size,
+        sha256=sha256,
+        sources=(Url(f"https://github.com/naoto0804/pytorch-AdaIN/releases/download/v0.0.0/{file}"),),
+    )
+
+
+def _microast(network: str, size: int, sha256: str) -> Weights:
+    commit = "5a6c9050d8c408191cb9db12c697f3e4c7ebe137"
+    file = f"{network}_iter_160000.pth.tar"
+    return Weights(
+        name=f"microast_{network}",
+        file=f"microast_{network}.pth",
+        description=f"MicroAST's {network.replace('_', ' ')}",
+        used_by="microast",
+        licence="MIT",
+        citation="Wang, Zhao, Zuo, Li, Chen, Xing and Lu, MicroAST: Towards Super-Fast Ultra-Resolution Arbitrary "
+        "Style Transfer, AAAI 2023; https://github.com/EndyWon/MicroAST",
+        size=size,
+        sha256=sha256,
+        sources=(Url(f"https://raw.githubusercontent.com/EndyWon/MicroAST/{commit}/models/{file}"),),
+    )
+
+
 _ENTRIES = (
     _dlib(
         "dlib_resnet",
@@ -239,6 +270,26 @@ _ENTRIES = (
     ),
     _lpips("alex", "alexnet", 9_884_491, "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"),
     _lpips("vgg", "vgg16", 58_866_625, "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"),
+    _adain(
+        "vgg19_normalised",
+        "vgg_normalised.pth",
+        80_102_481,
+        "804ca2835ecf7539f0cd2a7ac3c18ce81e6f8468969ae7117ac0c148d286bb4a",
+        "VGG19 whose channels have a mean activation of 1: the encoder of adain, wct and gatys",
+        "Gatys, Ecker and Bethge, A Neural Algorithm of Artistic Style, arXiv 1508.06576, 2015",
+    ),
+    _adain(
+        "adain_decoder",
+        "decoder.pth",
+        14_023_458,
+        "379ca41d59f3a37eed3599bbbc2560c19da5c458870a5ffd3a9dd41aa88f9472",
+        "AdaIN's decoder of relu4_1, of adain and wct",
+        "Huang and Belongie, Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization, ICCV 2017",
+    ),
+    _microast("content_encoder", 634_983, "c8d895c0eec52507c157e102fab217c37f0c399ef3e168ef8b0b2677714660a4"),
+    _microast("style_encoder", 634_983, "94f6b3fa386828692c20809a0af8bd0eba9c04e90a7d8842086976e4d223c5af"),
+    _microast("modulator", 12_158, "8588055baf7d5ad8398d595d5518c6f030e3ff8dbb6007a7c1779776e11da28b"),
+    _microast("decoder", 619_135, "32e04a46b953fd9f94ec9e20f351511305a5260e000c18f9aef6570d5f1e23d9"),
     Weights(
         name="face_landmarker",
         file="face_landmarker.task",

@@ -59,6 +59,20 @@ def find(name: str, folder: Path) -> WeightsFile:
     return _vouch(entry, path, found, note)
 
 
+def find_all(names: Sequence[str], folder: Path) -> tuple[WeightsFile, ...]:
+    """Return the verified files of several entries, all of which one network needs.
+
+    Raises WeightsError where some are nowhere, with one command that gets them, and where one has other content.
+    """
+    missing = [name for name in names if locate(name, folder) is None]
+    if len(missing) > 1:
+        fetched = [name for name in missing if lookup(name).sources]
+        remedies = [f"fsbench weights fetch {' '.join(fetched)}"] * bool(fetched)
+        remedies += [lookup(name).remedy for name in missing if name not in fetched]
+        raise WeightsError(f"the weights {', '.join(missing)} are not installed", "; ".join(remedies))
+    return tuple(find(name, folder) for name in names)
+
+
 def find_first(names: Sequence[str], folder: Path) -> WeightsFile:
     """Return the verified file of the first entry that is present, where several can serve one network.
 

@@ -123,3 +123,21 @@ def give_tensors(network: nn.Module, state: Mapping[str, Tensor]) -> None:
     whole = {name: torch.zeros(tensor.shape, dtype=tensor.dtype) for name, tensor in network.state_dict().items()}
     whole |= {name: tensor.float() for name, tensor in state.items() if name in whole}
     network.load_state_dict(whole, assign=True)
+
+
+@torch.inference_mode(False)  # made inside of it, they could not be used outside
+def read_network(path: Path, title: str, network: nn.Module) -> None:
+    """Give a network that was made on the device `meta` the tensors of a file that torch saved, for inference.
+
+    `title` is what errors call the network. Raises WeightsError for a file that is damaged, of another kind or of
+    another network, and for one whose numbers are not finite.
+    """
+    state = read_tensors(path)
+    check_tensors(path, title, state, network.state_dict(), ())
+    odd = next((name for name, tensor in state.items() if not tensor.isfinite().all()), None)
+    if odd is not None:
+        raise WeightsError(
+            f"{path} does not hold {title}: {quoted(odd)} has numbers that are not finite", useless(path)
+        )
+    give_tensors(network, state)
+    network.eval().requires_grad_(False)

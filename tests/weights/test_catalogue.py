@@ -8,7 +8,7 @@ import pytest
 
 from fsbench import weights
 from fsbench.errors import UnknownName
-from fsbench.registry import embedders, metrics, observers, parse_spec
+from fsbench.registry import embedders, metrics, observers, parse_spec, refiners
 
 ENTRIES = pytest.mark.parametrize("entry", weights.CATALOGUE.values(), ids=lambda entry: entry.name)
 
@@ -72,6 +72,12 @@ def test_licences_that_forbid_commercial_use_are_marked() -> None:
         "lpips_alex",
         "lpips_vgg",
         "face_landmarker",
+        "vgg19_normalised",
+        "adain_decoder",
+        "microast_content_encoder",
+        "microast_style_encoder",
+        "microast_modulator",
+        "microast_decoder",
     }
 
 
@@ -84,7 +90,11 @@ def test_a_wrong_name_is_answered_with_the_nearest() -> None:
 @pytest.mark.parametrize("name", [entry.name for entry in weights.CATALOGUE.values() if entry.sha256])
 def test_the_published_hash_is_that_of_the_real_file(name: str, weights_folder: Path) -> None:
     entry = weights.CATALOGUE[name]
-    renamed = {"arcface_mbf": "arcface_w600k_mbf.onnx", "mobilefacenet": "mobilefacenet_foamliu.onnx"}
+    renamed = {
+        "arcface_mbf": "arcface_w600k_mbf.onnx",
+        "mobilefacenet": "mobilefacenet_foamliu.onnx",
+        **{name: f"microast/{name.removeprefix('microast_')}.pth" for name in weights.CATALOGUE if "microast" in name},
+    }
     beside = Path(__file__).parents[3] / "shared/data/weights"
     places = [folder / renamed.get(name, entry.file) for folder in (weights_folder, beside)]
     path = next(filter(Path.is_file, places), places[0])
@@ -101,4 +111,5 @@ def test_listing_needs_no_torch() -> None:
 
 @ENTRIES
 def test_the_plugin_that_uses_it_is_there(entry: weights.Weights) -> None:
-    assert parse_spec(entry.used_by).name in embedders.names() + observers.names() + metrics.names()
+    known = embedders.names() + observers.names() + metrics.names() + refiners.names()
+    assert parse_spec(entry.used_by).name in known

@@ -118,6 +118,29 @@ def test_where_no_file_is_present_all_are_named_in_one_line(tmp_path: Path) -> N
     )
 
 
+def test_all_missing_files_of_a_network_are_named_with_one_command(tmp_path: Path) -> None:
+    names = ["sface", "lpips_alex", "vggface2_senet50_ft", "vgg19_normalised"]
+    with pytest.raises(WeightsError) as caught:
+        weights.find_all(names, tmp_path)
+    assert caught.value.message == f"the weights {', '.join(names)} are not installed"
+    assert caught.value.hint == (
+        "fsbench weights fetch sface lpips_alex vgg19_normalised; fsbench weights import PATH --as vggface2_senet50_ft"
+    )
+    with pytest.raises(WeightsError, match=r"sface .* are not installed") as caught:
+        weights.find_all(names[:1], tmp_path)
+    assert caught.value.hint == "fsbench weights fetch sface"
+
+
+def test_all_files_of_a_network_are_found_in_their_order(adapt: Adapt, tmp_path: Path) -> None:
+    for name in ("lpips_alex", "sface"):
+        entry = adapt(name, name.encode())
+        (tmp_path / entry.file).write_bytes(name.encode())
+    assert [file.name for file in weights.find_all(["sface", "lpips_alex"], tmp_path)] == ["sface", "lpips_alex"]
+    adapt("sface", b"other")
+    with pytest.raises(WeightsError, match="damaged"):
+        weights.find_all(["sface", "lpips_alex"], tmp_path)
+
+
 def test_the_users_own_file_is_hashed_and_its_licence_is_not_guessed(tmp_path: Path) -> None:
     path = tmp_path / "mine.onnx"
     path.write_bytes(b"mine")
