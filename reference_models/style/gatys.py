@@ -34,7 +34,7 @@ class Gatys:
     L-BFGS with `steps` steps, which begins with the output. `colours` are those of the style, or those of the content,
     which is the output. A face is shown to the network with `size` pixels a side, or with its own where they are more.
 
-    It is slow: a step takes VGG19 forwards and backwards, at most 5/4 times. At 128 pixels a face takes about 15 s on
+    It is slow: a step takes VGG19 forwards and backwards, at most 5/4 times. At 128 pixels a face takes about 8 s on
     two CPU cores, where `adain` takes less than one.
 
     What the alpha of the output leaves out stays as it is; without an alpha the square around the face is restyled.
@@ -48,7 +48,7 @@ class Gatys:
         alpha: Share = 0.5,
         colours: Colours = "style",
         size: Side = 128,
-        steps: Steps = 20,
+        steps: Steps = 10,
         variation: Weight = 0.0,
         context: Context,
     ) -> None:
