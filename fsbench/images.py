@@ -25,7 +25,6 @@ import torch.nn.functional as F
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from fsbench.atomic import atomic_path
 from fsbench.errors import BadImage, DataError
 from fsbench.files import Listing, Unopened, gather, printable, read, walk
 from fsbench.guard import one_thread
@@ -49,9 +48,6 @@ _NO_PICTURES = frozenset(("EPS", "MPEG", "WMF"))
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 _DAMAGED = "remove the file, or copy it again"
-
-_COMPRESSION = 3
-"""Of PNG files. Half the time of the usual 6 for a photograph of 128 pixels (1.3 ms instead of 2.8), 3 % more bytes."""
 
 PORTION = 64
 """Images that are read into memory at a time."""
@@ -219,31 +215,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
-
-
-def write_png(path: Path, pixels: np.ndarray, *, durable: bool = True) -> None:
-    """Write (H, W, 3) or (H, W, 1) uint8 without loss, atomically; `durable` as in `atomic_path`."""
-    with atomic_path(path, durable=durable) as partial:
-        picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-        picture.save(partial, format="PNG", compress_level=_COMPRESSION)
-
-
-def write_pngs(paths: Iterable[Path], images: ImageSet) -> None:
-    """Write a set of RGB images, each to its path, on several cores; a file that shows the same is left alone.
-
-    They are not flushed to the disk one by one. A process that is killed leaves whole files all the same, and what only
-    a machine that loses its power can leave, an empty file, is written again by the next run: it shows nothing.
-    """
-
-    def write(path: Path, pixels: np.ndarray) -> None:
-        with suppress(BadImage):  # missing, damaged, or something else
-            if np.array_equal(read_image(path), pixels):
-                return
-        write_png(path, pixels, durable=False)
-
-    following = iter(paths)
-    for pixels in images.portions():
-        in_threads(write, [next(following) for _ in pixels], pixels)
 
 
 def in_threads(work: Callable[..., T], *items: Iterable[Any]) -> list[T]:

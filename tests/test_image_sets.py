@@ -11,9 +11,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from fsbench.errors import BadImage, DataError
-from fsbench.images import PORTION, ImageSet, read_image, to_float, write_png, write_pngs
+from fsbench.images import PORTION, ImageSet, read_image, to_float
+from fsbench.png import write_png, write_pngs
 from fsbench.store import Store
 
 RANDOM = np.random.default_rng(0)
@@ -221,6 +223,11 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "empty": lambda path: path.write_bytes(b""),
     "a flipped bit": lambda path: path.write_bytes(path.read_bytes()[:60] + b"\xff" + path.read_bytes()[61:]),
     "another size": lambda path: write_png(path, levels(1, side=5)[0]),
+    "another picture before the same end": lambda path: path.write_bytes(
+        path.with_name("2.png").read_bytes()[:-56] + path.read_bytes()[-56:]
+    ),
+    "the file of another image": lambda path: path.write_bytes(path.with_name("2.png").read_bytes()),
+    "encoded again": lambda path: Image.open(path).copy().save(path),
     "gone": Path.unlink,
     "a dead link": lambda path: (path.unlink(), path.symlink_to("nowhere")),
 }

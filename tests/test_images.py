@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from fsbench.errors import BadImage
-from fsbench.images import ImageSet, read_image, resize, shrink, to_bytes, to_float, write_png
+from fsbench.images import ImageSet, read_image, resize, shrink, to_bytes, to_float
+from fsbench.png import write_png
 
 
 @pytest.fixture

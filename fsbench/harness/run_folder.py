@@ -18,8 +18,9 @@ from fsbench.files import some
 from fsbench.harness.models import Model, file_name
 from fsbench.harness.run_lock import LOCK_FILE, RunLock, refuse_if_taken
 from fsbench.harness.train import write_sidecar
-from fsbench.images import ImageSet, write_pngs
+from fsbench.images import ImageSet
 from fsbench.pairs import Pairs
+from fsbench.png import write_pngs
 from fsbench.results import FILE_NAME, slug
 from fsbench.store import copy_file, write_text
 from fsbench.stored import header_of

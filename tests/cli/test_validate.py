@@ -92,7 +92,7 @@ def test_wrong_input(arguments: list[str], sentence: str, hint: str, invoke: Inv
 def test_photographs_cannot_be_drawn_with_faults(invoke: Invoke, tmp_path: Path) -> None:
     import numpy as np
 
-    from fsbench.images import write_png
+    from fsbench.png import write_png
 
     for person in ("ada", "bo"):
         for session in ("s0", "s1"):

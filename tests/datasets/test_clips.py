@@ -15,8 +15,8 @@ from fsbench.datasets.folder import Folder
 from fsbench.errors import DataError
 from fsbench.faces.align import TEMPLATE
 from fsbench.faces.detect import Detections
-from fsbench.images import write_png
 from fsbench.interfaces import Context, Faces
+from fsbench.png import write_png
 
 
 class FakeDetector:

@@ -19,8 +19,8 @@ from fsbench.datasets.folder import BLOCKS, TWIN, Folder
 from fsbench.errors import BadParameter, DataError, MissingData, UsageError
 from fsbench.faces.align import TEMPLATE
 from fsbench.faces.detect import Detections
-from fsbench.images import write_png
 from fsbench.interfaces import Context
+from fsbench.png import write_png
 
 SIZE = 64
 

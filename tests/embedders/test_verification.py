@@ -23,8 +23,9 @@ import torch
 from fsbench.datasets._photos import USED, cut_faces, hash_photos, list_people
 from fsbench.environment import make_context
 from fsbench.files import Found
-from fsbench.images import read_image, write_png
+from fsbench.images import read_image
 from fsbench.interfaces import Context
+from fsbench.png import write_png
 from fsbench.registry import embedders
 from fsbench.weights import CATALOGUE
 

@@ -204,7 +204,7 @@ def test_names_are_checked_before_any_work(context: Context) -> None:
 
 
 def test_a_data_set_that_cannot_be_drawn(context: Context, tmp_path) -> None:
-    from fsbench.images import write_png
+    from fsbench.png import write_png
 
     for person in ("ada", "bo"):
         for session in ("s0", "s1"):

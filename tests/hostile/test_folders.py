@@ -16,8 +16,9 @@ from fsbench.datasets import _twins
 from fsbench.datasets.people import open_album
 from fsbench.errors import DataError, MissingData
 from fsbench.files import Listing
-from fsbench.images import ImageSet, list_images, write_png
+from fsbench.images import ImageSet, list_images
 from fsbench.interfaces import Context
+from fsbench.png import write_png
 
 
 def image(path: Path) -> Path:

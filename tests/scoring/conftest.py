@@ -13,8 +13,8 @@ from torch import Tensor
 
 from fsbench.faces import detect
 from fsbench.faces.align import TEMPLATE
-from fsbench.images import write_png
 from fsbench.interfaces import EmbedderInfo
+from fsbench.png import write_png
 from fsbench.registry import embedders, load_plugins
 
 COLOURS = {"ann": (200, 40, 40), "bob": (40, 40, 200), "eve": (40, 200, 40), "zoe": (200, 200, 40), "nobody": (0, 0, 0)}

@@ -14,8 +14,9 @@ from fsbench.config import Plan
 from fsbench.errors import DataError, MissingData, UsageError
 from fsbench.harness.external.files import ToolOutputs
 from fsbench.harness.score import score
-from fsbench.images import read_image, write_png
+from fsbench.images import read_image
 from fsbench.interfaces import Context
+from fsbench.png import write_png
 from fsbench.results import RunResult
 
 Photograph = Callable[..., None]

@@ -14,11 +14,13 @@ from scipy import ndimage
 from fsbench.config import Plan
 from fsbench.faces import detect
 from fsbench.faces.align import TEMPLATE
+from fsbench.harness.external import face_choice
 from fsbench.harness.external.face_choice import FaceRule
 from fsbench.harness.external.files import ToolOutputs
 from fsbench.harness.score import score
-from fsbench.images import read_image, write_png
+from fsbench.images import read_image
 from fsbench.interfaces import Context
+from fsbench.png import write_png
 from fsbench.results import RunResult
 from tests.scoring.conftest import COLOURS, FakeDetector
 
@@ -82,7 +84,7 @@ class Job:
             picture = scene(colours, self.panels, i)
             write_png(self.root / name / f"bob_{i}.png", change(picture) if change else picture)
 
-    def run(self, *names: str, face: FaceRule = "changed") -> RunResult:
+    def run(self, *names: str, face: FaceRule = "changed", out: str = "out") -> RunResult:
         """Score them."""
         outputs = [ToolOutputs.find(name, self.root / name) for name in names]
         return score(
@@ -90,7 +92,7 @@ class Job:
             self.root / "people",
             self.root / "targets",
             PLAN,
-            self.root / "out",
+            self.root / out,
             self.context,
             size=SIZE,
             face=face,
@@ -299,3 +301,20 @@ def test_one_face_needs_no_choice(tmp_path: Path, photograph: Photograph, fresh_
         samples = pd.read_parquet(tmp_path / rule / "samples.parquet")
         assert samples["faces"].eq(1).all()
         assert samples["face"].eq(1).all()
+
+
+def test_faces_are_compared_once_for_each_output(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[object] = []
+    look = face_choice._look
+    monkeypatch.setattr(face_choice, "_look", lambda k, *rest: looked.append(k) or look(k, *rest))
+    job.tool("small", 1)
+    job.tool("whole", 0, 1, change=lambda picture: picture[:80, :120])  # not the frame of its target
+    first = job.run("small", "whole")
+    assert len(looked) == TARGETS
+    looked.clear()
+    again = job.run("small", "whole", out="again")
+    assert looked == []
+    assert (again.values, again.warnings) == (first.values, first.warnings)
+    job.tool("other", 0)
+    job.run("small", "whole", "other", out="more")
+    assert len(looked) == TARGETS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,16 +10,20 @@ from typing import Literal
 
 import numpy as np
 
+from fsbench.datasets._photos import VERSIONS
 from fsbench.datasets.people import Album
 from fsbench.errors import BadImage, DataError
+from fsbench.extraction.blocks import by_item
 from fsbench.faces.align import align
 from fsbench.faces.region import ovals
 from fsbench.files import some
 from fsbench.harness.external.asked import Pair
 from fsbench.harness.external.files import ToolOutputs, in_frame
 from fsbench.harness.failures import UNCHANGED_LEVELS
-from fsbench.images import ImageSet, read_image
+from fsbench.hashes import HASH
+from fsbench.images import ImageSet, decoders, read_image
 from fsbench.interfaces import Context
+from fsbench.store import Arrays, release
 
 FaceRule = Literal["changed", "nearest-to-source", "largest"]
 
@@ -30,6 +35,9 @@ RULES: Mapping[FaceRule, str] = {
 
 CHANGED_SHARE = 1 / 3
 """Of the difference at the face that a tool changed most; less is what it does to the whole picture."""
+
+_VERSION = "difference inside the oval 1"
+"""Changes whenever what a tool changed at a face could; part of the key under which that is kept."""
 
 Answers = Mapping[str, Mapping[Pair, int | None]]
 """By tool: the output of each pair, None where there is none."""
@@ -76,11 +84,7 @@ def choose(
     crowded = [k for k, (_, target) in enumerate(pairs) if targets.cuts.n_faces[target] > 1]
     if not crowded:
         return Choice(face, ())
-    progress = context.stage("comparing the faces of targets")
-    views = []
-    for i, k in enumerate(crowded):
-        progress(i + 1, len(crowded), {})
-        views.append(_look(k, pairs[k], outputs, answers, targets)[0])
+    views = _compare(crowded, pairs, outputs, answers, targets, context)
     comparable = [view for view in views if view.tools]
     if rule == "changed":
         for view in comparable:
@@ -99,6 +103,55 @@ def choose(
         for view, part in zip(comparable, np.split(cosine, ends), strict=True):
             face[view.pair] = part.reshape(view.change.shape).max(0).argmax()
     return Choice(face, tuple(_tell(pairs, views, face, targets, rule)))
+
+
+def _compare(
+    crowded: Sequence[int],
+    pairs: Sequence[Pair],
+    outputs: Sequence[ToolOutputs],
+    answers: Answers,
+    targets: Album,
+    context: Context,
+) -> list[_Views]:
+    """What the outputs of some pairs show at each face; what each changed there is kept by target, output and face."""
+    items: list[bytes] = []
+    groups: list[slice] = []  # items of each pair, by tool and face
+    shown: list[list[str]] = []
+    for k in crowded:
+        target, start = pairs[k][1], len(items)
+        points = targets.cuts.points(target)
+        numbers = {tool: answers[tool.name].get(pairs[k]) for tool in outputs}
+        shown.append([tool.name for tool, number in numbers.items() if number is not None])
+        for output in (tool.hashes[number] for tool, number in numbers.items() if number is not None):
+            names = [b"%s %s %d" % (targets.hashes[target], output, face) for face in range(len(points))]
+            items += [hashlib.sha256(name + points.tobytes()).digest() for name in names]
+        groups.append(slice(start, len(items)))
+    starts = np.array([group.start for group in groups])
+
+    def compute(index: np.ndarray) -> Arrays:
+        if not len(index):
+            return {"change": np.empty(0)}
+        number = int(np.searchsorted(starts, index[0], side="right")) - 1
+        view, _ = _look(crowded[number], pairs[crowded[number]], outputs, answers, targets)
+        change = np.full((len(shown[number]), len(index) // len(shown[number])), np.nan)
+        change[[shown[number].index(tool) for tool in view.tools]] = view.change
+        return {"change": change.ravel()}
+
+    recipe = {
+        "versions": (*VERSIONS, _VERSION),
+        "size": targets.size,
+        "decoders": decoders(),
+        "runtime": release("torch"),
+    }
+    hashes = np.frombuffer(b"".join(items), np.uint8).reshape(-1, HASH)
+    title = "comparing the faces of targets"
+    changes = by_item(title, "changes", recipe, hashes, compute, context, groups)["change"]
+    views = []
+    for k, group, tools in zip(crowded, groups, shown, strict=True):
+        change = changes[group].reshape(len(tools), len(targets.cuts.points(pairs[k][1])))
+        there = np.flatnonzero(~np.isnan(change).any(1))
+        views.append(_Views(k, tuple(tools[tool] for tool in there), change[there]))
+    return views
 
 
 def _look(
