@@ -5,6 +5,9 @@
 Each size is a process of its own, of which the peak of the resident memory is read. People, photographs and outputs are
 made up, and detector and judge are a few lines, so that it finishes in minutes; the judge's features have 4 numbers.
 Maps of embeddings, of 3,000 faces at most, are left out: they load a compiler. Exits with 1 above LIMIT.
+
+The processes give freed memory back at once (MALLOC_TRIM_THRESHOLD_ in the environment wins): what glibc keeps of large
+tensors for the next ones is up to a hundred MiB, and differs from run to run.
 """
 
 from __future__ import annotations
@@ -42,7 +45,10 @@ def main() -> None:
         for n in given.sizes:
             began = time.monotonic()
             command = [sys.executable, __file__, "--child", "--services", service, "--sizes", str(n)]
-            child = subprocess.run([*command, "--side", str(given.side)], capture_output=True, text=True, check=False)
+            environment = {"MALLOC_TRIM_THRESHOLD_": str(2**17), **os.environ}
+            child = subprocess.run(
+                [*command, "--side", str(given.side)], capture_output=True, text=True, check=False, env=environment
+            )
             if child.returncode:
                 sys.exit(child.stderr)
             peak = int(child.stdout.split()[-1])
@@ -149,6 +155,11 @@ def prepare():
         def swap(self, source: object, targets) -> torch.Tensor:
             return targets.images * 0.8
 
+    def table(split: str, k: np.ndarray) -> pd.DataFrame:
+        names, sessions = [f"p{i % PEOPLE:02d}" for i in k], [f"{split}{i // PEOPLE % SESSIONS}" for i in k]
+        ids = [f"{name}/{session}/{i:06d}" for name, session, i in zip(names, sessions, k, strict=True)]
+        return pd.DataFrame({"id": ids, "identity": names, "session": sessions, "clip": "", "frame": k})
+
     class Made:
         """Made-up people."""
 
@@ -158,18 +169,16 @@ def prepare():
 
         def faces(self, split: str) -> Faces:
             n = self.n if split == "test" else PEOPLE * 4
-            k = np.arange(n)
             first = 0 if split == "test" else 10**6
-            names = pd.Series([f"p{i % PEOPLE:02d}" for i in k])
-            sessions = pd.Series([f"{split}{i // PEOPLE % SESSIONS}" for i in k])
-            ids = names + "/" + sessions + "/" + pd.Series([f"{i:06d}" for i in k])
-            rows = pd.DataFrame({"id": ids, "identity": names, "session": sessions, "clip": "", "frame": k})
+            rows = pd.concat([table(split, k) for k in np.split(np.arange(n), range(1000, n, 1000))], ignore_index=True)
 
             def read(rows: np.ndarray) -> np.ndarray:
                 return np.stack([picture(first + row, self.side) for row in rows])
 
             crops = (
-                ImageSet.made((n, self.side, self.side, 3), read) if hasattr(ImageSet, "made") else ImageSet(read(k))
+                ImageSet.made((n, self.side, self.side, 3), read)
+                if hasattr(ImageSet, "made")
+                else ImageSet(read(np.arange(n)))
             )
             return Faces(crops, rows, np.repeat((TEMPLATE * self.side).astype(np.float32)[None], n, 0))
 

@@ -221,7 +221,14 @@ def _may_register(call: ast.Call, known: dict[str, str]) -> bool:
 
 
 def _parameters(node: ast.ClassDef | ast.FunctionDef) -> Parameters:
-    """Keyword-only parameters, as `Entry.parameters` has them; None where a base or another decorator decides."""
+    """Keyword-only parameters, as `Entry.parameters` has them; None where a base or another decorator decides.
+
+    A dataclass of keywords has its fields.
+    """
+    keyword_only = len(node.decorator_list) == 2 and any(map(_is_keyword_dataclass, node.decorator_list))
+    if keyword_only and isinstance(node, ast.ClassDef) and not node.bases:
+        targets = (one.target for one in node.body if isinstance(one, ast.AnnAssign))
+        return frozenset(target.id for target in targets if isinstance(target, ast.Name)) - {"context"}
     if len(node.decorator_list) > 1:
         return None
     function: ast.stmt | None = node
@@ -233,3 +240,12 @@ def _parameters(node: ast.ClassDef | ast.FunctionDef) -> Parameters:
         return frozenset()
     assert isinstance(function, ast.FunctionDef)
     return frozenset(one.arg for one in function.args.kwonlyargs) - {"context"}
+
+
+def _is_keyword_dataclass(decorator: ast.expr) -> bool:
+    """Whether it is `dataclass(kw_only=True, ...)`, whose fields are the parameters."""
+    return (
+        isinstance(decorator, ast.Call)
+        and ast.unparse(decorator.func) in ("dataclass", "dataclasses.dataclass")
+        and any(word.arg == "kw_only" and ast.unparse(word.value) == "True" for word in decorator.keywords)
+    )

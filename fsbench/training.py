@@ -8,6 +8,7 @@ goes on to exactly the same weights. `save_model` and `load_model` keep finished
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from fsbench.atomic import atomic_path
 from fsbench.environment import processor_features
-from fsbench.errors import CheckpointError, FsbenchError
+from fsbench.errors import CheckpointError, DeviceError, FsbenchError
 from fsbench.guard import one_thread as one_thread  # part of what a model's author imports from here
 from fsbench.interfaces import Budget, Progress
 from fsbench.store import in_fixed_order
@@ -73,7 +74,8 @@ def train(
     budget is added to it. Where `checkpoint` is there, training goes on from it. A run of a step budget that was
     interrupted at any moment gives the same weights as one that was not, bit for bit, on one machine and thread count.
     `decay` is that of the exponential moving average of the weights, which starts short and grows with the steps.
-    Raises CheckpointError for a checkpoint that is damaged or was made by another recipe.
+    Raises CheckpointError for a checkpoint that is damaged or was made by another recipe; FsbenchError where losses or
+    weights are no longer finite, and DeviceError where memory does not suffice: the last good checkpoint stays.
     """
     recipe = {**recipe, "budget": [budget.steps, budget.seconds, budget.seed]}
     state = _State(learner, torch.Generator(device).manual_seed(budget.seed))
@@ -88,18 +90,22 @@ def train(
 
     progress(min(used(), total), total, {})  # an interrupted run is seen to go on where it was
     while used() < total:
-        losses = learner.step(used() / total, state.generator)
+        try:
+            losses = learner.step(used() / total, state.generator)
+        except torch.OutOfMemoryError as error:
+            raise _out_of_memory(recipe, device, state.steps) from error
         state.steps += 1
         state.average(decay)
         now = time.monotonic()
         state.seconds = spent_before + now - begin
-        if now - shown >= SHOW_EVERY or used() >= total:
+        saving = now >= save_at or used() >= total
+        if saving or now - shown >= SHOW_EVERY:
             figures = {name: float(value) for name, value in losses.items()}
-            _check_finite(figures, state.steps)
+            state.check_finite(figures, checkpoint, weights=saving)
             rate = (state.steps - shown_steps) / max(now - shown, 1e-9)
             progress(min(used(), total), total, {**figures, "steps/s": rate})
             shown, shown_steps = now, state.steps
-        if now >= save_at or used() >= total:
+        if saving:
             state.save(checkpoint, recipe)
             written = time.monotonic()
             save_at = written + max(SAVE_EVERY, (written - now) / SAVE_SHARE)
@@ -115,6 +121,7 @@ class _State:
         self.generator = generator
         self.steps = 0
         self.seconds = 0.0
+        self.saved_at: int | None = None  # steps of the checkpoint that is there
         self.weights = dict(learner.networks.named_parameters())
         self.averages = {name: weight.detach().clone() for name, weight in self.weights.items()}
 
@@ -140,6 +147,22 @@ class _State:
         }
         with atomic_path(path) as partial, partial.open("wb") as file:  # opened here: a full disk is then an OSError
             torch.save(content, file)
+        self.saved_at = self.steps
+
+    def check_finite(self, figures: Mapping[str, float], checkpoint: Path, weights: bool) -> None:
+        """Raise FsbenchError for a loss, or one of the weights, that is not finite: it is never saved."""
+        wrong = [f"loss {name!r} is {value}" for name, value in figures.items() if not math.isfinite(value)]
+        if weights and not wrong:
+            wrong = [
+                f"{name} is not finite" for name, w in self.weights.items() if not bool(w.detach().isfinite().all())
+            ]
+        if wrong:
+            kept = (
+                f"the checkpoint of step {self.saved_at:,} is kept, {checkpoint}" if self.saved_at else "none was saved"
+            )
+            raise FsbenchError(
+                f"training diverged: {wrong[0]} after {self.steps:,} steps; {kept}", "try another seed, or fewer steps"
+            )
 
     def load(self, path: Path, recipe: Mapping[str, Any], device: torch.device) -> None:
         again = f"delete {path} to train from the start"
@@ -153,6 +176,7 @@ class _State:
                 self.averages = content["averages"]
                 self.generator.set_state(content["generator"].cpu())
                 self.steps, self.seconds = content["steps"], content["seconds"]
+                self.saved_at = self.steps
         except Exception as error:  # a damaged pickle may raise anything
             raise CheckpointError(f"the checkpoint {path} is damaged or no checkpoint", again) from error
         wrong = [
@@ -164,10 +188,13 @@ class _State:
             raise CheckpointError(f"the checkpoint {path} was made by another recipe: {'; '.join(wrong)}", again)
 
 
-def _check_finite(figures: Mapping[str, float], step: int) -> None:
-    for name, value in figures.items():
-        if not abs(value) < float("inf"):
-            raise FsbenchError(f"training diverged: loss {name!r} is {value} after {step} steps", "try another seed")
+def _out_of_memory(recipe: Mapping[str, Any], device: torch.device, steps: int) -> DeviceError:
+    batch = recipe.get("batch")
+    lower = f"try batch={batch // 2}" if isinstance(batch, int) and batch > 1 else ""
+    return DeviceError(
+        f"training ran out of memory on {device} after {steps:,} steps, with batch={batch}",
+        lower or "try a smaller size, or --device cpu",
+    )
 
 
 def fast_bfloat16(device: torch.device) -> bool:
@@ -189,15 +216,17 @@ def save_model(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, An
 
 
 def load_model(
-    path: Path, architecture: str, asked: Mapping[str, Any] | None = None
+    path: Path, architecture: str, asked: Mapping[str, Any] | None = None, defaults: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return what `save_model` wrote; facts in `asked` that are not "auto" have to be those of the file.
 
+    `defaults` are facts that the file may leave out.
     Raises CheckpointError for a missing or damaged file, another architecture, and facts that contradict.
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
             facts = {name: json.loads(value) for name, value in (file.metadata() or {}).items()}
+            facts = {**(defaults or {}), **facts}
             names = file.keys()
             tensors = {name: file.get_tensor(name) for name in names}
     except FileNotFoundError as error:

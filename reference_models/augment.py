@@ -33,35 +33,62 @@ class Augmentation:
     warp: float = 0.08  # standard deviation of the grid points: 5.6 of 140 pixels
     spread: float = 0.11  # the published grid spans 78 to 97 pixels: 11 % to both sides of its mean
     recolour: float = 0.5  # probability that colours are moved towards those of another training image
+    part_swaps: float = 0.0  # probability that a part of the face is another person's, see `part_swaps`
+    landmark_dropout: float = 0.3  # probability that a map of landmarks is blank
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """All training images of one identity, on the device."""
+
+    crops: Tensor  # (N, C, S, S) uint8: red, green, blue, face mask, eye mask; a sixth channel is a map of landmarks
+    colours: Tensor  # (N, 2, 2, 3), see `colour_statistics`
+    chances: Tensor | None = None  # (N,) how often each is drawn, relative to the others; None: all alike
+    swapped: Tensor | None = None  # (N, 3, S, S) uint8, the same images with a part of somebody else's face
+
+    @classmethod
+    def of(cls, crops: Tensor, chances: Tensor | None = None, swapped: Tensor | None = None) -> TrainingImages:
+        """Measure the colours of crops."""
+        colours = torch.cat([colour_statistics(part[:, :3] / 255) for part in crops.split(64)])
+        return cls(crops, colours, chances, swapped)
 
 
 class AugmentedBatch(NamedTuple):
-    """What one identity trains on in one step."""
+    """What one identity trains on in one step; images of h pixels."""
 
-    warped: Tensor  # (B, 3, 64, 64) input
-    real: Tensor  # (B, 3, 64, 64) what the decoder shall answer
-    face: Tensor  # (B, 1, 64, 64) face mask
-    eyes: Tensor  # (B, 1, 64, 64) eye mask
+    warped: Tensor  # (B, 3, h, h) input
+    real: Tensor  # (B, 3, h, h) what the decoder shall answer
+    face: Tensor  # (B, 1, h, h) face mask
+    eyes: Tensor  # (B, 1, h, h) eye mask
+    landmarks: Tensor | None  # (B, 1, h, h) map of the input's landmarks, blank in some
 
 
 def draw_batch(
-    crops: Tensor, own: Tensor, colours: Tensor, n: int, size: int, how: Augmentation, generator: Generator
+    images: TrainingImages, colours: Tensor, n: int, size: int, how: Augmentation, generator: Generator
 ) -> AugmentedBatch:
-    """Draw n of the crops (N, 5, S, S) uint8 (red, green, blue, face, eyes), with replacement.
-
-    `own` (N, 2, 2, 3) are their colour statistics (`colour_statistics`), `colours` those of all identities.
-    """
-    device = crops.device
-    chosen = torch.randint(len(crops), (n,), generator=generator, device=device)
-    images = crops[chosen].float() / 255  # (B, 5, S, S)
+    """Draw n images, with replacement; `colours` (M, 2, 2, 3) are the statistics of those of all identities."""
+    device = images.crops.device
+    if images.chances is None:
+        chosen = torch.randint(len(images.crops), (n,), generator=generator, device=device)
+    else:
+        chosen = torch.multinomial(images.chances, n, replacement=True, generator=generator)
+    crops = images.crops[chosen].float() / 255  # (B, C, S, S)
+    if images.swapped is not None:
+        use = torch.rand(n, 1, 1, 1, generator=generator, device=device) < how.part_swaps
+        crops[:, :3] = torch.where(use, images.swapped[chosen].float() / 255, crops[:, :3])
     straight, warped = draw_grids(n, size, how, generator, device)
-    real = sample(images, straight)  # (B, 5, h, w)
-    recolouring = draw_recolouring(own[chosen], colours, how.recolour, generator)
+    real = sample(crops, straight)  # (B, C, h, h)
+    recolouring = draw_recolouring(images.colours[chosen], colours, how.recolour, generator)
+    landmarks = None
+    if crops.shape[1] > 5:
+        shown = torch.rand(n, 1, 1, 1, generator=generator, device=device) >= how.landmark_dropout
+        landmarks = sample(crops[:, 5:], warped) * shown
     return AugmentedBatch(
-        warped=apply_recolouring(sample(images[:, :3], warped), *recolouring),
+        warped=apply_recolouring(sample(crops[:, :3], warped), *recolouring),
         real=apply_recolouring(real[:, :3], *recolouring),
         face=real[:, 3:4],
-        eyes=real[:, 4:],
+        eyes=real[:, 4:5],
+        landmarks=landmarks,
     )
 
 

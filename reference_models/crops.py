@@ -13,12 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fsbench.faces.align import TEMPLATE
 from fsbench.faces.region import UPRIGHT, ovals
 from fsbench.images import ImageSet
 from fsbench.interfaces import Faces, Swapped
 
 REGION = 0.66  # side of the region, as a fraction of the crop's
 CENTRE = (0.5, 0.565)  # x, y of its centre, as fractions of the crop's side
+PORTION = 32  # images that go through a network at once
 FEATHER = 0.12  # the answer fades out over this much of the region's half side
 
 
@@ -72,8 +74,8 @@ def paste(answer: Tensor, alpha: Tensor, crops: Tensor) -> Swapped:
 
 
 def in_portions(swap: Callable[[Tensor], Swapped], images: Tensor, device: torch.device) -> Swapped:
-    """Swap (N, 3, S, S) images 32 at a time on a device, and return what comes out where the images were."""
-    parts = [swap(part) for part in images.to(device).split(32)]
+    """Swap (N, 3, S, S) images PORTION at a time on a device, and return what comes out where the images were."""
+    parts = [swap(part) for part in images.to(device).split(PORTION)]
     alphas = [part.alpha for part in parts if part.alpha is not None]
     return Swapped(torch.cat([part.images for part in parts]).to(images.device), torch.cat(alphas).to(images.device))
 
@@ -81,6 +83,12 @@ def in_portions(swap: Callable[[Tensor], Swapped], images: Tensor, device: torch
 def face_masks(data: Faces) -> ImageSet:
     """(N, 1, S, S): the true masks where they are known, else ovals."""
     return data.masks or ovals(data.landmarks, data.crops.shape[1], UPRIGHT)
+
+
+def oval(n: int, size: int, device: torch.device) -> Tensor:
+    """Where the face of an aligned crop is in its region, for models without a mask, (N, 1, size, size)."""
+    face = ovals(TEMPLATE[None] * size, size, UPRIGHT)[:].to(device)  # (1, 1, size, size) of a crop
+    return cut(face, size).expand(n, -1, -1, -1)
 
 
 def eye_boxes(landmarks: np.ndarray, size: int) -> np.ndarray:
@@ -95,6 +103,15 @@ def eye_boxes(landmarks: np.ndarray, size: int) -> np.ndarray:
     dy = np.abs(at[None, None, :, None] - landmarks[:, :2, 1, None, None]) - side / 15  # (N, 2, S, 1)
     soft = np.clip(0.5 - np.maximum(dx, dy) / (side / 16), 0, 1).max(1)
     return (soft[..., None] * 255).round().astype(np.uint8)
+
+
+def landmark_map(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """Soft dots on landmarks (N, 5, 2), in pixels -> (N, S, S, 1) uint8; deviation: a fortieth of the region."""
+    at = np.arange(size, dtype=np.float32) + 0.5
+    dx, dy = (at - landmarks[..., axis, None] for axis in (0, 1))  # (N, 5, S)
+    square = (dx[:, :, None, :] ** 2 + dy[:, :, :, None] ** 2).min(1)  # (N, S, S)
+    dots: np.ndarray = np.exp(-square / (2 * (REGION * size / 40) ** 2))
+    return (dots[..., None] * 255).round().astype(np.uint8)
 
 
 def match_colour(images: Tensor, like: Tensor, weight: Tensor, spread: bool = True) -> Tensor:

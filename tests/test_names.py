@@ -108,6 +108,10 @@ def test_source_files_agree_with_what_they_register() -> None:
      {"metrics": {"a": {"b"}}}, True),
     ('from fsbench import registry\n@registry.datasets.register("a")\ndef f(*, b, context): ...',
      {"datasets": {"a": {"b"}}}, True),
+    ('from fsbench.registry import swappers as s\n@s.register("a")\n@dataclass(kw_only=True, eq=False)\nclass A:\n'
+     '    b: int = 1\n    context: object', {"swappers": {"a": {"b"}}}, True),
+    ('from fsbench.registry import swappers as s\n@s.register("a")\n@dataclass\nclass A:\n    b: int = 1',
+     {"swappers": {"a": None}}, True),
     ('import fsbench.registry as r\nr.swappers.register("a")(object)', {"swappers": {"a": None}}, True),
     ('from fsbench.registry import metrics\nfor n in "ab": metrics.register(n)(object)', {}, False),
     ('from fsbench.registry import metrics\nenrol(metrics)\n# register', {}, False),

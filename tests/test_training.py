@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fsbench import training
-from fsbench.errors import CheckpointError, FsbenchError, OutputError
+from fsbench.errors import CheckpointError, DeviceError, FsbenchError, OutputError
 from fsbench.interfaces import Budget, silent
 from fsbench.training import Trained, load_model, one_thread, save_model, train
 
@@ -178,12 +178,68 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert list(tmp_path.iterdir()) == []
 
 
-def test_divergence_ends_the_run(tmp_path: Path) -> None:
-    toy = Toy()
-    with torch.no_grad():
-        toy.networks.bias.fill_(math.inf)
-    with pytest.raises(FsbenchError, match="diverged"):
-        run(toy, Budget(steps=1), tmp_path / "c.pt")
+class Diverging(Toy):
+    """Breaks at one of its steps: the loss, or a weight behind a loss that is finite."""
+
+    def __init__(self, at: int, what: str, value: float = math.nan) -> None:
+        super().__init__()
+        self.at, self.what, self.value = at, what, value
+
+    def step(self, fraction: float, generator: torch.Generator) -> Mapping[str, Tensor]:
+        losses = super().step(fraction, generator)
+        if len(self.fractions) == self.at and self.what == "weight":
+            self.networks.weight.data[0, 1] = self.value
+        broken = len(self.fractions) >= self.at and self.what == "loss"
+        return {"loss": torch.tensor(self.value if broken else 0.5)} if self.what == "weight" or broken else losses
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(("what", "named"), [("loss", "loss 'loss' is"), ("weight", "weight is not finite")])
+@pytest.mark.parametrize("at", [1, 5])
+def test_divergence_ends_the_run_and_the_last_good_checkpoint_stays(
+    tmp_path: Path, at: int, what: str, named: str, value: float
+) -> None:
+    path = tmp_path / "c.pt"
+    with pytest.raises(FsbenchError, match=f"diverged: {named}.* after {at} steps") as caught:
+        run(Diverging(at, what, value), Budget(steps=8), path)
+    if at == 1:
+        assert caught.value.message.endswith("none was saved")
+        assert not path.exists()
+        return
+    assert caught.value.message.endswith(f"the checkpoint of step {at - 1} is kept, {path}")
+    whole, resumed = Toy(), Toy()
+    run(whole, Budget(steps=8), tmp_path / "whole.pt")
+    run(resumed, Budget(steps=8), path)  # it goes on from there, and nothing of the divergence is in it
+    assert len(resumed.fractions) == 8 - (at - 1)
+    assert torch.equal(whole.networks.weight, resumed.networks.weight)
+
+
+def test_a_divergence_between_two_looks_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "SHOW_EVERY", math.inf)
+    monkeypatch.setattr(training, "SAVE_EVERY", -math.inf)
+    monkeypatch.setattr(training, "SAVE_SHARE", math.inf)
+    with pytest.raises(FsbenchError, match="step 2 is kept"):
+        run(Diverging(3, "loss"), Budget(steps=8), tmp_path / "c.pt")
+    assert torch.load(tmp_path / "c.pt", weights_only=True)["steps"] == 2
+
+
+@pytest.mark.usefixtures("eager")
+@pytest.mark.parametrize(
+    ("batch", "hint"), [(8, "try batch=4"), (3, "try batch=1"), (1, "try a smaller size"), (None, "try a smaller size")]
+)
+def test_too_little_memory_is_told_with_the_batch_to_try(tmp_path: Path, batch: int | None, hint: str) -> None:
+    class Large(Toy):
+        def step(self, fraction: float, generator: torch.Generator) -> Mapping[str, Tensor]:
+            if len(self.fractions) == 2:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            return super().step(fraction, generator)
+
+    recipe = {"size": "toy", "batch": batch} if batch else {"size": "toy"}
+    with pytest.raises(DeviceError, match="out of memory on cpu after 2 steps") as caught:
+        run(Large(), Budget(steps=8), tmp_path / "c.pt", recipe)
+    assert caught.value.hint.startswith(hint)
+    assert torch.load(tmp_path / "c.pt", weights_only=True)["steps"] == 2  # what was done is kept
 
 
 def test_one_thread_is_given_back() -> None:

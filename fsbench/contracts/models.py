@@ -109,16 +109,25 @@ def check_training(plugin: Trainable, faces: Faces | None = None) -> None:
 
 
 class _Fade:
-    """Fades targets into the mean image of the source inside a square; with or without the square as alpha."""
+    """Fades targets into the mean image of the source inside a square; with or without the square as alpha.
+
+    Its codes are the targets themselves.
+    """
 
     def __init__(self, amount: float = 0.5, alpha: bool = True) -> None:
         self.amount, self.alpha = amount, alpha
 
     def swap(self, source: Source, targets: Targets) -> Swapped:
+        return self.decode(self.encode(targets), source, targets)
+
+    def encode(self, targets: Targets) -> Tensor:
+        return targets.images
+
+    def decode(self, codes: Tensor, source: Source, targets: Targets) -> Swapped:
         side = targets.images.shape[-1] // 4
         alpha = torch.zeros_like(targets.images[:, :1])
         alpha[..., side:-side, side:-side] = self.amount
-        images = alpha * source.images.mean(0) + (1 - alpha) * targets.images
+        images = alpha * source.images.mean(0) + (1 - alpha) * codes
         return Swapped(images, alpha if self.alpha else None)
 
 

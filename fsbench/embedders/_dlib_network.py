@@ -31,6 +31,9 @@ _BLOCKS = [
 ]
 """(width, halves the size) of each residual block, in forward order."""
 
+_LAST = (2, 6, 9, 12)
+"""Blocks whose maps are shown to perceptual losses: 32 x 35 x 35, 64 x 17 x 17, 128 x 8 x 8 and 256 x 4 x 4."""
+
 
 class Block(nn.Module):
     """Two convolutions and a shortcut; the shortcut of a block that halves the size is an average pool."""
@@ -41,11 +44,15 @@ class Block(nn.Module):
         self.first = nn.Conv2d(width_in, width, 3, 2 if halve else 1, padding=0 if halve else 1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def sum(self, x: Tensor) -> Tensor:
+        """Branch and shortcut, before the activation."""
         y = self.second(F.relu(self.first(x)))
         if self.halve:
             x = F.avg_pool2d(x, 2)
-        return F.relu(_grow(x, y) + _grow(y, x))  # from 8 pixels on, it is y that is the smaller one
+        return _grow(x, y) + _grow(y, x)  # from 8 pixels on, it is y that is the smaller one
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.sum(x))
 
 
 def _grow(x: Tensor, other: Tensor) -> Tensor:
@@ -71,10 +78,23 @@ class FaceResNet(nn.Module):
         """All convolutions, in forward order."""
         return [module for module in self.modules() if isinstance(module, nn.Conv2d)]
 
-    def forward(self, chips: Tensor) -> Tensor:
+    def begin(self, chips: Tensor) -> Tensor:
+        """Return what the first block is given, (N, 32, 35, 35)."""
         x = (chips * 255 - self.mean) / 256
-        x = F.max_pool2d(F.relu(self.stem(x)), 3, stride=2)  # (N, 32, 35, 35)
-        x = self.blocks(x)  # (N, 256, 2, 2)
+        return F.max_pool2d(F.relu(self.stem(x)), 3, stride=2)
+
+    def preactivations(self, chips: Tensor) -> list[Tensor]:
+        """Return the maps of the last block of each width (of 256: before they are halved), before their activation."""
+        x, maps = self.begin(chips), []
+        for index, block in enumerate(self.blocks):
+            total = block.sum(x)  # type: ignore[operator]  # they are Blocks
+            x = F.relu(total)
+            if index in _LAST:
+                maps.append(total)
+        return maps
+
+    def forward(self, chips: Tensor) -> Tensor:
+        x = self.blocks(self.begin(chips))  # (N, 256, 2, 2)
         features: Tensor = self.head(x.mean((2, 3)))
         return features
 

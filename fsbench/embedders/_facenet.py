@@ -6,6 +6,7 @@ import functools
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fsbench.embedders._batches import in_batches
@@ -55,9 +56,16 @@ class Facenet:
         return in_batches(self._extract, crops, landmarks, DIM, self._device)
 
     def _extract(self, crops: Tensor, landmarks: Tensor) -> Tensor:
-        chips = cut_chips(crops, landmarks, TEMPLATE_ON_CHIP, CHIP)
-        features: Tensor = self._networks[0]((chips * 255 - 127.5) / 128)
+        features: Tensor = self._networks[0](_prewhitened(cut_chips(crops, landmarks, TEMPLATE_ON_CHIP, CHIP)))
         return features
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) in [0, 1] -> maps of 77, 17, 8 and 3 pixels, see `FacenetNetwork.maps`; differentiable.
+
+        The input is the whole image, resized to 160 pixels (bilinear).
+        """
+        chips = F.interpolate(images.to(self._device), (CHIP, CHIP), mode="bilinear", align_corners=False)
+        return self._networks[0].maps(_prewhitened(chips))
 
     @torch.inference_mode()
     def classify(self, features: Tensor) -> Tensor:
@@ -69,6 +77,10 @@ class Facenet:
             )
         logits: Tensor = self._networks[1](features.to(self._device))
         return logits
+
+
+def _prewhitened(chips: Tensor) -> Tensor:
+    return (chips * 255 - 127.5) / 128
 
 
 @torch.inference_mode(False)  # made inside of `embed`, they could not be used outside

@@ -108,11 +108,16 @@ class FacenetNetwork(nn.Module):
         self.last_bn = nn.BatchNorm1d(DIM, eps=0.001)
         self.logits = nn.Linear(DIM, n_classes)
 
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """Return the maps before the first pool and of the three groups of residuals."""
+        raw = self.conv2d_2b(self.conv2d_2a(self.conv2d_1a(x)))  # (N, 64, 77, 77)
+        x = self.conv2d_4b(self.conv2d_4a(self.conv2d_3b(self.maxpool_3a(raw))))  # (N, 256, 17, 17)
+        first = self.repeat_1(x)  # (N, 256, 17, 17)
+        second = self.repeat_2(self.mixed_6a(first))  # (N, 896, 8, 8)
+        third = self.block8(self.repeat_3(self.mixed_7a(second)))  # (N, 1792, 3, 3)
+        return [raw, first, second, third]
+
     def forward(self, x: Tensor) -> Tensor:
-        x = self.maxpool_3a(self.conv2d_2b(self.conv2d_2a(self.conv2d_1a(x))))  # (N, 64, 38, 38)
-        x = self.repeat_1(self.conv2d_4b(self.conv2d_4a(self.conv2d_3b(x))))  # (N, 256, 17, 17)
-        x = self.repeat_2(self.mixed_6a(x))  # (N, 896, 8, 8)
-        x = self.block8(self.repeat_3(self.mixed_7a(x)))  # (N, 1792, 3, 3)
-        x = nn.functional.adaptive_avg_pool2d(x, 1).flatten(1)
+        x = nn.functional.adaptive_avg_pool2d(self.maps(x)[-1], 1).flatten(1)
         features: Tensor = self.last_bn(self.last_linear(x))
         return features

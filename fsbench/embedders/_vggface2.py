@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fsbench import weights
@@ -88,6 +89,26 @@ class Vggface2:
     def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
         """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels -> (N, 2048) features, not normalised."""
         return in_batches(lambda *batch: self._network(cut(*batch)), crops, landmarks, DIM, self._device)
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) in [0, 1] -> maps of 112, 55 (ft, scratch: 56), 28 and 7 pixels; differentiable.
+
+        The layers of faceswap-GAN's perceptual loss: the first convolution before its normalisation, and the ends of
+        the first, second and fourth stage. The input is the whole image, resized to 224 pixels (bilinear).
+        """
+        raw, first, second, _, fourth = self._network.maps(self._resized(images))
+        return [raw, first, second, fourth]
+
+    def preactivations(self, images: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) in [0, 1] -> maps of 55, 55 (ft, scratch: 56), 28 and 7 pixels; differentiable.
+
+        As `features` before their activation, with the sum of the first block in place of the first convolution.
+        """
+        first, *_ = maps = self._network.preactivations(self._resized(images))
+        return [first, maps[1], maps[2], maps[4]]
+
+    def _resized(self, images: Tensor) -> Tensor:
+        return F.interpolate(images.to(self._device), (CHIP, CHIP), mode="bilinear", align_corners=False)
 
     @torch.inference_mode()
     def classify(self, features: Tensor) -> Tensor:

@@ -71,13 +71,18 @@ class Bottleneck(nn.Module):
         if len(self.downsample):
             self.downsample = nn.Sequential(fuse_conv_bn_eval(*self.downsample))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def sum(self, x: Tensor) -> Tensor:
+        """Branch and shortcut, before the activation."""
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
         y = F.relu(self.bn2(self.conv2(y)), inplace=True)
         y = self.bn3(self.conv3(y))
         if self.squeeze:
             y = y * self.conv5(F.relu(self.conv4(y.mean((2, 3), keepdim=True)))).sigmoid()
-        return F.relu(y + self.downsample(x), inplace=True)
+        total: Tensor = y + self.downsample(x)
+        return total
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.sum(x), inplace=True)
 
 
 class VggfaceNetwork(nn.Module):
@@ -102,16 +107,38 @@ class VggfaceNetwork(nn.Module):
             self.add_module(f"layer{number}", nn.Sequential(*blocks))
         self.fc = nn.Linear(DIM, CLASSES) if classifier else None
 
+    def stem(self, chips: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the first convolution's maps (N, 64, 112, 112), and what the first stage is given."""
+        x = chips.flip(1) * 255 - self.mean  # BGR
+        raw = self.conv1(F.pad(x, self.flavour.pad * 2))
+        return raw, F.max_pool2d(F.relu(self.bn1(raw)), 3, 2, ceil_mode=self.flavour.ceil)  # 55 or 56 pixels
+
+    @property
+    def stages(self) -> list[nn.Module]:
+        """The four stages."""
+        return [self.get_submodule(f"layer{number}") for number in range(1, len(_STAGES) + 1)]
+
     def maps(self, chips: Tensor) -> list[Tensor]:
         """Return the first convolution's maps and those of the four stages."""
-        x = chips.flip(1) * 255 - self.mean  # BGR
-        raw = self.conv1(F.pad(x, self.flavour.pad * 2))  # (N, 64, 112, 112)
-        x = F.max_pool2d(F.relu(self.bn1(raw)), 3, 2, ceil_mode=self.flavour.ceil)  # 55 or 56 pixels
-        found = [raw]
-        for number in range(1, len(_STAGES) + 1):
-            x = self.get_submodule(f"layer{number}")(x)
-            found.append(x)
-        return found  # the last is (N, 2048, 7, 7)
+        raw, x = self.stem(chips)
+        maps = [raw]
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps  # the last is (N, 2048, 7, 7)
+
+    def preactivations(self, chips: Tensor) -> list[Tensor]:
+        """Return the maps of the very first block and of the last block in each stage, before their activation."""
+        _, x = self.stem(chips)
+        maps = []
+        for number, stage in enumerate(self.stages):
+            for place, block in enumerate(stage.children()):
+                total = block.sum(x)  # type: ignore[operator]  # they are Bottlenecks
+                if number == place == 0:
+                    maps.append(total)
+                x = F.relu(total)
+            maps.append(total)
+        return maps
 
     def forward(self, chips: Tensor) -> Tensor:
         return self.maps(chips)[-1].mean((2, 3))

@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fsbench.embedders._batches import in_batches
@@ -45,6 +46,7 @@ class DlibResnet:
         )
 
     @functools.cached_property
+    @torch.inference_mode(False)  # made inside of `embed`, it could have no gradients afterwards
     def _network(self) -> FaceResNet:
         network = read_network(self.info.weights[0].path).to(self._device)
         return network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
@@ -61,6 +63,18 @@ class DlibResnet:
     def _extract(self, crops: Tensor, landmarks: Tensor) -> Tensor:
         features: Tensor = self._network(self._chips(crops, landmarks))
         return features
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) in [0, 1] -> maps of 35, 17, 8 and 4 pixels, the ends of the four widths; differentiable.
+
+        The input is the whole image, resized to 150 pixels (bilinear).
+        """
+        return [F.relu(features) for features in self.preactivations(images)]
+
+    def preactivations(self, images: Tensor) -> list[Tensor]:
+        """(N, 3, H, W) in [0, 1] -> the maps of `features` before their activation."""
+        chips = F.interpolate(images.to(self._device), (CHIP, CHIP), mode="bilinear", align_corners=False)
+        return self._network.preactivations(chips)
 
     def _chips(self, crops: Tensor, landmarks: Tensor) -> Tensor:
         """Align as dlib does; (N, 3, 150, 150)."""

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-import torch.nn.functional as F
-from torch import Tensor
-
 from fsbench.embedders._vggface2 import Vggface2
-from fsbench.embedders._vggface2_network import CHIP
 from fsbench.interfaces import Context
 from fsbench.registry import embedders
 
@@ -27,13 +23,3 @@ class Vggface2Resnet50(Vggface2):
         self, *, weights: Literal["auto", "keras", "keras_notop", "ft", "scratch"] = "auto", context: Context
     ) -> None:
         super().__init__("resnet50", weights, context)
-
-    def features(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) in [0, 1] -> maps of 112, 55 (ft, scratch: 56), 28 and 7 pixels; differentiable.
-
-        The layers of faceswap-GAN's perceptual loss: the first convolution before its normalisation, and the ends of
-        the first, second and fourth stage. The input is the whole image, resized to 224 pixels (bilinear).
-        """
-        chips = F.interpolate(images.to(self._device), (CHIP, CHIP), mode="bilinear", align_corners=False)
-        raw, first, second, _, fourth = self._network.maps(chips)
-        return [raw, first, second, fourth]

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from fsbench.extraction.extractor import Judge
 from fsbench.extraction.features import TOP_K, FaceFeatures, embed, find_landmarks
 from fsbench.interfaces import Context, Faces
-from fsbench.interfaces.references import ReferenceIndex
+from fsbench.interfaces.references import ReferenceIndex, texts
 from fsbench.pairs import Outputs, RealImages
 from fsbench.stats.calibration import Calibration, calibrate
 
@@ -57,7 +57,7 @@ def enrol(judge: Judge, real: RealImages, context: Context) -> EnrolledJudge:
         [embed(judge, faces.crops, landmarks, titles[split], context) for split, faces, landmarks in real.parts]
     )
     rows = real.rows
-    identity, session = (rows[name].astype(str).to_numpy(dtype=object) for name in ("identity", "session"))
+    identity, session = (texts(rows[name]) for name in ("identity", "session"))
     index = ReferenceIndex(features.vectors, rows)
     calibration = calibrate(features.vectors.double().numpy(), identity, session)
     if judge.network.info.classes:

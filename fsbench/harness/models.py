@@ -12,7 +12,7 @@ from fsbench import guard
 from fsbench.config import Pipeline
 from fsbench.errors import CheckpointError, UsageError
 from fsbench.extraction.codehash import plugin_key
-from fsbench.harness.parts import Chain, Kind, Part, call, check_signature
+from fsbench.harness.parts import Kind, Part, call, chain, check_signature
 from fsbench.harness.train import is_trainable, read_sidecar, steps_or_seconds, train
 from fsbench.interfaces import Context, Faces, WeightsFile
 from fsbench.registry import PARTS, Entry, Registry, kind_of_part, swappers
@@ -205,6 +205,6 @@ def _key(recipe: dict[str, Any]) -> str | None:
 
 def _wrap(part: Part, before: list[Part]) -> Part:
     """Let a wrapper make a swapper of the parts before it."""
-    wrapped = call(part.who, "wrap", part.plugin.wrap, Chain(before, part.who))
+    wrapped = call(part.who, "wrap", part.plugin.wrap, chain(before, part.who))
     check_signature(f"{part.who}, what wrap gave,", wrapped, "swap")
     return replace(part, wrapped=wrapped)

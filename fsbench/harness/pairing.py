@@ -17,30 +17,34 @@ N_REFERENCES = 8
 def make_pairs(dataset: Dataset, test: Faces) -> Pairs:
     """Pair every held-out image with the other identities; raises DataError where there is only one.
 
-    Up to three identities: every image with every other identity. More: every still, and every clip as a whole, with
-    one other identity, in turn, so that the cost grows with the images and every ordered pair of identities takes part.
+    Sources are all identities, or those that the data set names. Up to three: every image with every other source.
+    More: every still, and every clip as a whole, with one other source, in turn, so that the cost grows with the images
+    and every ordered pair takes part.
     """
     names = test.identities
     if len(names) < 2:
         raise DataError(
             f"{dataset.info.name} has {len(names)} identity to swap, two are needed", "add a second identity"
         )
+    sources = [name for name in names if name in dataset.info.sources] or names
     owner = test.rows["identity"].to_numpy()
-    source_of = np.zeros(len(test), np.int64)  # where each image has one
+    source_of = np.full(len(test), "", object)  # where each image has one
     for position, name in enumerate(names):
         own = np.flatnonzero(owner == name)
-        others = np.delete(np.arange(len(names)), position)
-        source_of[own] = others[(position + _turns(test.rows.iloc[own])) % len(others)]
+        others = np.array([source for source in sources if source != name], object)
+        if len(others):
+            source_of[own] = others[(position + _turns(test.rows.iloc[own])) % len(others)]
     groups = []
-    for position, name in enumerate(names):
-        index = np.flatnonzero(owner != name if len(names) <= ALL_PAIRS_LIMIT else source_of == position)
+    for name in sources:
+        index = np.flatnonzero(owner != name if len(sources) <= ALL_PAIRS_LIMIT else source_of == name)
         if len(index):
             targets = test.select(index)
             groups.append(Group(name, _references(dataset, test, name), index, targets, dataset.truth(name, targets)))
+    everybody = "identity" if len(sources) == len(names) else f"of {len(sources)} sources"
     rule = (
-        "every held-out image with every other identity"
-        if len(names) <= ALL_PAIRS_LIMIT
-        else "every held-out image with one other identity, in turn"
+        f"every held-out image with every other {everybody}"
+        if len(sources) <= ALL_PAIRS_LIMIT
+        else f"every held-out image with one other {everybody}, in turn"
     )
     return Pairs(tuple(groups), rule)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from fsbench import guard
 from fsbench.errors import PluginError, UsageError
 from fsbench.images import to_levels
-from fsbench.interfaces import Oracle, Source, Swapped, Swapper, Targets, Truth
+from fsbench.interfaces import CodeSwapper, Oracle, Source, Swapped, Swapper, Targets, Truth
 from fsbench.results import TrainingRecord
 from fsbench.specs import Spec
 
@@ -29,6 +29,8 @@ CALLS: dict[str, tuple[str, tuple[type | None, ...]]] = {
     "refine": ("refine(output: Swapped, targets: Targets, source)", (Swapped, Targets, None)),
     "wrap": ("wrap(swapper)", (None,)),
     "reveal": ("reveal(truth)", (None,)),
+    "encode": ("encode(targets: Targets)", (Targets,)),
+    "decode": ("decode(codes, source, targets: Targets)", (None, None, Targets)),
 }
 """Of each method: how it is written, and which of its arguments are records where earlier versions had tensors."""
 
@@ -74,6 +76,32 @@ class Chain:
         check_call(self.caller, source, targets)
         with torch.inference_mode():
             return swap(self.parts, source, targets)
+
+
+class CodeChain(Chain):
+    """A swapper that goes through codes, and no other part."""
+
+    def encode(self, targets: Targets) -> Tensor:
+        """Return its codes of targets (N, ...); raises PluginError for anything else."""
+        part = self.parts[0]
+        with torch.inference_mode():
+            codes = call(part.who, "encode", part.plugin.encode, targets)
+        if not isinstance(codes, Tensor) or codes.shape[:1] != (len(targets),) or not codes.isfinite().all():
+            raise PluginError(f"{part.who}: encode gave no finite code for each target", "a tensor (N, ...) is wanted")
+        return codes
+
+    def decode(self, codes: Tensor, source: Source, targets: Targets) -> Swapped:
+        """Return its outputs for codes."""
+        part = self.parts[0]
+        with torch.inference_mode():
+            given = call(part.who, "decode", part.plugin.decode, codes, source, targets)
+        return check_output(part.who, given, targets.images)
+
+
+def chain(parts: Sequence[Part], caller: str) -> Chain:
+    """Parts of a pipeline as one swapper, with codes where they are a single swapper that has some."""
+    coded = len(parts) == 1 and guard.run(parts[0].who, isinstance, parts[0].plugin, CodeSwapper)
+    return CodeChain(parts, caller) if coded else Chain(parts, caller)
 
 
 def swap(parts: Sequence[Part], source: Source, targets: Targets, truth: Truth | None = None) -> Swapped:

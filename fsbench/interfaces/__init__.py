@@ -30,7 +30,18 @@ from fsbench.interfaces.evidence import (
 )
 from fsbench.interfaces.features import FeatureSpace, PairedFeatures, SharedTargets
 from fsbench.interfaces.metrics import Aspect, DistributionMetric, Metric, MetricInfo, Resampled, RowMetric
-from fsbench.interfaces.models import Budget, Oracle, Refiner, Swapped, Swapper, Targets, Trainable, Training, Wrapper
+from fsbench.interfaces.models import (
+    Budget,
+    CodeSwapper,
+    Oracle,
+    Refiner,
+    Swapped,
+    Swapper,
+    Targets,
+    Trainable,
+    Training,
+    Wrapper,
+)
 from fsbench.interfaces.networks import Classifier, Embedder, EmbedderInfo, Observer, ObserverInfo, WeightsFile
 from fsbench.metric_groups import MetricGroup
 from fsbench.record_types import Sample, SetName, Stage
@@ -41,6 +52,7 @@ __all__ = [
     "Batch",
     "Budget",
     "Classifier",
+    "CodeSwapper",
     "Context",
     "Dataset",
     "DatasetInfo",

@@ -133,6 +133,7 @@ class DatasetInfo:
     licence: str
     splits: tuple[Split, ...]
     synthetic: bool = False
+    sources: tuple[str, ...] = ()  # identities that are put into others; empty: all
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     unused: tuple[Unused, ...] = ()  # files and folders that were there, by reason; `warnings` tells of them in short

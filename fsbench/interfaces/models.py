@@ -73,6 +73,23 @@ class Swapper(Protocol):
 
 
 @runtime_checkable
+class CodeSwapper(Protocol):
+    """A swapper that goes through a code, which a wrapper may change: `swap` is `decode` after `encode`."""
+
+    def swap(self, source: Source, targets: Targets) -> Swapped | Tensor:
+        """As any swapper."""
+        ...
+
+    def encode(self, targets: Targets) -> Tensor:
+        """Return codes (N, ...) of targets; they do not depend on the source."""
+        ...
+
+    def decode(self, codes: Tensor, source: Source, targets: Targets) -> Swapped | Tensor:
+        """Return (N, 3, S, S) outputs; output i shows the source's face as code i has it, in the scene of target i."""
+        ...
+
+
+@runtime_checkable
 class Oracle(Protocol):
     """A baseline that is shown the exact answer: the ceiling of a table."""
 
@@ -99,7 +116,8 @@ class Wrapper(Protocol):
     def wrap(self, swapper: Swapper) -> Swapper:
         """Return a swapper that calls `swapper` as often as it wants, with any targets.
 
-        It is called when all parts before it are trained. In a pipeline `swapper` always returns Swapped.
+        It is called when all parts before it are trained. In a pipeline `swapper` always returns Swapped. It is a
+        CodeSwapper where the only part before it is one.
         """
         ...
 

@@ -11,6 +11,13 @@ import torch
 from torch import Tensor
 
 
+def texts(column: pd.Series[str]) -> np.ndarray:
+    """A column as (N,) of str, in which equal texts are one object: a table of many images repeats few names."""
+    codes, distinct = pd.factorize(column.astype(str))
+    array: np.ndarray = np.asarray(distinct, object)[codes]
+    return array
+
+
 class PersonImages:
     """Held-out images of one person in which the judge found a face, without those of one session."""
 
@@ -37,7 +44,7 @@ class ReferenceIndex:
 
     def __init__(self, references: Tensor, rows: pd.DataFrame) -> None:
         self.references = references
-        self._identity, self._session = (rows[name].to_numpy(object) for name in ("identity", "session"))
+        self._identity, self._session = (texts(rows[name]) for name in ("identity", "session"))
         self._test = (rows["split"] == "test").to_numpy()
         self._has_face = ~references.isnan().any(1).cpu().numpy()
         self._images: dict[tuple[str, str | None], PersonImages] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -13,14 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from fsbench import __version__
-from fsbench.errors import CheckpointError, UsageError
-from fsbench.faces.align import TEMPLATE
-from fsbench.faces.region import UPRIGHT, ovals
+from fsbench.errors import BadParameter, CheckpointError, UsageError
 from fsbench.images import ImageSet
 from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Swapped, Targets, Training
 from fsbench.registry import swappers
 from fsbench.training import fast_bfloat16, load_model, one_thread, save_model, train
-from reference_models.crops import cut, face_masks, in_portions, pack, paste
+from reference_models.crops import cut, face_masks, in_portions, oval, pack, paste
 from reference_models.cyclegan.learner import CycleGanLearner
 from reference_models.cyclegan.networks import ARCHITECTURES, ResnetGenerator, Size
 
@@ -33,14 +31,22 @@ class CycleGan:
 
     `size` standard sees 128 pixels (6 blocks), large 256 (9 blocks), tiny 64 (3 narrow blocks); auto takes standard on
     a GPU, tiny on a CPU. Images are pasted as an oval; with `mask`, the generators also answer an alpha mask, taught
-    with face masks, that composes image and input in training and in the output. Source: Zhu et al. 2017,
+    with face masks, that composes image and input in training and in the output. `batch` is the number of images of
+    each identity in a step; auto is 1, for tiny 4. Source: Zhu et al. 2017,
     arXiv:1703.10593.
     """
 
     def __init__(
-        self, *, size: Literal["auto", "standard", "large", "tiny"] = "auto", mask: bool = False, context: Context
+        self,
+        *,
+        size: Literal["auto", "standard", "large", "tiny"] = "auto",
+        mask: bool = False,
+        batch: int | Literal["auto"] = "auto",
+        context: Context,
     ) -> None:
-        self.context = context
+        if batch != "auto" and batch < 1:
+            raise BadParameter(f"cyclegan(batch={batch}) trains on nothing", "batch is 1 or more")
+        self.context, self.batch = context, batch
         self.asked = {"size": size, "mask": mask or "auto"}
         self.size: Size = size if size != "auto" else "standard" if context.device.type == "cuda" else "tiny"
         self.mask = mask
@@ -62,6 +68,8 @@ class CycleGan:
                 "take a data set of two, or gan_mask for more",
             )
         device, shape = self.context.device, ARCHITECTURES[self.size]
+        if self.batch != "auto":
+            shape = replace(shape, batch=self.batch)
         half_precision = device.type == "cpu" and fast_bfloat16(device)
         packed = [pack(channels(data.of(name)), shape.resolution, device) for name in data.identities]
         learner = CycleGanLearner(shape, self.mask, packed, budget.seed, half_precision)
@@ -139,8 +147,7 @@ class CycleGan:
         size = ARCHITECTURES[self.size].resolution
         image, alpha = generator(cut(target, size) * 2 - 1)
         if not self.mask:  # the whole region would end in a visible square
-            face = ovals(TEMPLATE[None] * size, size, UPRIGHT)[:].to(image.device)  # (1, 1, S, S) of a crop
-            alpha = cut(face, size).expand(len(target), -1, -1, -1)
+            alpha = oval(len(target), size, image.device)
         return paste(image / 2 + 0.5, alpha, target)
 
 

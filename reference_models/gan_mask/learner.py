@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from reference_models.augment import AugmentedBatch, colour_statistics, draw_batch
+from reference_models.augment import AugmentedBatch, TrainingImages, draw_batch
 from reference_models.gan_mask import losses
-from reference_models.gan_mask.networks import RESOLUTION, Discriminator, MaskedImage, Norm, Size, Swapnet, initialise
-from reference_models.gan_mask.recipe import Recipe, Stage, cosine_rate, stage_at
+from reference_models.gan_mask.networks import (
+    Discriminator,
+    DomainClassifier,
+    MaskedImage,
+    Swapnet,
+    SwapnetShape,
+    initialise,
+)
+from reference_models.gan_mask.perceptual import PerceptualLoss
+from reference_models.gan_mask.recipe import Recipe, Stage, stage_at
 
 
 class GanMaskLearner:
@@ -19,27 +29,32 @@ class GanMaskLearner:
 
     def __init__(
         self,
-        size: Size,
-        norm: Norm,
+        shape: SwapnetShape,
         recipe: Recipe,
-        crops: Sequence[Tensor],
-        features: losses.Features | None,
+        images: Sequence[TrainingImages],
+        perceptual: PerceptualLoss | None,
         seed: int,
     ) -> None:
-        """`crops`: for each identity (N, 5, S, S) uint8 on the device: red, green, blue, face mask, eye mask."""
+        """`images`: what each decoder is trained on."""
+        self.shape = shape
         self.recipe = recipe
-        self.crops = crops
-        self.features = features
-        self.colours = [torch.cat([colour_statistics(part[:, :3] / 255) for part in of.split(64)]) for of in crops]
-        self.all_colours = torch.cat(self.colours)
-        self.generator = Swapnet(size, norm, len(crops))
-        self.critics = nn.ModuleList(Discriminator(norm) for _ in crops if recipe.adversarial)
+        self.images = images
+        self.perceptual = perceptual
+        self.colours = torch.cat([each.colours for each in images])
+        self.adversarial = recipe.adversarial != "none"
+        self.generator = Swapnet(shape, len(images))
+        self.critics = nn.ModuleList(Discriminator(shape) for _ in images if self.adversarial)
+        self.domains = DomainClassifier(shape) if recipe.many_to_one else None
         self.networks = nn.ModuleDict({"generator": self.generator, "critics": self.critics})
+        if self.domains is not None:
+            self.networks["domains"] = self.domains
         initialise(self.networks, Generator().manual_seed(seed))
-        self.networks.to(crops[0].device)
+        self.networks.to(images[0].crops.device)
         self.optimisers = {"generator": self._optimiser(self.generator, recipe.rate)}
-        if recipe.adversarial:
+        if self.adversarial:
             self.optimisers["critics"] = self._optimiser(self.critics, recipe.critic_rate)
+        if self.domains is not None:
+            self.optimisers["domains"] = self._optimiser(self.domains, recipe.critic_rate)
 
     def _optimiser(self, networks: nn.Module, rate: float) -> torch.optim.Adam:
         kernels = {layer.weight for layer in networks.modules() if isinstance(layer, nn.Conv2d)}
@@ -53,71 +68,95 @@ class GanMaskLearner:
 
     def stage(self, fraction: float) -> Stage:
         """Return what the schedule says now."""
-        if self.recipe.published_stages:
-            return stage_at(fraction)
-        return Stage(0.0, perceptual=self.features is not None, least_alpha=None, rate=cosine_rate(fraction))
+        return stage_at(fraction, self.recipe.schedule)
 
     def step(self, fraction: float, generator: Generator) -> Mapping[str, Tensor]:
         stage = self.stage(fraction)
-        for name, rate in (("generator", self.recipe.rate), ("critics", self.recipe.critic_rate)):
-            for group in self.optimisers[name].param_groups if name in self.optimisers else ():
+        for name, optimiser in self.optimisers.items():
+            rate = self.recipe.rate if name == "generator" else self.recipe.critic_rate
+            for group in optimiser.param_groups:
                 group["lr"] = rate * stage.rate
         shown = {}
-        if self.recipe.adversarial:
-            shown["critic"] = self._update("critics", self._critic_loss(stage, generator))
+        if self.adversarial:
+            shown["critic"] = self._update(self._critic_loss(stage, generator), "critics")
         parts = self._generator_losses(stage, generator)
-        self._update("generator", torch.stack(list(parts.values())).sum())
+        total = torch.stack(list(parts.values())).sum()
+        self._update(total, "generator", *(["domains"] if self.domains is not None else []))
         return {**{name: part.detach() for name, part in parts.items()}, **shown}
 
-    def _update(self, name: str, loss: Tensor) -> Tensor:
-        self.optimisers[name].zero_grad(set_to_none=True)
+    def settle(self, generator: Generator, n_steps: int = 32) -> None:
+        """Measure what batch normalisation keeps again, with the averaged weights (Izmailov et al. 2018, SWA)."""
+        norms = [layer for layer in self.generator.modules() if isinstance(layer, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches that follow
+        with torch.no_grad():
+            for _ in range(n_steps if norms else 0):
+                self._answers(self._codes(self._draw(generator)), self.stage(1.0))
+
+    def _update(self, loss: Tensor, *names: str) -> Tensor:
+        for name in names:
+            self.optimisers[name].zero_grad(set_to_none=True)
         loss.backward()
-        self.optimisers[name].step()
+        for name in names:
+            self.optimisers[name].step()
         return loss.detach()
 
-    def _draw(self, identity: int, generator: Generator) -> AugmentedBatch:
-        recipe = self.recipe
-        return draw_batch(
-            self.crops[identity],
-            self.colours[identity],
-            self.all_colours,
-            recipe.batch,
-            RESOLUTION,
-            recipe.augmentation,
-            generator,
-        )
+    def _draw(self, generator: Generator) -> list[AugmentedBatch]:
+        recipe, size = self.recipe, self.shape.resolution
+        return [
+            draw_batch(images, self.colours, recipe.batch, size, recipe.augmentation, generator)
+            for images in self.images
+        ]
 
-    def _answers(self, batches: Sequence[AugmentedBatch], stage: Stage) -> list[MaskedImage]:
-        """Each identity's own decoder on its own warped images; the encoder sees all in one go."""
+    def _codes(self, batches: Sequence[AugmentedBatch]) -> tuple[Tensor, ...]:
+        """Return what the encoder, which sees all warped images in one go, makes of those of each identity."""
+        warped, maps = (
+            torch.cat([batch.warped for batch in batches]),
+            [batch.landmarks for batch in batches if batch.landmarks is not None],
+        )
+        with self._autocast(warped):
+            return self.generator.encode(warped, torch.cat(maps) if maps else None).chunk(len(batches))
+
+    def _answers(self, codes: Sequence[Tensor], stage: Stage) -> list[MaskedImage]:
+        """Return what each identity's own decoder makes of its own codes."""
         decoders = list(self.generator.decoders)
         if stage.exchanged:
             decoders.reverse()
-        device = batches[0].warped.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.recipe.half_precision):
-            codes = self.generator.encoder(torch.cat([batch.warped for batch in batches]) * 2 - 1).chunk(len(batches))
-            found = [decoder(code) for decoder, code in zip(decoders, codes, strict=True)]
-        return [MaskedImage(answer.image.float(), answer.alpha.float()) for answer in found]
+        with self._autocast(codes[0]):
+            answers = [decoder(code) for decoder, code in zip(decoders, codes, strict=True)]
+        return [
+            MaskedImage(image.float(), alpha.float(), tuple(part.float() for part in smaller))
+            for image, alpha, smaller in answers
+        ]
+
+    def _autocast(self, like: Tensor) -> torch.autocast:
+        return torch.autocast(like.device.type, torch.bfloat16, enabled=self.recipe.half_precision)
 
     def _critic_loss(self, stage: Stage, generator: Generator) -> Tensor:
-        batches = [self._draw(identity, generator) for identity in range(len(self.crops))]
-        share = losses.draw_mixup(generator, batches[0].real.device)
+        batches = self._draw(generator)
+        recipe = self.recipe
+        share = losses.draw_mixup(generator, batches[0].real.device, recipe.mixup) if recipe.mixup else None
         with torch.no_grad():
-            answers = self._answers(batches, stage)
+            answers = self._answers(self._codes(batches), stage)
         total = [
-            losses.mixup_critic(critic, batch.real, fake, batch.warped, share)
+            losses.critic_loss(recipe.adversarial, critic, batch.real, fake, batch.warped, share)
             for critic, batch, answer in zip(self.critics, batches, answers, strict=True)
             for fake in (masked(answer, batch.warped), answer.image)
         ]
-        return self.recipe.adversarial * torch.stack(total).sum()
+        return recipe.adversarial_weight * torch.stack(total).sum()
 
     def _generator_losses(self, stage: Stage, generator: Generator) -> dict[str, Tensor]:
-        batches = [self._draw(identity, generator) for identity in range(len(self.crops))]
-        answers = self._answers(batches, stage)
-        share = losses.draw_mixup(generator, batches[0].real.device)
+        batches = self._draw(generator)
+        codes = self._codes(batches)
+        answers = self._answers(codes, stage)
+        share = losses.draw_mixup(generator, batches[0].real.device, self.recipe.mixup)
         total: dict[str, Tensor] = {}
         for identity, (batch, answer) in enumerate(zip(batches, answers, strict=True)):
             for name, part in self._direction(identity, batch, answer, stage, share).items():
                 total[name] = total.get(name, torch.zeros_like(part)) + part
+        if self.domains is not None:
+            total["domain"] = self.recipe.domain_weight * losses.domain_confusion(self.domains, *codes)
         return total
 
     def _direction(
@@ -134,21 +173,28 @@ class GanMaskLearner:
         if weigh.eyes:
             parts["pixels"] = parts["pixels"] + weigh.eyes * losses.difference(image, batch.real, batch.eyes)
             parts["edges"] = parts["edges"] + weigh.eyes * losses.edge_difference(image, batch.real, batch.eyes)
-        least = stage.least_alpha
-        parts["mask"] = weigh.alpha * alpha.mean() if least is None else weigh.hinge * losses.below(alpha, least)
-        parts["mask"] = parts["mask"] + weigh.variation * losses.total_variation(alpha)
-        if weigh.face_alpha:
-            parts["mask"] = parts["mask"] + weigh.face_alpha * (alpha - batch.face).abs().mean()
-        if weigh.adversarial:
-            critic = self.critics[identity]
-            parts["fool"] = weigh.adversarial * (
-                losses.fool(critic, masked(answer, batch.warped), batch.warped)
-                + losses.fool(critic, image, batch.warped)
-            )
-        if self.features is not None and stage.perceptual:
+        if self.shape.mask:
+            parts["mask"] = self._mask_loss(alpha, batch.face, stage.least_alpha)
+        for smaller in answer.smaller:
+            real = F.adaptive_avg_pool2d(batch.real, smaller.shape[-1])
+            parts["pixels"] = parts["pixels"] + weigh.reconstruction * losses.difference(smaller, real)
+        if self.adversarial:
+            fool = partial(losses.fool_loss, weigh.adversarial, self.critics[identity], batch.real)
+            fooled = fool(masked(answer, batch.warped), batch.warped) + fool(image, batch.warped)
+            parts["fool"] = weigh.adversarial_weight * fooled
+        if self.perceptual is not None and stage.perceptual:
             fake = share * image + (1 - share) * masked(answer, batch.warped)
-            parts["perceptual"] = losses.perceptual(self.features, fake, batch.real)
+            parts["perceptual"] = self.perceptual(fake, batch.real)
         return parts
+
+    def _mask_loss(self, alpha: Tensor, face: Tensor, least: float | None) -> Tensor:
+        """Weighted losses of alpha masks."""
+        weigh = self.recipe
+        loss = weigh.alpha * alpha.mean() if least is None else weigh.hinge * losses.below(alpha, least)
+        loss = loss + weigh.variation * losses.total_variation(alpha)
+        if weigh.face_alpha:
+            loss = loss + weigh.face_alpha * (alpha - face).abs().mean()
+        return loss
 
 
 def masked(answer: MaskedImage, image: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The losses of faceswap-GAN v2.2, as means over all elements; images are in [0, 1].
+"""The losses of faceswap-GAN v2.2 and its alternatives, as means over all elements; images are in [0, 1].
 
 The published network works in [-1, 1], where a difference counts twice. `SPAN` puts that factor back, so that the
 published weights hold.
@@ -6,11 +6,13 @@ published weights hold.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Adversarial = Literal["lsgan", "ralsgan", "vanilla", "hinge", "none"]
 
 SPAN = 2.0
 
@@ -40,55 +42,83 @@ def below(alpha: Tensor, least: float) -> Tensor:
     return (least - alpha).clamp(min=0).mean()
 
 
+# --------------------------------------------------------------------------------------------------------- adversarial
+
+
 def draw_mixup(generator: torch.Generator, device: torch.device, concentration: float = 0.2) -> Tensor:
-    """One number from Beta(c, c), by rejection (Johnk 1964): x / (x + y) where x + y is at most 1."""
+    """One number from Beta(c, c), c at most 1, by rejection (Johnk 1964): x / (x + y) where x + y is at most 1.
+
+    With c = 0, the limit: 0 or 1, with probability one half each.
+    """
+    if concentration == 0:
+        return (torch.rand((), generator=generator, device=device) < 0.5).float()
     powers = torch.rand(64, 2, generator=generator, device=device).pow(1 / concentration)
     total = powers.sum(1)
     first = ((total <= 1) & (total > 0)).float().argmax()
     return powers[first, 0] / total[first]
 
 
-def mixup_critic(critic: nn.Module, real: Tensor, fake: Tensor, distorted: Tensor, share: Tensor) -> Tensor:
-    """Least squares: the critic shall tell the share of the real image in a mixture of real and fake."""
-    mixture = share * real + (1 - share) * fake
-    score: Tensor = critic(_pair(mixture, distorted))
-    return (score - share).square().mean()
+def critic_loss(
+    kind: Adversarial, critic: nn.Module, real: Tensor, fake: Tensor, distorted: Tensor, share: Tensor | None
+) -> Tensor:
+    """What a critic is trained to make small.
+
+    It sees one mixture with this share of the real image (mixup, Zhang et al. 2018); with None it sees real and fake
+    apart, with half the weight each, which is the mean over shares that are 0 or 1.
+    """
+    if kind == "ralsgan":
+        return relativistic(critic(_pair(real, distorted)), critic(_pair(fake, distorted)))
+    if share is not None:
+        return mismatch(kind, critic(_pair(share * real + (1 - share) * fake, distorted)), share)
+    apart = [(real, 1.0), (fake, 0.0)]
+    return torch.stack([mismatch(kind, critic(_pair(image, distorted)), label) for image, label in apart]).mean()
 
 
-def fool(critic: nn.Module, fake: Tensor, distorted: Tensor) -> Tensor:
-    """Least squares: the critic shall take the fake for real."""
+def fool_loss(kind: Adversarial, critic: nn.Module, real: Tensor, fake: Tensor, distorted: Tensor) -> Tensor:
+    """What a generator is trained to make small: the critic shall take the fake for real."""
     score: Tensor = critic(_pair(fake, distorted))
-    return (score - 1).square().mean()
+    match kind:
+        case "ralsgan":
+            return relativistic(score, critic(_pair(real, distorted)))
+        case "hinge":
+            return -score.mean()
+        case _:
+            return mismatch(kind, score, 1.0)
+
+
+def mismatch(kind: Adversarial, score: Tensor, label: Tensor | float) -> Tensor:
+    """Mean loss of scores for images of which a share `label` is real.
+
+    lsgan: (score - label)^2 (Mao et al. 2017). vanilla: cross-entropy of the score as a logit (Goodfellow et al. 2014).
+    hinge: max(0, 1 - score) for real images and max(0, 1 + score) for fakes (Lim and Ye 2017), weighted by the share.
+    """
+    match kind:
+        case "lsgan":
+            return (score - label).square().mean()
+        case "vanilla":
+            return (F.softplus(score) - label * score).mean()
+        case "hinge":
+            return (label * (1 - score).clamp(min=0) + (1 - label) * (1 + score).clamp(min=0)).mean()
+        case _:
+            raise ValueError(f"{kind} has no loss of single scores")
+
+
+def relativistic(higher: Tensor, lower: Tensor) -> Tensor:
+    """Least squares: one set of scores shall lie 1 above the mean of the other, which lies 1 below the mean of the one.
+
+    RaLSGAN of Jolicoeur-Martineau 2018; the generator exchanges real and fake.
+    """
+    return ((higher - lower.mean() - 1).square().mean() + (lower - higher.mean() + 1).square().mean()) / 2
+
+
+def domain_confusion(classifier: nn.Module, first: Tensor, second: Tensor) -> Tensor:
+    """Cross-entropy of a classifier that tells codes of two domains apart; the codes are given minus its gradient.
+
+    One update makes the classifier better and the codes harder to tell apart (Ganin and Lempitsky 2015).
+    """
+    scores = [classifier(2 * codes.detach() - codes) for codes in (first.float(), second.float())]  # the codes, -grad
+    return (F.softplus(-scores[0]).mean() + F.softplus(scores[1]).mean()) / 2
 
 
 def _pair(image: Tensor, distorted: Tensor) -> Tensor:
     return torch.cat([image, distorted], 1) * SPAN - 1  # (N, 6, H, W)
-
-
-class Features(Protocol):
-    """A recogniser that shows what happens inside it; `perceptual` needs the four maps of FEATURE_WEIGHTS, in order."""
-
-    def features(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) in [0, 1] -> maps, those of the first layers first."""
-        ...
-
-
-FEATURE_WEIGHTS = (0.1, 0.3, 0.1, 0.01)
-"""Of VGGFace2-ResNet50's maps of 112, 55, 28 and 7 pixels."""
-
-
-def perceptual(network: Features, fake: Tensor, real: Tensor) -> Tensor:
-    """Weighted mean squares between the recogniser's maps, each normalised over its channels and pixels."""
-    with torch.no_grad():
-        wanted = network.features(real)
-    found = network.features(fake)
-    parts = [
-        weight * F.mse_loss(_standardise(a), _standardise(b))
-        for weight, a, b in zip(FEATURE_WEIGHTS, found, wanted, strict=True)
-    ]
-    return torch.stack(parts).sum()
-
-
-def _standardise(x: Tensor) -> Tensor:
-    deviation, mean = torch.std_mean(x, dim=(1, 2, 3), correction=0, keepdim=True)
-    return (x - mean) / (deviation + 1e-3)

@@ -2,77 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from fsbench import __version__
-from fsbench.errors import CheckpointError, UsageError, WeightsError
-from fsbench.images import ImageSet
-from fsbench.interfaces import Budget, Context, EmbedderInfo, Faces, Progress, Source, Swapped, Targets, Training
-from fsbench.registry import embedders, swappers
+from fsbench.errors import CheckpointError, UsageError
+from fsbench.interfaces import Budget, Context, Faces, Progress, Source, Swapped, Targets, Training
+from fsbench.registry import swappers
 from fsbench.training import fast_bfloat16, load_model, one_thread, save_model, train
-from reference_models.crops import cut, eye_boxes, face_masks, in_portions, match_colour, pack, paste
+from reference_models.crops import PORTION, cut, in_portions, match_colour, oval, paste
+from reference_models.gan_mask.data import OTHERS, domains, training_images
 from reference_models.gan_mask.learner import GanMaskLearner
-from reference_models.gan_mask.networks import RESOLUTION, Norm, Size, Swapnet
-from reference_models.gan_mask.recipe import RECIPES
+from reference_models.gan_mask.losses import Adversarial
+from reference_models.gan_mask.networks import Bottleneck, MaskedImage, Norm, Size, Swapnet, SwapnetShape
+from reference_models.gan_mask.perceptual import AUTO, Layers, PerceptualLoss, find_perceptual
+from reference_models.gan_mask.recipe import Sampling, Version, configure
 
 ARCHITECTURE = "gan_mask"
-AUTO_COACH = "vggface2_resnet50"
-
-
-@runtime_checkable
-class Coach(Protocol):
-    """An embedder that shows what happens inside it, as the perceptual loss needs."""
-
-    info: EmbedderInfo
-
-    def features(self, images: Tensor) -> list[Tensor]:
-        """(N, 3, H, W) in [0, 1] -> four maps, those of the first layers first (`losses.FEATURE_WEIGHTS`)."""
-        ...
 
 
 @swappers.register("gan_mask")
+@dataclass(kw_only=True, eq=False)
 class GanMask:
-    """faceswap-GAN v2.2 at 64 pixels: a shared encoder, a decoder with alpha mask per identity.
+    """faceswap-GAN v2.2: a shared encoder, a decoder with alpha mask per identity; and the experiments of its notes.
 
-    `size` standard is the published network, tiny one that two CPU cores train in minutes; auto takes standard on
-    a GPU. `norm` auto is instance, and none for tiny. `perceptual` names the perceptual loss's recogniser; auto takes
-    VGGFace2-ResNet50 where its weights are present, off does without. `colour` adain moves mean and deviation of the
-    answer's colours to the target's. Source: shaoanlu/faceswap-GAN v2.2.
+    auto is what was published, for `size` tiny without norm, adversarial and perceptual loss.
+
+    `size`: standard is the published network, tiny one that two CPU cores train in minutes; auto is standard on a GPU.
+    `resolution`: 64, 128 or 256 pixels of the face. `version`: v2 has neither norm nor attention; v1 has no mask
+    either, and cross-entropy as its adversarial loss. Blocks, perceptual loss and what critics see are v2.2's in all.
+    `norm`: as faceswap-GAN names them. Its instance is over channels and pixels of a sample, elsewhere called layer
+    norm; its layer is over the pixels of each channel, elsewhere called instance norm. `bottleneck`: conv strides down
+    to one pixel, dense is one layer. `mask`: with false decoders answer no alpha, and their images are pasted as an
+    oval. `attention`: with false there is none. `batch`: images of each identity in a step. `adversarial`: loss of the
+    critics. `mixup`: they see mixtures of real and fake, whose share is drawn from Beta(mixup, mixup); 0 is without;
+    one that is asked for brings lsgan. `perceptual`: recogniser of the perceptual loss, any embedder that shows its
+    features; auto is VGGFace2-ResNet50 where its weights are present, off is without. `perceptual_weights`: published,
+    uniform (1), log (1, 0.1, 0.01, ...), or a number for all layers. `perceptual_layers`: after or before their
+    activation. `sampling`: session draws every session equally often, however many images it has. `landmarks`: in
+    training the encoder is shown a map of the five landmarks, three times in ten a blank one; afterwards always a blank
+    one. `many_to_one`: towards the first identity alone, with one decoder for all others, and a domain-adversarial loss
+    that makes their codes alike. `part_swaps`: probability that mouth, nose or eyes of a training image are those of
+    its look-alike among the others. `colour`: adain moves mean and deviation of the answer's colours to the target's.
+
+    Source: shaoanlu/faceswap-GAN v2.2.
     """
 
-    def __init__(
-        self,
-        *,
-        size: Literal["auto", "standard", "lite", "tiny"] = "auto",
-        norm: Literal["auto", "instance", "group", "layer", "hybrid", "none"] = "auto",
-        perceptual: str = "auto",
-        colour: Literal["none", "adain"] = "adain",
-        context: Context,
-    ) -> None:
-        self.context = context
-        self.asked = {"size": size, "norm": norm}
-        self.perceptual = perceptual
-        self.colour = colour
-        self.size: Size = size if size != "auto" else "standard" if context.device.type == "cuda" else "tiny"
-        self.norm: Norm = norm if norm != "auto" else "none" if self.size == "tiny" else "instance"
+    size: Literal["auto", Size] = "auto"
+    version: Literal["auto", Version] = "auto"
+    norm: Literal["auto", Norm] = "auto"
+    bottleneck: Literal["auto", Bottleneck] = "auto"
+    resolution: int | Literal["auto"] = "auto"
+    batch: int | Literal["auto"] = "auto"
+    adversarial: Literal["auto", Adversarial] = "auto"
+    mixup: float | Literal["auto"] = "auto"
+    perceptual: str = "auto"
+    perceptual_weights: float | Literal["auto", "published", "uniform", "log"] = "auto"
+    perceptual_layers: Literal["auto", Layers] = "auto"
+    sampling: Literal["auto", Sampling] = "auto"
+    landmarks: bool = False
+    mask: Literal["auto"] | bool = "auto"
+    attention: Literal["auto"] | bool = "auto"
+    many_to_one: bool = False
+    part_swaps: float = 0.0
+    colour: Literal["none", "adain"] = "adain"
+    context: Context
+
+    def __post_init__(self) -> None:
+        """Raises BadParameter for options that do not go together."""
+        options = {name: getattr(self, name) for name in OPTIONS}
+        self.asked = {name: options[name] for name in SHAPE} | {"landmarks": self.landmarks or "auto"}
+        if self.size == "auto":
+            options["size"] = "standard" if self.context.device.type == "cuda" else "tiny"
+        self.shape, self.recipe = configure(options)
         self.identities: list[str] = []  # in the order of the decoders
         self.network: Swapnet | None = None
 
     @property
     def budgets(self) -> Mapping[str, int]:
         """Steps of the named budgets; short is about 150 s, measured on CPUs and guessed for GPUs."""
-        if self.size == "tiny":
-            return {"smoke": 8, "short": 2600, "full": 12_000}
-        on_cpu = {"standard": 30, "lite": 60}[self.size]
-        return {"smoke": 2, "short": 3000 if self.context.device.type == "cuda" else on_cpu, "full": 40_000}
+        longer: int = 4**self.shape.n_doublings
+        if self.shape.size == "tiny":
+            return {"smoke": 8, "short": 2600 // longer, "full": 12_000}
+        on_cpu = {"standard": 30, "lite": 60}[self.shape.size]
+        short = 3000 if self.context.device.type == "cuda" else on_cpu
+        return {"smoke": 2, "short": max(2, short // longer), "full": 40_000}
 
     # ------------------------------------------------------------------------------------------------------ training
 
@@ -80,21 +101,20 @@ class GanMask:
         """Train a decoder for every identity of `data`; raises UsageError where there is only one."""
         if len(data.identities) < 2:
             raise UsageError("gan_mask needs at least two identities", "add images of a second person")
-        coach, notes = self._coach
+        perceptual, without = self._perceptual
+        notes = (f"perceptual loss off: {without}",) if without else ()
         for note in notes:
             self.context.log(note)
-        device = self.context.device
-        recipe = RECIPES[self.size]
+        device, shape, recipe = self.context.device, self.shape, self.recipe
         recipe = replace(recipe, half_precision=recipe.half_precision and fast_bfloat16(device))
-        packed = [pack(channels(data.of(name)), RESOLUTION, device) for name in data.identities]
-        learner = GanMaskLearner(self.size, self.norm, recipe, packed, coach, budget.seed)
+        groups = domains(data, recipe.many_to_one)
+        images = training_images(list(groups.values()), shape, recipe, device, budget.seed)
+        learner = GanMaskLearner(shape, recipe, images, perceptual, budget.seed)
         settings = {
             "architecture": ARCHITECTURE,
-            "size": self.size,
-            "norm": self.norm,
-            "resolution": RESOLUTION,
+            **asdict(shape),
             "device": device.type,
-            "perceptual": coach.info.family if coach else "off",
+            "perceptual": perceptual.info.family if perceptual else "off",
             **asdict(recipe),
         }
         inputs = {
@@ -102,7 +122,7 @@ class GanMask:
             "crops": data.crops.content_hash(),
             "masks": data.masks.content_hash() if data.masks is not None else "oval from landmarks",
         }
-        with one_thread(self.size == "tiny" and device.type == "cpu"):
+        with one_thread(shape.size == "tiny" and device.type == "cpu"):
             done = train(
                 learner,
                 budget,
@@ -112,77 +132,66 @@ class GanMask:
                 checkpoint=checkpoint,
                 decay=recipe.decay,
             )
+            learner.settle(Generator(device).manual_seed(budget.seed))
         self.network = learner.generator.eval()
         exchanged = learner.stage(1.0).exchanged  # the decoders ended with the other's face
-        self.identities = data.identities[::-1] if exchanged else data.identities
+        self.identities = list(groups)[::-1] if exchanged else list(groups)
         n_parameters = sum(weight.numel() for weight in self.network.parameters())
         return Training(
             done.steps,
             done.seconds,
             {**settings, "n_parameters": n_parameters, "colour": self.colour},
-            (coach.info.family,) if coach else (),
-            tuple(notes),
+            (perceptual.info.family,) if perceptual else (),
+            notes,
         )
 
     @property
     def inputs(self) -> dict[str, str]:
         """Hashes of the files of the perceptual loss's recogniser."""
-        coach, _ = self._coach
-        return {file.name: file.sha256 for file in coach.info.weights} if coach else {}
+        perceptual, _ = self._perceptual
+        return {file.name: file.sha256 for file in perceptual.info.weights} if perceptual else {}
 
     @cached_property
-    def _coach(self) -> tuple[Coach | None, list[str]]:
-        """Return the recogniser of the perceptual loss, or why there is none."""
-        reason = ""
-        if self.perceptual == "off":
-            reason = "it was switched off"
-        elif self.perceptual == "auto" and self.size == "tiny":
-            reason = "size tiny does without it"
-        else:
-            name = AUTO_COACH if self.perceptual == "auto" else self.perceptual
-            try:
-                coach = embedders.build(name, self.context)
-            except WeightsError as error:
-                if self.perceptual != "auto":
-                    raise
-                reason = error.message
-            else:
-                if isinstance(coach, Coach):
-                    return coach, []
-                raise UsageError(
-                    f"embedder {name} does not show its inner features, which a perceptual loss needs",
-                    f"use perceptual={AUTO_COACH} or perceptual=off",
-                )
-        return None, [f"perceptual loss off: {reason}"]
+    def _perceptual(self) -> tuple[PerceptualLoss | None, str]:
+        """Return the perceptual loss, or why there is none."""
+        name, recipe = self.perceptual, self.recipe
+        if name == "auto" and (self.perceptual_weights, self.perceptual_layers) != ("auto", "auto"):
+            name = AUTO  # what is asked about the loss asks for the loss
+        elif name == "auto" and self.shape.size == "tiny":
+            return None, "size tiny does without it"
+        return find_perceptual(name, recipe.perceptual_layers, recipe.perceptual_weights, self.context)
 
     # --------------------------------------------------------------------------------------------------- model files
 
     def save(self, path: Path) -> None:
-        """Write the generator, its size and identities."""
+        """Write the generator, its shape where that is not the published one, and identities."""
+        shape = {name: value for name, value in asdict(self.shape).items() if value != getattr(SwapnetShape(), name)}
         save_model(
             path,
             self._trained().state_dict(),
             {
                 "architecture": ARCHITECTURE,
-                "size": self.size,
-                "norm": self.norm,
+                "size": self.shape.size,
+                "norm": self.shape.norm,
+                **shape,
                 "identities": self.identities,
                 "fsbench": __version__,
             },
         )
 
     def load(self, path: Path) -> None:
-        """Take size and norm from the file; raises CheckpointError where a parameter contradicts them."""
-        tensors, facts = load_model(path, ARCHITECTURE, self.asked)
+        """Take the shape from the file; raises CheckpointError where a parameter contradicts it."""
+        tensors, facts = load_model(path, ARCHITECTURE, self.asked, asdict(SwapnetShape()))
         try:
-            network = Swapnet(facts["size"], facts["norm"], len(facts["identities"]))
+            shape = SwapnetShape(**{name: facts[name] for name in SHAPE})
+            network = Swapnet(shape, len(facts["identities"]))
             network.load_state_dict(tensors)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise CheckpointError(
                 f"{path} is damaged: its tensors do not fit its description", "train again, or name another file"
             ) from error
         self.network = network.to(self.context.device).eval()
-        self.size, self.norm, self.identities = facts["size"], facts["norm"], facts["identities"]
+        self.shape, self.identities = shape, facts["identities"]
 
     def _trained(self) -> Swapnet:
         if self.network is None:
@@ -191,35 +200,57 @@ class GanMask:
 
     # ------------------------------------------------------------------------------------------------------ swapping
 
-    @torch.inference_mode()
     def swap(self, source: Source, targets: Targets) -> Swapped:
         """MaskedImage with the source's decoder, and its alpha mask as it was pasted.
 
         Raises UsageError for an identity that it was not trained on.
         """
-        network = self._trained()
-        if source.identity not in self.identities:
-            raise UsageError(
-                f"gan_mask was not trained on {source.identity!r}", f"it knows {', '.join(self.identities)}"
-            )
-        decoder = self.identities.index(source.identity)
-        with one_thread(self.size == "tiny"):  # a second thread is not worth waiting for
-            return in_portions(partial(self._swap, network, decoder), targets.images, self.context.device)
+        network, decoder = self._trained(), self._decoder(source)
 
-    def _swap(self, network: Swapnet, decoder: int, target: Tensor) -> Swapped:
-        region = cut(target, RESOLUTION)
-        image, alpha = network(region, decoder)
+        def portion(target: Tensor) -> Swapped:
+            region = cut(target, self.shape.resolution)
+            return self._pasted(network(region, decoder), region, target)
+
+        with self._inference():
+            return in_portions(portion, targets.images, self.context.device)
+
+    def encode(self, targets: Targets) -> Tensor:
+        """Return what the encoder makes of targets, (N, 512, 256 or 128, s, s)."""
+        network = self._trained()
+        with self._inference():
+            parts = [cut(part, self.shape.resolution) for part in targets.images.to(self.context.device).split(PORTION)]
+            return torch.cat([network.encode(region) for region in parts])
+
+    def decode(self, codes: Tensor, source: Source, targets: Targets) -> Swapped:
+        """As `swap`, with these codes in place of the targets' own."""
+        decode = self._trained().decoders[self._decoder(source)]
+        remaining = iter(codes.to(self.context.device).split(PORTION))
+
+        def portion(target: Tensor) -> Swapped:
+            return self._pasted(decode(next(remaining)), cut(target, self.shape.resolution), target)
+
+        with self._inference():
+            return in_portions(portion, targets.images, self.context.device)
+
+    def _decoder(self, source: Source) -> int:
+        known = [name for name in self.identities if name != OTHERS]
+        if source.identity not in known:
+            raise UsageError(f"gan_mask was not trained on {source.identity!r}", f"it knows {', '.join(known)}")
+        return self.identities.index(source.identity)
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        with torch.inference_mode(), one_thread(self.shape.size == "tiny"):  # a second thread is not worth waiting for
+            yield
+
+    def _pasted(self, answer: MaskedImage, region: Tensor, target: Tensor) -> Swapped:
+        image, alpha, _ = answer
+        if not self.shape.mask:  # the whole region would end in a visible square
+            alpha = oval(len(target), self.shape.resolution, target.device)
         if self.colour == "adain":
             image = match_colour(image, region, alpha)
         return paste(image, alpha, target)
 
 
-def channels(data: Faces) -> ImageSet:
-    """Crops, face masks and eye masks of one identity as images of five channels."""
-    masks, (n, height, width, _) = face_masks(data), data.crops.shape
-
-    def read(rows: np.ndarray) -> np.ndarray:
-        eyes = eye_boxes(data.landmarks[rows], height)
-        return np.concatenate([data.crops.levels(rows), masks.levels(rows), eyes], -1)
-
-    return ImageSet.made((n, height, width, 5), read)
+OPTIONS = tuple(field.name for field in fields(GanMask) if field.name != "context")
+SHAPE = tuple(field.name for field in fields(SwapnetShape))

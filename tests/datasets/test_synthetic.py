@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from fsbench.datasets import balance
 from fsbench.datasets.synthetic import Synthetic, work
 from fsbench.datasets.synthetic.people import SEEDS
 from fsbench.datasets.synthetic.plan import SyntheticPlan
@@ -17,7 +18,7 @@ from fsbench.datasets.synthetic.work import KIND, draw_chunk, draw_missing
 from fsbench.environment import make_context
 from fsbench.errors import BadParameter, DataError, OutputError
 from fsbench.harness.sets import by_set
-from fsbench.interfaces import SPLITS, Context, Dataset, Faces
+from fsbench.interfaces import SPLITS, Context, Dataset, Faces, Split
 from fsbench.store import Store, fingerprint
 
 SMALL: dict[str, Any] = {"sessions": 3, "images": 4, "gallery": 3, "size": 48, "frames": 4}
@@ -177,6 +178,96 @@ def test_revision_covers_parameters_and_renderer(context: Context, monkeypatch: 
     assert plain != Synthetic(seed=1, context=context).info.revision
     monkeypatch.setattr("fsbench.datasets.synthetic.dataset.VERSION", 0)
     assert plain != Synthetic(context=context).info.revision
+
+
+@pytest.mark.parametrize(("dominant", "sessions", "images"), [(0.7, 22, 20), (0.66, 6, 10), (0.9, 4, 30)])
+def test_one_session_may_dominate_training(context: Context, dominant: float, sessions: int, images: int) -> None:
+    parameters = {"sessions": sessions, "images": images, "gallery": 0, "context": context}
+    even, uneven = Synthetic(**parameters), Synthetic(**parameters, dominant=dominant)
+    for name, rows in uneven.outline("train").groupby("identity"):
+        counts = rows["session"].value_counts()
+        assert len(rows) == (even.outline("train")["identity"] == name).sum()  # as many images in all
+        assert counts["s00"] == round(dominant * len(rows))
+        assert len(counts) == even.outline("train")["session"].nunique()
+        assert counts.drop("s00").max() - counts.drop("s00").min() <= 1
+    assert uneven.outline("test").equals(even.outline("test"))
+    assert len(balance.warnings(uneven.outline("train"))) == 2
+    assert balance.warnings(even.outline("train")) == []
+
+
+def test_some_people_are_sources_and_some_were_never_seen(context: Context) -> None:
+    data = Synthetic(**{**SMALL, "people": 4, "sources": 1, "unseen": 2}, context=context)
+    assert data.info.sources == ("p000",)
+    train, test = data.faces("train"), data.faces("test")
+    assert train.identities == ["p000", "p001"]
+    assert test.identities == ["p000", "p001", "p002", "p003"]
+    assert test.rows.groupby("identity")["unseen"].unique().map(list).to_dict() == {
+        "p000": [0], "p001": [0], "p002": [1], "p003": [1],
+    }  # fmt: skip
+    assert "unseen" not in train.rows
+    whole = Synthetic(**{**SMALL, "people": 4}, context=context)
+    assert whole.info.sources == ()
+    assert "unseen" not in whole.faces("test").rows
+    same = whole.faces("test").rows
+    assert test.rows[list(same)].equals(same)  # the same images
+    assert data.truth("p000", test.of("p003").select([0])).exact.shape == (1, 48, 48, 3)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sources"),
+    [
+        ({"people": 5, "unseen": 2}, ("p000", "p001", "p002")),
+        ({"people": 5, "sources": 5}, ()),
+        ({"people": 5, "sources": 2, "unseen": 1}, ("p000", "p001")),
+    ],
+)
+def test_people_without_training_images_are_no_sources(
+    context: Context, parameters: dict[str, int], sources: tuple[str, ...]
+) -> None:
+    assert Synthetic(**parameters, context=context).info.sources == sources
+
+
+def test_people_may_be_lit_differently(context: Context) -> None:
+    even, apart = (Synthetic(**SMALL, light_gap=gap, context=context) for gap in (0.0, 0.3))
+
+    def warmth(data: Synthetic, name: str, split: Split) -> tuple[float, float]:
+        """Mean red over blue of the skin, and mean level."""
+        faces = data.faces(split).of(name)
+        assert faces.masks is not None
+        pixels = faces.crops[:].movedim(1, -1)[faces.masks[:][:, 0] > 0.9].mean(0)
+        return float(pixels[0] / pixels[2]), float(pixels.mean())
+
+    for split in ("train", "test"):
+        for name, warmer in (("p000", False), ("p001", True)):
+            (ratio, level), (plain_ratio, plain_level) = warmth(apart, name, split), warmth(even, name, split)
+            assert (ratio > 1.1 * plain_ratio, ratio < plain_ratio / 1.1) == (warmer, not warmer)
+            assert (level > plain_level) == warmer
+    assert apart.faces("gallery").content_hash() == even.faces("gallery").content_hash()
+    target = apart.faces("test").of("p000").select([0])
+    exact = apart.truth("p001", target).exact[:]
+    assert torch.equal(exact[..., :4, :4], target.crops[:][..., :4, :4])  # in the target's light
+
+
+@pytest.mark.parametrize("gap", [-0.1, 0.6, float("nan")])
+def test_a_light_that_cannot_be_is_refused(context: Context, gap: float) -> None:
+    with pytest.raises(BadParameter, match="light_gap"):
+        Synthetic(light_gap=gap, context=context)
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"unseen": 1}, {"people": 4, "unseen": 3}, {"people": 4, "sources": 4, "unseen": 1}]
+)
+def test_too_few_people_to_train_on_are_refused(context: Context, parameters: dict[str, int]) -> None:
+    with pytest.raises(BadParameter, match="too few with training images"):
+        Synthetic(**parameters, context=context)
+
+
+def test_what_is_off_does_not_change_the_revision(context: Context) -> None:
+    assert Synthetic(context=context, dominant=0.0).info.revision == Synthetic(context=context).info.revision
+    assert Synthetic(context=context, dominant=0.7).info.revision != Synthetic(context=context).info.revision
+    assert not {"dominant", "sources", "unseen", "light_gap"} & set(
+        SyntheticPlan(2, 3, 2, 0, 32, 0, 0.01, "face").facts
+    )
 
 
 def test_seeds_give_other_people(context: Context) -> None:

@@ -16,7 +16,7 @@ from fsbench.embedders._dlib_landmarks import ShapePredictor, cut_chips, read_sh
 from fsbench.embedders._dlib_network import FaceResNet, read_network
 from fsbench.embedders.dlib_resnet import DlibResnet, _boxes
 from fsbench.errors import WeightsError
-from fsbench.faces.align import align
+from fsbench.faces.align import TEMPLATE, align
 from fsbench.faces.detect import Detector
 from fsbench.images import to_bytes, to_float
 from fsbench.interfaces import Context
@@ -182,3 +182,19 @@ def test_integers_by_hand(tmp_path: Path) -> None:
     reader = Reader(path)
     assert [reader.integer() for _ in expected] == expected
     reader.expect_end()
+
+
+def test_its_maps_are_differentiable_and_those_on_the_way_to_its_features(context: Context) -> None:
+    embedder = DlibResnet(context=context)
+    images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    embedder.embed(images.detach(), torch.from_numpy(TEMPLATE * 64).float()[None])  # has gradients after that
+    before, maps = embedder.preactivations(images), embedder.features(images)
+    assert [tuple(part.shape[1:]) for part in maps] == [(32, 35, 35), (64, 17, 17), (128, 8, 8), (256, 4, 4)]
+    assert all(torch.equal(part.relu(), after) for part, after in zip(before, maps, strict=True))
+    assert all(bool((part < 0).any()) for part in before)
+    network = embedder._network
+    features = network.head(network.blocks[13](maps[-1]).mean((2, 3)))
+    chips = torch.nn.functional.interpolate(images, (150, 150), mode="bilinear")
+    torch.testing.assert_close(features, network(chips))
+    sum(part.square().mean() for part in maps).backward()
+    assert images.grad.abs().max() > 0

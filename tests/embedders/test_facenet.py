@@ -181,3 +181,16 @@ def test_a_missing_file_names_the_command(name: str, fresh_context: Context) -> 
     with pytest.raises(WeightsError, match=name) as caught:
         embedders.build(name, fresh_context)
     assert f"fsbench weights fetch {name}" in caught.value.hint
+
+
+def test_its_maps_are_differentiable_and_end_in_its_features(release: Path, context: Context) -> None:
+    embedder = FacenetVggface2(context=with_path(context, release))
+    embedder.embed(*faces(1))  # what is made at the first call has gradients afterwards
+    images = torch.rand(1, 3, 64, 64, requires_grad=True)
+    maps = embedder.features(images)
+    assert [tuple(part.shape[1:]) for part in maps] == [(64, 77, 77), (256, 17, 17), (896, 8, 8), (1792, 3, 3)]
+    sum(part.square().mean() for part in maps).backward()
+    assert images.grad.abs().min() > 0
+    network, chips = embedder._networks[0], torch.nn.functional.interpolate(images, (CHIP, CHIP), mode="bilinear")
+    features = network.last_bn(network.last_linear(maps[-1].mean((2, 3))))
+    torch.testing.assert_close(features, network((chips * 255 - 127.5) / 128))

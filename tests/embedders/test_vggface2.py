@@ -22,7 +22,7 @@ from skimage.data import astronaut
 
 from fsbench import contracts
 from fsbench.embedders._vggface2 import class_names, cut
-from fsbench.embedders._vggface2_network import CHIP, VggfaceNetwork, read_network
+from fsbench.embedders._vggface2_network import CHIP, PYTORCH, Architecture, VggfaceNetwork, read_network
 from fsbench.embedders.vggface2_resnet50 import Vggface2Resnet50
 from fsbench.embedders.vggface2_senet50 import Vggface2Senet50
 from fsbench.errors import BadParameter, WeightsError
@@ -252,6 +252,21 @@ def test_contract_and_perceptual_features(notop: Path, context: Context) -> None
     sum(one.square().mean() for one in maps).backward()
     assert images.grad.abs().min() > 0
     assert not any(p.requires_grad or p.is_inference() for p in embedder._network.parameters())
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_features_are_shown_before_their_activation(architecture: Architecture) -> None:
+    network = VggfaceNetwork(architecture, PYTORCH, classifier=False).eval()
+    chips = torch.rand(1, 3, 224, 224, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        first, *before = network.preactivations(chips)
+        raw, *after = network.maps(chips)
+        x = network.stem(chips)[1]
+        assert torch.equal(first.relu(), network.layer1[0](x))
+    assert raw.shape[1:] == (64, 112, 112)
+    for mine, theirs in zip(before, after, strict=True):
+        assert torch.equal(mine.relu(), theirs)
+        assert bool((mine < 0).any())
 
 
 def test_features_after_embedding_still_have_gradients(notop: Path, fresh_context: Context) -> None:

@@ -43,6 +43,27 @@ def test_many_people_take_turns() -> None:
     assert len(pairs.rows.groupby(["source", "identity"])) == 5 * 4
 
 
+@pytest.mark.parametrize(("people", "named"), [(3, 1), (5, 1), (6, 3), (7, 5)])
+def test_sources_that_a_data_set_names_go_into_all_others(people: int, named: int) -> None:
+    toy = Toy(people)
+    sources = tuple(f"toy{i}" for i in range(named))
+    toy.info = replace(toy.info, sources=sources)
+    pairs = make_pairs(toy, toy.faces("test"))
+    assert [group.identity for group in pairs.groups] == list(sources)
+    assert not (pairs.rows["source"] == pairs.rows["identity"]).any()
+    few = named <= 3
+    assert len(pairs) == (6 * named * (people - 1) if few else 6 * people)
+    assert len(pairs.rows.groupby(["source", "identity"])) == named * (people - 1)
+    assert pairs.rule.startswith(f"every held-out image with {'every' if few else 'one'} other of {named} sources")
+
+
+def test_sources_are_everybody_where_none_are_named() -> None:
+    toy, named = Toy(5), Toy(5)
+    named.info = replace(toy.info, sources=tuple(f"toy{i}" for i in range(5)))
+    assert make_pairs(toy, toy.faces("test")).rows.equals(make_pairs(named, toy.faces("test")).rows)
+    assert make_pairs(named, toy.faces("test")).rule == "every held-out image with one other identity, in turn"
+
+
 def test_rows_follow_the_groups() -> None:
     toy = Toy(3)
     test = toy.faces("test")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from fsbench.faces.align import similarity
 from reference_models.augment import (
     Augmentation,
+    TrainingImages,
     apply_recolouring,
     colour_statistics,
     draw_batch,
@@ -114,11 +117,50 @@ def test_batches_repeat_with_the_seed_and_keep_masks_apart_from_colours() -> Non
     crops = torch.randint(0, 256, (10, 5, 64, 64), generator=rng(), dtype=torch.uint8)
     crops[:, 3] = 255
     crops[:, 4] = 0
-    colours = colour_statistics(crops[:, :3] / 255)
-    first, again, other = (draw_batch(crops, colours, colours, 4, 64, Augmentation(), rng(seed)) for seed in (1, 1, 2))
-    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    images = TrainingImages.of(crops)
+    first, again, other = (draw_batch(images, images.colours, 4, 64, Augmentation(), rng(seed)) for seed in (1, 1, 2))
+    assert all(torch.equal(a, b) for a, b in zip(first[:4], again[:4], strict=True))
     assert not torch.equal(first.real, other.real)
-    assert [part.shape[1] for part in first] == [3, 3, 1, 1]
+    assert [part.shape[1] for part in first[:4]] == [3, 3, 1, 1]
+    assert first.landmarks is None
     assert first.face.min() > 0.999
     assert first.eyes.max() == 0
     assert not torch.equal(first.warped, first.real)
+
+
+def plain(*levels: int, n_channels: int = 5) -> Tensor:
+    """Images of one level each, (N, C, 8, 8) uint8."""
+    return torch.tensor(levels, dtype=torch.uint8).view(-1, 1, 1, 1).repeat(1, n_channels, 8, 8)
+
+
+def test_images_are_drawn_by_their_chances() -> None:
+    images = TrainingImages.of(plain(0, 100, 200), torch.tensor([1.0, 0.0, 3.0]))
+    drawn = draw_batch(images, images.colours, 4000, 4, STILL, rng()).real[:, 0, 0, 0] * 255
+    assert set(drawn.round().tolist()) == {0, 200}
+    assert (drawn > 150).float().mean() == pytest.approx(0.75, abs=0.03)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.25, 1.0])
+def test_images_with_another_persons_part_are_drawn_by_their_probability(probability: float) -> None:
+    images = TrainingImages.of(plain(100), swapped=plain(200)[:, :3])
+    how = dataclasses.replace(STILL, part_swaps=probability)
+    batch = draw_batch(images, images.colours, 2000, 4, how, rng())
+    swapped = batch.real[:, 0, 0, 0] > 0.6
+    assert swapped.float().mean() == pytest.approx(probability, abs=0.03)
+    assert torch.equal(batch.warped[:, 0, 0, 0] > 0.6, swapped)  # what is asked for is what is shown
+    assert torch.allclose(batch.face, torch.tensor(100 / 255))  # masks are the image's own
+
+
+def test_maps_of_landmarks_follow_the_warped_image_and_are_blank_at_times() -> None:
+    crops = torch.zeros(1, 6, 64, 64, dtype=torch.uint8)
+    crops[:, 5] = crops[:, 0] = torch.arange(64).repeat(64, 1) * 4  # the map is the image's red
+    images = TrainingImages.of(crops)
+    how = Augmentation(recolour=0)
+    batch = draw_batch(images, images.colours, 1000, 16, how, rng())
+    assert batch.landmarks is not None
+    assert batch.landmarks.shape == (1000, 1, 16, 16)
+    blank = (batch.landmarks == 0).all(3).all(2)[:, 0]
+    assert blank.float().mean() == pytest.approx(0.3, abs=0.04)
+    assert torch.allclose(batch.landmarks[~blank, 0], batch.warped[~blank, 0], atol=1e-6)
+    assert batch.eyes.shape == (1000, 1, 16, 16)
+    assert batch.eyes.max() == 0

@@ -11,7 +11,18 @@ import torch
 from fsbench.contracts import toy_faces
 from fsbench.faces.align import TEMPLATE
 from fsbench.images import ImageSet
-from reference_models.crops import CENTRE, REGION, cut, eye_boxes, face_masks, match_colour, pack, paste, shrink
+from reference_models.crops import (
+    CENTRE,
+    REGION,
+    cut,
+    eye_boxes,
+    face_masks,
+    landmark_map,
+    match_colour,
+    pack,
+    paste,
+    shrink,
+)
 
 
 def ramp(size: int) -> torch.Tensor:
@@ -88,6 +99,17 @@ def test_eye_boxes_hold_the_eyes_and_not_the_mouth() -> None:
     side = REGION * 128  # published half sizes: side / 15 and side / 8
     column = mask[:, int(eyes[0, 0])] > 127
     assert column.sum() == pytest.approx(2 * side / 15, abs=1.5)
+
+
+@pytest.mark.parametrize("size", [64, 200])
+def test_landmark_maps_have_a_dot_on_each_landmark(size: int) -> None:
+    points = TEMPLATE[None] * size
+    dots = landmark_map(points, size)[0, ..., 0] / 255
+    assert dots.shape == (size, size)
+    rows, columns = points[0, :, 1].astype(int), points[0, :, 0].astype(int)
+    assert dots[rows, columns].min() > 0.7
+    assert 0.005 < dots.mean() < 0.03  # nothing elsewhere: 5 dots of 2 pi sigma^2, sigma .0165 of the side
+    assert dots[: size // 4].max() < 1e-3
 
 
 def test_matched_colours_have_the_statistics_of_the_other_image() -> None:

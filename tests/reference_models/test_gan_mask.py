@@ -1,4 +1,4 @@
-"""gan_mask: the published network and schedule, losses in closed form, training, files."""
+"""gan_mask: the published schedule, options, training, files."""
 
 from __future__ import annotations
 
@@ -12,199 +12,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
-from torch import Generator, Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch import Generator
 
-from fsbench import registry, training
+from fsbench import training
 from fsbench.contracts import toy_faces, toy_targets
 from fsbench.errors import CheckpointError, UsageError
-from fsbench.interfaces import Budget, Context, EmbedderInfo, Source, WeightsFile, silent
+from fsbench.interfaces import Budget, Context, Source, silent
 from fsbench.training import save_model
-from reference_models.gan_mask import losses
 from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.model import GanMask
-from reference_models.gan_mask.networks import (
-    Discriminator,
-    InstanceNorm,
-    Norm,
-    SameConv,
-    SelfAttention,
-    Size,
-    Swapnet,
-    icnr_,
-    initialise,
-)
+from reference_models.gan_mask.networks import SwapnetShape
 from reference_models.gan_mask.recipe import PUBLISHED, RECIPES, TINY, Recipe, cosine_rate, stage_at
 
-CPU = torch.device("cpu")
 FACES = toy_faces(2, 2, 4, 64, 0)
+SHRUNK = dataclasses.replace(PUBLISHED, batch=1)
 
 
 def rng(seed: int = 0) -> Generator:
     return Generator().manual_seed(seed)
-
-
-def count(network: nn.Module) -> int:
-    return sum(weight.numel() for weight in network.parameters())
-
-
-# ------------------------------------------------------------------------------------------------------------ networks
-
-
-def test_standard_has_the_published_number_of_parameters() -> None:
-    network = Swapnet("standard", "instance", 2)
-    assert count(network.encoder) == 59_130_506
-    assert [count(decoder) for decoder in network.decoders] == [6_300_924] * 2
-    assert count(Discriminator("instance")) == 747_845
-
-
-def test_lite_and_tiny_are_as_small_as_they_say() -> None:
-    """14.9 and .42 million were measured on the published lite network; tiny is this project's own."""
-    lite, tiny = Swapnet("lite", "instance", 2), Swapnet("tiny", "none", 2)
-    assert count(lite.encoder) == pytest.approx(14.9e6, rel=5e-3)
-    assert count(lite.decoders[0]) == pytest.approx(0.42e6, rel=2e-2)
-    assert count(tiny) < 3e6
-
-
-@pytest.mark.parametrize(
-    ("size", "norm"),
-    [
-        ("lite", "instance"),
-        ("tiny", "none"),
-        ("tiny", "instance"),
-        ("tiny", "group"),
-        ("tiny", "layer"),
-        ("tiny", "hybrid"),
-    ],
-)
-def test_answers_have_the_right_shape_and_range(size: Size, norm: Norm) -> None:
-    network = Swapnet(size, norm, 3)
-    initialise(network, rng())
-    with torch.inference_mode():
-        image, alpha = network(torch.rand(2, 3, 64, 64), 2)
-    assert image.shape == (2, 3, 64, 64)
-    assert alpha.shape == (2, 1, 64, 64)
-    assert 0 <= min(image.min(), alpha.min()) <= max(image.max(), alpha.max()) <= 1
-
-
-def test_the_critic_answers_a_map_of_patches() -> None:
-    assert Discriminator("instance")(torch.zeros(2, 6, 64, 64)).shape == (2, 1, 8, 8)
-
-
-@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (4, 2), (4, 1), (5, 2)])
-def test_same_padding_puts_the_odd_pixel_right_and_below(kernel: int, stride: int) -> None:
-    conv = SameConv(1, 1, kernel, stride, bias=False)
-    nn.init.ones_(conv.weight)
-    image = torch.zeros(1, 1, 8, 8)
-    image[..., 0, 0] = 1
-    out = conv(image)[0, 0]
-    before = (kernel - stride) // 2  # TensorFlow "SAME" for sizes that the stride divides
-    assert out.shape == (8 // stride, 8 // stride)
-    assert out.sum() == len([i for i in range(8) if i * stride - before <= 0 < i * stride - before + kernel]) ** 2
-
-
-def test_instance_norm_is_over_channels_too_and_its_epsilon_is_on_the_deviation() -> None:
-    x = torch.randn(2, 4, 3, 3, generator=rng()) * 5 + 2
-    wanted = torch.stack([(one - one.mean()) / (one.std(correction=0) + 1e-3) for one in x])
-    assert torch.allclose(InstanceNorm()(x), wanted, atol=1e-6)
-    assert count(InstanceNorm()) == 2
-
-
-def test_attention_is_the_published_formula_and_begins_as_the_identity() -> None:
-    layer = SelfAttention(16)
-    x = torch.randn(2, 16, 4, 4, generator=rng())
-    assert torch.equal(layer(x), x)
-    nn.init.constant_(layer.gamma, 0.7)
-    key, query, value = (part(x).flatten(2) for part in (layer.key, layer.query, layer.value))  # (N, C', HW)
-    shares = (query.transpose(1, 2) @ key).softmax(-1)  # no scaling
-    wanted = x + 0.7 * (shares @ value.transpose(1, 2)).transpose(1, 2).view_as(x)
-    assert torch.allclose(layer(x), wanted, atol=1e-5)
-
-
-def test_attention_is_fused() -> None:
-    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):  # raises where a fused kernel cannot take these inputs
-        SelfAttention(64)(torch.zeros(2, 64, 16, 16))
-
-
-def test_icnr_begins_without_a_checkerboard() -> None:
-    conv = nn.Conv2d(8, 16, 3, padding=1)
-    icnr_(conv.weight, rng())
-    nn.init.zeros_(conv.bias)
-    out = F.pixel_shuffle(conv(torch.randn(1, 8, 6, 6, generator=rng())), 2)
-    assert torch.equal(out[..., ::2, ::2], out[..., 1::2, 1::2])
-    assert conv.weight.std().item() == pytest.approx(0.02, rel=0.1)
-
-
-def test_initial_weights_depend_on_the_seed_alone() -> None:
-    networks = [Swapnet("tiny", "none", 2) for _ in range(3)]
-    for network, seed in zip(networks, (0, 0, 1), strict=True):
-        initialise(network, rng(seed))
-    first, again, other = (network.encoder[0].weight for network in networks)
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other)
-
-
-# -------------------------------------------------------------------------------------------------------------- losses
-
-
-def test_losses_have_their_closed_form() -> None:
-    a, b = torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
-    b[:, :, :, 2:] = 0.5  # half the pixels differ, one vertical edge of .5
-    left = torch.zeros(1, 1, 4, 4)
-    left[..., :2] = 1
-    assert losses.difference(a, b) == pytest.approx(2 * 0.25)
-    assert losses.difference(a, b, left) == 0
-    assert losses.edge_difference(a, b) == pytest.approx(2 * 0.5 / 3)  # one of three columns of differences
-    assert losses.edge_difference(b, 1 - b) == 0  # absolute differences: the sign of an edge does not matter
-    assert losses.edge_difference(a, b, left) == pytest.approx(2 * 0.5 / 3)
-    alpha = torch.full((1, 1, 4, 4), 0.3)
-    alpha[..., 2:] = 0.7
-    assert losses.total_variation(alpha) == pytest.approx(0.4 / 3)
-    assert losses.below(alpha, 0.5) == pytest.approx(0.1)
-
-
-def test_the_adversarial_losses_are_least_squares_on_a_mixture() -> None:
-    def mean_of_first(pair: Tensor) -> Tensor:  # a critic that sees the first image's red, in [-1, 1]
-        return pair[:, :1]
-
-    real, fake, distorted = torch.ones(1, 3, 4, 4), torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
-    share = torch.tensor(0.75)
-    assert losses.mixup_critic(mean_of_first, real, fake, distorted, share) == pytest.approx((0.5 - 0.75) ** 2)
-    assert losses.fool(mean_of_first, fake, distorted) == pytest.approx(4)
-    assert losses.fool(mean_of_first, real, distorted) == 0
-
-
-def test_mixup_shares_follow_the_beta_distribution() -> None:
-    generator = rng()
-    drawn = torch.stack([losses.draw_mixup(generator, CPU) for _ in range(4000)])
-    assert drawn.mean().item() == pytest.approx(0.5, abs=0.03)
-    assert drawn.var().item() == pytest.approx(0.25 / 1.4, rel=0.05)  # ab / ((a+b)^2 (a+b+1)), a = b = .2
-    assert 0 <= drawn.min() <= drawn.max() <= 1
-
-
-class FakeCoach:
-    """A recogniser with inner features: four maps, each a pooled image."""
-
-    info = EmbedderInfo(family="fake", dim=3, weights=(), description="for tests")
-
-    def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
-        return crops.mean((2, 3))
-
-    def features(self, images: Tensor) -> list[Tensor]:
-        return [F.avg_pool2d(images, k) for k in (1, 2, 4, 8)]
-
-
-def test_the_perceptual_loss_compares_standardised_features() -> None:
-    real = torch.rand(2, 3, 16, 16, generator=rng())
-    assert losses.perceptual(FakeCoach(), real, real) == 0
-    assert losses.perceptual(FakeCoach(), real * 0.5 + 0.2, real) < 1e-3  # each map is normalised
-    opposite = losses.perceptual(FakeCoach(), 1 - real, real)
-    assert opposite == pytest.approx(4 * sum(losses.FEATURE_WEIGHTS), rel=0.05)  # (x - -x)^2 of unit variance
-
-
-# ------------------------------------------------------------------------------------------------------------ schedule
 
 
 @pytest.mark.parametrize(
@@ -230,6 +56,18 @@ def test_the_schedule_switches_where_the_published_one_does(
     assert (stage.perceptual, stage.least_alpha, stage.rate, stage.exchanged) == (perceptual, least, rate, exchanged)
 
 
+def test_schedules_of_earlier_versions() -> None:
+    v2 = [(stage.least_alpha, stage.rate, stage.exchanged) for stage in (stage_at(i / 40_000, "v2") for i in
+          (0, 11_850, 15_850, 19_850, 26_517, 35_849, 35_850))]  # fmt: skip
+    assert v2 == [
+        (None, 1, False), (0.5, 1, False), (0.25, 1, False), (0.4, 1, False),
+        (None, 0.3, False), (None, 0.3, False), (None, 0.1, True),
+    ]  # fmt: skip
+    assert stage_at(0, "v1") == stage_at(0.99, "v1")
+    assert stage_at(0, "v1").perceptual
+    assert stage_at(0.515, "cosine").rate == pytest.approx(0.5)
+
+
 def test_the_cosine_warms_up_and_ends_at_nothing() -> None:
     rates = [cosine_rate(i / 1000) for i in range(1001)]
     assert 0 < rates[0] < 0.15
@@ -241,14 +79,12 @@ def test_the_cosine_warms_up_and_ends_at_nothing() -> None:
 
 # ------------------------------------------------------------------------------------------------------------ training
 
-SHRUNK = dataclasses.replace(PUBLISHED, batch=1)
-
 
 @pytest.mark.parametrize(
     ("recipe", "n_steps", "stop"),
     [
         (dataclasses.replace(TINY, batch=2), 4, 2),
-        (dataclasses.replace(TINY, batch=2, adversarial=0.1), 3, 2),
+        (dataclasses.replace(TINY, batch=2, adversarial="lsgan"), 3, 2),
         (SHRUNK, 2, 1),
     ],
 )
@@ -293,7 +129,7 @@ def test_training_says_what_it_did(tmp_path: Path, context: Context) -> None:
     done = model.fit(FACES, Budget(steps=2, seed=5), silent, tmp_path / "c.pt")
     assert done.settings["size"] == "tiny"
     assert done.settings["norm"] == "none"
-    assert done.settings["n_parameters"] == count(model._trained())
+    assert done.settings["n_parameters"] == sum(weight.numel() for weight in model._trained().parameters())
     assert done.coaches == ()
     assert [note for note in done.notes if note.startswith("perceptual loss off: ")] == said
     json.dumps(done.settings)
@@ -313,37 +149,6 @@ def test_the_decoders_have_changed_places_at_the_end_of_the_published_schedule(
     model = GanMask(size="tiny", context=context)
     model.fit(FACES, Budget(steps=1), silent, tmp_path / "c.pt")
     assert model.identities == FACES.identities[::-1]
-
-
-def test_a_coach_is_named_and_used(tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(registry.embedders._entries, "fake", registry.Entry("fake", FakeCoach))
-    model = GanMask(size="tiny", perceptual="fake", context=context)
-    told: list[dict[str, float]] = []
-    done = model.fit(
-        FACES, Budget(steps=1), lambda done, total, figures=None: told.append(dict(figures or {})), tmp_path / "c.pt"
-    )
-    assert done.coaches == ("fake",)
-    assert done.notes == ()
-    assert told[-1]["perceptual"] > 0
-
-
-def test_a_training_depends_on_the_files_of_its_coach(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = WeightsFile("fake.h5", Path("fake.h5"), "ab" * 32, "none")
-    fake = type("Fake", (FakeCoach,), {"info": dataclasses.replace(FakeCoach.info, weights=(file,))})
-    monkeypatch.setitem(registry.embedders._entries, "fake", registry.Entry("fake", fake))
-    assert GanMask(size="tiny", perceptual="fake", context=context).inputs == {"fake.h5": "ab" * 32}
-    assert GanMask(size="tiny", context=context).inputs == {}
-
-
-def test_a_recogniser_without_inner_features_cannot_coach(
-    tmp_path: Path, context: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Closed:
-        info = FakeCoach.info
-
-    monkeypatch.setitem(registry.embedders._entries, "closed", registry.Entry("closed", Closed))
-    with pytest.raises(UsageError, match="inner features"):
-        GanMask(perceptual="closed", context=context).fit(FACES, Budget(steps=1), silent, tmp_path / "c.pt")
 
 
 def test_one_identity_is_not_enough(tmp_path: Path, context: Context) -> None:
@@ -378,7 +183,7 @@ def test_a_file_knows_size_norm_and_identities(
     model.save(path)
     other = GanMask(context=context)
     other.load(path)
-    assert (other.size, other.norm, other.identities) == ("tiny", "none", ["toy0", "toy1", "toy2"])
+    assert (other.shape, other.identities) == (SwapnetShape("tiny", "none"), ["toy0", "toy1", "toy2"])
     source, targets = Source("toy1", FACES.crops[:1]), toy_targets(FACES.crops[:2])
     assert torch.equal(other.swap(source, targets).images, model.swap(source, targets).images)
     assert load_file(path).keys() == model._trained().state_dict().keys()

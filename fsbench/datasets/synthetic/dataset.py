@@ -36,6 +36,8 @@ _RANGES = {
     "frames": (2, 10_000),
     "size": (32, 1024),
     "seed": (0, 2000),
+    "sources": (0, 500),
+    "unseen": (0, 498),
 }
 
 
@@ -46,8 +48,12 @@ class Synthetic:
     `people` identities to swap among, each with `sessions` sessions, of which 10 in 22 are held out for the test split;
     `images` stills in a training session and a quarter of that in a test session; `gallery` further people for
     retrieval; `size` pixels a side. The test split also has `clips` clips of each person, in sessions of their own, of
-    `frames` consecutive frames each (25 a second). `swap` says what an exact swap replaces: the face alone, or the
-    whole head with its hair. `jitter` is the alignment error of an imagined detector, as a share of the crop.
+    `frames` consecutive frames each (25 a second). `dominant` is the share of each person's training images that are of
+    one session; with 0 all sessions have as many. The first `sources` people are put into the others; with 0 everybody
+    is. The last `unseen` people have no training images: targets that no model was shown. With a `light_gap` the light
+    on every second person is warmer and brighter by that share, on the others colder and darker, in all their images.
+    `swap` says what an exact swap replaces: the face alone, or the whole head with its hair. `jitter` is the alignment
+    error of an imagined detector, as a share of the crop.
 
     Drawn once and kept in the store. Raises BadParameter.
     """
@@ -64,6 +70,10 @@ class Synthetic:
         size: int = 128,
         seed: int = 0,
         jitter: float = 0.01,
+        dominant: float = 0.0,
+        sources: int = 0,
+        unseen: int = 0,
+        light_gap: float = 0.0,
         swap: Literal["face", "head"] = "face",
         context: Context,
     ) -> None:
@@ -76,22 +86,48 @@ class Synthetic:
             "frames": frames,
             "size": size,
             "seed": seed,
+            "sources": sources,
+            "unseen": unseen,
         }
         for name, (low, high) in _RANGES.items():
             if not low <= given[name] <= high:
                 raise BadParameter(f"synthetic({name}={given[name]}) is out of range", f"{name} is {low} to {high}")
+        if not 0 <= light_gap <= 0.5:
+            raise BadParameter(f"synthetic(light_gap={light_gap}) is out of range", "light_gap is 0 to 0.5, a share")
+        if people - unseen < 2 or sources > people - unseen:
+            raise BadParameter(
+                f"synthetic(people={people},sources={sources},unseen={unseen}) leaves too few with training images",
+                "two people, and all sources, need some",
+            )
         if not 0 <= jitter <= 0.1:
             raise BadParameter(f"synthetic(jitter={jitter}) is out of range", "jitter is 0 to 0.1, a share of the crop")
+        if not 0 <= dominant <= 0.95:
+            raise BadParameter(f"synthetic(dominant={dominant}) is out of range", "dominant is 0 to 0.95, a share")
         if swap not in ("face", "head"):
             raise BadParameter(f"synthetic(swap={swap}) is unknown", "swap is face or head")
-        self._plan = SyntheticPlan(people, sessions, images, gallery, size, seed, jitter, swap, clips, frames)
+        self._plan = SyntheticPlan(
+            people,
+            sessions,
+            images,
+            gallery,
+            size,
+            seed,
+            jitter,
+            swap,
+            clips,
+            frames,
+            dominant,
+            sources,
+            unseen,
+            light_gap,
+        )
         self._context = context
         self._splits: dict[Split, Faces] = {}
 
     @property
     def info(self) -> DatasetInfo:
         """Facts about the data set; the revision covers head model, renderer, parameters and what rows tell."""
-        recipe = {"plan": vars(self._plan), "people": SEEDS, "asset": asset_sha256(), "renderer": VERSION, "rows": ROWS}
+        recipe = {"plan": self._plan.facts, "people": SEEDS, "asset": asset_sha256(), "renderer": VERSION, "rows": ROWS}
         return DatasetInfo(
             name="synthetic",
             revision=fingerprint(recipe),
@@ -100,6 +136,7 @@ class Synthetic:
             licence="no real person is shown; head model CC0-1.0 (MakeHuman, MPFB2, Face Units)",
             splits=SPLITS if self._plan.gallery else ("train", "test"),
             synthetic=True,
+            sources=self._plan.named_sources,
             notes=(f"exact swaps replace the {self._plan.swap}; light, background, clothes stay the target's",),
         )
 
@@ -109,7 +146,11 @@ class Synthetic:
             raise DataError(f"synthetic has no split {split!r}", f"its splits are {', '.join(self.info.splits)}")
         if split not in self._splits:
             chunks = self._plan.chunks(split)
-            self._splits[split] = _assemble(chunks, self._entries(chunks, f"drawing synthetic people ({split})"))
+            faces = _assemble(chunks, self._entries(chunks, f"drawing synthetic people ({split})"))
+            if self._plan.unseen and split == "test":
+                seen = set(self.outline("train")["identity"])
+                faces.rows["unseen"] = 1.0 - faces.rows["identity"].isin(seen)
+            self._splits[split] = faces
         return self._splits[split]
 
     def outline(self, split: Split) -> pd.DataFrame:

@@ -89,6 +89,14 @@ class Session:
     glasses: str  # "", "round", "square" or "thin"
     noise: float
 
+    def tinted(self, tint: float) -> Session:
+        """The same in warmer and brighter light; with a tint below 0, in colder and darker light."""
+        factors = np.array([1 + tint, 1, 1 - tint])
+        key, sky, ground = (_colour(np.array(c) * factors) for c in (self.light.key, self.light.sky, self.light.ground))
+        return replace(
+            self, light=replace(self.light, key=key, sky=sky, ground=ground), exposure=self.exposure * (1 + tint)
+        )
+
 
 @dataclass(frozen=True)
 class Shot:
