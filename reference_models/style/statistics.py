@@ -45,3 +45,13 @@ def roots(maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     kept = values > EPSILON
     values, vectors = values[kept], vectors[:, kept]
     return (vectors / values.sqrt()) @ vectors.T, (vectors * values.sqrt()) @ vectors.T, mean
+
+
+def gram(maps: Tensor) -> Tensor:
+    """(N, C, H, W) -> Gram matrices (N, C, C): products of the channels, averaged over the pixels.
+
+    Source: Gatys et al. 2016, "Image Style Transfer Using Convolutional Neural Networks", CVPR, equation 3, divided by
+    the pixels, so that matrices of images of different sizes can be compared.
+    """
+    pixels = maps.flatten(2)  # (N, C, P)
+    return pixels @ pixels.transpose(1, 2) / pixels.shape[2]

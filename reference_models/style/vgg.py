@@ -23,7 +23,18 @@ MULTIPLE = 8
 
 def convolution(channels: int, out: int) -> list[nn.Module]:
     """Return a 3x3 convolution that is padded by reflection, in two layers."""
-    return [nn.ReflectionPad2d(1), nn.Conv2d(channels, out, 3)]
+    return [Reflection(), nn.Conv2d(channels, out, 3)]
+
+
+class Reflection(nn.Module):
+    """Continues maps (N, C, H, W) by reflection, one pixel on each side.
+
+    It gives what nn.ReflectionPad2d gives, whose gradient is not deterministic on CUDA; `gatys` needs gradients.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat((x[..., 1:2, :], x, x[..., -2:-1, :]), 2)  # (N, C, H + 2, W)
+        return torch.cat((x[..., 1:2], x, x[..., -2:-1]), 3)  # (N, C, H + 2, W + 2)
 
 
 class VggEncoder(nn.Sequential):

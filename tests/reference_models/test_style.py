@@ -20,11 +20,11 @@ from fsbench.store import file_sha256
 from fsbench.weights.tensors import read_tensors
 from reference_models.style.microast import MicroAstNetwork
 from reference_models.style.restyle import face_square, restyle
-from reference_models.style.statistics import adain, whiten_and_colour
+from reference_models.style.statistics import adain, gram, whiten_and_colour
 from reference_models.style.vgg import BLOCKS, VggDecoder, VggEncoder, read_decoder, read_encoder
 
 CPU = torch.device("cpu")
-ONE_PASS = ("adain", "microast", "wct")
+REFINERS = ("adain", "microast", "wct", "gatys(steps=2)")
 
 
 def images(n: int, size: int, seed: int = 0) -> Tensor:
@@ -37,6 +37,11 @@ def smooth(n: int, size: int, seed: int = 0) -> Tensor:
 
 def refine(name: str, context: Context, output: Swapped, targets: Tensor) -> Swapped:
     return refiners.build(name, context).refine(output, toy_targets(targets), Source("a", targets[:1]))
+
+
+def with_size(text: str, size: int) -> str:
+    name, _, parameters = text.rstrip(")").partition("(")
+    return f"{name}({','.join(filter(None, [parameters, f'size={size}']))})"
 
 
 # ---------------------------------------------------------------------------------------------------------- statistics
@@ -88,6 +93,17 @@ def test_what_has_no_variance_becomes_the_mean_of_the_style() -> None:
         flat = torch.full((1, 4, 3, 3), 0.25)
         torch.testing.assert_close(transfer(flat, style), style.mean((2, 3), keepdim=True).expand(1, 4, 3, 3))
     torch.testing.assert_close(whiten_and_colour(style[..., :1, :1], style)[0, :, 0, 0], style.mean((2, 3))[0])
+
+
+def test_gram_matrices_are_products_of_channels_averaged_over_pixels() -> None:
+    maps = torch.randn(2, 5, 6, 7).double()
+    torch.testing.assert_close(gram(maps), torch.einsum("nihw,njhw->nij", maps, maps) / 42)
+    levels = torch.tensor([1.0, -2.0, 3.0])
+    for height, width in ((1, 1), (4, 9)):  # comparable between sizes
+        flat = levels.view(1, 3, 1, 1).expand(1, 3, height, width)
+        torch.testing.assert_close(gram(flat)[0], levels[:, None] * levels)
+    stripes = torch.tensor([1.0, -1.0]).expand(2, 1, 4, 2) * torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)
+    torch.testing.assert_close(gram(stripes), torch.tensor([1.0, 9.0]).view(2, 1, 1), msg="the mean is not subtracted")
 
 
 # ------------------------------------------------------------------------------------------------------------ networks
@@ -194,22 +210,22 @@ def test_microast_is_the_published_network(style_files: dict[str, Path], style_c
 # ------------------------------------------------------------------------------------------------ what gets into images
 
 
-@pytest.mark.parametrize("name", ONE_PASS)
-def test_refiners_keep_their_contract(name: str, style_context: Context) -> None:
-    contracts.check_refiner(refiners.build(f"{name}(size=32)", style_context))
+@pytest.mark.parametrize("text", REFINERS)
+def test_refiners_keep_their_contract(text: str, style_context: Context) -> None:
+    contracts.check_refiner(refiners.build(with_size(text, 32), style_context))
 
 
 @pytest.mark.parametrize("size", [64, 75, 128])
-@pytest.mark.parametrize("name", ONE_PASS)
-def test_what_alpha_leaves_out_stays_and_the_alpha_is_kept(name: str, size: int, style_context: Context) -> None:
+@pytest.mark.parametrize("text", REFINERS[:3])
+def test_what_alpha_leaves_out_stays_and_the_alpha_is_kept(text: str, size: int, style_context: Context) -> None:
     output, alpha = smooth(2, size * 8)[..., :size, :size], torch.zeros(2, 1, size, size)
     alpha[..., size // 3 : -size // 3, size // 3 : -size // 3] = 0.7
-    refined = refine(f"{name}(size=50)", style_context, Swapped(output, alpha), images(2, size, 5))
+    refined = refine(with_size(text, 50), style_context, Swapped(output, alpha), images(2, size, 5))
     inside = alpha.expand_as(output) > 0
     assert torch.equal(refined.images[~inside], output[~inside])
     assert (refined.images[inside] - output[inside]).abs().mean() > 0.02
     assert torch.equal(refined.alpha, alpha)
-    nothing = refine(f"{name}(size=50)", style_context, Swapped(output, alpha * 0), images(2, size, 5))
+    nothing = refine(with_size(text, 50), style_context, Swapped(output, alpha * 0), images(2, size, 5))
     assert torch.equal(nothing.images, output)
 
 
@@ -275,7 +291,9 @@ def test_alpha_is_the_share_of_the_style(style_context: Context) -> None:
         torch.testing.assert_close(half.stylise(content, style), mixed, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("text", ["adain(alpha=1.5)", "wct(alpha=-0.1)", "microast(size=31)", "adain(colours=mine)"])
+@pytest.mark.parametrize(
+    "text", ["adain(alpha=1.5)", "wct(alpha=-0.1)", "microast(size=31)", "adain(colours=mine)", "gatys(steps=0)"]
+)
 def test_parameters_out_of_range_are_refused(text: str, style_context: Context) -> None:
     with pytest.raises(BadParameter, match=text.partition("(")[0]):
         refiners.build(text, style_context)
@@ -289,11 +307,12 @@ def test_parameters_out_of_range_are_refused(text: str, style_context: Context) 
     [
         ("adain", "fsbench weights fetch vgg19_normalised adain_decoder"),
         ("wct", "fsbench weights fetch vgg19_normalised adain_decoder"),
+        ("gatys", "fsbench weights fetch vgg19_normalised"),
         ("microast", "fsbench weights fetch microast_content_encoder microast_style_encoder microast_modulator"),
     ],
 )
 def test_missing_files_are_answered_with_one_command(text: str, command: str, fresh_context: Context) -> None:
-    with pytest.raises(WeightsError, match="are not installed") as caught:
+    with pytest.raises(WeightsError, match="not installed") as caught:
         refiners.build(text, fresh_context)
     assert caught.value.hint.startswith(command)
 

@@ -74,6 +74,7 @@ def test_the_hash_of_every_file_decides_what_is_kept(
     for text, names in {
         "alpha_paste+adain": ["vgg19_normalised", "adain_decoder"],
         "alpha_paste+wct": ["vgg19_normalised", "adain_decoder"],
+        "alpha_paste+gatys": ["vgg19_normalised"],
         "alpha_paste+microast": [name for name in style_files if "microast" in name],
     }.items():
         before = model_of(text, style_context).identity
@@ -165,6 +166,17 @@ def test_the_style_of_the_answer_is_nearer_to_the_style(
         assert style_loss(encoder, answer, style) < share * style_loss(encoder, content, style)
     pixels = (answer - content).abs().mean()
     assert pixels < (style - content).abs().mean(), "it still shows the content"
+
+
+def test_gatys_brings_the_gram_matrices_of_the_real_network_nearer(
+    real_context: Context, two_faces: tuple[Tensor, Tensor]
+) -> None:
+    content, style = (torch.nn.functional.interpolate(image, size=(48, 48), mode="area") for image in two_faces)
+    answer = refiners.build("gatys(steps=6)", real_context).stylise(content, style)
+    objective = refiners.build("gatys(alpha=1)", real_context).objective(content, style)
+    with torch.no_grad():
+        assert objective(answer.clamp(0, 1)) < 0.5 * objective(content)
+    assert (answer - content).abs().mean() < (style - content).abs().mean(), "it still shows the content"
 
 
 @pytest.mark.parametrize("size", [64, 128, 256])
