@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from fsbench import suites
+from fsbench import names, suites
+from fsbench.config import Suite, load_suite
 from fsbench.harness import suite as service
 
 Fsbench = Callable[..., subprocess.CompletedProcess[str]]
@@ -168,3 +169,16 @@ def test_a_damaged_answer_file_is_told(fsbench: Fsbench, tmp_path: Path) -> None
             ended = fsbench(command, tmp_path)
             assert ended.returncode == 2
             assert "suite.json" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "benchmarks").glob("*.toml")), ids=lambda p: p.name
+)
+def test_suites_that_come_with_fsbench_name_what_there_is(path: Path) -> None:
+    suite = load_suite(path)
+    plans = [experiment.plan for experiment in suite.experiments] if isinstance(suite, Suite) else [suite]
+    for plan in plans:
+        names.check(plan)
+    if isinstance(suite, Suite):
+        assert all(experiment.question.endswith("?") for experiment in suite.experiments)
+        assert all(experiment.baseline_label for experiment in suite.experiments)
