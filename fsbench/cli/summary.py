@@ -197,10 +197,29 @@ def _grouped(result: RunResult) -> list[str]:
 
 
 def _shortened(names: Sequence[str]) -> dict[str, str]:
-    """Names cut in their middle, where what is left still tells them apart."""
-    short = {name: _middle(terminal.clean(name), NAME_WIDTH) for name in names}
-    taken = list(short.values())
-    return {name: text if taken.count(text) == 1 else name for name, text in short.items()}
+    """Names without their parameters, or else cut in their middle, where what is left still tells them apart."""
+    forms = {name: (text := terminal.clean(name), _bare(text), _middle(text, NAME_WIDTH)) for name in names}
+    taken = list(zip(*forms.values(), strict=True))
+    return {
+        name: next(
+            (
+                form
+                for form, others in zip(own, taken, strict=True)
+                if len(form) <= NAME_WIDTH and others.count(form) == 1
+            ),
+            name,
+        )
+        for name, own in forms.items()
+    }
+
+
+def _bare(text: str) -> str:
+    """Leave the parameters of all parts out.
+
+    >>> _bare("gan_mask(norm=none)+gatys(size=64,steps=12)")
+    'gan_mask(...)+gatys(...)'
+    """
+    return re.sub(r"\([^()]*\)", "(...)", text)
 
 
 def _middle(text: str, width: int) -> str:

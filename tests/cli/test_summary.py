@@ -164,3 +164,14 @@ def test_a_run_in_which_a_model_failed_ends_with_1(
             left = leaving.exit_code
         assert left == code
         assert capsys.readouterr().out.splitlines()[-1] == f"report: {tmp_path / 'report.html'}"
+
+
+def test_long_names_lose_their_parameters_before_their_parts() -> None:
+    names = ["gan_mask+gatys(size=64,steps=12)", "gan_mask(adversarial=lsgan,mixup=0)", "copy_target",
+             "gan_mask(adversarial=lsgan,mixup=0.2)", "a" * 40, "a" * 41]  # fmt: skip
+    short = summary._shortened(names)
+    assert short["gan_mask+gatys(size=64,steps=12)"] == "gan_mask+gatys(...)"
+    assert short["copy_target"] == "copy_target"
+    assert len(set(short.values())) == len(names)
+    assert short["a" * 40] == "a" * 40, "names that would look alike stay whole"
+    assert max(len(short[name]) for name in names[:4]) <= summary.NAME_WIDTH
