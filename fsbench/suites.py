@@ -13,6 +13,7 @@ together for their number (Holm). A judge says nothing of a model that was train
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -208,7 +209,7 @@ def has_faults(results: Iterable[RunResult]) -> bool:
 
 def holds_suite(folder: Path) -> bool:
     """Whether a folder is that of a suite of experiments."""
-    return (folder / SUITE_FILE).is_file()
+    return os.path.isfile(folder / SUITE_FILE)  # False also for a name that no file can have
 
 
 def save(result: SuiteResult, folder: Path) -> None:
