@@ -13,7 +13,6 @@ together for their number (Holm). A judge says nothing of a model that was train
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -205,11 +204,6 @@ def has_faults(results: Iterable[RunResult]) -> bool:
         any(model.error for model in result.models) or any(value.is_fault for value in result.values)
         for result in results
     )
-
-
-def holds_suite(folder: Path) -> bool:
-    """Whether a folder is that of a suite of experiments."""
-    return os.path.isfile(folder / SUITE_FILE)  # False also for a name that no file can have
 
 
 def save(result: SuiteResult, folder: Path) -> None:
