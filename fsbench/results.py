@@ -4,10 +4,12 @@
                              it is not finished
     DIR/samples.parquet      one row per output: model, source, the target's columns of `Faces.rows`, `output` (path
                              below DIR) and one column per metric (`metric`, `metric@judge`), null where not scorable;
-                             `failure` ("" or one of `Failure`)
+                             `failure` ("" or one of `Failure`); `target_sha256`, `source_sha256` (16 hex digits): by
+                             these two runs know that they were shown the same images
     DIR/clips.parquet        where metrics of clips were computed: one row per model, source and clip: `model`,
                              `source`, `identity`, `session`, `clip`, `frames` (their number), `failure`, `outputs` and
-                             `targets` (lists of paths below DIR, frame by frame), and one column per such metric
+                             `targets` (lists of paths below DIR, frame by frame), one column per such metric, and the
+                             two digests, that of the target over its frames
     DIR/scores.csv           samples.parquet for spreadsheets: UTF-8 with a byte-order mark, decimal points
     DIR/references.parquet   one row per reference image: the columns of `Faces.rows`, and `split`
     DIR/features/JUDGE.safetensors   unit vectors: `references` (R, D), and per model (N, D) in the order of its
