@@ -451,7 +451,7 @@ def load(folder: Path) -> RunResult:
     path = folder
     try:
         path = folder / FILE_NAME if folder.is_dir() else folder
-        raw = json.loads(read(path, LARGEST_FILE), parse_constant=_refuse)
+        raw = json.loads(read(path, LARGEST_FILE), parse_constant=refuse_constant)
         json.dumps(raw, ensure_ascii=False).encode("utf-8")  # half a pair of surrogates is no text that can be written
     except (FileNotFoundError, NotADirectoryError):
         if holds_suite(folder):
@@ -473,7 +473,8 @@ def load(folder: Path) -> RunResult:
     return parse(raw, printable(str(path)))
 
 
-def _refuse(constant: str) -> None:
+def refuse_constant(constant: str) -> None:
+    """Refuse NaN and infinities, which Python's json reads although they are no JSON."""
     raise ValueError(f"it holds {constant}, which is no JSON")
 
 

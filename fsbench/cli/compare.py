@@ -84,12 +84,12 @@ def compare(
 
 def read(paths: list[Path]) -> list[Scores]:
     """Read runs and baselines; raises UsageError for a single one."""
-    from fsbench.comparison.scores import load
     from fsbench.errors import UsageError
+    from fsbench.gates.baseline import open_scores
 
     if len(paths) < 2:
         raise UsageError("one run alone is compared with nothing", "name two or more: fsbench compare A B")
-    return [load(path) for path in paths]
+    return [open_scores(path) for path in paths]
 
 
 def parse_margins(texts: list[str] | tuple[()], scores: list[Scores]) -> dict[str, Margin]:

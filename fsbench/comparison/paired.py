@@ -15,7 +15,7 @@ from fsbench.stats.resampling import Design, Difference
 
 
 @dataclass(frozen=True)
-class Matched:
+class MatchedSamples:
     """The samples that two runs share, and how many they do not."""
 
     first: np.ndarray  # (M,) rows of the first run's table
@@ -26,7 +26,7 @@ class Matched:
     known: bool  # whether both runs know their images, by digests
 
 
-def match(first: Scores, second: Scores, sample: Sample) -> Matched:
+def match(first: Scores, second: Scores, sample: Sample) -> MatchedSamples:
     """Pair the samples of two runs: the same labels, and the same source and target images where both know them."""
     a, b = (scores.tables.get(sample) for scores in (first, second))
     if a is None or b is None:
@@ -38,7 +38,7 @@ def match(first: Scores, second: Scores, sample: Sample) -> Matched:
     same = np.ones(len(rows), bool)
     for name in digests:
         same &= a[name].to_numpy()[rows[:, 0]] == b[name].to_numpy()[rows[:, 1]]
-    return Matched(
+    return MatchedSamples(
         rows[same, 0], rows[same, 1], len(a) - len(rows), len(b) - len(rows), int((~same).sum()), len(digests) == 2
     )
 
@@ -86,10 +86,10 @@ class Pairing:
 
     def __init__(self, first: Scores, second: Scores) -> None:
         self.first, self.second = first, second
-        self._matched: dict[Sample, Matched] = {}
+        self._matched: dict[Sample, MatchedSamples] = {}
         self._designs: dict[Sample, Design] = {}
 
-    def matched(self, sample: Sample) -> Matched:
+    def matched(self, sample: Sample) -> MatchedSamples:
         """The samples that both have; raises NotScorable where one has none of that kind."""
         if sample not in self._matched:
             self._matched[sample] = match(self.first, self.second, sample)

@@ -47,18 +47,18 @@ class Median:
         return self.factor * float(np.median(self.rows[index]))
 
 
-SUMMARIES: tuple[tuple[Callable[[np.ndarray, float], Statistic], float], ...] = (
-    (Mean, 1.0),
-    (Mean, 100.0),
-    (Median, 1.0),
-    (Median, 100.0),
-)
+SUMMARIES: Mapping[str, tuple[Callable[[np.ndarray, float], Statistic], float]] = {
+    "mean": (Mean, 1.0),
+    "percentage": (Mean, 100.0),
+    "median": (Median, 1.0),
+    "median percentage": (Median, 100.0),
+}
 """What a value may be of its rows; of any other summary only the plug-in knows."""
 
 
-def summary(number: int, rows: np.ndarray) -> Statistic:
-    """What SUMMARIES[number] makes of rows (N,), as a function of indices."""
-    make, factor = SUMMARIES[number]
+def summary(name: str, rows: np.ndarray) -> Statistic:
+    """What a summary makes of rows (N,), as a function of indices."""
+    make, factor = SUMMARIES[name]
     return make(rows, factor)
 
 
@@ -67,7 +67,7 @@ class Rows:
     """One metric of one model for each sample."""
 
     rows: np.ndarray  # (N,), failures as what they count as; NaN where a sample is not in the value
-    summaries: frozenset[int]  # numbers of those in SUMMARIES that give the value
+    summaries: frozenset[str]  # those of SUMMARIES that give the value
     failed: bool = False  # whether failures are counted among the rows
 
 
@@ -80,7 +80,8 @@ class Scores:
     tables: Mapping[Sample, pd.DataFrame]  # LABELS, and DIGESTS where they are known; the same for all models
     columns: Mapping[tuple[str, str, str | None], Rows | str]  # by model, metric and judge; or why there are none
     digits: int = 0  # significant ones that rows were stored with, 0 for all
-    folder: Path | None = None
+    folder: Path | None = None  # None of a baseline
+    saved: str = ""  # when a baseline was, ISO 8601
 
     @cached_property
     def metrics(self) -> dict[str, MetricRecord]:
@@ -117,8 +118,7 @@ def load(folder: Path) -> Scores:
     if not folder.is_dir():
         raise ResultError(f"{shown} is a result without its samples", hint)
     tables, columns = dict[Sample, pd.DataFrame](), dict[tuple[str, str, str | None], Rows | str]()
-    samples: tuple[Sample, ...] = ("output", "clip")
-    for sample in samples:
+    for sample in LABELS:
         if sample == "clip" and not (folder / FILES[sample]).exists():
             continue
         by_model = _by_model(folder / FILES[sample], sample, shown, hint)
@@ -191,14 +191,14 @@ def _rows(
     return f"{metric.name} is neither a mean nor a median of the numbers of its {metric.sample}s"
 
 
-def _summaries(rows: np.ndarray, value: Value) -> frozenset[int]:
+def _summaries(rows: np.ndarray, value: Value) -> frozenset[str]:
     """What gives a value of its rows; nothing where they are not as many as it counts."""
     kept = rows[np.isfinite(rows)]
     if value.value is None or not len(kept) or len(kept) != value.n_scored + value.n_failed:
         return frozenset()
-    wholes = (summary(number, kept)(np.arange(len(kept))) for number in range(len(SUMMARIES)))
+    wholes = {name: summary(name, kept)(np.arange(len(kept))) for name in SUMMARIES}
     return frozenset(
-        number for number, whole in enumerate(wholes) if math.isclose(whole, value.value, rel_tol=1e-9, abs_tol=1e-12)
+        name for name, whole in wholes.items() if math.isclose(whole, value.value, rel_tol=1e-9, abs_tol=1e-12)
     )
 
 
