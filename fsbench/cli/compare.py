@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,16 +67,8 @@ def compare(
     inconclusive else, and the smallest difference that would have been seen stands beside it. What the runs did
     differently is listed first: numbers that it touches are refused with the reason.
     """
-    from fsbench.comparison.table import compare_runs
-
     scores = read(runs)
-    comparison = compare_runs(
-        scores,
-        models=models or (),
-        metrics=metrics or (),
-        margins=parse_margins(margins or (), scores),
-        allow_mismatch=allow_mismatch,
-    )
+    comparison = compared(scores, models, metrics, margins, allow_mismatch)
     if as_json:
         terminal.print_json(comparison.model_dump(mode="json"))
     else:
@@ -89,10 +82,34 @@ def read(paths: list[Path]) -> list[Scores]:
 
     if len(paths) < 2:
         raise UsageError("one run alone is compared with nothing", "name two or more: fsbench compare A B")
-    return [open_scores(path) for path in paths]
+    scores: list[Scores] = []
+    for path in paths:
+        one = open_scores(path)
+        again = any(one.label == other.label for other in scores)
+        scores.append(replace(one, label=f"{one.label} ({len(scores) + 1})") if again else one)
+    return scores
 
 
-def parse_margins(texts: list[str] | tuple[()], scores: list[Scores]) -> dict[str, Margin]:
+def compared(
+    scores: list[Scores],
+    models: list[str] | None,
+    metrics: list[str] | None,
+    margins: list[str] | None,
+    allow_mismatch: bool,
+) -> RunComparison:
+    """Compare runs by what was typed."""
+    from fsbench.comparison.table import compare_runs
+
+    return compare_runs(
+        scores,
+        models=models or (),
+        metrics=metrics or (),
+        margins=parse_margins(margins or [], scores),
+        allow_mismatch=allow_mismatch,
+    )
+
+
+def parse_margins(texts: list[str], scores: list[Scores]) -> dict[str, Margin]:
     """Margins by metric; raises UsageError, UnknownName."""
     from fsbench.comparison.margins import Margin
     from fsbench.errors import UnknownName, UsageError
@@ -111,6 +128,8 @@ def parse_margins(texts: list[str] | tuple[()], scores: list[Scores]) -> dict[st
 
 def print_comparison(comparison: RunComparison, metrics: dict[str, MetricRecord]) -> None:
     """Print what differs in protocol, the differences, and what was not compared."""
+    from fsbench.comparison.wording import letter_of
+
     target = terminal.console()
     letters = {run: letter_of(number) for number, run in reversed(list(enumerate(comparison.runs)))}
     for number, (run, created) in enumerate(zip(comparison.runs, comparison.created, strict=True)):
@@ -133,11 +152,6 @@ def print_comparison(comparison: RunComparison, metrics: dict[str, MetricRecord]
         tests = f"{comparison.n_tested} comparisons" if comparison.n_tested > 1 else "one comparison"
         corrected = f"p-values and detectable differences are corrected for {tests} (Holm)"
         target.print(terminal.cell(f"{corrected}; an interval is of its difference alone"))
-
-
-def letter_of(number: int) -> str:
-    """Letter by which a table calls a run, from A on."""
-    return chr(65 + number) if number < 26 else str(number + 1)
 
 
 def _print(target: Console, text: str) -> None:

@@ -62,3 +62,8 @@ def remark(record: RunDifference, metric: MetricRecord) -> str:
 def value_of(value: float | None, metric: MetricRecord) -> str:
     """Write a value with its unit, nothing where there is none."""
     return "" if value is None else f"{number(value, metric.digits)}{unit_of(metric)}"
+
+
+def letter_of(number: int) -> str:
+    """Letter by which a table calls a run, from A on."""
+    return chr(65 + number) if number < 26 else str(number + 1)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fsbench import results
+from fsbench.comparison.scores import Rows, Scores
 from fsbench.results import (
     DatasetRecord,
     JudgeRecord,
@@ -172,3 +173,18 @@ def result_of(
             place = place[int(part)] if isinstance(place, list) else place[part]
         place[int(last) if isinstance(place, list) else last] = value
     return RunResult.model_validate(raw)
+
+
+def in_memory(drops: Mapping[str, float], table: pd.DataFrame, noise: float, seed: int, shown: int = 0) -> Scores:
+    """Scores of one model `swapper`, without files: for simulations."""
+    rows = draw(table, drops, noise, seed, shown).assign(failure="")
+    own = {
+        ("swapper", metric.name, judge): Rows(
+            rows[results.column(metric.name, judge)].to_numpy(),
+            frozenset({"percentage" if metric.unit == "%" else "mean"}),
+        )
+        for metric in records()
+        for judge in (JUDGE if metric.group == "identity" else None,)
+    }
+    tables = {"copy_target": rows, "copy_source": rows, "swapper": rows}
+    return Scores(f"run {seed}", result_of(tables, table, {}, {}, "2026-11-01"), {"output": table}, own)
