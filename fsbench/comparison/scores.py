@@ -130,7 +130,7 @@ def load(folder: Path) -> Scores:
 def _by_model(path: Path, sample: Sample, shown: str, hint: str) -> dict[str, pd.DataFrame]:
     """The rows of each model; raises ResultError where models do not have the same samples in the same order."""
     gaps: list[str] = []
-    table = run_files.table(path, ("model", *LABELS[sample], "failure"), (), gaps)
+    table = run_files.table(path, ("model", *LABELS[sample]), (), gaps)
     if table is None or table.empty:
         raise ResultError(f"{shown}: {gaps[0] if gaps else f'{path.name} has no rows.'}".rstrip("."), hint)
     by_model = {str(name): rows.reset_index(drop=True) for name, rows in table.groupby("model", sort=False)}
@@ -182,8 +182,9 @@ def _rows(
     own = _numbers(table[name])
     floor = floor_of([_numbers(rows[name]) for rows in baselines if name in rows], metric.direction)
     failed = np.zeros(len(own), bool)
-    if contestant and floor is not None:
-        own, failed = count_failures(own, table["failure"].to_numpy(object), floor, metric.direction)
+    if contestant and floor is not None and value.n_failed:
+        failures = table["failure"] if "failure" in table else pd.Series("", table.index)
+        own, failed = count_failures(own, failures.to_numpy(object), floor, metric.direction)
     if summaries := _summaries(own, value):
         return Rows(own, summaries, bool(failed.any()))
     if value.n_failed and int(failed.sum()) != value.n_failed:
