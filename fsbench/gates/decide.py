@@ -1,8 +1,8 @@
 """Each rule decided by the interval of the paired difference: non-inferiority.
 
 A rule passes where the interval of 95 % of the loss ends within the margin, and is a regression where the loss exceeds
-the margin significantly: one-sided at FALSE_ALARM, corrected by Holm for all checks of the gate, so that of gates whose
-models lost no more than the margins fewer than 2.5 % block. In between a run is too small to say: inconclusive.
+the margin significantly: one-sided at FALSE_ALARM, corrected by Holm for all checks that may block, so that of gates
+whose models lost no more than the margins fewer than 2.5 % block. In between a run is too small to say: inconclusive.
 A rule passes as well where every sample has the same number as in the baseline, however few there are.
 """
 
@@ -96,21 +96,22 @@ def decide(
     `stands_for` names the model of the run that stands for one of the baseline, where they are called differently.
     Raises ResultError where the protocols differ in what a rule asks, UsageError for rules and models that do not fit.
     """
-    rules = list(rules) or default_rules(baseline)
-    asked = [(rule, key) for rule in rules for key in rule.keys_in(baseline)]
+    asked = [(rule, rule.keys_in(baseline)) for rule in rules or default_rules(baseline)]
     models = _models(run, baseline, stands_for or {})
     if not asked or not models:
         raise UsageError("there is nothing to check", "name a rule: --rule 'id_similarity drop<=0.01'")
-    _refuse_mismatch(run, baseline, {key for _, key in asked})
+    _refuse_mismatch(run, baseline, {key for _, keys in asked for key in keys})
     pairing, notes, tested = Pairing(baseline, run), dict[str, None](), list[_Tested]()
-    for rule, key in asked:
+    for rule, keys in asked:
         for old, new in models.items():
-            if why := silenced(baseline.result, old, key) or silenced(run.result, new, key):
+            silent = {key: silenced(baseline.result, old, key) or silenced(run.result, new, key) for key in keys}
+            for key, why in silent.items():
+                if not why:
+                    tested.append(_tested(rule, key, old, new, pairing))
+                    continue
                 notes[f"{column(*key)} was not checked for {new}: {why}"] = None
-                if rule.name == column(*key) or _only(rule, key, baseline):
+                if all(silent.values()):  # else the other judges decide
                     tested.append(_Tested(_check(rule, key, old, new, "inconclusive", why), None))
-                continue
-            tested.append(_tested(rule, key, old, new, pairing))
     checks = _corrected(tested)
     state = _state(checks)
     return GateResult(
@@ -159,11 +160,6 @@ def _refuse_mismatch(run: Scores, baseline: Scores, keys: set[Key]) -> None:
                 f"{matched.n_second} only in the run, {matched.n_changed} have other images)",
                 hint,
             )
-
-
-def _only(rule: Rule, key: Key, baseline: Scores) -> bool:
-    """Whether a rule that names no judge has but one."""
-    return sum(rule.name == other[0] for other in baseline.keys) == 1 and rule.name == key[0]
 
 
 def _check(rule: Rule, key: Key, old: str, new: str, state: State, reason: str = "") -> Check:
@@ -219,16 +215,13 @@ def _p_above(margin: float, loss: float, difference: Difference) -> float:
 
 
 def _corrected(tested: Sequence[_Tested]) -> list[Check]:
-    corrected = iter(holm([one.p for one in tested if one.p is not None]))
-    checks = []
-    for one in tested:
-        if one.p is None:
-            checks.append(one.check)
-            continue
-        p, state = next(corrected), one.check.state
-        if state == "inconclusive" and p < FALSE_ALARM:
-            state = "regression"
-        checks.append(one.check.model_copy(update={"p": p, "state": state}))
+    """Checks with corrected p-values: those that may block together, and those that may not."""
+    checks = [one.check for one in tested]
+    for advisory in (False, True):
+        places = [i for i, one in enumerate(tested) if one.p is not None and (one.check.tier == "advisory") == advisory]
+        for i, p in zip(places, holm([tested[i].p or 0.0 for i in places]), strict=True):
+            state = "regression" if checks[i].state == "inconclusive" and p < FALSE_ALARM else checks[i].state
+            checks[i] = checks[i].model_copy(update={"p": p, "state": state})
     return checks
 
 

@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from run_scores import JUDGE, in_memory, labels, write_run
 
+from fsbench import results
 from fsbench.comparison.scores import load as load_run
 from fsbench.errors import ResultError, UnknownName, UsageError
 from fsbench.gates import baseline
@@ -170,6 +172,59 @@ def test_a_judge_that_says_nothing_does_not_pass(tmp_path: Path) -> None:
     result = hold(old, old)
     assert result.state == "inconclusive"
     assert "trained against" in result.notes[0]
+    assert hold(old, old, "id_similarity drop<=0.01", "pose_error rise<=1").state == "inconclusive"
+    assert hold(old, old, "pose_error rise<=1").state == "pass"
+
+
+def test_of_two_judges_the_one_that_is_partial_is_left_out(tmp_path: Path) -> None:
+    saved = []
+    for name, drop in (("old", 0.0), ("new", 0.05)):
+        run = write_run(tmp_path / name, {"swapper": {"id_similarity": drop}}, noise=0.1)
+        table = pd.read_parquet(run / "samples.parquet")
+        table["id_similarity@coach"] = table[f"id_similarity@{JUDGE}"].where(table["model"] != "swapper", 0.5)
+        table.to_parquet(run / "samples.parquet")
+        result = load_run(run).result
+        judges = [*result.judges, result.judges[0].model_copy(update={"name": "coach", "family": "coach"})]
+        values = [*result.values]
+        for value in result.find(metric="id_similarity"):
+            same = value.value if value.model != "swapper" else 0.5
+            values.append(value.model_copy(update={"judge": "coach", "value": same}))
+        models = [model.model_copy(update={"coaches": ("coach",)}) for model in result.models]
+        changed = {"judges": tuple(judges), "values": tuple(values), "models": tuple(models)}
+        results.save(result.model_copy(update=changed), run)
+        saved.append(run)
+    result = hold(saved[1], saved[0])
+    assert [(check.judge, check.state) for check in result.checks] == [(JUDGE, "regression")]
+    assert "id_similarity@coach was not checked" in result.notes[0]
+    assert hold(saved[1], saved[0], "id_similarity@coach drop<=0.01").state == "inconclusive"
+
+
+def test_advisory_rules_cost_the_others_nothing(tmp_path: Path) -> None:
+    old = write_run(tmp_path / "old")
+    new = write_run(tmp_path / "new", {"swapper": {"id_similarity": 0.03}}, seed=1)
+    alone = hold(new, old).checks[0].p
+    many = hold(new, old, "id_similarity drop<=0.01", *["advisory: pose_error rise<=0.1"] * 20)
+    assert many.checks[0].p == alone
+
+
+@pytest.mark.parametrize("number", range(1, 6))
+def test_old_results_are_refused_in_a_sentence(number: int, tmp_path: Path) -> None:
+    """They have no samples beside them here; a newer schema is refused before that."""
+    (tmp_path / "old").mkdir()
+    text = (Path(__file__).parents[1] / f"old_results/schema_{number}.json").read_text()
+    (tmp_path / "old/result.json").write_text(text)
+    with pytest.raises(ResultError, match=r"samples\.parquet"):
+        load_run(tmp_path / "old")
+    (tmp_path / "old/result.json").write_text(text.replace(f'"schema": {number}', '"schema": 99', 1))
+    with pytest.raises(ResultError, match="newer fsbench"):
+        load_run(tmp_path / "old")
+
+
+def test_an_old_run_is_a_run(tmp_path: Path) -> None:
+    """Older samples have neither digests nor failures."""
+    old = write_run(tmp_path / "old", digests=False)
+    pd.read_parquet(old / "samples.parquet").drop(columns="failure").to_parquet(old / "samples.parquet")
+    assert hold(write_run(tmp_path / "new"), old).state == "pass"
 
 
 @pytest.mark.parametrize(("rule", "said"), [
