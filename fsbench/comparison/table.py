@@ -100,7 +100,8 @@ def compare_runs(
         differing += [_record(other, mismatch) for mismatch in found]
         for names in pair_models(first, other, models):
             for key in chosen_keys(first, other, metrics):
-                margin = (margins or {}).get(key[0], DEFAULT_MARGIN if first.metrics[key[0]].headline else None)
+                headline = {**other.metrics, **first.metrics}[key[0]].headline
+                margin = (margins or {}).get(key[0], DEFAULT_MARGIN if headline else None)
                 record, paired = _difference(pairing, names, key, found, margin, allow_mismatch)
                 if paired is not None:
                     tested.append((len(records), paired, other))

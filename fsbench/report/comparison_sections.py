@@ -15,7 +15,7 @@ from fsbench.comparison.paired import PairedRows
 from fsbench.comparison.table import RunDifference
 from fsbench.comparison.wording import difference, name_of, p_value, remark, value_of
 from fsbench.numbers import not_zero, number
-from fsbench.report.comparison import Compared, Contrast, improvement
+from fsbench.report.compared import Compared, Contrast, improvement
 from fsbench.report.page import Section
 from fsbench.report.plots import ACCENTS, GREY, WIDTH, render
 from fsbench.report.sections.galleries import spread
