@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fsbench.comparison.scores import DIGESTS, LABELS, Key, Scores, summary
+from fsbench.comparison import distributions
+from fsbench.comparison.scores import DIGESTS, LABELS, TOGETHER, Key, Scores, summary
 from fsbench.errors import NotScorable
 from fsbench.record_types import Sample
 from fsbench.stats.resampling import Design, Difference
@@ -49,7 +50,7 @@ def _labels(table: pd.DataFrame, sample: Sample) -> list[Hashable]:
 
 @dataclass(frozen=True)
 class PairedRows:
-    """What two models have on the samples of both, by one metric."""
+    """What two models have on the samples of both, by one metric; distances of distributions have no a and b, (0,)."""
 
     a: np.ndarray  # (M,) of the first run's model, failures as what they count as
     b: np.ndarray  # (M,)
@@ -95,8 +96,13 @@ class Pairing:
             self._matched[sample] = match(self.first, self.second, sample)
         return self._matched[sample]
 
-    def compare(self, models: tuple[str, str], key: Key) -> PairedRows:
-        """Compare a model of each run on the samples of both; raises NotScorable where nothing can be said."""
+    def compare(self, models: tuple[str, str], key: Key, *, together: bool = False) -> PairedRows:
+        """Compare a model of each run on the samples of both; raises NotScorable where nothing can be said.
+
+        Distances of distributions are made again from features where `together`: that brings torch, and takes long.
+        """
+        if together and self.first.columns.get((models[0], *key)) == TOGETHER:
+            return self._compare_distributions(models, key)
         own, its = self.first.rows(models[0], key), self.second.rows(models[1], key)
         if not (summaries := own.summaries & its.summaries):
             raise NotScorable("its value is made of the samples in two ways")
@@ -119,6 +125,18 @@ class Pairing:
                 raise NotScorable(design.reason)
             difference = design.difference(other - value, design.resample(its_of), design.resample(of))
         return PairedRows(a[both], b[both], matched.first[both], value, other, difference)
+
+    def _compare_distributions(self, models: tuple[str, str], key: Key) -> PairedRows:
+        metric, matched = distributions.build(key[0]), self.matched("output")
+        first, second = (
+            distributions.features(scores, model, key, metric).take(rows)
+            for scores, model, rows in zip(
+                (self.first, self.second), models, (matched.first, matched.second), strict=True
+            )
+        )
+        both, value, other, difference = distributions.difference(metric, first, second, self._design("output"))
+        nothing = np.empty(0)
+        return PairedRows(nothing, nothing, matched.first[both], value, other, difference)
 
     def _design(self, sample: Sample) -> Design:
         """How the shared samples are drawn again: sessions of targets within people, and sources."""

@@ -102,7 +102,7 @@ def compare_runs(
             for key in chosen_keys(first, other, metrics):
                 headline = {**other.metrics, **first.metrics}[key[0]].headline
                 margin = (margins or {}).get(key[0], DEFAULT_MARGIN if headline else None)
-                record, paired = _difference(pairing, names, key, found, margin, allow_mismatch)
+                record, paired = _difference(pairing, names, key, found, margin, allow_mismatch, bool(metrics))
                 if paired is not None:
                     tested.append((len(records), paired, other))
                 records.append(record)
@@ -175,6 +175,7 @@ def _difference(
     found: Sequence[Mismatch],
     margin: Margin | None,
     allow_mismatch: bool,
+    together: bool,
 ) -> tuple[RunDifference, PairedRows | None]:
     """One difference before it is corrected, and the rows behind it; without them where it is refused."""
     first, other = pairing.first, pairing.second
@@ -196,13 +197,13 @@ def _difference(
         if reason or key not in first.keys or key not in other.keys:
             lacking = first if key not in first.keys else other
             raise NotScorable(reason or f"{lacking.label} has no {column(*key)}")
-        paired = pairing.compare(names, key)
+        paired = pairing.compare(names, key, together=together)
     except NotScorable as why:
         return record.model_copy(update={"reason": why.message}), None
     difference, (more, less) = paired.difference, paired.flips
     higher = first.metrics[key[0]].direction == "higher"
     changes = {
-        "n": len(paired.a),
+        "n": len(paired.rows),
         "value": paired.other,
         "reference_value": paired.value,
         **{name: getattr(difference, name) for name in ("effect", "low", "high", "p", "detectable")},

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fsbench.comparison.paired import PairedRows, Pairing
-from fsbench.comparison.scores import Scores
+from fsbench.comparison.scores import TOGETHER, Scores
 from fsbench.comparison.table import RunComparison, RunDifference
 from fsbench.comparison.wording import letter_of
 from fsbench.report.run import Run, read
@@ -80,10 +80,12 @@ class Compared:
     def _pairings(self) -> dict[str, Pairing]:
         return {one.label: Pairing(self.scores[0], one) for one in self.scores}
 
-    def paired(self, contrast: Contrast, record: RunDifference) -> PairedRows:
-        """The numbers of each sample behind a difference that is known."""
-        models = (contrast.reference, contrast.model)
-        return self._pairings[contrast.scores.label].compare(models, (record.metric, record.judge))
+    def paired(self, contrast: Contrast, record: RunDifference) -> PairedRows | None:
+        """The numbers of each sample behind a difference that is known; None where there are none."""
+        models, key = (contrast.reference, contrast.model), (record.metric, record.judge)
+        if self.scores[0].columns.get((contrast.reference, *key)) == TOGETHER:
+            return None
+        return self._pairings[contrast.scores.label].compare(models, key)
 
     @cached_property
     def pictures(self) -> dict[str, Thumbnails]:

@@ -60,18 +60,18 @@ def scatters(compared: Compared) -> dict[str, Any] | None:
     """Each sample in both runs, with the diagonal on which nothing changed."""
     groups = []
     for contrast in compared.contrasts:
-        shown = contrast.compared[:MOST_PLOTS]
-        figures = [(record, _scatter(compared, contrast, record)) for record in shown]
+        known = [(record, paired) for record in contrast.compared if (paired := compared.paired(contrast, record))]
+        figures = [(record, _scatter(compared, contrast, record, paired)) for record, paired in known[:MOST_PLOTS]]
         if figures:
-            left_out = [column(record.metric, record.judge) for record in contrast.compared[MOST_PLOTS:]]
+            left_out = [column(record.metric, record.judge) for record, _ in known[MOST_PLOTS:]]
             groups.append((contrast, figures, left_out))
     return {"groups": groups, "most_points": MOST_POINTS} if groups else None
 
 
-def _scatter(compared: Compared, contrast: Contrast, record: RunDifference) -> Markup:
+def _scatter(compared: Compared, contrast: Contrast, record: RunDifference, paired: PairedRows) -> Markup:
     import seaborn as sns
 
-    metric, paired = compared.metrics[record.metric], compared.paired(contrast, record)
+    metric = compared.metrics[record.metric]
     chosen = np.linspace(0, len(paired.a) - 1, min(len(paired.a), MOST_POINTS)).round().astype(int)
     a, b, better = paired.a[chosen], paired.b[chosen], improvement(paired, metric)[chosen]
     if paired.is_binary:  # points of equal place are told apart by a little noise, the same each time
@@ -114,10 +114,12 @@ def flips(compared: Compared) -> dict[str, Any] | None:
     """The samples that got better and worse most, by the first metric of each pair of models."""
     groups = []
     for contrast in compared.contrasts:
-        record = next((one for one in contrast.compared if compared.metrics[one.metric].sample == "output"), None)
-        if record is None:
+        of_outputs = (one for one in contrast.compared if compared.metrics[one.metric].sample == "output")
+        known = ((one, paired) for one in of_outputs if (paired := compared.paired(contrast, one)))
+        record, paired = next(known, (None, None))
+        if record is None or paired is None:
             continue
-        metric, paired = compared.metrics[record.metric], compared.paired(contrast, record)
+        metric = compared.metrics[record.metric]
         change = improvement(paired, metric)
         order = np.argsort(change, kind="stable")
         worst = [i for i in order[:EXTREMES] if change[i] < 0]
