@@ -67,3 +67,12 @@ def value_of(value: float | None, metric: MetricRecord) -> str:
 def letter_of(number: int) -> str:
     """Letter by which a table calls a run, from A on."""
     return chr(65 + number) if number < 26 else str(number + 1)
+
+
+def title(model: str, reference: str, letter: str) -> str:
+    """Say what is compared: a model of a run, by the run's letter, with one of the first.
+
+    >>> title("a", "a", "B"), title("a+b", "a", "C")
+    ('a: B against A', 'a+b of C against a of A')
+    """
+    return f"{model}: {letter} against A" if model == reference else f"{model} of {letter} against {reference} of A"

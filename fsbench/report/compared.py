@@ -12,7 +12,7 @@ import pandas as pd
 from fsbench.comparison.paired import PairedRows, Pairing
 from fsbench.comparison.scores import TOGETHER, Scores
 from fsbench.comparison.table import RunComparison, RunDifference
-from fsbench.comparison.wording import letter_of
+from fsbench.comparison.wording import letter_of, title
 from fsbench.report.run import Run, read
 from fsbench.report.thumbnails import Thumbnails
 from fsbench.results import MetricRecord, column
@@ -31,8 +31,7 @@ class Contrast:
     @property
     def title(self) -> str:
         """What is compared, in a heading."""
-        names = self.model if self.model == self.reference else f"{self.model} against {self.reference}"
-        return f"{names}: {self.letter} less A"
+        return title(self.model, self.reference, self.letter)
 
     @property
     def compared(self) -> tuple[RunDifference, ...]:

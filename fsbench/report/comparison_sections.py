@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 
 from fsbench.comparison.paired import PairedRows
 from fsbench.comparison.table import RunDifference
-from fsbench.comparison.wording import difference, name_of, p_value, remark, value_of
-from fsbench.numbers import not_zero, number
+from fsbench.comparison.wording import difference, name_of, p_value, remark, signed, value_of
+from fsbench.numbers import number
 from fsbench.report.compared import Compared, Contrast, improvement
 from fsbench.report.page import Section
 from fsbench.report.plots import ACCENTS, GREY, WIDTH, render
@@ -144,7 +144,7 @@ def _flips(
             f"{row['source']} into {row['id']}",
             number(float(paired.a[i]), metric.digits),
             number(float(paired.b[i]), metric.digits),
-            not_zero(float(paired.b[i] - paired.a[i]), metric.digits),
+            signed(float(paired.b[i] - paired.a[i]), metric),
         )
         for i in chosen
         for row in [table.iloc[int(paired.rows[i])]]
