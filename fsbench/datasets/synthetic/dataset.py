@@ -55,8 +55,8 @@ class Synthetic:
     is. The last `unseen` people have no training images: targets that no model was shown. With a `light_gap` the light
     on every second person is warmer and brighter by that share, on the others colder and darker, in all their images.
     `swap` says what an exact swap replaces: the face alone, or the whole head with its hair. `jitter` is the alignment
-    error of an imagined detector, as a share of the crop. `yaw` is the largest turn of a still in degrees, and its pitch
-    is in proportion. `occluded` is the share of stills with a microphone or a hand before the face.
+    error of an imagined detector, as a share of the crop. `yaw` is the largest turn of a still in degrees; pitch is in
+    proportion. `occluded` is the share of stills with a microphone or a hand before the face.
 
     Drawn once and kept in the store. Raises BadParameter.
     """
