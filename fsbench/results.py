@@ -40,6 +40,7 @@ what could not be scored: never NaN, never a sentinel.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -438,6 +439,11 @@ def save(result: RunResult, folder: Path) -> None:
     write_text(folder / FILE_NAME, result.model_dump_json(by_alias=True, indent=1) + "\n")
 
 
+def holds_suite(folder: Path) -> bool:
+    """Whether a folder is that of a suite of experiments (`fsbench.suites`)."""
+    return os.path.isfile(folder / SUITE_FILE)  # False also for a name that no file can have
+
+
 def load(folder: Path) -> RunResult:
     """Read DIR/result.json, upgraded where it is old; raises ResultError."""
     path = folder
@@ -446,7 +452,7 @@ def load(folder: Path) -> RunResult:
         raw = json.loads(read(path, LARGEST_FILE), parse_constant=_refuse)
         json.dumps(raw, ensure_ascii=False).encode("utf-8")  # half a pair of surrogates is no text that can be written
     except (FileNotFoundError, NotADirectoryError):
-        if (folder / SUITE_FILE).is_file():
+        if holds_suite(folder):
             finished = sorted(path.parent.name for path in folder.glob(f"*/{FILE_NAME}"))
             raise ResultError(
                 f"{printable(str(folder))} holds a suite of experiments, each a run of its own",

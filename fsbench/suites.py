@@ -206,11 +206,6 @@ def has_faults(results: Iterable[RunResult]) -> bool:
     )
 
 
-def holds_suite(folder: Path) -> bool:
-    """Whether a folder is that of a suite of experiments."""
-    return (folder / SUITE_FILE).is_file()
-
-
 def save(result: SuiteResult, folder: Path) -> None:
     """Write suite.json atomically."""
     write_text(folder / SUITE_FILE, result.model_dump_json(indent=1) + "\n")

@@ -30,6 +30,20 @@ def test_a_hash_is_of_the_bytes_of_its_row(name: str) -> None:
         assert found[i].tobytes() == hashlib.sha256(part[i].tobytes() * 2).digest()
 
 
+def test_bytes_are_a_part_that_all_rows_share() -> None:
+    rows = PARTS["vectors"]
+    found = hashes.of_rows(b"shared", rows, b"")
+    for i in (0, 1023, 1024, 2499):
+        assert found[i].tobytes() == hashlib.sha256(b"shared" + rows[i].tobytes()).digest()
+    assert hashes.of_rows(b"shared", rows[:0]).shape == (0, 32)
+
+
+def test_digests_as_an_array() -> None:
+    digests = [hashlib.sha256(bytes([n])).digest() for n in range(3)]
+    assert [row.tobytes() for row in hashes.stack(digests)] == digests
+    assert hashes.stack([]).shape == (0, 32)
+
+
 def test_no_rows() -> None:
     assert hashes.of_rows(np.empty((0, 3)), np.empty(0)).shape == (0, 32)
     assert hashes.keys(np.empty((0, 32), np.uint8)).shape == (0,)

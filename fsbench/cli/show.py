@@ -38,7 +38,7 @@ def show(
     from fsbench import results, suites
     from fsbench.errors import UnknownName, UsageError
 
-    if suites.holds_suite(folder) and not (model or metric or judge):
+    if results.holds_suite(folder) and not (model or metric or judge):
         suite = suites.load(folder)
         if as_json:
             terminal.print_json(suite.model_dump(mode="json"))

@@ -27,7 +27,7 @@ REVISION = (*VERSIONS, pose.VERSION)
 """The parameters that decide crops and facts, besides the files."""
 
 _STORED = 4  # raised whenever the arrays that are cached change
-_CHUNK = 32  # files cached together: what a killed process loses at most
+_CHUNK = 32  # files cached together: what a killed process loses at most on each core
 _AT_ONCE = 16  # blocks that are divided among the cores
 _REASON = 200  # bytes of a reason that are kept
 _RUN = "plan.json"  # what `fsbench run` leaves in its folder

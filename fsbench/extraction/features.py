@@ -17,7 +17,6 @@ from fsbench.errors import PluginError
 from fsbench.extraction.blocks import by_item, check_alike
 from fsbench.extraction.extractor import Extractor, Judge
 from fsbench.faces import detect
-from fsbench.hashes import HASH
 from fsbench.images import ImageSet
 from fsbench.interfaces import Classifier, Context, Observer
 from fsbench.store import Arrays, release
@@ -126,7 +125,7 @@ def _extract(
     for clip in clips:
         numbers = np.arange(clip.stop - clip.start)
         whole = hashlib.sha256(items[clip].data).digest()
-        items[clip] = hashes.of_rows(np.broadcast_to(np.frombuffer(whole, np.uint8), (len(numbers), HASH)), numbers)
+        items[clip] = hashes.of_rows(whole, numbers)
     return by_item(f"{extractor.name}: {title}", kind, recipe, items, compute, context, clips)
 
 

@@ -25,7 +25,6 @@ from fsbench.evidence.needs import JUDGE, observers_in
 from fsbench.extraction.blocks import spans
 from fsbench.extraction.codehash import code_hash, plugin_key
 from fsbench.harness import summarise
-from fsbench.hashes import HASH
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Embeddings, Evidence, Metric, Observed, RowMetric
 from fsbench.pairs import Pairs
@@ -106,8 +105,8 @@ class KeptRows:
         outputs = hashes.of_rows(self._beside, images.hashes(), *(content.own for content in known))
         if metric.info.sample == "output":
             return f"{KIND}/{key}", outputs
-        clips = b"".join(hashlib.sha256(outputs[clip].data).digest() for clip in self.pairs.clips)
-        return f"{KIND}/{key}", np.frombuffer(clips, np.uint8).reshape(-1, HASH)
+        clips = (hashlib.sha256(outputs[clip].data).digest() for clip in self.pairs.clips)
+        return f"{KIND}/{key}", hashes.stack(clips)
 
     @functools.cached_property
     def _beside(self) -> np.ndarray:
@@ -117,8 +116,7 @@ class KeptRows:
             rows = group.targets.rows
             shared = digest((group.identity, group.references[:], list(rows), [str(kind) for kind in rows.dtypes]))
             facts = pd.util.hash_pandas_object(rows, index=False).to_numpy()
-            same = np.broadcast_to(np.frombuffer(shared, np.uint8), (len(rows), HASH))
-            groups.append(hashes.of_rows(same, group.targets.crops.hashes(), group.masks.hashes(), facts))
+            groups.append(hashes.of_rows(shared, group.targets.crops.hashes(), group.masks.hashes(), facts))
         return np.concatenate(groups)
 
     def _content(self, need: str, evidence: Evidence) -> _Content | None:

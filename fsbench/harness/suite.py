@@ -10,12 +10,12 @@ from fsbench.errors import OutputError
 from fsbench.harness.run import run
 from fsbench.harness.run_folder import RunFolder
 from fsbench.interfaces import Context
-from fsbench.suites import has_faults, holds_suite
+from fsbench.suites import has_faults
 
 
 def check(suite: Suite, out: Path, resume: bool) -> None:
     """Raise OutputError, before any work, where `out` holds something that this suite may not write over."""
-    if holds_suite(out):
+    if results.holds_suite(out):
         if not resume:
             raise OutputError(
                 f"--out {out} holds a suite of experiments", "add --resume to go on with it, or name another --out"

@@ -20,7 +20,7 @@ from fsbench.files import some
 from fsbench.harness.external.asked import Pair
 from fsbench.harness.external.files import ToolOutputs, in_frame
 from fsbench.harness.failures import UNCHANGED_LEVELS
-from fsbench.hashes import HASH
+from fsbench.hashes import stack
 from fsbench.images import ImageSet, decoders, read_image
 from fsbench.interfaces import Context
 from fsbench.store import Arrays, release
@@ -143,9 +143,8 @@ def _compare(
         "decoders": decoders(),
         "runtime": release("torch"),
     }
-    hashes = np.frombuffer(b"".join(items), np.uint8).reshape(-1, HASH)
     title = "comparing the faces of targets"
-    changes = by_item(title, "changes", recipe, hashes, compute, context, groups)["change"]
+    changes = by_item(title, "changes", recipe, stack(items), compute, context, groups)["change"]
     views = []
     for k, group, tools in zip(crowded, groups, shown, strict=True):
         change = changes[group].reshape(len(tools), len(targets.cuts.points(pairs[k][1])))
