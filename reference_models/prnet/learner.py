@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from reference_models.gan_mask.recipe import cosine_rate
-from reference_models.prnet.network import REACH, Maps, PositionNetwork
+from reference_models.prnet.network import REACH, BasisNetwork, Maps, Network, PositionNetwork
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,14 @@ class PositionRecipe:
     shift: float = 0.025  # of the side, standard deviation
     visibility: float = 0.05  # weight of its loss
     decay: float = 0.998  # of the running average of the weights
+    rank: int | None = None  # of the basis of maps; None: the published decoder
+    known: int = 10  # batches that the mean map, or the basis, is taken from
 
 
-RECIPES = {"small": PositionRecipe(8, 64, 128, 4e-3, batch=32), "standard": PositionRecipe(16, 256, 256, 1e-3)}
-
-
-_PRIOR = 10  # batches that the mean map is taken from
+RECIPES = {
+    "small": PositionRecipe(8, 64, 128, 2e-3, batch=32, rank=96, known=60),
+    "standard": PositionRecipe(16, 256, 256, 1e-3),
+}
 
 MakeMap = Callable[[Tensor], Tensor]
 """(P, C) values at the points of a face -> (U, U, C) map."""
@@ -76,12 +78,8 @@ class PositionLearner:
     def __init__(self, recipe: PositionRecipe, weight: Tensor, draw: Draw, seed: int, half_precision: bool) -> None:
         """`weight` (U, U) says how much a texel counts, and with its device where to train."""
         self.recipe, self.draw, self.half_precision = recipe, draw, half_precision
-        self.network = PositionNetwork(recipe.width, side=recipe.side)
-        initialise(self.network, Generator().manual_seed(seed))
-        nn.init.zeros_(self.network.last[6].weight)  # maps begin as the prior: to unlearn random ones takes long
-        batches = [draw(Generator(weight.device).manual_seed(k)) for k in range(_PRIOR)]
-        mean = torch.cat([torch.cat([batch.position / (REACH * recipe.side), batch.visible], 1) for batch in batches])
-        self.network.prior = torch.logit(mean.mean(0).clamp(0.03, 0.97))  # (4, U, U)
+        batches = [draw(Generator(weight.device).manual_seed(k)) for k in range(recipe.known)]
+        self.network = prepared(recipe, weight, batches, seed)
         self.networks: nn.Module = self.network.to(weight.device)
         self.optimisers = {"network": torch.optim.Adam(self.network.parameters(), lr=recipe.rate, fused=True)}
         self.weight = weight / weight.sum()
@@ -110,6 +108,24 @@ class PositionLearner:
             "distance": (distance * self.weight).sum((1, 2)).mean(),
             "visibility": self.recipe.visibility * 100 * (entropy * self.weight).sum((1, 2)).mean(),
         }
+
+
+def prepared(recipe: PositionRecipe, weight: Tensor, batches: Sequence[MapBatch], seed: int) -> Network:
+    """A network that tells the mean of some maps whatever it sees: to unlearn random ones takes long."""
+    position, visible = (torch.cat(parts) for parts in zip(*(batch[1:] for batch in batches), strict=True))
+    goal = position.clamp(0, REACH * recipe.side)
+    network: Network
+    if recipe.rank is None:
+        network = PositionNetwork(recipe.width, side=recipe.side)
+        initialise(network, Generator().manual_seed(seed))
+        nn.init.zeros_(network.last[6].weight)
+        mean = torch.cat([position / (REACH * recipe.side), visible], 1).mean(0)
+        network.prior = torch.logit(mean.clamp(0.03, 0.97))  # (4, U, U)
+    else:
+        network = BasisNetwork(recipe.width, recipe.side, recipe.rank)
+        initialise(network, Generator().manual_seed(seed))
+        network.to(weight.device).span(goal, weight / weight.sum())
+    return network
 
 
 def initialise(network: nn.Module, generator: Generator) -> None:

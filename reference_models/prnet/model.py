@@ -20,7 +20,7 @@ from fsbench.training import fast_bfloat16, load_model, one_thread, save_model, 
 from reference_models.prnet.edit import Editor, Parts
 from reference_models.prnet.face import Layout
 from reference_models.prnet.learner import RECIPES, PositionLearner, warp
-from reference_models.prnet.network import Maps, PositionNetwork
+from reference_models.prnet.network import BasisNetwork, Maps, Network, PositionNetwork
 from reference_models.prnet.shape import ExpressionModel
 from reference_models.prnet.training import learn_expressions, make_batches, specification, synthetic_people, to_input
 
@@ -41,7 +41,7 @@ class PositionRefiner:
         self.parts, self.mask, self.context = parts, mask, context
         self.asked: dict[str, str] = {}
         self._n_refined, self._n_left, self._told_at = 0, 0, 1
-        self.network: PositionNetwork | None = None
+        self.network: Network | None = None
         self.layout: Layout | None = None
         self.expressions: ExpressionModel | None = None
 
@@ -51,7 +51,12 @@ class PositionRefiner:
         """Take network, layout and shape model from a file that `save` or `convert` wrote; raises CheckpointError."""
         tensors, facts = load_model(path, ARCHITECTURE, self.asked)
         try:
-            network = PositionNetwork(facts["width"], side=facts["side"])
+            rank = facts.get("rank")
+            network: Network = (
+                PositionNetwork(facts["width"], side=facts["side"])
+                if rank is None
+                else BasisNetwork(facts["width"], facts["side"], rank)
+            )
             state = {name.removeprefix("network."): tensor.float() for name, tensor in tensors.items()}
             own = network.state_dict()
             network.load_state_dict({name: state[name] if tensor.ndim else tensor for name, tensor in own.items()})
@@ -184,6 +189,7 @@ class TrainedRefiner(PositionRefiner):
             "size": self.size,
             "width": self.network.width,
             "side": self.network.side,
+            "rank": self.network.rank if isinstance(self.network, BasisNetwork) else None,
             "fsbench": __version__,
         }
         save_model(path, {**state, **self.layout.tensors(), **expressions}, facts)

@@ -16,7 +16,7 @@ from fsbench.registry import datasets
 from reference_models.prnet import shape
 from reference_models.prnet.face import Layout
 from reference_models.prnet.learner import Draw, Examples, PositionRecipe, draw_batch
-from reference_models.prnet.network import PositionNetwork
+from reference_models.prnet.network import Network
 from reference_models.prnet.shape import ExpressionModel, Heads
 
 SEED = 2000
@@ -87,7 +87,7 @@ def to_input(landmarks: np.ndarray, side: int) -> Tensor:
 
 
 def learn_expressions(
-    people: _People, network: PositionNetwork, draw: Draw, n_batches: int, generator: Generator
+    people: _People, network: Network, draw: Draw, n_batches: int, generator: Generator
 ) -> ExpressionModel:
     """Fit the estimator of expressions to heads as the network sees them: with its mistakes on training batches."""
     heads = people.head_model(shape.SIDE, 200, 1000)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from reference_models.prnet.learner import MapBatch, PositionLearner, PositionRecipe
-from reference_models.prnet.network import REACH, PaddedConv, PaddedTransposed, PositionNetwork
+from reference_models.prnet.network import REACH, BasisNetwork, PaddedConv, PaddedTransposed, PositionNetwork
 
 
 def same_conv(x: np.ndarray, kernel: np.ndarray, stride: int) -> np.ndarray:
@@ -95,14 +95,14 @@ def four() -> MapBatch:
     return MapBatch(images, 8 + 16 * known[:, :3], (known[:, 3:] > 0.5).float())
 
 
-def learner_of(batch: MapBatch) -> PositionLearner:
-    return PositionLearner(
-        PositionRecipe(6, 32, 32, 1.5e-2, batch=4), torch.ones(32, 32), lambda generator: batch, 0, False
-    )
+def learner_of(batch: MapBatch, rank: int | None) -> PositionLearner:
+    recipe = PositionRecipe(6, 32, 32, 4e-3, batch=4, rank=rank, known=2)
+    return PositionLearner(recipe, torch.ones(32, 32), lambda generator: batch, 0, False)
 
 
-def test_the_gradient_reaches_every_parameter(four: MapBatch) -> None:
-    learner = learner_of(four)
+@pytest.mark.parametrize("rank", [None, 3])
+def test_the_gradient_reaches_every_parameter(four: MapBatch, rank: int | None) -> None:
+    learner = learner_of(four, rank)
     learner.step(0.1, torch.Generator())  # the last layer begins with zeros, through which nothing passes
     learner.networks.zero_grad()
     losses = learner.losses(learner.network(four.images), four)
@@ -113,10 +113,29 @@ def test_the_gradient_reaches_every_parameter(four: MapBatch) -> None:
 
 
 @pytest.mark.slow
-def test_four_images_are_learned_by_heart(four: MapBatch) -> None:
-    learner, shown, steps = learner_of(four), [], 300
+@pytest.mark.parametrize("rank", [None, 3])
+def test_four_images_are_learned_by_heart(four: MapBatch, rank: int | None) -> None:
+    learner, shown, steps = learner_of(four, rank), [], 300
     for step in range(steps):
         shown.append(dict(learner.step(0.03 + 0.97 * step / steps, torch.Generator())))
     assert float(shown[0]["distance"]) > 8  # percent of the side
     assert float(shown[-1]["distance"]) < 1.5
     assert float(shown[-1]["visibility"]) < 0.2 * float(shown[0]["visibility"])
+
+
+def test_a_basis_holds_what_maps_differ_in(four: MapBatch) -> None:
+    """Three principal components are all that four maps can differ in; half precision is what is lost."""
+    network = BasisNetwork(2, 32, 3)
+    weight = torch.rand(32, 32, generator=torch.Generator().manual_seed(5))
+    weight[:, :4] = 0  # texels that count nothing
+    network.span(four.position, weight)
+    away = (four.position - network.mean)[..., 4:].flatten(1)
+    basis = network.basis[..., 4:].flatten(1)
+    weights = torch.linalg.lstsq(basis.T, away.T).solution  # (3, 4)
+    torch.testing.assert_close(weights.T @ basis, away, atol=0.02, rtol=0)
+    torch.testing.assert_close(weights.square().mean(1), torch.ones(3), atol=0.01, rtol=0)
+    assert float(network.basis[..., :4].abs().max()) == 0
+    told = network.eval()(four.images)
+    torch.testing.assert_close(told.position, network.mean.expand(4, -1, -1, -1))  # before any training
+    assert told.visible is not None
+    assert told.visible.shape == (4, 1, 32, 32)
