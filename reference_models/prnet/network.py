@@ -158,7 +158,7 @@ class BasisNetwork(_Encoder):
             nn.init.zeros_(layer.bias)
         self.mean: Tensor
         self.basis: Tensor
-        self.register_buffer("mean", torch.zeros(1, 3, side, side))
+        self.register_buffer("mean", torch.zeros(3, side, side))
         self.register_buffer("basis", torch.zeros(rank, 3, side, side))
 
     @torch.no_grad()
