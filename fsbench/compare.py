@@ -133,12 +133,13 @@ def corrected(comparisons: Sequence[PairedComparison]) -> list[PairedComparison]
     """
     n = sum(comparison.p is not None for comparison in comparisons)
     return [
-        replace(comparison, difference=_among(comparison.difference, n)) if comparison.difference else comparison
+        replace(comparison, difference=among(comparison.difference, n)) if comparison.difference else comparison
         for comparison in comparisons
     ]
 
 
-def _among(record: DifferenceRecord, n: int) -> DifferenceRecord:
+def among(record: DifferenceRecord, n: int) -> DifferenceRecord:
+    """Return a difference with the minimum detectable effect of one among n."""
     if not n or not record.detectable or record.low is None or record.high is None or record.high <= record.low:
         return record
     spread = Spread.behind((record.high - record.low) / 2, record.detectable)

@@ -195,6 +195,12 @@ class Spread:
         """What a value exceeds in either direction with probability `level` where the true one is 0."""
         return self.quantile(level) * self.error
 
+    def p_above(self, value: float) -> float:
+        """One-sided p-value of a value where the true one is 0 or less."""
+        from scipy.special import stdtr  # slow to import
+
+        return float(stdtr(self.degrees_of_freedom, -value / self.error))
+
     def interval(self, value: float) -> tuple[float, float]:
         """The interval of CONFIDENCE about a value."""
         half = self.margin(1 - CONFIDENCE)
