@@ -2,6 +2,7 @@
 
 from reference_models import baselines as baselines
 from reference_models import cyclegan as cyclegan
+from reference_models import external as external
 from reference_models import gan_mask as gan_mask
 from reference_models import knn as knn
 from reference_models import one_shot as one_shot

@@ -16,7 +16,7 @@ from fsbench.faces.align import TEMPLATE
 
 def _points(*numbers: float, side: float = 1.0, margin: float = 0.0) -> np.ndarray:
     """Points of a square with so many pixels a side, `margin` of them added left and right of where the points lie."""
-    points = np.add(np.reshape(numbers, (5, 2)), (margin, 0)) / side
+    points: np.ndarray = np.add(np.reshape(numbers, (5, 2)), (margin, 0)) / side
     points.setflags(write=False)
     return points
 
