@@ -40,6 +40,7 @@ TEMPLATES: Mapping[str, np.ndarray] = MappingProxyType(
         "ffhq_512": _points(*_FFHQ, side=512),
         "mtcnn_512": _points(*_MTCNN, 0.39032951, 0.77598822, 0.61178945, 0.77476328),
         "dfl_whole_face": _points(*_DFL, 0.38839287, 0.68750011, 0.59821427, 0.68750011),
+        "faceswap_gan": _points(0.3259, 0.3134, 0.7228, 0.3108, 0.5187, 0.5524, 0.3726, 0.7752, 0.6773, 0.7760),
         "styleganex_384": _points(*_STYLEGANEX, 0.43364461, 0.68337652, 0.57015325, 0.68306005),
     }
 )
@@ -48,5 +49,6 @@ TEMPLATES: Mapping[str, np.ndarray] = MappingProxyType(
 `fsbench` is that of all crops here. `arcface_112_v1` is InsightFace's frontal template, of SimSwap and ghost;
 `arcface_112_v2` that of ArcFace's recognisers, `arcface_128` the same with 8 pixels added on both sides, of inswapper;
 `ffhq_512` of StyleGAN's faces and what grew from them; `mtcnn_512` of HifiFace; `dfl_whole_face` of DeepFaceLive's
-models; `styleganex_384` of StyleGANEX. Names as in facefusion 3, whose table they are checked against.
+models; `styleganex_384` of StyleGANEX; `faceswap_gan` the mean
+landmarks of faceswap-GAN's converter. Other names as in facefusion 3, whose table they are checked against.
 """

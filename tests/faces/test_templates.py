@@ -99,14 +99,14 @@ def test_a_chip_that_is_pasted_back_lies_where_it_was(name: str, size: int) -> N
     grid = torch.from_numpy(
         np.stack(np.meshgrid(np.arange(side) + 0.5, np.arange(side) + 0.5), 0) - centre[:, None, None]
     )
-    crops = torch.exp(-(grid**2).sum(0) / (2 * 8**2)).float().expand(1, 3, -1, -1)
+    crops = torch.exp(-(grid**2).sum(0) / (2 * 4**2)).float().expand(1, 3, -1, -1)
     landmarks = torch.from_numpy(TEMPLATE * side @ turned(1, 20, (0, 0))[:, :2].T + (20, -18))[None]
     chips = cut_chips(crops, landmarks, TEMPLATES[name], size)
     pasted, weight = paste_chips(chips, box(size, 0.1), torch.zeros_like(crops), landmarks, TEMPLATES[name])
     assert weight[0, 0, 60, 66] == 1
 
     def place(image: torch.Tensor) -> torch.Tensor:
-        near = image[0, 0] * (grid.norm(dim=0) < 25)
+        near = image[0, 0] * (grid.norm(dim=0) < 14)
         return (near * grid).sum((1, 2)) / near.sum()
 
     assert (place(pasted) - place(crops)).abs().max() < 0.05
