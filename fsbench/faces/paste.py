@@ -68,7 +68,7 @@ learned mask, Reinhard's colour transfer. The tools' own masks by parsing networ
 
 
 @dataclass(frozen=True)
-class Cut:
+class FrameCrop:
     """A crop of a frame, and where it was."""
 
     image: np.ndarray  # (S, S, 3) float32 in [0, 1]
@@ -76,7 +76,7 @@ class Cut:
     to_crop: np.ndarray  # (2, 3), from pixels of the frame to those of the crop
 
 
-def cut(frame: np.ndarray, landmarks: np.ndarray, size: int, template: str = "fsbench") -> Cut:
+def cut(frame: np.ndarray, landmarks: np.ndarray, size: int, template: str = "fsbench") -> FrameCrop:
     """Cut a face out of a frame (H, W, 3) uint8 by its landmarks (5, 2); beyond the frame its border is repeated."""
     to_crop = similarity(landmarks, TEMPLATES[template] * size)
     corners = _corners(to_crop, size)
@@ -87,11 +87,11 @@ def cut(frame: np.ndarray, landmarks: np.ndarray, size: int, template: str = "fs
     part = _tensor(frame[low[1] : max(high[1], low[1] + 1), low[0] : max(high[0], low[0] + 1)] / np.float32(255))
     image = warp(part, after(to_crop, _shift(low))[None], size, mode="bicubic")[0].clamp(0, 1)
     own = landmarks @ to_crop[:, :2].T + to_crop[:, 2]
-    return Cut(image.permute(1, 2, 0).numpy(), own.astype(np.float32), to_crop)
+    return FrameCrop(image.permute(1, 2, 0).numpy(), own.astype(np.float32), to_crop)
 
 
 def paste(
-    frame: np.ndarray, face: np.ndarray, crop: Cut, how: PasteBack, alpha: np.ndarray | None = None
+    frame: np.ndarray, face: np.ndarray, crop: FrameCrop, how: PasteBack, alpha: np.ndarray | None = None
 ) -> np.ndarray:
     """Put a face (S, S, 3) in [0, 1] back where `crop` was cut, into a copy of the frame (H, W, 3) uint8.
 
@@ -152,7 +152,7 @@ def poisson(face: np.ndarray, target: np.ndarray, inside: np.ndarray) -> np.ndar
     return result
 
 
-def _draw(mask: Mask, crop: Cut, size: int, alpha: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def _draw(mask: Mask, crop: FrameCrop, size: int, alpha: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """A mask (size, size) in [0, 1] on its square, and the transform from the frame to that."""
     from scipy import ndimage
 
