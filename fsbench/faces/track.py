@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -42,9 +43,7 @@ class Track:
     def filled(self, longest: int) -> Track:
         """Return the track with gaps of up to so many frames filled, by interpolation between their ends."""
         gaps = np.diff(self.frames)
-        missing = [
-            np.arange(a + 1, b) for a, b in zip(self.frames, self.frames[1:], strict=False) if b - a - 1 <= longest
-        ]
+        missing = [np.arange(a + 1, b) for a, b in pairwise(self.frames) if b - a - 1 <= longest]
         if longest < 1 or gaps.max(initial=1) == 1:
             return self
         frames = np.sort(np.concatenate([self.frames, *missing]))
@@ -64,8 +63,7 @@ def thumbnail(frame: np.ndarray) -> np.ndarray:
 
 def find_cuts(thumbnails: Sequence[np.ndarray]) -> list[int]:
     """Return the numbers of frames that begin another scene than the frame before."""
-    pairs = zip(thumbnails, thumbnails[1:], strict=False)
-    return [i + 1 for i, (one, other) in enumerate(pairs) if np.abs(one - other).mean() > CUT]
+    return [i + 1 for i, (one, other) in enumerate(pairwise(thumbnails)) if np.abs(one - other).mean() > CUT]
 
 
 def follow(

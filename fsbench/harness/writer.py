@@ -116,10 +116,9 @@ class RunWriter:
         return result
 
     def _write_tables(self) -> None:
-        self.folder.write_samples(pd.concat([model.samples for model in self.done], ignore_index=True))
-        clips = pd.concat([model.clips for model in self.done], ignore_index=True)
-        if len(clips):
-            self.folder.write_table("clips.parquet", clips)
+        self.folder.write_samples(*(model.samples for model in self.done))
+        if any(len(model.clips) for model in self.done):
+            self.folder.write_table("clips.parquet", *(model.clips for model in self.done))
         self.folder.write_table("references.parquet", self.main.set.real.rows)
         for name, judge in self.main.judges.items():
             vectors = {model.record.name: model.faces[name].vectors.numpy() for model in self.done}
