@@ -72,6 +72,7 @@ BUILT_IN = (
     "fsbench.metrics.id_topk_rbo",
     "fsbench.metrics.id_verified",
     "fsbench.metrics.inception_score",
+    "fsbench.metrics.jitter",
     "fsbench.metrics.kid",
     "fsbench.metrics.lpips",
     "fsbench.metrics.mmd",
@@ -80,12 +81,12 @@ BUILT_IN = (
     "fsbench.metrics.precision",
     "fsbench.metrics.recall",
     "fsbench.metrics.recursion_drift",
-    "fsbench.metrics.residual_acceleration",
     "fsbench.metrics.skin_colour",
     "fsbench.metrics.skin_colour_worst",
     "fsbench.observers.face_mesh",
     "fsbench.observers.five_points",
     "fsbench.observers.inception",
+    "fsbench.observers.reencoded",
 )
 
 __all__ = ["OWN_PACKAGES", "Entry", "Registry", "Spec", "parse_spec", "split_list"]

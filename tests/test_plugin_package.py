@@ -119,7 +119,7 @@ TINY = "synthetic(people=2,sessions=9,images=2,gallery=0,frames=4,size=48)"
 
 def test_its_metric_of_clips_stands_in_the_report_and_on_the_page_of_validity(site: Path, tmp_path: Path) -> None:
     out, examined = tmp_path / "out", tmp_path / "validation"
-    common = ("--metrics", "flicker,residual_acceleration", "--dataset", TINY, "--judges", "dlib_resnet")
+    common = ("--metrics", "flicker,jitter", "--dataset", TINY, "--judges", "dlib_resnet")
     done = fsbench(site, "run", "--models", "mix", *common, "--out", str(out))
     assert done.returncode == 0, done.stderr
     values = {(v["model"], v["metric"]): v for v in json.loads(fsbench(site, "show", str(out), "--json").stdout)}
@@ -135,10 +135,10 @@ def test_its_metric_of_clips_stands_in_the_report_and_on_the_page_of_validity(si
     done = fsbench(site, "validate", *common, "--faults", "jitter,noise", "--budget", "smoke", "--out", str(examined))
     assert done.returncode == 0, done.stderr
     record = json.loads((examined / "validation.json").read_text())
-    assert {metric["metric"]["name"] for metric in record["metrics"]} == {"flicker", "residual_acceleration"}
+    assert {metric["metric"]["name"] for metric in record["metrics"]} == {"flicker", "jitter"}
     verdicts = {(entry["metric"], entry["fault"]): entry["verdict"] for entry in record["responses"]}
     assert "unexamined" not in verdicts.values()
-    assert verdicts["residual_acceleration", "noise"] == "ignores"
+    assert verdicts["jitter", "noise"] == "ignores"
     assert "flicker" in (examined / "validation.html").read_text()
 
 

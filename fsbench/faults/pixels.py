@@ -29,9 +29,13 @@ def resample(images: Tensor, shift: Tensor, zoom: float = 1.0) -> Tensor:
 
     Pixels from outside repeat the border.
     """
-    turn = (torch.eye(2) / zoom).expand(len(images), 2, 2)
+    return transform(images, (torch.eye(2) / zoom).expand(len(images), 2, 2), -shift / zoom)
+
+
+def transform(images: Tensor, matrix: Tensor, place: Tensor) -> Tensor:
+    """Show at p of (N, 3, S, S) what is at matrix @ p + place, (N, 2, 2) and (N, 2), in pixels from the middle."""
     grid = F.affine_grid(
-        torch.cat([turn, -2 * shift[:, :, None] / images.shape[-1] / zoom], 2).to(images),
+        torch.cat([matrix, 2 * place[:, :, None] / images.shape[-1]], 2).to(images),
         list(images.shape),
         align_corners=False,
     )

@@ -87,7 +87,7 @@ class Flicker:
 
     info = MetricInfo(
         unit="", direction="lower", bounds=(0.0, 1.0), needs=(), no_face="scored like any other", reference="none",
-        sample="clip", group="temporal", measures=("temporal",),
+        sample="clip", group="temporal", measures=("flicker",),
     )  # fmt: skip
 
     def measure(self, batch: Batch) -> torch.Tensor:
