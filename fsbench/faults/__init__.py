@@ -29,6 +29,7 @@ FAULTS: dict[str, Fault] = {
         sequence.JITTER,
         sequence.WOBBLE,
         paste.FLICKER,
+        sequence.PUMPING,
         sequence.LAG,
         sequence.REPEATED,
         sequence.FROZEN,

@@ -42,11 +42,17 @@ def transform(images: Tensor, matrix: Tensor, place: Tensor) -> Tensor:
     return F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False)
 
 
-def _blur(scene: Scene, strength: float) -> ImageSet:
+def blur(images: Tensor, strength: float) -> Tensor:
+    """Blur (N, 3, S, S) with a Gaussian whose standard deviation is `strength` pixels of a crop of SIDE."""
     from torchvision.transforms.functional import gaussian_blur  # slow to import
 
-    sigma = in_pixels(strength, scene.exact)
-    return ImageSet.of(gaussian_blur(scene.exact[:], [2 * math.ceil(3 * sigma) + 1] * 2, [sigma] * 2))
+    sigma = strength * images.shape[-1] / SIDE
+    blurred: Tensor = gaussian_blur(images, [2 * math.ceil(3 * sigma) + 1] * 2, [sigma] * 2)
+    return blurred
+
+
+def _blur(scene: Scene, strength: float) -> ImageSet:
+    return ImageSet.of(blur(scene.exact[:], strength))
 
 
 def _noise(scene: Scene, strength: float) -> ImageSet:

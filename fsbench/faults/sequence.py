@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fsbench.faults.fault import TEMPORAL, Fault, Scene, chance
-from fsbench.faults.pixels import SIDE, in_pixels, resample, transform
+from fsbench.faults.pixels import SIDE, blur, in_pixels, resample, transform
 from fsbench.images import ImageSet
 
 _SHARES = (0.05, 0.1, 0.2, 0.4, 0.7, 1.0)
@@ -27,6 +27,12 @@ def _wobble(scene: Scene, strength: float) -> ImageSet:
     size = strength / SIDE / _FACE
     matrix = torch.eye(2) + torch.from_numpy(size * stretch).float()
     return ImageSet.of(transform(scene.exact[:], matrix, torch.zeros(len(scene.exact), 2)))
+
+
+def _pumping(scene: Scene, strength: float) -> ImageSet:
+    amounts = [min(abs(chance("pumping", row).standard_normal()), 2.5) for row in scene.ids]
+    blurred = [blur(scene.exact[k : k + 1], strength * amount) for k, amount in enumerate(amounts)]
+    return ImageSet.of(torch.cat(blurred))
 
 
 def _lag(scene: Scene, strength: float) -> ImageSet:
@@ -89,6 +95,15 @@ WOBBLE = Fault(
     "Each frame is stretched along another axis and squeezed across it, by a known root mean square over the face.",
     _wobble,
     also=("shake", "geometry", "expression", "gaze"),
+)
+PUMPING = Fault(
+    "pumping",
+    "pumping",
+    "px",
+    (0.3, 0.5, 0.8, 1.2, 2.0, 3.0),
+    "Each frame is blurred by another amount at random, Gaussians whose root mean square width is the strength.",
+    _pumping,
+    also=("detail", "flicker"),
 )
 LAG = Fault(
     "lag",

@@ -27,6 +27,7 @@ Aspect = Literal[
     "shake",  # the face jumps as a whole from frame to frame
     "wobble",  # parts of it jump against each other
     "flicker",  # its brightness does
+    "pumping",  # its sharpness does
     "lag",  # it moves later than the target
     "stutter",  # it stands still now and then
     "diversity",

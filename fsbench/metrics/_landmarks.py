@@ -14,8 +14,8 @@ from fsbench.weights import locate
 Landmarks = Literal["best", "face_mesh", "five_points"]
 """Whose landmarks a metric looks at; best is the face mesh where its file is on this machine, else the five points."""
 
-_EYES = {5: (0, 1), 478: (468, 473)}
-"""The two landmarks that are the eyes, by the number of landmarks of a network."""
+_FIVE = [468, 473, 4, 61, 291]
+"""Irises, tip of the nose and corners of the mouth among the 478 landmarks of the face mesh."""
 
 
 def observer_of(landmarks: Landmarks, context: Context) -> str:
@@ -31,20 +31,16 @@ def in_plane(landmarks: Tensor) -> np.ndarray:
     return points
 
 
+def five(points: np.ndarray) -> np.ndarray:
+    """Eyes, tip of the nose and corners of the mouth of (N, P, 2) landmarks, (N, 5, 2), image-left first."""
+    return points if points.shape[1] == 5 else points[:, _FIVE]
+
+
 def eye_distance(points: np.ndarray) -> float:
     """Median distance of the eyes over the frames of a clip, of landmarks (N, P, 2); NaN where there is none."""
-    left, right = _EYES[points.shape[1]]
-    eyes = np.linalg.norm(points[:, left] - points[:, right], axis=1)
+    eyes = np.linalg.norm(np.diff(five(points)[:, :2], axis=1), axis=2)
     eyes = eyes[eyes > 0]  # nor is NaN
     return float(np.median(eyes)) if len(eyes) else math.nan
-
-
-def acceleration(residual: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Second difference of (N, P, 2) at each of the ascending frames (N,); NaN without both neighbours."""
-    second = np.full(residual.shape, math.nan)
-    second[1:-1] = residual[2:] - 2 * residual[1:-1] + residual[:-2]
-    second[1:-1][(np.diff(frame[:-1]) != 1) | (np.diff(frame[1:]) != 1)] = math.nan
-    return second
 
 
 def split_power(vectors: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -10,12 +10,10 @@ import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch, Context, MetricInfo
-from fsbench.metrics._landmarks import Landmarks, acceleration, eye_distance, in_plane, observer_of, split_power
+from fsbench.metrics._clips import jumps
+from fsbench.metrics._landmarks import Landmarks, eye_distance, in_plane, observer_of, split_power
 from fsbench.registry import metrics
 from fsbench.stats.summaries import mean
-
-WHITE = 6.0
-"""Variance of the second difference of independent numbers of variance 1: 1 + 4 + 1."""
 
 
 @metrics.register("jitter")
@@ -93,8 +91,7 @@ def jitter_power(points: np.ndarray, target: np.ndarray, frame: np.ndarray) -> n
     Of landmarks (N, P, 2) of outputs and targets and ascending numbers of frames (N,); NaN for a frame without both
     neighbours, or without a face on one of them.
     """
-    jumps = acceleration(points - target, frame) / math.sqrt(WHITE)
-    return split_power(100 * jumps / eye_distance(target), target)
+    return split_power(100 * jumps(points - target, frame) / eye_distance(target), target)
 
 
 def above(power: np.ndarray, noise: np.ndarray) -> float:

@@ -13,6 +13,7 @@ import torch
 
 from fsbench.contracts import toy_clip, with_evidence
 from fsbench.interfaces import Batch, Context, Observed
+from fsbench.metrics.gt_jitter import GtJitter
 from fsbench.metrics.jitter import Jitter, JitterCommon, JitterWobble
 
 N = 12
@@ -195,3 +196,15 @@ def test_a_clip_has_one_row_and_the_network_is_named(context: Context) -> None:
     assert Jitter(landmarks="face_mesh", context=context).info.needs == ("face_mesh", "reencoded(face_mesh)")
     assert metric.measure(clip_of(moving(), moving())).shape == (1,)
     assert metric.summarise(np.array([[1.0], [3.0]])) == 2
+
+
+def test_true_landmarks_show_the_noise_of_the_network(context: Context) -> None:
+    truth = moving(4000)
+    detected = truth + 0.3 * np.random.default_rng(7).normal(size=truth.shape)
+    batch = clip_of(detected, moving(4000, seed=1))
+    batch = with_evidence(batch, true_landmarks=torch.from_numpy(truth))
+    metric = GtJitter(context=context)
+    assert metric.measure(batch).item() == pytest.approx(100 * 0.3 * math.sqrt(2) / EYES, rel=0.03)
+    assert metric.info.needs == ("five_points", "true_landmarks")
+    exact = with_evidence(clip_of(truth, truth), true_landmarks=torch.from_numpy(truth).float())
+    assert metric.measure(exact).item() == ZERO

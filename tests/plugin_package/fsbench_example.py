@@ -81,8 +81,8 @@ class Brightness:
         return float(rows.mean())
 
 
-@metrics.register("flicker")
-class Flicker:
+@metrics.register("light_flicker")
+class LightFlicker:
     """Mean change of brightness from frame to frame that the target does not have; 0 is as steady as the target."""
 
     info = MetricInfo(
