@@ -85,7 +85,7 @@ JITTER = Fault(
     (0.5, 1.0, 2.0, 3.0, 5.0, 8.0),
     "Each frame is moved in another direction at random, by a known distance on average.",
     _jitter,
-    also=("geometry",),
+    also=("geometry", "flicker", "pumping"),
 )
 WOBBLE = Fault(
     "wobble",
@@ -94,7 +94,7 @@ WOBBLE = Fault(
     (0.5, 1.0, 2.0, 3.0, 4.0, 6.0),
     "Each frame is stretched along another axis and squeezed across it, by a known root mean square over the face.",
     _wobble,
-    also=("shake", "geometry", "expression", "gaze"),
+    also=("shake", "geometry", "expression", "gaze", "flicker", "pumping"),
 )
 PUMPING = Fault(
     "pumping",
@@ -112,7 +112,7 @@ LAG = Fault(
     (1.0, 2.0, 3.0, 5.0, 8.0, 12.0),
     "The output is that of an earlier frame, by a known number; a clip begins with its first frame repeated.",
     _lag,
-    also=("pose", "expression", "gaze", "geometry", "shake", "wobble"),
+    also=("pose", "expression", "gaze", "geometry", "shake", "wobble", "flicker", "pumping"),
     clips=True,
 )
 REPEATED = Fault(
@@ -122,7 +122,7 @@ REPEATED = Fault(
     (0.05, 0.1, 0.2, 0.35, 0.5, 0.7),
     "A known share of the outputs is the output before once more, as where frames are dropped.",
     _repeated,
-    also=("pose", "expression", "gaze", "geometry", "shake", "wobble", "lag"),
+    also=("pose", "expression", "gaze", "geometry", "shake", "wobble", "flicker", "pumping", "lag"),
     clips=True,
 )
 FROZEN = Fault(

@@ -19,7 +19,7 @@ class GtJitter:
     """How far an output's landmarks jump where the target's true ones do not, in percent of the eye distance.
 
     Like `jitter`, of eyes, nose and mouth alone, and with the noise of the landmark network left in. For unchanged
-    targets (`copy_target`) it is this noise: 2.8 by the five points and 0.9 by the face mesh on synthetic clips of 128
+    targets (`copy_target`) it is this noise: 2.5 by the five points and 0.9 by the face mesh on synthetic clips of 128
     pixels.
     """
 

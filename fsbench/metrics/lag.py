@@ -30,7 +30,8 @@ class Lag:
     moves too little for the landmark network, so that the correlation stays below 0.5, is not scored, nor is one in
     which a lag would leave less than a third of its frames to compare.
 
-    `landmarks` as in `jitter`. Copying the target wins.
+    On four synthetic clips of 48 frames `exact` is at 0.02, and outputs that are 1, 3 and 5 frames late are at 1.0, 3.0
+    and 5.0, by the mesh as by the five points. `landmarks` as in `jitter`. Copying the target wins.
     """
 
     info = MetricInfo(
