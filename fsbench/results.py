@@ -125,6 +125,8 @@ class DifferenceRecord(Record):
     p: Annotated[float, Field(ge=0, le=1)] | None = None  # two-sided, of no difference
     # smallest true difference that this run sees in four cases of five, at the 5 % level; null where nothing varies
     detectable: Annotated[float, Field(ge=0, le=1e15)] | None = None
+    # of the standard error; null where nothing varies, and in older results
+    degrees_of_freedom: Annotated[float, Field(gt=0, le=1e15)] | None = None
     n: Count  # samples that both models have
     reason: str = ""
 

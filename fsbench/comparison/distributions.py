@@ -82,7 +82,7 @@ def difference(
     everything = np.arange(int(both.sum()))
     value, other = of(everything), its_of(everything)
     if np.array_equal(first.output[both], second.output[both]):
-        return both, value, other, Difference(0.0, 0.0, 0.0, 1.0, None)
+        return both, value, other, Difference(0.0, 0.0, 0.0, 1.0, None, None)
     drawn = design.among(both)
     if metric.info.interval == "none" or drawn.reason:
         raise NotScorable(drawn.reason or "this metric has no interval: resampling would bias it")

@@ -118,7 +118,7 @@ class Pairing:
         everything = np.arange(int(both.sum()))
         value, other = of(everything), its_of(everything)
         if np.array_equal(a[both], b[both]):
-            difference = Difference(0.0, 0.0, 0.0, 1.0, None)  # however few the sessions are
+            difference = Difference(0.0, 0.0, 0.0, 1.0, None, None)  # however few the sessions are
         else:
             design = self._design(sample).among(both)
             if design.reason:

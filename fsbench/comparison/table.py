@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-from fsbench.compare import ALPHA, among
+from fsbench.compare import ALPHA
 from fsbench.comparison.margins import Margin
 from fsbench.comparison.paired import PairedRows, Pairing
 from fsbench.comparison.protocol import Mismatch, mismatches
@@ -18,9 +18,9 @@ from fsbench.comparison.scores import Key, Scores
 from fsbench.errors import NotScorable, UnknownName, UsageError
 from fsbench.files import some
 from fsbench.record_types import Count, Number, Record
-from fsbench.results import DifferenceRecord, MetricRecord, RunResult, column
+from fsbench.results import MetricRecord, RunResult, column
 from fsbench.stats.ranking import ENOUGH_ANSWERED, answered
-from fsbench.stats.resampling import holm
+from fsbench.stats.resampling import Spread, holm
 
 Verdict = Literal["better", "worse", "equivalent", "inconclusive", "refused"]
 
@@ -107,8 +107,8 @@ def compare_runs(
                     tested.append((len(records), paired, other))
                 records.append(record)
         unmatched |= dict.fromkeys(_unmatched(pairing, found))
-    for (i, _, other), p in zip(tested, holm([p_of(paired) for _, paired, _ in tested]), strict=True):
-        records[i] = _decided(records[i], p, len(tested), first, other)
+    for (i, paired, other), p in zip(tested, holm([p_of(paired) for _, paired, _ in tested]), strict=True):
+        records[i] = _decided(records[i], paired.difference.spread, p, len(tested), first, other)
     return RunComparison(
         runs=tuple(scores.label for scores in runs),
         created=tuple(scores.result.created for scores in runs),
@@ -206,7 +206,7 @@ def _difference(
         "n": len(paired.rows),
         "value": paired.other,
         "reference_value": paired.value,
-        **{name: getattr(difference, name) for name in ("effect", "low", "high", "p", "detectable")},
+        **{name: getattr(difference, name) for name in ("effect", "low", "high", "p")},
         "mcnemar_p": paired.mcnemar,
         "margin": margin.size(paired.value) if margin else None,
         "n_better": more if higher else less,
@@ -230,14 +230,14 @@ def silenced(result: RunResult, model: str, key: Key) -> str:
     return judge.unfit or (f"{model} was trained against {judge.name}" if judge.family in coaches else "")
 
 
-def _decided(record: RunDifference, p: float, n: int, first: Scores, other: Scores) -> RunDifference:
+def _decided(
+    record: RunDifference, spread: Spread | None, p: float, n: int, first: Scores, other: Scores
+) -> RunDifference:
     """The same with its verdict."""
     assert record.effect is not None
     assert record.low is not None
     assert record.high is not None
     key = (record.metric, record.judge)
-    alone = DifferenceRecord(model=record.model, other=record.reference, metric=record.metric, effect=record.effect,
-                             low=record.low, high=record.high, detectable=record.detectable, n=record.n)  # fmt: skip
     verdict: Verdict = "inconclusive"
     reason, margin = "", record.margin or 0.0
     if -margin <= record.low and record.high <= margin:
@@ -249,8 +249,8 @@ def _decided(record: RunDifference, p: float, n: int, first: Scores, other: Scor
             reason = "the better one failed on too many pairs"
         else:
             verdict = "better" if better else "worse"
-    changes = {"verdict": verdict, "reason": reason, "p": p, "detectable": among(alone, n).detectable}
-    return record.model_copy(update=changes)
+    detectable = spread.detectable(ALPHA / n) if spread else None
+    return record.model_copy(update={"verdict": verdict, "reason": reason, "p": p, "detectable": detectable})
 
 
 def _record(other: Scores, mismatch: Mismatch) -> MismatchRecord:

@@ -23,7 +23,7 @@ from fsbench.files import some
 from fsbench.gates.rules import Inconclusive, Rule, Tier, default_rules
 from fsbench.record_types import Count, Number, Record
 from fsbench.results import MetricRecord, column
-from fsbench.stats.resampling import Difference, Spread, holm
+from fsbench.stats.resampling import Difference, holm
 
 FALSE_ALARM = ALPHA / 2
 """Probability that any rule is called a regression where no loss exceeds its margin."""
@@ -208,9 +208,8 @@ def _loss(difference: Difference, metric: MetricRecord) -> tuple[float, tuple[fl
 
 def _p_above(margin: float, loss: float, difference: Difference) -> float:
     """One-sided p-value of a loss that is not above the margin."""
-    half = (difference.high - difference.low) / 2
-    if half > 0 and difference.detectable:
-        return Spread.behind(half, difference.detectable).p_above(loss - margin)
+    if difference.spread is not None:
+        return difference.spread.p_above(loss - margin)
     return difference.p / 2 if loss > margin else 1.0  # the same loss in all sessions: a sign test of these
 
 

@@ -12,11 +12,9 @@ import numpy as np
 from fsbench.harness.measurements import Measured, column, only, scored
 from fsbench.images import ImageSet
 from fsbench.interfaces import Metric
+from fsbench.record_types import ABSENT
 from fsbench.results import Failure
 from fsbench.stats.failures import count_failures, floor_of
-
-ABSENT: tuple[Failure, ...] = ("missing", "unreadable")
-"""Failures that leave no image to measure."""
 
 UNCHANGED_LEVELS = 3.0
 """Mean absolute difference inside the face, in levels of 255, up to which an output counts as its target.

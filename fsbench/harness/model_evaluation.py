@@ -107,8 +107,8 @@ class Evaluator:
     ) -> ModelEvaluation:
         """Measure the outputs of a model, in the order of the pairs.
 
-        `absent` (N,) of str names the pairs without an image (`failures.ABSENT`, "" for the others): what stands for it
-        in the outputs is not measured. The columns of `facts`, N rows, are added to the samples.
+        `absent` (N,) of str names the pairs without an image (one of ABSENT, "" for the others): what stands for it in
+        the outputs is not measured. The columns of `facts`, N rows, are added to the samples.
         """
         pairs, label = self.evaluation.pairs, record.name
         absent = np.full(len(pairs), "", object) if absent is None else absent
@@ -202,7 +202,8 @@ class Evaluator:
 def baseline(label: str, pairs: Pairs, context: Context) -> tuple[Model, ImageSet, float]:
     """A baseline that does not learn, its outputs of all pairs, and seconds per output."""
     model = prepare_model(build(parse_pipeline(label), context), _untrained, "auto", 0, context)
-    return model, *swap_all(model, pairs, context)
+    images, seconds, _ = swap_all(model, pairs, context)
+    return model, images, seconds
 
 
 def observed(features: OutputFeatures) -> dict[str, ObservedOutputs]:
