@@ -14,6 +14,9 @@ from fsbench.errors import NotScorable
 from fsbench.record_types import Sample
 from fsbench.stats.resampling import Design, Difference
 
+NOISE = 1e-4
+"""Largest change of a sample, as a share of the samples' spread, that another machine makes of the same output."""
+
 
 @dataclass(frozen=True)
 class MatchedSamples:
@@ -58,6 +61,8 @@ class PairedRows:
     value: float  # of the first model on these samples
     other: float  # of the second
     difference: Difference  # of the second less the first
+    only_first: int = 0  # shared samples that the first model alone was scored on: they are left out
+    only_second: int = 0
 
     @property
     def is_binary(self) -> bool:
@@ -117,14 +122,16 @@ class Pairing:
         of, its_of = (summary(min(summaries), rows[both]) for rows in (a, b))
         everything = np.arange(int(both.sum()))
         value, other = of(everything), its_of(everything)
-        if np.array_equal(a[both], b[both]):
-            difference = Difference(0.0, 0.0, 0.0, 1.0, None, None)  # however few the sessions are
+        design, change = self._design(sample).among(both), np.abs(a - b)[both].max()
+        if change == 0 or (design.reason and change <= NOISE * float(np.std(a[both]))):
+            effect = other - value  # the same samples again: however few the sessions are
+            difference = Difference(effect, effect, effect, 1.0, None, None)
+        elif design.reason:
+            raise NotScorable(design.reason)
         else:
-            design = self._design(sample).among(both)
-            if design.reason:
-                raise NotScorable(design.reason)
             difference = design.difference(other - value, design.resample(its_of), design.resample(of))
-        return PairedRows(a[both], b[both], matched.first[both], value, other, difference)
+        lost = (int((np.isfinite(one) & ~both).sum()) for one in (a, b))
+        return PairedRows(a[both], b[both], matched.first[both], value, other, difference, *lost)
 
     def _compare_distributions(self, models: tuple[str, str], key: Key) -> PairedRows:
         metric, matched = distributions.build(key[0]), self.matched("output")

@@ -40,6 +40,8 @@ class RunDifference(Record):
     reason: str = ""  # why it is refused, or inconclusive in spite of a small p-value
     marks: tuple[str, ...] = ()  # what differs in protocol, where that was allowed
     n: Count = 0  # samples that both have
+    n_only_model: Count = 0  # shared samples on which the model alone was scored: they are left out
+    n_only_reference: Count = 0
     value: Number | None = None  # on these samples
     reference_value: Number | None = None
     effect: Number | None = None  # value less reference_value
@@ -204,6 +206,8 @@ def _difference(
     higher = first.metrics[key[0]].direction == "higher"
     changes = {
         "n": len(paired.rows),
+        "n_only_model": paired.only_second,
+        "n_only_reference": paired.only_first,
         "value": paired.other,
         "reference_value": paired.value,
         **{name: getattr(difference, name) for name in ("effect", "low", "high", "p")},

@@ -54,6 +54,8 @@ def remark(record: RunDifference, metric: MetricRecord) -> str:
         parts.append(f"{not_zero(record.detectable, metric.digits)}{unit_of(metric)} would be seen")
     if record.mcnemar_p is not None and record.n_better + record.n_worse:
         parts.append(f"{record.n_better} better, {record.n_worse} worse, McNemar p {p_value(record.mcnemar_p)}")
+    alone = {"A": record.n_only_reference, "the other": record.n_only_model}
+    parts += [f"{n} samples scored in {run} alone are left out" for run, n in alone.items() if n]
     parts += [record.reason] if record.reason else []
     parts += [f"in spite of {mark}" for mark in record.marks]
     return "; ".join(parts)
