@@ -84,9 +84,9 @@ def read(paths: list[Path]) -> list[Scores]:
         raise UsageError("one run alone is compared with nothing", "name two or more: fsbench compare A B")
     scores: list[Scores] = []
     for path in paths:
-        one = open_scores(path)
-        again = any(one.label == other.label for other in scores)
-        scores.append(replace(one, label=f"{one.label} ({len(scores) + 1})") if again else one)
+        run = open_scores(path)
+        again = any(run.label == other.label for other in scores)
+        scores.append(replace(run, label=f"{run.label} ({len(scores) + 1})") if again else run)
     return scores
 
 

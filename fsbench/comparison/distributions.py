@@ -59,13 +59,13 @@ def features(scores: Scores, model: str, key: Key, metric: DistributionMetric) -
     own, targets, n = arrays.get(model), arrays.get("targets"), len(scores.tables["output"])
     if own is None or targets is None or own.ndim != 2 or own.shape != targets.shape or len(own) != n:
         raise NotScorable(f"{scores.label}: {file} does not fit samples.parquet")
-    found = PairedFeatures.of(own, targets)
-    if metric.info.max_samples and found.scored.sum() > metric.info.max_samples:
+    paired = PairedFeatures.of(own, targets)
+    if metric.info.max_samples and paired.scored.sum() > metric.info.max_samples:
         raise NotScorable(f"{key[0]} is computed of {metric.info.max_samples:,} outputs of each run, drawn by content")
-    whole = _statistic(metric, found, found.scored)(np.arange(int(found.scored.sum())))
+    whole = _statistic(metric, paired, paired.scored)(np.arange(int(paired.scored.sum())))
     if not math.isclose(whole, value.value, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
         raise NotScorable(f"{scores.label}: {file} does not give the value of {key[0]} again")
-    return found
+    return paired
 
 
 def difference(
@@ -78,17 +78,17 @@ def difference(
     both = first.scored & second.scored
     if both.sum() < max(1, metric.info.min_samples):
         raise NotScorable(f"the two runs have {both.sum()} outputs in common, too few to compare")
-    of, its_of = (_statistic(metric, one, both) for one in (first, second))
+    of, of_second = (_statistic(metric, features, both) for features in (first, second))
     everything = np.arange(int(both.sum()))
-    value, other = of(everything), its_of(everything)
+    value, other = of(everything), of_second(everything)
     if np.array_equal(first.output[both], second.output[both]):
         return both, value, other, Difference(0.0, 0.0, 0.0, 1.0, None, None)
     drawn = design.among(both)
     if metric.info.interval == "none" or drawn.reason:
         raise NotScorable(drawn.reason or "this metric has no interval: resampling would bias it")
-    resampled, its_resampled = (drawn.resample(one, metric.info.resamples) for one in (of, its_of))
-    return both, value, other, drawn.difference(other - value, its_resampled, resampled)
+    resampled, resampled_second = (drawn.resample(statistic, metric.info.resamples) for statistic in (of, of_second))
+    return both, value, other, drawn.difference(other - value, resampled_second, resampled)
 
 
-def _statistic(metric: DistributionMetric, found: PairedFeatures, chosen: np.ndarray) -> Statistic:
-    return metric.statistic(found.take(np.flatnonzero(chosen)))
+def _statistic(metric: DistributionMetric, paired: PairedFeatures, chosen: np.ndarray) -> Statistic:
+    return metric.statistic(paired.take(np.flatnonzero(chosen)))

@@ -108,20 +108,20 @@ class Pairing:
         """
         if together and self.first.columns.get((models[0], *key)) == TOGETHER:
             return self._compare_distributions(models, key)
-        own, its = self.first.rows(models[0], key), self.second.rows(models[1], key)
-        if not (summaries := own.summaries & its.summaries):
+        own, others = self.first.rows(models[0], key), self.second.rows(models[1], key)
+        if not (summaries := own.summaries & others.summaries):
             raise NotScorable("its value is made of the samples in two ways")
         sample = self.first.metrics[key[0]].sample
         matched = self.matched(sample)
-        a, b = own.rows[matched.first], its.rows[matched.second]
+        a, b = own.rows[matched.first], others.rows[matched.second]
         if digits := min(filter(None, (self.first.digits, self.second.digits)), default=0):
             a, b = significant(a, digits), significant(b, digits)
         both = np.isfinite(a) & np.isfinite(b)
         if not both.any():
             raise NotScorable("the two runs share no sample that both models were scored on")
-        of, its_of = (summary(min(summaries), rows[both]) for rows in (a, b))
+        of, of_second = (summary(min(summaries), rows[both]) for rows in (a, b))
         everything = np.arange(int(both.sum()))
-        value, other = of(everything), its_of(everything)
+        value, other = of(everything), of_second(everything)
         design, change = self._design(sample).among(both), np.abs(a - b)[both].max()
         if change == 0 or (design.reason and change <= NOISE * float(np.std(a[both]))):
             effect = other - value  # the same samples again: however few the sessions are
@@ -129,8 +129,8 @@ class Pairing:
         elif design.reason:
             raise NotScorable(design.reason)
         else:
-            difference = design.difference(other - value, design.resample(its_of), design.resample(of))
-        lost = (int((np.isfinite(one) & ~both).sum()) for one in (a, b))
+            difference = design.difference(other - value, design.resample(of_second), design.resample(of))
+        lost = (int((np.isfinite(rows) & ~both).sum()) for rows in (a, b))
         return PairedRows(a[both], b[both], matched.first[both], value, other, difference, *lost)
 
     def _compare_distributions(self, models: tuple[str, str], key: Key) -> PairedRows:

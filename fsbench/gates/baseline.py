@@ -123,12 +123,14 @@ def _trimmed(run: Scores, models: Sequence[str], keys: Sequence[Key]) -> dict[st
         update={
             "dataset": result.dataset.model_copy(update={"identities": ()}),
             "judges": tuple(
-                one.model_copy(update={"calibration": None}) for one in result.judges if one.name in judges
+                record.model_copy(update={"calibration": None}) for record in result.judges if record.name in judges
             ),
-            "observers": tuple(one for one in result.observers if one.name in observers),
-            "metrics": tuple(one for one in result.metrics if one.name in metrics),
-            "models": tuple(one for one in result.models if one.name in models or one.kind == "baseline"),
-            "values": tuple(one for one in result.values if one.model in models and (one.metric, one.judge) in keys),
+            "observers": tuple(record for record in result.observers if record.name in observers),
+            "metrics": tuple(record for record in result.metrics if record.name in metrics),
+            "models": tuple(record for record in result.models if record.name in models or record.kind == "baseline"),
+            "values": tuple(
+                record for record in result.values if record.model in models and (record.metric, record.judge) in keys
+            ),
             "ranking": RankingRecord(metric="", judges=(), left_out={}, ranks=()),
             "differences": (),
             "unused": (),

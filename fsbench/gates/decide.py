@@ -217,9 +217,11 @@ def _p_above(margin: float, loss: float, difference: Difference) -> float:
 
 def _corrected(tested: Sequence[_Tested]) -> list[Check]:
     """Checks with corrected p-values: those that may block together, and those that may not."""
-    checks = [one.check for one in tested]
+    checks = [test.check for test in tested]
     for advisory in (False, True):
-        places = [i for i, one in enumerate(tested) if one.p is not None and (one.check.tier == "advisory") == advisory]
+        places = [
+            i for i, test in enumerate(tested) if test.p is not None and (test.check.tier == "advisory") == advisory
+        ]
         for i, p in zip(places, holm([tested[i].p or 0.0 for i in places]), strict=True):
             state = "regression" if checks[i].state == "inconclusive" and p < FALSE_ALARM else checks[i].state
             checks[i] = checks[i].model_copy(update={"p": p, "state": state})

@@ -54,6 +54,6 @@ def sentence(check: Check, metrics: Metrics) -> str:
     )
     if check.state == "inconclusive" and not check.reason:
         size = not_zero(check.detectable, metric.digits) + unit_of(metric) if check.detectable else ""
-        seen = f"; {size} would be seen" if size else ""
-        text += f"; the interval reaches beyond the margin, and the loss is not significantly above it{seen}"
+        limit = f"; {size} would be seen" if size else ""
+        text += f"; the interval reaches beyond the margin, and the loss is not significantly above it{limit}"
     return f"{text}; {check.reason}" if check.reason else text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from fsbench.comparison.paired import PairedRows, Pairing
 from fsbench.comparison.scores import TOGETHER, Scores
 from fsbench.comparison.table import RunComparison, RunDifference
 from fsbench.comparison.wording import letter_of, title
-from fsbench.report.run import Run, read
+from fsbench.report.run import read
 from fsbench.report.thumbnails import Thumbnails
 from fsbench.results import MetricRecord, column
 
@@ -54,11 +54,14 @@ class Compared:
 
     scores: Sequence[Scores]
     comparison: RunComparison
+    _tables: dict[tuple[str, str], tuple[pd.DataFrame, dict[tuple[str, str], int]]] = field(
+        default_factory=dict, repr=False
+    )
 
     @cached_property
     def metrics(self) -> dict[str, MetricRecord]:
         """Metrics of all runs by name; what the first says of them counts."""
-        return {name: metric for one in reversed(self.scores) for name, metric in one.metrics.items()}
+        return {name: metric for run in reversed(self.scores) for name, metric in run.metrics.items()}
 
     @cached_property
     def contrasts(self) -> list[Contrast]:
@@ -66,18 +69,18 @@ class Compared:
         groups: dict[tuple[str, str, str], list[RunDifference]] = {}
         for record in self.comparison.differences:
             groups.setdefault((record.run, record.model, record.reference), []).append(record)
-        by_label = {one.label: (letter_of(i), one) for i, one in reversed(list(enumerate(self.scores)))}
+        by_label = {run.label: (letter_of(i), run) for i, run in reversed(list(enumerate(self.scores)))}
         return [Contrast(by_label[run][0], model, reference, by_label[run][1], tuple(records))
                 for (run, model, reference), records in groups.items()]  # fmt: skip
 
     @cached_property
     def letters(self) -> dict[str, str]:
         """Letter of each run by its label."""
-        return {one.label: letter_of(i) for i, one in reversed(list(enumerate(self.scores)))}
+        return {run.label: letter_of(i) for i, run in reversed(list(enumerate(self.scores)))}
 
     @cached_property
     def _pairings(self) -> dict[str, Pairing]:
-        return {one.label: Pairing(self.scores[0], one) for one in self.scores}
+        return {run.label: Pairing(self.scores[0], run) for run in self.scores}
 
     def paired(self, contrast: Contrast, record: RunDifference) -> PairedRows | None:
         """The numbers of each sample behind a difference that is known; None where there are none."""
@@ -89,18 +92,19 @@ class Compared:
     @cached_property
     def pictures(self) -> dict[str, Thumbnails]:
         """Pictures of each run by its label; a baseline has none."""
-        runs = {one.label: read(one.folder) for one in self.scores if one.folder is not None}
+        runs = {run.label: read(run.folder) for run in self.scores if run.folder is not None}
         return {label: Thumbnails(run) for label, run in runs.items()}
 
-    def samples(self, scores: Scores, model: str) -> dict[tuple[str, str], pd.Series]:
-        """The samples of a model that may have pictures, by source and target."""
+    def sample(self, scores: Scores, model: str, source: str, target: str) -> pd.Series | None:
+        """What a run's table says of one output of a model; None where it has no pictures of it."""
         if scores.label not in self.pictures:
-            return {}
-        return _samples(self.pictures[scores.label].run, model)
-
-
-def _samples(run: Run, model: str) -> dict[tuple[str, str], pd.Series]:
-    return {(str(row["source"]), str(row["id"])): row for _, row in run.of(model).iterrows()}
+            return None
+        if (scores.label, model) not in self._tables:
+            table = self.pictures[scores.label].run.of(model)
+            pairs = zip(table["source"], table["id"], strict=True) if len(table) else ()
+            self._tables[scores.label, model] = table, {pair: i for i, pair in enumerate(pairs)}
+        table, places = self._tables[scores.label, model]
+        return table.iloc[places[source, target]] if (source, target) in places else None
 
 
 def improvement(paired: PairedRows, metric: MetricRecord) -> np.ndarray:

@@ -156,7 +156,7 @@ def _pictures(compared: Compared, contrast: Contrast, source: str, target: str) 
     sides = [("A", first, contrast.reference), (contrast.letter, contrast.scores, contrast.model)]
     shown: list[Picture] = []
     for letter, scores, model in sides:
-        row = compared.samples(scores, model).get((source, target))
+        row = compared.sample(scores, model, source, target)
         if row is None:
             shown.append(Picture(letter, "", f"{letter}: no picture"))
             continue
