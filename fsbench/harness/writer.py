@@ -114,6 +114,9 @@ class RunWriter:
         clips = pd.concat([model.clips for model in self.done], ignore_index=True)
         if len(clips):
             self.folder.write_table("clips.parquet", clips)
+            self.folder.write_table(
+                "frames.parquet", pd.concat([model.frames for model in self.done], ignore_index=True)
+            )
         self.folder.write_table("references.parquet", self.main.set.real.rows)
         for name, judge in self.main.judges.items():
             vectors = {model.record.name: model.faces[name].vectors.numpy() for model in self.done}

@@ -58,11 +58,21 @@ class Jitter:
         self.info = replace(type(self).info, needs=(network, f"reencoded({network})"))
 
     def measure(self, batch: Batch) -> Tensor:
+        power, noise = self._power(batch)
+        return torch.tensor([above(power, noise)], dtype=torch.float64)  # (1,)
+
+    def curve(self, batch: Batch) -> Tensor:
+        power, noise = self._power(batch)
+        level = np.nanmean(noise) if np.isfinite(noise).any() else math.nan
+        return torch.from_numpy(np.sqrt(np.maximum(power - level, 0)))  # (N,)
+
+    def _power(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """Squares of jitter and of the network's noise at each frame, (N,) each."""
         network, reencoded = self.info.needs
         output, target = map(in_plane, batch.observed(network, "landmarks"))
         again, frame = in_plane(batch[reencoded].target["landmarks"]), batch.rows["frame"].to_numpy(int)
         power, noise = (jitter_power(points, target, frame)[:, self.part].sum(1) for points in (output, again))
-        return torch.tensor([above(power, noise)], dtype=torch.float64)  # (1,)
+        return power, noise
 
 
 @metrics.register("jitter_common")
