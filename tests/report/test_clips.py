@@ -27,7 +27,7 @@ def run_of(**columns: list[float]) -> Any:
     """Two clips, of which the second is another person's, in shuffled order of clips."""
     n = len(next(iter(columns.values())))
     table = pd.DataFrame({**NAMES, "id": "x", "frame": range(n), **columns})
-    other = table.assign(source="z", **{name: 99.0 for name in columns})
+    other = table.assign(source="z", **dict.fromkeys(columns, 99.0))
     return SimpleNamespace(
         frames=pd.concat([other, table], ignore_index=True),
         columns=[column(name) for name in ("jitter", "flicker", "lag") if name in (*columns, "lag")],
