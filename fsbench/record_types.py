@@ -12,6 +12,9 @@ DEEPEST = 20
 Number = Annotated[float, Field(allow_inf_nan=False, ge=-1e15, le=1e15)]
 """A finite number of a size that can be printed and drawn."""
 
+ABSENT: tuple[Literal["missing", "unreadable"], ...] = ("missing", "unreadable")
+"""Failures of a model on a pair that leave no image to measure."""
+
 SetName = Literal["stills", "clips"]
 """An evaluation set: single images of the test split as targets, or its clips."""
 

@@ -212,5 +212,5 @@ class ImageMixer:
 
 def _targets(images: NeighbourImages, rows: Tensor, device: torch.device) -> Targets:
     """Some images of them, as stills."""
-    table = pd.DataFrame({"clip": "", "frame": range(len(rows))})
+    table = pd.DataFrame({"id": [str(row) for row in rows.tolist()], "clip": "", "frame": range(len(rows))})
     return Targets((images.crops[rows] / 255).to(device), images.landmarks[rows].to(device), table)

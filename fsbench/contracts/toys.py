@@ -49,7 +49,8 @@ def toy_faces(identities: int = 2, sessions: int = 3, images: int = 4, size: int
 def toy_targets(images: Tensor) -> Targets:
     """Make targets of images (N, 3, S, S), each a still with template landmarks."""
     landmarks = torch.from_numpy(TEMPLATE * images.shape[-1]).repeat(len(images), 1, 1)
-    return Targets(images, landmarks, pd.DataFrame({"clip": "", "frame": range(len(images))}))
+    names = [f"toy/{i}" for i in range(len(images))]
+    return Targets(images, landmarks, pd.DataFrame({"id": names, "clip": "", "frame": range(len(images))}))
 
 
 def toy_weights(layout: Mapping[str, Tensor], seed: int = 0) -> dict[str, Tensor]:

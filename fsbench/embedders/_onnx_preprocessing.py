@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from fsbench.embedders._onnx_graph import read_graph
+from fsbench.onnx.graph import read_graph
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from fsbench.embedders._batches import in_batches
 from fsbench.embedders._onnx_preprocessing import ARCFACES, Preprocessing, probe
-from fsbench.embedders._onnx_session import OnnxSession
 from fsbench.errors import BadParameter, UnknownName
 from fsbench.faces.chips import ARCFACE, cut_chips
 from fsbench.interfaces import Context, EmbedderInfo, WeightsFile
+from fsbench.onnx.session import OnnxSession
 from fsbench.registry import embedders
 from fsbench.weights import CATALOGUE, find, own
 

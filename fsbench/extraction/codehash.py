@@ -25,7 +25,7 @@ import fsbench
 from fsbench.registry import Entry, Spec
 from fsbench.store import content_digest, fingerprint, release
 
-SHARED = ("fsbench.training", "fsbench.images", "fsbench.faces", "fsbench.feedback")
+SHARED = ("fsbench.training", "fsbench.images", "fsbench.faces", "fsbench.feedback", "fsbench.onnx")
 """What fsbench shares with plug-ins, and decides what they compute where they import it."""
 
 _RUNTIME = re.compile(rb"^\s*(?:import|from)\s+(torch|onnxruntime|mediapipe|tensorflow)\b", re.MULTILINE)

@@ -1,18 +1,15 @@
-"""Chips: the square that a recogniser was trained on, cut out of a crop, batched and on the crops' device."""
+"""Chips: the square that a network was trained on, cut out of a crop and put back, batched and on the crops' device."""
 
 from __future__ import annotations
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fsbench.faces.align import TEMPLATE, similarity
+from fsbench.faces.warp import inverse, warp
 
 ARCFACE = 0.5 + (TEMPLATE - 0.5) / 0.72
 """(5, 2) where InsightFace's recognisers want the landmarks, as fractions of the chip's side."""
-
-_FINEST = 8  # samples along a chip's pixel; who asks more has no face
 
 
 def cut_chips(crops: Tensor, landmarks: Tensor, template: np.ndarray, size: int) -> Tensor:
@@ -22,19 +19,22 @@ def cut_chips(crops: Tensor, landmarks: Tensor, template: np.ndarray, size: int)
     nearest by least squares takes them there. Bilinear, averaged where the chip has fewer pixels than the crop, so that
     nothing aliases. Beyond the crop its border pixels are repeated. Landmarks that coincide give a chip of NaN.
     """
-    side = crops.shape[-1]
     with np.errstate(invalid="ignore"):
         to_chip = similarity(landmarks.cpu().numpy(), template * size)  # (N, 2, 3)
-    step = np.linalg.inv(to_chip[:, :, :2])  # from one pixel of the chip to the next, in the crop's
-    centre = step @ (size / 2 - to_chip[:, :, 2:])  # (N, 2, 1)
-    theta = torch.from_numpy(np.concatenate([step * size / side, 2 * centre / side - 1], 2)).to(crops)
-    finer = np.ceil(np.hypot(*step[:, :, 0].T) - 0.1).clip(1, _FINEST)
-    chips = crops.new_full((len(crops), crops.shape[1], size, size), torch.nan)
-    for samples in np.unique(finer[np.isfinite(finer)]).astype(int):
-        rows = torch.from_numpy(np.flatnonzero(finer == samples)).to(crops.device)
-        grid = F.affine_grid(
-            theta[rows], [len(rows), crops.shape[1], size * samples, size * samples], align_corners=False
-        )
-        sampled = F.grid_sample(crops[rows], grid, "bilinear", "border", align_corners=False)
-        chips[rows] = F.avg_pool2d(sampled, samples) if samples > 1 else sampled
-    return chips
+    return warp(crops, to_chip, size)
+
+
+def paste_chips(
+    chips: Tensor, alpha: Tensor, crops: Tensor, landmarks: Tensor, template: np.ndarray
+) -> tuple[Tensor, Tensor]:
+    """Put chips back where `cut_chips` took them: the crops (N, 3, S, S) that follow, and the alpha in their pixels.
+
+    (N, 3, h, h) chips and (N or 1, 1, h, h) alpha of them; bicubic, averaged where the crop has fewer pixels. The alpha
+    that is returned, (N, 1, S, S), is 0 outside the chip: nothing changes there, and nowhere where landmarks coincide.
+    """
+    side, size = chips.shape[-1], crops.shape[-1]
+    with np.errstate(invalid="ignore"):
+        to_crop = inverse(similarity(landmarks.cpu().numpy(), template * side))  # (N, 2, 3)
+    weight = warp(alpha.expand(len(chips), -1, -1, -1), to_crop, size, beyond="zeros").nan_to_num(0)
+    face = warp(chips, to_crop, size, mode="bicubic").nan_to_num(0).clamp(0, 1)
+    return weight * face + (1 - weight) * crops, weight

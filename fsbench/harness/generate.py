@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,13 +18,17 @@ from fsbench.harness.parts import Chain, run_part
 from fsbench.images import ImageSet, to_bytes, to_float
 from fsbench.interfaces import Context, Source, Swapped, Targets
 from fsbench.pairs import Feed, Group, Pairs
+from fsbench.record_types import ABSENT
 from fsbench.store import Arrays
 
+_STATES = ("", *ABSENT)
 
-def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, float]:
-    """Return the outputs of all pairs, 8-bit, and seconds per image; cached in blocks, by all that decides them.
 
-    The time is the one that was measured when the outputs were made. Alpha masks are kept beside the outputs.
+def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, float, np.ndarray]:
+    """Return the outputs of all pairs, 8-bit, seconds per image, and (N,) of str which outputs are absent (ABSENT, "").
+
+    Cached in blocks, by all that decides them. The time is the one that was measured when the outputs were made. Alpha
+    masks are kept beside the outputs.
     """
     n_parts = len(model.parts)
     blocks = [(group, rows) for group in pairs.groups for rows in spans(len(group.index))]
@@ -38,7 +42,8 @@ def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, fl
         length=lambda block: length(block[1]),
     )
     seconds = sum(float(entry["seconds"][0]) for entry in entries)
-    return ImageSet.stored(entries, "outputs"), seconds / len(pairs)
+    absent = [name for entry, (_, rows) in zip(entries, blocks, strict=True) for name in _absent(entry, length(rows))]
+    return ImageSet.stored(entries, "outputs"), seconds / len(pairs), np.array(absent, object)
 
 
 def _recipe(model: Model, n_parts: int, pairs: Group) -> dict[str, Any]:
@@ -48,7 +53,8 @@ def _recipe(model: Model, n_parts: int, pairs: Group) -> dict[str, Any]:
 def _swap(model: Model, n_parts: int, pairs: Group, context: Context) -> Arrays:
     """What the first parts of a model make of some pairs of one source; that of the parts before the last is kept.
 
-    Arrays `outputs` (N, S, S, 3) uint8, `alpha` (N, S, S, 1) uint8 where it is known, and `seconds` (1,).
+    Arrays `outputs` (N, S, S, 3) uint8, `alpha` (N, S, S, 1) uint8 where it is known, `seconds` (1,), and `absent` (N,)
+    uint8 where an output is: 1 and its place in ABSENT, 0 for those that are there.
     """
     part, output, before = model.parts[n_parts - 1], None, 0.0
     if part.kind == "refiner":  # a wrapper calls the parts before it itself
@@ -63,12 +69,21 @@ def _swap(model: Model, n_parts: int, pairs: Group, context: Context) -> Arrays:
         output = run_part(part, output, source, targets, pairs.truth)
     _synchronise(context.device)
     arrays = {"outputs": to_bytes(output.images), "seconds": np.array([before + time.perf_counter() - began])}
-    return arrays if output.alpha is None else {**arrays, "alpha": to_bytes(output.alpha)}
+    if output.alpha is not None:
+        arrays["alpha"] = to_bytes(output.alpha)
+    if any(output.absent):
+        arrays["absent"] = np.array([_STATES.index(name) for name in output.absent], np.uint8)
+    return arrays
 
 
 def _swapped(arrays: Arrays, device: torch.device) -> Swapped:
     alpha = to_float(arrays["alpha"]).to(device) if "alpha" in arrays else None
-    return Swapped(to_float(arrays["outputs"]).to(device), alpha)
+    images = to_float(arrays["outputs"]).to(device)
+    return Swapped(images, alpha, _absent(arrays, len(images)))
+
+
+def _absent(arrays: Mapping[str, np.ndarray], n: int) -> tuple[str, ...]:
+    return tuple(_STATES[code] for code in arrays["absent"]) if "absent" in arrays else ("",) * n
 
 
 def feed_of(model: Model, context: Context) -> Feed | str:

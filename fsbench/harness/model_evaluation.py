@@ -29,6 +29,8 @@ from fsbench.pairs import Pairs
 from fsbench.stats.ranking import CONTESTANTS
 from fsbench.stats.resampling import Design
 
+SAMPLES: tuple[Sample, ...] = ("output", "clip")
+
 FEATURES = "features"
 """What observers call the array that distances of distributions are made of."""
 
@@ -89,9 +91,14 @@ class Evaluator:
 
     @cached_property
     def _designs(self) -> Mapping[Sample, Design]:
-        samples: tuple[Sample, ...] = ("output", "clip")
         pairs, plan = self.evaluation.pairs, self.plan
-        return {sample: summarise.design(pairs.samples(sample), plan.resamples, plan.seed) for sample in samples}
+        return {sample: summarise.design(pairs.samples(sample), plan.resamples, plan.seed) for sample in SAMPLES}
+
+    @cached_property
+    def _shown(self) -> Mapping[Sample, pd.DataFrame]:
+        """What is known of each sample, and digests of the images that models are shown."""
+        pairs = self.evaluation.pairs
+        return {sample: pairs.samples(sample).join(pairs.digests(sample)) for sample in SAMPLES}
 
     def evaluate(
         self,
@@ -103,8 +110,8 @@ class Evaluator:
     ) -> ModelEvaluation:
         """Measure the outputs of a model, in the order of the pairs.
 
-        `absent` (N,) of str names the pairs without an image (`failures.ABSENT`, "" for the others): what stands for it
-        in the outputs is not measured. The columns of `facts`, N rows, are added to the samples.
+        `absent` (N,) of str names the pairs without an image (one of ABSENT, "" for the others): what stands for it in
+        the outputs is not measured. The columns of `facts`, N rows, are added to the samples.
         """
         pairs, label = self.evaluation.pairs, record.name
         absent = np.full(len(pairs), "", object) if absent is None else absent
@@ -146,8 +153,8 @@ class Evaluator:
                 estimates[name, judge] = estimate
             if (own := column(rows)) is not None:
                 columns[sample][results.column(name, judge)] = own
-        samples = pairs.rows.assign(model=label, output="", failure=failed, **columns["output"])
-        clips = pairs.samples("clip").assign(model=label, failure=failures_of["clip"], **columns["clip"])
+        samples = self._shown["output"].assign(model=label, output="", failure=failed, **columns["output"])
+        clips = self._shown["clip"].assign(model=label, failure=failures_of["clip"], **columns["clip"])
         counts = {
             "n_no_face": int((faceless & (absent == "")).sum()),
             "failures": failures.count(failed),
@@ -199,7 +206,8 @@ class Evaluator:
 def baseline(label: str, pairs: Pairs, context: Context) -> tuple[Model, ImageSet, float]:
     """A baseline that does not learn, its outputs of all pairs, and seconds per output."""
     model = prepare_model(build(parse_pipeline(label), context), _untrained, "auto", 0, context)
-    return model, *swap_all(model, pairs, context)
+    images, seconds, _ = swap_all(model, pairs, context)
+    return model, images, seconds
 
 
 def observed(features: OutputFeatures) -> dict[str, ObservedOutputs]:

@@ -71,9 +71,10 @@ class Model:
 
     @property
     def coaches(self) -> tuple[str, ...]:
-        """Families of recognisers that any of its parts was trained against."""
-        trainings = [part.training for part in self.parts if part.training is not None]
-        return tuple(dict.fromkeys(family for training in trainings for family in training.coaches))
+        """Families of recognisers that any of its parts was trained against, or is conditioned on."""
+        trained = [part.training.coaches for part in self.parts if part.training is not None]
+        ready = [guard.run(part.who, getattr, part.plugin, "coaches", ()) for part in self.parts]
+        return tuple(dict.fromkeys(family for coaches in (*trained, *ready) for family in coaches))
 
     @property
     def weights_files(self) -> tuple[WeightsFile, ...]:

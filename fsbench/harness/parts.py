@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from fsbench import guard
 from fsbench.errors import PluginError, UsageError
 from fsbench.images import to_levels
 from fsbench.interfaces import CodeSwapper, Oracle, Source, Swapped, Swapper, Targets, Truth
+from fsbench.record_types import ABSENT
 from fsbench.results import TrainingRecord
 from fsbench.specs import Spec
 
@@ -114,7 +115,7 @@ def swap(parts: Sequence[Part], source: Source, targets: Targets, truth: Truth |
     output = run_part(parts[first], None, source, targets, truth)
     for part in parts[first + 1 :]:
         alpha = None if output.alpha is None else to_levels(output.alpha)
-        output = run_part(part, Swapped(to_levels(output.images), alpha), source, targets, truth)
+        output = run_part(part, Swapped(to_levels(output.images), alpha, output.absent), source, targets, truth)
     return output
 
 
@@ -123,8 +124,10 @@ def run_part(
 ) -> Swapped:
     """Return what one part makes of the output of the part before it, which only a refiner is given."""
     if part.kind == "refiner":
+        assert output is not None
         given = call(part.who, "refine", part.plugin.refine, output, targets, source)
-    elif part.kind == "wrapper":
+        return replace(check_output(part.who, given, targets.images), absent=output.absent)
+    if part.kind == "wrapper":
         assert part.wrapped is not None
         given = call(part.who, "swap", part.wrapped.swap, source, targets)
     elif not part.needs_truth:
@@ -188,7 +191,10 @@ def check_output(who: str, given: object, targets: Tensor) -> Swapped:
     """Return what a part gave for targets (N, 3, S, S) as float32 on their device; raises PluginError for no output."""
     output = Swapped.of(given)  # type: ignore[arg-type]
     images = check_image(who, output.images, targets, 3)
-    return Swapped(images, None if output.alpha is None else check_image(f"{who}, as alpha,", output.alpha, targets, 1))
+    alpha = None if output.alpha is None else check_image(f"{who}, as alpha,", output.alpha, targets, 1)
+    if output.absent and (len(output.absent) != len(targets) or not {*output.absent} <= {"", *ABSENT}):
+        raise PluginError(f"{who} gave no word of ABSENT, or '', for each target", f"they are {' and '.join(ABSENT)}")
+    return Swapped(images, alpha, output.absent)
 
 
 def check_image(who: str, given: object, targets: Tensor, channels: int) -> Tensor:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
+
+import pandas as pd
 
 from fsbench import results
 from fsbench.config import Pipeline, Plan
@@ -40,7 +42,7 @@ def dataset_record(spec: str, info: DatasetInfo, splits: Mapping[str, Faces]) ->
             poses=balance.by_pose(mine) if split in BALANCED else {},
         )
         for split, faces in splits.items()
-        for name, mine in faces.rows.groupby("identity", sort=False)
+        for name, mine in _by_identity(faces)
     ]
     return results.DatasetRecord(
         spec=spec,
@@ -54,6 +56,12 @@ def dataset_record(spec: str, info: DatasetInfo, splits: Mapping[str, Faces]) ->
         identities=tuple(counts),
         notes=info.notes,
     )
+
+
+def _by_identity(faces: Faces) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Rows of each person, in order of first appearance; pandas' own loop over groups holds a copy of all."""
+    index = faces.rows.groupby("identity").indices
+    return ((name, faces.rows.iloc[index[name]]) for name in faces.identities)
 
 
 def protocol_record(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import numpy as np
+
 from fsbench import environment, results
 from fsbench.config import BASELINES, Pipeline, Plan, parse_budget
 from fsbench.errors import (
@@ -117,10 +119,11 @@ def _run_model(built: Built | FsbenchError, splits: Splits, writer: RunWriter) -
     model = prepare_model(built, lambda: splits["train"], plan.budget, plan.seed, main.context)
     features: dict[SetName, OutputFeatures] = {}
     times: dict[SetName, float] = {}
+    absent: dict[SetName, np.ndarray] = {}
     for name, evaluation in writer.evaluations.items():
-        outputs, times[name] = swap_all(model, evaluation.pairs, main.context)
+        outputs, times[name], absent[name] = swap_all(model, evaluation.pairs, main.context)
         features[name] = evaluation.extract(model.label, outputs, feed_of(model, main.context), times[name])
-    record = writer.add(records.model_record(model, times[main.set.name]), features)
+    record = writer.add(records.model_record(model, times[main.set.name]), features, absent=absent)
     writer.folder.write_model(model)
     families = {name: judge.judge.network.info.family for name, judge in main.judges.items()}
     writer.warnings += warn.of_model(model, record, len(main.pairs), families, splits.read)

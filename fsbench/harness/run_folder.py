@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from fsbench.atomic import atomic_path
 from fsbench.config import Plan
@@ -134,26 +136,32 @@ class RunFolder:
         write_text(self.path / path, traceback)
         return path
 
-    def write_samples(self, samples: pd.DataFrame) -> None:
+    def write_samples(self, *tables: pd.DataFrame) -> None:
         """Write the rows of all outputs, as parquet and as CSV for spreadsheets (UTF-8 with a byte-order mark).
 
         A text that a spreadsheet would compute has an apostrophe before it there: names come from outside.
         """
-        self.write_table("samples.parquet", samples)
-        texts = samples.select_dtypes(exclude=["number", "bool"])
+        self.write_table("samples.parquet", *tables)
+        columns = list(dict.fromkeys(name for table in tables for name in table))
         with (
             atomic_path(self.path / "scores.csv") as partial,
             partial.open("w", encoding="utf-8-sig", newline="") as file,
         ):
-            for start in range(0, max(1, len(samples)), _LINES):  # texts as Python's objects take much memory
-                part = samples.iloc[start : start + _LINES]
+            for n, part in enumerate(_in_groups(tables)):
+                texts = part.select_dtypes(exclude=["number", "bool"])
                 safe = part.assign(**{str(name): part[name].map(_no_formula) for name in texts})
-                safe.to_csv(file, index=False, header=start == 0)
+                safe.reindex(columns=columns).to_csv(file, index=False, header=n == 0)
 
-    def write_table(self, name: str, table: pd.DataFrame) -> None:
-        """Write a parquet file."""
-        with atomic_path(self.path / name) as partial:
-            table.to_parquet(partial, index=False, row_group_size=_LINES)  # a group is encoded in memory
+    def write_table(self, name: str, *tables: pd.DataFrame) -> None:
+        """Write a parquet file of tables, one below the other; columns that one lacks are null there."""
+        schema = pa.unify_schemas(
+            [pa.Schema.from_pandas(part, preserve_index=False) for part in _in_groups(tables)],
+            promote_options="permissive",
+        )
+        with atomic_path(self.path / name) as partial, pq.ParquetWriter(partial, schema) as writer:
+            for part in _in_groups(tables):
+                whole = part.reindex(columns=schema.names)
+                writer.write_table(pa.Table.from_pandas(whole, schema, preserve_index=False))
 
     def write_features(self, network: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write what one judge or observer gives, (N, D) float32 each, block by block: they may be memory-mapped."""
@@ -164,6 +172,13 @@ class RunFolder:
             for name in names:
                 for start in range(0, len(arrays[name]), ROWS):
                     file.write(np.ascontiguousarray(arrays[name][start : start + ROWS], dtype).tobytes())
+
+
+def _in_groups(tables: Sequence[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Some rows of tables at a time: encoding, and texts as Python's objects, take much memory."""
+    for table in tables:
+        for start in range(0, max(1, len(table)), _LINES):
+            yield table.iloc[start : start + _LINES]
 
 
 def target_path(name: str) -> str:

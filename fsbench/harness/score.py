@@ -103,7 +103,7 @@ def score(
         cut = measured.cuts[tool.name]
         record = _record(tool, trained.get(tool.name, ()), notes=(_note(cut),))
         features = evaluation.extract(tool.name, cut.images)
-        record = writer.add(record, {"stills": features}, absent=cut.lost, facts=cut.facts)
+        record = writer.add(record, {"stills": features}, absent={"stills": cut.lost}, facts=cut.facts)
         if record.failures:
             writer.warnings.append(f"{tool.name} {results.failure_rate(record.failures, len(measured.pairs))}")
     writer.failed += [

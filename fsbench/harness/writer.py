@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from fsbench import environment, results
@@ -65,17 +65,23 @@ class RunWriter:
             self.folder.write_inputs(evaluation.pairs)
 
     def add(
-        self, record: results.ModelRecord, features: Mapping[SetName, OutputFeatures], **known: Any
+        self,
+        record: results.ModelRecord,
+        features: Mapping[SetName, OutputFeatures],
+        *,
+        absent: Mapping[SetName, np.ndarray] | None = None,
+        facts: pd.DataFrame | None = None,
     ) -> results.ModelRecord:
-        """Measure the outputs of a model in each set, and write them; `known` as in `Evaluator.evaluate`, of the first.
+        """Measure the outputs of a model in each set, and write them; `facts` as in `Evaluator.evaluate`, of the first.
 
         Returns its whole record.
         """
         parts: list[ModelEvaluation] = []
         for name, evaluator in self._evaluators.items():
-            part = evaluator.evaluate(record, features[name], **({} if parts else known))
+            known = None if parts else facts
+            part = evaluator.evaluate(record, features[name], absent=(absent or {}).get(name), facts=known)
             if not parts:
-                self._targets |= {observer: known.targets for observer, known in observed(features[name]).items()}
+                self._targets |= {observer: seen.targets for observer, seen in observed(features[name]).items()}
             paths = self.folder.write_outputs(record.name, evaluator.evaluation.pairs, features[name].outputs.images)
             parts.append(part.with_paths(paths, evaluator.evaluation.pairs))
         done = ModelEvaluation.join(parts)
@@ -110,13 +116,10 @@ class RunWriter:
         return result
 
     def _write_tables(self) -> None:
-        self.folder.write_samples(pd.concat([model.samples for model in self.done], ignore_index=True))
-        clips = pd.concat([model.clips for model in self.done], ignore_index=True)
-        if len(clips):
-            self.folder.write_table("clips.parquet", clips)
-            self.folder.write_table(
-                "frames.parquet", pd.concat([model.frames for model in self.done], ignore_index=True)
-            )
+        self.folder.write_samples(*(model.samples for model in self.done))
+        if any(len(model.clips) for model in self.done):
+            self.folder.write_table("clips.parquet", *(model.clips for model in self.done))
+            self.folder.write_table("frames.parquet", *(model.frames for model in self.done))
         self.folder.write_table("references.parquet", self.main.set.real.rows)
         for name, judge in self.main.judges.items():
             vectors = {model.record.name: model.faces[name].vectors.numpy() for model in self.done}

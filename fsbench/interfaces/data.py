@@ -94,8 +94,13 @@ class Faces:
 
 def clip_names(rows: pd.DataFrame) -> pd.Series[str]:
     """Name the clip of each row of `Faces.rows`, `identity/session/clip`; "" for a still."""
-    names = rows["identity"].astype(str) + "/" + rows["session"].astype(str) + "/" + rows["clip"].astype(str)
-    return names.mask(rows["clip"] == "", "")
+    moving = (rows["clip"] != "").to_numpy()
+    frames = rows[moving]
+    names = np.full(len(rows), "", object)
+    names[moving] = (
+        frames["identity"].astype(str) + "/" + frames["session"].astype(str) + "/" + frames["clip"].astype(str)
+    )
+    return pd.Series(names, rows.index, dtype=str)
 
 
 def clip_spans(names: pd.Series[str]) -> tuple[slice, ...]:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Targets:
     """What a model is shown; entry i of every field belongs to image i.
 
-    `rows` has the columns `clip` and `frame` (int). Images with the same `clip` are frames of one video; it is "" for a
-    still.
+    `rows` has the columns `id`, `clip` and `frame` (int). Images with the same `clip` are frames of one video; it is ""
+    for a still. `id` names an image in its data set, as a relative path.
     """
 
     images: Tensor  # (N, 3, S, S)
@@ -36,7 +36,8 @@ class Targets:
     @classmethod
     def of(cls, faces: Faces, device: torch.device | str = "cpu") -> Targets:
         """Make targets of aligned faces; the names of clips get those of identity and session before them."""
-        shown = pd.DataFrame({"clip": clip_names(faces.rows), "frame": faces.rows["frame"].astype(int)})
+        frame = faces.rows["frame"].astype(int)
+        shown = pd.DataFrame({"id": faces.rows["id"].astype(str), "clip": clip_names(faces.rows), "frame": frame})
         landmarks = torch.from_numpy(np.array(faces.landmarks, np.float32))
         return cls(faces.crops[:].to(device), landmarks.to(device), shown.reset_index(drop=True))
 
@@ -52,6 +53,7 @@ class Swapped:
 
     images: Tensor  # (N, 3, S, S)
     alpha: Tensor | None = None  # (N, 1, S, S) in [0, 1]: 0 where the target was left as it is; None: not known
+    absent: tuple[str, ...] = ()  # of each target "", or "missing" or "unreadable" where it has no output; (): all have
 
     @classmethod
     def of(cls, output: Swapped | Tensor) -> Swapped:
@@ -64,7 +66,8 @@ class Swapper(Protocol):
 
     A baseline, which is measured but does not compete, has a true attribute `baseline`; tables set it apart. A swapper,
     refiner or wrapper that is made from pretrained files has an attribute `weights_files`, a tuple of WeightsFile: they
-    stand in the result, and what it computes is kept under their hashes.
+    stand in the result, and what it computes is kept under their hashes. Where it is conditioned on recognisers, or was
+    trained elsewhere against some, an attribute `coaches` names their families.
     """
 
     def swap(self, source: Source, targets: Targets) -> Swapped | Tensor:

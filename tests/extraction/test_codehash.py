@@ -382,7 +382,7 @@ KNOWN = ALIGNED | {"inception", "face_mesh", "five_points", "recursive"}
         ("fsbench/embedders/keras_vggface.py", {"keras_vggface"}),
         ("fsbench/embedders/facenet_casia.py", {"facenet_casia", "keras_vggface"}),
         ("fsbench/embedders/_facenet.py", FACENET | {"keras_vggface"}),
-        ("fsbench/embedders/_onnx_session.py", {"onnx", "keras_vggface"}),
+        ("fsbench/onnx/session.py", {"onnx", "keras_vggface"}),
         ("fsbench/embedders/_vggface2_network.py", PORTED | {"keras_vggface"}),
         ("fsbench/observers/inception.py", {"inception"}),
         ("fsbench/observers/_gaze.py", {"face_mesh"}),

@@ -103,7 +103,7 @@ def test_targets_hold_images_landmarks_clips_and_frames() -> None:
     targets = Targets.of(replace(FACES, rows=rows))
     assert torch.equal(targets.images, FACES.crops[:])
     np.testing.assert_array_equal(targets.landmarks.numpy(), FACES.landmarks)
-    assert list(targets.rows) == ["clip", "frame"]
+    assert list(targets.rows) == ["id", "clip", "frame"]
     assert targets.rows["clip"].iloc[:2].tolist() == ["", "toy0/s0/a"]
     assert targets.rows["clip"].nunique() == 1 + 2 * 3, "clips of two sessions stay apart"
     assert targets.rows["frame"].tolist() == rows["frame"].tolist()

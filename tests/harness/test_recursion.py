@@ -213,7 +213,7 @@ def test_nothing_is_fed_back_where_no_metric_asks(tmp_path: Path, fresh_context:
 def test_a_slow_model_is_fed_back_only_where_the_metric_is_named(fresh_context: Context) -> None:
     named, by_default = (evaluation_of(plan("fade"), fresh_context, named) for named in (True, False))
     model = model_of("fade", fresh_context)
-    outputs, _ = swap_all(model, named.pairs, fresh_context)
+    outputs, *_ = swap_all(model, named.pairs, fresh_context)
     feed = feed_of(model, fresh_context)
     left_out = by_default.extract("fade", outputs, feed, seconds=2.0)
     reason = left_out.evidence["recursion"]

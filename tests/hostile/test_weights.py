@@ -12,9 +12,9 @@ import torch
 
 from fsbench.embedders._dlib_landmarks import read_shape_predictor
 from fsbench.embedders._dlib_network import read_network as read_dlib
-from fsbench.embedders._onnx_format import keeps_numbers_elsewhere
 from fsbench.embedders._vggface2_h5 import is_h5, read_h5
 from fsbench.errors import WeightsError
+from fsbench.onnx.format import keeps_numbers_elsewhere
 from fsbench.weights import import_file, own
 from fsbench.weights.pickles import read_pickle
 from fsbench.weights.tensors import read_tensors

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fsbench.embedders._onnx_format import fields, mapped, whole_number
+from fsbench.onnx.format import fields, mapped, whole_number
 
 _TYPES = {1: "<f4", 6: "<i4", 7: "<i8", 10: "<f2", 11: "<f8"}
 _NUMBERS = {4: "<f4", 10: "<f8"}  # fields of numbers that are written one after another
@@ -139,6 +139,26 @@ def _graph(content: mmap.mmap) -> Graph | None:
     return found if found.nodes else None
 
 
+def last_initializer(path: Path, most: int) -> np.ndarray | None:
+    """Return the last constant that a graph lists, in its shape; None where there is none of at most `most` numbers."""
+    with mapped(path) as content:
+        try:
+            return _last_initializer(content, most) if content is not None else None
+        except (IndexError, ValueError, OverflowError):
+            return None
+
+
+def _last_initializer(content: mmap.mmap, most: int) -> np.ndarray | None:
+    whole = fields(content, 0, len(content))
+    graphs = [(start, start + length) for number, start, length in whole if number == 7]
+    tensors = [place for start, end in graphs[:1] for place in fields(content, start, end) if place[0] == 5]
+    if not tensors:
+        return None
+    _, start, length = tensors[-1]
+    _, shape, values = _tensor(content, start, start + length, most)
+    return None if values is None else values.reshape(shape)
+
+
 def _texts(content: mmap.mmap, start: int, end: int, wanted: int) -> list[str]:
     return [
         content[value : value + length].decode("utf-8", "replace")
@@ -165,7 +185,17 @@ def _add_node(graph: Graph, content: mmap.mmap, start: int, end: int) -> None:
 
 
 def _add_tensor(graph: Graph, content: mmap.mmap, start: int, end: int, name: str = "") -> None:
-    shape, kind, raw, numbers = list[int](), 0, b"", list[np.ndarray]()
+    own_name, shape, values = _tensor(content, start, end, _SMALL)
+    name = name or own_name
+    graph.tensors.add(name)
+    graph.largest = max(graph.largest, math.prod(shape))
+    if values is not None:
+        graph.constants[name] = values
+
+
+def _tensor(content: mmap.mmap, start: int, end: int, most: int) -> tuple[str, list[int], np.ndarray | None]:
+    """Name, shape and numbers (flat) of a tensor; None for the numbers of one that has more than `most`."""
+    name, shape, kind, raw, numbers = "", list[int](), 0, b"", list[np.ndarray]()
     for number, value, length in fields(content, start, end):
         if number == 1:
             shape += _whole_numbers(content, value, length)
@@ -173,19 +203,17 @@ def _add_tensor(graph: Graph, content: mmap.mmap, start: int, end: int, name: st
             kind = value
         elif number == 8:
             name = name or content[value : value + length].decode("utf-8", "replace")
-        elif number == 7 and length <= 10 * _SMALL:
+        elif number == 7 and length <= 10 * most:
             numbers.append(np.array(_whole_numbers(content, value, length), np.int64))
-        elif number in _NUMBERS and length <= 8 * _SMALL:
+        elif number in _NUMBERS and length <= 8 * most:
             numbers.append(np.frombuffer(content[value : value + length], _NUMBERS[number]))
-        elif number == 9 and length <= 8 * _SMALL:
+        elif number == 9 and length <= 8 * most:
             raw = content[value : value + length]
-    graph.tensors.add(name)
-    declared = math.prod(shape)
-    graph.largest = max(graph.largest, declared)
-    if 0 < declared <= _SMALL and kind in _TYPES:
+    if 0 < math.prod(shape) <= most and kind in _TYPES:
         values = np.frombuffer(raw, _TYPES[kind]) if raw else np.concatenate(numbers) if numbers else np.zeros(0)
-        if len(values) == declared:
-            graph.constants[name] = values
+        if len(values) == math.prod(shape):
+            return name, shape, values
+    return name, shape, None
 
 
 def _whole_numbers(content: mmap.mmap, value: int, length: int) -> list[int]:

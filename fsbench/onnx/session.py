@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fsbench.embedders._onnx_format import keeps_numbers_elsewhere
-from fsbench.embedders._onnx_graph import read_graph
 from fsbench.errors import BadParameter, WeightsError
-from fsbench.weights.formats import mismatch, quoted, reason
+from fsbench.onnx.runtime import explain, failures, open_network
+from fsbench.weights.formats import quoted
 
-if TYPE_CHECKING:
-    import onnxruntime
-
-_GPU = "CUDAExecutionProvider"
-_FATAL_ONLY = 4  # else SFace's file warns a hundred times, and probing may fail
+_KNOWN = "`fsbench weights list` names files that fit"
 
 
 class OnnxSession:
@@ -34,9 +28,7 @@ class OnnxSession:
         self, path: Path, size: int, default_size: int, device: torch.device, log: Callable[[str], None]
     ) -> None:
         self._path = path
-        self._runtime = _open(path, device)
-        if device.type == "cuda" and _GPU not in self._runtime.get_providers():
-            log(f"{path.name} runs on the CPU: ONNX Runtime finds no GPU that it can use (pip install onnxruntime-gpu)")
+        self._runtime = open_network(path, device, log, kind="face recogniser", hint=_KNOWN)
         self._input, shape = self._image_input()
         self._channels_last = shape[1] != 3 and shape[3] == 3
         self.size = self._find_size(shape[1:3] if self._channels_last else shape[2:], size, default_size)
@@ -66,8 +58,8 @@ class OnnxSession:
         """Return name and shape of the input; text or None in a shape is a size that may vary."""
         try:
             inputs = [(one.name, one.type, one.shape) for one in self._runtime.get_inputs()]
-        except _failures() as error:  # a name that is no text
-            raise self._refuse(_reason(error)) from error
+        except failures() as error:  # a name that is no text
+            raise self._refuse(explain(error)) from error
         if len(inputs) != 1:
             raise self._refuse(f"it has {len(inputs)} inputs")
         ((name, kind, shape),) = inputs
@@ -91,15 +83,15 @@ class OnnxSession:
             raise self._refuse(f"it takes exactly {batch} images at once")
         try:
             names = [output.name for output in self._runtime.get_outputs() if output.type == "tensor(float)"]
-        except _failures() as error:
-            raise self._refuse(_reason(error)) from error
+        except failures() as error:
+            raise self._refuse(explain(error)) from error
         reason = "no output is tensor(float)"
         for n in (1,) if batch == 1 or not names else (2, 1):
             shape = (n, self.size, self.size, 3) if self._channels_last else (n, 3, self.size, self.size)
             try:
                 answers = self._run(np.zeros(shape, np.float32), *names) if names else []
-            except _failures() as error:
-                reason = f"it cannot be run on {'x'.join(map(str, shape))} ({_reason(error)})"
+            except failures() as error:
+                reason = f"it cannot be run on {'x'.join(map(str, shape))} ({explain(error)})"
                 continue
             vectors = [
                 (name, answer.size // n)
@@ -110,53 +102,3 @@ class OnnxSession:
                 return *vectors[0], 0 if n == 2 else 1
             reason = f"{len(vectors)} of its {len(names)} outputs could be features"
         raise self._refuse(reason)
-
-
-def _open(path: Path, device: torch.device) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    if keeps_numbers_elsewhere(path):  # its hash would not be that of the network
-        raise WeightsError(
-            f"{path} keeps its numbers in another file",
-            "save it as one file, for example with torch.onnx.export(..., external_data=False)",
-        )
-    graph = read_graph(path)
-    if graph is not None and (excess := graph.excess(path.stat().st_size)):
-        raise WeightsError(
-            f"{path} asks for more memory than a face recogniser needs: {excess}",
-            "take it from its source again; it may be damaged",
-        )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _FATAL_ONLY
-    options.intra_op_num_threads = 1  # features do not depend on the number of cores
-    # A pool that waits by spinning takes the cores from torch's, which works in turns with it.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    wanted = [_GPU] if device.type == "cuda" else []
-    there = [name for name in wanted if name in onnxruntime.get_available_providers()]
-    try:
-        return onnxruntime.InferenceSession(
-            str(path), options, providers=[*there, "CPUExecutionProvider"], enable_fallback=bool(there)
-        )  # it prints, and tries the same again
-    except _failures() as error:
-        if graph is None:
-            raise WeightsError(
-                mismatch(path, "ONNX model", _reason(error)), "`fsbench weights list` names files that fit"
-            ) from error
-        raise WeightsError(
-            f"{path} is an ONNX model that ONNX Runtime {onnxruntime.__version__} cannot run: {_reason(error)}",
-            "pip install --upgrade onnxruntime; or save it with an older opset and the standard's operators alone",
-        ) from error
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises; its errors have no common class of their own."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    found = [value for value in vars(state).values() if isinstance(value, type) and issubclass(value, Exception)]
-    return (*found, RuntimeError, ValueError)
-
-
-def _reason(error: Exception) -> str:
-    """All that ONNX Runtime says, on one line, without its own source files."""
-    text = reason(error) or type(error).__name__
-    return re.sub(r"\S*/onnxruntime/\S+ (?=[A-Za-z_:]+)", "", text)
