@@ -160,6 +160,7 @@ def _of_networks(first: Scores, second: Scores, keys: list[Key]) -> Iterator[Mis
         touched = frozenset(key for key in keys if key[0] == metric.name)
         for what, a, b in (
             ("version", _version(metric), _version(its)),
+            ("observer", metric.observer, its.observer),  # some take the best that a machine has
             ("weights", _weights(metric), _weights(its)),
             ("unit", metric.unit, its.unit),
             ("direction", metric.direction, its.direction),
