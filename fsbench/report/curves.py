@@ -20,7 +20,7 @@ CLIP = ["model", "source", "identity", "session", "clip"]
 
 
 @dataclass(frozen=True)
-class Curve:
+class FrameCurve:
     """Numbers of one metric over the frames of a clip."""
 
     column: Column
@@ -48,11 +48,11 @@ class Curve:
         return plots.render(draw, (plots.WIDTH, 1.3), f"{self.column.key} over the frames of {title}; worst at {at}")
 
 
-def of_clip(run: Run, row: pd.Series[Any]) -> list[Curve]:
+def of_clip(run: Run, row: pd.Series[Any]) -> list[FrameCurve]:
     """The curves of the clip that a row of clips.parquet is about."""
     if run.frames.empty:
         return []
     same = (run.frames[CLIP] == [row[name] for name in CLIP]).all(axis=1)
     own = run.frames[same]
     columns = [column for column in run.columns if column.key in own and own[column.key].notna().any()]
-    return [Curve(column, own[column.key].to_numpy(float)) for column in columns]
+    return [FrameCurve(column, own[column.key].to_numpy(float)) for column in columns]

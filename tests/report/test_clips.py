@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from fsbench.report import curves
-from fsbench.report.curves import Curve
+from fsbench.report.curves import FrameCurve
 from fsbench.report.run import Column
 from fsbench.report.sections import clips
 from fsbench.results import MetricRecord
@@ -37,9 +37,9 @@ def run_of(**columns: list[float]) -> Any:
 @pytest.mark.parametrize(("direction", "worst"), [("lower", [1, 4, 5]), ("higher", [0, 2, 6])])
 def test_the_worst_frames_are_found_and_stand_in_their_order(direction: str, worst: list[int]) -> None:
     values = np.array([0.0, 5, 1, np.nan, 7, 6, 2])
-    assert Curve(column(direction=direction), values).worst.tolist() == worst
-    assert Curve(column(), np.array([np.nan, 3.0])).worst.tolist() == [1]
-    assert not len(Curve(column(), np.full(4, np.nan)).worst)
+    assert FrameCurve(column(direction=direction), values).worst.tolist() == worst
+    assert FrameCurve(column(), np.array([np.nan, 3.0])).worst.tolist() == [1]
+    assert not len(FrameCurve(column(), np.full(4, np.nan)).worst)
 
 
 def test_a_clip_has_its_own_curves() -> None:
@@ -52,10 +52,10 @@ def test_a_clip_has_its_own_curves() -> None:
 
 
 def test_a_figure_says_where_the_worst_frames_are() -> None:
-    figure = Curve(column(), np.array([0.0, 5, 1, 7, 6])).figure("m: a into b", "#123456")
+    figure = FrameCurve(column(), np.array([0.0, 5, 1, 7, 6])).figure("m: a into b", "#123456")
     assert "jitter over the frames of m: a into b; worst at 2, 4, 5" in figure
     assert "#123456" in figure
-    assert figure == Curve(column(), np.array([0.0, 5, 1, 7, 6])).figure("m: a into b", "#123456")
+    assert figure == FrameCurve(column(), np.array([0.0, 5, 1, 7, 6])).figure("m: a into b", "#123456")
 
 
 class Blank:
