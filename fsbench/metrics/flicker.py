@@ -16,7 +16,7 @@ from fsbench.faces.flow import follow
 from fsbench.interfaces import Batch, MetricInfo
 from fsbench.metrics._clips import jumps, next_to, root_mean_square
 from fsbench.registry import metrics
-from fsbench.stats.summaries import mean
+from fsbench.stats.summaries import geometric_mean, mean
 
 _CHEEKS, _BRIDGE = ((0, 3), (1, 4)), (0, 1)
 """Landmarks between which the skin is looked at: eye and corner of the mouth on either side, and the eyes."""
@@ -34,12 +34,12 @@ class Flicker:
 
     Each frame is compared with the next one, warped back by the optical flow of the real clip. A pair of frames has the
     mean squared difference of the pixels that both show: where flow there and back agree, and motion has no border. A
-    clip has the mean over its pairs of consecutive frames, divided by the same of its targets.
-
-    A clip whose targets have no error at all is not scored.
+    clip has the mean over its pairs of consecutive frames, divided by the same of its targets. The value is the
+    geometric mean over clips. A clip whose targets have no error at all is not scored.
 
     Blur hides flicker: a value below 1 is smoother than reality. The errors of the flow are in both numbers, and so
-    are noise and codec of the real clip, which an output need not have. `flow` is dis where OpenCV is there, else tvl1.
+    are noise and codec of the real clip, which an output need not have. Motion that is not the target's counts too:
+    outputs that shake or lag have other pixels where the flow leads. `flow` is dis where OpenCV is there, else tvl1.
     """
 
     info = MetricInfo(
@@ -55,7 +55,7 @@ class Flicker:
         digits=2,
         summary_rank=66,
     )
-    summarise = staticmethod(mean)
+    summarise = staticmethod(geometric_mean)
 
     def __init__(self, *, flow: Literal["best", "dis", "tvl1"] = "best") -> None:
         method = flow if flow != "best" else "tvl1" if find_spec("cv2") is None else "dis"

@@ -61,6 +61,11 @@ def test_the_warp_error_is_a_ratio_of_mean_squares() -> None:
     assert Flicker().measure(clip_of(output, target, seen=half)).item() == pytest.approx(9, rel=1e-4)
 
 
+def test_clips_are_averaged_as_ratios() -> None:
+    assert Flicker().summarise(np.array([[0.5], [2.0], [8.0]])) == pytest.approx(2)
+    assert Flicker().summarise(np.array([[0.0], [2.0]])) == 0
+
+
 def test_pixels_are_followed() -> None:
     """A pattern that runs to the right by a pixel a frame has no warp error; one that stands still has."""
     wide = torch.rand(3, SIZE, SIZE + N, generator=torch.Generator().manual_seed(2))
