@@ -10,6 +10,9 @@
                              `source`, `identity`, `session`, `clip`, `frames` (their number), `failure`, `outputs` and
                              `targets` (lists of paths below DIR, frame by frame), one column per such metric, and the
                              two digests, that of the target over its frames
+    DIR/frames.parquet       beside it, one row per frame of these in their order: `model`, `source`, `id`, `identity`,
+                             `session`, `clip`, `frame`, and one column per metric that tells which frames its value
+                             comes from (`Curved`), null for a frame without a number
     DIR/scores.csv           samples.parquet for spreadsheets: UTF-8 with a byte-order mark, decimal points
     DIR/references.parquet   one row per reference image: the columns of `Faces.rows`, and `split`
     DIR/features/JUDGE.safetensors   unit vectors: `references` (R, D), and per model (N, D) in the order of its

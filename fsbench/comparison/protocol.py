@@ -160,6 +160,7 @@ def _of_networks(first: Scores, second: Scores, keys: list[Key]) -> Iterator[Mis
         touched = frozenset(key for key in keys if key[0] == metric.name)
         for what, a, b in (
             ("version", _version(metric), _version(second_metric)),
+            ("observer", metric.observer, second_metric.observer),  # some take the best that a machine has
             ("weights", _weights(metric), _weights(second_metric)),
             ("unit", metric.unit, second_metric.unit),
             ("direction", metric.direction, second_metric.direction),

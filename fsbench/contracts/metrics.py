@@ -16,6 +16,7 @@ from fsbench.errors import NotScorable
 from fsbench.interfaces import (
     Batch,
     Context,
+    Curved,
     DistributionMetric,
     Evidence,
     Metric,
@@ -61,6 +62,10 @@ def _of_rows(metric: RowMetric, batches: Sequence[Batch]) -> tuple[float, float]
     )
     scored = rows[~np.isnan(rows).any(1)]
     assert len(scored), f"no {info.sample} could be scored"
+    if isinstance(metric, Curved):
+        assert info.sample == "clip", "a curve is of a clip"
+        for batch in batches:
+            assert metric.curve(batch).shape == (len(batch.rows),), "curve() owes one number per frame"
     value = metric.summarise(scored)
     shuffled = metric.summarise(scored[np.random.default_rng(0).permutation(len(scored))])
     if isinstance(metric, Resampled):

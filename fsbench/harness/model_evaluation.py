@@ -16,6 +16,7 @@ from fsbench.evidence.observer import ObservedOutputs
 from fsbench.evidence.recursion import FedBack
 from fsbench.extraction.features import FaceFeatures
 from fsbench.harness import failures, summarise
+from fsbench.harness.curves import per_frame
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.generate import swap_all
 from fsbench.harness.kept_estimates import KeptEstimates
@@ -46,6 +47,7 @@ class ModelEvaluation:
     estimates: Mapping[failures.Key, summarise.Estimate]  # what differences to other models are made of
     samples: pd.DataFrame  # its part of samples.parquet, but for the paths of its images
     clips: pd.DataFrame  # its part of clips.parquet, but for these paths; without rows where it was shown stills only
+    frames: pd.DataFrame  # its part of frames.parquet: what metrics of clips say of single frames
     faces: Mapping[str, FaceFeatures]  # by judge, (N, ...)
     observed: Mapping[str, np.ndarray]  # by observer, (N, D): what distances of distributions are made of
     fed_back: FedBack | None  # where a metric needed it
@@ -70,6 +72,7 @@ class ModelEvaluation:
             values=[value for part in parts for value in part.values],
             estimates={key: estimate for part in parts for key, estimate in part.estimates.items()},
             clips=pd.concat([part.clips for part in parts if len(part.clips)] or [first.clips], ignore_index=True),
+            frames=pd.concat([part.frames for part in parts if len(part.frames)] or [first.frames], ignore_index=True),
             tracebacks={name: text for part in reversed(parts) for name, text in part.tracebacks.items()},
         )
 
@@ -164,6 +167,7 @@ class Evaluator:
             estimates,
             samples if facts is None else samples.join(facts),
             clips,
+            per_frame(self.evaluation, features, absent == "").assign(model=label),
             features.faces,
             {
                 name: _without(known.arrays[FEATURES].numpy(), absent != "")

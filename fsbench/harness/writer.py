@@ -119,6 +119,7 @@ class RunWriter:
         self.folder.write_samples(*(model.samples for model in self.done))
         if any(len(model.clips) for model in self.done):
             self.folder.write_table("clips.parquet", *(model.clips for model in self.done))
+            self.folder.write_table("frames.parquet", *(model.frames for model in self.done))
         self.folder.write_table("references.parquet", self.main.set.real.rows)
         for name, judge in self.main.judges.items():
             vectors = {model.record.name: model.faces[name].vectors.numpy() for model in self.done}

@@ -29,7 +29,7 @@ from fsbench.interfaces.evidence import (
     Passes,
 )
 from fsbench.interfaces.features import FeatureSpace, PairedFeatures, SharedTargets
-from fsbench.interfaces.metrics import Aspect, DistributionMetric, Metric, MetricInfo, Resampled, RowMetric
+from fsbench.interfaces.metrics import Aspect, Curved, DistributionMetric, Metric, MetricInfo, Resampled, RowMetric
 from fsbench.interfaces.models import (
     Budget,
     CodeSwapper,
@@ -54,6 +54,7 @@ __all__ = [
     "Classifier",
     "CodeSwapper",
     "Context",
+    "Curved",
     "Dataset",
     "DatasetInfo",
     "DistributionMetric",

@@ -109,6 +109,15 @@ class Resampled(Protocol):
 
 
 @runtime_checkable
+class Curved(Protocol):
+    """A metric of clips that tells where in a clip its value comes from; a report draws it."""
+
+    def curve(self, batch: Batch) -> Tensor:
+        """Numbers of the frames of one clip, (N,), in the unit and direction of the value; NaN where there is none."""
+        ...
+
+
+@runtime_checkable
 class DistributionMetric(Metric, Protocol):
     """A metric that compares the distribution of outputs with that of their targets, in the space of one network.
 

@@ -16,7 +16,7 @@ from fsbench.faces.flow import follow
 from fsbench.interfaces import Batch, MetricInfo
 from fsbench.metrics._clips import jumps, next_to, root_mean_square
 from fsbench.registry import metrics
-from fsbench.stats.summaries import mean
+from fsbench.stats.summaries import geometric_mean, mean
 
 _CHEEKS, _BRIDGE = ((0, 3), (1, 4)), (0, 1)
 """Landmarks between which the skin is looked at: eye and corner of the mouth on either side, and the eyes."""
@@ -34,12 +34,12 @@ class Flicker:
 
     Each frame is compared with the next one, warped back by the optical flow of the real clip. A pair of frames has the
     mean squared difference of the pixels that both show: where flow there and back agree, and motion has no border. A
-    clip has the mean over its pairs of consecutive frames, divided by the same of its targets.
-
-    A clip whose targets have no error at all is not scored.
+    clip has the mean over its pairs of consecutive frames, divided by the same of its targets. The value is the
+    geometric mean over clips. A clip whose targets have no error at all is not scored.
 
     Blur hides flicker: a value below 1 is smoother than reality. The errors of the flow are in both numbers, and so
-    are noise and codec of the real clip, which an output need not have. `flow` is dis where OpenCV is there, else tvl1.
+    are noise and codec of the real clip, which an output need not have. Motion that is not the target's counts too:
+    outputs that shake or lag have other pixels where the flow leads. `flow` is dis where OpenCV is there, else tvl1.
     """
 
     info = MetricInfo(
@@ -55,23 +55,28 @@ class Flicker:
         digits=2,
         summary_rank=66,
     )
-    summarise = staticmethod(mean)
+    summarise = staticmethod(geometric_mean)
 
     def __init__(self, *, flow: Literal["best", "dis", "tvl1"] = "best") -> None:
         method = flow if flow != "best" else "tvl1" if find_spec("cv2") is None else "dis"
         self.info = replace(type(self).info, needs=(f"flow({method})",))
 
     def measure(self, batch: Batch) -> Tensor:
-        flow = batch[self.info.needs[0]].target
+        return self.curve(batch).nanmean()[None]  # (1,)
+
+    def curve(self, batch: Batch) -> Tensor:
+        flow, ratios = batch[self.info.needs[0]].target, torch.full((len(batch.rows),), torch.nan, dtype=torch.float64)
         pairs = torch.from_numpy(np.flatnonzero(next_to(batch.rows["frame"].to_numpy(int))))
         if not len(pairs):
-            return torch.tensor([math.nan], dtype=torch.float64)
+            return ratios
         forward, seen = (flow[name][pairs].cpu() for name in ("forward", "visible"))
         output, target = (
-            warp_error(images[pairs].cpu(), images[pairs + 1].cpu(), forward, seen).nanmean()
+            warp_error(images[pairs].cpu(), images[pairs + 1].cpu(), forward, seen)
             for images in (batch.output, batch.target)
         )
-        return (output / target.where(target > 0, torch.nan))[None]  # (1,)
+        whole = target.nanmean()
+        ratios[pairs] = output / whole.where(whole > 0, torch.nan)
+        return ratios  # (N,)
 
 
 def warp_error(first: Tensor, second: Tensor, forward: Tensor, seen: Tensor) -> Tensor:
@@ -109,6 +114,13 @@ class FlickerColour:
     summarise = staticmethod(mean)
 
     def measure(self, batch: Batch) -> Tensor:
+        return root_mean_square(self._jumps(batch))
+
+    def curve(self, batch: Batch) -> Tensor:
+        return torch.from_numpy(np.sqrt((self._jumps(batch) ** 2).sum(2).mean(1)))  # (N,)
+
+    def _jumps(self, batch: Batch) -> np.ndarray:
+        """Jumps of the colours at each frame, (N, 3 squares, Lab)."""
         from skimage.color import rgb2lab  # slow to import, and not every command measures
 
         places = squares(batch["five_points"].target["landmarks"].cpu(), _SKIN)
@@ -116,11 +128,11 @@ class FlickerColour:
             rgb2lab(sample(images.cpu(), places).mean(3).movedim(1, 2).double().numpy())  # (N, 3 squares, Lab)
             for images in (batch.output, batch.target)
         )
-        return root_mean_square(jumps(output - target, batch.rows["frame"].to_numpy(int)))
+        return jumps(output - target, batch.rows["frame"].to_numpy(int))
 
 
 @metrics.register("flicker_sharpness")
-class FlickerSharpness:
+class FlickerSharpness(FlickerColour):
     """How far the face's sharpness jumps from frame to frame where the target's does not, in percent.
 
     As `flicker_colour`, of the logarithm of the sharpness: root mean square of the Laplacian of the brightness over the
@@ -134,12 +146,12 @@ class FlickerSharpness:
         measures=("pumping",),
         digits=1,
     )
-    summarise = staticmethod(mean)
 
-    def measure(self, batch: Batch) -> Tensor:
+    def _jumps(self, batch: Batch) -> np.ndarray:
+        """Jumps of the sharpness at each frame, (N, 1, 1)."""
         places = squares(batch["five_points"].target["landmarks"].cpu(), _PATCH)
         output, target = (sharpness(images.cpu(), places) for images in (batch.output, batch.target))
-        return root_mean_square(100 * jumps(output - target, batch.rows["frame"].to_numpy(int)))
+        return 100 * jumps(output - target, batch.rows["frame"].to_numpy(int))
 
 
 def squares(landmarks: Tensor, half: float) -> Tensor:

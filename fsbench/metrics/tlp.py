@@ -39,6 +39,6 @@ class Tlp:
             return torch.tensor([math.nan], dtype=torch.float64)
         output, target = (
             self._distance(images[first], images[first + 1])
-            for images in (inner(to_levels(batch.output)), inner(batch.target))
+            for images in (inner(to_levels(side)) for side in (batch.output, batch.target))
         )
         return 100 * (output - target).abs().mean()[None]  # (1,)

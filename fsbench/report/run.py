@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -59,6 +59,7 @@ class Run:
     maps: pd.DataFrame
     recursion: pd.DataFrame
     gaps: tuple[str, ...]
+    frames: pd.DataFrame = field(default_factory=pd.DataFrame)  # of clips; empty where there is no file
 
     @property
     def contestants(self) -> list[ModelRecord]:
@@ -145,7 +146,10 @@ def read(folder: Path) -> Run:
         maps = _of_images(run, "umap.parquet", ("judge",), ("x2", "y2", "x3", "y3", "z3"), gaps)
     if (folder / "recursion.parquet").exists():  # in old runs, and without such a metric, nothing was fed back
         recursion = _of_images(run, "recursion.parquet", (), ("n",), gaps, ("colour", "sharpness"))
-    return replace(run, features=features, lookalikes=lookalikes, maps=maps, recursion=recursion, gaps=tuple(gaps))
+    frames = nothing if clips.empty else _frames(folder, result, gaps)
+    return replace(
+        run, features=features, lookalikes=lookalikes, maps=maps, recursion=recursion, frames=frames, gaps=tuple(gaps)
+    )
 
 
 def _samples(folder: Path, result: RunResult, gaps: list[str]) -> pd.DataFrame | None:
@@ -168,6 +172,17 @@ def _clips(folder: Path, result: RunResult, gaps: list[str]) -> pd.DataFrame:
     if table is None or not _counts_agree(path.name, table, result, "clip", gaps):
         return pd.DataFrame()
     numbers = _numbers(path.name, table, result, gaps)
+    return pd.DataFrame() if numbers is None else numbers
+
+
+def _frames(folder: Path, result: RunResult, gaps: list[str]) -> pd.DataFrame:
+    """One row per frame of these clips; empty where there is no such file, as in old runs."""
+    path = folder / "frames.parquet"
+    if not path.exists():
+        return pd.DataFrame()
+    texts = ("model", "source", "id", "identity", "session", "clip")
+    table = run_files.table(path, texts, ("frame",), gaps)
+    numbers = None if table is None else _numbers(path.name, table, result, gaps)
     return pd.DataFrame() if numbers is None else numbers
 
 

@@ -109,6 +109,7 @@ CHANGES: dict[str, tuple[dict[str, Any], str, set[str]]] = {
     "real images": ({"dataset.content.test": "d" * 64}, "real images", JUDGED),
     "judge weights": ({"judges.0.weights": {"toy": "d" * 64}}, "weights of judge", JUDGED),
     "judge version": ({"judges.0.version": 2}, "version of judge", JUDGED),
+    "metric observer": ({"metrics.2.observer": "five_points"}, "observer of pose_error", {"pose_error"}),
     "metric version": ({"metrics.2.version": 2}, "version of pose_error: 1 and 2", {"pose_error"}),
     "training images": ({"dataset.content.train": "d" * 64}, "training images", set()),
     "device": ({"environment.device": "cuda"}, "device: cpu and cuda", set()),

@@ -160,8 +160,8 @@ def test_a_metric_of_the_example_package_has_one_value_for_any_chunk(
     chunk: int, out: Path, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(summarise, "CHUNK", chunk)
-    result = run(plan("flicker", "brightness"), out, context)
-    (value,) = result.find("pulse", "flicker")
+    result = run(plan("light_flicker", "brightness"), out, context)
+    (value,) = result.find("pulse", "light_flicker")
     assert (value.set, value.stage, value.n_scored, value.n_total) == ("clips", "crop", 4, 4)
     clips = sets.by_set(reels())["clips"]
     levels = torch.stack([clips.crops[k].mean() for k in range(len(clips))]).numpy()
@@ -170,23 +170,23 @@ def test_a_metric_of_the_example_package_has_one_value_for_any_chunk(
         for rows in clips.rows.groupby(["identity", "session"], sort=False).indices.values()
     ]
     assert value.value == pytest.approx(np.mean(closed_form), abs=2 / 255)
-    record = next(metric for metric in result.metrics if metric.name == "flicker")
+    record = next(metric for metric in result.metrics if metric.name == "light_flicker")
     assert (record.sample, record.stages) == ("clip", ("crop",))
     if chunk != 1:
         return
     with monkeypatch.context() as patch:
         patch.setattr(summarise, "CHUNK", 5)
-        again = run(plan("flicker", "brightness"), out.parent / "again", context)
-    assert again.find("pulse", "flicker") == [value]
+        again = run(plan("light_flicker", "brightness"), out.parent / "again", context)
+    assert again.find("pulse", "light_flicker") == [value]
 
 
 def test_the_files_hold_a_row_per_clip(out: Path, context: Context) -> None:
-    result = run(plan("flicker", "brightness", models=("pulse",)), out, context)
+    result = run(plan("light_flicker", "brightness", models=("pulse",)), out, context)
     clips, samples = pd.read_parquet(out / "clips.parquet"), pd.read_parquet(out / "samples.parquet")
     own = clips[clips["model"] == "pulse"]
     assert own["frames"].tolist() == [FRAMES] * 4
-    assert own["flicker"].mean() == pytest.approx(result.find("pulse", "flicker")[0].value)
-    assert "flicker" not in samples and "brightness" not in clips  # noqa: PT018
+    assert own["light_flicker"].mean() == pytest.approx(result.find("pulse", "light_flicker")[0].value)
+    assert "light_flicker" not in samples and "brightness" not in clips  # noqa: PT018
     assert (samples["clip"] == "").all()
     for paths in (*own["outputs"], *own["targets"]):
         assert len(paths) == FRAMES
@@ -198,10 +198,38 @@ def test_the_files_hold_a_row_per_clip(out: Path, context: Context) -> None:
     assert set(result.dataset.content) == {"test", "test clips"}
 
 
+def test_a_curve_tells_which_frames_a_value_comes_from(out: Path, context: Context) -> None:
+    @metrics.register("crooked")
+    class Crooked:
+        """Its curve is too short."""
+
+        info = CLIP_FACTS
+        summarise = staticmethod(mean)
+
+        def measure(self, batch: Batch) -> Tensor:
+            return torch.zeros(1)
+
+        def curve(self, batch: Batch) -> Tensor:
+            return torch.zeros(1)
+
+    logged: list[str] = []
+    asked = plan("light_flicker", "crooked", models=("pulse",), dataset="reels(lost='4')")
+    result = run(asked, out, replace(context, log=logged.append))
+    frames, clips = pd.read_parquet(out / "frames.parquet"), pd.read_parquet(out / "clips.parquet")
+    own = frames[frames["model"] == "pulse"]
+    assert len(own) == 4 * (FRAMES - 1)
+    assert "crooked" not in own
+    assert any("crooked has no numbers of single frames" in line for line in logged)
+    assert own.loc[own["light_flicker"].isna(), "frame"].tolist() == [0, 5] * 4, "the first frame, and one after a gap"
+    by_clip = own.groupby(["identity", "session", "clip"], sort=False)["light_flicker"].mean()
+    assert by_clip.tolist() == pytest.approx(clips.loc[clips["model"] == "pulse", "light_flicker"].tolist())
+    assert by_clip.mean() == pytest.approx(result.find("pulse", "light_flicker")[0].value)
+
+
 def test_metrics_of_outputs_look_at_frames_where_there_are_no_stills(out: Path, context: Context) -> None:
-    result = run(plan("flicker", "brightness", "id_similarity", dataset="reels(stills=0)"), out, context)
+    result = run(plan("light_flicker", "brightness", "id_similarity", dataset="reels(stills=0)"), out, context)
     assert {value.metric: (value.set, value.n_total) for value in result.find("pulse")} == {
-        "flicker": ("clips", 4),
+        "light_flicker": ("clips", 4),
         "brightness": ("clips", 4 * FRAMES),
         "id_similarity": ("clips", 4 * FRAMES),
     }
@@ -218,8 +246,8 @@ def test_without_clips_a_metric_of_clips_is_null_with_the_reason(out: Path, cont
             faces = contracts.toy_faces(size=SIZE)
             return faces
 
-    result = run(plan("flicker", "brightness", dataset="photos"), out, context)
-    (value,) = result.find("pulse", "flicker")
+    result = run(plan("light_flicker", "brightness", dataset="photos"), out, context)
+    (value,) = result.find("pulse", "light_flicker")
     assert (value.value, value.n_total, value.reason) == (None, 0, "the test split has no clips")
     assert not (out / "clips.parquet").exists()
     assert result.find("pulse", "brightness")[0].value is not None
@@ -232,16 +260,16 @@ def test_clips_are_not_swapped_where_no_metric_asks(out: Path, context: Context)
 
 
 def test_missing_frames_are_gaps(out: Path, context: Context) -> None:
-    whole = run(plan("flicker"), out, context).find("pulse", "flicker")[0]
-    gaps = run(plan("flicker", dataset="reels(lost='1 3 5 7 9')"), out.parent / "gaps", context)
+    whole = run(plan("light_flicker"), out, context).find("pulse", "light_flicker")[0]
+    gaps = run(plan("light_flicker", dataset="reels(lost='1 3 5 7 9')"), out.parent / "gaps", context)
     assert whole.value is not None
-    assert gaps.find("pulse", "flicker")[0].n_scored == 0, "no two frames follow each other"
+    assert gaps.find("pulse", "light_flicker")[0].n_scored == 0, "no two frames follow each other"
 
 
 def test_a_clip_of_one_frame_is_counted_and_not_scored(out: Path, context: Context) -> None:
     lost = " ".join(map(str, range(1, FRAMES)))
-    result = run(plan("flicker", "brightness", dataset=f"reels(lost='{lost}')"), out, context)
-    (value,) = result.find("pulse", "flicker")
+    result = run(plan("light_flicker", "brightness", dataset=f"reels(lost='{lost}')"), out, context)
+    (value,) = result.find("pulse", "light_flicker")
     assert (value.n_scored, value.n_total) == (0, 4)
     assert value.reason == "none of 4 clips could be scored"
 
@@ -255,17 +283,17 @@ def test_frames_that_a_model_leaves_unchanged_make_a_clip_fail(out: Path, contex
             wakes = torch.from_numpy((targets.rows["frame"] % 6 == 0).to_numpy(dtype=np.float32, copy=True))
             return targets.images * (1 - 0.3 * wakes[:, None, None, None])
 
-    result = run(plan("flicker", "brightness", models=("pulse", "sleeps")), out, context)
+    result = run(plan("light_flicker", "brightness", models=("pulse", "sleeps")), out, context)
     records = {model.name: model for model in result.models}
     assert records["sleeps"].frame_failures["unchanged"] == 4 * (FRAMES - 2)
     clips = pd.read_parquet(out / "clips.parquet")
     assert clips.loc[clips["model"] == "sleeps", "failure"].tolist() == ["unchanged"] * 4
     assert clips.loc[clips["model"] == "pulse", "failure"].tolist() == [""] * 4
-    (value,) = result.find("sleeps", "flicker")
+    (value,) = result.find("sleeps", "light_flicker")
     assert value.n_failed == 4
     floor = (
         clips[clips["model"].isin(["copy_target", "copy_source", "alpha_paste"])]
-        .groupby(["source", "session"], sort=False)["flicker"]
+        .groupby(["source", "session"], sort=False)["light_flicker"]
         .max()
     )
     assert value.value == pytest.approx(float(np.maximum(floor.to_numpy(), clips_of(clips, "sleeps")).mean())), (
@@ -274,7 +302,7 @@ def test_frames_that_a_model_leaves_unchanged_make_a_clip_fail(out: Path, contex
 
 
 def clips_of(clips: pd.DataFrame, model: str) -> np.ndarray:
-    return clips.loc[clips["model"] == model, "flicker"].to_numpy(float)
+    return clips.loc[clips["model"] == model, "light_flicker"].to_numpy(float)
 
 
 def test_which_clips_failed() -> None:

@@ -47,7 +47,7 @@ def noise(seed: int = 0) -> torch.Tensor:
 
 
 def test_a_copy_of_the_clip_is_as_steady_as_it() -> None:
-    assert Flicker().measure(clip_of(noise(), noise())).item() == 1
+    assert Flicker().measure(clip_of(noise(), noise())).item() == pytest.approx(1, abs=1e-12)
     for metric in (FlickerColour(), FlickerSharpness()):
         assert metric.measure(clip_of(noise(), noise())).item() == 0
 
@@ -59,6 +59,11 @@ def test_the_warp_error_is_a_ratio_of_mean_squares() -> None:
     half[..., :16] = 0
     output[..., :16] = noise()[..., :16]  # where nothing is compared
     assert Flicker().measure(clip_of(output, target, seen=half)).item() == pytest.approx(9, rel=1e-4)
+
+
+def test_clips_are_averaged_as_ratios() -> None:
+    assert Flicker().summarise(np.array([[0.5], [2.0], [8.0]])) == pytest.approx(2)
+    assert Flicker().summarise(np.array([[0.0], [2.0]])) == 0
 
 
 def test_pixels_are_followed() -> None:

@@ -12,9 +12,15 @@ import pytest
 import torch
 
 from fsbench.contracts import toy_clip, with_evidence
+from fsbench.datasets.synthetic import Synthetic
+from fsbench.faces.detect import Detector
+from fsbench.faults.pixels import resample
 from fsbench.interfaces import Batch, Context, Observed
+from fsbench.metrics._clips import jumps, root_mean_square
+from fsbench.metrics._landmarks import eye_distance
 from fsbench.metrics.gt_jitter import GtJitter
 from fsbench.metrics.jitter import Jitter, JitterCommon, JitterWobble
+from fsbench.observers.reencoded import Reencoded
 
 N = 12
 EYES = 20.0
@@ -208,3 +214,23 @@ def test_true_landmarks_show_the_noise_of_the_network(context: Context) -> None:
     assert metric.info.needs == ("five_points", "true_landmarks")
     exact = with_evidence(clip_of(truth, truth), true_landmarks=torch.from_numpy(truth).float())
     assert metric.measure(exact).item() == ZERO
+
+
+@pytest.mark.slow
+def test_a_shaken_copy_of_a_drawn_clip_has_the_injected_jitter(context: Context) -> None:
+    """By the detector's own landmarks, to a tenth; of the shift that was drawn, and not of its mean over all draws."""
+    drawn = Synthetic(people=2, sessions=2, images=1, gallery=0, clips=1, frames=40, context=context).faces("test")
+    clip = drawn.select((drawn.rows["clip"] != "").to_numpy() & (drawn.rows["identity"] == "p000").to_numpy())
+    shift = 2.0 * np.random.default_rng(8).normal(size=(len(clip), 2))
+    shaken = resample(clip.crops[:], torch.from_numpy(shift).float()).clamp(0, 1)
+    detector, still = Detector(context.device), torch.zeros(len(clip), 5, 2)
+    again = Reencoded(context=context).observe(clip.crops[:], still)["landmarks"].numpy()
+    target, output = (detector.detect_crops(images).astype(float) for images in (clip.crops[:], shaken))
+    frame = clip.rows["frame"].to_numpy(int)
+    wanted = 100 * root_mean_square(jumps(shift[:, None], frame)).item() / eye_distance(target)
+    value = Jitter(context=context).measure(clip_of(output, target, again, frame)).item()
+    assert value == pytest.approx(wanted, rel=0.1)
+    assert JitterCommon(context=context).measure(clip_of(output, target, again, frame)).item() == pytest.approx(
+        wanted, rel=0.1
+    )
+    assert Jitter(context=context).measure(clip_of(target, target, again, frame)).item() == 0

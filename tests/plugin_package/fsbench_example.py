@@ -91,9 +91,12 @@ class LightFlicker:
     )  # fmt: skip
 
     def measure(self, batch: Batch) -> torch.Tensor:
+        return self.curve(batch).nanmean()[None]  # (1,); NaN for a clip without consecutive frames
+
+    def curve(self, batch: Batch) -> torch.Tensor:
         change = (batch.output - batch.target).mean((1, 2, 3)).diff().abs()
         consecutive = torch.from_numpy(np.diff(batch.rows["frame"]) == 1)
-        return change[consecutive].mean()[None]  # (1,); NaN for a clip without consecutive frames
+        return torch.cat([torch.full((1,), torch.nan), change.where(consecutive, torch.nan)])  # (N,)
 
     def summarise(self, rows: np.ndarray) -> float:
         return float(rows.mean())

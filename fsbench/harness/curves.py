@@ -1,0 +1,59 @@
+"""What metrics of clips say of single frames: where in a clip their values come from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from fsbench import guard
+from fsbench.errors import FsbenchError, NotScorable, PluginError
+from fsbench.harness.evaluation import Evaluation, OutputFeatures
+from fsbench.harness.summarise import batches
+from fsbench.interfaces import Curved, Evidence
+
+COLUMNS = ["source", "id", "identity", "session", "clip", "frame"]
+
+
+def per_frame(evaluation: Evaluation, features: OutputFeatures, present: np.ndarray) -> pd.DataFrame:
+    """One row for each output of a clip, with a column for each metric of clips that has a curve; NaN without a number.
+
+    What stands for outputs that are not `present`, (N,) bool, has none. A metric whose curve cannot be made is left
+    out, and the log says why.
+    """
+    if not evaluation.pairs.clips:
+        return pd.DataFrame(columns=COLUMNS)
+    curves: dict[str, np.ndarray] = {}
+    for name, metric in evaluation.metrics.items():
+        if metric.info.sample != "clip" or not isinstance(metric, Curved):
+            continue
+        evidence = {
+            need: features.evidence.get(need, NotScorable("no curve is by judge")) for need in metric.info.needs
+        }
+        if any(isinstance(known, NotScorable) for known in evidence.values()):
+            continue
+        try:
+            curve = _curve(metric, name, evaluation, features, cast(Mapping[str, Evidence], evidence))
+            curves[name] = np.where(present, curve, np.nan)
+        except NotScorable:
+            continue
+        except FsbenchError as why:
+            evaluation.context.log(f"{name} has no numbers of single frames: {why.sentence}")
+    return evaluation.pairs.rows[COLUMNS].assign(**curves)
+
+
+def _curve(
+    metric: Curved, name: str, evaluation: Evaluation, features: OutputFeatures, evidence: Mapping[str, Evidence]
+) -> np.ndarray:
+    values = np.full(len(evaluation.pairs), np.nan)
+    built_in = type(metric).__module__.startswith("fsbench.")
+    clips = batches(evaluation.pairs, features.outputs.images, evidence, "clip", copies=not built_in)
+    for clip, batch in zip(evaluation.pairs.clips, clips, strict=True):
+        given = guard.run(f"metric {name}", metric.curve, batch)
+        if not isinstance(given, Tensor) or given.shape != (len(batch.rows),):
+            raise PluginError(f"the curve of {name} is no number for each frame", f"it owes ({len(batch.rows)},)")
+        values[clip] = given.double().cpu().numpy()
+    return values
