@@ -18,11 +18,16 @@ from fsbench.faces.templates import TEMPLATES
 from fsbench.faces.warp import after, inverse, warp
 
 Shape = Literal["alpha", "oval", "hull", "box"]
-"""The model's own mask; an oval by the landmarks; their hull, grown; the whole square."""
+"""Where the model's own mask is not 0; an oval by the landmarks; their hull, grown; the whole square.
+
+An output is blended with its target by the model's mask already: blended by it twice, the face would fade.
+"""
 
 Blend = Literal["linear", "poisson"]
 
+_TOUCHED = 0.01
 _HULL = 1.8  # of the size of the five landmarks' hull: from the brows to the chin
+_FINEST = 256  # pixels, side of the square on which a mask is drawn, that is not the model's own
 _MARGIN = 2  # pixels around what is read of a frame
 
 
@@ -103,7 +108,7 @@ def paste(
         return frame.copy()
     height, width = int(high[1] - low[1]), int(high[0] - low[0])
     to_frame = after(_shift(-low), inverse(crop.to_crop))
-    square, to_square = _draw(how.mask, crop, size, alpha)  # (S, S), and from the frame to its pixels
+    square, to_square = _draw(how.mask, crop, size, alpha)  # and from the frame to its pixels
     weight = warp(_tensor(square), after(_shift(-low), inverse(to_square))[None], (height, width), beyond="zeros")[0, 0]
     inside = warp(torch.ones(1, 1, size, size), to_frame[None], (height, width), beyond="zeros")[0, 0]
     weight = torch.minimum(weight, inside)
@@ -153,16 +158,17 @@ def poisson(face: np.ndarray, target: np.ndarray, inside: np.ndarray) -> np.ndar
 
 
 def _draw(mask: Mask, crop: FrameCrop, size: int, alpha: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """A mask (size, size) in [0, 1] on its square, and the transform from the frame to that."""
+    """A mask (S, S) in [0, 1] on its square, and the transform from the frame to that."""
     from scipy import ndimage
 
     frame_points = crop.landmarks @ inverse(crop.to_crop)[:, :2].T + inverse(crop.to_crop)[:, 2]
     own = mask.shape == "alpha" and alpha is not None
+    size = size if own else min(size, _FINEST)
     to_square = crop.to_crop if own else similarity(frame_points, TEMPLATES[mask.template] * size)
     points = frame_points @ to_square[:, :2].T + to_square[:, 2]
     if own:
         assert alpha is not None
-        drawn = alpha
+        drawn = (alpha > _TOUCHED).astype(np.float32)
     elif mask.shape == "box":
         drawn = np.ones((size, size), np.float32)
     elif mask.shape == "hull":

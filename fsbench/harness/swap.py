@@ -24,7 +24,7 @@ from fsbench.harness import parts
 from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.video_faces import LARGEST, check_face, chosen_faces, chunks, find_faces, reference
 from fsbench.harness.written_images import burn_in, is_image, save_image
-from fsbench.images import list_images, read_image
+from fsbench.images import in_threads, list_images, read_image
 from fsbench.interfaces import Context, Faces, Source, Targets
 
 OnMissing = Literal["keep", "blank", "stop"]
@@ -132,15 +132,17 @@ class _Swapper:
         reasons = ["no face"] * len(images)
         rows = np.flatnonzero(np.isfinite(landmarks).all((1, 2))).tolist()
         if rows:
-            crops = [cut(images[row], landmarks[row], self.options.size) for row in rows]
+            size, how = self.options.size, self.options.paste
+            crops = in_threads(lambda row: cut(images[row], landmarks[row], size), rows)
             output = parts.swap(self.model.parts, self.source, self._targets(crops, [numbers[row] for row in rows]))
             faces = output.images.permute(0, 2, 3, 1).cpu().numpy()
             alphas = [None] * len(rows) if output.alpha is None else list(output.alpha[:, 0].cpu().numpy())
-            absent = output.absent or ("",) * len(rows)
-            for row, crop, face, alpha, state in zip(rows, crops, faces, alphas, absent, strict=True):
+            pasted = in_threads(
+                lambda row, *face: paste(images[row], face[0], face[1], how, face[2]), rows, faces, crops, alphas
+            )
+            for row, result, state in zip(rows, pasted, output.absent or ("",) * len(rows), strict=True):
                 reasons[row] = f"the model's output is {state}"
-                if not state:
-                    results[row] = paste(images[row], face, crop, self.options.paste, alpha)
+                results[row] = None if state else result
         report.missing |= {
             number: reason for number, reason, result in zip(numbers, reasons, results, strict=True) if result is None
         }
