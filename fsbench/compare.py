@@ -133,16 +133,18 @@ def corrected(comparisons: Sequence[PairedComparison]) -> list[PairedComparison]
     """
     n = sum(comparison.p is not None for comparison in comparisons)
     return [
-        replace(comparison, difference=_among(comparison.difference, n)) if comparison.difference else comparison
+        replace(comparison, difference=among(comparison.difference, n)) if comparison.difference else comparison
         for comparison in comparisons
     ]
 
 
-def _among(record: DifferenceRecord, n: int) -> DifferenceRecord:
-    if not n or not record.detectable or record.low is None or record.high is None or record.high <= record.low:
+def among(record: DifferenceRecord, n: int) -> DifferenceRecord:
+    """Return a difference with the minimum detectable effect of one among n, which older results do not tell."""
+    if not n or not record.detectable or record.low is None or record.high is None:
         return record
-    spread = Spread.behind((record.high - record.low) / 2, record.detectable)
-    return record.model_copy(update={"detectable": spread.detectable(ALPHA / n)})
+    known = record.degrees_of_freedom
+    spread = Spread.of_interval(record.low, record.high, known) if known else None
+    return record.model_copy(update={"detectable": spread.detectable(ALPHA / n) if spread else None})
 
 
 def detectable(comparison: PairedComparison, metric: MetricRecord) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -99,6 +100,21 @@ class Pairs:
             return self.rows
         first = self.rows.iloc[[span.start for span in self.clips]][["source", "identity", "session", "clip"]]
         return first.assign(frames=[span.stop - span.start for span in self.clips]).reset_index(drop=True)
+
+    def digests(self, sample: Sample) -> pd.DataFrame:
+        """What tells the images of two runs apart: the SHA-256 of each sample's target and source, 16 hex digits.
+
+        That of a target is of its pixels, or over the frames of its clip; that of a source is over all its images.
+        """
+        hashes = self.targets.hashes()
+        if sample == "output":
+            targets = [digest.tobytes().hex() for digest in hashes]
+        else:
+            targets = [hashlib.sha256(hashes[span].tobytes()).hexdigest() for span in self.clips]
+        sources = {group.identity: group.references.content_hash() for group in self.groups}
+        names = self.samples(sample)["source"]
+        columns = {"target_sha256": targets, "source_sha256": [sources[name] for name in names]}
+        return pd.DataFrame({name: [text[:16] for text in texts] for name, texts in columns.items()}, dtype=object)
 
     def take(self, rows: np.ndarray) -> Pairs:
         """Return some of the pairs, by their numbers in ascending order."""

@@ -4,10 +4,12 @@
                              it is not finished
     DIR/samples.parquet      one row per output: model, source, the target's columns of `Faces.rows`, `output` (path
                              below DIR) and one column per metric (`metric`, `metric@judge`), null where not scorable;
-                             `failure` ("" or one of `Failure`)
+                             `failure` ("" or one of `Failure`); `target_sha256`, `source_sha256` (16 hex digits): by
+                             these two runs know that they were shown the same images
     DIR/clips.parquet        where metrics of clips were computed: one row per model, source and clip: `model`,
                              `source`, `identity`, `session`, `clip`, `frames` (their number), `failure`, `outputs` and
-                             `targets` (lists of paths below DIR, frame by frame), and one column per such metric
+                             `targets` (lists of paths below DIR, frame by frame), one column per such metric, and the
+                             two digests, that of the target over its frames
     DIR/scores.csv           samples.parquet for spreadsheets: UTF-8 with a byte-order mark, decimal points
     DIR/references.parquet   one row per reference image: the columns of `Faces.rows`, and `split`
     DIR/features/JUDGE.safetensors   unit vectors: `references` (R, D), and per model (N, D) in the order of its
@@ -123,6 +125,8 @@ class DifferenceRecord(Record):
     p: Annotated[float, Field(ge=0, le=1)] | None = None  # two-sided, of no difference
     # smallest true difference that this run sees in four cases of five, at the 5 % level; null where nothing varies
     detectable: Annotated[float, Field(ge=0, le=1e15)] | None = None
+    # of the standard error; null where nothing varies, and in older results
+    degrees_of_freedom: Annotated[float, Field(gt=0, le=1e15)] | None = None
     n: Count  # samples that both models have
     reason: str = ""
 
@@ -449,7 +453,7 @@ def load(folder: Path) -> RunResult:
     path = folder
     try:
         path = folder / FILE_NAME if folder.is_dir() else folder
-        raw = json.loads(read(path, LARGEST_FILE), parse_constant=_refuse)
+        raw = json.loads(read(path, LARGEST_FILE), parse_constant=refuse_constant)
         json.dumps(raw, ensure_ascii=False).encode("utf-8")  # half a pair of surrogates is no text that can be written
     except (FileNotFoundError, NotADirectoryError):
         if holds_suite(folder):
@@ -471,7 +475,8 @@ def load(folder: Path) -> RunResult:
     return parse(raw, printable(str(path)))
 
 
-def _refuse(constant: str) -> None:
+def refuse_constant(constant: str) -> None:
+    """Refuse NaN and infinities, which Python's json reads although they are no JSON."""
     raise ValueError(f"it holds {constant}, which is no JSON")
 
 

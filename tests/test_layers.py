@@ -24,9 +24,11 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"onnx"},
     {"faces", "weights"},
     {"environment"},
+    {"gates"},
+    {"comparison"},
     {"suites"},
     {"compare"},
-    {"config", "stats", "results", "validity"},
+    {"config", "stats", "results", "validity", "run_files"},
     {"feedback", "png"},
     {"images"},
     {"interfaces"},
@@ -105,6 +107,7 @@ def test_plugins_use_public_names_only() -> None:
         ("fsbench", {"torch", "pandas", "PIL", "matplotlib"}),
         ("fsbench.cli", {"torch", "pandas", "PIL", "matplotlib", "pydantic"}),
         ("fsbench.report", {"torch"}),
+        ("fsbench.comparison.table", {"torch"}),
     ],
 )
 def test_light_modules_stay_light(module: str, absent: set[str]) -> None:

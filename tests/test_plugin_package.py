@@ -119,13 +119,13 @@ TINY = "synthetic(people=2,sessions=9,images=2,gallery=0,frames=4,size=48)"
 
 def test_its_metric_of_clips_stands_in_the_report_and_on_the_page_of_validity(site: Path, tmp_path: Path) -> None:
     out, examined = tmp_path / "out", tmp_path / "validation"
-    common = ("--metrics", "flicker,residual_acceleration", "--dataset", TINY, "--judges", "dlib_resnet")
+    common = ("--metrics", "light_flicker,jitter", "--dataset", TINY, "--judges", "dlib_resnet")
     done = fsbench(site, "run", "--models", "mix", *common, "--out", str(out))
     assert done.returncode == 0, done.stderr
     values = {(v["model"], v["metric"]): v for v in json.loads(fsbench(site, "show", str(out), "--json").stdout)}
-    value = values["mix", "flicker"]
+    value = values["mix", "light_flicker"]
     assert (value["set"], value["n_scored"], value["n_total"]) == ("clips", 4, 4)
-    assert values["copy_target", "flicker"]["value"] == 0
+    assert values["copy_target", "light_flicker"]["value"] == 0
     assert value["value"] > 0
     page = (out / "report.html").read_text()
     assert 'id="temporal"' in page
@@ -135,11 +135,11 @@ def test_its_metric_of_clips_stands_in_the_report_and_on_the_page_of_validity(si
     done = fsbench(site, "validate", *common, "--faults", "jitter,noise", "--budget", "smoke", "--out", str(examined))
     assert done.returncode == 0, done.stderr
     record = json.loads((examined / "validation.json").read_text())
-    assert {metric["metric"]["name"] for metric in record["metrics"]} == {"flicker", "residual_acceleration"}
+    assert {metric["metric"]["name"] for metric in record["metrics"]} == {"light_flicker", "jitter"}
     verdicts = {(entry["metric"], entry["fault"]): entry["verdict"] for entry in record["responses"]}
     assert "unexamined" not in verdicts.values()
-    assert verdicts["residual_acceleration", "noise"] == "ignores"
-    assert "flicker" in (examined / "validation.html").read_text()
+    assert verdicts["jitter", "noise"] == "ignores"
+    assert "light_flicker" in (examined / "validation.html").read_text()
 
 
 def test_what_is_typed_wrong_names_the_packages(site: Path, tmp_path: Path) -> None:

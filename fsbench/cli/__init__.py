@@ -9,7 +9,7 @@ from types import TracebackType
 import typer
 
 from fsbench.cli import cache as cache
-from fsbench.cli import calibrate, listing, report, run, score, show, terminal, validate
+from fsbench.cli import calibrate, compare, gate, listing, report, run, score, show, terminal, validate
 from fsbench.cli import data as data
 from fsbench.cli import swap as swapping
 from fsbench.cli import weights as weights
@@ -33,6 +33,9 @@ app.command("swap")(swapping.swap)
 app.command("validate")(validate.validate)
 app.command("calibrate")(calibrate.calibrate)
 app.command("show")(show.show)
+app.command("compare")(compare.compare)
+app.command("gate")(gate.gate)
+app.add_typer(gate.app, name="baseline", help="What fsbench gate holds runs against.")
 app.command("report")(report.report)
 app.command("list")(listing.list_plugins)
 app.add_typer(data.app, name="data", help="Look at data sets: what is in them, how it is split, what is wrong with it.")

@@ -87,6 +87,7 @@ def toy_batch(n: int = 6, size: int = 64, seed: int = 0, needs: Sequence[str] = 
     evidence = {
         "judge": Embeddings("toy", view, vectors[own], references, rows, top, toy_calibration()),
         "exact": source.crops[list(range(n))],
+        "true_landmarks": torch.from_numpy(target.landmarks.copy()),
         "recursion": Passes({1: output, 2: output * 0.9, 10: output * 0.5, 50: output * 0.2}),
     }
     observed = _toy_observed(target, random)
@@ -119,6 +120,9 @@ def _toy_observed(target: Faces, random: torch.Generator) -> Observed:
         "gaze": 10 * torch.randn(2 * n, 2, generator=random),
         "openings": 10 * torch.rand(2 * n, 3, generator=random),
     }
+    arrays["landmarks"] += 3 * torch.randn(n, 1, 2, generator=random).repeat(2, 1, 1)  # both move alike
+    arrays["forward"] = torch.randn(2 * n, 2, *target.crops.shape[1:3], generator=random)
+    arrays["visible"] = torch.ones(2 * n, 1, *target.crops.shape[1:3])
     for array in arrays.values():
         array[n - 1] = torch.nan
     return Observed("toy", {k: v[:n] for k, v in arrays.items()}, {k: v[n:] for k, v in arrays.items()})

@@ -63,6 +63,8 @@ class ObserverArrays:
         def of(outputs: Outputs) -> ObservedOutputs:
             if outputs.images is evaluation.pairs.targets:  # each image is a held-out one, which it has seen
                 return ObservedOutputs(targets[:], targets)
+            if not self.observer.network.info.outputs:
+                return ObservedOutputs({}, targets)
             own = observe(self.observer, outputs.images, outputs.landmarks, outputs.label, self._context, of_outputs)
             return ObservedOutputs(own, targets)
 

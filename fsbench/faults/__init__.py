@@ -7,7 +7,7 @@ strengths go from there to a gross fault, with the same outputs and the same ran
 from __future__ import annotations
 
 from fsbench.faults import drawn, paste, pixels, sequence
-from fsbench.faults.fault import Fault, Scene, draw_ahead
+from fsbench.faults.fault import TEMPORAL, Fault, Scene, draw_ahead
 
 FAULTS: dict[str, Fault] = {
     fault.name: fault
@@ -27,8 +27,11 @@ FAULTS: dict[str, Fault] = {
         drawn.GAZE_OFFSET,
         drawn.POSE_OFFSET,
         sequence.JITTER,
+        sequence.WOBBLE,
         paste.FLICKER,
+        sequence.PUMPING,
         sequence.LAG,
+        sequence.REPEATED,
         sequence.FROZEN,
         sequence.COPY_TARGET,
         sequence.COPY_SOURCE,
@@ -36,4 +39,4 @@ FAULTS: dict[str, Fault] = {
 }
 """All faults by name: detail, colour and blending, geometry, identity, the target's attributes, time, copies."""
 
-__all__ = ["FAULTS", "Fault", "Scene", "draw_ahead"]
+__all__ = ["FAULTS", "TEMPORAL", "Fault", "Scene", "draw_ahead"]

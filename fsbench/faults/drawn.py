@@ -71,6 +71,6 @@ BLINK_LOST = Fault(
     SHARES,
     "A known share of each blink is lost; at 1 the eyes stay open.",
     Drawn(lambda s: Change(blink=_rest(s))),
-    also=("temporal",),
+    also=("wobble",),
     clips=True,
 )

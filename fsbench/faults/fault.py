@@ -14,6 +14,9 @@ from fsbench.errors import BadParameter, DataError
 from fsbench.images import ImageSet
 from fsbench.interfaces import Aspect, Faces
 
+TEMPORAL: tuple[Aspect, ...] = ("shake", "wobble", "flicker", "pumping", "lag", "stutter")
+"""Aspects that show between frames: faults of these are shown on clips."""
+
 
 @dataclass(frozen=True)
 class Scene:

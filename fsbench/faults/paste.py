@@ -76,7 +76,7 @@ ALPHA_SEAM = Fault(
 )
 FLICKER = Fault(
     "flicker",
-    "temporal",
+    "flicker",
     "%",
     (2.0, 4.0, 8.0, 14.0, 22.0, 35.0),
     "The brightness of the face is another in each frame, at random with a known standard deviation.",

@@ -29,20 +29,30 @@ def resample(images: Tensor, shift: Tensor, zoom: float = 1.0) -> Tensor:
 
     Pixels from outside repeat the border.
     """
-    turn = (torch.eye(2) / zoom).expand(len(images), 2, 2)
+    return transform(images, (torch.eye(2) / zoom).expand(len(images), 2, 2), -shift / zoom)
+
+
+def transform(images: Tensor, matrix: Tensor, place: Tensor) -> Tensor:
+    """Show at p of (N, 3, S, S) what is at matrix @ p + place, (N, 2, 2) and (N, 2), in pixels from the middle."""
     grid = F.affine_grid(
-        torch.cat([turn, -2 * shift[:, :, None] / images.shape[-1] / zoom], 2).to(images),
+        torch.cat([matrix, 2 * place[:, :, None] / images.shape[-1]], 2).to(images),
         list(images.shape),
         align_corners=False,
     )
     return F.grid_sample(images, grid, mode="bicubic", padding_mode="border", align_corners=False)
 
 
-def _blur(scene: Scene, strength: float) -> ImageSet:
+def blur(images: Tensor, strength: float) -> Tensor:
+    """Blur (N, 3, S, S) with a Gaussian whose standard deviation is `strength` pixels of a crop of SIDE."""
     from torchvision.transforms.functional import gaussian_blur  # slow to import
 
-    sigma = in_pixels(strength, scene.exact)
-    return ImageSet.of(gaussian_blur(scene.exact[:], [2 * math.ceil(3 * sigma) + 1] * 2, [sigma] * 2))
+    sigma = strength * images.shape[-1] / SIDE
+    blurred: Tensor = gaussian_blur(images, [2 * math.ceil(3 * sigma) + 1] * 2, [sigma] * 2)
+    return blurred
+
+
+def _blur(scene: Scene, strength: float) -> ImageSet:
+    return ImageSet.of(blur(scene.exact[:], strength))
 
 
 def _noise(scene: Scene, strength: float) -> ImageSet:

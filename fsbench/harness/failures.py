@@ -14,6 +14,7 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import Metric
 from fsbench.record_types import ABSENT
 from fsbench.results import Failure
+from fsbench.stats.failures import count_failures, floor_of
 
 UNCHANGED_LEVELS = 3.0
 """Mean absolute difference inside the face, in levels of 255, up to which an output counts as its target.
@@ -84,16 +85,7 @@ class Floor:
 
         NaN where no baseline has a row; the worst value of all pairs where only some have.
         """
-        if (name, judge) not in self.rows:
-            return None
-        sign = 1.0 if metric.info.direction == "higher" else -1.0
-        values = sign * np.stack(self.rows[name, judge])  # (B, N), more is better
-        known = np.isfinite(values)
-        if not known.any():
-            return None
-        everyone: np.ndarray = np.logical_and.reduce(known)
-        floor = np.where(everyone, np.where(known, values, np.inf).min(0), values[known].min())
-        return sign * np.where(known.any(0), floor, np.nan), everyone
+        return floor_of(self.rows.get((name, judge), ()), metric.info.direction)
 
 
 @dataclass(frozen=True)
@@ -120,8 +112,5 @@ class Counted:
         own = column(rows)
         if floor is None or own is None:
             return replace(cls.of(rows), n_absent=int(((failures != "") & ~scored(rows)).sum()))
-        worst, everyone = floor
-        failed = ((failures != "") & np.isfinite(worst)) | (np.isnan(own) & everyone)
-        worse = np.fmin if metric.info.direction == "higher" else np.fmax
-        counted = np.where(failed, worse(own, worst), own)
+        counted, failed = count_failures(own, failures, floor, metric.info.direction)
         return cls(counted[:, None], np.isfinite(own) & ~failed, failed, empty=bool(np.isnan(own).all()))

@@ -15,7 +15,7 @@ from fsbench.config import Plan
 from fsbench.datasets.synthetic import Synthetic
 from fsbench.errors import DataError, NotScorable
 from fsbench.faces.detect import Detector
-from fsbench.faults import Fault, Scene
+from fsbench.faults import TEMPORAL, Fault, Scene
 from fsbench.harness import summarise
 from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.failures import Key
@@ -126,7 +126,7 @@ class FaultySet:
 
 def set_of(fault: Fault) -> SetName:
     """The set that metrics of outputs are shown a fault on."""
-    return "clips" if fault.clips or fault.aspect == "temporal" else "stills"
+    return "clips" if fault.clips or fault.aspect in TEMPORAL else "stills"
 
 
 def expected(info: MetricInfo, fault: Fault) -> Expected:

@@ -28,6 +28,8 @@ from fsbench.pairs import Pairs
 from fsbench.stats.ranking import CONTESTANTS
 from fsbench.stats.resampling import Design
 
+SAMPLES: tuple[Sample, ...] = ("output", "clip")
+
 FEATURES = "features"
 """What observers call the array that distances of distributions are made of."""
 
@@ -86,9 +88,14 @@ class Evaluator:
 
     @cached_property
     def _designs(self) -> Mapping[Sample, Design]:
-        samples: tuple[Sample, ...] = ("output", "clip")
         pairs, plan = self.evaluation.pairs, self.plan
-        return {sample: summarise.design(pairs.samples(sample), plan.resamples, plan.seed) for sample in samples}
+        return {sample: summarise.design(pairs.samples(sample), plan.resamples, plan.seed) for sample in SAMPLES}
+
+    @cached_property
+    def _shown(self) -> Mapping[Sample, pd.DataFrame]:
+        """What is known of each sample, and digests of the images that models are shown."""
+        pairs = self.evaluation.pairs
+        return {sample: pairs.samples(sample).join(pairs.digests(sample)) for sample in SAMPLES}
 
     def evaluate(
         self,
@@ -143,8 +150,8 @@ class Evaluator:
                 estimates[name, judge] = estimate
             if (own := column(rows)) is not None:
                 columns[sample][results.column(name, judge)] = own
-        samples = pairs.rows.assign(model=label, output="", failure=failed, **columns["output"])
-        clips = pairs.samples("clip").assign(model=label, failure=failures_of["clip"], **columns["clip"])
+        samples = self._shown["output"].assign(model=label, output="", failure=failed, **columns["output"])
+        clips = self._shown["clip"].assign(model=label, failure=failures_of["clip"], **columns["clip"])
         counts = {
             "n_no_face": int((faceless & (absent == "")).sum()),
             "failures": failures.count(failed),

@@ -88,7 +88,7 @@ class Observed:
     """Arrays that one observer computed for outputs and targets, by name, (N, ...) each."""
 
     observer: str  # its specification
-    output: Mapping[str, Tensor]
+    output: Mapping[str, Tensor]  # empty where it is not shown outputs (`ObserverInfo.outputs`)
     target: Mapping[str, Tensor]
 
     def __getitem__(self, rows: slice) -> Observed:

@@ -16,7 +16,21 @@ from fsbench.metric_groups import MetricGroup
 from fsbench.record_types import Sample, Stage
 
 Aspect = Literal[
-    "identity", "detail", "colour", "blending", "geometry", "expression", "pose", "gaze", "temporal", "diversity"
+    "identity",
+    "detail",
+    "colour",
+    "blending",
+    "geometry",
+    "expression",
+    "pose",
+    "gaze",
+    "shake",  # the face jumps as a whole from frame to frame
+    "wobble",  # parts of it jump against each other
+    "flicker",  # its brightness does
+    "pumping",  # its sharpness does
+    "lag",  # it moves later than the target
+    "stutter",  # it stands still now and then
+    "diversity",
 ]
 """What may be wrong with outputs; `fsbench validate` has faults of each kind."""
 

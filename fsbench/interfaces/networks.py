@@ -64,6 +64,7 @@ class ObserverInfo:
     version: int = 1  # raised whenever what it tells could change
     concurrent: bool = False  # `observe` may be called from several threads at once
     unit: Literal["image", "clip"] = "image"  # clip: it is shown the frames of one clip at a time, in their order
+    outputs: bool = True  # whether outputs are shown to it too, beside the real images that are their targets
 
 
 class Observer(Protocol):

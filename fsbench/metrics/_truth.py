@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import torch
@@ -11,9 +12,7 @@ from torch import Tensor
 from fsbench.errors import NotScorable
 from fsbench.interfaces import Aspect, Batch
 
-IMAGE: tuple[Aspect, ...] = (
-    "identity", "detail", "colour", "blending", "geometry", "expression", "pose", "gaze", "temporal", "diversity"
-)  # fmt: skip
+IMAGE: tuple[Aspect, ...] = get_args(Aspect)
 """A comparison with the exact swap responds to everything that is wrong with an image."""
 
 Score = Callable[[np.ndarray, np.ndarray, np.ndarray], float]

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from fsbench import results
+from fsbench import results, run_files
 from fsbench.compare import Comparisons, Pair, PairedComparison
 from fsbench.record_types import Sample
-from fsbench.report import reading
 from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, RunResult, Value, headlines, slug
 from fsbench.stats.ranking import CONTESTANTS
 
@@ -133,7 +132,7 @@ def read(folder: Path) -> Run:
     folder = folder if folder.is_dir() else folder.parent
     gaps: list[str] = []
     samples = _samples(folder, result, gaps)
-    references = reading.table(folder / "references.parquet", ("identity", "session", "split"), (), gaps)
+    references = run_files.table(folder / "references.parquet", ("identity", "session", "split"), (), gaps)
     nothing = pd.DataFrame()
     clips = nothing if samples is None else _clips(folder, result, gaps)
     samples = nothing if samples is None else samples
@@ -151,7 +150,7 @@ def read(folder: Path) -> Run:
 
 def _samples(folder: Path, result: RunResult, gaps: list[str]) -> pd.DataFrame | None:
     """One row per output, as many of each model as its values count."""
-    table = reading.table(folder / "samples.parquet", TEXTS, (), gaps)
+    table = run_files.table(folder / "samples.parquet", TEXTS, (), gaps)
     if table is None:
         return None
     if not _counts_agree("samples.parquet", table, result, "output", gaps):
@@ -165,7 +164,7 @@ def _clips(folder: Path, result: RunResult, gaps: list[str]) -> pd.DataFrame:
     if not path.exists() and not any(record.n_clips for record in result.protocol.sets):
         return pd.DataFrame()
     texts = ("model", "source", "identity", "session", "clip")
-    table = reading.table(path, texts, ("frames",), gaps, ("outputs", "targets"))
+    table = run_files.table(path, texts, ("frames",), gaps, ("outputs", "targets"))
     if table is None or not _counts_agree(path.name, table, result, "clip", gaps):
         return pd.DataFrame()
     numbers = _numbers(path.name, table, result, gaps)
@@ -218,7 +217,7 @@ def _of_images(
 
     Its columns `numbers` hold one in each row, its columns `or_nothing` need not.
     """
-    table = reading.table(run.folder / name, ("model", *texts), ("row", *numbers, *or_nothing), gaps)
+    table = run_files.table(run.folder / name, ("model", *texts), ("row", *numbers, *or_nothing), gaps)
     if table is None:
         return pd.DataFrame()
     if empty := [column for column in numbers if table[column].isna().any()]:
@@ -244,7 +243,7 @@ def _sizes(run: Run, references: str) -> dict[str, int]:
 
 def _features(run: Run, judge: str, gaps: list[str]) -> Features:
     """Vectors whose number fits the tables; a model's may be missing, the references' may not."""
-    fitting = reading.vectors(run.folder, f"features/{slug(judge)}.safetensors", _sizes(run, REFERENCES), gaps)
+    fitting = run_files.vectors(run.folder, f"features/{slug(judge)}.safetensors", _sizes(run, REFERENCES), gaps)
     if REFERENCES in fitting and not np.isfinite(fitting[REFERENCES]).any():
         gaps.append(f"{judge} was given no face in any real image.")
         return {}

@@ -13,8 +13,8 @@ import pandas as pd
 from PIL import Image
 
 from fsbench.files import read
-from fsbench.report.reading import LARGEST_PICTURE, MOST_PIXELS, inside
 from fsbench.report.run import Run
+from fsbench.run_files import LARGEST_PICTURE, MOST_PIXELS, inside
 
 THUMBNAIL = 128  # pixels, the longer edge
 

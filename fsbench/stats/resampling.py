@@ -165,18 +165,9 @@ class Spread:
     degrees_of_freedom: float
 
     @classmethod
-    def behind(cls, half: float, detectable: float) -> Spread:
-        """The spread from half an interval of CONFIDENCE and a minimum detectable effect, both above 0.
-
-        They are t(.975) and t(.975) + t(.8) standard errors: their ratio grows with the degrees of freedom alone.
-        """
-        low, high = math.log(FEWEST_DEGREES[0] / 2), math.log(1e9)
-        for _ in range(60):
-            middle = cls(1.0, math.exp((low + high) / 2))
-            small = middle.quantile(2 * (1 - POWER)) / middle.quantile(1 - CONFIDENCE) < detectable / half - 1
-            low, high = ((low + high) / 2, high) if small else (low, (low + high) / 2)
-        degrees_of_freedom = math.exp(low)
-        return cls(half / cls(1.0, degrees_of_freedom).quantile(1 - CONFIDENCE), degrees_of_freedom)
+    def of_interval(cls, low: float, high: float, degrees_of_freedom: float) -> Spread:
+        """The spread of which an interval of CONFIDENCE was made."""
+        return cls((high - low) / 2 / cls(1.0, degrees_of_freedom).quantile(1 - CONFIDENCE), degrees_of_freedom)
 
     def detectable(self, level: float = 1 - CONFIDENCE) -> float:
         """The smallest true value that is significant at a level, two-sided, with probability POWER.
@@ -195,6 +186,12 @@ class Spread:
         """What a value exceeds in either direction with probability `level` where the true one is 0."""
         return self.quantile(level) * self.error
 
+    def p_above(self, value: float) -> float:
+        """One-sided p-value of a value where the true one is 0 or less."""
+        from scipy.special import stdtr  # slow to import
+
+        return float(stdtr(self.degrees_of_freedom, -value / self.error))
+
     def interval(self, value: float) -> tuple[float, float]:
         """The interval of CONFIDENCE about a value."""
         half = self.margin(1 - CONFIDENCE)
@@ -211,6 +208,13 @@ class Difference:
     p: float  # two-sided, of no difference
     # smallest true difference that is significant at 5 % with a probability of 80 %; None where nothing varies
     detectable: float | None
+    degrees_of_freedom: float | None  # of the standard error; None where nothing varies
+
+    @property
+    def spread(self) -> Spread | None:
+        """The standard error; None where nothing varies."""
+        known = self.degrees_of_freedom
+        return Spread.of_interval(self.low, self.high, known) if known is not None else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -340,9 +344,9 @@ class Design:
         rounding = 1e-12 * max(abs(effect), float(np.nanmax(np.abs(a))))
         if spread.error <= rounding:
             agreeing = 2.0 ** (1 - min(self.n_clusters, MOST_CLUSTERS))
-            return Difference(effect, low, high, 1.0 if abs(effect) <= rounding else agreeing, None)
+            return Difference(effect, low, high, 1.0 if abs(effect) <= rounding else agreeing, None, None)
         p = 2 * float(stdtr(spread.degrees_of_freedom, -abs(effect) / spread.error))
-        return Difference(effect, low, high, p, spread.detectable())
+        return Difference(effect, low, high, p, spread.detectable(), spread.degrees_of_freedom)
 
 
 def holm(ps: Sequence[float]) -> list[float]:

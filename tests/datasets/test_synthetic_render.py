@@ -15,12 +15,13 @@ from torch import Tensor
 from fsbench.datasets.synthetic.asset import BODY, Asset, load_asset, vertex_normals
 from fsbench.datasets.synthetic.background import paint_background
 from fsbench.datasets.synthetic.geometry import LANDMARKS_68, frame_camera, rotation
+from fsbench.datasets.synthetic.layout import load_layout
 from fsbench.datasets.synthetic.people import sample_person
-from fsbench.datasets.synthetic.raster import gather, rasterise, weights_at
 from fsbench.datasets.synthetic.render import Drawing, Renderer
 from fsbench.datasets.synthetic.scenes import Session, Shot, sample_clip, sample_session, sample_shot
 from fsbench.datasets.synthetic.truth import ground_truth
 from fsbench.faces.align import TEMPLATE
+from fsbench.faces.raster import gather, rasterise, weights_at
 from fsbench.images import to_bytes
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "synthetic.npz"
@@ -217,9 +218,13 @@ def test_eyes_are_dark_in_their_middle_and_light_beside_it(renderer: Renderer) -
 
 def test_depth_agrees_with_the_position_map(renderer: Renderer) -> None:
     drawing, session, shot = still(renderer, 7, yaw=15.0)
-    truth = ground_truth(renderer.asset, drawing, session, shot)
+    layout = load_layout(CPU, 256)
+    truth = ground_truth(layout, drawing, session, shot)
     assert truth.uv_position.shape == (256, 256, 3)
-    x, y, depth = truth.uv_position[truth.uv_valid].unbind(1)
+    surface = truth.uv_valid & (layout.membrane == 0)  # nothing is drawn where membranes are
+    x, y, z = truth.uv_position[surface].unbind(1)
+    farthest = layout.points(drawing.vertices)[:, 2].max()
+    depth = farthest - z * drawing.camera.pixel
     near = ((x > 1) & (x < 95) & (y > 1) & (y < 95)).nonzero()[:, 0]
     seen = drawing.depth[y[near].long(), x[near].long()]
     behind = depth[near] - seen  # what is hidden lies behind what is seen, nothing before it

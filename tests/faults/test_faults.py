@@ -121,7 +121,7 @@ def test_outputs_depend_on_nothing_else(fault: Fault, scene: Scene) -> None:
     np.testing.assert_array_equal(fault.apply(scene, strength).levels(), once)
     order = [2, 0, 3, 1]
     np.testing.assert_array_equal(fault.apply(pick(scene, order), strength).levels(), once[order])
-    if fault.name not in ("lag", "frozen"):  # which show other outputs of the scene
+    if fault.name not in ("lag", "repeated", "frozen"):  # which show other outputs of the scene
         np.testing.assert_array_equal(fault.apply(pick(scene, [1]), strength).levels(), once[[1]])
 
 
@@ -268,6 +268,36 @@ def test_jitter_moves_by_what_it_says_on_average(scene: Scene) -> None:
     twice = FAULTS["jitter"].apply(pick(many, [7]), strength / 2).levels()[..., 0].astype(float)
     half = phase_cross_correlation(twice[0], blob, upsample_factor=20, normalization=None)[0]
     np.testing.assert_allclose(half, found[7] / 2, atol=0.15)  # the same direction at another strength
+
+
+def test_wobble_moves_the_face_by_what_it_says_and_not_as_a_whole(scene: Scene) -> None:
+    """A ramp of brightness to the right shows how far each pixel is moved."""
+    n, size, strength = 300, 64, 4.0  # 2 pixels of 64
+    ramp = np.broadcast_to((20 + 3 * np.arange(size))[None, None, :, None], (n, size, size, 3)).astype(np.uint8)
+    many = replace(named(scene, n), exact=ImageSet(ramp))
+    moved = (FAULTS["wobble"].apply(many, strength).levels()[..., 0].astype(float) - ramp[..., 0]) / 3
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    disc = (x**2 + y**2) ** 0.5 < 0.3 * size
+    assert np.sqrt(2 * (moved[:, disc] ** 2).mean()) == pytest.approx(2.0, rel=0.1)
+    assert np.abs(moved[:, disc].mean(1)).max() < 0.2, "pixels that the whole face is shifted by"
+    scaling, turn = ((moved * by)[:, disc].mean(1) / (by**2)[disc].mean() for by in (x, y))
+    assert np.corrcoef(scaling, turn)[0, 1] == pytest.approx(0, abs=0.2)
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [2, 0, 3, 1]])
+def test_repeated_frames_hold_what_was_shown_before(order: list[int], scene: Scene) -> None:
+    scene = pick(scene, order)
+    numbers = scene.targets.rows["frame"].to_numpy()
+    whole = FAULTS["repeated"]
+    held = np.array([chance("repeated", row).random() for row in scene.ids])
+    strength = 0.7
+    shown = whole.apply(scene, strength).levels()
+    wanted = {0: 0}
+    for frame in range(1, 4):
+        wanted[frame] = wanted[frame - 1] if held[numbers == frame][0] < strength else frame
+    first = scene.exact.levels()
+    for k, frame in enumerate(numbers):
+        np.testing.assert_array_equal(shown[k], first[np.flatnonzero(numbers == wanted[frame])[0]])
 
 
 def test_flicker_has_the_spread_it_says(scene: Scene) -> None:

@@ -35,6 +35,17 @@ def test_few_people_are_all_paired(people: int) -> None:
     assert not pairs.rows.duplicated(["source", "id"]).any()
 
 
+def test_samples_have_digests_of_their_images() -> None:
+    toy = Toy(2)
+    pairs = make_pairs(toy, toy.faces("test"))
+    digests = pairs.digests("output")
+    assert digests["source_sha256"].nunique() == 2
+    assert digests["target_sha256"].nunique() == len(pairs) == 12
+    expected = [hashes.tobytes().hex()[:16] for hashes in toy.faces("test").crops.hashes()[pairs.index]]
+    assert digests["target_sha256"].tolist() == expected
+    assert pairs.digests("clip").empty
+
+
 def test_many_people_take_turns() -> None:
     toy = Toy(5)
     pairs = make_pairs(toy, toy.faces("test"))

@@ -31,7 +31,7 @@ from fsbench.stats.summaries import mean
 SIZE, FRAMES = 16, 11
 PLUGIN = Path(__file__).parents[1] / "plugin_package" / "fsbench_example.py"
 CLIP_FACTS = MetricInfo(unit="", direction="lower", bounds=(0.0, 1.0), needs=(), no_face="scored", reference="-",
-                        sample="clip", group="temporal", measures=("temporal",))  # fmt: skip
+                        sample="clip", group="temporal", measures=("shake",))  # fmt: skip
 
 
 def reels(people: int = 2, stills: int = 3, lost: tuple[int, ...] = ()) -> Faces:

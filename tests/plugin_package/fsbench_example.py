@@ -81,13 +81,13 @@ class Brightness:
         return float(rows.mean())
 
 
-@metrics.register("flicker")
-class Flicker:
+@metrics.register("light_flicker")
+class LightFlicker:
     """Mean change of brightness from frame to frame that the target does not have; 0 is as steady as the target."""
 
     info = MetricInfo(
         unit="", direction="lower", bounds=(0.0, 1.0), needs=(), no_face="scored like any other", reference="none",
-        sample="clip", group="temporal", measures=("temporal",),
+        sample="clip", group="temporal", measures=("flicker",),
     )  # fmt: skip
 
     def measure(self, batch: Batch) -> torch.Tensor:

@@ -32,6 +32,7 @@ def known(result: RunResult, by_pair: Mapping[tuple[str, str, str], Known], spre
         DifferenceRecord(
             model=model, other=other, metric=metric, judge=judges[metric], n=9, effect=effect, p=p,
             low=effect - spread.margin(0.05), high=effect + spread.margin(0.05), detectable=spread.detectable(),
+            degrees_of_freedom=spread.degrees_of_freedom,
         )
         for (model, other, metric), (effect, p) in by_pair.items()
     )  # fmt: skip

@@ -296,9 +296,9 @@ def test_holm_by_hand() -> None:
 @pytest.mark.parametrize("error", [1e-6, 0.3, 40])
 def test_a_spread_is_known_from_its_interval_and_what_it_detects(error: float, degrees_of_freedom: float) -> None:
     known = Spread(error, degrees_of_freedom)
-    again = Spread.behind(known.margin(0.05), known.detectable())
-    assert again.error == pytest.approx(error, rel=1e-6)
-    assert again.detectable(0.001) == pytest.approx(known.detectable(0.001), rel=1e-6)
+    again = Spread.of_interval(*known.interval(3.0), degrees_of_freedom)
+    assert again.error == pytest.approx(error)
+    assert again.detectable(0.001) == pytest.approx(known.detectable(0.001))
 
 
 def test_the_detectable_effect_is_significant_in_four_cases_of_five() -> None:

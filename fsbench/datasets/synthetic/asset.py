@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fsbench.datasets.synthetic.raster import gather, pick, rasterise, weights_at
+from fsbench.faces.raster import gather, pick, rasterise, weights_at
 from fsbench.store import file_sha256
 
 PARTS = (

@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 
 from fsbench.datasets.synthetic.asset import HEAD_BOX, PARTS, vertex_normals
-from fsbench.datasets.synthetic.raster import rasterise
+from fsbench.faces.raster import rasterise
 from fsbench.store import Arrays
 
 MASKS = {"lips": "lips", "eyelids": "eyelids", "ears": "ears", "mouth": "inside-mouth"}

@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from fsbench import registry
-from fsbench.datasets.synthetic.asset import asset_sha256
+from fsbench.datasets.synthetic.asset import asset_sha256, load_asset
+from fsbench.datasets.synthetic.layout import FaceLayout, load_layout
 from fsbench.datasets.synthetic.people import SEEDS
-from fsbench.datasets.synthetic.plan import Chunk, Item, SyntheticPlan
+from fsbench.datasets.synthetic.plan import OCCLUDED, YAW, Chunk, Item, SyntheticPlan
 from fsbench.datasets.synthetic.render import VERSION
 from fsbench.datasets.synthetic.scenes import EXACT, Change, true_gaze
+from fsbench.datasets.synthetic.shapes import HeadModel, make_head_model
 from fsbench.datasets.synthetic.truth import GroundTruth
 from fsbench.datasets.synthetic.work import KIND, TAGS, describe_item, draw_chunk, draw_missing
 from fsbench.errors import BadParameter, DataError
@@ -53,7 +55,8 @@ class Synthetic:
     is. The last `unseen` people have no training images: targets that no model was shown. With a `light_gap` the light
     on every second person is warmer and brighter by that share, on the others colder and darker, in all their images.
     `swap` says what an exact swap replaces: the face alone, or the whole head with its hair. `jitter` is the alignment
-    error of an imagined detector, as a share of the crop.
+    error of an imagined detector, as a share of the crop. `yaw` is the largest turn of a still in degrees; pitch is in
+    proportion. `occluded` is the share of stills with a microphone or a hand before the face.
 
     Drawn once and kept in the store. Raises BadParameter.
     """
@@ -75,6 +78,8 @@ class Synthetic:
         unseen: int = 0,
         light_gap: float = 0.0,
         swap: Literal["face", "head"] = "face",
+        yaw: float = YAW,
+        occluded: float = OCCLUDED,
         context: Context,
     ) -> None:
         given = {
@@ -103,6 +108,10 @@ class Synthetic:
             raise BadParameter(f"synthetic(jitter={jitter}) is out of range", "jitter is 0 to 0.1, a share of the crop")
         if not 0 <= dominant <= 0.95:
             raise BadParameter(f"synthetic(dominant={dominant}) is out of range", "dominant is 0 to 0.95, a share")
+        if not 0 <= yaw <= 90:
+            raise BadParameter(f"synthetic(yaw={yaw}) is out of range", "yaw is 0 to 90 degrees")
+        if not 0 <= occluded <= 1:
+            raise BadParameter(f"synthetic(occluded={occluded}) is out of range", "occluded is 0 to 1, a share")
         if swap not in ("face", "head"):
             raise BadParameter(f"synthetic(swap={swap}) is unknown", "swap is face or head")
         self._plan = SyntheticPlan(
@@ -120,6 +129,8 @@ class Synthetic:
             sources,
             unseen,
             light_gap,
+            yaw,
+            occluded,
         )
         self._context = context
         self._splits: dict[Split, Faces] = {}
@@ -161,6 +172,24 @@ class Synthetic:
         """Return the 68 landmarks of a split in crop pixels, (N, 68, 2) float32, those turned away included."""
         drawn = self._entries(self._plan.chunks(split), f"drawing synthetic people ({split})")
         return np.concatenate([entry["landmarks"] for entry in drawn])
+
+    def face_points(self, split: Split) -> tuple[Faces, np.ndarray, np.ndarray]:
+        """Return a split, where the points of its faces lie, (N, P, 3) float32, and which are seen, (N, P) uint8.
+
+        They are x, y, z in pixels of the crop, z towards the camera (`truth.face_points`); 255 is seen.
+        """
+        chunks = [replace(chunk, points=True) for chunk in self._plan.chunks(split)]
+        entries = self._entries(chunks, f"drawing synthetic people ({split})")
+        points, seen = (np.concatenate([entry[name] for entry in entries]) for name in ("points", "seen"))
+        return _assemble(chunks, entries), points, seen
+
+    def layout(self, side: int) -> FaceLayout:
+        """Return the layout of position maps of `side` texels a side, which makes maps of the points of a face."""
+        return load_layout(self._context.device, side)
+
+    def head_model(self, side: int, n_people: int, n_expressions: int) -> HeadModel:
+        """Return maps of other people at rest, and of how expressions move them."""
+        return make_head_model(load_asset(self._context.device), self.layout(side), n_people, n_expressions)
 
     def truth(self, source: str, targets: Faces) -> Truth:
         """Return the exact swaps of identity `source` into entries of this data set; raises DataError for others."""

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from fsbench.datasets.synthetic.asset import BODY, Asset, Texels
-from fsbench.datasets.synthetic.raster import pick
 from fsbench.datasets.synthetic.scenes import Hair
 from fsbench.datasets.synthetic.texture import noise, ramp
+from fsbench.faces.raster import pick
 
 SCALP_CENTRE = (0.0, 0.25, -0.75)
 _LAYERS = {"short": 7, "buzz": 2, "swept": 7, "fringe": 8, "long": 6, "curly": 8, "bald": 0}

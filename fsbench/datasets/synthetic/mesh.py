@@ -13,9 +13,9 @@ from fsbench.datasets.synthetic.asset import Asset, vertex_normals
 from fsbench.datasets.synthetic.geometry import Pose
 from fsbench.datasets.synthetic.hair import Strands, place_strands
 from fsbench.datasets.synthetic.people import Colour
-from fsbench.datasets.synthetic.raster import pick
 from fsbench.datasets.synthetic.scenes import Session, Shot
 from fsbench.datasets.synthetic.texture import ramp
+from fsbench.faces.raster import pick
 
 HAIR, PROP = 20, 21  # parts that follow those of the asset
 _HAND: Colour = (0.35, 0.20, 0.14)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
 
+from fsbench.datasets.synthetic import layout
 from fsbench.datasets.synthetic.asset import asset_sha256
 from fsbench.datasets.synthetic.people import Person, person_seed
 from fsbench.datasets.synthetic.render import VERSION, Drawing, Renderer
@@ -14,8 +15,12 @@ from fsbench.datasets.synthetic.scenes import EXACT, Change, Session, Shot, samp
 from fsbench.interfaces import Split
 
 CHUNK = 20
+YAW, OCCLUDED = 40.0, 0.03
+"""Of data sets that do not say otherwise: largest turn of stills in degrees, and share of those with an occluder."""
 _GALLERY_SESSIONS, _GALLERY_IMAGES = 2, 2
-_LATER = ("dominant", "sources", "unseen", "light_gap")
+_PITCH = 0.45  # of the largest yaw: the largest pitch
+_LATER = {"dominant": 0.0, "sources": 0, "unseen": 0, "light_gap": 0.0, "yaw": YAW, "occluded": OCCLUDED}
+"""Parameters that earlier versions did not have, as they were before they could vary."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +53,21 @@ class Chunk:
     swap: Literal["face", "head"] = "face"
     change: Change = EXACT  # of a swap
     tint: float = 0.0  # of the light, see `Session.tinted`
+    yaw: float = YAW
+    occluded: float = OCCLUDED
+    points: bool = False  # also where the points of the layout lie, and which of them are seen
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """What the cache key is made of; without change or tint it is the key that it had before there were any."""
+        """What the cache key is made of; what is as it was before it could vary is left out, so that keys last."""
         people = {item.person for item in self.items} | ({self.source} if self.source >= 0 else set())
         seeds = {person: person_seed(person, self.seed) for person in sorted(people)}
         chunk = asdict(self)
-        if self.change == EXACT:
-            del chunk["change"]
-        if self.tint == 0:
-            del chunk["tint"]
-        return {"chunk": chunk, "people": seeds, "asset": asset_sha256(), "renderer": VERSION}
+        for name, usual in (("change", EXACT), ("tint", 0.0), ("yaw", YAW), ("occluded", OCCLUDED), ("points", False)):
+            if getattr(self, name) == usual:
+                del chunk[name]
+        drawn = {"renderer": VERSION, "layout": layout.VERSION} if self.points else {"renderer": VERSION}
+        return {"chunk": chunk, "people": seeds, "asset": asset_sha256(), **drawn}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Chunk:
@@ -86,11 +94,13 @@ class SyntheticPlan:
     sources: int = 0  # the first people, who are put into all others; 0: everybody
     unseen: int = 0  # the last people, who have no training images
     light_gap: float = 0.0  # how much warmer and brighter the light on every second person is, and colder on the others
+    yaw: float = YAW
+    occluded: float = OCCLUDED
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Its parameters, as JSON values; without those that are off and that earlier versions did not have."""
-        return {name: value for name, value in vars(self).items() if value or name not in _LATER}
+        """Its parameters, as JSON values; without those that are as in earlier versions."""
+        return {name: value for name, value in vars(self).items() if name not in _LATER or value != _LATER[name]}
 
     @property
     def named_sources(self) -> tuple[str, ...]:
@@ -107,7 +117,15 @@ class SyntheticPlan:
         """Return the chunks of a split, in order."""
         groups = {"train": self._train, "test": self._test, "gallery": self._gallery}[split]()
         return [
-            Chunk(tuple(group[k : k + CHUNK]), self.seed, self.size, self.jitter, tint=self._tint(group[0].person))
+            Chunk(
+                tuple(group[k : k + CHUNK]),
+                self.seed,
+                self.size,
+                self.jitter,
+                tint=self._tint(group[0].person),
+                yaw=self.yaw,
+                occluded=self.occluded,
+            )
             for group in groups
             for k in range(0, len(group), CHUNK)
         ]
@@ -163,20 +181,23 @@ def _clip(seed: int, session: int, n_frames: int) -> list[Shot]:
     return sample_clip(seed, (session,), n_frames)
 
 
-def scene(renderer: Renderer, item: Item, seed: int) -> tuple[Person, Session, Shot]:
-    """Return the person, session and shot that an item names."""
+def scene(renderer: Renderer, item: Item, chunk: Chunk) -> tuple[Person, Session, Shot]:
+    """Return the person, session and shot that an item of a chunk names."""
+    seed = chunk.seed
     number = person_seed(item.person, seed)
     person = renderer.person(number)
     session = sample_session(person, 1000 * seed + item.session)
     if item.clip < 0:
-        return person, session, sample_shot(number, (session.seed, item.frame))
+        pitch = _PITCH * chunk.yaw
+        shot = sample_shot(number, (session.seed, item.frame), yaw=chunk.yaw, pitch=pitch, occluded=chunk.occluded)
+        return person, session, shot
     n_frames = CHUNK * (1 + item.frame // CHUNK)  # what a frame shows does not depend on how many follow
     return person, session, _clip(number, session.seed, n_frames)[item.frame]
 
 
 def draw(renderer: Renderer, item: Item, chunk: Chunk) -> tuple[Drawing, Session, Shot]:
     """Draw one item of a chunk; the shot is the one that the drawing shows."""
-    person, session, shot = scene(renderer, item, chunk.seed)
+    person, session, shot = scene(renderer, item, chunk)
     face = renderer.person(person_seed(chunk.source, chunk.seed)) if chunk.source >= 0 else None
     session = session.tinted(chunk.tint) if chunk.tint else session
     drawing = renderer.draw(session, shot, person, face, swap=chunk.swap, change=chunk.change)

@@ -17,11 +17,11 @@ from fsbench.datasets.synthetic.geometry import LANDMARKS_68, Camera, Pose, crop
 from fsbench.datasets.synthetic.hair import make_strands, paint_hair
 from fsbench.datasets.synthetic.mesh import Mesh, build_mesh
 from fsbench.datasets.synthetic.people import Person, sample_person
-from fsbench.datasets.synthetic.raster import pick, rasterise
 from fsbench.datasets.synthetic.scenes import EXACT, Change, Hair, Session, Shot, gaze_actions, with_hair_of
 from fsbench.datasets.synthetic.shade import Surface, direction, radiance, shadow
 from fsbench.datasets.synthetic.surface import Hits, find_hits, inside_mouth, make_surface
 from fsbench.datasets.synthetic.texture import COVER, GLOSS, RELIEF, face_weight, paint_skin
+from fsbench.faces.raster import pick, rasterise
 
 VERSION = 2
 """Raised whenever the same request would give other pixels."""

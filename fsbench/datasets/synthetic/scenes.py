@@ -213,8 +213,13 @@ def with_hair_of(person: Person, session: Session) -> Session:
     return replace(session, hair=_sample_hair(person, person.style, rng))
 
 
-def sample_shot(seed: int, stream: tuple[int, ...], *, yaw: float = 40, pitch: float = 18) -> Shot:
-    """Return a still; yaw and pitch stay within the given degrees, small turns being more frequent than large."""
+def sample_shot(
+    seed: int, stream: tuple[int, ...], *, yaw: float = 40, pitch: float = 18, occluded: float = 0.03
+) -> Shot:
+    """Return a still; yaw and pitch stay within the given degrees, small turns being more frequent than large.
+
+    `occluded` is the probability of an occluder.
+    """
     rng = np.random.default_rng([seed, *stream, 3])
     turned, tilted = (2 * rng.beta(1.7, 1.7, 2) - 1) * (yaw, pitch)
     actions: dict[str, float] = {}
@@ -231,7 +236,7 @@ def sample_shot(seed: int, stream: tuple[int, ...], *, yaw: float = 40, pitch: f
         body_yaw=float(turned * rng.uniform(0.2, 0.6)),
         actions=actions,
         gaze=(float(gaze[0]), float(gaze[1])),
-        occluder=str(rng.choice(["microphone", "hand"])) if rng.random() < 0.03 else "",
+        occluder=str(rng.choice(["microphone", "hand"])) if rng.random() < occluded else "",
     )
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample, normalize
 
-from fsbench.datasets.synthetic.raster import pick, rasterise
 from fsbench.datasets.synthetic.scenes import Light
 from fsbench.datasets.synthetic.texture import noise, ramp
+from fsbench.faces.raster import pick, rasterise
 
 _SHADOW_SIDE = 192
 _SHADOW_REACH = 1.9  # decimetres from the head's centre to the map's border

@@ -14,10 +14,10 @@ from fsbench.datasets.synthetic.geometry import Camera
 from fsbench.datasets.synthetic.hair import look_up, strand_colour
 from fsbench.datasets.synthetic.mesh import HAIR, PROP, Mesh
 from fsbench.datasets.synthetic.people import Person
-from fsbench.datasets.synthetic.raster import Opaque, gather, pick, rasterise, weights_at
 from fsbench.datasets.synthetic.scenes import Hair, Session
 from fsbench.datasets.synthetic.shade import Surface, paint_eyes
 from fsbench.datasets.synthetic.texture import COVER, GLOSS, RELIEF, noise, ramp
+from fsbench.faces.raster import Opaque, gather, pick, rasterise, weights_at
 
 
 @dataclass(frozen=True)

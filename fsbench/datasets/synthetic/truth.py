@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import max_pool2d
 
-from fsbench.datasets.synthetic.asset import HEAD_BOX, Asset
-from fsbench.datasets.synthetic.raster import gather, rasterise, weights_at
+from fsbench.datasets.synthetic.layout import FaceLayout
 from fsbench.datasets.synthetic.render import Drawing
 from fsbench.datasets.synthetic.scenes import Session, Shot, true_gaze
 
 UV_SIZE = 256
-_FACE_BOX = (0.67, 1.0, 0.30, 0.68)
-"""u0, u1, v0, v1 of the face in the texture square."""
+_BEHIND = 0.04  # decimetres that a point may lie behind what its pixel shows and is still seen
 
 
 @dataclass(frozen=True)
@@ -28,44 +27,35 @@ class GroundTruth:
     pose: tuple[float, float, float]  # yaw, pitch, roll in degrees
     expression: dict[str, float]  # coefficients, 0 to 1, those not named being 0
     gaze: tuple[float, float]  # degrees, to the image's right and up, relative to the head
-    uv_position: Tensor  # (256, 256, 3) pixels, and depth in decimetres
-    uv_valid: Tensor  # (256, 256) bool
+    uv_position: Tensor  # (256, 256, 3) pixels x, y, z; see `face_points`
+    uv_valid: Tensor  # (256, 256) bool, where a texel stands for a point of the face (`FaceLayout`)
+    uv_visible: Tensor  # (256, 256) share of a texel that is seen
 
 
-class PositionMap:
-    """Where each texel of the face's texture lies in an image: a fixed gather (Feng et al., ECCV 2018)."""
+def face_points(layout: FaceLayout, drawing: Drawing) -> tuple[Tensor, Tensor]:
+    """Return x, y, z of a layout's points in the drawing, (P, 3), and whether they are seen, (P,) of 0 and 1.
 
-    def __init__(self, asset: Asset) -> None:
-        head, face = asset.mask_chart.new_tensor(HEAD_BOX), asset.mask_chart.new_tensor(_FACE_BOX)
-        across = head[2] + asset.mask_chart[:, 0] * (head[3] - head[2])
-        down = head[0] + asset.mask_chart[:, 1] * (head[1] - head[0])
-        screen = torch.stack(
-            [
-                (across - face[2]) / (face[3] - face[2]) * UV_SIZE,
-                (down - face[0]) / (face[1] - face[0]) * UV_SIZE,
-                torch.zeros_like(across),
-            ],
-            1,
-        )
-        numbers = asset.in_chart.nonzero()[:, 0]
-        found = rasterise(screen, asset.chart_faces[numbers], UV_SIZE, cull=False)
-        self._texels = (found >= 0).nonzero()[:, 0]
-        triangle = numbers[found[self._texels]]
-        self._corners = asset.faces[triangle]
-        self._weights = weights_at(screen, asset.chart_faces[triangle], self._texels, UV_SIZE, perspective=False)
-
-    def __call__(self, vertices: Tensor) -> tuple[Tensor, Tensor]:
-        """(V, 3) -> the map (256, 256, 3), zero where the texture shows no skin, and (256, 256) bool where it does."""
-        positions = vertices.new_zeros(UV_SIZE * UV_SIZE, 3)
-        positions[self._texels] = gather(vertices, self._corners, self._weights)
-        valid = torch.zeros(UV_SIZE * UV_SIZE, dtype=torch.bool, device=vertices.device)
-        valid[self._texels] = True
-        return positions.view(UV_SIZE, UV_SIZE, 3), valid.view(UV_SIZE, UV_SIZE)
+    All are in pixels of the drawing: x to the right, y down, z towards the camera from the farthest point. A point is
+    seen if it lies in the picture and nothing is before it, be it the face itself, hair, glasses or a hand. The middle
+    of a membrane is seen as far as its border is.
+    """
+    x, y, depth = drawing.vertices.unbind(1)
+    places = torch.stack([x, y, -depth / drawing.camera.pixel], 1)
+    shown, side = drawing.depth, drawing.image.shape[-1]
+    shown = torch.where(shown.isinf(), -torch.inf, shown)
+    farthest = max_pool2d(shown[None, None], 3, 1, 1)[0, 0]  # of the neighbours: slopes are steep at an outline
+    column, row = x.floor().long(), y.floor().long()
+    inside = (column >= 0) & (column < side) & (row >= 0) & (row < side)
+    before = farthest[row.clamp(0, side - 1), column.clamp(0, side - 1)]
+    seen = inside & ((depth <= before + _BEHIND) | before.isinf())
+    points = layout.points(places)
+    return points - points.new_tensor([0, 0, 1]) * points[:, 2].min(), layout.points(seen[:, None].float())[:, 0]
 
 
-def ground_truth(asset: Asset, drawing: Drawing, session: Session, shot: Shot) -> GroundTruth:
+def ground_truth(layout: FaceLayout, drawing: Drawing, session: Session, shot: Shot) -> GroundTruth:
     """Collect what is known about a drawing."""
-    position, valid = PositionMap(asset)(drawing.vertices)
+    points, seen = face_points(layout, drawing)
     pose = (shot.yaw, shot.pitch, shot.roll)
     right, up = true_gaze(np.array(shot.gaze)).tolist()
-    return GroundTruth(drawing, session, shot, pose, dict(shot.actions), (right, up), position, valid)
+    position, visible = layout.map(points), layout.map(seen[:, None])[..., 0]
+    return GroundTruth(drawing, session, shot, pose, dict(shot.actions), (right, up), position, layout.valid, visible)

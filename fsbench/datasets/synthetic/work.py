@@ -23,9 +23,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fsbench.datasets.synthetic.layout import load_layout
 from fsbench.datasets.synthetic.plan import Chunk, draw
 from fsbench.datasets.synthetic.render import Renderer
-from fsbench.datasets.synthetic.truth import GroundTruth, ground_truth
+from fsbench.datasets.synthetic.truth import UV_SIZE, GroundTruth, face_points, ground_truth
 from fsbench.errors import FsbenchError, OutputError
 from fsbench.images import to_bytes
 from fsbench.store import Arrays, Store, fingerprint
@@ -68,10 +69,12 @@ def _renderer(device: torch.device, size: int, jitter: float) -> Renderer:
 def draw_chunk(chunk: Chunk, device: torch.device) -> Arrays:
     """Return `image` (N, S, S, 3) and `mask` (N, S, S, 1) uint8, `five`, `landmarks` and `tags` float32.
 
-    The tags hold the gaze as the shot has it.
+    The tags hold the gaze as the shot has it. A chunk with points has also `points` (N, P, 3) float32 and `seen`
+    (N, P) uint8 (`face_points`).
     """
     renderer = _renderer(device, chunk.size, chunk.jitter)
     images, masks, five, landmarks, tags = [], [], [], [], []
+    points, seen = [], []
     with one_thread():
         for item in chunk.items:
             drawing, session, shot = draw(renderer, item, chunk)
@@ -79,6 +82,10 @@ def draw_chunk(chunk: Chunk, device: torch.device) -> Arrays:
             masks.append(to_bytes(drawing.face))
             five.append(drawing.five.cpu().numpy())
             landmarks.append(drawing.landmarks.cpu().numpy())
+            if chunk.points:
+                places, visible = face_points(load_layout(device, UV_SIZE), drawing)
+                points.append(places.cpu().numpy())
+                seen.append((visible * 255).byte().cpu().numpy())
             mean = {
                 stem: (shot.actions.get(f"{stem}Left", 0.0) + shot.actions.get(f"{stem}Right", 0.0)) / 2
                 for stem in ("mouthSmile", "eyeBlink")
@@ -104,6 +111,7 @@ def draw_chunk(chunk: Chunk, device: torch.device) -> Arrays:
         "five": np.stack(five),
         "landmarks": np.stack(landmarks),
         "tags": np.array(tags, np.float32),
+        **({"points": np.stack(points), "seen": np.stack(seen)} if chunk.points else {}),
     }
 
 
@@ -111,7 +119,7 @@ def describe_item(chunk: Chunk, k: int, device: torch.device) -> GroundTruth:
     """Draw item k of a chunk with all that is known about it."""
     renderer = _renderer(device, chunk.size, chunk.jitter)
     with one_thread():
-        return ground_truth(renderer.asset, *draw(renderer, chunk.items[k], chunk))
+        return ground_truth(load_layout(device, UV_SIZE), *draw(renderer, chunk.items[k], chunk))
 
 
 def draw_missing(

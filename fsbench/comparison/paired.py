@@ -1,0 +1,141 @@
+"""The difference of two models over the samples that two runs share, by one metric."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from fsbench.comparison.scores import DIGESTS, LABELS, Key, Scores, summary
+from fsbench.errors import NotScorable
+from fsbench.record_types import Sample
+from fsbench.stats.resampling import Design, Difference
+
+
+@dataclass(frozen=True)
+class MatchedSamples:
+    """The samples that two runs share, and how many they do not."""
+
+    first: np.ndarray  # (M,) rows of the first run's table
+    second: np.ndarray  # (M,) those of the second run, in the same order
+    n_first: int  # samples that only the first run has
+    n_second: int
+    n_changed: int  # samples of both whose images are not the same: they are left out
+    known: bool  # whether both runs know their images, by digests
+
+
+def match(first: Scores, second: Scores, sample: Sample) -> MatchedSamples:
+    """Pair the samples of two runs: the same labels, and the same source and target images where both know them."""
+    a, b = (scores.tables.get(sample) for scores in (first, second))
+    if a is None or b is None:
+        raise NotScorable(f"one of the two runs has no {sample}s")
+    places = {label: i for i, label in enumerate(_labels(b, sample))}
+    pairs = [(i, places[label]) for i, label in enumerate(_labels(a, sample)) if label in places]
+    rows = np.array(pairs, np.int64).reshape(-1, 2)
+    digests = [name for name in DIGESTS if name in a and name in b]
+    same = np.ones(len(rows), bool)
+    for name in digests:
+        same &= a[name].to_numpy()[rows[:, 0]] == b[name].to_numpy()[rows[:, 1]]
+    return MatchedSamples(
+        rows[same, 0], rows[same, 1], len(a) - len(rows), len(b) - len(rows), int((~same).sum()), len(digests) == 2
+    )
+
+
+def _labels(table: pd.DataFrame, sample: Sample) -> list[Hashable]:
+    return list(table[list(LABELS[sample])].itertuples(index=False, name=None))
+
+
+@dataclass(frozen=True)
+class PairedRows:
+    """What two models have on the samples of both, by one metric."""
+
+    a: np.ndarray  # (M,) of the first run's model, failures as what they count as
+    b: np.ndarray  # (M,)
+    rows: np.ndarray  # (M,) of the first run's table
+    value: float  # of the first model on these samples
+    other: float  # of the second
+    difference: Difference  # of the second less the first
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether rows are rates: right or wrong."""
+        levels = np.unique(np.concatenate([self.a, self.b]))
+        return len(levels) <= 2 and bool(np.isin(levels, [0.0, 1.0, 100.0]).all()) and 0.0 in levels
+
+    @property
+    def flips(self) -> tuple[int, int]:
+        """Samples on which the second model has more than the first, and less."""
+        return int((self.b > self.a).sum()), int((self.b < self.a).sum())
+
+    @property
+    def mcnemar(self) -> float | None:
+        """Exact two-sided p-value of as many flips either way, None for rows that are no rates.
+
+        McNemar, Psychometrika 12(2), 1947, with binomial probabilities. It takes samples for independent.
+        """
+        from scipy.special import bdtr  # slow to import
+
+        more, less = self.flips
+        return min(1.0, 2 * float(bdtr(min(more, less), more + less, 0.5))) if self.is_binary else None
+
+
+class Pairing:
+    """Two runs, whose samples are matched once, and drawn again in the same way for every metric."""
+
+    def __init__(self, first: Scores, second: Scores) -> None:
+        self.first, self.second = first, second
+        self._matched: dict[Sample, MatchedSamples] = {}
+        self._designs: dict[Sample, Design] = {}
+
+    def matched(self, sample: Sample) -> MatchedSamples:
+        """The samples that both have; raises NotScorable where one has none of that kind."""
+        if sample not in self._matched:
+            self._matched[sample] = match(self.first, self.second, sample)
+        return self._matched[sample]
+
+    def compare(self, models: tuple[str, str], key: Key) -> PairedRows:
+        """Compare a model of each run on the samples of both; raises NotScorable where nothing can be said."""
+        own, its = self.first.rows(models[0], key), self.second.rows(models[1], key)
+        if not (summaries := own.summaries & its.summaries):
+            raise NotScorable("its value is made of the samples in two ways")
+        sample = self.first.metrics[key[0]].sample
+        matched = self.matched(sample)
+        a, b = own.rows[matched.first], its.rows[matched.second]
+        if digits := min(filter(None, (self.first.digits, self.second.digits)), default=0):
+            a, b = significant(a, digits), significant(b, digits)
+        both = np.isfinite(a) & np.isfinite(b)
+        if not both.any():
+            raise NotScorable("the two runs share no sample that both models were scored on")
+        of, its_of = (summary(min(summaries), rows[both]) for rows in (a, b))
+        everything = np.arange(int(both.sum()))
+        value, other = of(everything), its_of(everything)
+        if np.array_equal(a[both], b[both]):
+            difference = Difference(0.0, 0.0, 0.0, 1.0, None, None)  # however few the sessions are
+        else:
+            design = self._design(sample).among(both)
+            if design.reason:
+                raise NotScorable(design.reason)
+            difference = design.difference(other - value, design.resample(its_of), design.resample(of))
+        return PairedRows(a[both], b[both], matched.first[both], value, other, difference)
+
+    def _design(self, sample: Sample) -> Design:
+        """How the shared samples are drawn again: sessions of targets within people, and sources."""
+        if sample not in self._designs:
+            table = self.first.tables[sample].iloc[self.matched(sample).first]
+            people, sessions, sources = (pd.factorize(table[name])[0] for name in ("identity", "session", "source"))
+            result = self.first.result
+            self._designs[sample] = Design.of(
+                people, sessions, sources, resamples=result.protocol.resamples, seed=result.seed
+            )
+        return self._designs[sample]
+
+
+def significant(rows: np.ndarray, digits: int) -> np.ndarray:
+    """Round to significant digits, as a baseline stores rows.
+
+    >>> significant(np.array([0.12345678, 1234567.0, 0.0]), 6).tolist()
+    [0.123457, 1234570.0, 0.0]
+    """
+    return np.array([float(f"{value:.{digits}g}") for value in rows])

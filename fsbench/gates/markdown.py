@@ -1,0 +1,90 @@
+"""A gate as Markdown, for a comment and for a job's summary."""
+
+from __future__ import annotations
+
+import re
+
+from fsbench.compare import unit_of
+from fsbench.comparison.wording import signed, value_of
+from fsbench.files import printable
+from fsbench.gates.decide import Check, GateResult
+from fsbench.gates.wording import Metrics, age, headline, sentence, title
+from fsbench.numbers import not_zero
+from fsbench.results import column
+
+MOST = 60_000
+"""Characters: a comment on GitHub has 65,536, and a summary a mebibyte."""
+
+SIGNS = {"pass": "✅", "regression": "❌", "inconclusive": "❔"}
+_LONGEST = 200
+_ODD = re.compile(r"[^\w\s.,()+=/@\u0080-\U0010ffff-]|(?<=[A-Za-z])\.(?=[A-Za-z])")
+_MENTION = re.compile(r"(?<!\w)@")  # GitHub looks for mentions after entities are read
+
+
+def markdown(result: GateResult, metrics: Metrics) -> str:
+    """Return the text: what the gate says, a table of checks, the worst first, and what they rest on."""
+    order = {"regression": 0, "inconclusive": 1, "pass": 2}
+    tiers = {"critical": 0, "supporting": 1, "advisory": 2}
+    checks = sorted(result.checks, key=lambda check: (order[check.state], tiers[check.tier]))
+    head = [
+        f"### {SIGNS[result.state]} fsbench: {headline(result)}",
+        "",
+        f"{_code(result.run)} against {_code(result.baseline)}: {_plain(age(result))}.",
+        "",
+        "| | tier | metric | model | baseline | run | difference | margin |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    missed = [check for check in checks if check.state != "pass"]
+    details = [f"- {_code(title(check))}: {_plain(sentence(check, metrics))}" for check in missed]
+    notes = [f"- {_plain(note)}" for note in result.notes]
+    parts = [_row(check, metrics) for check in checks]
+    lines, left_out = _within(head, parts, ["", *details, *notes])
+    return "\n".join([*lines, *([f"\n{left_out} more lines are left out."] if left_out else [])]) + "\n"
+
+
+def _within(head: list[str], rows: list[str], more: list[str]) -> tuple[list[str], int]:
+    """As many lines as there is room for, and the number of those that are left out."""
+    lines, room = list(head), MOST - sum(len(line) + 1 for line in head)
+    everything = [*rows, *more]
+    for i, line in enumerate(everything):
+        room -= len(line) + 1
+        if room < 0:
+            return lines, len(everything) - i
+        lines.append(line)
+    return lines, 0
+
+
+def _row(check: Check, metrics: Metrics) -> str:
+    metric = metrics[check.metric]
+    difference = margin = ""
+    if check.effect is not None and check.low is not None and check.high is not None:
+        low, high = (not_zero(end, metric.digits) for end in (check.low, check.high))
+        difference = f"{signed(check.effect, metric)}{unit_of(metric)} [{low}, {high}]"
+        margin = f"{not_zero(check.margin or 0.0, metric.digits)}{unit_of(metric)}"
+    cells = [
+        SIGNS[check.state],
+        check.tier,
+        _code(column(check.metric, check.judge)),
+        _code(check.model),
+        _plain(value_of(check.baseline_value, metric)),
+        _plain(value_of(check.value, metric)),
+        _plain(difference),
+        _plain(margin),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _plain(text: str) -> str:
+    """Text that stays text: nothing in it is a link, a mention, a tag or a border of a table."""
+    escaped = _ODD.sub(lambda match: f"&#{ord(match[0])};", _short(text, 10 * _LONGEST))
+    return _MENTION.sub("<code>@</code>", escaped)
+
+
+def _code(name: str) -> str:
+    """A name in the type of code, in which GitHub mentions nobody."""
+    return f"<code>{_ODD.sub(lambda match: f'&#{ord(match[0])};', _short(name, _LONGEST))}</code>"
+
+
+def _short(text: str, most: int) -> str:
+    shown = printable(text)
+    return shown if len(shown) <= most else f"{shown[:most]}..."

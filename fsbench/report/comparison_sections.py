@@ -1,0 +1,197 @@
+"""The sections of the page of a comparison: differences, samples against each other, flips, pictures side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from fsbench.comparison.paired import PairedRows
+from fsbench.comparison.table import RunDifference
+from fsbench.comparison.wording import difference, name_of, p_value, remark, value_of
+from fsbench.numbers import not_zero, number
+from fsbench.report.comparison import Compared, Contrast, improvement
+from fsbench.report.page import Section
+from fsbench.report.plots import ACCENTS, GREY, WIDTH, render
+from fsbench.report.sections.galleries import spread
+from fsbench.report.thumbnails import Picture
+from fsbench.results import MetricRecord, column
+
+MOST_PLOTS, MOST_POINTS = 12, 2000
+"""Plots of one pair of models, and points of one plot."""
+
+EXTREMES, PAIRS = 6, 8
+"""Samples that got better and worse most, and pairs that are shown side by side."""
+
+BETTER, WORSE = ACCENTS[2], ACCENTS[1]
+
+
+def differences(compared: Compared) -> dict[str, Any]:
+    """Tables of all differences."""
+    groups = []
+    for contrast in compared.contrasts:
+        rows = [_row(record, compared.metrics[record.metric]) for record in contrast.compared]
+        groups.append((contrast, rows))
+    return {"groups": groups}
+
+
+def _row(record: RunDifference, metric: MetricRecord) -> dict[str, Any]:
+    return {
+        "verdict": record.verdict,
+        "name": name_of(record, metric),
+        "summary": metric.summary,
+        "reference": value_of(record.reference_value, metric),
+        "value": value_of(record.value, metric),
+        "difference": difference(record, metric),
+        "p": p_value(record.p),
+        "n": record.n,
+        "better": record.n_better,
+        "worse": record.n_worse,
+        "remark": remark(record, metric),
+    }
+
+
+def scatters(compared: Compared) -> dict[str, Any] | None:
+    """Each sample in both runs, with the diagonal on which nothing changed."""
+    groups = []
+    for contrast in compared.contrasts:
+        shown = contrast.compared[:MOST_PLOTS]
+        figures = [(record, _scatter(compared, contrast, record)) for record in shown]
+        if figures:
+            left_out = [column(record.metric, record.judge) for record in contrast.compared[MOST_PLOTS:]]
+            groups.append((contrast, figures, left_out))
+    return {"groups": groups, "most_points": MOST_POINTS} if groups else None
+
+
+def _scatter(compared: Compared, contrast: Contrast, record: RunDifference) -> Markup:
+    import seaborn as sns
+
+    metric, paired = compared.metrics[record.metric], compared.paired(contrast, record)
+    chosen = np.linspace(0, len(paired.a) - 1, min(len(paired.a), MOST_POINTS)).round().astype(int)
+    a, b, better = paired.a[chosen], paired.b[chosen], improvement(paired, metric)[chosen]
+    if paired.is_binary:  # points of equal place are told apart by a little noise, the same each time
+        random = np.random.default_rng(0)
+        step = 0.06 * max(float(np.ptp(np.concatenate([a, b]))), 1.0)
+        a, b = a + random.uniform(-step, step, len(a)), b + random.uniform(-step, step, len(b))
+    kinds = np.where(better > 0, "better", np.where(better < 0, "worse", "equal"))
+
+    def draw(axes: Axes) -> None:
+        sns.scatterplot(
+            x=a, y=b, hue=kinds, hue_order=["better", "worse", "equal"], ax=axes, s=14, linewidth=0, alpha=0.7,
+            palette={"better": BETTER, "worse": WORSE, "equal": GREY}, legend=False,
+        )  # fmt: skip
+        low, high = min(a.min(), b.min()), max(a.max(), b.max())
+        pad = 0.04 * (high - low) or 0.5
+        axes.axline((low, low), slope=1, color=GREY, linewidth=0.9, linestyle="--", zorder=0)
+        axes.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad), aspect="equal")
+        unit = f", {metric.unit}" if metric.unit else ""
+        axes.set_xlabel(f"A{unit}")
+        axes.set_ylabel(contrast.letter)
+        axes.locator_params(nbins=5)
+
+    return render(
+        draw, (0.8 * WIDTH, 0.8 * WIDTH), f"{name_of(record, metric)} of each sample, A and {contrast.letter}"
+    )
+
+
+@dataclass(frozen=True)
+class Flip:
+    """One sample in both runs."""
+
+    pictures: tuple[Picture, ...]  # source, target, and the outputs of A and of the other run
+    label: str
+    reference: str
+    value: str
+    change: str
+
+
+def flips(compared: Compared) -> dict[str, Any] | None:
+    """The samples that got better and worse most, by the first metric of each pair of models."""
+    groups = []
+    for contrast in compared.contrasts:
+        record = next((one for one in contrast.compared if compared.metrics[one.metric].sample == "output"), None)
+        if record is None:
+            continue
+        metric, paired = compared.metrics[record.metric], compared.paired(contrast, record)
+        change = improvement(paired, metric)
+        order = np.argsort(change, kind="stable")
+        worst = [i for i in order[:EXTREMES] if change[i] < 0]
+        best = [i for i in order[::-1][:EXTREMES] if change[i] > 0]
+        groups.append({
+            "contrast": contrast,
+            "name": name_of(record, metric),
+            "lists": [("worse", int((change < 0).sum()), _flips(compared, contrast, metric, paired, worst)),
+                      ("better", int((change > 0).sum()), _flips(compared, contrast, metric, paired, best))],
+            "n": len(change),
+        })  # fmt: skip
+    return {"groups": groups} if groups else None
+
+
+def _flips(
+    compared: Compared, contrast: Contrast, metric: MetricRecord, paired: PairedRows, chosen: Sequence[int]
+) -> list[Flip]:
+    table = compared.scores[0].tables["output"]
+    return [
+        Flip(
+            _pictures(compared, contrast, str(row["source"]), str(row["id"])),
+            f"{row['source']} into {row['id']}",
+            number(float(paired.a[i]), metric.digits),
+            number(float(paired.b[i]), metric.digits),
+            not_zero(float(paired.b[i] - paired.a[i]), metric.digits),
+        )
+        for i in chosen
+        for row in [table.iloc[int(paired.rows[i])]]
+    ]
+
+
+def _pictures(compared: Compared, contrast: Contrast, source: str, target: str) -> tuple[Picture, ...]:
+    first = compared.scores[0]
+    sides = [("A", first, contrast.reference), (contrast.letter, contrast.scores, contrast.model)]
+    shown: list[Picture] = []
+    for letter, scores, model in sides:
+        row = compared.samples(scores, model).get((source, target))
+        if row is None:
+            shown.append(Picture(letter, "", f"{letter}: no picture"))
+            continue
+        thumbnails = compared.pictures[scores.label]
+        if not any(picture.role == "source" for picture in shown):
+            shown = [*thumbnails.inputs(row)[:2], *shown]
+        shown.append(thumbnails.output(row, letter))
+    return tuple(shown)
+
+
+def pictures(compared: Compared) -> dict[str, Any] | None:
+    """The same pairs in all runs, evenly over sessions."""
+    first = compared.scores[0]
+    if "output" not in first.tables or not compared.pictures:
+        return None
+    by_reference: dict[str, list[Contrast]] = {}
+    for contrast in compared.contrasts:
+        by_reference.setdefault(contrast.reference, []).append(contrast)
+    table = first.tables["output"]
+    chosen = spread((table["identity"] + "\n" + table["session"]).to_numpy(dtype=object), PAIRS)
+    groups = []
+    for reference, contrasts in by_reference.items():
+        heads = [f"A: {reference}", *(f"{one.letter}: {one.model}" for one in contrasts)]
+        rows = [_side_by_side(compared, contrasts, table.iloc[i]) for i in chosen]
+        groups.append((reference, heads, rows))
+    return {"groups": groups}
+
+
+def _side_by_side(compared: Compared, contrasts: Sequence[Contrast], row: pd.Series) -> tuple[Picture, ...]:
+    each = [_pictures(compared, contrast, str(row["source"]), str(row["id"])) for contrast in contrasts]
+    whole = max(each, key=len)  # with source and target, where any run has pictures of them
+    return (*whole[:-2], each[0][-2], *(pictures[-1] for pictures in each))
+
+
+SECTIONS = (
+    Section("differences", "Differences", differences, "comparison/differences.html.j2"),
+    Section("samples", "Each sample", scatters, "comparison/scatters.html.j2"),
+    Section("flips", "Better and worse", flips, "comparison/flips.html.j2"),
+    Section("pictures", "Side by side", pictures, "comparison/pictures.html.j2"),
+)
