@@ -87,7 +87,8 @@ def swap(
     plan = options.plan(device=device)
     parse_device(plan.device)
     how, smoothing = _paste(preset, mask, colour, blend), _smoothing(smooth)
-    with job.running(command, quiet=quiet, kept="what was written so far") as progress:
+    kept = f"what was written so far, {out.stem}.partial{out.suffix},"
+    with job.running(command, quiet=quiet, kept=kept) as progress:
         import fsbench.harness.swap as service  # brings torch: not before it is needed
 
         settings = service.SwapOptions(how, smoothing, face, fill, on_missing, size, lossless, side_by_side, label)
@@ -138,6 +139,9 @@ def _print(report: SwapReport) -> None:
         for reason in reasons:
             numbers = [number for number, why in report.missing.items() if why == reason]
             terminal.line(f"{len(numbers)} of {report.n_frames} were not swapped, {reason}: {_runs(sorted(numbers))}")
+    if report.floor is not None:
+        floor = f"{report.floor:.2f} of 255 levels on average"
+        terminal.line(f"a crop that is pasted back unchanged differs from its frame by {floor}")
     terminal.line(f"{report.n_swapped} of {report.n_frames} swapped: {report.out}")
 
 

@@ -126,6 +126,12 @@ def paste(
     return result
 
 
+def square_of(frame: np.ndarray, crop: FrameCrop) -> tuple[slice, slice]:
+    """Return the rows and columns of a frame that a crop covers."""
+    low, high = _bounds(frame, crop.to_crop, len(crop.image))
+    return slice(low[1], high[1]), slice(low[0], high[0])
+
+
 def poisson(face: np.ndarray, target: np.ndarray, inside: np.ndarray) -> np.ndarray:
     """(S, S, 3) both, a mask (S, S) of bool -> the face's gradients inside, with the target's colours at the border.
 

@@ -16,7 +16,7 @@ from fsbench.datasets._photos import USED, Photo
 from fsbench.datasets.people import cut_photos
 from fsbench.errors import DataError, UsageError
 from fsbench.faces.detect import Detector
-from fsbench.faces.paste import FrameCrop, PasteBack, cut, paste
+from fsbench.faces.paste import FrameCrop, PasteBack, cut, paste, square_of
 from fsbench.faces.track import Smoothing
 from fsbench.faces.video import SUFFIXES, Video, VideoWriter
 from fsbench.files import printable
@@ -30,6 +30,9 @@ from fsbench.interfaces import Context, Faces, Source, Targets
 OnMissing = Literal["keep", "blank", "stop"]
 
 MOST_SOURCES = 16
+
+FLOORS = 20
+"""Frames in which the unchanged crop is pasted back, one of each batch."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,15 @@ class SwapReport:
     n_frames: int = 0
     missing: dict[int, str] = field(default_factory=dict)  # frames that were not swapped, and why
     notes: list[str] = field(default_factory=list)
+    floors: list[float] = field(default_factory=list)
+
+    @property
+    def floor(self) -> float | None:
+        """Mean absolute difference, in levels of 255, that pasting the unchanged crop makes inside its square.
+
+        It separates what the network does from what its paste-back does. None where nothing was swapped.
+        """
+        return float(np.mean(self.floors)) if self.floors else None
 
     @property
     def n_swapped(self) -> int:
@@ -137,6 +149,8 @@ class _Swapper:
             output = parts.swap(self.model.parts, self.source, self._targets(crops, [numbers[row] for row in rows]))
             faces = output.images.permute(0, 2, 3, 1).cpu().numpy()
             alphas = [None] * len(rows) if output.alpha is None else list(output.alpha[:, 0].cpu().numpy())
+            if len(report.floors) < FLOORS:
+                report.floors.append(_floor(images[rows[0]], crops[0], how))
             pasted = in_threads(
                 lambda row, *face: paste(images[row], face[0], face[1], how, face[2]), rows, faces, crops, alphas
             )
@@ -168,6 +182,11 @@ class _Swapper:
         else:
             shown = burn_in(result) if options.label else result
         return np.concatenate([image, shown], 1) if options.side_by_side else shown
+
+
+def _floor(frame: np.ndarray, crop: FrameCrop, how: PasteBack) -> float:
+    square = square_of(frame, crop)
+    return float(np.abs(paste(frame, crop.image, crop, how)[square].astype(int) - frame[square]).mean())
 
 
 def _swap_images(given: Path, out: Path, swapper: _Swapper) -> SwapReport:

@@ -16,7 +16,6 @@ from fsbench.faces.align import align
 from fsbench.faces.detect import Detections, Detector
 from fsbench.faces.track import Smoothing, Track, find_cuts, follow, thumbnail
 from fsbench.faces.video import Video
-from fsbench.guard import parallel_map
 from fsbench.images import read_image, to_float
 from fsbench.interfaces import Context, Embedder
 from fsbench.registry import embedders
@@ -103,7 +102,7 @@ def _find(video: Video, people: bool, context: Context) -> Arrays:
     stamps: list[int] = []
     for chunk in chunks(video):
         images = [image for _, image, _, _ in chunk]
-        faces = parallel_map(detector.detect_photo, images)
+        faces = detector.detect_frames(images)
         found += faces
         thumbnails += [thumbnail(image) for image in images]
         stamps += [pts for _, _, pts, _ in chunk]

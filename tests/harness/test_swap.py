@@ -59,6 +59,9 @@ class DiscDetector:
         points = (TEMPLATE - 0.5) * side + (edges[:, None, :2] + edges[:, None, 2:]) / 2
         return Detections(edges, points.astype(np.float32), np.ones(len(boxes), np.float32))
 
+    def detect_frames(self, images: list[np.ndarray]) -> list[Detections]:
+        return [self.detect_photo(image) for image in images]
+
     def detect_crops(self, crops: torch.Tensor) -> np.ndarray:
         return np.repeat((TEMPLATE * crops.shape[-1])[None], len(crops), 0)
 
@@ -219,6 +222,8 @@ def test_the_identity_swap_is_the_floor_of_each_preset(
 ) -> None:
     report = run(clip(tmp_path, [frame((RED, 80, 48, 50))] * 3), model="copy_target", preset=preset, lossless=True)
     pairs = zip(Video(tmp_path / "clip.mp4").frames(), Video(report.out).frames(), strict=True)
+    assert report.floor is not None
+    assert 0 <= report.floor < 2
     assert max(np.abs(a.image.astype(int) - b.image).mean() for a, b in pairs) < 1
 
 
