@@ -45,7 +45,7 @@ Face = Annotated[
 ]
 OnMissing = Annotated[Missing, typer.Option(help="A frame that was not swapped: keep it as it is, blank it, or stop.")]
 Lossless = Annotated[
-    bool, typer.Option("--lossless", help="RGB, which few browsers play. Without: H.264 crf 18, or VP9 crf 24.")
+    bool, typer.Option("--lossless", help="RGB, which not every player shows. Without: H.264 crf 18, or VP9 crf 24.")
 ]
 
 

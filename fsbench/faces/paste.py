@@ -110,8 +110,7 @@ def paste(
     to_frame = after(_shift(-low), inverse(crop.to_crop))
     square, to_square = _draw(how.mask, crop, size, alpha)  # and from the frame to its pixels
     weight = warp(_tensor(square), after(_shift(-low), inverse(to_square))[None], (height, width), beyond="zeros")[0, 0]
-    inside = warp(torch.ones(1, 1, size, size), to_frame[None], (height, width), beyond="zeros")[0, 0]
-    weight = torch.minimum(weight, inside)
+    weight = torch.minimum(weight, _inside(after(crop.to_crop, _shift(low)), size, (height, width)))
     if how.colour != "none" or how.blend == "poisson":
         onto_crop = after(crop.to_crop, inverse(to_square))
         of_crop = warp(_tensor(square), onto_crop[None], size, beyond="zeros")[0, 0].numpy()
@@ -199,6 +198,17 @@ def _hull(points: np.ndarray, size: int) -> np.ndarray:
     place = np.stack(np.meshgrid(line, line), -1)  # (size, size, 2)
     inside: np.ndarray = (place @ hull.equations[:, :2].T + hull.equations[:, 2] <= 0).all(-1)
     return inside.astype(np.float32)
+
+
+def _inside(to_crop: np.ndarray, size: int, shape: tuple[int, int]) -> Tensor:
+    """How much of each pixel of a part of the frame lies in the crop, by its distance from the border."""
+    rows, columns = (np.arange(n) + 0.5 for n in shape)
+    scale = np.hypot(*to_crop[:, 0])  # pixels of the crop in one of the frame
+    depth = np.full(shape, np.inf)
+    for across, down, shift in to_crop:
+        place = down * rows[:, None] + (across * columns + shift)
+        depth = np.minimum(depth, np.minimum(place, size - place))
+    return torch.from_numpy((depth / scale + 0.5).clip(0, 1).astype(np.float32))
 
 
 def _corners(to_crop: np.ndarray, size: int) -> np.ndarray:

@@ -34,7 +34,7 @@ SUFFIXES = tuple(_FORMATS)
 """Of files that can be written.
 
 By default H.264 at crf 18, or VP9 at crf 24 in webm, 4:2:0; GIF has 256 fixed colours and stamps in hundredths of a
-second. Lossless is H.264 or VP9 in RGB, which few browsers play. Sides that are odd are kept by giving up 4:2:0.
+second. Lossless is H.264 or VP9 in RGB, which not every player shows. Sides that are odd are kept by giving up 4:2:0.
 """
 
 SYNTHETIC = "Synthetic: faces in this video were swapped by a program (IPTC digital source type compositeSynthetic)."
