@@ -15,6 +15,7 @@ from fsbench.config import parse_pipeline
 from fsbench.datasets._photos import USED, Photo
 from fsbench.datasets.people import cut_photos
 from fsbench.errors import DataError, UsageError
+from fsbench.extraction.video_faces import LARGEST, check_face, chosen_faces, chunks, find_faces, reference
 from fsbench.faces.detect import Detector
 from fsbench.faces.paste import FrameCrop, PasteBack, cut, paste, square_of
 from fsbench.faces.track import Smoothing
@@ -22,7 +23,6 @@ from fsbench.faces.video import SUFFIXES, Video, VideoWriter
 from fsbench.files import printable
 from fsbench.harness import parts
 from fsbench.harness.models import Model, build, prepare_model
-from fsbench.harness.video_faces import LARGEST, check_face, chosen_faces, chunks, find_faces, reference
 from fsbench.harness.written_images import burn_in, is_image, save_image
 from fsbench.images import in_threads, list_images, read_image
 from fsbench.interfaces import Context, Faces, Source, Targets
