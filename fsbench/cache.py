@@ -33,6 +33,7 @@ KINDS = {
     "rows/embeddings": "features of judges, by image",
     "rows/observations": "features of observers, by image",
     "rows/metrics": "rows of metrics, by output",
+    "video": "faces found in videos",
     "estimates": "values over resamples",
     "umap": "maps of features",
 }

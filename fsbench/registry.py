@@ -38,6 +38,7 @@ BUILT_IN = (
     "fsbench.datasets.folder",
     "fsbench.datasets.synthetic",
     "fsbench.datasets.trump_cage",
+    "fsbench.datasets.video",
     "fsbench.embedders.dlib_resnet",
     "fsbench.embedders.facenet_casia",
     "fsbench.embedders.facenet_vggface2",

@@ -11,6 +11,7 @@ import typer
 from fsbench.cli import cache as cache
 from fsbench.cli import calibrate, compare, gate, listing, report, run, score, show, terminal, validate
 from fsbench.cli import data as data
+from fsbench.cli import swap as swapping
 from fsbench.cli import weights as weights
 from fsbench.environment import keep_library_caches, quiet_openmp
 from fsbench.errors import FsbenchError, one_line
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.command("score")(score.score)
+app.command("swap")(swapping.swap)
 app.command("validate")(validate.validate)
 app.command("calibrate")(calibrate.calibrate)
 app.command("show")(show.show)

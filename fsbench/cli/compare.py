@@ -84,9 +84,9 @@ def read(paths: list[Path]) -> list[Scores]:
         raise UsageError("one run alone is compared with nothing", "name two or more: fsbench compare A B")
     scores: list[Scores] = []
     for path in paths:
-        one = open_scores(path)
-        again = any(one.label == other.label for other in scores)
-        scores.append(replace(one, label=f"{one.label} ({len(scores) + 1})") if again else one)
+        run = open_scores(path)
+        again = any(run.label == other.label for other in scores)
+        scores.append(replace(run, label=f"{run.label} ({len(scores) + 1})") if again else run)
     return scores
 
 
@@ -128,7 +128,7 @@ def parse_margins(texts: list[str], scores: list[Scores]) -> dict[str, Margin]:
 
 def print_comparison(comparison: RunComparison, metrics: dict[str, MetricRecord]) -> None:
     """Print what differs in protocol, the differences, and what was not compared."""
-    from fsbench.comparison.wording import letter_of
+    from fsbench.comparison.wording import letter_of, title
 
     target = terminal.console()
     letters = {run: letter_of(number) for number, run in reversed(list(enumerate(comparison.runs)))}
@@ -141,9 +141,8 @@ def print_comparison(comparison: RunComparison, metrics: dict[str, MetricRecord]
     for sentence in comparison.unmatched:
         terminal.warn(target, sentence)
     for (run, model, reference), records in _grouped(comparison.differences).items():
-        names = model if model == reference else f"{model} against {reference}"
         target.print()
-        target.print(terminal.cell(f"{names}: {letters[run]} less A", style="bold"))
+        target.print(terminal.cell(title(model, reference, letters[run]), style="bold"))
         if compared := [record for record in records if record.verdict != "refused"]:
             target.print(_table(compared, metrics))
         for sentence in _refused(records):

@@ -200,7 +200,9 @@ def save(
     from fsbench.comparison.scores import load
     from fsbench.gates import baseline
 
-    n_bytes = baseline.save(load(run), file, models=models or (), metrics=metrics or ())
-    terminal.line(f"baseline: {file} ({n_bytes / 1000:,.0f} kB)")
-    if n_bytes > LARGEST:
+    saved = baseline.save(load(run), file, models=models or (), metrics=metrics or ())
+    for name, reason in saved.left_out.items():
+        terminal.line(f"left out: {name}: {reason}", error=True)
+    terminal.line(f"baseline: {file} ({saved.n_bytes / 1000:,.0f} kB)")
+    if saved.n_bytes > LARGEST:
         terminal.line("it is large for a repository: --model and --metric keep fewer numbers", error=True)

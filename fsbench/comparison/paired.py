@@ -8,10 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fsbench.comparison.scores import DIGESTS, LABELS, Key, Scores, summary
+from fsbench.comparison import distributions
+from fsbench.comparison.scores import DIGESTS, LABELS, TOGETHER, Key, Scores, summary
 from fsbench.errors import NotScorable
 from fsbench.record_types import Sample
 from fsbench.stats.resampling import Design, Difference
+
+NOISE = 1e-4
+"""Largest change of a sample, as a share of the samples' spread, that another machine makes of the same output."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ def _labels(table: pd.DataFrame, sample: Sample) -> list[Hashable]:
 
 @dataclass(frozen=True)
 class PairedRows:
-    """What two models have on the samples of both, by one metric."""
+    """What two models have on the samples of both, by one metric; distances of distributions have no a and b, (0,)."""
 
     a: np.ndarray  # (M,) of the first run's model, failures as what they count as
     b: np.ndarray  # (M,)
@@ -57,6 +61,8 @@ class PairedRows:
     value: float  # of the first model on these samples
     other: float  # of the second
     difference: Difference  # of the second less the first
+    only_first: int = 0  # shared samples that the first model alone was scored on: they are left out
+    only_second: int = 0
 
     @property
     def is_binary(self) -> bool:
@@ -95,30 +101,49 @@ class Pairing:
             self._matched[sample] = match(self.first, self.second, sample)
         return self._matched[sample]
 
-    def compare(self, models: tuple[str, str], key: Key) -> PairedRows:
-        """Compare a model of each run on the samples of both; raises NotScorable where nothing can be said."""
-        own, its = self.first.rows(models[0], key), self.second.rows(models[1], key)
-        if not (summaries := own.summaries & its.summaries):
+    def compare(self, models: tuple[str, str], key: Key, *, together: bool = False) -> PairedRows:
+        """Compare a model of each run on the samples of both; raises NotScorable where nothing can be said.
+
+        Distances of distributions are made again from features where `together`: that brings torch, and takes long.
+        """
+        if together and self.first.columns.get((models[0], *key)) == TOGETHER:
+            return self._compare_distributions(models, key)
+        own, others = self.first.rows(models[0], key), self.second.rows(models[1], key)
+        if not (summaries := own.summaries & others.summaries):
             raise NotScorable("its value is made of the samples in two ways")
         sample = self.first.metrics[key[0]].sample
         matched = self.matched(sample)
-        a, b = own.rows[matched.first], its.rows[matched.second]
+        a, b = own.rows[matched.first], others.rows[matched.second]
         if digits := min(filter(None, (self.first.digits, self.second.digits)), default=0):
             a, b = significant(a, digits), significant(b, digits)
         both = np.isfinite(a) & np.isfinite(b)
         if not both.any():
             raise NotScorable("the two runs share no sample that both models were scored on")
-        of, its_of = (summary(min(summaries), rows[both]) for rows in (a, b))
+        of, of_second = (summary(min(summaries), rows[both]) for rows in (a, b))
         everything = np.arange(int(both.sum()))
-        value, other = of(everything), its_of(everything)
-        if np.array_equal(a[both], b[both]):
-            difference = Difference(0.0, 0.0, 0.0, 1.0, None, None)  # however few the sessions are
+        value, other = of(everything), of_second(everything)
+        design, change = self._design(sample).among(both), np.abs(a - b)[both].max()
+        if change == 0 or (design.reason and change <= NOISE * float(np.std(a[both]))):
+            effect = other - value  # the same samples again: however few the sessions are
+            difference = Difference(effect, effect, effect, 1.0, None, None)
+        elif design.reason:
+            raise NotScorable(design.reason)
         else:
-            design = self._design(sample).among(both)
-            if design.reason:
-                raise NotScorable(design.reason)
-            difference = design.difference(other - value, design.resample(its_of), design.resample(of))
-        return PairedRows(a[both], b[both], matched.first[both], value, other, difference)
+            difference = design.difference(other - value, design.resample(of_second), design.resample(of))
+        lost = (int((np.isfinite(rows) & ~both).sum()) for rows in (a, b))
+        return PairedRows(a[both], b[both], matched.first[both], value, other, difference, *lost)
+
+    def _compare_distributions(self, models: tuple[str, str], key: Key) -> PairedRows:
+        metric, matched = distributions.build(key[0]), self.matched("output")
+        first, second = (
+            distributions.features(scores, model, key, metric).take(rows)
+            for scores, model, rows in zip(
+                (self.first, self.second), models, (matched.first, matched.second), strict=True
+            )
+        )
+        both, value, other, difference = distributions.difference(metric, first, second, self._design("output"))
+        nothing = np.empty(0)
+        return PairedRows(nothing, nothing, matched.first[both], value, other, difference)
 
     def _design(self, sample: Sample) -> Design:
         """How the shared samples are drawn again: sessions of targets within people, and sources."""

@@ -156,15 +156,15 @@ def _of_networks(first: Scores, second: Scores, keys: list[Key]) -> Iterator[Mis
         ):
             if a != b:
                 yield Mismatch(f"{what} of {observer.name}", *_shown(a, b), touched)
-    for metric, its in _both(first.result.metrics, second.result.metrics):
+    for metric, second_metric in _both(first.result.metrics, second.result.metrics):
         touched = frozenset(key for key in keys if key[0] == metric.name)
         for what, a, b in (
-            ("version", _version(metric), _version(its)),
-            ("observer", metric.observer, its.observer),  # some take the best that a machine has
-            ("weights", _weights(metric), _weights(its)),
-            ("unit", metric.unit, its.unit),
-            ("direction", metric.direction, its.direction),
-            ("sample", metric.sample, its.sample),
+            ("version", _version(metric), _version(second_metric)),
+            ("observer", metric.observer, second_metric.observer),  # some take the best that a machine has
+            ("weights", _weights(metric), _weights(second_metric)),
+            ("unit", metric.unit, second_metric.unit),
+            ("direction", metric.direction, second_metric.direction),
+            ("sample", metric.sample, second_metric.sample),
         ):
             if a != b:
                 yield Mismatch(f"{what} of {metric.name}", *_shown(a, b), touched)

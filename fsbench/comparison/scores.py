@@ -35,6 +35,9 @@ FILES: Mapping[Sample, str] = {"output": "samples.parquet", "clip": "clips.parqu
 Key = tuple[str, str | None]
 """Metric, and judge where it asks one."""
 
+TOGETHER = "its value is of all samples together (distances of distributions are compared where --metric names them)"
+"""Why a value has no number of each sample."""
+
 
 @dataclass(frozen=True)
 class Median:
@@ -178,7 +181,7 @@ def _rows(
     if value.value is None:
         return value.reason
     if table is None or name not in table:
-        return f"{metric.name} has no number of each {metric.sample}: its value is of all of them together"
+        return TOGETHER
     own = _numbers(table[name])
     floor = floor_of([_numbers(rows[name]) for rows in baselines if name in rows], metric.direction)
     failed = np.zeros(len(own), bool)

@@ -40,6 +40,8 @@ class RunDifference(Record):
     reason: str = ""  # why it is refused, or inconclusive in spite of a small p-value
     marks: tuple[str, ...] = ()  # what differs in protocol, where that was allowed
     n: Count = 0  # samples that both have
+    n_only_model: Count = 0  # shared samples on which the model alone was scored: they are left out
+    n_only_reference: Count = 0
     value: Number | None = None  # on these samples
     reference_value: Number | None = None
     effect: Number | None = None  # value less reference_value
@@ -94,24 +96,25 @@ def compare_runs(
     first, *others = runs
     records: list[RunDifference] = []
     tested: list[tuple[int, PairedRows, Scores]] = []
-    differing, unmatched = list[MismatchRecord](), dict[str, None]()
+    recorded, unmatched = list[MismatchRecord](), dict[str, None]()
     for other in others:
-        pairing, found = Pairing(first, other), mismatches(first, other)
-        differing += [_record(other, mismatch) for mismatch in found]
+        pairing, differing = Pairing(first, other), mismatches(first, other)
+        recorded += [_record(other, mismatch) for mismatch in differing]
         for names in pair_models(first, other, models):
             for key in chosen_keys(first, other, metrics):
-                margin = (margins or {}).get(key[0], DEFAULT_MARGIN if first.metrics[key[0]].headline else None)
-                record, paired = _difference(pairing, names, key, found, margin, allow_mismatch)
+                headline = {**other.metrics, **first.metrics}[key[0]].headline
+                margin = (margins or {}).get(key[0], DEFAULT_MARGIN if headline else None)
+                record, paired = _difference(pairing, names, key, differing, margin, allow_mismatch, bool(metrics))
                 if paired is not None:
                     tested.append((len(records), paired, other))
                 records.append(record)
-        unmatched |= dict.fromkeys(_unmatched(pairing, found))
+        unmatched |= dict.fromkeys(_unmatched(pairing, differing))
     for (i, paired, other), p in zip(tested, holm([p_of(paired) for _, paired, _ in tested]), strict=True):
         records[i] = _decided(records[i], paired.difference.spread, p, len(tested), first, other)
     return RunComparison(
         runs=tuple(scores.label for scores in runs),
         created=tuple(scores.result.created for scores in runs),
-        mismatches=tuple(differing),
+        mismatches=tuple(recorded),
         unmatched=tuple(unmatched),
         differences=tuple(records),
     )
@@ -119,9 +122,9 @@ def compare_runs(
 
 def pair_models(first: Scores, other: Scores, typed: Sequence[str] = ()) -> list[tuple[str, str]]:
     """Pairs of a model of the first run and one of another; raises UsageError, UnknownName."""
-    names, its = ([model.name for model in scores.result.models] for scores in (first, other))
+    names, others = ([model.name for model in scores.result.models] for scores in (first, other))
     if typed:
-        return [_typed_pair(text, names, its) for text in typed]
+        return [_typed_pair(text, names, others) for text in typed]
     if shared := [(name, name) for name in first.contestants if name in other.contestants]:
         return shared
     if len(first.contestants) == len(other.contestants) == 1:
@@ -133,16 +136,16 @@ def pair_models(first: Scores, other: Scores, typed: Sequence[str] = ()) -> list
     )
 
 
-def _typed_pair(text: str, names: Sequence[str], its: Sequence[str]) -> tuple[str, str]:
+def _typed_pair(text: str, names: Sequence[str], others: Sequence[str]) -> tuple[str, str]:
     """A pair as typed; names may hold = themselves."""
     splits = [(text[:i], text[i + 1 :]) for i, character in enumerate(text) if character == "="]
-    pairs = [pair for pair in [(text, text), *splits] if pair[0] in names and pair[1] in its]
+    pairs = [pair for pair in [(text, text), *splits] if pair[0] in names and pair[1] in others]
     if pairs:
         return pairs[0]
     known = [name for name in (text, *(pair[0] for pair in splits)) if name in names]
     if known:
         wanted = text[len(known[0]) + 1 :] or text
-        raise UnknownName("model in the other run:", wanted, its)
+        raise UnknownName("model in the other run:", wanted, others)
     raise UnknownName("model in the first run:", splits[0][0] if splits else text, names)
 
 
@@ -152,10 +155,10 @@ def chosen_keys(first: Scores, other: Scores, typed: Sequence[str] = ()) -> list
     metrics = {**other.metrics, **first.metrics}
     if typed:
         known = {name: [key for key in keys if name in (key[0], column(*key))] for name in typed}
-        for name, its in known.items():
-            if not its:
+        for name, keys_of in known.items():
+            if not keys_of:
                 raise UnknownName("metric in these runs:", name, {*metrics, *(column(*key) for key in keys)})
-        chosen = [key for its in known.values() for key in its]
+        chosen = [key for keys_of in known.values() for key in keys_of]
     else:
         shared = [key for key in keys if key in first.keys and key in other.keys]
         few = [key for key in shared if metrics[key[0]].headline or metrics[key[0]].summary_rank]
@@ -171,13 +174,14 @@ def _difference(
     pairing: Pairing,
     names: tuple[str, str],
     key: Key,
-    found: Sequence[Mismatch],
+    differing: Sequence[Mismatch],
     margin: Margin | None,
     allow_mismatch: bool,
+    together: bool,
 ) -> tuple[RunDifference, PairedRows | None]:
     """One difference before it is corrected, and the rows behind it; without them where it is refused."""
     first, other = pairing.first, pairing.second
-    touching = tuple(mismatch.sentence for mismatch in found if key in mismatch.touches)
+    touching = tuple(mismatch.sentence for mismatch in differing if key in mismatch.touches)
     record = RunDifference(
         run=other.label,
         model=names[1],
@@ -195,13 +199,15 @@ def _difference(
         if reason or key not in first.keys or key not in other.keys:
             lacking = first if key not in first.keys else other
             raise NotScorable(reason or f"{lacking.label} has no {column(*key)}")
-        paired = pairing.compare(names, key)
+        paired = pairing.compare(names, key, together=together)
     except NotScorable as why:
         return record.model_copy(update={"reason": why.message}), None
     difference, (more, less) = paired.difference, paired.flips
     higher = first.metrics[key[0]].direction == "higher"
     changes = {
-        "n": len(paired.a),
+        "n": len(paired.rows),
+        "n_only_model": paired.only_second,
+        "n_only_reference": paired.only_first,
         "value": paired.other,
         "reference_value": paired.value,
         **{name: getattr(difference, name) for name in ("effect", "low", "high", "p")},
@@ -258,7 +264,7 @@ def _record(other: Scores, mismatch: Mismatch) -> MismatchRecord:
     )
 
 
-def _unmatched(pairing: Pairing, found: Sequence[Mismatch]) -> Iterator[str]:
+def _unmatched(pairing: Pairing, differing: Sequence[Mismatch]) -> Iterator[str]:
     """Say what samples are not in a comparison, and what is not known of those that are."""
     other = pairing.second.label
     for sample in pairing.first.tables:
@@ -275,5 +281,5 @@ def _unmatched(pairing: Pairing, found: Sequence[Mismatch]) -> Iterator[str]:
         if any(left_out.values()):
             counts = ", ".join(f"{n} {why}" for why, n in left_out.items() if n)
             yield f"{other}: {len(matched.first)} {sample}s are compared; left out: {counts}"
-        if not matched.known and any("images" in mismatch.what or "targets" in mismatch.what for mismatch in found):
+        if not matched.known and any("images" in mismatch.what or "targets" in mismatch.what for mismatch in differing):
             yield f"{other}: paired by names, since an older fsbench wrote no digests of images with one of the runs"

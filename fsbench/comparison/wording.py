@@ -54,6 +54,8 @@ def remark(record: RunDifference, metric: MetricRecord) -> str:
         parts.append(f"{not_zero(record.detectable, metric.digits)}{unit_of(metric)} would be seen")
     if record.mcnemar_p is not None and record.n_better + record.n_worse:
         parts.append(f"{record.n_better} better, {record.n_worse} worse, McNemar p {p_value(record.mcnemar_p)}")
+    alone = {"A": record.n_only_reference, "the other": record.n_only_model}
+    parts += [f"{n} samples scored in {run} alone are left out" for run, n in alone.items() if n]
     parts += [record.reason] if record.reason else []
     parts += [f"in spite of {mark}" for mark in record.marks]
     return "; ".join(parts)
@@ -67,3 +69,12 @@ def value_of(value: float | None, metric: MetricRecord) -> str:
 def letter_of(number: int) -> str:
     """Letter by which a table calls a run, from A on."""
     return chr(65 + number) if number < 26 else str(number + 1)
+
+
+def title(model: str, reference: str, letter: str) -> str:
+    """Say what is compared: a model of a run, by the run's letter, with one of the first.
+
+    >>> title("a", "a", "B"), title("a+b", "a", "C")
+    ('a: B against A', 'a+b of C against a of A')
+    """
+    return f"{model}: {letter} against A" if model == reference else f"{model} of {letter} against {reference} of A"

@@ -65,9 +65,14 @@ class Detector:
     def detect_photo(self, image: np.ndarray) -> Detections:
         """(H, W, 3) uint8 of any size -> all faces of probability 0.9, by that order; without any, the first alone."""
         small = shrink(image, LONGEST)
-        found = self._detect([small], MIN_FACE)[0]
-        factor = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]], np.float32)
-        return Detections(found.boxes * np.tile(factor, 2), found.landmarks * factor, found.probability)
+        return _enlarged(self._detect([small], MIN_FACE)[0], image, small)
+
+    def detect_frames(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        """As `detect_photo`, of some images of one size: on a GPU all go through together."""
+        if self._device.type == "cpu":
+            return parallel_map(self.detect_photo, images)
+        small = [shrink(image, LONGEST) for image in images]
+        return list(map(_enlarged, self._detect(small, MIN_FACE), images, small))
 
     def detect_crops(self, crops: Tensor) -> np.ndarray:
         """(N, 3, S, S) aligned crops in [0, 1] -> (N, 5, 2) float32 landmarks of the first face, NaN without one.
@@ -94,6 +99,12 @@ class Detector:
 _NOTHING = Detections(
     np.full((1, 4), np.nan, np.float32), np.full((1, 5, 2), np.nan, np.float32), np.zeros(1, np.float32)
 )
+
+
+def _enlarged(found: Detections, image: np.ndarray, small: np.ndarray) -> Detections:
+    """What was found in a picture that was shrunk, in the pixels of the whole one."""
+    factor = np.array([image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]], np.float32)
+    return Detections(found.boxes * np.tile(factor, 2), found.landmarks * factor, found.probability)
 
 
 def _detections(faces: FoundFaces, size: tuple[int, ...]) -> Detections:

@@ -18,11 +18,16 @@ from fsbench.faces.templates import TEMPLATES
 from fsbench.faces.warp import after, inverse, warp
 
 Shape = Literal["alpha", "oval", "hull", "box"]
-"""The model's own mask; an oval by the landmarks; their hull, grown; the whole square."""
+"""Where the model's own mask is not 0; an oval by the landmarks; their hull, grown; the whole square.
+
+An output is blended with its target by the model's mask already: blended by it twice, the face would fade.
+"""
 
 Blend = Literal["linear", "poisson"]
 
+_TOUCHED = 0.01
 _HULL = 1.8  # of the size of the five landmarks' hull: from the brows to the chin
+_FINEST = 256  # pixels, side of the square on which a mask is drawn, that is not the model's own
 _MARGIN = 2  # pixels around what is read of a frame
 
 
@@ -103,10 +108,9 @@ def paste(
         return frame.copy()
     height, width = int(high[1] - low[1]), int(high[0] - low[0])
     to_frame = after(_shift(-low), inverse(crop.to_crop))
-    square, to_square = _draw(how.mask, crop, size, alpha)  # (S, S), and from the frame to its pixels
+    square, to_square = _draw(how.mask, crop, size, alpha)  # and from the frame to its pixels
     weight = warp(_tensor(square), after(_shift(-low), inverse(to_square))[None], (height, width), beyond="zeros")[0, 0]
-    inside = warp(torch.ones(1, 1, size, size), to_frame[None], (height, width), beyond="zeros")[0, 0]
-    weight = torch.minimum(weight, inside)
+    weight = torch.minimum(weight, _inside(after(crop.to_crop, _shift(low)), size, (height, width)))
     if how.colour != "none" or how.blend == "poisson":
         onto_crop = after(crop.to_crop, inverse(to_square))
         of_crop = warp(_tensor(square), onto_crop[None], size, beyond="zeros")[0, 0].numpy()
@@ -119,6 +123,12 @@ def paste(
     levels = share * pasted.permute(1, 2, 0).numpy() * 255 + (1 - share) * frame[place]
     result[place] = np.rint(levels).astype(np.uint8)
     return result
+
+
+def square_of(frame: np.ndarray, crop: FrameCrop) -> tuple[slice, slice]:
+    """Return the rows and columns of a frame that a crop covers."""
+    low, high = _bounds(frame, crop.to_crop, len(crop.image))
+    return slice(low[1], high[1]), slice(low[0], high[0])
 
 
 def poisson(face: np.ndarray, target: np.ndarray, inside: np.ndarray) -> np.ndarray:
@@ -153,16 +163,17 @@ def poisson(face: np.ndarray, target: np.ndarray, inside: np.ndarray) -> np.ndar
 
 
 def _draw(mask: Mask, crop: FrameCrop, size: int, alpha: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """A mask (size, size) in [0, 1] on its square, and the transform from the frame to that."""
+    """A mask (S, S) in [0, 1] on its square, and the transform from the frame to that."""
     from scipy import ndimage
 
     frame_points = crop.landmarks @ inverse(crop.to_crop)[:, :2].T + inverse(crop.to_crop)[:, 2]
     own = mask.shape == "alpha" and alpha is not None
+    size = size if own else min(size, _FINEST)
     to_square = crop.to_crop if own else similarity(frame_points, TEMPLATES[mask.template] * size)
     points = frame_points @ to_square[:, :2].T + to_square[:, 2]
     if own:
         assert alpha is not None
-        drawn = alpha
+        drawn = (alpha > _TOUCHED).astype(np.float32)
     elif mask.shape == "box":
         drawn = np.ones((size, size), np.float32)
     elif mask.shape == "hull":
@@ -187,6 +198,17 @@ def _hull(points: np.ndarray, size: int) -> np.ndarray:
     place = np.stack(np.meshgrid(line, line), -1)  # (size, size, 2)
     inside: np.ndarray = (place @ hull.equations[:, :2].T + hull.equations[:, 2] <= 0).all(-1)
     return inside.astype(np.float32)
+
+
+def _inside(to_crop: np.ndarray, size: int, shape: tuple[int, int]) -> Tensor:
+    """How much of each pixel of a part of the frame lies in the crop, by its distance from the border."""
+    rows, columns = (np.arange(n) + 0.5 for n in shape)
+    scale = np.hypot(*to_crop[:, 0])  # pixels of the crop in one of the frame
+    depth = np.full(shape, np.inf)
+    for across, down, shift in to_crop:
+        place = down * rows[:, None] + (across * columns + shift)
+        depth = np.minimum(depth, np.minimum(place, size - place))
+    return torch.from_numpy((depth / scale + 0.5).clip(0, 1).astype(np.float32))
 
 
 def _corners(to_crop: np.ndarray, size: int) -> np.ndarray:

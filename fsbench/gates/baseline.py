@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +30,7 @@ from fsbench.comparison.table import chosen_keys
 from fsbench.errors import ResultError, UnknownName, UsageError
 from fsbench.files import printable, read
 from fsbench.record_types import Number, Record, Sample
-from fsbench.results import LARGEST_FILE, RankingRecord
+from fsbench.results import LARGEST_FILE, RankingRecord, column
 from fsbench.store import write_text
 
 KIND: Literal["fsbench baseline"] = "fsbench baseline"
@@ -69,10 +70,18 @@ class BaselineRecord(Record):
     tables: dict[Sample, TableRecord]
 
 
+@dataclass(frozen=True)
+class Saved:
+    """What became of a baseline."""
+
+    n_bytes: int
+    left_out: dict[str, str]  # chosen metrics without numbers of samples, and why
+
+
 def save(
     run: Scores, path: Path, *, models: Sequence[str] = (), metrics: Sequence[str] = (), now: datetime | None = None
-) -> int:
-    """Write the baseline of a run, atomically; returns its size in bytes.
+) -> Saved:
+    """Write the baseline of a run, atomically.
 
     By default it holds all contestants, and the headline metrics and those of the summary. Raises UnknownName for
     models and metrics that the run does not have, UsageError where nothing is left that could be compared.
@@ -82,7 +91,8 @@ def save(
             raise UnknownName("model in this run:", name, run.contestants)
     kept = [name for name in run.contestants if name in (models or run.contestants)]
     control = [model.name for model in run.result.models if model.name == CONTROL and model.kind == "baseline"]
-    keys = [key for key in chosen_keys(run, run, metrics) if any(_rows(run, name, key) for name in kept)]
+    chosen = chosen_keys(run, run, metrics)
+    keys = [key for key in chosen if any(_rows(run, name, key) for name in kept)]
     if not keys:
         raise UsageError(f"{run.label} has no numbers of a contestant that could be compared", "name another run")
     tables = {sample: _table(run, sample, [*kept, *control], keys) for sample in run.tables}
@@ -95,12 +105,13 @@ def save(
     }
     text = _written(content)
     write_text(path, text)
-    return len(text.encode())
+    reasons = {column(*key): run.columns.get((kept[0], *key), "") for key in chosen if key not in keys}
+    return Saved(len(text.encode()), {name: str(reason) for name, reason in reasons.items()})
 
 
 def _rows(run: Scores, model: str, key: Key) -> Rows | None:
-    column = run.columns.get((model, *key))
-    return column if isinstance(column, Rows) else None
+    rows = run.columns.get((model, *key))
+    return rows if isinstance(rows, Rows) else None
 
 
 def _trimmed(run: Scores, models: Sequence[str], keys: Sequence[Key]) -> dict[str, Any]:
@@ -112,12 +123,14 @@ def _trimmed(run: Scores, models: Sequence[str], keys: Sequence[Key]) -> dict[st
         update={
             "dataset": result.dataset.model_copy(update={"identities": ()}),
             "judges": tuple(
-                one.model_copy(update={"calibration": None}) for one in result.judges if one.name in judges
+                record.model_copy(update={"calibration": None}) for record in result.judges if record.name in judges
             ),
-            "observers": tuple(one for one in result.observers if one.name in observers),
-            "metrics": tuple(one for one in result.metrics if one.name in metrics),
-            "models": tuple(one for one in result.models if one.name in models or one.kind == "baseline"),
-            "values": tuple(one for one in result.values if one.model in models and (one.metric, one.judge) in keys),
+            "observers": tuple(record for record in result.observers if record.name in observers),
+            "metrics": tuple(record for record in result.metrics if record.name in metrics),
+            "models": tuple(record for record in result.models if record.name in models or record.kind == "baseline"),
+            "values": tuple(
+                record for record in result.values if record.model in models and (record.metric, record.judge) in keys
+            ),
             "ranking": RankingRecord(metric="", judges=(), left_out={}, ranks=()),
             "differences": (),
             "unused": (),
@@ -222,12 +235,12 @@ def _scores(record: BaselineRecord, shown: str) -> Scores:
         if frame.empty or frame.duplicated(list(LABELS[sample])).any():
             raise ResultError(f"{shown} is no valid baseline: it has no samples, or one twice", HINT)
         tables[sample] = frame
-        for i, column in enumerate(table.columns, n_labels):
-            key = (column.model, column.metric, column.judge)
+        for i, head in enumerate(table.columns, n_labels):
+            key = (head.model, head.metric, head.judge)
             if key not in known or key in columns:
                 raise ResultError(f"{shown} is no valid baseline: a column has no value, or stands twice", HINT)
             own = np.array([math.nan if row[i] is None else float(row[i] or 0.0) for row in table.rows])
-            columns[key] = Rows(own, frozenset(column.summaries), column.failed)
+            columns[key] = Rows(own, frozenset(head.summaries), head.failed)
     for value in result.values:
         columns.setdefault((value.model, value.metric, value.judge), value.reason or "the baseline has no rows of it")
     return Scores(shown, result, tables, columns, digits=DIGITS, saved=record.saved)

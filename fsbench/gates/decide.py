@@ -3,7 +3,8 @@
 A rule passes where the interval of 95 % of the loss ends within the margin, and is a regression where the loss exceeds
 the margin significantly: one-sided at FALSE_ALARM, corrected by Holm for all checks that may block, so that of gates
 whose models lost no more than the margins fewer than 2.5 % block. In between a run is too small to say: inconclusive.
-A rule passes as well where every sample has the same number as in the baseline, however few there are.
+A rule passes as well where every sample has the same number as in the baseline, however few there are. It does not pass
+where samples of the baseline are not scored any more.
 """
 
 from __future__ import annotations
@@ -178,7 +179,8 @@ def _tested(rule: Rule, key: Key, old: str, new: str, pairing: Pairing) -> _Test
         return _Tested(_check(rule, key, old, new, *_unpaired(run, baseline, old, new, key, why.message)), None)
     metric, margin, difference = baseline.metrics[key[0]], rule.margin.size(paired.value), paired.difference
     loss, ends = _loss(difference, metric)
-    check = _check(rule, key, old, new, "pass" if ends[1] <= margin else "inconclusive").model_copy(
+    lost = f"{paired.only_first} samples of the baseline are not scored in the run" if paired.only_first else ""
+    check = _check(rule, key, old, new, "pass" if ends[1] <= margin and not lost else "inconclusive", lost).model_copy(
         update={
             "margin": margin,
             "n": len(paired.a),
@@ -215,9 +217,11 @@ def _p_above(margin: float, loss: float, difference: Difference) -> float:
 
 def _corrected(tested: Sequence[_Tested]) -> list[Check]:
     """Checks with corrected p-values: those that may block together, and those that may not."""
-    checks = [one.check for one in tested]
+    checks = [test.check for test in tested]
     for advisory in (False, True):
-        places = [i for i, one in enumerate(tested) if one.p is not None and (one.check.tier == "advisory") == advisory]
+        places = [
+            i for i, test in enumerate(tested) if test.p is not None and (test.check.tier == "advisory") == advisory
+        ]
         for i, p in zip(places, holm([tested[i].p or 0.0 for i in places]), strict=True):
             state = "regression" if checks[i].state == "inconclusive" and p < FALSE_ALARM else checks[i].state
             checks[i] = checks[i].model_copy(update={"p": p, "state": state})

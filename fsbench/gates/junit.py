@@ -25,15 +25,15 @@ def junit(result: GateResult, metrics: Metrics) -> str:
     for check in checks:
         classname = f"fsbench gate.{check.tier}.{check.model}"
         case = ElementTree.SubElement(suite, "testcase", classname=_text(classname), name=_text(title(check)), time="0")
-        told = f"{check.state}: {sentence(check, metrics)}\n{headline(result)}\n{age(result)}"
+        text = f"{check.state}: {sentence(check, metrics)}\n{headline(result)}\n{age(result)}"
         if check.blocks or check in unknown:
             tag = "failure" if check.blocks else "error"
             problem = ElementTree.SubElement(case, tag, type=check.state, message=_text(sentence(check, metrics)))
-            problem.text = _text(told)
+            problem.text = _text(text)
         else:
             if _is_skipped(check, result):
                 ElementTree.SubElement(case, "skipped")
-            ElementTree.SubElement(case, "system-out").text = _text(told)
+            ElementTree.SubElement(case, "system-out").text = _text(text)
     suites = ElementTree.Element("testsuites")
     suites.append(suite)
     ElementTree.indent(suites)

@@ -102,7 +102,7 @@ class GateConfig(Record):
             ("supporting", self.supporting),
             ("advisory", self.advisory),
         )
-        texts = [(text, tier) for tier, mine in tiers for text in mine]
+        texts = [(text, tier) for tier, rules in tiers for text in rules]
         if len(texts) > MOST_RULES:
             raise UsageError(f"a gate has at most {MOST_RULES} rules, not {len(texts)}", "leave some out")
         return [Rule.parse(text, tier) for text, tier in texts]

@@ -52,8 +52,8 @@ def sentence(check: Check, metrics: Metrics) -> str:
         f"{value_of(check.baseline_value, metric)}: {signed(check.effect, metric)}{unit_of(metric)} [{low}, {high}] "
         f"over {check.n} samples, margin {not_zero(check.margin or 0.0, metric.digits)}{unit_of(metric)}"
     )
-    if check.state == "inconclusive":
+    if check.state == "inconclusive" and not check.reason:
         size = not_zero(check.detectable, metric.digits) + unit_of(metric) if check.detectable else ""
-        seen = f"; {size} would be seen" if size else ""
-        text += f"; the interval reaches beyond the margin, and the loss is not significantly above it{seen}"
-    return text
+        limit = f"; {size} would be seen" if size else ""
+        text += f"; the interval reaches beyond the margin, and the loss is not significantly above it{limit}"
+    return f"{text}; {check.reason}" if check.reason else text

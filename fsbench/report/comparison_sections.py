@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 
 from fsbench.comparison.paired import PairedRows
 from fsbench.comparison.table import RunDifference
-from fsbench.comparison.wording import difference, name_of, p_value, remark, value_of
-from fsbench.numbers import not_zero, number
-from fsbench.report.comparison import Compared, Contrast, improvement
+from fsbench.comparison.wording import difference, name_of, p_value, remark, signed, value_of
+from fsbench.numbers import number
+from fsbench.report.compared import Compared, Contrast, improvement
 from fsbench.report.page import Section
 from fsbench.report.plots import ACCENTS, GREY, WIDTH, render
 from fsbench.report.sections.galleries import spread
@@ -60,18 +60,18 @@ def scatters(compared: Compared) -> dict[str, Any] | None:
     """Each sample in both runs, with the diagonal on which nothing changed."""
     groups = []
     for contrast in compared.contrasts:
-        shown = contrast.compared[:MOST_PLOTS]
-        figures = [(record, _scatter(compared, contrast, record)) for record in shown]
+        known = [(record, paired) for record in contrast.compared if (paired := compared.paired(contrast, record))]
+        figures = [(record, _scatter(compared, contrast, record, paired)) for record, paired in known[:MOST_PLOTS]]
         if figures:
-            left_out = [column(record.metric, record.judge) for record in contrast.compared[MOST_PLOTS:]]
+            left_out = [column(record.metric, record.judge) for record, _ in known[MOST_PLOTS:]]
             groups.append((contrast, figures, left_out))
     return {"groups": groups, "most_points": MOST_POINTS} if groups else None
 
 
-def _scatter(compared: Compared, contrast: Contrast, record: RunDifference) -> Markup:
+def _scatter(compared: Compared, contrast: Contrast, record: RunDifference, paired: PairedRows) -> Markup:
     import seaborn as sns
 
-    metric, paired = compared.metrics[record.metric], compared.paired(contrast, record)
+    metric = compared.metrics[record.metric]
     chosen = np.linspace(0, len(paired.a) - 1, min(len(paired.a), MOST_POINTS)).round().astype(int)
     a, b, better = paired.a[chosen], paired.b[chosen], improvement(paired, metric)[chosen]
     if paired.is_binary:  # points of equal place are told apart by a little noise, the same each time
@@ -114,10 +114,12 @@ def flips(compared: Compared) -> dict[str, Any] | None:
     """The samples that got better and worse most, by the first metric of each pair of models."""
     groups = []
     for contrast in compared.contrasts:
-        record = next((one for one in contrast.compared if compared.metrics[one.metric].sample == "output"), None)
-        if record is None:
+        of_outputs = (one for one in contrast.compared if compared.metrics[one.metric].sample == "output")
+        known = ((one, paired) for one in of_outputs if (paired := compared.paired(contrast, one)))
+        record, paired = next(known, (None, None))
+        if record is None or paired is None:
             continue
-        metric, paired = compared.metrics[record.metric], compared.paired(contrast, record)
+        metric = compared.metrics[record.metric]
         change = improvement(paired, metric)
         order = np.argsort(change, kind="stable")
         worst = [i for i in order[:EXTREMES] if change[i] < 0]
@@ -142,7 +144,7 @@ def _flips(
             f"{row['source']} into {row['id']}",
             number(float(paired.a[i]), metric.digits),
             number(float(paired.b[i]), metric.digits),
-            not_zero(float(paired.b[i] - paired.a[i]), metric.digits),
+            signed(float(paired.b[i] - paired.a[i]), metric),
         )
         for i in chosen
         for row in [table.iloc[int(paired.rows[i])]]
@@ -154,7 +156,7 @@ def _pictures(compared: Compared, contrast: Contrast, source: str, target: str) 
     sides = [("A", first, contrast.reference), (contrast.letter, contrast.scores, contrast.model)]
     shown: list[Picture] = []
     for letter, scores, model in sides:
-        row = compared.samples(scores, model).get((source, target))
+        row = compared.sample(scores, model, source, target)
         if row is None:
             shown.append(Picture(letter, "", f"{letter}: no picture"))
             continue

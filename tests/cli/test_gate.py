@@ -19,7 +19,7 @@ def test_runs_are_compared(invoke: Invoke, tmp_path: Path) -> None:
     a, b = write_run(tmp_path / "a"), write_run(tmp_path / "b", {"swapper": {"id_similarity": 0.05}}, seed=1)
     code, out, _ = invoke("compare", a, b)
     assert code == 0
-    assert "swapper: B less A" in out
+    assert "swapper: B against A" in out
     assert "worse" in out
     assert "3 comparisons (Holm)" in out
     code, out, _ = invoke("compare", a, b, "--metric", "id_similarity", "--margin", "id_similarity=0.2", "--json")

@@ -210,6 +210,17 @@ def test_metrics_are_chosen_by_name(tmp_path: Path) -> None:
         compare(a, a, metrics=["pose_eror"])
 
 
+def test_a_metric_of_one_run_only_is_told(tmp_path: Path) -> None:
+    a, b = write_run(tmp_path / "a"), write_run(tmp_path / "b")
+    kept = [value.model_dump() for value in load(a).result.values if value.metric != "pose_error"]
+    less = {"values": kept, "metrics": [metric.model_dump() for metric in load(a).result.metrics[:2]]}
+    c = write_run(tmp_path / "c", changes=less)
+    for runs in ((b, c), (c, b)):
+        (record,) = compare(*runs, metrics=["pose_error"]).differences
+        assert (record.verdict, record.reason) == ("refused", f"{c} has no pose_error")
+        assert {one.metric for one in compare(*runs).differences} == JUDGED
+
+
 def test_few_sessions_give_no_interval_and_no_verdict(tmp_path: Path) -> None:
     table = labels(people=2, sessions=1)
     a, b = (write_run(tmp_path / name, table=table, seed=seed) for seed, name in enumerate("ab"))

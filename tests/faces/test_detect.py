@@ -117,6 +117,14 @@ def test_all_faces_of_a_photograph(detector: Detector) -> None:
     assert np.abs(found.landmarks - goal).max() < 6
 
 
+def test_frames_are_searched_like_photographs(detector: Detector) -> None:
+    frames = [shrink(astronaut(), 300), np.roll(shrink(astronaut(), 300), 40, 1)]
+    for found, frame in zip(detector.detect_frames(frames), frames, strict=True):
+        alone = detector.detect_photo(frame)
+        assert np.array_equal(found.landmarks, alone.landmarks)
+        assert np.array_equal(found.boxes, alone.boxes)
+
+
 def test_weights_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "facenet_pytorch", None)
     with pytest.raises(FsbenchError, match="face detector cannot be loaded") as caught:

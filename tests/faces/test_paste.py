@@ -104,6 +104,15 @@ def test_without_the_models_mask_it_is_an_oval() -> None:
     assert np.array_equal(paste(FRAME, white, crop, PasteBack(Mask("alpha"))), oval)  # type: ignore[arg-type]
 
 
+def test_an_output_is_not_blended_by_the_models_mask_twice() -> None:
+    """Where the mask is a half, the output has half of the face, and so has the frame."""
+    white, crop = face_and_crop()
+    alpha = np.full((128, 128), 0.5, np.float32)
+    output = (0.5 * white + 0.5 * crop.image).astype(np.float32)  # type: ignore[attr-defined]
+    again = paste(FRAME, output, crop, PRESETS["fsbench"], alpha)  # type: ignore[arg-type]
+    assert np.abs(again[121, 150] - (0.5 * 255 + 0.5 * FRAME[121, 150])).max() < 4
+
+
 @pytest.mark.parametrize("centre", [(5.0, 8.0), (318.0, 235.0), (-200.0, 90.0)])
 def test_a_face_at_the_border_or_outside(centre: tuple[float, float]) -> None:
     crop = cut(FRAME, landmarks(centre=centre), 96)

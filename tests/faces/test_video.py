@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -274,6 +276,33 @@ def test_an_error_before_the_first_frame_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), VideoWriter(tmp_path / "out.mp4", video):
         raise ZeroDivisionError
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from fsbench.errors import OutputError
+from fsbench.faces.video import Video, VideoWriter
+video, out = Video(Path(sys.argv[1])), Path(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    with VideoWriter(out, video, lossless=True) as writer:
+        for frame in video.frames():
+            writer.write(frame.image, frame.pts, frame.duration)
+except OutputError as error:
+    print(error.sentence)
+"""
+
+
+def test_a_disk_that_fills_up_leaves_no_half_file(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    noise = [random.integers(0, 256, (64, 64, 3)).astype(np.uint8) for _ in range(10)]
+    path = write_clip(tmp_path / "clip.mp4", noise)
+    said = subprocess.run(
+        [sys.executable, "-c", FULL, str(path), str(tmp_path / "out.mp4")], capture_output=True, text=True, check=True
+    )
+    assert "out.mp4 cannot be written: the disk is full" in said.stdout
+    assert [each.name for each in tmp_path.iterdir()] == ["clip.mp4"]
 
 
 @pytest.mark.parametrize(

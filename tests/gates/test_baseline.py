@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -66,10 +67,18 @@ def test_a_thousand_samples_under_three_judges_stay_below_a_megabyte(tmp_path: P
               for model in models for key in keys]  # fmt: skip
     update = {"metrics": tuple(metrics), "judges": tuple(judges), "values": tuple(values)}
     columns = {(model, *key): Rows(random.random(1000), frozenset({"mean"})) for model in models for key in keys}
-    n_bytes = baseline.save(
+    saved = baseline.save(
         Scores("run", run.result.model_copy(update=update), {"output": table}, columns), tmp_path / "b"
     )
-    assert 500_000 < n_bytes < 1_000_000
+    assert 500_000 < saved.n_bytes < 1_000_000
+
+
+def test_what_has_no_numbers_is_left_out_and_told(tmp_path: Path) -> None:
+    run = load(write_run(tmp_path / "run"))
+    columns = {key: "there is no face" if key[1] == "pose_error" else rows for key, rows in run.columns.items()}
+    saved = baseline.save(replace(run, columns=columns), tmp_path / "b.json")
+    assert saved.left_out == {"pose_error": "there is no face"}
+    assert not any(key[0] == "pose_error" for key in baseline.load(tmp_path / "b.json").keys)
 
 
 def test_models_and_metrics_are_chosen(tmp_path: Path) -> None:

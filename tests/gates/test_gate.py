@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from run_scores import JUDGE, in_memory, labels, write_run
 
 from fsbench import results
+from fsbench.comparison.scores import Rows
 from fsbench.comparison.scores import load as load_run
 from fsbench.errors import ResultError, UnknownName, UsageError
 from fsbench.gates import baseline
@@ -197,6 +200,34 @@ def test_of_two_judges_the_one_that_is_partial_is_left_out(tmp_path: Path) -> No
     assert [(check.judge, check.state) for check in result.checks] == [(JUDGE, "regression")]
     assert "id_similarity@coach was not checked" in result.notes[0]
     assert hold(saved[1], saved[0], "id_similarity@coach drop<=0.01").state == "inconclusive"
+
+
+def test_samples_that_are_lost_do_not_pass() -> None:
+    table = labels(4, 6)
+    old, new = (in_memory({}, table, 0.05, seed) for seed in (1, 2))
+    rules = [Rule.parse("id_similarity drop<=0.01")]
+    assert decide(new, old, rules, now=NOW).state == "pass"
+    rows = new.columns["swapper", "id_similarity", JUDGE]
+    assert isinstance(rows, Rows)
+    fewer = np.where(np.arange(len(table)) < 5, np.nan, rows.rows)
+    columns = {**new.columns, ("swapper", "id_similarity", JUDGE): replace(rows, rows=fewer)}
+    (check,) = decide(replace(new, columns=columns), old, rules, now=NOW).checks
+    assert (check.state, check.n) == ("inconclusive", len(table) - 5)
+    assert check.reason == "5 samples of the baseline are not scored in the run"
+    assert decide(new, replace(old, columns=columns), rules, now=NOW).state == "pass"
+
+
+def test_the_noise_of_another_machine_is_no_change(tmp_path: Path) -> None:
+    """Also where there are too few sessions for an interval."""
+    table = labels(2, 1)
+    old = in_memory({}, table, 0.05, 1)
+    rules = [Rule.parse("id_similarity drop<=0.01")]
+    states = []
+    for noise in (1e-7, 1e-2):
+        columns = {key: replace(rows, rows=rows.rows + noise * np.arange(len(table)))
+                   for key, rows in old.columns.items() if isinstance(rows, Rows)}  # fmt: skip
+        states.append(decide(replace(old, columns=columns), old, rules, now=NOW).state)
+    assert states == ["pass", "inconclusive"]
 
 
 def test_advisory_rules_cost_the_others_nothing(tmp_path: Path) -> None:

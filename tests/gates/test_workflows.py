@@ -140,6 +140,18 @@ def test_a_name_gives_github_no_commands(replay: Replay, tmp_path: Path) -> None
     assert all(lines[i].startswith(("::error title=", "::warning title=")) for i in commands if i > end)
 
 
+@pytest.mark.slow
+def test_the_run_of_the_example_is_one_that_passes(replay: Replay, tmp_path: Path) -> None:
+    """With fewer images, and held against itself."""
+    line = next(step["run"] for step in STEPS if step.get("name") == "Run")
+    script = line.replace("sessions=24,images=2", "sessions=4,images=2").replace(
+        "fsbench run", '"$FSBENCH" -m fsbench run'
+    )
+    assert script.count("sessions=4") == script.count("$FSBENCH") == 1
+    assert shell(script, tmp_path, {"FSBENCH": sys.executable}) == 0, (tmp_path / "out.log").read_text()
+    assert replay(tmp_path / "report", tmp_path / "report")["output"] == "state=pass\n"
+
+
 def test_the_examples_ask_the_same(tmp_path: Path) -> None:
     """Both run the same command, and the rules and options that they name are there."""
     run = next(step["run"] for step in STEPS if step.get("name") == "Run")

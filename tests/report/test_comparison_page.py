@@ -33,7 +33,7 @@ def section(page: str, name: str) -> str:
 def test_a_page_shows_both_runs(run_folder: Path) -> None:
     page = page_of(run_folder, run_folder, models=["gan_mask=<b>cycle</b>(mask=true)"])
     assert "<b>cycle</b>" not in page
-    assert html.escape("<b>cycle</b>(mask=true) against gan_mask: A less A") in page
+    assert html.escape("<b>cycle</b>(mask=true) of A against gan_mask of A") in page
     assert page.count("<svg") == 1  # of pose_error: the judge is partial to one of the two
     assert "was trained against toy_judge" in page
     flips = section(page, "flips")
@@ -87,7 +87,7 @@ def test_what_is_refused_is_told_and_the_rest_is_shown(tmp_path: Path) -> None:
 def test_several_runs_and_a_baseline(tmp_path: Path) -> None:
     runs = [run_scores.write_run(tmp_path / name, seed=seed) for seed, name in enumerate("abc")]
     page = page_of(*runs)
-    assert all(f"swapper: {letter} less A" in page for letter in "BC")
+    assert all(f"swapper: {letter} against A" in page for letter in "BC")
     baseline.save(load(runs[0]), tmp_path / "b.json")
     scores = [baseline.load(tmp_path / "b.json"), load(runs[1])]
     assert "no picture" in comparison.html(comparison.Compared(scores, compare_runs(scores)))
@@ -120,7 +120,7 @@ def test_the_command(run_folder: Path, tmp_path: Path, monkeypatch: pytest.Monke
     other = tmp_path / "other"
     shutil.copytree(run_folder, other)
     assert invoke("report", run_folder, other, "--out", tmp_path / "page.html") == 0
-    assert "gan_mask: B less A" in (tmp_path / "page.html").read_text()
+    assert "gan_mask: B against A" in (tmp_path / "page.html").read_text()
     assert invoke("report", run_folder, other) == 2
     assert "--out" in capsys.readouterr().err
     assert invoke("report", run_folder, "--out", tmp_path / "x.html") == 2

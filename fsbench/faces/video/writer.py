@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +34,7 @@ SUFFIXES = tuple(_FORMATS)
 """Of files that can be written.
 
 By default H.264 at crf 18, or VP9 at crf 24 in webm, 4:2:0; GIF has 256 fixed colours and stamps in hundredths of a
-second. Lossless is H.264 or VP9 in RGB, which few browsers play. Sides that are odd are kept by giving up 4:2:0.
+second. Lossless is H.264 or VP9 in RGB, which not every player shows. Sides that are odd are kept by giving up 4:2:0.
 """
 
 SYNTHETIC = "Synthetic: faces in this video were swapped by a program (IPTC digital source type compositeSynthetic)."
@@ -44,9 +44,9 @@ SYNTHETIC = "Synthetic: faces in this video were swapped by a program (IPTC digi
 class VideoWriter:
     """Writes frames of one size; leaves the file under its name when the `with` block ends without an error.
 
-    Until then, and after an error, what was written so far is `NAME.partial.SUFFIX`, which plays up to its end; a
-    partial file without frames is removed. Raises UsageError for a suffix that is not in SUFFIXES, OutputError where
-    the file cannot be written.
+    Until then, and after an error or Ctrl-C, what was written so far is `NAME.partial.SUFFIX`, which plays up to its
+    end; where it cannot be ended, for the disk is full, or has no frame, it is removed. Raises UsageError for a suffix
+    that is not in SUFFIXES, OutputError where the file cannot be written.
 
     Time stamps are those of `like`; its sound is copied packet by packet, not encoded again. Raises UsageError where
     the container cannot hold it.
@@ -124,15 +124,22 @@ class VideoWriter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if kind is None:
-            with self._told():
+        if kind is not None:  # the error that led here is the one to tell
+            try:
+                self._finish()
+                playable = self.n_frames > 0
+            except Exception:  # noqa: BLE001 - a file without an end
+                playable = False
+            if not playable:
+                self.partial.unlink(missing_ok=True)
+            return
+        with self._told():
+            try:
                 self._finish()
                 self.partial.replace(self.path)
-            return
-        with suppress(Exception):  # the error that led here is the one to tell
-            self._finish()
-        if not self.n_frames:
-            self.partial.unlink(missing_ok=True)
+            except BaseException:
+                self.partial.unlink(missing_ok=True)
+                raise
 
     def _finish(self) -> None:
         try:
@@ -154,11 +161,10 @@ class VideoWriter:
         try:
             yield
         except (av.error.FFmpegError, OSError) as error:
-            full = getattr(error, "errno", None) == errno.ENOSPC
+            full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
             why = "the disk is full" if full else " ".join(str(getattr(error, "strerror", "") or error).split())
-            left = f"; what was written so far is {printable(self.partial.name)}" if self.n_frames else ""
             raise OutputError(
-                f"{printable(str(self.path))} cannot be written: {why}{left}",
+                f"{printable(str(self.path))} cannot be written: {why}",
                 "make room on the disk" if full else "name a file in a folder that you may write to",
             ) from error
 
