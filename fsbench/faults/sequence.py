@@ -100,7 +100,7 @@ PUMPING = Fault(
     "pumping",
     "pumping",
     "px",
-    (0.3, 0.5, 0.8, 1.2, 2.0, 3.0),
+    (1.0, 1.5, 2.2, 3.2, 4.5, 6.0),
     "Each frame is blurred by another amount at random, Gaussians whose root mean square width is the strength.",
     _pumping,
     also=("detail", "flicker"),
