@@ -15,9 +15,16 @@ from fsbench.config import Plan
 from fsbench.errors import Interrupted, UsageError
 
 OWN = {
+    ("baseline save", "metrics"): "some of a result, each maybe under one judge",
+    ("baseline save", "models"): "some of a result",
     ("calibrate", "out"): "writes no files by default",
     ("calibrate", "quiet"): "prints its table all the same",
     ("calibrate", "as_json"): "what a file holds",
+    ("compare", "metrics"): "some of several results, each maybe under one judge",
+    ("compare", "models"): "pairs of models of two results",
+    ("report", "metrics"): "as those of compare",
+    ("report", "models"): "as those of compare",
+    ("report", "out"): "one page",
     ("show", "as_json"): "a list or one object",
     ("swap", "face"): "the face that is swapped, not the one that is measured",
     ("swap", "model"): "one that swaps, not one of a result",
