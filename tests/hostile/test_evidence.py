@@ -178,7 +178,7 @@ def test_what_it_writes_into_is_a_copy(fresh_context: Context, monkeypatch: pyte
     [
         ("truth", "write exact"),
         ("observer", "name the observer itself"),
-        ("flow", "known: judge, exact"),
+        ("tide", "known: judge, exact"),
         ("odd@file", "known: judge"),
         ("exakt", "known: judge, exact"),
     ],

@@ -95,7 +95,7 @@ def test_what_is_written_into_arguments_reaches_nobody() -> None:
         source.images.zero_()
         targets.landmarks.zero_()
         targets.rows["clip"] = "mine"
-        targets.rows.loc[9] = ["x", 9]
+        targets.rows.loc[9] = ["image", "x", 9]
         return targets.images.mul_(0.5)
 
     def refine(output: Swapped, targets: Targets, source: Source) -> Swapped:
