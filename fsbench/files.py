@@ -15,8 +15,15 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fsbench.errors import DataError, MissingData
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+LONGEST_PROBLEM = 300
+"""Characters that are told of what is wrong with a file's content."""
 
 MAX_BYTES = 2**30
 """A larger file is refused unread; 120 million pixels of 16-bit levels, stored as they are, take 720 million bytes."""
@@ -211,6 +218,13 @@ def printable(name: str) -> str:
     return "".join(
         c.encode("unicode_escape").decode() if unicodedata.category(c)[0] == "C" or c in _BREAKS else c for c in text
     )
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong with the content of a file, and where: printable, for names stand in both."""
+    first = error.errors()[0]
+    where, reason = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+    return printable(f"{where}: {reason}" if where else reason)[:LONGEST_PROBLEM]
 
 
 def some(names: Sequence[str]) -> str:

@@ -54,7 +54,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from fsbench.consistency import contradictions
 from fsbench.errors import ResultError
-from fsbench.files import printable, read, some
+from fsbench.files import first_problem, printable, read, some
 from fsbench.metric_groups import MetricGroup
 from fsbench.record_types import Count, Facts, Name, Number, Record, Sample, SetName, Stage
 from fsbench.store import fingerprint, write_text
@@ -501,9 +501,6 @@ def parse(raw: Any, origin: str) -> RunResult:
             raw = {**UPGRADES[step](raw), "schema": step + 1}
         return RunResult.model_validate(completed(raw))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        problem = f"{where}: {first['msg']}" if where else first["msg"].removeprefix("Value error, ")
-        raise ResultError(f"{origin} is not a valid result: {problem}", edited) from error
+        raise ResultError(f"{origin} is not a valid result: {first_problem(error)}", edited) from error
     except (KeyError, TypeError, AttributeError, RecursionError) as error:  # of an upgrade
         raise ResultError(f"{origin} is not a valid result of schema {number}", edited) from error

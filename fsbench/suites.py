@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from fsbench.compare import Comparisons, Pair, PairedComparison, Relation, corrected, detectable, size_of
 from fsbench.config import Experiment, Suite
 from fsbench.errors import ResultError
-from fsbench.files import printable, read
+from fsbench.files import first_problem, printable, read
 from fsbench.record_types import Name, Number, Record
 from fsbench.results import LARGEST_FILE, SUITE_FILE, MetricRecord, RunResult
 from fsbench.stats.ranking import CONTESTANTS
@@ -225,6 +225,4 @@ def load(folder: Path) -> SuiteResult:
     try:
         return SuiteResult.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ResultError(f"{shown} is no valid result of a suite: {where}: {first['msg']}"[:400], hint) from error
+        raise ResultError(f"{shown} is no valid result of a suite: {first_problem(error)}", hint) from error

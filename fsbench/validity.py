@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ConfigDict, Field, FiniteFloat, ValidationError
 
 from fsbench.errors import ResultError, UsageError
+from fsbench.files import first_problem
 from fsbench.record_types import Record
 from fsbench.results import DatasetRecord, JudgeRecord, MetricRecord, ObserverRecord
 from fsbench.store import write_text
@@ -302,6 +303,4 @@ def load(place: Path) -> Validation:
     try:
         return Validation.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ResultError(f"{path} is not a valid validation: {where}: {first['msg']}", "run again") from error
+        raise ResultError(f"{path} is not a valid validation: {first_problem(error)}", "run again") from error

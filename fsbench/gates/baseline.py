@@ -28,7 +28,7 @@ from fsbench.comparison.paired import significant
 from fsbench.comparison.scores import DIGESTS, LABELS, Key, Rows, Scores
 from fsbench.comparison.table import chosen_keys
 from fsbench.errors import ResultError, UnknownName, UsageError
-from fsbench.files import printable, read
+from fsbench.files import first_problem, printable, read
 from fsbench.record_types import Number, Record, Sample
 from fsbench.results import LARGEST_FILE, RankingRecord, column
 from fsbench.store import write_text
@@ -211,9 +211,7 @@ def load(path: Path) -> Scores:
     try:
         record = BaselineRecord.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ResultError(f"{shown} is no valid baseline: {where}: {first['msg']}"[:400], HINT) from error
+        raise ResultError(f"{shown} is no valid baseline: {first_problem(error)}", HINT) from error
     return _scores(record, shown)
 
 

@@ -26,7 +26,7 @@ from fsbench.comparison.margins import Margin
 from fsbench.comparison.scores import Scores
 from fsbench.comparison.table import DEFAULT_MARGIN
 from fsbench.errors import UnknownName, UsageError
-from fsbench.files import printable, read
+from fsbench.files import first_problem, printable, read
 from fsbench.record_types import Record
 from fsbench.results import MetricRecord, column
 
@@ -121,10 +121,8 @@ def read_config(path: Path) -> GateConfig:
     try:
         return GateConfig.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
         known = "critical, supporting, advisory, inconclusive, as"
-        raise UsageError(f"{shown}: {printable(where)[:80]}: {first['msg'][:200]}", f"known: {known}") from error
+        raise UsageError(f"{shown}: {first_problem(error)}", f"known: {known}") from error
 
 
 def default_rules(baseline: Scores) -> list[Rule]:
