@@ -22,8 +22,13 @@ def difference(record: RunDifference, metric: MetricRecord) -> str:
     """
     if record.effect is None or record.low is None or record.high is None:
         return ""
-    low, high = (not_zero(end, metric.digits) for end in (record.low, record.high))
-    return f"{signed(record.effect, metric)}{unit_of(metric)} [{low}, {high}]"
+    return change(record.effect, record.low, record.high, metric)
+
+
+def change(effect: float, low: float, high: float, metric: MetricRecord) -> str:
+    """Write a signed number with its unit and its interval."""
+    ends = ", ".join(not_zero(end, metric.digits) for end in (low, high))
+    return f"{signed(effect, metric)}{unit_of(metric)} [{ends}]"
 
 
 def signed(value: float, metric: MetricRecord) -> str:

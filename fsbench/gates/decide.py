@@ -101,8 +101,8 @@ def decide(
     models = _models(run, baseline, stands_for or {})
     if not asked or not models:
         raise UsageError("there is nothing to check", "name a rule: --rule 'id_similarity drop<=0.01'")
-    _refuse_mismatch(run, baseline, {key for _, keys in asked for key in keys})
     pairing, notes, tested = Pairing(baseline, run), dict[str, None](), list[_Tested]()
+    _refuse_mismatch(pairing, {key for _, keys in asked for key in keys})
     for rule, keys in asked:
         for old, new in models.items():
             silent = {key: silenced(baseline.result, old, key) or silenced(run.result, new, key) for key in keys}
@@ -143,13 +143,13 @@ def _models(run: Scores, baseline: Scores, stands_for: Mapping[str, str]) -> dic
     return {name: stands_for.get(name, name) for name in baseline.contestants}
 
 
-def _refuse_mismatch(run: Scores, baseline: Scores, keys: set[Key]) -> None:
+def _refuse_mismatch(pairing: Pairing, keys: set[Key]) -> None:
     """Raise ResultError where what is checked was measured in another way, or on other images."""
+    baseline, run = pairing.first, pairing.second
     hint = "measure the run as the baseline was, or save a new baseline: fsbench baseline save RUN FILE"
     touching = [mismatch.sentence for mismatch in mismatches(baseline, run) if mismatch.touches & keys]
     if touching:
         raise ResultError(f"the baseline and the run are not of one protocol ({'; '.join(touching)})", hint)
-    pairing = Pairing(baseline, run)
     for sample in {baseline.metrics[key[0]].sample for key in keys} & set(baseline.tables):
         try:
             matched = pairing.matched(sample)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from fsbench.compare import unit_of
-from fsbench.comparison.wording import signed, value_of
+from fsbench.comparison.wording import change, value_of
 from fsbench.gates.decide import Check, GateResult
 from fsbench.numbers import not_zero
 from fsbench.results import MetricRecord, column
@@ -46,10 +46,9 @@ def sentence(check: Check, metrics: Metrics) -> str:
     metric = metrics[check.metric]
     if check.effect is None or check.low is None or check.high is None:
         return check.reason
-    low, high = (not_zero(end, metric.digits) for end in (check.low, check.high))
     text = (
         f"{column(check.metric, check.judge)} {value_of(check.value, metric)}, in the baseline "
-        f"{value_of(check.baseline_value, metric)}: {signed(check.effect, metric)}{unit_of(metric)} [{low}, {high}] "
+        f"{value_of(check.baseline_value, metric)}: {change(check.effect, check.low, check.high, metric)} "
         f"over {check.n} samples, margin {not_zero(check.margin or 0.0, metric.digits)}{unit_of(metric)}"
     )
     if check.state == "inconclusive" and not check.reason:

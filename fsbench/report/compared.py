@@ -69,8 +69,8 @@ class Compared:
         groups: dict[tuple[str, str, str], list[RunDifference]] = {}
         for record in self.comparison.differences:
             groups.setdefault((record.run, record.model, record.reference), []).append(record)
-        by_label = {run.label: (letter_of(i), run) for i, run in reversed(list(enumerate(self.scores)))}
-        return [Contrast(by_label[run][0], model, reference, by_label[run][1], tuple(records))
+        by_label = {run.label: run for run in reversed(self.scores)}
+        return [Contrast(self.letters[run], model, reference, by_label[run], tuple(records))
                 for (run, model, reference), records in groups.items()]  # fmt: skip
 
     @cached_property

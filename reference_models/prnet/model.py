@@ -189,7 +189,7 @@ class TrainedRefiner(PositionRefiner):
             "size": self.size,
             "width": self.network.width,
             "side": self.network.side,
-            "rank": self.network.rank if isinstance(self.network, BasisNetwork) else None,
+            "rank": self.network.rank,
             "fsbench": __version__,
         }
         save_model(path, {**state, **self.layout.tensors(), **expressions}, facts)

@@ -115,6 +115,8 @@ class PositionNetwork(_Encoder):
     a normalisation, is the difference from a `prior`, the logits of a mean map.
     """
 
+    rank = None  # there is no basis
+
     def __init__(self, width: int = 16, *, side: int | None = None) -> None:
         super().__init__(width)
         self.side = side
