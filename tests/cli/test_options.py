@@ -33,6 +33,7 @@ OWN = {
     ("swap", "source"): "one person, not several",
     ("validate", "dataset"): "only what can be drawn with faults",
     ("validate", "budget"): "trains nothing: a number of outputs",
+    ("weights fetch", "dry_run"): "what would be fetched, not removed",
     ("weights import", "name"): "an option, where others have an argument",
 }
 """Commands whose option of that name means something else, and what."""
