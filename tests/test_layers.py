@@ -33,7 +33,10 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"images"},
     {"interfaces"},
     {"registry"},
-    {"cache", "specs", "files", "guard", "consistency", "metric_groups", "numbers", "record_types", "upgrades"},
+    {
+        *("cache", "choices", "specs", "files", "guard", "consistency"),
+        *("metric_groups", "numbers", "record_types", "upgrades"),
+    },
     {"store"},
     {"feature_store", "shards", "stored", "atomic"},
     {"hashes"},

@@ -64,7 +64,7 @@ def _row(check: Check, metrics: Metrics) -> str:
     cells = [
         SIGNS[check.state],
         check.tier,
-        _code(column(check.metric, check.judge)),
+        _code(column(*check.key)),
         _code(check.model),
         _plain(value_of(check.baseline_value, metric)),
         _plain(value_of(check.value, metric)),
