@@ -67,7 +67,7 @@ def _of_facts(first: Scores, second: Scores, keys: list[Key]) -> Iterator[Mismat
         _Fact("data set", lambda result: result.dataset.name, everything),
         _Fact("data revision", lambda result: result.dataset.revision, everything),
         _Fact("size of the crops", lambda result: f"{result.dataset.size} pixels", everything),
-        _Fact("stage that ranks", lambda result: result.protocol.stage, nothing),
+        _Fact("stage", lambda result: result.protocol.stage, lambda key: key.stage == "crop"),
         _Fact("preset of the paste", lambda result: _of_frames(result, "preset"), pasted),
         _Fact("paste", lambda result: _of_frames(result, "paste"), pasted),
         _Fact("region of the frame", lambda result: _of_frames(result, "region"), pasted),
