@@ -77,7 +77,8 @@ def _columns(result: RunResult, values: Mapping[tuple[str, Key], Value], width: 
     keys = [key for key in ordered if key.judge not in unfit]
     digits = {metric.name: metric for metric in result.metrics}
     failing = any(model.failures or model.error for model in result.models)
-    room, shown = width - NAME_WIDTH - 12 * failing, list[Key]()
+    shown: list[Key] = []
+    room = width - NAME_WIDTH - 12 * failing
     for key in keys:
         lines = [*_heading(digits[key.metric], key)]
         for (_, own), value in values.items():
