@@ -14,8 +14,9 @@ from fsbench.extraction import codehash
 
 ROOT = Path(__file__).parents[1]
 LAYERS = [  # top to bottom; a module may import from its own layer and below
-    {"__main__"},
+    {"__main__", "api"},
     {"cli"},
+    {"functional"},
     {"contracts"},
     {"harness", "report"},
     {"faults"},
@@ -34,6 +35,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"interfaces"},
     {"registry"},
     {"cache", "specs", "files", "guard", "consistency", "metric_groups", "numbers", "record_types", "upgrades"},
+    {"unkept"},
     {"store"},
     {"feature_store", "shards", "stored", "atomic"},
     {"hashes"},

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import glob
 import os
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -15,8 +16,12 @@ from fsbench.errors import UsageError
 from fsbench.specs import quoted
 
 if TYPE_CHECKING:
+    from fsbench.config import Plan
+    from fsbench.harness.external.asked import Missing
     from fsbench.harness.external.face_choice import FaceRule
     from fsbench.harness.external.files import ToolOutputs
+    from fsbench.interfaces import Context
+    from fsbench.results import RunResult
 
 _PATTERN = "'tools/*'"
 
@@ -127,15 +132,62 @@ def score(
     A tool of which nothing can be used is a row with its reason; the others
     are measured, and the exit code is 1.
     """
-    from fsbench import names
-    from fsbench.config import parse_device
-
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
     plan = options.plan(
         metrics=metrics, judges=judges, observers=observers, gallery=gallery, baselines=baselines, seed=seed,
         device=device,
     )  # fmt: skip
+    asked = read(plan, outputs, target, source, beside, pairs, columns, missing, face, coach, size)
+    folder = job.usable_folder(out or job.default_out("score"))
+    command, again = job.command_line(), job.resumed(folder)
+    with job.running(again, quiet=quiet) as progress:
+        result = asked.measure(folder, progress.context(plan.device), command, resume)
+    job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What is to be scored: options that were read and agree with each other."""
+
+    plan: Plan
+    tools: Sequence[ToolOutputs]
+    source: Path
+    target: Path
+    pairs: Path | None
+    columns: Mapping[str, str] | None
+    missing: Missing
+    face: FaceRule
+    coaches: Mapping[str, Sequence[str]]
+    size: int
+
+    def measure(self, folder: Path, context: Context, command: str, resume: bool) -> RunResult:
+        """Measure the outputs and leave the files of a run in a folder."""
+        from fsbench.harness.score import score as score_outputs
+
+        return score_outputs(
+            self.tools, self.source, self.target, self.plan, folder, context, coaches=self.coaches, table=self.pairs,
+            columns=self.columns, missing=self.missing, face=self.face, size=self.size, command=command, resume=resume,
+        )  # fmt: skip
+
+
+def read(
+    plan: Plan,
+    outputs: Sequence[str],
+    target: Path,
+    source: Path,
+    beside: Sequence[str] | None = None,
+    pairs: Path | None = None,
+    columns: str | None = None,
+    missing: str = "failure",
+    face: str = "changed",
+    coach: Sequence[str] | None = None,
+    size: int = 128,
+) -> Scoring:
+    """Read what was typed; raises UsageError for what does not exist or does not agree, before any work."""
+    from fsbench import names
+    from fsbench.config import parse_device
+
     parse_device(plan.device)
     names.check_measures(plan.metrics, plan.judges, plan.observers)
     if missing not in ("failure", "drop"):
@@ -150,29 +202,29 @@ def score(
 
         mapped = parse_columns(columns)
     tools = _find(outputs, beside or [])
-    coaches = _coaches(coach or [], [tool.name for tool in tools])
     inputs = {"source": source, "target": target, "pairs": pairs, "columns": columns,
-             "missing": missing if missing == "drop" else "", "face": face if face != "changed" else "",
-             "size": size}  # fmt: skip
+              "missing": missing if missing == "drop" else "", "face": face if face != "changed" else "",
+              "size": size}  # fmt: skip
     plan = options.plan(
         plan,
         dataset=",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in inputs.items() if value),
         models=tuple(f"{tool.name}={tool.folder}" for tool in tools),
     )
-    folder = job.usable_folder(out or job.default_out("score"))
-    command, again = job.command_line(), job.resumed(folder)
-    with job.running(again, quiet=quiet) as progress:
-        import fsbench.harness.score  # brings torch: not before the plan can be read
+    return Scoring(
+        plan=plan,
+        tools=tools,
+        source=source,
+        target=target,
+        pairs=pairs,
+        columns=mapped,
+        missing="drop" if missing == "drop" else "failure",
+        face=cast("FaceRule", face),
+        coaches=_coaches(coach or [], [tool.name for tool in tools]),
+        size=size,
+    )
 
-        result = fsbench.harness.score.score(
-            tools, source, target, plan, folder, progress.context(plan.device), coaches=coaches, table=pairs,
-            columns=mapped, missing="drop" if missing == "drop" else "failure", face=cast("FaceRule", face), size=size,
-            command=command, resume=resume,
-        )  # fmt: skip
-    job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
 
-
-def _find(texts: list[str], beside: list[str]) -> list[ToolOutputs]:
+def _find(texts: Sequence[str], beside: Sequence[str]) -> list[ToolOutputs]:
     """The folders that --outputs names, one by one, by patterns, or by one that the shell has written out."""
     tools: list[ToolOutputs] = []
     for k, text in enumerate(texts):
@@ -185,7 +237,7 @@ def _find(texts: list[str], beside: list[str]) -> list[ToolOutputs]:
     return tools
 
 
-def _written_out(first: str, others: list[str]) -> list[str]:
+def _written_out(first: str, others: Sequence[str]) -> list[str]:
     """What the shell made of a pattern without quotes; raises UsageError for arguments that are nothing of the kind."""
     for other in others:
         if not os.path.exists(other) or Path(other).parent != Path(first).parent:
@@ -223,7 +275,7 @@ def _outputs(text: str) -> ToolOutputs:
     return ToolOutputs.find(name if sign and folder == Path(path) else folder.absolute().name, folder)
 
 
-def _coaches(texts: list[str], models: list[str]) -> dict[str, list[str]]:
+def _coaches(texts: Sequence[str], models: list[str]) -> dict[str, list[str]]:
     """Read NAME=FAMILY, or FAMILY where there is one model; raises UsageError."""
     coaches: dict[str, list[str]] = {}
     for text in texts:

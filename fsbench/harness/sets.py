@@ -12,7 +12,7 @@ from fsbench.extraction.features import find_landmarks
 from fsbench.files import some
 from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.instruments import Instruments
-from fsbench.harness.pairing import make_pairs
+from fsbench.harness.pairing import at_most, make_pairs
 from fsbench.interfaces import Context, Dataset, Faces, Sample, clip_names
 from fsbench.pairs import EvaluationSet
 from fsbench.record_types import SetName
@@ -41,12 +41,19 @@ def by_set(test: Faces) -> dict[SetName, Faces]:
 
 
 def prepare(
-    instruments: Instruments, dataset: Dataset, test: Faces, gallery: Faces | None, context: Context, named: bool
+    instruments: Instruments,
+    dataset: Dataset,
+    test: Faces,
+    gallery: Faces | None,
+    context: Context,
+    named: bool,
+    max_pairs: int | None = None,
 ) -> Evaluations:
     """Extract the features of the real images of each set that a metric applies to; judges are enrolled once.
 
     Metrics of outputs are computed on stills, and on the frames of clips where there are no stills. Stills are the
     references of clips as well: frames of one clip are nearly one image. `named` is whether the user named the metrics.
+    Of more than `max_pairs` pairs of stills, and of more clips, so many are taken.
     """
     targets = by_set(test)
     main = next(iter(targets))
@@ -60,6 +67,7 @@ def prepare(
         if name != main and not own.metrics:
             continue
         landmarks = real.test_landmarks if name == main else find_landmarks(faces.crops, "held-out clips", context)
-        ready = EvaluationSet(make_pairs(dataset, faces), faces, landmarks, real, name, named)
+        pairs = at_most(make_pairs(dataset, faces), max_pairs, "clip" if name == "clips" else "output")
+        ready = EvaluationSet(pairs, faces, landmarks, real, name, named)
         evaluations[name] = Evaluation.of(own, ready, judges, context)
     return evaluations
