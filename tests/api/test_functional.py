@@ -27,6 +27,7 @@ from fsbench.harness.generate import feed_of, swap_all
 from fsbench.interfaces import Batch, EmbedderInfo, MetricInfo
 from fsbench.pairs import Group
 from fsbench.registry import metrics
+from fsbench.store import Store
 
 FILES = {"face_landmarker": "face_landmarker.task", "lpips_alex": "lpips_alexnet.pickle"}
 ROWS = [name for name in metrics.names() if hasattr(metrics.get(name).factory, "measure")]
@@ -88,7 +89,9 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def _cached(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features are kept, so that each network looks once at each image for all tests together."""
     monkeypatch.setenv("FSBENCH_CACHE", str(cache))
+    monkeypatch.setattr("fsbench.functional._built.UnkeptStore", Store)
 
 
 @pytest.fixture(scope="module")
