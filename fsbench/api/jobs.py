@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from fsbench.cli import score as scoring
 from fsbench.cli.progress import stages
 from fsbench.config import Plan, Suite, load_suite, plan_of
 from fsbench.errors import UsageError
-from fsbench.interfaces import Context
 from fsbench.results import RunResult
 
 PathText = str | os.PathLike[str]
@@ -66,20 +66,19 @@ def run(
     )  # fmt: skip
     names.check(plan)
 
-    def measure(folder: Path, context: Context) -> RunResult:
-        from fsbench.harness.run import run as run_plan
+    from fsbench.harness.run import run as run_plan  # brings torch: not before names are known
 
-        return run_plan(plan, folder, context, command=_call("run", given), resume=resume)
-
+    measure = partial(run_plan, plan, command=_call("run", given), resume=resume)
     label = plan.dataset.partition(":")[0].partition("(")[0]
     return _finished(measure, plan, out or job.default_out(label), data_root, quiet=quiet, verbose=verbose)
 
 
 def score(
     outputs: PathText | Sequence[PathText] | Mapping[str, PathText],
-    target: PathText,
-    source: PathText,
+    target: PathText | None = None,
+    source: PathText | None = None,
     *,
+    dataset: str | None = None,
     pairs: PathText | None = None,
     columns: Mapping[str, str] | str | None = None,
     missing: str = "failure",
@@ -95,6 +94,7 @@ def score(
     baselines: bool | None = None,
     seed: int | None = None,
     device: str | None = None,
+    data_root: PathText | None = None,
     quiet: bool = True,
     verbose: bool = False,
 ) -> Run:
@@ -113,19 +113,16 @@ def score(
     )  # fmt: skip
     if isinstance(columns, Mapping):
         columns = ",".join(f"{role}={_quoted(header)}" for role, header in columns.items())
-    asked = scoring.read(
-        plan, _texts(outputs), Path(target), Path(source), pairs=None if pairs is None else Path(pairs),
-        columns=columns, missing=missing, face=face, coach=_texts(coach or ()), size=size,
+    measure = scoring.read(
+        plan, _texts(outputs), dataset, _path(target), _path(source), pairs=_path(pairs), columns=columns,
+        missing=missing, face=face, coach=_texts(coach or ()), size=size,
     )  # fmt: skip
-
-    def measure(folder: Path, context: Context) -> RunResult:
-        return asked.measure(folder, context, _call("score", given), resume)
-
-    return _finished(measure, plan, out or job.default_out("score"), None, quiet=quiet, verbose=verbose)
+    measure = partial(measure, command=_call("score", given), resume=resume)
+    return _finished(measure, plan, out or job.default_out("score"), data_root, quiet=quiet, verbose=verbose)
 
 
 def _finished(
-    measure: Callable[[Path, Context], RunResult],
+    measure: Callable[..., RunResult],
     plan: Plan,
     out: PathText,
     data_root: PathText | None,
@@ -136,8 +133,7 @@ def _finished(
     """Measure into a folder, and write the report."""
     folder = job.usable_folder(Path(out))
     with stages(quiet) as progress, guard.unchanged():
-        context = progress.context(plan.device, None if data_root is None else Path(data_root))
-        result = measure(folder, context)
+        result = measure(out=folder, context=progress.context(plan.device, _path(data_root)))
         page, fault = job.write_report(folder)
     if not quiet:
         from fsbench.cli.summary import print_summary
@@ -153,6 +149,10 @@ def _texts(given: PathText | Sequence[PathText] | Mapping[str, Any]) -> list[str
     if isinstance(given, Mapping):
         return [f"{name}={value}" for name, values in given.items() for value in _texts(values)]
     return [os.fspath(given)] if isinstance(given, str | os.PathLike) else [os.fspath(value) for value in given]
+
+
+def _path(given: PathText | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _quoted(header: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
@@ -10,12 +9,12 @@ import pandas as pd
 
 from fsbench.api import tables
 from fsbench.errors import UsageError
+from fsbench.exports.trackers import mlflow_name, scalars
 from fsbench.harness.differences import paired_differences
 from fsbench.harness.model_evaluation import ModelEvaluation
 from fsbench.interfaces import Metric
-from fsbench.results import DifferenceRecord, JudgeRecord, MetricRecord, ModelRecord, column
+from fsbench.results import DifferenceRecord, JudgeRecord, MetricRecord, ModelRecord
 from fsbench.stats.resampling import holm
-from fsbench.store import fingerprint
 
 
 class SwapScores:
@@ -62,15 +61,10 @@ class SwapScores:
     def scalars(self, *, plain: bool = False) -> dict[str, float]:
         """Values by flat names, for a logger: `id_similarity@dlib_resnet`, and below it `/low` and `/high`.
 
-        What has no value, or no interval, is left out: `values` tells why. With `plain` names have letters, digits,
-        `_`, `-`, `.` and `/` only (MLflow takes no `@` and no parentheses): `id_similarity_dlib_resnet`.
+        What has no value, or no interval, is left out: `values` tells why. With `plain` names are those that MLflow
+        takes, which has no `@` and no parentheses: `id_similarity_dlib_resnet`. `fsbench export` writes the same names.
         """
-        names = [column(value.metric, value.judge, value.stage) for value in self._values]
-        scalars: dict[str, float] = {}
-        for value, name in zip(self._values, _plain(names) if plain else names, strict=True):
-            ends = {"": value.value, "/low": value.low, "/high": value.high}
-            scalars |= {f"{name}{end}": number for end, number in ends.items() if number is not None}
-        return scalars
+        return {mlflow_name(name) if plain else name: number for name, number in scalars(self._values)}
 
     def compare(self, other: SwapScores) -> pd.DataFrame:
         """Paired differences, these scores less the others, on the same outputs: one row per metric and judge.
@@ -98,12 +92,3 @@ class SwapScores:
         fit = [name for name, judge in self._judges.items() if not judge.unfit]
         table = tables.summary(self._values, self._records, fit)
         return tables.page(f"fsbench scores: {self.name}", table, warnings=self.warnings)
-
-
-def _plain(names: Sequence[str]) -> list[str]:
-    """The same names without other characters; those that would then be the same get a mark."""
-    short = [re.sub(r"[^A-Za-z0-9_.-]+", "_", name).strip("_") for name in names]
-    return [
-        plain if short.count(plain) == 1 else f"{plain}-{fingerprint(name)[:6]}"
-        for plain, name in zip(short, names, strict=True)
-    ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -17,13 +18,12 @@ from fsbench.specs import quoted
 
 if TYPE_CHECKING:
     from fsbench.config import Plan
-    from fsbench.harness.external.asked import Missing
     from fsbench.harness.external.face_choice import FaceRule
     from fsbench.harness.external.files import ToolOutputs
-    from fsbench.interfaces import Context
     from fsbench.results import RunResult
 
 _PATTERN = "'tools/*'"
+_SIZE = 128
 
 
 def score(
@@ -40,10 +40,23 @@ def score(
             "sub-folder that it names."
         ),
     ],
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            "-d",
+            help="Instead of --target and --source: the data set whose crops the tools were given, as fsbench data "
+            "export wrote them; outputs are called SOURCE/TARGET.png as in its pairs.csv. Ground truth is used where "
+            "it has one.",
+        ),
+    ] = None,
     target: Annotated[
-        Path, typer.Option(help="Photographs that were swapped into: *.jpg, PERSON/*.jpg or PERSON/SESSION/*.jpg.")
-    ],
-    source: Annotated[Path, typer.Option(help="Photographs of the people whose faces were used, laid out likewise.")],
+        Path | None,
+        typer.Option(help="Photographs that were swapped into: *.jpg, PERSON/*.jpg or PERSON/SESSION/*.jpg."),
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="Photographs of the people whose faces were used, laid out likewise.")
+    ] = None,
     pairs: Annotated[
         Path | None,
         typer.Option(
@@ -92,12 +105,13 @@ def score(
     metrics: options.Metrics = None,
     observers: options.Observers = None,
     gallery: options.Gallery = None,
-    size: options.Size = 128,
+    size: options.Size = _SIZE,
     out: options.Out = None,
     resume: options.Resume = False,
     baselines: options.Baselines = None,
     seed: options.Seed = None,
     device: options.Device = None,
+    data_root: options.DataRoot = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -116,6 +130,11 @@ def score(
 
       fsbench score --outputs tools --target targets --source people \\
         --pairs all.csv --columns "output=file,source=person,model=tool"
+
+    What a tool made of synthetic people (fsbench data export synthetic
+    crops), against the exact swaps:
+
+      fsbench score --dataset synthetic --outputs mine=results
 
     What is asked: the pairs of the table; without one, those that any of
     the tools has an output of. What fails: an output that is missing, that
@@ -138,53 +157,32 @@ def score(
         metrics=metrics, judges=judges, observers=observers, gallery=gallery, baselines=baselines, seed=seed,
         device=device,
     )  # fmt: skip
-    asked = read(plan, outputs, target, source, beside, pairs, columns, missing, face, coach, size)
+    measure = read(plan, outputs, dataset, target, source, beside, pairs, columns, missing, face, coach, size)
     folder = job.usable_folder(out or job.default_out("score"))
     command, again = job.command_line(), job.resumed(folder)
     with job.running(again, quiet=quiet) as progress:
-        result = asked.measure(folder, progress.context(plan.device), command, resume)
+        result = measure(out=folder, context=progress.context(plan.device, data_root), command=command, resume=resume)
     job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
-
-
-@dataclass(frozen=True)
-class Scoring:
-    """What is to be scored: options that were read and agree with each other."""
-
-    plan: Plan
-    tools: Sequence[ToolOutputs]
-    source: Path
-    target: Path
-    pairs: Path | None
-    columns: Mapping[str, str] | None
-    missing: Missing
-    face: FaceRule
-    coaches: Mapping[str, Sequence[str]]
-    size: int
-
-    def measure(self, folder: Path, context: Context, command: str, resume: bool) -> RunResult:
-        """Measure the outputs and leave the files of a run in a folder."""
-        from fsbench.harness.score import score as score_outputs
-
-        return score_outputs(
-            self.tools, self.source, self.target, self.plan, folder, context, coaches=self.coaches, table=self.pairs,
-            columns=self.columns, missing=self.missing, face=self.face, size=self.size, command=command, resume=resume,
-        )  # fmt: skip
 
 
 def read(
     plan: Plan,
     outputs: Sequence[str],
-    target: Path,
-    source: Path,
+    dataset: str | None = None,
+    target: Path | None = None,
+    source: Path | None = None,
     beside: Sequence[str] | None = None,
     pairs: Path | None = None,
     columns: str | None = None,
     missing: str = "failure",
     face: str = "changed",
     coach: Sequence[str] | None = None,
-    size: int = 128,
-) -> Scoring:
-    """Read what was typed; raises UsageError for what does not exist or does not agree, before any work."""
+    size: int = _SIZE,
+) -> Callable[..., RunResult]:
+    """Read what was typed; returns what measures it, given `out`, `context`, `command` and `resume`.
+
+    Raises UsageError for what does not exist or does not agree, before any work.
+    """
     from fsbench import names
     from fsbench.config import parse_device
 
@@ -196,32 +194,42 @@ def read(
         raise UsageError(f"--face {face} is not known", "write --face changed, nearest-to-source or largest")
     if columns and pairs is None:
         raise UsageError("--columns needs --pairs CSV, whose columns it names")
-    mapped = None
-    if columns:
-        from fsbench.harness.external.table import parse_columns  # brings torch: not before names are known
-
-        mapped = parse_columns(columns)
-    tools = _find(outputs, beside or [])
     inputs = {"source": source, "target": target, "pairs": pairs, "columns": columns,
               "missing": missing if missing == "drop" else "", "face": face if face != "changed" else "",
-              "size": size}  # fmt: skip
+              "size": size if dataset is None or size != _SIZE else ""}  # fmt: skip
+    typed = {name: value for name, value in inputs.items() if value}
+    if dataset is None and (target is None or source is None):
+        raise UsageError(
+            f"--{'source' if target else 'target'} is missing",
+            "say what was swapped into what: --target DIR --source DIR, or --dataset NAME",
+        )
+    if dataset is not None and typed:
+        raise UsageError(
+            f"--{next(iter(typed))} does not go with --dataset, which knows sources and targets", "leave one out"
+        )
+    tools = _find(outputs, beside or [])
+    coaches = _coaches(coach or [], [tool.name for tool in tools])
+    if dataset is not None:
+        from fsbench.harness.external.exported import ExportedOutputs  # brings torch: not before names are known
+        from fsbench.harness.run import run
+
+        exported = ExportedOutputs(tools, coaches)
+        plan = exported.plan(options.plan(plan, dataset=dataset))
+        names.check(plan)
+        return partial(run, plan, exported=exported)
+    from fsbench.harness.external.table import parse_columns
+    from fsbench.harness.score import score as score_photographs
+
     plan = options.plan(
         plan,
-        dataset=",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in inputs.items() if value),
+        dataset=",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in typed.items()),
         models=tuple(f"{tool.name}={tool.folder}" for tool in tools),
     )
-    return Scoring(
-        plan=plan,
-        tools=tools,
-        source=source,
-        target=target,
-        pairs=pairs,
-        columns=mapped,
-        missing="drop" if missing == "drop" else "failure",
-        face=cast("FaceRule", face),
-        coaches=_coaches(coach or [], [tool.name for tool in tools]),
-        size=size,
-    )
+    return partial(
+        score_photographs, tools, cast(Path, source), cast(Path, target), plan, coaches=coaches, table=pairs,
+        columns=parse_columns(columns) if columns else None, missing="drop" if missing == "drop" else "failure",
+        face=cast("FaceRule", face), size=size,
+    )  # fmt: skip
 
 
 def _find(texts: Sequence[str], beside: Sequence[str]) -> list[ToolOutputs]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fsbench import environment, guard
+from fsbench import environment, guard, names
 from fsbench.config import Plan
 from fsbench.errors import NotScorable, UsageError
 from fsbench.evidence.needs import JUDGE, Kinds, build_kinds
@@ -69,6 +69,8 @@ class BuiltMetric:
             data_root=environment.data_root(),
             log=_LOG.info,
         )
+        if isinstance(judge, str):
+            names.check_names("embedders", [judge])
         metric = entry.build(Spec(entry.name, {key: cast(str, value) for key, value in parameters.items()}), context)
         own: Judge | None = None
         if JUDGE in metric.info.needs:
@@ -88,9 +90,15 @@ class BuiltMetric:
     def rows(self, given: Given) -> np.ndarray:
         """One row per output, or one of a clip, (N, K) float64, NaN where it cannot be scored."""
         with guard.unchanged(), torch.no_grad():
-            return np.concatenate(
-                [rows_of(cast(RowMetric, self.metric), self.name, batch) for batch in Inputs(self, given).batches()]
-            )
+            try:
+                metric = cast(RowMetric, self.metric)
+                parts = [rows_of(metric, self.name, batch) for batch in Inputs(self, given).batches()]
+            except NotScorable as why:
+                if self.judge is None or given.people is not None:
+                    raise
+                hint = "give people={name: images, ...}, real images of several people, or gallery= of strangers"
+                raise NotScorable(why.message, hint) from why
+        return np.concatenate(parts)
 
     def features(self, output: Tensor, target: Tensor) -> tuple[np.ndarray, np.ndarray]:
         """What a distribution is made of, (N, D) float32 of each side: of images (N, 3, S, S), or as given (N, D)."""

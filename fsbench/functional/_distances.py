@@ -20,11 +20,15 @@ def frechet_distance(features_1: Features, features_2: Features) -> float:
 
     Heusel et al., GANs trained by a two time-scale update rule, NeurIPS 2017, section 4.
     """
-    sides = [
-        features.detach().double().cpu().numpy() if isinstance(features, Tensor) else np.asarray(features, np.float64)
-        for features in (features_1, features_2)
-    ]
     try:
+        sides = [_matrix(features) for features in (features_1, features_2)]
         return FrechetOfFeatures(*sides)(*(np.ones(len(side)) for side in sides))
     except (ValueError, TypeError) as error:
         raise UsageError(f"no Fréchet distance of these features: {error}", "give (N, D) and (M, D), finite") from error
+
+
+def _matrix(features: Features) -> np.ndarray:
+    array = np.asarray(features.detach().cpu() if isinstance(features, Tensor) else features)
+    if np.iscomplexobj(array):
+        raise ValueError("they are complex")
+    return array.astype(np.float64)

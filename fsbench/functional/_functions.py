@@ -154,7 +154,7 @@ class RunningMetric:
             self._parts.append(self._metric.features(*self._call.sides(arguments)))
             return
         rows = self._metric.rows(self._call.given(arguments))
-        if rows.shape[1] > 1:
+        if rows.shape[1] > 1 and self._metric.judge is not None:
             self._check_people(arguments.get("people"), arguments.get("source"))
         self._parts.append((rows,))
 
