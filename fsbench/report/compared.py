@@ -14,6 +14,7 @@ from fsbench.comparison.scores import TOGETHER, Scores
 from fsbench.comparison.table import RunComparison, RunDifference
 from fsbench.comparison.wording import letter_of, title
 from fsbench.report.run import read
+from fsbench.report.samples import Side
 from fsbench.report.thumbnails import Thumbnails
 from fsbench.results import MetricRecord, column
 
@@ -94,6 +95,14 @@ class Compared:
         """Pictures of each run by its label; a baseline has none."""
         runs = {run.label: read(run.folder) for run in self.scores if run.folder is not None}
         return {label: Thumbnails(run) for label, run in runs.items()}
+
+    @cached_property
+    def sides(self) -> list[Side]:
+        """The models that are compared, of those runs that have pictures: the first run's, then the others'."""
+        named = {("A", contrast.reference): self.scores[0] for contrast in self.contrasts}
+        named |= {(contrast.letter, contrast.model): contrast.scores for contrast in self.contrasts}
+        return [Side(f"{letter}: {model}", self.pictures[scores.label].run, model)
+                for (letter, model), scores in named.items() if scores.label in self.pictures]  # fmt: skip
 
     def sample(self, scores: Scores, model: str, source: str, target: str) -> pd.Series | None:
         """What a run's table says of one output of a model; None where it has no pictures of it."""

@@ -27,7 +27,7 @@ def sentences(run: Run) -> list[str]:
         return blind
     entries = run.scored([model for model in ordered(run) if model in run.contestants], column)
     silent = [model for model in run.contestants if all(entry.model != model for entry in entries)]
-    lines = [_reached(run, entry, column) for entry in entries[:NAMED]] + _between(run, entries, column)
+    lines = _between(run, entries, column) + [_reached(run, entry, column) for entry in entries[:NAMED]]
     failing = [model for model in run.contestants if model.failures]
     return (
         blind
