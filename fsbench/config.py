@@ -35,10 +35,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from fsbench import files
 from fsbench.errors import UnknownName, UsageError
 from fsbench.files import printable
-from fsbench.specs import Spec, before, parse_spec, parts
+from fsbench.specs import Spec, before, parse_spec, parts, quoted, unquoted
 
 BASELINES = ("copy_target", "copy_source", "alpha_paste", "exact")
+RESERVED = (*BASELINES, "references", "targets")
+"""Names that no model of the user's may have: of baselines, and of real images in the files of a run."""
+
 _QUOTED = r"""'(?:[^']|'')*'|"(?:[^"]|"")*\""""
+_PLAIN = r"[^\W_][\w .-]*?"
+_NAME = re.compile(rf"\s*({_PLAIN}|{_QUOTED})\s*=(?=.)", re.DOTALL)
+"""A name of the user's own before a pipeline; no plug-in's name is followed by an equals sign."""
+
 _PARTS = re.compile(rf"""(?:\+[a-z]\w*(?:/[a-z]\w*)?(?:\((?:[^()'"]|{_QUOTED})*\))?)+\Z""")
 """What may follow a path that is not in quotes."""
 
@@ -73,6 +80,10 @@ class Plan(BaseModel):
         """Models to run, the baselines first, each once; labels that would be the same show more of their paths."""
         texts = [*(BASELINES if self.baselines else ()), *self.models]
         found = list({str(pipeline): pipeline for pipeline in map(parse_pipeline, texts)}.values())
+        labels = [pipeline.label for pipeline in found]
+        for name in (pipeline.name for pipeline in found if pipeline.name):
+            if labels.count(name) > 1 or name in RESERVED:
+                raise UsageError(f"{_cut(name)!r} is the name of another model", "give each its own: NAME=MODEL")
         for depth in range(2, 20):
             labels = [pipeline.label for pipeline in found]
             found = [
@@ -83,15 +94,17 @@ class Plan(BaseModel):
 
 
 class Pipeline(BaseModel):
-    """A swapper and the refiners and wrappers that follow it: `swapper+part+...`."""
+    """A swapper and the refiners and wrappers that follow it: `swapper+part+...`, or `name=swapper+part+...`."""
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
     parts: tuple[Spec, ...]  # the swapper first
+    name: str = ""  # in tables, where the user gave one
     depth: int = 1  # parts of a path that the label shows
 
     def __str__(self) -> str:
-        return "+".join(map(str, self.parts))
+        special = "" if re.fullmatch(_PLAIN, self.name) else self.name
+        return f"{quoted(self.name, special)}=" * bool(self.name) + "+".join(map(str, self.parts))
 
     @property
     def swapper(self) -> Spec:
@@ -107,18 +120,19 @@ class Pipeline(BaseModel):
     @property
     def label(self) -> str:
         """Name in tables."""
-        return "+".join(self.labels)
+        return self.name or "+".join(self.labels)
 
 
 def parse_pipeline(text: str) -> Pipeline:
-    """Read `swapper(parameter=value)@PATH+part(parameter=value)`; raises UsageError.
+    """Read `swapper(parameter=value)@PATH+part(parameter=value)`, maybe `name=` before it; raises UsageError.
 
     A path goes on to the end of the text, or to parts without a path of their own; in quotes, to the closing one.
     """
-    specs = _stages(text)
+    own = _NAME.match(text)
+    specs = _stages(text[own.end() :] if own else text)
     if "" in specs:
         raise UsageError(f"a part is missing in {text.strip()!r}", "write SWAPPER+PART, or the swapper alone")
-    return Pipeline(parts=tuple(map(parse_spec, specs)))
+    return Pipeline(parts=tuple(map(parse_spec, specs)), name=unquoted(own[1], text) if own else "")
 
 
 def _stages(text: str) -> list[str]:
@@ -154,7 +168,7 @@ class Experiment(BaseModel):
         text = self.baseline or next(iter(self.plan.models), "")
         wanted, pipelines = str(parse_pipeline(text)) if text else "", self.plan.pipelines()
         for pipeline in pipelines:
-            if str(pipeline) == wanted:
+            if wanted and wanted in (str(pipeline), pipeline.name):
                 return pipeline.label
         raise UsageError(
             f"baseline {_cut(text)!r} is none of its models",

@@ -52,6 +52,43 @@ def test_a_path_may_be_followed_by_parts() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "parts"),
+    [
+        ("mine=gan_mask", "mine", ["gan_mask"]),
+        (" step 2.000 = gan_mask(size=lite)@a=b/c.safetensors+gatys(alpha=1)", "step 2.000",
+         ["gan_mask(size=lite)@a=b/c.safetensors", "gatys(alpha=1)"]),
+        ("größer-2=precomputed:a=b", "größer-2", ["precomputed@a=b"]),
+        ("'a, (b) = \"c\"'=gan_mask", 'a, (b) = "c"', ["gan_mask"]),
+        ("'it''s'=gan_mask", "it's", ["gan_mask"]),
+        ("gan_mask(size=lite)", "", ["gan_mask(size=lite)"]),
+        ("gan_mask@a=b", "", ["gan_mask@a=b"]),
+        ("precomputed:x=y", "", ["precomputed@x=y"]),
+    ],
+)  # fmt: skip
+def test_a_model_may_have_a_name(text: str, name: str, parts: list[str]) -> None:
+    pipeline = parse_pipeline(text)
+    assert pipeline.name == name
+    assert list(map(str, pipeline.parts)) == parts
+    assert pipeline.label == (name or "+".join(pipeline.labels))
+    assert parse_pipeline(str(pipeline)) == pipeline
+
+
+@pytest.mark.parametrize(
+    "models",
+    [("a=gan_mask", "a=cyclegan"), ("exact=gan_mask",), ("targets=gan_mask",), ("cyclegan", "cyclegan=gan_mask")],
+)
+@pytest.mark.parametrize("baselines", [True, False])
+def test_a_name_is_of_one_model(models: tuple[str, ...], baselines: bool) -> None:
+    with pytest.raises(UsageError, match="is the name of another model"):
+        Plan(models=models, baselines=baselines).pipelines()
+
+
+def test_a_model_may_stand_under_two_names() -> None:
+    labels = [pipeline.label for pipeline in Plan(models=("a=gan_mask", "b=gan_mask"), baselines=False).pipelines()]
+    assert labels == ["a", "b"]
+
+
 def test_files_of_the_same_name_stay_apart() -> None:
     plan = Plan(
         models=("a@run1/models/a.safetensors", "a@run2/models/a.safetensors", "b@run1/b.safetensors"), baselines=False

@@ -1,11 +1,11 @@
-"""`fsbench data`: what a data set holds, how it is split, and what is wrong with it."""
+"""`fsbench data`: what a data set holds, how it is split, what is wrong with it, and its crops as files."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -50,6 +50,37 @@ def check(name: options.DatasetName, data_root: options.DataRoot = None, as_json
       fsbench data check folder:photos
     """
     _report(name, data_root, as_json, look_closer=True)
+
+
+@app.command()
+def export(
+    name: options.DatasetName,
+    out: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.")],
+    data_root: options.DataRoot = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write sources, targets and the table of pairs as files, for a tool that fsbench does not run.
+
+    What the tool makes of them is measured as a model of a run is, with ground truth where the data set has it:
+
+      fsbench data export synthetic crops
+
+      fsbench score --dataset synthetic --outputs mytool=results
+    """
+    from fsbench import names
+    from fsbench.environment import build_dataset
+
+    names.check_names("datasets", [name])
+    folder = job.usable_folder(out, option="")
+    with job.running(job.command_line(), quiet=quiet) as progress:
+        from fsbench.harness.export import export as write
+
+        context = progress.context("auto", data_root)
+        counts = write(build_dataset(name, context), name, folder, context)
+    terminal.line(
+        f"{counts['images']:,} images and {counts['pairs']:,} pairs of {counts['sources']} sources: "
+        f"{folder / 'README.txt'} says what to do with them"
+    )
 
 
 def _report(name: str, data_root: Path | None, as_json: bool, look_closer: bool) -> None:

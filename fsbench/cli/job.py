@@ -97,9 +97,9 @@ def default_out(name: str) -> Path:
     return Path("reports") / f"{plain}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
-def usable_folder(out: Path) -> Path:
-    """The directory that --out names; raises OutputError, before any work, where there can be none."""
-    shown = f"--out {out if len(str(out)) < 100 else f'{str(out)[:80]}...'}"
+def usable_folder(out: Path, option: str = "--out ") -> Path:
+    """The directory that an option names; raises OutputError, before any work, where there can be none."""
+    shown = f"{option}{out if len(str(out)) < 100 else f'{str(out)[:80]}...'}"
     try:
         folder = out.expanduser()
         there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))

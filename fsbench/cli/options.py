@@ -17,8 +17,8 @@ Models = Annotated[
     str | None,
     typer.Option(
         "--models", "-m",
-        help="Comma-separated: NAME, NAME(parameter=value), NAME@WEIGHTS, SWAPPER+PART. "
-        "See: fsbench list models. Default: gan_mask,cyclegan.",
+        help="Comma-separated: NAME, NAME(parameter=value), NAME@WEIGHTS, SWAPPER+PART; or "
+        "mine=MODEL, which tables call mine. See: fsbench list models. Default: gan_mask,cyclegan.",
     ),
 ]  # fmt: skip
 Dataset = Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fsbench.harness.external.files import ToolOutputs
 
 _PATTERN = "'tools/*'"
+_SIZE = 128
 
 
 def score(
@@ -35,10 +37,23 @@ def score(
             "sub-folder that it names."
         ),
     ],
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            "--dataset",
+            "-d",
+            help="Instead of --target and --source: the data set whose crops the tools were given, as fsbench data "
+            "export wrote them; outputs are called SOURCE/TARGET.png as in its pairs.csv. Ground truth is used where "
+            "it has one.",
+        ),
+    ] = None,
     target: Annotated[
-        Path, typer.Option(help="Photographs that were swapped into: *.jpg, PERSON/*.jpg or PERSON/SESSION/*.jpg.")
-    ],
-    source: Annotated[Path, typer.Option(help="Photographs of the people whose faces were used, laid out likewise.")],
+        Path | None,
+        typer.Option(help="Photographs that were swapped into: *.jpg, PERSON/*.jpg or PERSON/SESSION/*.jpg."),
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option(help="Photographs of the people whose faces were used, laid out likewise.")
+    ] = None,
     pairs: Annotated[
         Path | None,
         typer.Option(
@@ -87,12 +102,13 @@ def score(
     metrics: options.Metrics = None,
     observers: options.Observers = None,
     gallery: options.Gallery = None,
-    size: options.Size = 128,
+    size: options.Size = _SIZE,
     out: options.Out = None,
     resume: options.Resume = False,
     baselines: options.Baselines = None,
     seed: options.Seed = None,
     device: options.Device = None,
+    data_root: options.DataRoot = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -111,6 +127,11 @@ def score(
 
       fsbench score --outputs tools --target targets --source people \\
         --pairs all.csv --columns "output=file,source=person,model=tool"
+
+    What a tool made of synthetic people (fsbench data export synthetic
+    crops), against the exact swaps:
+
+      fsbench score --dataset synthetic --outputs mine=results
 
     What is asked: the pairs of the table; without one, those that any of
     the tools has an output of. What fails: an output that is missing, that
@@ -144,31 +165,47 @@ def score(
         raise UsageError(f"--face {face} is not known", "write --face changed, nearest-to-source or largest")
     if columns and pairs is None:
         raise UsageError("--columns needs --pairs CSV, whose columns it names")
-    mapped = None
-    if columns:
-        from fsbench.harness.external.table import parse_columns  # brings torch: not before names are known
-
-        mapped = parse_columns(columns)
+    inputs = {"source": source, "target": target, "pairs": pairs, "columns": columns,
+              "missing": missing if missing == "drop" else "", "face": face if face != "changed" else "",
+              "size": size if dataset is None or size != _SIZE else ""}  # fmt: skip
+    typed = {name: value for name, value in inputs.items() if value}
+    if dataset is None and (target is None or source is None):
+        raise UsageError(
+            f"--{'source' if target else 'target'} is missing",
+            "say what was swapped into what: --target DIR --source DIR, or --dataset NAME",
+        )
+    if dataset is not None and typed:
+        raise UsageError(
+            f"--{next(iter(typed))} does not go with --dataset, which knows sources and targets", "leave one out"
+        )
     tools = _find(outputs, beside or [])
     coaches = _coaches(coach or [], [tool.name for tool in tools])
-    inputs = {"source": source, "target": target, "pairs": pairs, "columns": columns,
-             "missing": missing if missing == "drop" else "", "face": face if face != "changed" else "",
-             "size": size}  # fmt: skip
-    plan = options.plan(
-        plan,
-        dataset=",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in inputs.items() if value),
-        models=tuple(f"{tool.name}={tool.folder}" for tool in tools),
-    )
     folder = job.usable_folder(out or job.default_out("score"))
     command, again = job.command_line(), job.resumed(folder)
-    with job.running(again, quiet=quiet) as progress:
-        import fsbench.harness.score  # brings torch: not before the plan can be read
+    if dataset is not None:
+        from fsbench.harness.external.exported import ExportedOutputs  # brings torch: not before names are known
+        from fsbench.harness.run import run
 
-        result = fsbench.harness.score.score(
-            tools, source, target, plan, folder, progress.context(plan.device), coaches=coaches, table=pairs,
-            columns=mapped, missing="drop" if missing == "drop" else "failure", face=cast("FaceRule", face), size=size,
-            command=command, resume=resume,
+        exported = ExportedOutputs(tools, coaches)
+        plan = exported.plan(options.plan(plan, dataset=dataset))
+        names.check(plan)
+        measure = partial(run, plan, exported=exported)
+    else:
+        from fsbench.harness.external.table import parse_columns
+        from fsbench.harness.score import score as score_photographs
+
+        plan = options.plan(
+            plan,
+            dataset=",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in typed.items()),
+            models=tuple(f"{tool.name}={tool.folder}" for tool in tools),
+        )
+        measure = partial(
+            score_photographs, tools, cast(Path, source), cast(Path, target), plan, coaches=coaches, table=pairs,
+            columns=parse_columns(columns) if columns else None, missing="drop" if missing == "drop" else "failure",
+            face=cast("FaceRule", face), size=size,
         )  # fmt: skip
+    with job.running(again, quiet=quiet) as progress:
+        result = measure(out=folder, context=progress.context(plan.device, data_root), command=command, resume=resume)
     job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
 
 

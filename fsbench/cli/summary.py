@@ -23,6 +23,7 @@ FAILURES = {"missing": "no output", "unreadable": "unreadable", "no_face": "no f
 NAME_WIDTH, HEADING_WIDTH = 24, 12
 MOST_WARNINGS, MOST_UNSCORED = 3, 2
 REMEDY = re.compile(r"(?:fsbench weights (?:fetch|import)|pip install) [^);,]+")
+FETCH = "fsbench weights fetch "
 WANTING = ("weights", "install", "fetch")
 """What reasons say where a metric waits for files or packages."""
 
@@ -169,12 +170,21 @@ def _unscored(result: RunResult) -> list[str]:
             others.setdefault("; ".join(sorted(why)), []).append(metric)
     lines = []
     if waiting:
-        how = f": {'; '.join(dict.fromkeys(remedies))}" if remedies else ": fsbench show says what for"
+        how = f": {'; '.join(_joined(remedies))}" if remedies else ": fsbench show says what for"
         lines.append(f"{_some(waiting, 6)} wait{'s' if len(waiting) == 1 else ''} for weights or packages{how}")
     lines += [f"not scored: {_some(names, 4)}: {_cut(why)}" for why, names in list(others.items())[:MOST_UNSCORED]]
     if rest := [name for names in list(others.values())[MOST_UNSCORED:] for name in names]:
         lines.append(f"not scored for other reasons: {_some(rest, 4)}")
     return lines
+
+
+def _joined(remedies: Iterable[str]) -> list[str]:
+    """Commands, each once, those that fetch weights as one."""
+    files = dict.fromkeys(
+        name for remedy in remedies if remedy.startswith(FETCH) for name in remedy.removeprefix(FETCH).split()
+    )
+    others = dict.fromkeys(remedy for remedy in remedies if not remedy.startswith(FETCH))
+    return [*others, *([FETCH + " ".join(files)] if files else [])]
 
 
 def _grouped(result: RunResult) -> list[str]:

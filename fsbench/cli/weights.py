@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A catalogue name. See: fsbench weights list.")]
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Catalogue names. See: fsbench weights list.")]
 
 
 @app.command("list")
@@ -43,20 +42,48 @@ def info(name: Name, as_json: options.JsonObject = False) -> None:
 
 
 @app.command()
-def fetch(names: Names) -> None:
+def fetch(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...",
+            help="Catalogue names (fsbench weights list), or a group: standard (what a default report shows: sface, "
+            "inception, lpips_alex, face_landmarker), or all that sources give.",
+        ),
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show sizes and licences of what would be fetched, and end there.")
+    ] = False,
+) -> None:
     """Download files into the cache, out of the first of their sources that has them, and verify them.
 
+    Sizes and licences are shown first. A file that no source gives is told at the end, the others are kept.
+
     For example:
+
+      fsbench weights fetch standard
 
       fsbench weights fetch facenet_vggface2 sface
     """
     from fsbench import weights
+    from fsbench.errors import WeightsError
 
-    for name in names:
-        weights.lookup(name)  # a wrong name is an error before anything is downloaded
+    files = dict.fromkeys(file for name in names for file in weights.members(name))  # a wrong name is told before
+    _announce(list(files))
+    if dry_run:
+        return
+    failures: list[WeightsError] = []
     with job.running(f"fsbench weights fetch {' '.join(names)}", kept="what has arrived") as progress:
-        for name in names:
-            _print_file(weights.fetch(name, _folder(), progress.stage, progress.log))
+        for name in files:
+            try:
+                _print_file(weights.fetch(name, _folder(), progress.stage, progress.log))
+            except WeightsError as error:
+                failures.append(error)
+    if len(failures) > 1:
+        hints = "; ".join(dict.fromkeys(error.hint for error in failures if error.hint))
+        raise WeightsError("; ".join(error.message for error in failures), hints)
+    if failures:
+        raise failures[0]
 
 
 @app.command("import")
@@ -101,13 +128,44 @@ def overview(full: bool) -> list[dict[str, Any]]:
         {
             "name": row["name"],
             "here": "yes" if row["path"] else "",
-            "size": f"{row['size'] / 1e6:.1f} MB" if row["size"] else "",
+            "size": _size(row["size"]),
             "licence": row["licence"],
             "commercial use": "restricted" if row["restriction"] else "",
             "used by": row["used_by"],
         }
         for row in rows
     ]
+
+
+def _announce(names: list[str]) -> None:
+    """Print size and licence of each file that is not here yet, and how much that is."""
+    from fsbench import weights
+
+    entries = [weights.lookup(name) for name in names if weights.locate(name, _folder()) is None]
+    if len(names) > len(entries):
+        terminal.line(f"{len(names) - len(entries)} of {len(names)} here already")
+    if not entries:
+        return
+    terminal.print_rows(
+        [
+            {
+                "name": entry.name,
+                "size": _size(entry.size) or "not published",
+                "licence": entry.licence,
+                "restriction": entry.restriction,
+            }
+            for entry in entries
+        ],
+        as_json=False,
+    )
+    unknown = sum(not entry.size for entry in entries)
+    total = _size(sum(entry.size for entry in entries)) or "0 MB"
+    terminal.line(f"to fetch: {total}" + f", and {unknown} of a size that nobody published" * bool(unknown))
+
+
+def _size(size: int) -> str:
+    """Bytes as people read them; "" where nobody published them."""
+    return f"{size / 1e6:.1f} MB" if size else ""
 
 
 def describe(name: str) -> dict[str, Any]:

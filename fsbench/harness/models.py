@@ -55,13 +55,15 @@ class Model:
         return self.parts[0].needs_truth
 
     @property
-    def kind(self) -> Literal["baseline", "ceiling", "ready", "loaded", "trained"]:
+    def kind(self) -> Literal["baseline", "ceiling", "ready", "loaded", "trained", "precomputed"]:
         """How it stands in tables: trained or loaded where one of its parts is."""
         first, origins = self.parts[0], {part.origin for part in self.parts}
         if self.needs_truth:
             return "ceiling"
         if len(self.parts) == 1 and guard.run(first.who, getattr, first.plugin, "baseline", False):
             return "baseline"
+        if len(self.parts) == 1 and guard.run(first.who, getattr, first.plugin, "precomputed", False):
+            return "precomputed"
         return "trained" if "trained" in origins else "loaded" if "loaded" in origins else "ready"
 
     @property

@@ -192,7 +192,7 @@ def model_record(model: Model, seconds: float | None) -> results.ModelRecord:
         weights_sha256=file_sha256(first.weights) if (first := model.parts[0]).weights else "",
         weights=files["weights"],
         licences=files["licences"],
-        swap_seconds=seconds,
+        swap_seconds=None if model.kind == "precomputed" else seconds,
         notes=(*model.notes, *files["notes"]),
     )
 

@@ -11,6 +11,7 @@ from fsbench import environment, results
 from fsbench.config import BASELINES, Pipeline, Plan, parse_budget
 from fsbench.errors import (
     CheckpointError,
+    DataError,
     FsbenchError,
     Interrupted,
     OutputError,
@@ -20,6 +21,7 @@ from fsbench.errors import (
 )
 from fsbench.harness import records, sets, warn
 from fsbench.harness.evaluation import OutputFeatures
+from fsbench.harness.external.exported import ExportedOutputs
 from fsbench.harness.generate import feed_of, swap_all
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.models import Built, build, check_budget, prepare_model
@@ -32,16 +34,27 @@ from fsbench.record_types import SetName
 
 
 def run(
-    plan: Plan, out: Path, context: Context, *, command: str = "", resume: bool = False, strict: bool = True
+    plan: Plan,
+    out: Path,
+    context: Context,
+    *,
+    command: str = "",
+    resume: bool = False,
+    strict: bool = True,
+    exported: ExportedOutputs | None = None,
 ) -> results.RunResult:
     """Do what a plan says and leave the files of `fsbench.results` in `out`; raises FsbenchError.
 
     The plan is validated before any work. All costly steps are cached by content: after an interruption, or with
     another metric, only what is missing is computed. Files that a model needs, or a metric that the plan names, must be
     there; where the run is not `strict`, a model or metric without them has no values, and the reason is told.
+    `exported` are outputs of other tools, which models of the plan read: of those whose files show none of the pairs
+    the reason is kept.
     """
     started = time.monotonic()
-    models, instruments = check(plan, context, strict=strict), Instruments.of(plan, context, strict=strict)
+    exported = exported or ExportedOutputs()
+    models = check(plan, context, strict=strict, tolerated=(DataError,) if exported.tools else ())
+    instruments = Instruments.of(plan, context, strict=strict)
     folder = RunFolder(out)
     folder.check(plan, resume)
     splits = Splits(environment.build_dataset(plan.dataset, context))
@@ -53,11 +66,14 @@ def run(
     writer.warnings += [
         *warn.of_metrics(instruments.left_out),
         *warn.of_data(splits.dataset, writer.main.set.targets, gallery),
+        *exported.warnings(instruments.judges),
     ]
+    sets_of_pairs = [evaluation.pairs for evaluation in evaluations.values()]
+    faults = exported.faults(sets_of_pairs)
     first_error: Exception | None = None
     for pipeline in _runnable(plan, models, splits, writer):
         try:
-            _run_model(models.pop(str(pipeline)), splits, writer)
+            _run_model(faults.get(pipeline.label) or models.pop(str(pipeline)), splits, writer)
         except (OutputError, Interrupted):  # of the disk and of the user, not of the model
             raise
         except Exception as error:  # noqa: BLE001 - whatever a model raises, the others are measured
@@ -67,18 +83,20 @@ def run(
         raise first_error or UsageError(
             "no model is left to run", f"{splits.dataset.info.name} does not know the exact swaps: name a model"
         )
-    return writer.finish(records.dataset_record(plan.dataset, splits.dataset.info, splits.by_kind()))
+    record = records.dataset_record(plan.dataset, splits.dataset.info, splits.by_kind())
+    return writer.finish(record, exported.unused(sets_of_pairs))
 
 
-def check(plan: Plan, context: Context, *, strict: bool = True) -> dict[str, Built | FsbenchError]:
+def check(
+    plan: Plan, context: Context, *, strict: bool = True, tolerated: tuple[type[FsbenchError], ...] = ()
+) -> dict[str, Built | FsbenchError]:
     """Raise UsageError for whatever in a plan does not exist or cannot be read; return the models, built.
 
     Of a model whose plug-in is at fault the reason is returned, and the run goes on without it; where it is not
-    `strict`, also of one whose files are not there. Raises the first reason where all models but baselines have one.
+    `strict`, also of one whose files are not there, and of one with an error that is `tolerated`. Raises the first
+    reason where all models but baselines have one.
     """
-    tolerated: tuple[type[FsbenchError], ...] = (
-        (PluginError,) if strict else (PluginError, WeightsError, CheckpointError)
-    )
+    tolerated = (*tolerated, PluginError, *(() if strict else (WeightsError, CheckpointError)))
     if plan.budget != "auto":
         parse_budget(plan.budget)
     if not plan.pipelines():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 
 import numpy as np
@@ -59,8 +60,8 @@ def layout(judge: str, groups: Mapping[str, np.ndarray], seed: int, context: Con
 def _umap(points: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImportWarning)  # of a variant that needs TensorFlow
-        from umap.umap_ import UMAP  # compiles for seconds
-
+        from umap.umap_ import UMAP
+    _keep_compiled()
     network = UMAP(
         n_components=dimensions,
         n_neighbors=min(NEIGHBOURS, len(points) - 1),
@@ -69,3 +70,15 @@ def _umap(points: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
         n_jobs=1,
     )
     return np.asarray(network.fit_transform(points), np.float32)
+
+
+def _keep_compiled() -> None:
+    """Let numba keep all that it compiles of umap-learn: what the package does not ask for takes 9 s a process."""
+    from numba.core.dispatcher import Dispatcher
+    from umap import layouts, umap_, utils
+
+    for module in (umap_, layouts, utils):
+        for function in vars(module).values():
+            if isinstance(function, Dispatcher):
+                with suppress(RuntimeError):  # there is no place to keep it in
+                    function.enable_caching()

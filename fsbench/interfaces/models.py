@@ -64,7 +64,8 @@ class Swapped:
 class Swapper(Protocol):
     """Puts the source's face into target images.
 
-    A baseline, which is measured but does not compete, has a true attribute `baseline`; tables set it apart. A swapper,
+    A baseline, which is measured but does not compete, has a true attribute `baseline`; tables set it apart. One that
+    only reads what was made before has a true attribute `precomputed`: its time says nothing of a model. A swapper,
     refiner or wrapper that is made from pretrained files has an attribute `weights_files`, a tuple of WeightsFile: they
     stand in the result, and what it computes is kept under their hashes. Where it is conditioned on recognisers, or was
     trained elsewhere against some, an attribute `coaches` names their families.

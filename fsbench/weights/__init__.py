@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fsbench.weights.catalogue import CATALOGUE, Weights, lookup
+from fsbench.weights.catalogue import CATALOGUE, GROUPS, Weights, lookup, members
 from fsbench.weights.fetching import fetch, import_file
 from fsbench.weights.files import Pin, find, find_all, find_first, locate, own, useless
 from fsbench.weights.formats import check_file
@@ -10,6 +10,7 @@ from fsbench.weights.sources import NpmPackage, PackageFile, Url, WeightsSource,
 
 __all__ = [
     "CATALOGUE",
+    "GROUPS",
     "NpmPackage",
     "PackageFile",
     "Pin",
@@ -25,6 +26,7 @@ __all__ = [
     "import_file",
     "locate",
     "lookup",
+    "members",
     "own",
     "useless",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from fsbench.errors import UnknownName
@@ -311,10 +312,34 @@ _ENTRIES = (
 )
 CATALOGUE = {entry.name: entry for entry in _ENTRIES}
 
+GROUPS: Mapping[str, str] = {
+    "standard": "what a default report shows, beside what is installed with fsbench: a judge of another family, "
+    "Inception, LPIPS and the face mesh; none of them is for research only",
+    "all": "every file that a source gives",
+}
+"""Names that stand for several files, and what these are."""
+
+_STANDARD = ("sface", "inception", "lpips_alex", "face_landmarker")
+
 
 def lookup(name: str) -> Weights:
     """Return a catalogue entry; raises UnknownName with a suggestion."""
     if name not in CATALOGUE:
-        texts = {entry.name: entry.text for entry in CATALOGUE.values()}
-        raise UnknownName("weights", name, CATALOGUE, "fsbench weights list", texts)
+        raise _unknown(name, CATALOGUE)
     return CATALOGUE[name]
+
+
+def members(name: str) -> tuple[str, ...]:
+    """Return the names of the files that the name of a group, or of one file, stands for; raises UnknownName."""
+    if name == "standard":
+        return _STANDARD
+    if name == "all":
+        return tuple(entry.name for entry in CATALOGUE.values() if entry.sources)
+    if name not in CATALOGUE:
+        raise _unknown(name, (*CATALOGUE, *GROUPS))
+    return (name,)
+
+
+def _unknown(name: str, known: Iterable[str]) -> UnknownName:
+    texts = {entry.name: entry.text for entry in CATALOGUE.values()}
+    return UnknownName("weights", name, known, "fsbench weights list", texts)

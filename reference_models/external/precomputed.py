@@ -17,13 +17,18 @@ class Precomputed:
 
     SOURCE is the identity of the source, TARGET the path that the target has below `inputs/targets` of a run folder, in
     any format; so `outputs/MODEL` of another run is such a folder. A crop of another size is resized. An output that is
-    not there, or cannot be read, counts as a failure on that pair. Photographs that are not cut to crops, and files of
-    other names, are for `fsbench score`.
+    not there, or cannot be read, counts as a failure on that pair. `coach` names the families of recognisers that the
+    tool was trained against, with commas between them. `fsbench data export` writes the crops that a tool is to be
+    given, and `fsbench score --dataset` measures several folders at once. Photographs that are not cut to crops, and
+    files of other names, are for `fsbench score --target`.
     """
 
-    def __init__(self, *, context: Context) -> None:
+    precomputed = True
+
+    def __init__(self, *, coach: str = "", context: Context) -> None:
         if not context.path:
             raise BadParameter("precomputed needs a folder", "write precomputed:DIR")
+        self.coaches = tuple(family.strip() for family in coach.split(",") if family.strip())
         self._folder, self._log = Path(context.path).expanduser(), context.log
         self._files: dict[str, Path] = {}
         for file in list_images(self._folder, "precomputed:DIR names a folder of images").files:

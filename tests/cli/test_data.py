@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
+from fsbench import results
 from fsbench.cli import data
 from fsbench.datasets.synthetic import dataset
 from fsbench.environment import build_dataset
@@ -89,3 +93,28 @@ def test_what_is_missing_or_misspelt(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match="unknown data set") as caught:
         answer("check", "sinthetic")
     assert "synthetic" in caught.value.hint
+
+
+Invoke = Callable[..., tuple[int, str, str]]
+CROPS = "synthetic(people=3,sessions=4,images=2,gallery=3,clips=1,frames=3,size=64)"
+
+
+def test_what_a_tool_made_of_exported_crops_is_scored(
+    invoke: Callable[..., tuple[int, str, str]], tmp_path: Path
+) -> None:
+    code, said, _ = invoke("data", "export", CROPS, tmp_path / "crops", "--quiet")
+    assert code == 0, said
+    facts = json.loads((tmp_path / "crops/dataset.json").read_text())
+    assert facts["spec"] == CROPS
+    table = pd.read_csv(tmp_path / "crops/pairs.csv")
+    assert f"{len(table)} pairs" in said
+    for output, target in zip(table["output"], table["target"], strict=True):
+        image = Image.open(tmp_path / "crops" / target).convert("L").convert("RGB")
+        (tmp_path / "grey" / output).parent.mkdir(parents=True, exist_ok=True)
+        image.save(tmp_path / "grey" / output)
+    command = ("score", "--dataset", CROPS, "--outputs", f"a grey tool={tmp_path}/grey", "--coach", "none")
+    code, said, errors = invoke(*command, "--metrics", "gt_psnr,gt_ssim", "--out", tmp_path / "out", "--quiet")
+    assert code == 0, errors
+    result = results.load(tmp_path / "out")
+    assert [model.name for model in result.models if model.kind == "precomputed"] == ["a grey tool"]
+    assert result.find("a grey tool", "gt_psnr")[0].value is not None

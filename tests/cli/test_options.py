@@ -22,9 +22,12 @@ OWN = {
     ("calibrate", "as_json"): "what a file holds",
     ("compare", "metrics"): "some of several results, each maybe under one judge",
     ("compare", "models"): "pairs of models of two results",
+    ("export", "metrics"): "some of a result, each maybe under one judge",
+    ("export", "out"): "a file, or where a tracker keeps its runs",
     ("report", "metrics"): "as those of compare",
     ("report", "models"): "as those of compare",
     ("report", "out"): "one page",
+    ("score", "dataset"): "what other tools were given, not what models of a run are",
     ("show", "as_json"): "a list or one object",
     ("swap", "face"): "the face that is swapped, not the one that is measured",
     ("swap", "model"): "one that swaps, not one of a result",
@@ -33,6 +36,7 @@ OWN = {
     ("swap", "source"): "one person, not several",
     ("validate", "dataset"): "only what can be drawn with faults",
     ("validate", "budget"): "trains nothing: a number of outputs",
+    ("weights fetch", "dry_run"): "what would be fetched, not removed",
     ("weights import", "name"): "an option, where others have an argument",
 }
 """Commands whose option of that name means something else, and what."""

@@ -67,6 +67,21 @@ def test_all_of_it_is_one_option_away(capsys: pytest.CaptureFixture[str]) -> Non
     assert "odd thing h" in said
 
 
+def test_what_waits_for_several_files_is_mended_by_one_command(capsys: pytest.CaptureFixture[str]) -> None:
+    result = crowd()
+    value = next(value for value in result.values if value.metric == "fid")
+    reasons = {
+        "lpips": "lpips_alex is not here (fsbench weights fetch lpips_alex); and so on",
+        "gt_lpips": "lpips_alex is not here (fsbench weights fetch lpips_alex)",
+        "pose_error": "mediapipe is not installed (pip install mediapipe)",
+    }
+    more = [value.model_copy(update={"metric": name, "reason": reason}) for name, reason in reasons.items()]
+    summary.print_summary(result.model_copy(update={"values": (*result.values, *more)}))
+    said = " ".join(capsys.readouterr().out.split())
+    assert ": pip install mediapipe; fsbench weights fetch inception lpips_alex" in said
+    assert said.count("weights fetch") == 1
+
+
 def judged(known: bool) -> RunResult:
     """Three contestants under one judge, whose paired differences are known, or not."""
     result = results.load(OLD)

@@ -119,9 +119,45 @@ def test_nothing_is_fetched_where_one_name_is_wrong(invoke: Invoke, shop: Shop, 
 def test_a_failed_fetch_is_one_sentence(invoke: Invoke, shop: Shop) -> None:
     shop.error = WeightsError("it is closed")
     code, said, errors = invoke("weights", "fetch", "edgeface_s")
-    assert (code, said) == (2, "")
+    assert code == 2
+    assert "sha256" not in said
     assert "fsbench: edgeface_s could not be fetched: it is closed" in errors
     assert "Traceback" not in errors
+
+
+def test_sizes_and_licences_come_first(invoke: Invoke, shop: Shop, folder: Path) -> None:
+    code, said, _ = invoke("weights", "fetch", "edgeface_s", "facenet_casia", "dlib_resnet", "--dry-run")
+    entry = weights.CATALOGUE["edgeface_s"]
+    assert code == 0
+    assert "1 of 3 here already" in said
+    assert entry.licence in said
+    assert "to fetch: 0.0 MB, and 1 of a size that nobody published" in said
+    assert not folder.exists()
+
+
+def test_a_group_is_fetched_but_for_what_no_source_gives(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    for number, name in enumerate(weights.members("standard")):
+        closed = Shop(name.encode())
+        closed.error = WeightsError(f"shop {number} is closed", "come back") if number < 2 else None
+        own = hashlib.sha256(closed.content).hexdigest()
+        entry = replace(weights.CATALOGUE[name], sha256=own, size=len(name), sources=(closed,))
+        monkeypatch.setitem(weights.CATALOGUE, name, entry)
+    code, said, errors = invoke("weights", "fetch", "standard")
+    there = {entry.name for entry in weights.CATALOGUE.values() if (folder / entry.file).exists()}
+    assert code == 2
+    assert there == set(weights.members("standard")[2:])
+    assert all(f"{name}: {folder}" in said for name in there)
+    assert "shop 0 is closed" in errors
+    assert "shop 1 is closed" in errors
+    assert errors.count("come back") == 1
+
+
+def test_a_group_with_a_slip(invoke: Invoke, folder: Path) -> None:
+    code, _, errors = invoke("weights", "fetch", "standrd")
+    assert code == 2
+    assert "did you mean standard" in errors
 
 
 def test_ctrl_c_says_how_to_go_on(invoke: Invoke, shop: Shop) -> None:

@@ -30,6 +30,11 @@ def test_two_people_are_two_islands(fresh_context: Context, monkeypatch: pytest.
         spread = max(np.linalg.norm(points[person == k] - centres[k], axis=1).max() for k in (0, 1))
         assert np.linalg.norm(centres[0] - centres[1]) > spread
 
+    from umap import umap_  # takes seconds, and warns where nobody has imported it before
+
+    for function in (umap_.smooth_knn_dist, umap_.compute_membership_strengths, umap_.fast_knn_indices):
+        assert function.stats.cache_path  # numba keeps what it compiles for other processes
+
     monkeypatch.setattr(umap, "_umap", None)  # the second time it comes out of the cache
     assert umap.layout("judge", given, 0, fresh_context).equals(table)
 

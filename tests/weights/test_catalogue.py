@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +8,12 @@ from pathlib import Path
 import pytest
 
 from fsbench import weights
+from fsbench.config import Plan
 from fsbench.errors import UnknownName
+from fsbench.harness.instruments import Instruments
+from fsbench.interfaces import Context
 from fsbench.registry import embedders, metrics, observers, parse_spec, refiners
+from fsbench.stats.ranking import ADVISED
 
 ENTRIES = pytest.mark.parametrize("entry", weights.CATALOGUE.values(), ids=lambda entry: entry.name)
 
@@ -113,3 +118,33 @@ def test_listing_needs_no_torch() -> None:
 def test_the_plugin_that_uses_it_is_there(entry: weights.Weights) -> None:
     known = embedders.names() + observers.names() + metrics.names() + refiners.names()
     assert parse_spec(entry.used_by).name in known
+
+
+def test_standard_is_all_that_a_default_report_waits_for(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files that reasons of an unscored metric name, and a judge that the ranking advises."""
+    monkeypatch.setenv("FSBENCH_CACHE", str(tmp_path))
+    instruments = Instruments.of(Plan(), context)
+    reasons = [
+        *instruments.left_out.values(),
+        *(error.sentence for error in instruments.kinds.missing.values()),
+        *(metric.info.missing for metric in instruments.metrics.values()),
+    ]
+    wanted = {
+        name
+        for reason in reasons
+        for command in re.findall(r"fsbench weights fetch ([\w ]+)", reason)
+        for name in command.split()
+        if name in weights.CATALOGUE
+    }
+    judges = {name for name in weights.members("standard") if weights.lookup(name).dim}
+    assert wanted == set(weights.members("standard")) - judges
+    assert all(any(f"fetch {name}" in advice for advice in ADVISED.values()) for name in judges)
+    assert not any(weights.lookup(name).restriction for name in weights.members("standard"))
+
+
+def test_all_is_what_a_source_gives() -> None:
+    assert set(weights.members("all")) == {entry.name for entry in weights.CATALOGUE.values() if entry.sources}
+    assert not set(weights.GROUPS) & set(weights.CATALOGUE)
+    assert all(weights.members(name) for name in weights.GROUPS)
