@@ -30,7 +30,7 @@ def write(folder: Path) -> Path:
     What is missing of an experiment becomes a sentence in its section.
     """
     result, environment = suites.load(folder), page.environment()
-    sections = [Section("grid", "All experiments", partial(grid, result), "suite/grid.html.j2")]
+    sections = [Section("_grid", "All experiments", partial(grid, result), "suite/grid.html.j2")]
     sections += [
         Section(record.folder, record.title, partial(_experiment, record), "suite/experiment.html.j2")
         for record in result.experiments
@@ -69,12 +69,11 @@ def grid(result: SuiteResult, folder: Path) -> dict[str, Any] | None:
 
     def draw(axes: Axes) -> None:
         sns.heatmap(table, ax=axes, cmap=sns.diverging_palette(30, 145, s=80, l=60, as_cmap=True), vmin=-3, vmax=3,
-                    annot=True, fmt="+.1f", linewidths=1, linecolor="none", yticklabels=labels,
-                    cbar_kws={"label": "detectable differences to the better", "extend": "both"})  # fmt: skip
+                    annot=True, fmt="+.1f", linewidths=1, linecolor="none", yticklabels=labels, cbar=False)  # fmt: skip
         axes.set(xlabel="", ylabel="")
         axes.tick_params(length=0)
 
-    size = (2.6 + 0.75 * len(table.columns), 1.6 + 0.3 * len(labels))
+    size = (2.6 + 0.7 * len(table.columns), 1.6 + 0.3 * len(labels))
     return {"figure": render(draw, size, "Differences of all models to the baselines of their experiments, by metric")}
 
 

@@ -19,8 +19,8 @@ from fsbench.report.thumbnails import Picture, Thumbnails
 from fsbench.results import ModelRecord
 from fsbench.stats.ranking import CONTESTANTS
 
-SPREAD, SPREAD_BASELINE = 4, 2  # rows per direction of a contestant and of a baseline
-EXTREMES = 4  # worst, best, random and disputed rows
+ROWS, ROWS_BASELINE = 4, 2  # by each rule, of a contestant and of a baseline
+ROOM = 48  # rows by a rule of all contestants together: pages stay below 15 MB
 COMPARED = 3  # rows per direction in the table of all models
 FIRST = 4  # of these, rows that stand in the brief
 
@@ -106,32 +106,35 @@ def _gallery(run: Run, thumbnails: Thumbnails, model: ModelRecord) -> Gallery:
     if rows.empty:
         return Gallery(model, ())
     contestant, column = model.kind in CONTESTANTS, run.headline
+    count = max(1, min(ROWS, ROOM // len(run.contestants))) if contestant else ROWS_BASELINE
     groups = []
     for source, part in _by_source(run, rows):
-        chosen = part.iloc[_spread_over_sessions(part, SPREAD if contestant else SPREAD_BASELINE)]
+        chosen = part.iloc[_spread_over_sessions(part, count)]
         title = f"{source} into other people, evenly over sessions"
         groups.append(StripGroup("evenly", title, _strips(thumbnails, chosen, [column])))
     if column is not None and contestant:
         groups += [StripGroup(rule, title, _strips(thumbnails, chosen, columns))
-                   for rule, title, chosen, columns in _chosen(run, rows, column) if len(chosen)]  # fmt: skip
+                   for rule, title, chosen, columns in _chosen(run, rows, column, count) if len(chosen)]  # fmt: skip
     return Gallery(model, tuple(groups))
 
 
-def _chosen(run: Run, rows: pd.DataFrame, column: Column) -> Iterator[tuple[str, str, pd.DataFrame, Sequence[Column]]]:
+def _chosen(
+    run: Run, rows: pd.DataFrame, column: Column, count: int
+) -> Iterator[tuple[str, str, pd.DataFrame, Sequence[Column]]]:
     """Rows of a contestant by rule, with the columns whose numbers stand under them."""
     rising = column.metric.direction == "higher"
     by_score = rows.dropna(subset=[column.key]).sort_values(column.key, kind="stable", ascending=rising)
-    n = min(EXTREMES, len(by_score) // 2)
+    n = min(count, len(by_score) // 2)
     yield "worst", f"Worst {n} by {column.metric.name}", by_score.head(n), [column]
     yield "best", f"Best {n} by {column.metric.name}", by_score.tail(n)[::-1], [column]
-    drawn = np.sort(np.random.default_rng(0).permutation(len(rows))[:EXTREMES])
+    drawn = np.sort(np.random.default_rng(0).permutation(len(rows))[:count])
     yield "at random", f"{len(drawn)} at random", rows.iloc[drawn], [column]
     fit = (other for other in run.columns if other.judge not in run.result.unfit)
     judges = [other for other in fit if other.metric == column.metric and other.key in rows]
     both = rows.dropna(subset=[other.key for other in judges])
     places = both[[other.key for other in judges]].rank(pct=True)
     apart = (places.max(axis=1) - places.min(axis=1)).sort_values(kind="stable", ascending=False)
-    disputed = both.loc[apart[apart > 0].index[:EXTREMES]]
+    disputed = both.loc[apart[apart > 0].index[:count]]
     yield "judges disagree", f"{len(disputed)} that judges place most differently", disputed, judges
 
 
