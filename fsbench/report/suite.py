@@ -58,7 +58,7 @@ def grid(result: SuiteResult, folder: Path) -> dict[str, Any] | None:
         except ResultError:  # its own section says so
             continue
         for model in dict.fromkeys(one.model for one in record.comparisons):
-            own = {results.column(one.metric, one.judge): _in_detectable(one, metrics[one.metric].direction == "higher")
+            own = {results.column(one.metric, one.judge, one.stage): _in_detectable(one, metrics[one.metric].direction == "higher")
                    for one in record.comparisons if one.model == model}  # fmt: skip
             known = {key: size for key, size in own.items() if size is not None}
             cells |= {(len(labels), key): size for key, size in known.items()}
@@ -92,8 +92,8 @@ def _experiment(record: ExperimentRecord, folder: Path) -> dict[str, Any]:
         run = read(folder / record.folder)
     except ResultError as error:
         return content | {"gap": error.message}
-    wanted = {(one.metric, one.judge) for one in record.comparisons}
-    columns = [column for column in run.columns if (column.metric.name, column.judge) in wanted]
+    wanted = {(one.metric, one.judge, one.stage) for one in record.comparisons}
+    columns = [column for column in run.columns if (column.metric.name, column.judge, column.stage) in wanted]
     page_there = (run.folder / FILE_NAME).is_file()
     return content | {
         "table": tables.table(run, columns),

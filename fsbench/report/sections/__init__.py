@@ -17,6 +17,7 @@ MODULES = (
     "identity",
     "groups",
     "clips",
+    "frames",
     "recursion",
     "slices",
     "balance",

@@ -129,8 +129,8 @@ def _chosen(
     yield "best", f"Best {n} by {column.metric.name}", by_score.tail(n)[::-1], [column]
     drawn = np.sort(np.random.default_rng(0).permutation(len(rows))[:count])
     yield "at random", f"{len(drawn)} at random", rows.iloc[drawn], [column]
-    fit = (other for other in run.columns if other.judge not in run.result.unfit)
-    judges = [other for other in fit if other.metric == column.metric and other.key in rows]
+    same = (other for other in run.columns if (other.metric, other.stage) == (column.metric, column.stage))
+    judges = [other for other in same if other.judge not in run.result.unfit and other.key in rows]
     both = rows.dropna(subset=[other.key for other in judges])
     places = both[[other.key for other in judges]].rank(pct=True)
     apart = (places.max(axis=1) - places.min(axis=1)).sort_values(kind="stable", ascending=False)
