@@ -54,11 +54,12 @@ def grid(result: SuiteResult, folder: Path) -> dict[str, Any] | None:
     labels: list[str] = []
     for record in (record for record in result.experiments if record.comparisons):
         try:
-            metrics = {metric.name: metric for metric in results.load(folder / record.folder).metrics}
+            metrics = results.load(folder / record.folder).metrics
         except ResultError:  # its own section says so
             continue
+        rising = {metric.name: metric.direction == "higher" for metric in metrics}
         for model in dict.fromkeys(one.model for one in record.comparisons):
-            own = {results.column(one.metric, one.judge, one.stage): _in_detectable(one, metrics[one.metric].direction == "higher")
+            own = {results.column(one.metric, one.judge, one.stage): _in_detectable(one, rising[one.metric])
                    for one in record.comparisons if one.model == model}  # fmt: skip
             known = {key: size for key, size in own.items() if size is not None}
             cells |= {(len(labels), key): size for key, size in known.items()}

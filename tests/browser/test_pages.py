@@ -15,7 +15,7 @@ from report_runs import JUDGE, ODD_NAME, write_run
 from fsbench import report
 from fsbench.comparison.scores import load
 from fsbench.comparison.table import compare_runs
-from fsbench.report import comparison
+from fsbench.report import comparison, pdf
 
 OpenPage = Callable[..., object]
 FIRST = "#summary table.summary"
@@ -166,11 +166,20 @@ def test_tables_are_not_cut_on_paper(opened: OpenPage, page: Path, five: Path) -
         assert cut == []
 
 
+def test_a_brief_is_two_sheets_of_paper(browser: object, page: Path, tmp_path: Path) -> None:
+    printed = pdf.write(report.write(page.parent, brief=True), tmp_path / 'brief, of "a".pdf').read_bytes()
+    assert printed.startswith(b"%PDF")
+    assert 1 <= len(re.findall(rb"/Type\s*/Page\b", printed)) <= 2
+    (width, height), *_ = re.findall(rb"/MediaBox\s*\[0 0 ([\d.]+) ([\d.]+)\]", printed)
+    assert (float(width), float(height)) == pytest.approx((595, 842), abs=1)  # A4, in points
+    assert {path.name for path in tmp_path.iterdir()} == {'brief, of "a".pdf'}
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_axe_finds_nothing_serious(opened: OpenPage, page: Path, five: Path, dark: bool) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
-    for path in (page, five):
+    for path in [page] if dark else [page, five]:
         shown = opened(path, dark=dark)
         shown.page.evaluate("document.querySelectorAll('details').forEach((part) => (part.open = true))")
         found = Axe().run(shown.page).response["violations"]
