@@ -13,6 +13,7 @@ from fsbench.comparison.paired import PairedRows, Pairing
 from fsbench.comparison.scores import TOGETHER, Scores
 from fsbench.comparison.table import RunComparison, RunDifference
 from fsbench.comparison.wording import letter_of, title
+from fsbench.report.plots import LABEL, short
 from fsbench.report.run import read
 from fsbench.report.samples import Side
 from fsbench.report.thumbnails import Thumbnails
@@ -32,7 +33,7 @@ class Contrast:
     @property
     def title(self) -> str:
         """What is compared, in a heading."""
-        return title(self.model, self.reference, self.letter)
+        return title(short(self.model, LABEL), short(self.reference, LABEL), self.letter)
 
     @property
     def compared(self) -> tuple[RunDifference, ...]:
@@ -101,7 +102,7 @@ class Compared:
         """The models that are compared, of those runs that have pictures: the first run's, then the others'."""
         named = {("A", contrast.reference): self.scores[0] for contrast in self.contrasts}
         named |= {(contrast.letter, contrast.model): contrast.scores for contrast in self.contrasts}
-        return [Side(f"{letter}: {model}", self.pictures[scores.label].run, model)
+        return [Side(f"{letter}: {short(model, LABEL)}", self.pictures[scores.label].run, model)
                 for (letter, model), scores in named.items() if scores.label in self.pictures]  # fmt: skip
 
     def sample(self, scores: Scores, model: str, source: str, target: str) -> pd.Series | None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from fsbench.report.plots import LABEL, short
 from fsbench.report.run import Run
 from fsbench.store import fingerprint
 
@@ -68,7 +69,7 @@ class Side:
 
 def of_run(run: Run, pairs: Iterable[Pair]) -> dict[str, Any]:
     """Return every number of some pairs for all models of a run, as `numbers` does."""
-    return numbers([Side(model.name, run, model.name) for model in run.result.models], pairs)
+    return numbers([Side(short(model.name, LABEL), run, model.name) for model in run.result.models], pairs)
 
 
 def numbers(sides: Sequence[Side], pairs: Iterable[Pair]) -> dict[str, Any]:

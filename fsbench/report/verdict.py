@@ -173,4 +173,5 @@ def _between(run: Run, entries: list[Scored], column: Column) -> list[str]:
     first = entries[0].model.name if entries else ""
     compared = run.compare([(first, rival.model.name, column) for rival in entries[1:]])
     said = between(first, compared, column.metric)
-    return [f"Between the contestants, {said}."] if said else []
+    under = f" under {column.judge}" if column.judge else ""
+    return [f"Between the contestants, {said} (by {column.metric.name}{under})."] if said else []

@@ -211,13 +211,18 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_hostile_names_stay_text(opened: OpenPage, hostile: Path) -> None:
-    shown = opened(hostile)
-    shown.page.locator("#galleries .strip img").first.click()
-    shown.page.keyboard.press("Escape")
-    assert shown.errors == []
-    assert shown.requests == [hostile.resolve().as_uri(), *(u for u in shown.requests if u.startswith("data:"))]
-    assert shown.page.evaluate("document.documentElement.scrollWidth") <= 1280
-    assert shown.page.locator(FIRST).bounding_box()["height"] < 3000
+    scores = [load(hostile.parent), load(hostile.parent)]
+    both = comparison.write(scores, compare_runs(scores), hostile.parent / "both.html")
+    for path, pictures in ((hostile, "#galleries .strip img"), (both, "#pictures tr[data-pair] img")):
+        shown = opened(path)
+        shown.page.locator(pictures).first.click()
+        assert shown.page.get_by_role("dialog").bounding_box()["width"] <= 1280
+        shown.page.keyboard.press("Escape")
+        assert shown.errors == []
+        assert [url for url in shown.requests if not url.startswith("data:")] == [path.resolve().as_uri()]
+        assert shown.page.evaluate("document.documentElement.scrollWidth") <= 1280
+        assert shown.page.locator("h1").bounding_box()["height"] < 400
+        assert shown.page.locator("table.summary").first.bounding_box()["height"] < 3000
 
 
 def test_hostile_names_do_no_harm_in_copies(opened: OpenPage, hostile: Path) -> None:

@@ -37,7 +37,9 @@ def test_verdict_says_what_the_differences_carry(run_folder: Path) -> None:
     assert "exact, the ceiling" in lines[1]
     assert re.search(r"better by 0\.\d{3} \[.*\] than copy_target, where nothing is swapped", lines[1])
     assert re.fullmatch(
-        r"Between the contestants, gan_mask is better than <b>cycle</b>\(mask=true\) by 0\.\d{3} \[.*\]\.", lines[0]
+        r"Between the contestants, gan_mask is better than <b>cycle</b>\(mask=true\) by 0\.\d{3} \[.*\] "
+        r"\(by id_similarity under toy_judge\)\.",
+        lines[0],
     )
 
 
