@@ -9,14 +9,15 @@ import pandas as pd
 
 from fsbench.files import printable
 from fsbench.numbers import not_zero
+from fsbench.record_types import Stage
 from fsbench.results import MetricRecord, Value, column
 
 MOST_COLUMNS = 8
 """Metrics, by judge, that a notebook is shown; all of them are in the data frame."""
 
 COLUMNS = (
-    "model", "metric", "judge", "set", "value", "low", "high", "unit", "direction", "n_scored", "n_total", "n_failed",
-    "value_of_scored", "reason", "no_interval", "caution",
+    "model", "metric", "judge", "stage", "set", "value", "low", "high", "unit", "direction", "n_scored", "n_total",
+    "n_failed", "value_of_scored", "reason", "no_interval", "caution",
 )  # fmt: skip
 
 
@@ -40,15 +41,16 @@ def summary(
     `judges` are those that are shown; None for all.
     """
     values = list(values)
-    scored = dict.fromkeys((value.metric, value.judge) for value in values if value.value is not None)
-    keys = [key for key in scored if judges is None or key[1] is None or key[1] in judges]
+    scored = dict.fromkeys(_key(value) for value in values if value.value is not None)
+    keys = [key for key in scored if key[1] is None or key[1] in judges]
     keys.sort(key=lambda key: _place(metrics[key[0]]))
-    cells = {(value.model, value.metric, value.judge): value for value in values}
+    cells = {(value.model, *_key(value)): value for value in values}
+    models = list(dict.fromkeys(value.model for value in values))
     table = {
-        _heading(key, metrics[key[0]]): [_cell(cells.get((model, *key)), metrics[key[0]]) for model in _models(values)]
+        _heading(key, metrics[key[0]]): [_cell(cells.get((model, *key)), metrics[key[0]]) for model in models]
         for key in keys[:MOST_COLUMNS]
     }
-    return pd.DataFrame(table, index=pd.Index(_models(values), dtype=object))
+    return pd.DataFrame(table, index=pd.Index(models, dtype=object))
 
 
 def page(title: str, table: pd.DataFrame, notes: Sequence[str] = (), warnings: Sequence[str] = ()) -> str:
@@ -65,16 +67,16 @@ def page(title: str, table: pd.DataFrame, notes: Sequence[str] = (), warnings: S
     return f"<div><p><b>{html.escape(printable(title))}</b></p>{body}{''.join(lines)}</div>"
 
 
-def _models(values: Iterable[Value]) -> list[str]:
-    return list(dict.fromkeys(value.model for value in values))
-
-
 def _place(facts: MetricRecord) -> tuple[bool, bool, int]:
     """Headline metrics first, then those of the summary."""
     return not facts.headline, not facts.summary_rank, facts.summary_rank
 
 
-def _heading(key: tuple[str, str | None], facts: MetricRecord) -> str:
+def _key(value: Value) -> tuple[str, str | None, Stage]:
+    return value.metric, value.judge, value.stage
+
+
+def _heading(key: tuple[str, str | None, Stage], facts: MetricRecord) -> str:
     arrow = "↑" if facts.direction == "higher" else "↓"
     return f"{column(*key)} {arrow}{f' {facts.unit}' if facts.unit else ''}"
 

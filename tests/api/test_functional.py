@@ -343,7 +343,11 @@ def test_help_teaches(name: str) -> None:
     assert "Raises UsageError" in text
     info: MetricInfo = entry.factory.info  # type: ignore[attr-defined]
     assert not info.unit or f"in {info.unit}" in text
+    assert function is getattr(F, name)
     assert "compute" in pydoc.plain(pydoc.render_doc(kind))
+    settings, given = (inspect.signature(of).parameters for of in (kind, kind.update))
+    assert {*settings, *given} == {"self", *inspect.signature(function).parameters}
+    assert all(f"{parameter}: " in kind.update.__doc__ for parameter in list(given)[1:])
     assert {name, F._camel(name)} <= set(dir(F))
 
 
