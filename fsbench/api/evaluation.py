@@ -79,8 +79,8 @@ class Evaluation:
         cache: bool = True,
     ) -> None:
         """Prepare everything that does not depend on a model."""
-        if max_pairs is not None and max_pairs < 1:
-            raise UsageError(f"max_pairs is {max_pairs}", "take at least one pair, or None for all")
+        if max_pairs is not None and (not isinstance(max_pairs, int) or max_pairs < 1):
+            raise UsageError(f"max_pairs is {max_pairs!r}", "take at least one pair, or None for all")
         self._plan = plan_of(
             Plan(models=(), baselines=baselines), dataset=dataset if isinstance(dataset, str) else None,
             metrics=metrics, judges=judges, observers=observers, gallery=gallery, resamples=resamples, seed=seed,

@@ -33,13 +33,8 @@ def values_frame(values: Iterable[Value], metrics: Mapping[str, MetricRecord]) -
     return frame.astype(dict.fromkeys(numbers, float))
 
 
-def summary(
-    values: Iterable[Value], metrics: Mapping[str, MetricRecord], judges: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """Models by the metrics that stand first in a report, each cell a text: value and interval.
-
-    `judges` are those that are shown; None for all.
-    """
+def summary(values: Iterable[Value], metrics: Mapping[str, MetricRecord], judges: Sequence[str]) -> pd.DataFrame:
+    """Models by the metrics that stand first in a report, under some judges; each cell a text: value and interval."""
     values = list(values)
     scored = dict.fromkeys(_key(value) for value in values if value.value is not None)
     keys = [key for key in scored if key[1] is None or key[1] in judges]

@@ -66,6 +66,11 @@ class BuiltMetric:
         context = context_on(device)
         if isinstance(judge, str):
             names.check_names("embedders", [judge])
+        elif not hasattr(judge, "info") or not hasattr(judge, "embed"):
+            raise UsageError(
+                f"judge is {type(judge).__name__}",
+                "give a name of fsbench list embedders, or an object with info and embed",
+            )
         metric = entry.build(Spec(entry.name, {key: cast(str, value) for key, value in parameters.items()}), context)
         own: Judge | None = None
         if JUDGE in metric.info.needs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Callable, Mapping
 from inspect import Parameter
 from typing import Any
@@ -39,6 +40,9 @@ RAISES = (
     "Raises UsageError for tensors of another shape, type or range, and for an argument that is looked at and was left "
     "out; NotScorable where a network is not installed, or nothing can be compared. The message says what to do."
 )
+
+WIDTH = 116
+"""Characters of a line of help, as docstrings have."""
 
 _TYPES: Mapping[str, Any] = {
     "source": Tensor | str, "judge": str | Embedder, "people": People | None, "gallery": People | None,
@@ -235,7 +239,8 @@ class _Call:
 def _document(entry: Entry[Any], info: MetricInfo, shown: list[Parameter]) -> str:
     """The metric's own docstring, then what the function takes, gives and raises."""
     text, told = inspect.getdoc(entry.factory) or entry.name, _arguments(entry, info, shown)
-    return f"{text}\n\n{told}\n\n{_returns(entry, info)}\n{RAISES}\nSource: {info.reference}."
+    closing = f"{_returns(entry, info)} {RAISES} Source: {info.reference}."
+    return f"{text}\n\n{told}\n\n{textwrap.fill(closing, WIDTH)}"
 
 
 def _arguments(entry: Entry[Any], info: MetricInfo, shown: list[Parameter]) -> str:
@@ -250,7 +255,7 @@ def _arguments(entry: Entry[Any], info: MetricInfo, shown: list[Parameter]) -> s
             text = f"as in `{entry.name}({name}=...)` of the command line; one of {', '.join(entry.choices(name))}."
         else:
             text = TEXTS.get(name, f"evidence, in place of what is computed of outputs and targets: {name}, (N, ...).")
-        lines.append(f"{name}: {text}")
+        lines.append(textwrap.fill(f"{name}: {text}", WIDTH, subsequent_indent="    "))
     return "\n".join(lines)
 
 
@@ -266,6 +271,6 @@ def _returns(entry: Entry[Any], info: MetricInfo) -> str:
         100.0: "they are shares, and the metric's value is their mean in percent",
     }[MEANS.get(summarise)]
     return (
-        f"Returns rows, {shape} float64 on the CPU, {unit}; {better}; {own}. NaN where nothing can be compared; an "
-        f"output without a face is {info.no_face}."
+        f"Returns rows, {shape} float64 on the CPU, {unit}; {better}; {own}. NaN where nothing can be compared. "
+        f"An output without a face: {info.no_face}."
     )
