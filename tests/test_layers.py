@@ -37,6 +37,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"registry"},
     {
         "cache",
+        "choices",
         "specs",
         "files",
         "guard",

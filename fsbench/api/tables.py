@@ -9,8 +9,7 @@ import pandas as pd
 
 from fsbench.files import printable
 from fsbench.numbers import not_zero
-from fsbench.record_types import Stage
-from fsbench.results import MetricRecord, Value, column
+from fsbench.results import Key, MetricRecord, Value, column
 
 MOST_COLUMNS = 8
 """Metrics, by judge, that a notebook is shown; all of them are in the data frame."""
@@ -36,13 +35,13 @@ def values_frame(values: Iterable[Value], metrics: Mapping[str, MetricRecord]) -
 def summary(values: Iterable[Value], metrics: Mapping[str, MetricRecord], judges: Sequence[str]) -> pd.DataFrame:
     """Models by the metrics that stand first in a report, under some judges; each cell a text: value and interval."""
     values = list(values)
-    scored = dict.fromkeys(_key(value) for value in values if value.value is not None)
-    keys = [key for key in scored if key[1] is None or key[1] in judges]
-    keys.sort(key=lambda key: _place(metrics[key[0]]))
-    cells = {(value.model, *_key(value)): value for value in values}
+    scored = dict.fromkeys(value.key for value in values if value.value is not None)
+    keys = [key for key in scored if key.judge is None or key.judge in judges]
+    keys.sort(key=lambda key: _place(metrics[key.metric]))
+    cells = {(value.model, *value.key): value for value in values}
     models = list(dict.fromkeys(value.model for value in values))
     table = {
-        _heading(key, metrics[key[0]]): [_cell(cells.get((model, *key)), metrics[key[0]]) for model in models]
+        _heading(key, metrics[key.metric]): [_cell(cells.get((model, *key)), metrics[key.metric]) for model in models]
         for key in keys[:MOST_COLUMNS]
     }
     return pd.DataFrame(table, index=pd.Index(models, dtype=object))
@@ -67,11 +66,7 @@ def _place(facts: MetricRecord) -> tuple[bool, bool, int]:
     return not facts.headline, not facts.summary_rank, facts.summary_rank
 
 
-def _key(value: Value) -> tuple[str, str | None, Stage]:
-    return value.metric, value.judge, value.stage
-
-
-def _heading(key: tuple[str, str | None, Stage], facts: MetricRecord) -> str:
+def _heading(key: Key, facts: MetricRecord) -> str:
     arrow = "↑" if facts.direction == "higher" else "↓"
     return f"{column(*key)} {arrow}{f' {facts.unit}' if facts.unit else ''}"
 

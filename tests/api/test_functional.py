@@ -25,6 +25,7 @@ from fsbench.harness import measurements
 from fsbench.harness.evaluation import Evaluation as PreparedSet
 from fsbench.harness.evaluation import OutputFeatures, Rows
 from fsbench.harness.generate import feed_of, swap_all
+from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, EmbedderInfo, MetricInfo
 from fsbench.pairs import Group
 from fsbench.registry import metrics
@@ -104,8 +105,8 @@ def measured(cache: Path) -> dict[str, Measured]:
     model, sets = as_model(Blend(), "blend", (), None, 64), dict[str, Measured]()
     for name, evaluator in evaluation._evaluators.items():
         prepared = evaluator.evaluation
-        outputs, _, _ = swap_all(model, prepared.pairs, prepared.context)
-        features = prepared.extract("blend", outputs, feed_of(model, prepared.context))
+        outputs = swap_all(model, prepared.pairs, prepared.context)
+        features = prepared.extract("blend", outputs.images, feed_of(model, prepared.context))
         sets[name] = Measured(prepared, features, {metric: rows for metric, _, rows in prepared.measure(features)})
     return sets
 
@@ -117,6 +118,8 @@ COMPARED: set[str] = set()
 @pytest.mark.parametrize("name", ROWS)
 def test_a_function_gives_the_rows_of_its_metric(name: str, measured: dict[str, Measured]) -> None:
     """And the class of its name gives the value of all of them."""
+    if "crop" not in metrics.get(name).factory.info.stages:  # type: ignore[attr-defined]
+        pytest.skip("it looks at frames, which an Evaluation does not")
     of = next(of for of in measured.values() if name in of.rows)
     rows = of.rows[name]
     function, running = getattr(F, name), getattr(F, F._camel(name))()

@@ -42,7 +42,9 @@ def test_arguments_are_the_options_of_the_command(name: str) -> None:
 
 def test_an_evaluation_has_the_fields_of_a_plan() -> None:
     own = {"max_pairs", "cache", "data_root"}
-    assert set(inspect.signature(fsbench.Evaluation).parameters) - own == set(Plan.model_fields) - {"models", "budget"}
+    assert set(inspect.signature(fsbench.Evaluation).parameters) - own == set(Plan.model_fields) - {
+        "models", "budget", "stage", "preset"
+    }  # fmt: skip
 
 
 def test_a_run_is_that_of_the_command_line(folder: Path, tmp_path: Path) -> None:
