@@ -87,6 +87,8 @@ def toy_batch(n: int = 6, size: int = 64, seed: int = 0, needs: Sequence[str] = 
     evidence = {
         "judge": Embeddings("toy", view, vectors[own], references, rows, top, toy_calibration()),
         "exact": source.crops[list(range(n))],
+        "absent": torch.zeros(n, dtype=torch.bool),
+        "paste_weight": target.masks[:],
         "true_landmarks": torch.from_numpy(target.landmarks.copy()),
         "recursion": Passes({1: output, 2: output * 0.9, 10: output * 0.5, 50: output * 0.2}),
     }
