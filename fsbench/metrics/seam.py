@@ -32,7 +32,7 @@ class Seam:
     frame has more: a jaw before a dark background is no seam. A row is the mean over sectors.
 
     Means hide noise and texture: grain of 8 levels in crops of 128 pixels makes 0.6 of it. A mask that is faded over
-    more than the strips' width hides a step as it does for the eye. What lies within the face does not count. On painted
+    more than the strips' width hides a step as it does for the eye. What lies within the face does not count. On drawn
     portraits a crop that is pasted back unchanged is at 0.2 or less. An output of which nothing was pasted, or whose
     border lies outside the frame, is not scored. Copying the target wins.
     """
