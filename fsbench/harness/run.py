@@ -62,7 +62,7 @@ def run(
     test = splits["test"]
     gallery = splits.add_gallery(gather(splits.dataset, test, plan.gallery, context))
     named = bool(plan.metrics)
-    evaluations = sets.prepare(instruments, splits.dataset, test, gallery, context, named, plan.stage)
+    evaluations = sets.prepare(instruments, splits.dataset, test, gallery, context, named, plan.stage, plan.max_pairs)
     of_frames = sets.of_frames(stage, evaluations, instruments) if stage is not None else {}
     writer = RunWriter(plan, instruments, evaluations, folder, command, started, stage=stage, of_frames=of_frames)
     writer.begin()
