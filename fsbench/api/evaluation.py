@@ -81,12 +81,10 @@ class Evaluation:
         cache: bool = True,
     ) -> None:
         """Prepare everything that does not depend on a model."""
-        if max_pairs is not None and (not isinstance(max_pairs, int) or max_pairs < 1):
-            raise UsageError(f"max_pairs is {max_pairs!r}", "take at least one pair, or None for all")
         self._plan = plan_of(
             Plan(models=(), baselines=baselines), dataset=dataset if isinstance(dataset, str) else None,
-            metrics=metrics, judges=judges, observers=observers, gallery=gallery, resamples=resamples, seed=seed,
-            device=device,
+            metrics=metrics, judges=judges, observers=observers, gallery=gallery, max_pairs=max_pairs,
+            resamples=resamples, seed=seed, device=device,
         )  # fmt: skip
         names.check(self._plan)
         self._cache = cache
@@ -98,10 +96,10 @@ class Evaluation:
             log=_LOG.info,
         )
         with guard.unchanged(), self._store.keeping(cache):
-            self._prepare(dataset, max_pairs)
+            self._prepare(dataset)
             self.baselines = tuple(self._baselines()) if baselines else ()
 
-    def _prepare(self, dataset: str | Dataset, max_pairs: int | None) -> None:
+    def _prepare(self, dataset: str | Dataset) -> None:
         """Read the data, and do what is done once for all models."""
         plan, context = self._plan, self._context
         instruments = Instruments.of(plan, context)
@@ -109,7 +107,7 @@ class Evaluation:
         test = self._splits["test"]
         gallery = self._splits.add_gallery(gather(self._splits.dataset, test, plan.gallery, context))
         evaluations = sets.prepare(
-            instruments, self._splits.dataset, test, gallery, context, bool(plan.metrics), max_pairs=max_pairs
+            instruments, self._splits.dataset, test, gallery, context, bool(plan.metrics), max_pairs=plan.max_pairs
         )
         self._main = next(iter(evaluations.values()))
         self._evaluators = {name: Evaluator(evaluation, plan) for name, evaluation in evaluations.items()}
