@@ -236,7 +236,8 @@ def test_what_a_result_says_of_its_data_reads_back(tools: Path) -> None:
     }
 
 
-EXAMPLES = re.findall(r"fsbench (score .*?)\n\n", inspect.getdoc(score_command) or "", re.DOTALL)
+EVERY_EXAMPLE = re.findall(r"fsbench (score .*?)\n\n", inspect.getdoc(score_command) or "", re.DOTALL)
+EXAMPLES = [text for text in EVERY_EXAMPLE if "--dataset" not in text]
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -265,8 +266,10 @@ def test_the_examples_of_the_help_run(
     assert names == (["results"] if "results" in example else ["a", "b"])
 
 
-def test_the_help_has_three_examples() -> None:
+def test_the_help_has_examples_of_folders_and_of_a_data_set() -> None:
+    """That of a data set is run by the tests of fsbench data."""
     assert len(EXAMPLES) == 3
+    assert len(EVERY_EXAMPLE) == 4
 
 
 @pytest.mark.parametrize("below", [True, False])
