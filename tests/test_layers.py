@@ -26,7 +26,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"onnx"},
     {"faces", "weights"},
     {"environment"},
-    {"gates", "exports"},
+    {"gates", "exports", "leaderboard"},
     {"comparison"},
     {"suites"},
     {"compare"},

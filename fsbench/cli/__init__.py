@@ -9,7 +9,20 @@ from types import TracebackType
 import typer
 
 from fsbench.cli import cache as cache
-from fsbench.cli import calibrate, compare, export, gate, listing, report, run, score, show, terminal, validate
+from fsbench.cli import (
+    calibrate,
+    compare,
+    export,
+    gate,
+    leaderboard,
+    listing,
+    report,
+    run,
+    score,
+    show,
+    terminal,
+    validate,
+)
 from fsbench.cli import data as data
 from fsbench.cli import swap as swapping
 from fsbench.cli import weights as weights
@@ -36,6 +49,7 @@ app.command("show")(show.show)
 app.command("compare")(compare.compare)
 app.command("gate")(gate.gate)
 app.add_typer(gate.app, name="baseline", help="What fsbench gate holds runs against.")
+app.command("leaderboard")(leaderboard.leaderboard)
 app.command("report")(report.report)
 app.command("export")(export.export)
 app.command("list")(listing.list_plugins)

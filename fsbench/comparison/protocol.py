@@ -21,7 +21,8 @@ _LONGEST = 60
 _DIGEST = re.compile("[0-9a-f]{20,}")
 
 
-Named = TypeVar("Named", JudgeRecord, MetricRecord, ObserverRecord)
+Measuring = JudgeRecord | ObserverRecord | MetricRecord
+Named = TypeVar("Named", JudgeRecord, ObserverRecord, MetricRecord)
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,40 @@ def mismatches(first: Scores, second: Scores) -> list[Mismatch]:
     return sorted(differing, key=lambda mismatch: not mismatch.touches)
 
 
+def decided_by(result: RunResult, key: Key) -> dict[str, str]:
+    """Every choice that touches a number of a run, by what it is: numbers that agree in all of them are comparable.
+
+    What is not in a result is not known: source images, and what no result records.
+    """
+    failing = {value.key for value in result.values if value.n_failed}
+    sets = {value.key: value.set for value in result.values}
+    facts = _facts(
+        {record.name for record in result.protocol.sets}, failing.__contains__, lambda key: sets.get(key, "")
+    )
+    choices = {fact.what: fact.of(result) for fact in facts if fact.touches(key)}
+    metric = next(record for record in result.metrics if record.name == key.metric)
+    networks: tuple[Measuring, ...] = (*result.judges, *result.observers, metric)
+    for record in networks:
+        choices |= dict(_of_network(record)) if _is_asked(record, metric, key) else {}
+    return choices
+
+
 def _of_facts(first: Scores, second: Scores, keys: list[Key]) -> Iterator[Mismatch]:
     def fails(key: Key) -> bool:
         return _fails(first, key) or _fails(second, key)
 
+    sets = {record.name for scores in (first, second) for record in scores.result.protocol.sets}
+    yield from (
+        Mismatch(fact.what, *_shown(*values), frozenset(filter(fact.touches, keys)))
+        for fact in _facts(sets, fails, lambda key: _set_of(first, key))
+        if len(set(values := (fact.of(first.result), fact.of(second.result)))) > 1
+    )
+    if sources := _other_sources(first, second):
+        yield Mismatch("source images", *sources, frozenset(keys))
+
+
+def _facts(sets: Iterable[str], fails: Callable[[Key], bool], set_of: Callable[[Key], str]) -> list[_Fact]:
+    """Choices of a run, but for its networks and metrics; `fails` and `set_of` tell of a number what it counts."""
     everything, judged, nothing = (lambda key: True), (lambda key: key.judge is not None), (lambda key: False)
     pasted = lambda key: key.stage == "frame"  # noqa: E731
     facts = [
@@ -86,19 +117,11 @@ def _of_facts(first: Scores, second: Scores, keys: list[Key]) -> Iterator[Mismat
         _Fact(f"version of {name}", lambda result, name=name: _package(result, name), nothing)  # type: ignore[misc]
         for name in ("fsbench", "torch", "onnxruntime", "mediapipe")
     ]
-    sets = {record.name for scores in (first, second) for record in scores.result.protocol.sets}
-    facts += [
+    return facts + [
         _Fact(f"targets ({name})", lambda result, name=name: _targets(result, name),  # type: ignore[misc]
-              lambda key, name=name: _set_of(first, key) == name)  # type: ignore[misc]
+              lambda key, name=name: set_of(key) == name)  # type: ignore[misc]
         for name in sorted(sets)
     ]  # fmt: skip
-    yield from (
-        Mismatch(fact.what, *_shown(*values), frozenset(filter(fact.touches, keys)))
-        for fact in facts
-        if len(set(values := (fact.of(first.result), fact.of(second.result)))) > 1
-    )
-    if sources := _other_sources(first, second):
-        yield Mismatch("source images", *sources, frozenset(keys))
 
 
 def _of_frames(result: RunResult, name: str) -> str:
@@ -148,35 +171,37 @@ def _other_sources(first: Scores, second: Scores) -> tuple[str, str] | None:
 
 def _of_networks(first: Scores, second: Scores, keys: list[Key]) -> Iterator[Mismatch]:
     """Judges, observers and metrics of one name that are not the same."""
-    for judge, other in _both(first.result.judges, second.result.judges):
-        touched = frozenset(key for key in keys if key[1] == judge.name)
-        for what, a, b in (
-            ("version", _version(judge), _version(other)),
-            ("weights", _weights(judge), _weights(other)),
-            ("dimension", str(judge.dim), str(other.dim)),
-        ):
+    pairs: list[tuple[Measuring, Measuring]] = [
+        *_both(first.result.judges, second.result.judges),
+        *_both(first.result.observers, second.result.observers),
+        *_both(first.result.metrics, second.result.metrics),
+    ]
+    for record, other in pairs:
+        touched = frozenset(key for key in keys if _is_asked(record, first.metrics[key.metric], key))
+        for (what, a), (_, b) in zip(_of_network(record), _of_network(other), strict=True):
             if a != b:
-                yield Mismatch(f"{what} of judge {judge.name}", *_shown(a, b), touched)
-    for observer, another in _both(first.result.observers, second.result.observers):
-        touched = frozenset(key for key in keys if observer.name in first.metrics[key[0]].observer.split(", "))
-        for what, a, b in (
-            ("version", _version(observer), _version(another)),
-            ("weights", _weights(observer), _weights(another)),
-        ):
-            if a != b:
-                yield Mismatch(f"{what} of {observer.name}", *_shown(a, b), touched)
-    for metric, second_metric in _both(first.result.metrics, second.result.metrics):
-        touched = frozenset(key for key in keys if key[0] == metric.name)
-        for what, a, b in (
-            ("version", _version(metric), _version(second_metric)),
-            ("observer", metric.observer, second_metric.observer),  # some take the best that a machine has
-            ("weights", _weights(metric), _weights(second_metric)),
-            ("unit", metric.unit, second_metric.unit),
-            ("direction", metric.direction, second_metric.direction),
-            ("sample", metric.sample, second_metric.sample),
-        ):
-            if a != b:
-                yield Mismatch(f"{what} of {metric.name}", *_shown(a, b), touched)
+                yield Mismatch(what, *_shown(a, b), touched)
+
+
+def _of_network(record: Measuring) -> list[tuple[str, str]]:
+    """Facts about a judge, an observer or a metric that decide what it gives, in one order."""
+    whose = f"judge {record.name}" if isinstance(record, JudgeRecord) else record.name
+    facts = [("version", str(record.version)), ("weights", _weights(record))]
+    if isinstance(record, JudgeRecord):
+        facts.append(("dimension", str(record.dim)))
+    if isinstance(record, MetricRecord):
+        facts.append(("observer", record.observer))  # some take the best that a machine has
+        facts += [(name, str(getattr(record, name))) for name in ("unit", "direction", "sample")]
+    return [(f"{what} of {whose}", value) for what, value in facts]
+
+
+def _is_asked(record: Measuring, metric: MetricRecord, key: Key) -> bool:
+    """Whether a number comes from a judge, an observer or a metric."""
+    if isinstance(record, JudgeRecord):
+        return key.judge == record.name
+    if isinstance(record, MetricRecord):
+        return key.metric == record.name
+    return record.name in metric.observer.split(", ")
 
 
 def _both(first: Iterable[Named], second: Iterable[Named]) -> Iterator[tuple[Named, Named]]:
@@ -184,11 +209,7 @@ def _both(first: Iterable[Named], second: Iterable[Named]) -> Iterator[tuple[Nam
     return ((record, by_name[record.name]) for record in first if record.name in by_name)
 
 
-def _version(record: JudgeRecord | MetricRecord | ObserverRecord) -> str:
-    return str(record.version)
-
-
-def _weights(record: JudgeRecord | MetricRecord | ObserverRecord) -> str:
+def _weights(record: Measuring) -> str:
     return ", ".join(f"{name} {sha256}" for name, sha256 in sorted(record.weights.items()))
 
 
