@@ -1,0 +1,132 @@
+"""All pages of the site, written and made, and the order in which it lists them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from docs.generate import api, commands, models, plugins
+from docs.generate.markdown import Index
+from docs.generate.metrics import OVERVIEW, Metrics, page_of
+from docs.generate.pictures import Pictures
+from fsbench.environment import make_context
+from fsbench.metric_groups import GROUPS
+
+DOCS = Path(__file__).parents[1]
+GUIDE = {
+    "index.md": "Home",
+    "start.md": "Get started",
+    "reading.md": "Read a report",
+    "protocol.md": "Protocol",
+    "judges.md": "Judges",
+    "gates.md": "Gates",
+    "videos.md": "Videos",
+    "python.md": "Python",
+    "plugins.md": "Plug-ins",
+}
+"""Pages that people wrote, in their order; others in docs/ follow."""
+
+Nav = list[dict[str, "str | Nav"]]
+
+
+def lay_out(folder: Path) -> None:
+    """Write the pages, and `zensical.toml` with their list, into an empty folder."""
+    pages, context = folder / "pages", make_context("cpu")
+    shutil.copytree(DOCS, pages, ignore=lambda where, names: [n for n in names if _is_no_page(Path(where), n)])
+    write_guide(pages)
+    index, metrics, pictures = Index(), Metrics(context), Pictures(context)
+    metrics.note_places(index)
+    models.note_places(index)
+    plugins.note_places(index)
+    commands.note_places(index)
+    made = {
+        **dict(metrics.pages(index)),
+        models.PAGE: models.page(index, pictures),
+        **dict(plugins.pages(index)),
+        commands.PAGE: commands.page(index),
+        **dict(api.pages(index)),
+    }
+    for path, text in made.items():
+        target = pages / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    for path, content in pictures.files.items():
+        (pages / path).parent.mkdir(parents=True, exist_ok=True)
+        (pages / path).write_bytes(content)
+    settings = (DOCS / "zensical.toml").read_text(encoding="utf-8")
+    head, mark, rest = settings.partition("[project]\n")
+    own = f'docs_dir = "pages"\nsite_dir = "site"\nnav = {_toml(navigation())}\n'
+    (folder / "zensical.toml").write_text(head + mark + own + rest, encoding="utf-8")
+
+
+def _is_no_page(where: Path, name: str) -> bool:
+    return name in ("generate", "zensical.toml", "captions.toml", "__pycache__")
+
+
+def guide() -> dict[str, str]:
+    """Pages that people wrote, with their titles: those of GUIDE that are there, then any other."""
+    others = {path.name: _title(path) for path in sorted(DOCS.glob("*.md")) if path.name not in GUIDE}
+    return {name: title for name, title in GUIDE.items() if (DOCS / name).is_file()} | others
+
+
+def _title(path: Path) -> str:
+    return path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+
+
+def write_guide(pages: Path) -> None:
+    """Put into the page of plug-ins what CONTRIBUTING.md says of them."""
+    page = pages / "plugins.md"
+    text, mark, rest = page.read_text(encoding="utf-8").partition("<!-- CONTRIBUTING.md -->\n")
+    if not mark:
+        raise ValueError(f"{page.name} does not say where the text of CONTRIBUTING.md goes")
+    contributing = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    page.write_text(text + contributing.partition("\n")[2] + rest, encoding="utf-8")
+
+
+def navigation() -> Nav:
+    """The list of pages."""
+    groups: Nav = [{facts.title: page_of(group)} for group, facts in GROUPS.items()]
+    return [
+        *({title: name} for name, title in guide().items()),
+        {"Metrics": [OVERVIEW, *groups]},  # type: ignore[list-item]
+        {"Models": models.PAGE},
+        *({title: page} for page, title in plugins.TITLES.items()),
+        {"Weights": plugins.WEIGHTS},
+        {"Faults": plugins.FAULT_PAGE},
+        {"Command line": commands.PAGE},
+        {"Python API": [api.OVERVIEW, *({name: api.page_of(name)} for name in api.modules())]},  # type: ignore[list-item]
+    ]
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(one) for one in value) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(key)} = {_toml(one)}" for key, one in value.items()) + " }"
+    return json.dumps(value)
+
+
+def build(site: Path) -> None:
+    """Build the site into a folder, strictly; one that is there already is replaced.
+
+    Raises FileExistsError where the folder holds anything but a site, CalledProcessError for a link that leads nowhere.
+    """
+    if site.exists() and any(site.iterdir()) and not (site / "search.json").is_file():
+        raise FileExistsError(f"{site} holds something else")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        lay_out(folder)
+        command = [sys.executable, "-m", "zensical", "build", "--strict", "-f", str(folder / "zensical.toml")]
+        subprocess.run(command, check=True)
+        shutil.rmtree(site, ignore_errors=True)
+        shutil.move(folder / "site", site)
+
+
+def built_pages(site: Path) -> Iterator[Path]:
+    """Return the pages of a built site."""
+    yield from sorted(site.rglob("*.html"))
