@@ -45,7 +45,7 @@ def members(module: ModuleType) -> dict[str, Any]:
 
 
 def _defined_in(value: Any, module: ModuleType) -> bool:
-    return getattr(value, "__module__", None) == module.__name__ and not type(value).__name__ == "TypeVar"
+    return getattr(value, "__module__", None) == module.__name__ and type(value).__name__ != "TypeVar"
 
 
 def pages(index: Index) -> Iterator[tuple[str, str]]:
@@ -158,7 +158,9 @@ def signature(name: str, value: Any) -> str:
 def _parameter(one: inspect.Parameter) -> str:
     stars = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
     annotation = "" if one.annotation is one.empty else f": {_annotation(one.annotation)}"
-    default = "" if one.default is one.empty else f" = {_short(one.default)}" if annotation else f"={_short(one.default)}"
+    default = (
+        "" if one.default is one.empty else f" = {_short(one.default)}" if annotation else f"={_short(one.default)}"
+    )
     return f"{stars}{one.name}{annotation}{default}"
 
 

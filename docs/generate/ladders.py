@@ -8,17 +8,17 @@ says of each.
 from __future__ import annotations
 
 from docs.generate.markdown import relative
+from docs.generate.plugins import FAULT_PAGE
 from fsbench.report.responses import MARKS
 from fsbench.report.validity import Curve, curves
 from fsbench.validity import ExaminedRecord, FaultRecord, ResponseRecord, Validation
 
-FAULTS = "faults.md"
 _WIDTH, _HEIGHT, _EDGE = 150, 22, 8
 
 
 def responses_table(validation: Validation, entry: ExaminedRecord, page: str) -> str:
     """Return HTML on one line: the responses by what the metric is expected to do."""
-    faults_page = relative(FAULTS, page).removesuffix(".md") + ".html"
+    faults_page = relative(FAULT_PAGE, page).removesuffix(".md") + ".html"
     rows = []
     for expected, shown in curves(validation, entry).items():
         rows.append(f'<tr><th colspan="4" class="expected">{expected}</th></tr>')

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 
 from docs.generate.ladders import responses_table
 from docs.generate.markdown import Index, definitions, docstring, escape, heading, prose, relative, table
-from fsbench import registry, validity
+from docs.generate.plugins import FAULT_PAGE
+from fsbench import registry, validity, weights
+from fsbench.faults import FAULTS
 from fsbench.harness.records import metric_record
 from fsbench.interfaces import Context, Metric
 from fsbench.metric_groups import GROUPS
@@ -71,7 +74,7 @@ class Metrics:
                     f"{index.link(name, OVERVIEW)} {ARROWS[self.records[name].direction]}",
                     prose(self.records[name].summary, index, OVERVIEW),
                     escape(self.records[name].unit) or "–",
-                    ", ".join(index.link(need, OVERVIEW) for need in self.built[name].info.needs) or "–",
+                    self._needs(name, index, OVERVIEW) or "–",
                 ]
                 for name in self.in_group(group)
             ]
@@ -110,7 +113,7 @@ class Metrics:
                 "direction": f"{record.direction} is better, from {info.bounds[0]:g} to {info.bounds[1]:g}",
                 "unit": escape(record.unit) or "none, a pure number",
                 "measured on": SETS[record.sample] + (", computed for every judge" if "judge" in info.needs else ""),
-                "needs": ", ".join(index.link(need, page) for need in info.needs) or "outputs and targets alone",
+                "needs": self._needs(name, index, page) or "outputs and targets alone",
                 "no face found": escape(record.no_face),
                 "interval": INTERVALS.get(record.interval, ""),
                 "parameters": parameters,
@@ -133,13 +136,20 @@ class Metrics:
         ]
         return "\n\n".join(part for part in parts if part)
 
+    def _needs(self, name: str, index: Index, page: str) -> str:
+        """Evidence and files that a metric needs; `missing` is what it says where none of these is installed."""
+        info = self.built[name].info
+        files = [index.link(file, page) for file in weights.CATALOGUE if f" {file} " in info.missing]
+        return ", ".join([index.link(need, page) for need in info.needs] + files)
+
     def _validity(self, name: str, index: Index, page: str) -> Iterator[str]:
         """Print what was found about a metric: sentences, and for each judge the responses with their numbers."""
         if self.validation is None or name in self.validation.missing([name]):
             yield f"*Not examined yet:* `fsbench validate --metrics {name}`"
             return
-        for sentence in responses.for_metric(self.validation, name):
-            yield escape(sentence)
+        yield "**Validity.** " + " ".join(
+            _with_faults(said, page) for said in responses.for_metric(self.validation, name)
+        )
         for entry in self.validation.metrics:
             if entry.metric.name == name:
                 yield _examined(self.validation, entry, page)
@@ -154,6 +164,13 @@ def _examined(validation: Validation, entry: ExaminedRecord, page: str) -> str:
     listed = "".join(f"<dt>{_html(heading)}</dt><dd>{_html(text)}</dd>" for heading, text in told.items())
     body = responses_table(validation, entry, page) + f"<dl>{listed}</dl>"
     return f'<details class="validity"><summary>{_html(title)}</summary>{body}</details>'
+
+
+def _with_faults(sentence: str, page: str) -> str:
+    """A sentence in which the names of faults lead to what they are."""
+    names = "|".join(sorted(FAULTS, key=len, reverse=True))
+    home = relative(FAULT_PAGE, page)
+    return re.sub(rf"\b({names})\b", lambda match: f"[{match[1]}]({home}#{match[1]})", sentence.replace("<", "&lt;"))
 
 
 def _html(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The page of models: swappers, refiners and wrappers, each with its parameters and what it makes of synthetic people."""
+"""The page of models: each part of a pipeline with its parameters, and what it makes of synthetic people."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS = {
     "swappers": ("Swappers", "A swapper puts the source's face into targets. It stands alone, or first in a pipeline."),
     "refiners": (
         "Refiners",
-        "A refiner improves the outputs of the parts before it: `gan_mask+adain`. It is shown output, target and source.",
+        "A refiner improves the outputs of the parts before it: `gan_mask+adain`. It is shown output and target.",
     ),
     "wrappers": (
         "Wrappers",
@@ -36,8 +36,8 @@ def page(index: Index, pictures: Pictures) -> str:
     parts = [
         heading(1, "Models"),
         "A model is written `NAME`, `NAME(parameter=value,...)`, `NAME@WEIGHTS`, or as a pipeline: "
-        "`SWAPPER+PART+...`. A path with a comma, a plus or parentheses in it stands in quotes. `mine=MODEL` gives it a "
-        "name of your own. `fsbench list models` prints the same as this page.",
+        "`SWAPPER+PART+...`. A path with a comma, a plus or parentheses in it stands in quotes. `mine=MODEL` gives it "
+        "a name of your own. `fsbench list models` prints the same as this page.",
         "The people in the pictures do not exist: they are drawn by the data set "
         f"{index.link('synthetic', PAGE)}. Each group of three is source, target and output.",
     ]

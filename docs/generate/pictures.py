@@ -22,7 +22,7 @@ from fsbench.images import to_bytes
 from fsbench.interfaces import Context, Faces, Source, Swapped, Targets, Trainable
 
 KEPT = Path(__file__).parents[1] / "pictures"
-DATASET = "synthetic(people=2,sessions=4,images=4,gallery=0,clips=0,size=128)"
+DATASET = "synthetic(people=2,sessions=8,images=4,gallery=0,clips=0,size=128)"
 BEFORE = {"refiners": "alpha_paste", "wrappers": "alpha_paste"}
 """The swapper that stands before a part of each kind in its picture."""
 DRAWN = ("prnet", "recursive")
@@ -50,7 +50,8 @@ class Pictures:
         held_out: Faces = self.dataset.faces("test")
         self.source_name, other = held_out.identities[:2]
         people = held_out.of(other)
-        self.targets = people.select(np.linspace(0, len(people) - 1, N_GROUPS).round().astype(int))
+        first = people.rows["session"].drop_duplicates().index[:N_GROUPS]  # one of each session
+        self.targets = people.select(people.rows.index.get_indexer(first))
         self.source = Source(self.source_name, self.dataset.faces("train").of(self.source_name).crops[:])
 
     def of(self, kind: str, name: str) -> Picture | None:

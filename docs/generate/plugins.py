@@ -1,4 +1,4 @@
-"""Pages of data sets, networks, weights and faults: one card for each plug-in, out of its docstring and its signature."""
+"""Pages of data sets, networks, weights and faults: a card for each plug-in, of its docstring and its signature."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ def note_places(index: Index) -> None:
     for kind, (page, _, _) in PAGES.items():
         for name in registry.REGISTRIES[kind].names():
             index.add(name, page, _anchor(kind, name))
+    index.add("judge", "judges.md", "judges")
+    for name in weights.CATALOGUE:
+        index.add(name, WEIGHTS, name)
     for name in FAULTS:
         index.add(name, FAULT_PAGE, name)
 
@@ -103,7 +106,7 @@ def _faults(index: Index) -> str:
         heading(1, "Known faults"),
         "`fsbench validate` makes exact swaps of synthetic people worse by known amounts, and looks which metrics "
         "notice. Strength 0 is the exact swap. Pixels are those of a crop with 128 a side. What each metric does about "
-        f"each fault stands on [its card](metrics/index.md#validity).",
+        "each fault stands on [its card](metrics/index.md#validity).",
     ]
     for name, fault in FAULTS.items():
         also = f"; a metric of {', '.join(fault.also)} may notice as well" if fault.also else ""

@@ -8,14 +8,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from docs.generate import api, commands, models, plugins
+from docs.generate.facts import filled
 from docs.generate.markdown import Index
 from docs.generate.metrics import OVERVIEW, Metrics, page_of
 from docs.generate.pictures import Pictures
 from fsbench.environment import make_context
 from fsbench.metric_groups import GROUPS
+from fsbench.store import Store
 
 DOCS = Path(__file__).parents[1]
 GUIDE = {
@@ -37,9 +40,11 @@ Nav = list[dict[str, "str | Nav"]]
 def lay_out(folder: Path) -> None:
     """Write the pages, and `zensical.toml` with their list, into an empty folder."""
     pages, context = folder / "pages", make_context("cpu")
-    shutil.copytree(DOCS, pages, ignore=lambda where, names: [n for n in names if _is_no_page(Path(where), n)])
-    write_guide(pages)
-    index, metrics, pictures = Index(), Metrics(context), Pictures(context)
+    empty = replace(context, store=Store(folder / "empty"))  # what a metric needs, not what of it is on this machine
+    shutil.copytree(DOCS, pages, ignore=shutil.ignore_patterns("generate", "*.toml"))
+    for page in pages.glob("*.md"):
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+    index, metrics, pictures = Index(), Metrics(empty), Pictures(context)
     metrics.note_places(index)
     models.note_places(index)
     plugins.note_places(index)
@@ -64,10 +69,6 @@ def lay_out(folder: Path) -> None:
     (folder / "zensical.toml").write_text(head + mark + own + rest, encoding="utf-8")
 
 
-def _is_no_page(where: Path, name: str) -> bool:
-    return name in ("generate", "zensical.toml", "captions.toml", "__pycache__")
-
-
 def guide() -> dict[str, str]:
     """Pages that people wrote, with their titles: those of GUIDE that are there, then any other."""
     others = {path.name: _title(path) for path in sorted(DOCS.glob("*.md")) if path.name not in GUIDE}
@@ -76,16 +77,6 @@ def guide() -> dict[str, str]:
 
 def _title(path: Path) -> str:
     return path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
-
-
-def write_guide(pages: Path) -> None:
-    """Put into the page of plug-ins what CONTRIBUTING.md says of them."""
-    page = pages / "plugins.md"
-    text, mark, rest = page.read_text(encoding="utf-8").partition("<!-- CONTRIBUTING.md -->\n")
-    if not mark:
-        raise ValueError(f"{page.name} does not say where the text of CONTRIBUTING.md goes")
-    contributing = (DOCS.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    page.write_text(text + contributing.partition("\n")[2] + rest, encoding="utf-8")
 
 
 def navigation() -> Nav:
