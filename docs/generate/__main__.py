@@ -8,18 +8,24 @@ import sys
 from pathlib import Path
 
 from docs.generate.site import build
+from fsbench import validity
 
 
 def main() -> int:
     """Build, and say where."""
     parser = argparse.ArgumentParser(prog="python -m docs.generate", description="Build the documentation site.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path("site"), help="where to; default: site")
-    folder = parser.parse_args().folder
+    parser.add_argument("--pages", type=Path, help="a folder to keep the pages in that the site is made of")
+    parser.add_argument(
+        "--validation", type=Path, help="DIR of fsbench validate: draws curves in place of the verdicts of this version"
+    )
+    typed = parser.parse_args()
+    validation = validity.load(typed.validation) if typed.validation else validity.shipped()
     try:
-        build(folder)
+        build(typed.folder, validation, typed.pages)
     except subprocess.CalledProcessError as error:
         return int(error.returncode)
-    sys.stdout.write(f"site: {folder / 'index.html'}\n")
+    sys.stdout.write(f"site: {typed.folder / 'index.html'}\n")
     return 0
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from docs.generate.ladders import responses_table
 from docs.generate.markdown import Index, definitions, docstring, escape, heading, prose, relative, table
 from docs.generate.plugins import FAULT_PAGE
-from fsbench import registry, validity, weights
+from fsbench import registry, weights
 from fsbench.faults import FAULTS
 from fsbench.harness.records import metric_record
 from fsbench.interfaces import Context, Metric
@@ -36,14 +36,14 @@ def page_of(group: str) -> str:
 class Metrics:
     """All registered metrics, with their facts."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, validation: Validation | None) -> None:
         self.built: dict[str, Metric] = {
             name: registry.metrics.build(name, context) for name in registry.metrics.names()
         }
         self.records: dict[str, MetricRecord] = {
             name: metric_record(name, metric, None) for name, metric in self.built.items()
         }
-        self.validation = validity.shipped()
+        self.validation = validation
 
     def in_group(self, group: str) -> list[str]:
         """Names of a group's metrics: those of the report's first table first, then by name."""

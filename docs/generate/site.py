@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from docs.generate.pictures import Pictures
 from fsbench.environment import make_context
 from fsbench.metric_groups import GROUPS
 from fsbench.store import Store
+from fsbench.validity import Validation
 
 DOCS = Path(__file__).parents[1]
 GUIDE = {
@@ -37,14 +37,14 @@ GUIDE = {
 Nav = list[dict[str, "str | Nav"]]
 
 
-def lay_out(folder: Path) -> None:
+def lay_out(folder: Path, validation: Validation | None) -> None:
     """Write the pages, and `zensical.toml` with their list, into an empty folder."""
     pages, context = folder / "pages", make_context("cpu")
     empty = replace(context, store=Store(folder / "empty"))  # what a metric needs, not what of it is on this machine
     shutil.copytree(DOCS, pages, ignore=shutil.ignore_patterns("generate", "*.toml"))
     for page in pages.glob("*.md"):
         page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
-    index, metrics, pictures = Index(), Metrics(empty), Pictures(context)
+    index, metrics, pictures = Index(), Metrics(empty, validation), Pictures(context)
     metrics.note_places(index)
     models.note_places(index)
     plugins.note_places(index)
@@ -102,22 +102,20 @@ def _toml(value: object) -> str:
     return json.dumps(value)
 
 
-def build(site: Path) -> None:
-    """Build the site into a folder, strictly; one that is there already is replaced.
+def build(site: Path, validation: Validation | None, pages: Path | None = None) -> None:
+    """Build the site into a folder, strictly; one that is there already is replaced. `pages`: a folder to keep them in.
 
-    Raises FileExistsError where the folder holds anything but a site, CalledProcessError for a link that leads nowhere.
+    Raises FileExistsError where a folder holds something else, CalledProcessError for a link that leads nowhere.
     """
-    if site.exists() and any(site.iterdir()) and not (site / "search.json").is_file():
-        raise FileExistsError(f"{site} holds something else")
+    for folder, mark in ((site, "search.json"), (pages, "zensical.toml")):
+        if folder is not None and folder.exists() and any(folder.iterdir()) and not (folder / mark).is_file():
+            raise FileExistsError(f"{folder} holds something else")
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        lay_out(folder)
-        command = [sys.executable, "-m", "zensical", "build", "--strict", "-f", str(folder / "zensical.toml")]
+        work = Path(name)
+        lay_out(work, validation)
+        if pages is not None:
+            shutil.copytree(work, pages, dirs_exist_ok=True)
+        command = [sys.executable, "-m", "zensical", "build", "--strict", "-f", str(work / "zensical.toml")]
         subprocess.run(command, check=True)
         shutil.rmtree(site, ignore_errors=True)
-        shutil.move(folder / "site", site)
-
-
-def built_pages(site: Path) -> Iterator[Path]:
-    """Return the pages of a built site."""
-    yield from sorted(site.rglob("*.html"))
+        shutil.move(work / "site", site)
