@@ -9,7 +9,7 @@ from types import TracebackType
 import typer
 
 from fsbench.cli import cache as cache
-from fsbench.cli import calibrate, compare, gate, listing, report, run, score, show, terminal, validate
+from fsbench.cli import calibrate, compare, export, gate, listing, report, run, score, show, terminal, validate
 from fsbench.cli import data as data
 from fsbench.cli import swap as swapping
 from fsbench.cli import weights as weights
@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Train or load face-swap models, measure what they do, and write a report that anybody can re-run.\n\n"
-    "Try [bold]fsbench run[/bold]: it trains two models on synthetic people, in about seven minutes on two cores.",
+    "Try [bold]fsbench run[/bold]: it trains two models on synthetic people, in about nine minutes on two cores.",
     epilog="Exit codes: 0 done, 2 something you can put right (one sentence says what and how), 130 interrupted, "
     "1 a fault in fsbench or a plug-in (a traceback says where), or a run that a model failed in (its row says why; "
     "all else is measured and saved).",
@@ -37,8 +37,13 @@ app.command("compare")(compare.compare)
 app.command("gate")(gate.gate)
 app.add_typer(gate.app, name="baseline", help="What fsbench gate holds runs against.")
 app.command("report")(report.report)
+app.command("export")(export.export)
 app.command("list")(listing.list_plugins)
-app.add_typer(data.app, name="data", help="Look at data sets: what is in them, how it is split, what is wrong with it.")
+app.add_typer(
+    data.app,
+    name="data",
+    help="Data sets: what is in them, how it is split, what is wrong with it, their crops as files.",
+)
 app.add_typer(cache.app, name="cache", help="What was computed before: what there is, verifying, removing.")
 app.add_typer(weights.app, name="weights", help="Pretrained files: what there is, fetching, importing, verifying.")
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from fsbench.compare import unit_of
 from fsbench.comparison.wording import signed, value_of
-from fsbench.files import printable
 from fsbench.gates.decide import Check, GateResult
 from fsbench.gates.wording import Metrics, age, headline, sentence, title
+from fsbench.markdown import code, plain
 from fsbench.numbers import not_zero
 from fsbench.results import column
 
@@ -16,9 +14,6 @@ MOST = 60_000
 """Characters: a comment on GitHub has 65,536, and a summary a mebibyte."""
 
 SIGNS = {"pass": "✅", "regression": "❌", "inconclusive": "❔"}
-_LONGEST = 200
-_ODD = re.compile(r"[^\w\s.,()+=/@\u0080-\U0010ffff-]|(?<=[A-Za-z])\.(?=[A-Za-z])")
-_MENTION = re.compile(r"(?<!\w)@")  # GitHub looks for mentions after entities are read
 
 
 def markdown(result: GateResult, metrics: Metrics) -> str:
@@ -29,14 +24,14 @@ def markdown(result: GateResult, metrics: Metrics) -> str:
     head = [
         f"### {SIGNS[result.state]} fsbench: {headline(result)}",
         "",
-        f"{_code(result.run)} against {_code(result.baseline)}: {_plain(age(result))}.",
+        f"{code(result.run)} against {code(result.baseline)}: {plain(age(result))}.",
         "",
         "| | tier | metric | model | baseline | run | difference | margin |",
         "|---|---|---|---|---|---|---|---|",
     ]
     missed = [check for check in checks if check.state != "pass"]
-    details = [f"- {_code(title(check))}: {_plain(sentence(check, metrics))}" for check in missed]
-    notes = [f"- {_plain(note)}" for note in result.notes]
+    details = [f"- {code(title(check))}: {plain(sentence(check, metrics))}" for check in missed]
+    notes = [f"- {plain(note)}" for note in result.notes]
     parts = [_row(check, metrics) for check in checks]
     lines, left_out = _within(head, parts, ["", *details, *notes])
     return "\n".join([*lines, *([f"\n{left_out} more lines are left out."] if left_out else [])]) + "\n"
@@ -64,27 +59,11 @@ def _row(check: Check, metrics: Metrics) -> str:
     cells = [
         SIGNS[check.state],
         check.tier,
-        _code(column(check.metric, check.judge)),
-        _code(check.model),
-        _plain(value_of(check.baseline_value, metric)),
-        _plain(value_of(check.value, metric)),
-        _plain(difference),
-        _plain(margin),
+        code(column(check.metric, check.judge)),
+        code(check.model),
+        plain(value_of(check.baseline_value, metric)),
+        plain(value_of(check.value, metric)),
+        plain(difference),
+        plain(margin),
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def _plain(text: str) -> str:
-    """Text that stays text: nothing in it is a link, a mention, a tag or a border of a table."""
-    escaped = _ODD.sub(lambda match: f"&#{ord(match[0])};", _short(text, 10 * _LONGEST))
-    return _MENTION.sub("<code>@</code>", escaped)
-
-
-def _code(name: str) -> str:
-    """A name in the type of code, in which GitHub mentions nobody."""
-    return f"<code>{_ODD.sub(lambda match: f'&#{ord(match[0])};', _short(name, _LONGEST))}</code>"
-
-
-def _short(text: str, most: int) -> str:
-    shown = printable(text)
-    return shown if len(shown) <= most else f"{shown[:most]}..."

@@ -24,6 +24,7 @@ from fsbench.images import ImageSet
 from fsbench.pairs import Pairs
 from fsbench.png import write_pngs
 from fsbench.results import FILE_NAME, slug
+from fsbench.spreadsheets import no_formula
 from fsbench.store import copy_file, write_text
 from fsbench.stored import header_of
 
@@ -35,9 +36,6 @@ ROWS = 1024
 
 _LINES = 2000
 """Of tables, that are encoded at a time."""
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How a text begins that Excel computes."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +147,7 @@ class RunFolder:
         ):
             for n, part in enumerate(_in_groups(tables)):
                 texts = part.select_dtypes(exclude=["number", "bool"])
-                safe = part.assign(**{str(name): part[name].map(_no_formula) for name in texts})
+                safe = part.assign(**{str(name): part[name].map(no_formula) for name in texts})
                 safe.reindex(columns=columns).to_csv(file, index=False, header=n == 0)
 
     def write_table(self, name: str, *tables: pd.DataFrame) -> None:
@@ -189,12 +187,3 @@ def target_path(name: str) -> str:
 def _is_passing(path: Path) -> bool:
     """Whether it is what a run that was killed leaves behind before its plan."""
     return path.suffix == ".partial" or path.name == LOCK_FILE
-
-
-def _no_formula(value: object) -> object:
-    """The value, if a text that Excel would compute with an apostrophe before it.
-
-    >>> _no_formula("=1+1.png"), _no_formula("a=b.png")
-    ("'=1+1.png", 'a=b.png')
-    """
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

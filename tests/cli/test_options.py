@@ -22,6 +22,8 @@ OWN = {
     ("calibrate", "as_json"): "what a file holds",
     ("compare", "metrics"): "some of several results, each maybe under one judge",
     ("compare", "models"): "pairs of models of two results",
+    ("export", "metrics"): "some of a result, each maybe under one judge",
+    ("export", "out"): "a file, or where a tracker keeps its runs",
     ("report", "metrics"): "as those of compare",
     ("report", "models"): "as those of compare",
     ("report", "out"): "one page",

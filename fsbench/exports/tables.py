@@ -1,0 +1,144 @@
+"""What a run found as tables: every value, every model, and models by headline metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from fsbench.numbers import number
+from fsbench.results import MetricRecord, ModelRecord, RunResult, Value, column
+from fsbench.stats.ranking import CONTESTANTS
+
+ARROWS = {"higher": "↑", "lower": "↓"}
+_VALUE = ("model", "metric", "judge", "stage", "set", "value", "low", "high", "n_scored", "n_total", "n_failed",
+          "value_of_scored", "reason", "no_interval", "caution")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SummaryCell:
+    """A value of a summary as printed; `text` is "" where nothing was scored."""
+
+    text: str = ""
+    interval: str = ""
+    best: bool = False  # of the contestants
+
+
+@dataclass(frozen=True)
+class SummaryTable:
+    """Models by headline metrics, the contestants first, each by rank."""
+
+    heads: tuple[str, ...]  # metric, judge, and which direction is better
+    rows: tuple[tuple[str, tuple[SummaryCell, ...]], ...]
+    notes: tuple[str, ...]
+
+
+def values(result: RunResult) -> pd.DataFrame:
+    """Every value of a run, one a row: what it is of, its interval, counts, and what limits it."""
+    facts = {metric.name: metric for metric in result.metrics}
+    table = pd.DataFrame([{name: getattr(value, name) for name in _VALUE} for value in result.values], columns=_VALUE)
+    for name in ("unit", "direction"):
+        table[name] = [getattr(facts[metric], name) for metric in table["metric"]]
+    return table
+
+
+def models(result: RunResult) -> pd.DataFrame:
+    """Every model of a run, one a row: what it is, how it came to be, and how it failed."""
+    return pd.DataFrame(
+        [
+            {
+                "model": model.name,
+                "spec": model.spec,
+                "kind": model.kind,
+                "training_steps": model.training.steps if model.training else None,
+                "training_seconds": model.training.seconds if model.training else None,
+                "seconds_per_image": model.swap_seconds,
+                "coaches": ", ".join(model.coaches),
+                "failures": sum(model.failures.values()),
+                "error": model.error,
+            }
+            for model in result.models
+        ]
+    )
+
+
+def summary(result: RunResult, metrics: Sequence[str] = ()) -> SummaryTable:
+    """Models by metrics: those named, or what ranks and those with a place in the summary, as far as there are values.
+
+    `metrics` are METRIC or METRIC@JUDGE.
+    """
+    facts = {metric.name: metric for metric in result.metrics}
+    keys = [key for key in _keys(result) if not metrics or {key[0], column(*key)} & set(metrics)]
+    if not metrics:
+        keys = [key for key in keys if facts[key[0]].headline or facts[key[0]].summary_rank]
+        ranking = result.ranking
+        keys.sort(key=lambda key: (key[0] != ranking.metric, _place(facts[key[0]])))
+    values = {(value.model, value.metric, value.judge): value for value in result.values}
+    best = {key: _best(result, facts[key[0]], key) for key in keys}
+    rows = []
+    for model in in_order(result):
+        cells = [_cell(values.get((model.name, *key)), facts[key[0]], best[key]) for key in keys]
+        rows.append((model.name, tuple(cells)))
+    heads = tuple(_head(facts[key[0]], key[1]) for key in keys)
+    return SummaryTable(heads, tuple(rows), tuple(_notes(result)))
+
+
+def known_metrics(result: RunResult) -> list[str]:
+    """Names that `summary` takes: METRIC and METRIC@JUDGE."""
+    keys = _keys(result)
+    return list(dict.fromkeys([*(key[0] for key in keys), *(column(*key) for key in keys)]))
+
+
+def in_order(result: RunResult) -> list[ModelRecord]:
+    """Contestants by rank, then the ceiling, then baselines."""
+    place = {rank.model: i for i, rank in enumerate(result.ranking.ranks)}
+    kinds = {**dict.fromkeys(CONTESTANTS, 0), "ceiling": 1}
+    return sorted(result.models, key=lambda model: (kinds.get(model.kind, 2), place.get(model.name, len(place))))
+
+
+def _keys(result: RunResult) -> list[tuple[str, str | None]]:
+    """Metrics by judge that anybody has a value of; judges that say nothing of this data are left out."""
+    scored = ((value.metric, value.judge) for value in result.values if value.value is not None)
+    return [key for key in dict.fromkeys(scored) if key[1] not in result.unfit]
+
+
+def _place(metric: MetricRecord) -> tuple[bool, int]:
+    return metric.summary_rank == 0, metric.summary_rank
+
+
+def _best(result: RunResult, metric: MetricRecord, key: tuple[str, str | None]) -> float | None:
+    contestants = {model.name for model in result.models if model.kind in CONTESTANTS}
+    reached = [
+        value.value
+        for value in result.values
+        if (value.metric, value.judge) == key and value.model in contestants and value.value is not None
+    ]
+    if len(reached) < 2:
+        return None
+    return max(reached) if metric.direction == "higher" else min(reached)
+
+
+def _cell(value: Value | None, metric: MetricRecord, best: float | None) -> SummaryCell:
+    if value is None or value.value is None:
+        return SummaryCell()
+    low, high = value.low, value.high
+    interval = "" if low is None or high is None else f"[{number(low, metric.digits)}, {number(high, metric.digits)}]"
+    return SummaryCell(number(value.value, metric.digits), interval, value.value == best)
+
+
+def _head(metric: MetricRecord, judge: str | None) -> str:
+    unit = f" ({metric.unit})" if metric.unit else ""
+    return f"{column(metric.name, judge)}{unit} {ARROWS[metric.direction]}"
+
+
+def _notes(result: RunResult) -> Iterator[str]:
+    """What a table needs beside it wherever it is read."""
+    about, protocol = result.dataset, result.protocol
+    yield f"Data set {about.name}, revision {about.revision[:12]}; {protocol.n_pairs:,} pairs, stage {protocol.stage}."
+    yield f"In brackets: intervals of {100 * protocol.confidence:g} %. The best contestant is bold."
+    failing = [f"{model.name} on {n}" for model in result.models if (n := sum(model.failures.values()))]
+    if failing:
+        yield f"Failed: {', '.join(failing)}; a failure counts as the worst of the baselines."
+    if n := sum(value.value is None for value in result.values):
+        yield f"{n} of {len(result.values)} values could not be scored."
