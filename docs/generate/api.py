@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
+import importlib.util
 import inspect
 import re
 import textwrap
@@ -156,7 +156,7 @@ def signature(name: str, value: Any) -> str:
 
 
 def _parameter(one: inspect.Parameter) -> str:
-    stars = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
+    stars = "*" if one.kind is one.VAR_POSITIONAL else "**" if one.kind is one.VAR_KEYWORD else ""
     annotation = "" if one.annotation is one.empty else f": {_annotation(one.annotation)}"
     default = (
         "" if one.default is one.empty else f" = {_short(one.default)}" if annotation else f"={_short(one.default)}"

@@ -77,8 +77,8 @@ class Pictures:
         except BadParameter:
             return None  # it wants a file or a command
         if name == "exact":
-            truth = self.dataset.truth(self.source_name, self.targets)
-            return truth.exact[:]
+            exact: torch.Tensor = self.dataset.truth(self.source_name, self.targets).exact[:]
+            return exact
         if isinstance(swapper, Trainable):
             return None
         return Swapped.of(swapper.swap(self.source, Targets.of(self.targets))).images

@@ -34,7 +34,7 @@ GUIDE = {
 }
 """Pages that people wrote, in their order; others in docs/ follow."""
 
-Nav = list[dict[str, "str | Nav"]]
+Nav = list["str | dict[str, str | Nav]"]
 
 
 def lay_out(folder: Path, validation: Validation | None) -> None:
@@ -81,16 +81,19 @@ def _title(path: Path) -> str:
 
 def navigation() -> Nav:
     """The list of pages."""
+    guide_pages: Nav = [{title: name} for name, title in guide().items()]
     groups: Nav = [{facts.title: page_of(group)} for group, facts in GROUPS.items()]
+    networks: Nav = [{title: page} for page, title in plugins.TITLES.items()]
+    public: Nav = [{name: api.page_of(name)} for name in api.modules()]
     return [
-        *({title: name} for name, title in guide().items()),
-        {"Metrics": [OVERVIEW, *groups]},  # type: ignore[list-item]
+        *guide_pages,
+        {"Metrics": [OVERVIEW, *groups]},
         {"Models": models.PAGE},
-        *({title: page} for page, title in plugins.TITLES.items()),
+        *networks,
         {"Weights": plugins.WEIGHTS},
         {"Faults": plugins.FAULT_PAGE},
         {"Command line": commands.PAGE},
-        {"Python API": [api.OVERVIEW, *({name: api.page_of(name)} for name in api.modules())]},  # type: ignore[list-item]
+        {"Python API": [api.OVERVIEW, *public]},
     ]
 
 
