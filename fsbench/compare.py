@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from fsbench.numbers import not_zero
-from fsbench.results import DifferenceRecord, MetricRecord, RunResult, Value
+from fsbench.record_types import Stage
+from fsbench.results import DifferenceRecord, Key, MetricRecord, RunResult, Value
 from fsbench.stats.ranking import ENOUGH_ANSWERED, answered
 from fsbench.stats.resampling import Spread, holm
 
@@ -35,6 +36,12 @@ class Pair:
     other: str
     metric: str
     judge: str | None
+    stage: Stage = "crop"
+
+    @property
+    def key(self) -> Key:
+        """What they are compared by."""
+        return Key(self.metric, self.judge, self.stage)
 
 
 @dataclass(frozen=True)
@@ -54,10 +61,9 @@ class Comparisons:
     def __init__(self, result: RunResult) -> None:
         self.known = bool(result.differences)
         self._directions = {metric.name: metric.direction for metric in result.metrics}
-        self._values = {(value.model, value.metric, value.judge): value for value in result.values}
+        self._values = {(value.model, value.key): value for value in result.values}
         self._differences = {
-            (frozenset((record.model, record.other)), record.metric, record.judge): record
-            for record in result.differences
+            (frozenset((record.model, record.other)), record.key): record for record in result.differences
         }
 
     def of(self, pairs: Iterable[Pair]) -> list[PairedComparison]:
@@ -72,7 +78,7 @@ class Comparisons:
         ]
 
     def _difference(self, pair: Pair) -> DifferenceRecord | None:
-        record = self._differences.get((frozenset((pair.model, pair.other)), pair.metric, pair.judge))
+        record = self._differences.get((frozenset((pair.model, pair.other)), pair.key))
         return record.of(pair.model) if record is not None else None
 
     def _compared(self, pair: Pair, record: DifferenceRecord | None, p: float | None) -> PairedComparison:
@@ -84,7 +90,7 @@ class Comparisons:
         if p >= ALPHA:
             return PairedComparison(pair, "unclear", record, p)
         better = (record.effect > 0) == (self._directions[pair.metric] == "higher")
-        winner = self._values.get((pair.model if better else pair.other, pair.metric, pair.judge))
+        winner = self._values.get((pair.model if better else pair.other, pair.key))
         if not _enough(winner):
             return PairedComparison(pair, "unknown", record, p, "the better one failed on too many pairs")
         return PairedComparison(pair, "better" if better else "worse", record, p)

@@ -33,6 +33,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fsbench import files
+from fsbench.choices import Preset, Stages
 from fsbench.errors import UnknownName, UsageError
 from fsbench.files import printable
 from fsbench.specs import Spec, before, parse_spec, parts, quoted, unquoted
@@ -70,6 +71,8 @@ class Plan(BaseModel):
     metrics: tuple[str, ...] = ()  # empty: all
     judges: tuple[str, ...] = ("dlib_resnet",)
     observers: tuple[str, ...] = ()  # NAME@PATH: the file that an observer is to be made from, instead of its own
+    stage: Stages = "crop"  # where metrics look; frame: at outputs in their frames
+    preset: Preset = "fsbench"  # how these are put back there
     gallery: str = ""  # a folder of people whose images are added to the data set's gallery
     budget: str = "auto"  # auto is short on a CPU, full on a GPU
     seed: int = Field(0, ge=0, lt=2**32)

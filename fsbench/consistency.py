@@ -23,7 +23,7 @@ def contradictions(result: RunResult) -> Iterator[str]:
     for value in result.values:
         where = f"the value of {value.metric} of {value.model}" + (f" under {value.judge}" if value.judge else "")
         yield from (f"{where} {problem}" for problem in _in_value(value, names))
-        if (place := (value.model, value.metric, value.judge, value.set, value.stage)) in places:
+        if (place := (value.model, *value.key, value.set)) in places:
             yield f"{where} stands twice"
         places.add(place)
     compared = set()
@@ -31,7 +31,7 @@ def contradictions(result: RunResult) -> Iterator[str]:
         where = f"the difference of {record.model} and {record.other} by {record.metric}"
         where += f" under {record.judge}" if record.judge else ""
         yield from (f"{where} {problem}" for problem in _in_difference(record, names))
-        if (pair := (frozenset((record.model, record.other)), record.metric, record.judge)) in compared:
+        if (pair := (frozenset((record.model, record.other)), *record.key)) in compared:
             yield f"{where} stands twice"
         compared.add(pair)
     for model in result.models:

@@ -190,3 +190,4 @@ class Outputs:
     landmarks: np.ndarray  # (N, 5, 2) float32; NaN where no face was found
     feed: Feed | str  # feeds images to the model as targets, 8-bit after each pass; or why it cannot be done
     seconds: float = 0.0  # per output
+    weights: ImageSet | None = None  # (N, 1, S, S) share of the output in each pixel; None: crops, which are not pasted

@@ -47,6 +47,7 @@ BUILT_IN = (
     "fsbench.embedders.vggface2_resnet50",
     "fsbench.embedders.vggface2_senet50",
     "fsbench.evidence.exact",
+    "fsbench.evidence.paste_weight",
     "fsbench.evidence.recursion",
     "fsbench.evidence.true_landmarks",
     "fsbench.metrics.background",

@@ -3,7 +3,8 @@
     DIR/result.json          RunResult: every value with interval, counts and provenance; written last, so a run without
                              it is not finished
     DIR/samples.parquet      one row per output: model, source, the target's columns of `Faces.rows`, `output` (path
-                             below DIR) and one column per metric (`metric`, `metric@judge`), null where not scorable;
+                             below DIR) and one column per metric (`metric`, `metric@judge`; of the
+                             stage "frame" `metric/frame`, `metric@judge/frame`), null where not scorable;
                              `failure` ("" or one of `Failure`); `target_sha256`, `source_sha256` (16 hex digits): by
                              these two runs know that they were shown the same images
     DIR/clips.parquet        where metrics of clips were computed: one row per model, source and clip: `model`,
@@ -31,6 +32,8 @@
                              divided by the target's) and one column `id_similarity@JUDGE` per judge
     DIR/recursion/MODEL/ROW/N.png    these images
     DIR/outputs/MODEL/SOURCE/ID.png, DIR/inputs/{target,exact/SOURCE}/ID.png, DIR/inputs/source/IDENTITY.png
+    DIR/frames/MODEL/SOURCE/ID.png, DIR/inputs/frame/ID.png    with --stage frame or both: what metrics look at of the
+                             frames, pasted and as they were
     DIR/models/MODEL.safetensors     trained weights
 
 Names that are not plain stand in paths as `slug` writes them.
@@ -48,7 +51,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -78,6 +81,14 @@ FAULT = "the metric failed"
 """How the reason of a value begins whose metric, or what that needs, raised an error of its own."""
 
 
+class Key(NamedTuple):
+    """What is measured: a metric, the judge that it asks, if any, and where it looks."""
+
+    metric: str
+    judge: str | None = None
+    stage: Stage = "crop"
+
+
 class Value(Record):
     """One metric of one model. `value` is null where too little could be scored; `reason` then says why.
 
@@ -105,6 +116,11 @@ class Value(Record):
     caution: str = ""  # what limits a value that is there: too few images for it to be near the truth
 
     @property
+    def key(self) -> Key:
+        """What it is a value of."""
+        return Key(self.metric, self.judge, self.stage)
+
+    @property
     def is_fault(self) -> bool:
         """Whether it is null because its metric, or what that needs, raised an error of its own."""
         return self.reason.startswith(FAULT)
@@ -121,6 +137,7 @@ class DifferenceRecord(Record):
     other: str
     metric: str
     judge: str | None = None
+    stage: Stage = "crop"
     set: SetName = "stills"
     effect: Number | None  # of `model` less that of `other`, in the metric's unit: positive may be better or worse
     low: Number | None = None  # of the interval
@@ -132,6 +149,11 @@ class DifferenceRecord(Record):
     degrees_of_freedom: Annotated[float, Field(gt=0, le=1e15)] | None = None
     n: Count  # samples that both models have
     reason: str = ""
+
+    @property
+    def key(self) -> Key:
+        """What is compared."""
+        return Key(self.metric, self.judge, self.stage)
 
     def of(self, model: str) -> DifferenceRecord:
         """Return the difference as of one of its two models less the other."""
@@ -214,8 +236,8 @@ class ModelRecord(Record):
     name: Name  # as the table shows it and `--model` takes it
     spec: str  # as typed
     summary: str
-    # ready: needs no training; precomputed: images that another tool made
-    kind: Literal["baseline", "ceiling", "ready", "trained", "loaded", "precomputed"]
+    # ready: needs no training; precomputed: images that another tool made; floor: crops that are pasted back unchanged
+    kind: Literal["baseline", "ceiling", "floor", "ready", "trained", "loaded", "precomputed"]
     training: TrainingRecord | None = None  # of its swapper
     parts: tuple[PartRecord, ...] = ()  # what follows its swapper, as far as it was trained or loaded
     coaches: tuple[str, ...] = ()  # families of recognisers that it was trained against, as far as is known
@@ -337,10 +359,22 @@ class SetRecord(Record):
     targets: str = ""  # SHA-256 of the target images in the order of the pairs: what distributions are compared with
 
 
+class FramesRecord(Record):
+    """How outputs were put back into their frames, and what metrics of the stage "frame" were shown of these."""
+
+    preset: Name
+    paste: str  # its mask, colour match and blending
+    region: str  # what of a frame metrics look at
+    # by preset: mean absolute difference, in levels of 255, that the unchanged crop makes in its square of the frame
+    floors: dict[str, Number]
+    n_floors: Count  # frames that these are the mean of
+
+
 class ProtocolRecord(Record):
     """Every choice that another harness could make differently."""
 
-    stage: Stage  # where metrics look
+    stage: Stage  # where the metric that ranks looks
+    frames: FramesRecord | None = None  # where outputs were pasted
     outputs: str  # where outputs come from, and how they are cut
     sets: Annotated[tuple[SetRecord, ...], Field(min_length=1)]  # the first is that of samples.parquet
     references: str

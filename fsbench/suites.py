@@ -22,7 +22,7 @@ from fsbench.compare import Comparisons, Pair, PairedComparison, Relation, corre
 from fsbench.config import Experiment, Suite
 from fsbench.errors import ResultError
 from fsbench.files import first_problem, printable, read
-from fsbench.record_types import Name, Number, Record
+from fsbench.record_types import Name, Number, Record, Stage
 from fsbench.results import LARGEST_FILE, SUITE_FILE, MetricRecord, RunResult
 from fsbench.stats.ranking import CONTESTANTS
 from fsbench.store import write_text
@@ -36,6 +36,7 @@ class ComparisonRecord(Record):
     model: Name
     metric: Name
     judge: str | None = None
+    stage: Stage = "crop"
     relation: Relation
     effect: Number | None = None  # value of the model less that of the baseline, in the metric's unit
     low: Number | None = None  # of the interval, of this comparison alone
@@ -110,14 +111,14 @@ def compare(result: RunResult, baseline: str, *, named: bool) -> list[PairedComp
     These are the headline metrics and those of the summary. What a judge cannot say is unknown, with the reason.
     """
     metrics = [metric for metric in result.metrics if named or metric.headline or metric.summary_rank]
-    keys = dict.fromkeys((value.metric, value.judge) for value in result.values)
+    keys = dict.fromkeys(value.key for value in result.values)
     coaches = {model.name: {*model.coaches, *(model.training.coaches if model.training else ())}
                for model in result.models}  # fmt: skip
     families = {judge.name: judge.family for judge in result.judges}
     pairs, silenced = list[Pair](), dict[Pair, str]()
     for model in (model.name for model in result.models if model.kind in CONTESTANTS and not model.error):
-        for metric, judge in (key for one in metrics for key in keys if key[0] == one.name):
-            pair = Pair(model, baseline, metric, judge)
+        for metric, judge, stage in (key for one in metrics for key in keys if key.metric == one.name):
+            pair = Pair(model, baseline, metric, judge, stage)
             pupils = [name for name in (model, baseline) if judge and families.get(judge) in coaches.get(name, ())]
             if model == baseline or judge in result.unfit:
                 continue
@@ -139,7 +140,7 @@ def _explained(comparison: PairedComparison, result: RunResult) -> PairedCompari
         value.reason
         for name in (pair.model, pair.other)
         for value in result.find(name, pair.metric)
-        if value.judge == pair.judge and value.value is None and value.reason
+        if value.key == pair.key and value.value is None and value.reason
     ]
     reason = reasons[0] if reasons else "there is no paired difference"
     return PairedComparison(pair, "unknown", comparison.difference, comparison.p, reason)
@@ -148,8 +149,14 @@ def _explained(comparison: PairedComparison, result: RunResult) -> PairedCompari
 def _comparison(comparison: PairedComparison) -> ComparisonRecord:
     pair, record = comparison.pair, comparison.difference
     numbers = {name: getattr(record, name) for name in ("effect", "low", "high", "detectable")} if record else {}
-    return ComparisonRecord(model=pair.model, metric=pair.metric, judge=pair.judge, relation=comparison.relation,
-                            p=comparison.p, reason=comparison.reason, **numbers)  # fmt: skip
+    return ComparisonRecord(
+        model=pair.model,
+        **pair.key._asdict(),
+        relation=comparison.relation,
+        p=comparison.p,
+        reason=comparison.reason,
+        **numbers,
+    )
 
 
 def sentences(result: RunResult, baseline: str, compared: Sequence[PairedComparison]) -> list[str]:
@@ -195,7 +202,8 @@ def _size(comparison: PairedComparison, metric: MetricRecord) -> str:
 
 def _key(comparison: PairedComparison) -> str:
     pair = comparison.pair
-    return f"{pair.metric} under {pair.judge}" if pair.judge else pair.metric
+    under = f"{pair.metric} under {pair.judge}" if pair.judge else pair.metric
+    return under if pair.stage == "crop" else f"{under} in the frame"
 
 
 def has_faults(results: Iterable[RunResult]) -> bool:

@@ -35,6 +35,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"registry"},
     {
         "cache",
+        "choices",
         "specs",
         "files",
         "guard",

@@ -200,5 +200,5 @@ def _refused(records: list[RunDifference]) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for record in records:
         if record.verdict == "refused":
-            reasons.setdefault(record.reason, []).append(column(record.metric, record.judge))
+            reasons.setdefault(record.reason, []).append(column(*record.key))
     return [f"not compared: {', '.join(names)}: {reason}" for reason, names in reasons.items()]

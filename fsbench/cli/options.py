@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fsbench.choices import Preset as PresetName
+from fsbench.choices import Stages
+
 if TYPE_CHECKING:
     from fsbench.config import Plan
 
@@ -50,6 +53,17 @@ Observers = Annotated[
         help="Comma-separated NAME@PATH: files of your own for the networks behind metrics such as fid (inception). "
         "See: fsbench list observers. Default: the catalogue's."
     ),
+]
+Stage = Annotated[
+    Stages | None,
+    typer.Option(
+        help="Where metrics look: at crops, at outputs in their frames (data sets that know these: video, folder), or "
+        "at both. Default: crop."
+    ),
+]
+Preset = Annotated[
+    PresetName | None,
+    typer.Option(help="How outputs are put back into frames, as a known tool does: see --stage. Default: fsbench."),
 ]
 Gallery = Annotated[
     str | None,

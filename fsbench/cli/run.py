@@ -18,6 +18,8 @@ def run(
     judges: options.Judges = None,
     observers: options.Observers = None,
     gallery: options.Gallery = None,
+    stage: options.Stage = None,
+    preset: options.Preset = None,
     budget: options.Budget = None,
     suite: Annotated[
         Path | None,
@@ -58,7 +60,8 @@ def run(
         )
     typed = {
         "models": models, "dataset": dataset, "metrics": metrics, "judges": judges, "observers": observers,
-        "gallery": gallery, "budget": budget, "baselines": baselines, "seed": seed, "device": device,
+        "gallery": gallery, "stage": stage, "preset": preset, "budget": budget, "baselines": baselines, "seed": seed,
+        "device": device,
     }  # fmt: skip
     base = load_suite(suite) if suite else None
     if isinstance(base, Suite):

@@ -106,9 +106,10 @@ def print_values(target: Console, result: RunResult, values: Sequence[Value]) ->
     """Print a table for what needs no judge and one for each judge, a row per metric and a column per model."""
     facts = {record.name: record for record in result.metrics}
     models = list(dict.fromkeys(value.model for value in values))
-    for judge in dict.fromkeys(value.judge for value in values):
-        mine = [value for value in values if value.judge == judge]
-        _print_table(target, f"judge: {judge}" if judge else "", mine, models, facts)
+    for judge, stage in dict.fromkeys((value.judge, value.stage) for value in values):
+        mine = [value for value in values if (value.judge, value.stage) == (judge, stage)]
+        titles = [f"judge: {judge}"] * bool(judge) + ["stage: frame"] * (stage == "frame")
+        _print_table(target, ", ".join(titles), mine, models, facts)
 
 
 def _print_table(
@@ -179,7 +180,8 @@ def print_differences(target: Console, result: RunResult, shorten: Callable[[str
         return
     metric = next(metric for metric in result.metrics if metric.name == result.ranking.metric)
     for judge in result.ranking.judges:
-        pairs = [compare.Pair(contestants[0], other, metric.name, judge) for other in contestants[1:]]
+        stage = result.protocol.stage
+        pairs = [compare.Pair(contestants[0], other, metric.name, judge, stage) for other in contestants[1:]]
         compared = [
             replace(one, pair=replace(one.pair, other=shorten(one.pair.other))) for one in comparisons.of(pairs)
         ]

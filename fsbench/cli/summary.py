@@ -15,9 +15,9 @@ from fsbench.cli.show import print_differences, print_ranking, print_values
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fsbench.results import MetricRecord, ModelRecord, RunResult, Value
+    from fsbench.results import Key, MetricRecord, ModelRecord, RunResult, Value
 
-KINDS = {"ceiling": 1, "baseline": 2}  # below the contestants
+KINDS = {"ceiling": 1, "floor": 2, "baseline": 3}  # below the contestants
 ARROWS = {"higher": "↑", "lower": "↓"}
 FAILURES = {"missing": "no output", "unreadable": "unreadable", "no_face": "no face", "unchanged": "unchanged"}
 NAME_WIDTH, HEADING_WIDTH = 24, 12
@@ -27,9 +27,6 @@ FETCH = "fsbench weights fetch "
 WANTING = ("weights", "install", "fetch")
 """What reasons say where a metric waits for files or packages."""
 
-Key = tuple[str, str | None]
-"""Metric, and judge where it asks one."""
-
 
 def print_summary(result: RunResult, verbose: bool = False) -> None:
     """Print models by headline metrics, what waits for weights, the ranks and what limits all this."""
@@ -38,7 +35,7 @@ def print_summary(result: RunResult, verbose: bool = False) -> None:
         print_values(target, result, result.values)
     models = _in_order(result)
     short = _shortened([model.name for model in models])
-    values = {(value.model, value.metric, value.judge): value for value in result.values}
+    values = {(value.model, value.key): value for value in result.values}
     target.print(_table(result, models, short, _columns(result, values, target.width), values))
     target.print()
     for sentence in _unscored(result):
@@ -54,13 +51,13 @@ def print_summary(result: RunResult, verbose: bool = False) -> None:
 
 
 def _in_order(result: RunResult) -> list[ModelRecord]:
-    """Contestants by rank, then the ceiling, then baselines."""
+    """Contestants by rank, then the ceiling, the floor, and baselines."""
     ranks = [rank.model for rank in result.ranking.ranks]
     place = {name: i for i, name in enumerate(ranks)}
     return sorted(result.models, key=lambda model: (KINDS.get(model.kind, 0), place.get(model.name, len(place))))
 
 
-def _columns(result: RunResult, values: Mapping[tuple[str, str, str | None], Value], width: int) -> list[Key]:
+def _columns(result: RunResult, values: Mapping[tuple[str, Key], Value], width: int) -> list[Key]:
     """Metrics and judges to show: those that have a value, as many as there is room for.
 
     The metric of the ranking comes first, then those with a place in the summary, then any other.
@@ -69,20 +66,24 @@ def _columns(result: RunResult, values: Mapping[tuple[str, str, str | None], Val
     unfit = result.unfit
     others = [judge.name for judge in result.judges if judge.name not in unfit.union(record.judges)]
     judges = [*record.judges, *others]
-    scored = dict.fromkeys((value.metric, value.judge) for value in result.values if value.value is not None)
-    wanted: list[Key] = [(record.metric, judge) for judge in record.judges]
+    scored = dict.fromkeys(value.key for value in result.values if value.value is not None)
+    wanted: list[tuple[str, str | None, str]] = [
+        (record.metric, judge, result.protocol.stage) for judge in record.judges
+    ]
     summarised = [metric for metric in result.metrics if metric.summary_rank]
     for metric in sorted(summarised, key=lambda metric: metric.summary_rank):
-        wanted += [(metric.name, judge) for judge in (None, *judges[:1])]
-    keys = [key for key in dict.fromkeys([*wanted, *scored]) if key in scored and key[1] not in unfit]
+        wanted += [(metric.name, judge, stage) for judge in (None, *judges[:1]) for stage in metric.stages]
+    ordered = sorted(scored, key=lambda key: wanted.index(key) if key in wanted else len(wanted))
+    keys = [key for key in ordered if key.judge not in unfit]
     digits = {metric.name: metric for metric in result.metrics}
     failing = any(model.failures or model.error for model in result.models)
-    room, shown = width - NAME_WIDTH - 12 * failing, list[Key]()
+    shown: list[Key] = []
+    room = width - NAME_WIDTH - 12 * failing
     for key in keys:
-        lines = [*_heading(digits[key[0]], key[1])]
-        for (_, *rest), value in values.items():
-            if tuple(rest) == key:
-                lines += _value(value, digits[key[0]].digits)
+        lines = [*_heading(digits[key.metric], key)]
+        for (_, own), value in values.items():
+            if own == key:
+                lines += _value(value, digits[key.metric].digits)
         room -= max(map(len, lines)) + 2
         if room < 0:
             break
@@ -95,7 +96,7 @@ def _table(
     models: Sequence[ModelRecord],
     short: Mapping[str, str],
     columns: Sequence[Key],
-    values: Mapping[tuple[str, str, str | None], Value],
+    values: Mapping[tuple[str, Key], Value],
 ) -> Table:
     from rich.table import Table
 
@@ -105,11 +106,11 @@ def _table(
     table.add_column("", max_width=NAME_WIDTH, overflow="fold")
     if failing:
         table.add_column("failed", justify="right", max_width=12)
-    for name, judge in columns:
-        table.add_column(terminal.cell(*_heading(facts[name], judge)), justify="right", no_wrap=True)
+    for key in columns:
+        table.add_column(terminal.cell(*_heading(facts[key.metric], key)), justify="right", no_wrap=True)
     for model in models:
         low = model.kind in KINDS
-        cells = [_value(values.get((model.name, *key)), facts[key[0]].digits)[: 1 if low else 2] for key in columns]
+        cells = [_value(values.get((model.name, key)), facts[key.metric].digits)[: 1 if low else 2] for key in columns]
         failed = [terminal.cell(*_failed(model, result.protocol.n_pairs))] if failing else []
         style = "dim" if low else ""
         row = [terminal.cell(short[model.name]), *failed, *(terminal.cell(*lines) for lines in cells)]
@@ -117,8 +118,8 @@ def _table(
     return table
 
 
-def _heading(metric: MetricRecord, judge: str | None) -> list[str]:
-    """Name, judge, direction and unit, in narrow lines."""
+def _heading(metric: MetricRecord, key: Key) -> list[str]:
+    """Name, judge, stage, direction and unit, in narrow lines."""
     lines = [""]
     for part in metric.name.split("_"):
         joined = f"{lines[-1]}_{part}".lstrip("_")
@@ -128,8 +129,9 @@ def _heading(metric: MetricRecord, judge: str | None) -> list[str]:
         else:
             lines[-1] = joined
     unit = "deg" if metric.unit == "degrees" else metric.unit
-    judges = [_middle(judge, HEADING_WIDTH + 2)] if judge else []
-    return [*lines, *judges, f"{ARROWS[metric.direction]} {unit}".rstrip()]
+    judges = [_middle(key.judge, HEADING_WIDTH + 2)] if key.judge else []
+    stages = [key.stage] if key.stage != "crop" else []
+    return [*lines, *judges, *stages, f"{ARROWS[metric.direction]} {unit}".rstrip()]
 
 
 def _value(value: Value | None, digits: int) -> list[str]:

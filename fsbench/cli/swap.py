@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from fsbench.choices import Preset
 from fsbench.cli import job, options, terminal
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ _LISTED = 10
 """Runs of frames that are named."""
 
 
-Preset = Literal["fsbench", "exact", "faceswap_gan", "insightface", "facefusion", "simswap", "deepfacelab"]
 Shape = Literal["alpha", "oval", "hull", "box"]
 Colour = Literal["none", "rgb", "lab", "xyz", "histogram"]
 Blend = Literal["linear", "poisson"]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fsbench.comparison.scores import Key, Scores
+from fsbench.comparison.scores import Scores
 from fsbench.errors import NotScorable, one_line
-from fsbench.results import slug
+from fsbench.results import Key, slug
 from fsbench.stats.resampling import Design, Difference, Statistic
 from fsbench.store import read_arrays
 

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from fsbench.comparison import distributions
-from fsbench.comparison.scores import DIGESTS, LABELS, TOGETHER, Key, Scores, summary
+from fsbench.comparison.scores import DIGESTS, LABELS, TOGETHER, Scores, summary
 from fsbench.errors import NotScorable
 from fsbench.record_types import Sample
+from fsbench.results import Key
 from fsbench.stats.resampling import Design, Difference
 
 NOISE = 1e-4

@@ -9,10 +9,10 @@ from typing import TypeVar
 
 import numpy as np
 
-from fsbench.comparison.scores import DIGESTS, Key, Rows, Scores
+from fsbench.comparison.scores import DIGESTS, Rows, Scores
 from fsbench.config import BASELINES
 from fsbench.files import printable
-from fsbench.results import JudgeRecord, MetricRecord, ObserverRecord, RunResult
+from fsbench.results import JudgeRecord, Key, MetricRecord, ObserverRecord, RunResult, column
 
 DRIFT = 0.01
 """Mean change of a baseline's rows above which something was measured otherwise, as a share of the rows' spread."""
@@ -61,12 +61,16 @@ def _of_facts(first: Scores, second: Scores, keys: list[Key]) -> Iterator[Mismat
     def fails(key: Key) -> bool:
         return _fails(first, key) or _fails(second, key)
 
-    everything, judged, nothing = (lambda key: True), (lambda key: key[1] is not None), (lambda key: False)
+    everything, judged, nothing = (lambda key: True), (lambda key: key.judge is not None), (lambda key: False)
+    pasted = lambda key: key.stage == "frame"  # noqa: E731
     facts = [
         _Fact("data set", lambda result: result.dataset.name, everything),
         _Fact("data revision", lambda result: result.dataset.revision, everything),
         _Fact("size of the crops", lambda result: f"{result.dataset.size} pixels", everything),
-        _Fact("stage", lambda result: result.protocol.stage, everything),
+        _Fact("stage", lambda result: result.protocol.stage, lambda key: key.stage == "crop"),
+        _Fact("preset of the paste", lambda result: _of_frames(result, "preset"), pasted),
+        _Fact("paste", lambda result: _of_frames(result, "paste"), pasted),
+        _Fact("region of the frame", lambda result: _of_frames(result, "region"), pasted),
         _Fact("outputs", lambda result: result.protocol.outputs, everything),
         _Fact("detector", lambda result: result.protocol.detector, everything),
         _Fact("references", lambda result: result.protocol.references, judged),
@@ -97,6 +101,11 @@ def _of_facts(first: Scores, second: Scores, keys: list[Key]) -> Iterator[Mismat
         yield Mismatch("source images", *sources, frozenset(keys))
 
 
+def _of_frames(result: RunResult, name: str) -> str:
+    frames = result.protocol.frames
+    return "" if frames is None else str(getattr(frames, name))
+
+
 def _targets(result: RunResult, name: str) -> str:
     """Digest of the target images of a set; in older results of the split that they are of."""
     record = next((record for record in result.protocol.sets if record.name == name), None)
@@ -105,7 +114,7 @@ def _targets(result: RunResult, name: str) -> str:
 
 
 def _set_of(scores: Scores, key: Key) -> str:
-    return next((value.set for value in scores.result.values if (value.metric, value.judge) == key), "")
+    return next((value.set for value in scores.result.values if value.key == key), "")
 
 
 def _fails(scores: Scores, key: Key) -> bool:
@@ -199,7 +208,7 @@ def _of_baselines(first: Scores, second: Scores, keys: list[Key]) -> Mismatch | 
     if not drifted:
         return None
     worst = max(drifted, key=drifted.__getitem__)
-    shown = f"{worst[0]}@{worst[1]}" if worst[1] else worst[0]
+    shown = column(*worst)
     return Mismatch(
         "scores of the baselines, which do the same in every run",
         "as they were",

@@ -15,8 +15,8 @@ from fsbench import results, run_files
 from fsbench.config import BASELINES
 from fsbench.errors import NotScorable, ResultError
 from fsbench.files import printable
-from fsbench.record_types import Sample
-from fsbench.results import MetricRecord, RunResult, Value
+from fsbench.record_types import Sample, Stage
+from fsbench.results import Key, MetricRecord, RunResult, Value
 from fsbench.stats.failures import count_failures, floor_of
 from fsbench.stats.ranking import CONTESTANTS
 from fsbench.stats.resampling import Mean, Statistic
@@ -32,8 +32,8 @@ DIGESTS = ("target_sha256", "source_sha256")
 
 FILES: Mapping[Sample, str] = {"output": "samples.parquet", "clip": "clips.parquet"}
 
-Key = tuple[str, str | None]
-"""Metric, and judge where it asks one."""
+Place = tuple[str, str, str | None, Stage]
+"""A model, and the `Key` of a value."""
 
 TOGETHER = "its value is of all samples together (distances of distributions are compared where --metric names them)"
 """Why a value has no number of each sample."""
@@ -81,7 +81,7 @@ class Scores:
     label: str  # as typed, printable
     result: RunResult
     tables: Mapping[Sample, pd.DataFrame]  # LABELS, and DIGESTS where they are known; the same for all models
-    columns: Mapping[tuple[str, str, str | None], Rows | str]  # by model, metric and judge; or why there are none
+    columns: Mapping[Place, Rows | str]  # or why there are none
     digits: int = 0  # significant ones that rows were stored with, 0 for all
     folder: Path | None = None  # None of a baseline
     saved: str = ""  # when a baseline was, ISO 8601
@@ -98,13 +98,13 @@ class Scores:
 
     @cached_property
     def keys(self) -> list[Key]:
-        """Metrics by judge, in the order of the result."""
-        return list(dict.fromkeys((value.metric, value.judge) for value in self.result.values))
+        """What there are values of, in the order of the result."""
+        return list(dict.fromkeys(value.key for value in self.result.values))
 
     def value(self, model: str, key: Key) -> Value | None:
         """The value of a model, None where the run has none."""
         values = self.result.find(model, key[0])
-        return next((value for value in values if value.judge == key[1]), None)
+        return next((value for value in values if value.key == key), None)
 
     def rows(self, model: str, key: Key) -> Rows:
         """The rows behind a value; raises NotScorable where there are none that could be compared."""
@@ -120,7 +120,7 @@ def load(folder: Path) -> Scores:
     hint = "name the --out directory of a run: samples are paired by its samples.parquet"
     if not folder.is_dir():
         raise ResultError(f"{shown} is a result without its samples", hint)
-    tables, columns = dict[Sample, pd.DataFrame](), dict[tuple[str, str, str | None], Rows | str]()
+    tables, columns = dict[Sample, pd.DataFrame](), dict[Place, Rows | str]()
     for sample in LABELS:
         if sample == "clip" and not (folder / FILES[sample]).exists():
             continue
@@ -153,15 +153,13 @@ def _digests(by_model: Mapping[str, pd.DataFrame]) -> list[str]:
     return [name for name in DIGESTS if name in first and first[name].map(lambda text: isinstance(text, str)).all()]
 
 
-def _columns(
-    result: RunResult, sample: Sample, by_model: Mapping[str, pd.DataFrame]
-) -> dict[tuple[str, str, str | None], Rows | str]:
+def _columns(result: RunResult, sample: Sample, by_model: Mapping[str, pd.DataFrame]) -> dict[Place, Rows | str]:
     """Rows of all values of such samples."""
     metrics = {metric.name: metric for metric in result.metrics if metric.sample == sample}
     kinds = {model.name: model.kind for model in result.models}
     baselines = [table for name, table in by_model.items() if name in BASELINES and kinds.get(name) == "baseline"]
     return {
-        (value.model, value.metric, value.judge): _rows(
+        (value.model, *value.key): _rows(
             value, metrics[value.metric], by_model, baselines, kinds[value.model] in CONTESTANTS
         )
         for value in result.values
@@ -177,7 +175,7 @@ def _rows(
     contestant: bool,
 ) -> Rows | str:
     """The rows that a value was made of, which give it again; else a sentence that says why there are none."""
-    name, table = results.column(metric.name, value.judge), by_model.get(value.model)
+    name, table = results.column(*value.key), by_model.get(value.model)
     if value.value is None:
         return value.reason
     if table is None or name not in table:

@@ -14,11 +14,11 @@ from fsbench.compare import ALPHA
 from fsbench.comparison.margins import Margin
 from fsbench.comparison.paired import PairedRows, Pairing
 from fsbench.comparison.protocol import Mismatch, mismatches
-from fsbench.comparison.scores import Key, Scores
+from fsbench.comparison.scores import Scores
 from fsbench.errors import NotScorable, UnknownName, UsageError
 from fsbench.files import some
-from fsbench.record_types import Count, Number, Record
-from fsbench.results import MetricRecord, RunResult, column
+from fsbench.record_types import Count, Number, Record, Stage
+from fsbench.results import Key, MetricRecord, RunResult, column
 from fsbench.stats.ranking import ENOUGH_ANSWERED, answered
 from fsbench.stats.resampling import Spread, holm
 
@@ -36,6 +36,7 @@ class RunDifference(Record):
     reference: str  # the model of the first run
     metric: str
     judge: str | None = None
+    stage: Stage = "crop"
     verdict: Verdict
     reason: str = ""  # why it is refused, or inconclusive in spite of a small p-value
     marks: tuple[str, ...] = ()  # what differs in protocol, where that was allowed
@@ -53,6 +54,11 @@ class RunDifference(Record):
     margin: Number | None = None  # of equivalence
     n_better: Count = 0  # samples on which the model is better than the reference
     n_worse: Count = 0
+
+    @property
+    def key(self) -> Key:
+        """What is compared."""
+        return Key(self.metric, self.judge, self.stage)
 
 
 class MismatchRecord(Record):
@@ -91,7 +97,7 @@ def compare_runs(
     """Compare each run with the first; raises UsageError for models and metrics that are not there.
 
     `models` are texts NAME or FIRST=OTHER; by default contestants of one name, or the only two. `metrics` are METRIC or
-    METRIC@JUDGE; by default the headline metrics and those of the summary.
+    METRIC@JUDGE, with /frame behind it for that stage; by default the headline metrics and those of the summary.
     """
     first, *others = runs
     records: list[RunDifference] = []
@@ -188,6 +194,7 @@ def _difference(
         reference=names[0],
         metric=key[0],
         judge=key[1],
+        stage=key[2],
         verdict="refused",
         marks=touching,
     )
@@ -241,7 +248,7 @@ def _decided(
     assert record.effect is not None
     assert record.low is not None
     assert record.high is not None
-    key = (record.metric, record.judge)
+    key = record.key
     verdict: Verdict = "inconclusive"
     reason, margin = "", record.margin or 0.0
     if -margin <= record.low and record.high <= margin:

@@ -12,7 +12,7 @@ ARROWS = {"higher": "↑", "lower": "↓"}
 
 def name_of(record: RunDifference, metric: MetricRecord) -> str:
     """Name a metric and its judge, with an arrow to where it is better."""
-    return f"{column(record.metric, record.judge)} {ARROWS[metric.direction]}"
+    return f"{column(*record.key)} {ARROWS[metric.direction]}"
 
 
 def difference(record: RunDifference, metric: MetricRecord) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from fsbench.datasets._photos import (
 )
 from fsbench.errors import BadParameter, DataError, UsageError
 from fsbench.files import Unused, home_of, printable, some
+from fsbench.images import read_image
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split, Truth
 from fsbench.registry import datasets
 from fsbench.store import fingerprint
@@ -161,6 +163,20 @@ class PhotoFolder:
     def truth(self, source: str, targets: Faces) -> Truth | None:
         """Return None: exact swaps of photographs are not known."""
         return None
+
+    def frames(self, targets: Faces) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Read the photographs of some entries; raises DataError for others."""
+        for name in targets.rows["id"]:
+            if name not in self._places:
+                raise DataError(f"{name} is not an image of {self._label.name}", "ids look like PERSON/SESSION/NAME")
+            i = self._places[name]
+            yield read_image(self._images[i].path), self._cuts.points(i)
+
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        """The place of each used photograph."""
+        used = self.files[self.files["split"] != ""]
+        return dict(zip(used["id"], used["image"].tolist(), strict=True))
 
     @functools.cached_property
     def files(self) -> pd.DataFrame:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
 from fsbench.errors import BadParameter, DataError, UsageError
-from fsbench.extraction.video_faces import LARGEST, chosen_faces, chunks, find_faces
+from fsbench.extraction.video_faces import LARGEST, VideoFaces, chosen_faces, chunks, find_faces
 from fsbench.faces import align, detect, track
-from fsbench.faces.video import Video
+from fsbench.faces.video import FrameReader, Video
 from fsbench.files import Found, composed, gather, home_of, printable, some, walk
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split, Truth
@@ -30,6 +30,7 @@ NEEDED = 2
 """Frames with the face that a person needs in each split, at least."""
 
 _VERSION = "video 1"
+_STORED = 2  # raised whenever the cache holds something else of the same crops
 _SPLITTING = "held out are the last clips of each person, by name, until they hold {test:.0%} of its frames"
 _SINGLE = (
     "{names}: there is one clip, of which the last part is held out; it shows the same clothes, light and background "
@@ -45,7 +46,21 @@ class Clip:
     identity: str
     name: str
     sha256: str
-    arrays: StoredArrays  # crops (F, S, S, 3), landmarks (F, 5, 2), frame (F,), seconds (F,), counts (3,)
+    # crops (F, S, S, 3), landmarks (F, 5, 2), frame (F,), seconds (F,), counts (3,); number (F,) of the video's frame,
+    # and points (F, 5, 2), the landmarks there
+    arrays: StoredArrays
+    path: Path
+    context: Context
+
+    @functools.cached_property
+    def found(self) -> VideoFaces:
+        """All faces of the video."""
+        return find_faces(Video(self.path), False, self.context)
+
+    @functools.cached_property
+    def reader(self) -> FrameReader:
+        """The frames of the video."""
+        return FrameReader(Video(self.path))
 
     @functools.cached_property
     def rows(self) -> pd.DataFrame:
@@ -122,6 +137,23 @@ class VideoFolder:
         """Return None: the exact swaps are not known."""
         return None
 
+    def frames(self, targets: Faces) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Decode the frames of some entries; a video that they follow in is decoded once. Raises DataError."""
+        for name in targets.rows["id"]:
+            if name not in self._places:
+                raise DataError(f"{name} is not an image of this data set", "ids look like PERSON/CLIP/000123")
+            clip, i = self._places[name]
+            number, cut = (clip.arrays.rows(array, np.array([i]))[0] for array in ("number", "points"))
+            found = clip.found.detections[number].landmarks
+            own = int(np.abs(found - cut).sum((1, 2)).argmin())
+            yield clip.reader[int(number)], np.concatenate([cut[None], np.delete(found, own, 0)])
+
+    @functools.cached_property
+    def _places(self) -> dict[str, tuple[Clip, int]]:
+        """The clip of each entry, and its place there."""
+        places = [(clip, i) for clip in self._clips for i in range(len(clip.rows))]
+        return dict(zip(self._rows["id"], places, strict=True))
+
     @functools.cached_property
     def _clips(self) -> list[Clip]:
         return [self._clip(file) for file in sorted(self._files, key=lambda file: file.name)]
@@ -137,6 +169,7 @@ class VideoFolder:
             "size": self._size,
             "every": self._every,
             "version": _VERSION,
+            "stored": _STORED,
             **self._versions,
             "device": self._context.device.type,
             "runtime": release("torch", "av"),
@@ -144,7 +177,7 @@ class VideoFolder:
         entry = self._context.store.entry("faces", recipe, lambda: self._cut(Video(file.path)))
         name = PurePosixPath(composed(file.name)).with_suffix("")
         inside = "-".join(name.parts[1:]) or name.name
-        return Clip(_person(file), inside, digest, entry)
+        return Clip(_person(file), inside, digest, entry, file.path, self._context)
 
     def _cut(self, video: Video) -> Arrays:
         """Crops of the largest face of each scene; raises DataError for a video without one."""
@@ -167,6 +200,8 @@ class VideoFolder:
             "landmarks": np.stack(points).astype(np.float32),
             "frame": numbers // self._every + np.searchsorted(found.cuts, numbers, side="right"),
             "seconds": found.times[numbers],
+            "number": numbers,
+            "points": landmarks[numbers].astype(np.float32),
             "counts": np.array([len(wanted), n_tracks, len(found.cuts)]),
         }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from fsbench.numbers import number
-from fsbench.results import MetricRecord, ModelRecord, RunResult, Value, column
+from fsbench.results import Key, MetricRecord, ModelRecord, RunResult, Value, column
 from fsbench.stats.ranking import CONTESTANTS
 
 ARROWS = {"higher": "↑", "lower": "↓"}
@@ -74,13 +74,13 @@ def summary(result: RunResult, metrics: Sequence[str] = ()) -> SummaryTable:
         keys = [key for key in keys if facts[key[0]].headline or facts[key[0]].summary_rank]
         ranking = result.ranking
         keys.sort(key=lambda key: (key[0] != ranking.metric, _place(facts[key[0]])))
-    values = {(value.model, value.metric, value.judge): value for value in result.values}
+    values = {(value.model, value.key): value for value in result.values}
     best = {key: _best(result, facts[key[0]], key) for key in keys}
     rows = []
     for model in in_order(result):
-        cells = [_cell(values.get((model.name, *key)), facts[key[0]], best[key]) for key in keys]
+        cells = [_cell(values.get((model.name, key)), facts[key[0]], best[key]) for key in keys]
         rows.append((model.name, tuple(cells)))
-    heads = tuple(_head(facts[key[0]], key[1]) for key in keys)
+    heads = tuple(_head(facts[key.metric], key) for key in keys)
     return SummaryTable(heads, tuple(rows), tuple(_notes(result)))
 
 
@@ -91,28 +91,28 @@ def known_metrics(result: RunResult) -> list[str]:
 
 
 def in_order(result: RunResult) -> list[ModelRecord]:
-    """Contestants by rank, then the ceiling, then baselines."""
+    """Contestants by rank, then the ceiling, the floor, and baselines."""
     place = {rank.model: i for i, rank in enumerate(result.ranking.ranks)}
-    kinds = {**dict.fromkeys(CONTESTANTS, 0), "ceiling": 1}
-    return sorted(result.models, key=lambda model: (kinds.get(model.kind, 2), place.get(model.name, len(place))))
+    kinds = {**dict.fromkeys(CONTESTANTS, 0), "ceiling": 1, "floor": 2}
+    return sorted(result.models, key=lambda model: (kinds.get(model.kind, 3), place.get(model.name, len(place))))
 
 
-def _keys(result: RunResult) -> list[tuple[str, str | None]]:
-    """Metrics by judge that anybody has a value of; judges that say nothing of this data are left out."""
-    scored = ((value.metric, value.judge) for value in result.values if value.value is not None)
-    return [key for key in dict.fromkeys(scored) if key[1] not in result.unfit]
+def _keys(result: RunResult) -> list[Key]:
+    """What anybody has a value of; judges that say nothing of this data are left out."""
+    scored = (value.key for value in result.values if value.value is not None)
+    return [key for key in dict.fromkeys(scored) if key.judge not in result.unfit]
 
 
 def _place(metric: MetricRecord) -> tuple[bool, int]:
     return metric.summary_rank == 0, metric.summary_rank
 
 
-def _best(result: RunResult, metric: MetricRecord, key: tuple[str, str | None]) -> float | None:
+def _best(result: RunResult, metric: MetricRecord, key: Key) -> float | None:
     contestants = {model.name for model in result.models if model.kind in CONTESTANTS}
     reached = [
         value.value
         for value in result.values
-        if (value.metric, value.judge) == key and value.model in contestants and value.value is not None
+        if value.key == key and value.model in contestants and value.value is not None
     ]
     if len(reached) < 2:
         return None
@@ -127,9 +127,9 @@ def _cell(value: Value | None, metric: MetricRecord, best: float | None) -> Summ
     return SummaryCell(number(value.value, metric.digits), interval, value.value == best)
 
 
-def _head(metric: MetricRecord, judge: str | None) -> str:
+def _head(metric: MetricRecord, key: Key) -> str:
     unit = f" ({metric.unit})" if metric.unit else ""
-    return f"{column(metric.name, judge)}{unit} {ARROWS[metric.direction]}"
+    return f"{column(*key)}{unit} {ARROWS[metric.direction]}"
 
 
 def _notes(result: RunResult) -> Iterator[str]:

@@ -43,13 +43,16 @@ def similarity(points: np.ndarray, goal: np.ndarray) -> np.ndarray:
     return np.concatenate([turn, shift[..., None]], -1)
 
 
-def align(image: np.ndarray, landmarks: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def align(
+    image: np.ndarray, landmarks: np.ndarray, size: int, template: np.ndarray = TEMPLATE
+) -> tuple[np.ndarray, np.ndarray]:
     """Cut the crop: (H, W, 3) uint8 and (5, 2) landmarks -> (size, size, 3) uint8 and the landmarks in its pixels.
 
-    Bicubic, over whole-number block averages where the image has more pixels than the crop, so that nothing aliases.
+    `template` (5, 2) is where the landmarks go, as fractions of the crop's side. Bicubic, over whole-number block
+    averages where the image has more pixels than the crop, so that nothing aliases.
     Beyond the image its border pixels are repeated.
     """
-    to_crop = similarity(landmarks, TEMPLATE * size)
+    to_crop = similarity(landmarks, template * size)
     scale = float(np.hypot(*to_crop[:, 0]))  # pixels of the crop in one of the image
     block = max(1, math.floor(1 / scale))
     finer = 1 if scale * block >= 1 else 2  # blocks may still be finer than the crop

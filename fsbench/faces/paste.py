@@ -50,6 +50,15 @@ class PasteBack:
     colour: Match = "none"
     blend: Blend = "linear"
 
+    @property
+    def description(self) -> str:
+        """What it is, in a line."""
+        mask, unit = self.mask, "pixels" if self.mask.pixels else f"of the side of {self.mask.template}"
+        return (
+            f"mask {mask.shape}, eroded by {mask.erosion:g} and blurred by {mask.blur:g} {unit}; colours matched by "
+            f"{self.colour}; {self.blend} blending"
+        )
+
 
 PRESETS: Mapping[str, PasteBack] = MappingProxyType(
     {
@@ -95,9 +104,25 @@ def cut(frame: np.ndarray, landmarks: np.ndarray, size: int, template: str = "fs
     return FrameCrop(image.permute(1, 2, 0).numpy(), own.astype(np.float32), to_crop)
 
 
+@dataclass(frozen=True)
+class PastedFrame:
+    """A frame with a face in it, and where that is."""
+
+    image: np.ndarray  # (H, W, 3) uint8
+    weight: np.ndarray  # (h, w) float32 in [0, 1], share of the face in each pixel of a part of the frame; empty: none
+    corner: np.ndarray  # (2,) x, y of that part's first pixel
+
+
 def paste(
     frame: np.ndarray, face: np.ndarray, crop: FrameCrop, how: PasteBack, alpha: np.ndarray | None = None
 ) -> np.ndarray:
+    """`put_back`, without the weight of the face: the frame (H, W, 3) uint8 alone."""
+    return put_back(frame, face, crop, how, alpha).image
+
+
+def put_back(
+    frame: np.ndarray, face: np.ndarray, crop: FrameCrop, how: PasteBack, alpha: np.ndarray | None = None
+) -> PastedFrame:
     """Put a face (S, S, 3) in [0, 1] back where `crop` was cut, into a copy of the frame (H, W, 3) uint8.
 
     `alpha` (S, S) is the model's mask; without one the shape "alpha" is an oval.
@@ -105,7 +130,7 @@ def paste(
     size = len(face)
     low, high = _bounds(frame, crop.to_crop, size)
     if (high <= low).any():
-        return frame.copy()
+        return PastedFrame(frame.copy(), np.zeros((0, 0), np.float32), low)
     height, width = int(high[1] - low[1]), int(high[0] - low[0])
     to_frame = after(_shift(-low), inverse(crop.to_crop))
     square, to_square = _draw(how.mask, crop, size, alpha)  # and from the frame to its pixels
@@ -122,7 +147,17 @@ def paste(
     share = weight.numpy()[..., None]
     levels = share * pasted.permute(1, 2, 0).numpy() * 255 + (1 - share) * frame[place]
     result[place] = np.rint(levels).astype(np.uint8)
-    return result
+    return PastedFrame(result, share[..., 0], low)
+
+
+def floor(frame: np.ndarray, crop: FrameCrop, how: PasteBack) -> float:
+    """Mean absolute difference, in levels of 255, that the unchanged crop makes in its square of a frame.
+
+    It separates what a model does from what its paste-back does; 0 where the square lies outside the frame.
+    """
+    square = square_of(frame, crop)
+    difference = np.abs(paste(frame, crop.image, crop, how)[square].astype(int) - frame[square])
+    return float(difference.mean()) if difference.size else 0.0
 
 
 def square_of(frame: np.ndarray, crop: FrameCrop) -> tuple[slice, slice]:

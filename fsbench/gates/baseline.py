@@ -25,12 +25,12 @@ from pydantic import Field, ValidationError
 from fsbench import results
 from fsbench.comparison import scores
 from fsbench.comparison.paired import significant
-from fsbench.comparison.scores import DIGESTS, LABELS, Key, Rows, Scores
+from fsbench.comparison.scores import DIGESTS, LABELS, Place, Rows, Scores
 from fsbench.comparison.table import chosen_keys
 from fsbench.errors import ResultError, UnknownName, UsageError
 from fsbench.files import first_problem, printable, read
-from fsbench.record_types import Number, Record, Sample
-from fsbench.results import LARGEST_FILE, RankingRecord, column
+from fsbench.record_types import Number, Record, Sample, Stage
+from fsbench.results import LARGEST_FILE, Key, RankingRecord, column
 from fsbench.store import write_text
 
 KIND: Literal["fsbench baseline"] = "fsbench baseline"
@@ -48,6 +48,7 @@ class ColumnRecord(Record):
     model: str
     metric: str
     judge: str | None = None
+    stage: Stage = "crop"
     summaries: tuple[Literal["mean", "percentage", "median", "median percentage"], ...]
     failed: bool = False  # whether failures are counted among them
 
@@ -128,9 +129,7 @@ def _trimmed(run: Scores, models: Sequence[str], keys: Sequence[Key]) -> dict[st
             "observers": tuple(record for record in result.observers if record.name in observers),
             "metrics": tuple(record for record in result.metrics if record.name in metrics),
             "models": tuple(record for record in result.models if record.name in models or record.kind == "baseline"),
-            "values": tuple(
-                record for record in result.values if record.model in models and (record.metric, record.judge) in keys
-            ),
+            "values": tuple(record for record in result.values if record.model in models and record.key in keys),
             "ranking": RankingRecord(metric="", judges=(), left_out={}, ranks=()),
             "differences": (),
             "unused": (),
@@ -144,9 +143,10 @@ def _table(run: Scores, sample: Sample, models: Sequence[str], keys: Sequence[Ke
     kept = [(name, key, rows) for name in models for key in keys if run.metrics[key[0]].sample == sample
             if (rows := _rows(run, name, key)) is not None]  # fmt: skip
     columns = [
-        {"model": name, "metric": key[0], "judge": key[1], "summaries": sorted(rows.summaries), "failed": rows.failed}
+        {"model": name} | {field: fact for field, fact in key._asdict().items() if field != "stage" or fact != "crop"}
+        | {"summaries": sorted(rows.summaries), "failed": rows.failed}
         for name, key, rows in kept
-    ]
+    ]  # fmt: skip
     labels = list(run.tables[sample])
     numbers = [[_number(value) for value in significant(rows.rows, DIGITS).tolist()] for _, _, rows in kept]
     texts = run.tables[sample].astype(str).values.tolist()
@@ -217,8 +217,8 @@ def load(path: Path) -> Scores:
 
 def _scores(record: BaselineRecord, shown: str) -> Scores:
     result = results.parse(record.result, shown)
-    known = {(value.model, value.metric, value.judge) for value in result.values}
-    tables, columns = dict[Sample, pd.DataFrame](), dict[tuple[str, str, str | None], Rows | str]()
+    known = {(value.model, *value.key) for value in result.values}
+    tables, columns = dict[Sample, pd.DataFrame](), dict[Place, Rows | str]()
     for sample, table in record.tables.items():
         n_labels, width = len(table.labels), len(table.labels) + len(table.columns)
         if not set(LABELS[sample]) <= set(table.labels) <= {*LABELS[sample], *DIGESTS}:
@@ -234,13 +234,13 @@ def _scores(record: BaselineRecord, shown: str) -> Scores:
             raise ResultError(f"{shown} is no valid baseline: it has no samples, or one twice", HINT)
         tables[sample] = frame
         for i, head in enumerate(table.columns, n_labels):
-            key = (head.model, head.metric, head.judge)
+            key = (head.model, head.metric, head.judge, head.stage)
             if key not in known or key in columns:
                 raise ResultError(f"{shown} is no valid baseline: a column has no value, or stands twice", HINT)
             own = np.array([math.nan if row[i] is None else float(row[i] or 0.0) for row in table.rows])
             columns[key] = Rows(own, frozenset(head.summaries), head.failed)
     for value in result.values:
-        columns.setdefault((value.model, value.metric, value.judge), value.reason or "the baseline has no rows of it")
+        columns.setdefault((value.model, *value.key), value.reason or "the baseline has no rows of it")
     return Scores(shown, result, tables, columns, digits=DIGITS, saved=record.saved)
 
 

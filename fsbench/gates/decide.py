@@ -17,13 +17,13 @@ from typing import Literal
 from fsbench.compare import ALPHA
 from fsbench.comparison.paired import Pairing
 from fsbench.comparison.protocol import mismatches
-from fsbench.comparison.scores import Key, Scores
+from fsbench.comparison.scores import Scores
 from fsbench.comparison.table import silenced
 from fsbench.errors import NotScorable, ResultError, UnknownName, UsageError
 from fsbench.files import some
 from fsbench.gates.rules import Inconclusive, Rule, Tier, default_rules
-from fsbench.record_types import Count, Number, Record
-from fsbench.results import MetricRecord, column
+from fsbench.record_types import Count, Number, Record, Stage
+from fsbench.results import Key, MetricRecord, column
 from fsbench.stats.resampling import Difference, holm
 
 FALSE_ALARM = ALPHA / 2
@@ -44,6 +44,7 @@ class Check(Record):
     baseline_model: str
     metric: str
     judge: str | None = None
+    stage: Stage = "crop"
     state: State
     reason: str = ""  # what the state rests on, where there are no numbers
     margin: Number | None = None  # in the metric's unit
@@ -55,6 +56,11 @@ class Check(Record):
     high: Number | None = None
     p: Number | None = None  # that the loss is not above the margin, corrected
     detectable: Number | None = None  # smallest true difference from the baseline that is seen in four cases of five
+
+    @property
+    def key(self) -> Key:
+        """What is checked."""
+        return Key(self.metric, self.judge, self.stage)
 
     @property
     def blocks(self) -> bool:
@@ -164,7 +170,7 @@ def _refuse_mismatch(pairing: Pairing, keys: set[Key]) -> None:
 
 
 def _check(rule: Rule, key: Key, old: str, new: str, state: State, reason: str = "") -> Check:
-    return Check(rule=str(rule), tier=rule.tier, model=new, baseline_model=old, metric=key[0], judge=key[1],
+    return Check(rule=str(rule), tier=rule.tier, model=new, baseline_model=old, **key._asdict(),
                  state=state, reason=reason)  # fmt: skip
 
 

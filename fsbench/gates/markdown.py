@@ -59,7 +59,7 @@ def _row(check: Check, metrics: Metrics) -> str:
     cells = [
         SIGNS[check.state],
         check.tier,
-        code(column(check.metric, check.judge)),
+        code(column(*check.key)),
         code(check.model),
         plain(value_of(check.baseline_value, metric)),
         plain(value_of(check.value, metric)),

@@ -28,7 +28,7 @@ from fsbench.comparison.table import DEFAULT_MARGIN
 from fsbench.errors import UnknownName, UsageError
 from fsbench.files import first_problem, printable, read
 from fsbench.record_types import Record
-from fsbench.results import MetricRecord, column
+from fsbench.results import Key, MetricRecord, column
 
 Tier = Literal["critical", "supporting", "advisory"]
 Inconclusive = Literal["pass", "fail"]
@@ -67,8 +67,8 @@ class Rule:
     def __str__(self) -> str:
         return f"{self.name} {self.word}<={self.margin}"
 
-    def keys_in(self, baseline: Scores) -> list[tuple[str, str | None]]:
-        """Metric and judges that it is about; raises UnknownName, and UsageError for the wrong direction."""
+    def keys_in(self, baseline: Scores) -> list[Key]:
+        """What it is about; raises UnknownName, and UsageError for the wrong direction."""
         keys = [key for key in baseline.keys if self.name in (key[0], column(*key))]
         if not keys:
             known = {*baseline.metrics, *(column(*key) for key in baseline.keys)}

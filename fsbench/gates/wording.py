@@ -47,7 +47,7 @@ def sentence(check: Check, metrics: Metrics) -> str:
     if check.effect is None or check.low is None or check.high is None:
         return check.reason
     text = (
-        f"{column(check.metric, check.judge)} {value_of(check.value, metric)}, in the baseline "
+        f"{column(*check.key)} {value_of(check.value, metric)}, in the baseline "
         f"{value_of(check.baseline_value, metric)}: {change(check.effect, check.low, check.high, metric)} "
         f"over {check.n} samples, margin {not_zero(check.margin or 0.0, metric.digits)}{unit_of(metric)}"
     )

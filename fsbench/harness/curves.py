@@ -14,19 +14,26 @@ from fsbench.errors import FsbenchError, NotScorable, PluginError
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.summarise import batches
 from fsbench.interfaces import Curved, Evidence
+from fsbench.pairs import Pairs
+from fsbench.results import column
 
 COLUMNS = ["source", "id", "identity", "session", "clip", "frame"]
 
 
-def per_frame(evaluation: Evaluation, features: OutputFeatures, present: np.ndarray) -> pd.DataFrame:
-    """One row for each output of a clip, with a column for each metric of clips that has a curve; NaN without a number.
+def frame_rows(pairs: Pairs) -> pd.DataFrame:
+    """What is known of each output of a clip, one row each; without rows for stills."""
+    return pairs.rows[COLUMNS] if pairs.clips else pd.DataFrame(columns=COLUMNS)
+
+
+def per_frame(evaluation: Evaluation, features: OutputFeatures, present: np.ndarray) -> dict[str, np.ndarray]:
+    """A number for each output of a clip, (N,) by column, of each metric of clips that has a curve; NaN without one.
 
     What stands for outputs that are not `present`, (N,) bool, has none. A metric whose curve cannot be made is left
     out, and the log says why.
     """
-    if not evaluation.pairs.clips:
-        return pd.DataFrame(columns=COLUMNS)
     curves: dict[str, np.ndarray] = {}
+    if not evaluation.pairs.clips:
+        return curves
     for name, metric in evaluation.metrics.items():
         if metric.info.sample != "clip" or not isinstance(metric, Curved):
             continue
@@ -37,12 +44,12 @@ def per_frame(evaluation: Evaluation, features: OutputFeatures, present: np.ndar
             continue
         try:
             curve = _curve(metric, name, evaluation, features, cast(Mapping[str, Evidence], evidence))
-            curves[name] = np.where(present, curve, np.nan)
+            curves[column(name, None, evaluation.stage)] = np.where(present, curve, np.nan)
         except NotScorable:
             continue
         except FsbenchError as why:
             evaluation.context.log(f"{name} has no numbers of single frames: {why.sentence}")
-    return evaluation.pairs.rows[COLUMNS].assign(**curves)
+    return curves
 
 
 def _curve(

@@ -11,11 +11,10 @@ import numpy as np
 
 from fsbench import guard
 from fsbench.errors import NotScorable
-from fsbench.harness.failures import Key
 from fsbench.harness.measurements import statistic
 from fsbench.harness.summarise import NO_RESAMPLING, Estimate, fault
 from fsbench.interfaces import Metric
-from fsbench.results import DifferenceRecord, ModelRecord
+from fsbench.results import DifferenceRecord, Key, ModelRecord
 from fsbench.stats.ranking import CONTESTANTS
 from fsbench.stats.resampling import Design, Difference
 
@@ -23,7 +22,7 @@ MOST = 100_000
 """Differences that a result holds: they have 20 MiB then. A hundred models under ten judges would have a million."""
 
 Measured = tuple[ModelRecord, Mapping[Key, Estimate]]
-"""A model, and its estimates by metric and judge."""
+"""A model, and its estimates."""
 
 
 def paired_differences(
@@ -65,7 +64,7 @@ def _place(metric: Metric) -> tuple[bool, float]:
 def _of_metric(key: Key, metric: Metric, compared: Sequence[tuple[Measured, Measured]]) -> Iterator[DifferenceRecord]:
     for (model, of_model), (other, of_other) in compared:
         a, b = of_model[key], of_other[key]
-        known: dict[str, Any] = {"model": model.name, "other": other.name, "metric": key[0], "judge": key[1]}
+        known: dict[str, Any] = {"model": model.name, "other": other.name, **key._asdict()}
         known |= {"set": a.set_name, "n": int((a.kept & b.kept).sum())}
         try:
             yield DifferenceRecord(**known, **asdict(_difference(key[0], metric, a, b)))

@@ -25,13 +25,19 @@ from fsbench.images import ImageSet
 from fsbench.interfaces import Context, DistributionMetric, Evidence, EvidenceKind, EvidenceOf, Faces, Metric, RowMetric
 from fsbench.interfaces.evidence import VECTORS
 from fsbench.pairs import EvaluationSet, Feed, Outputs, Pairs
-from fsbench.record_types import SetName
+from fsbench.record_types import SetName, Stage
 from fsbench.registry import metrics
 
 Given = TypeVar("Given")
 Known = TypeVar("Known")
 
 ONLY_FILES = "only files are known, not the model"
+
+ELSEWHERE: Mapping[Stage, str] = {
+    "crop": "it looks at outputs in their frames, and there are aligned crops only: see --stage",
+    "frame": "it looks at aligned crops: see --stage",
+}
+"""Why a metric has no value at a stage that it does not look at."""
 
 Rows = Measured | NotScorable
 """What one metric measured of all outputs of a model, or why there is nothing."""
@@ -57,6 +63,7 @@ class Evaluation:
     targets: Mapping[str, TargetFeatures]  # by judge
     evidence: Mapping[str, EvidenceOf | NotScorable]  # by name, but for the judges'
     context: Context
+    stage: Stage = "crop"  # where outputs are looked at
 
     @classmethod
     def prepare(
@@ -77,7 +84,12 @@ class Evaluation:
 
     @classmethod
     def of(
-        cls, instruments: Instruments, evaluation: EvaluationSet, judges: Mapping[str, EnrolledJudge], context: Context
+        cls,
+        instruments: Instruments,
+        evaluation: EvaluationSet,
+        judges: Mapping[str, EnrolledJudge],
+        context: Context,
+        stage: Stage = "crop",
     ) -> Evaluation:
         """Extract the features of the targets, and prepare the evidence, once for all models."""
         prepared = {name: _prepared(name, kind, evaluation) for name, kind in instruments.kinds.kinds.items()}
@@ -86,7 +98,7 @@ class Evaluation:
         for name, judge in asked.items():
             vectors = judge.of_targets(evaluation.targets, evaluation.target_landmarks, evaluation.real, context)
             targets[name] = TargetFeatures(name, {VECTORS: vectors}, evaluation.pairs.index)
-        return cls(evaluation, instruments, asked, targets, {**instruments.kinds.missing, **prepared}, context)
+        return cls(evaluation, instruments, asked, targets, {**instruments.kinds.missing, **prepared}, context, stage)
 
     @property
     def metrics(self) -> Mapping[str, Metric]:
@@ -115,10 +127,15 @@ class Evaluation:
         )
 
     def extract(
-        self, label: str, images: ImageSet, feed: Feed | str = ONLY_FILES, seconds: float = 0.0
+        self,
+        label: str,
+        images: ImageSet,
+        feed: Feed | str = ONLY_FILES,
+        seconds: float = 0.0,
+        weights: ImageSet | None = None,
     ) -> OutputFeatures:
         """Extract the features of a model's outputs, in the order of the pairs."""
-        outputs = Outputs(label, images, find_landmarks(images, label, self.context), feed, seconds)
+        outputs = Outputs(label, images, find_landmarks(images, label, self.context), feed, seconds, weights)
         faces: dict[str, FaceFeatures] = {}
         faulty: dict[str, NotScorable] = {}
         for name, judge in self.judges.items():
@@ -149,8 +166,8 @@ class Evaluation:
                 yield name, judge, self._rows(name, metric, features.outputs.images, known)
 
     def _rows(self, name: str, metric: Metric, images: ImageSet, known: Mapping[str, Evidence | NotScorable]) -> Rows:
-        if "crop" not in metric.info.stages:
-            return NotScorable("it looks at whole frames, and there are aligned crops only")
+        if self.stage not in metric.info.stages:
+            return NotScorable(ELSEWHERE[self.stage])
         evidence: dict[str, Evidence] = {}
         for need in metric.info.needs:
             if isinstance(given := known[need], NotScorable):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,12 +24,17 @@ from fsbench.store import Arrays
 _STATES = ("", *ABSENT)
 
 
-def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, float, np.ndarray]:
-    """Return the outputs of all pairs, 8-bit, seconds per image, and (N,) of str which outputs are absent (ABSENT, "").
+class SwappedPairs(NamedTuple):
+    """What a model made of all pairs, in their order."""
 
-    Cached in blocks, by all that decides them. The time is the one that was measured when the outputs were made. Alpha
-    masks are kept beside the outputs.
-    """
+    images: ImageSet  # (N, 3, S, S), 8-bit
+    seconds: float  # per image, as measured when they were made
+    absent: np.ndarray  # (N,) of str, which outputs are not there: one of ABSENT, "" for the others
+    alpha: ImageSet | None = None  # (N, 1, S, S), None where the model has no masks
+
+
+def swap_all(model: Model, pairs: Pairs, context: Context) -> SwappedPairs:
+    """Return the outputs of all pairs; cached in blocks, by all that decides them."""
     n_parts = len(model.parts)
     blocks = [(group, rows) for group in pairs.groups for rows in spans(len(group.index))]
     entries = in_blocks(
@@ -43,7 +48,8 @@ def swap_all(model: Model, pairs: Pairs, context: Context) -> tuple[ImageSet, fl
     )
     seconds = sum(float(entry["seconds"][0]) for entry in entries)
     absent = [name for entry, (_, rows) in zip(entries, blocks, strict=True) for name in _absent(entry, length(rows))]
-    return ImageSet.stored(entries, "outputs"), seconds / len(pairs), np.array(absent, object)
+    alpha = ImageSet.stored(entries, "alpha") if all("alpha" in entry for entry in entries) else None
+    return SwappedPairs(ImageSet.stored(entries, "outputs"), seconds / len(pairs), np.array(absent, object), alpha)
 
 
 def _recipe(model: Model, n_parts: int, pairs: Group) -> dict[str, Any]:

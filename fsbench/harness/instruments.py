@@ -9,7 +9,7 @@ from fsbench.config import Plan
 from fsbench.errors import FsbenchError, NotScorable, UsageError
 from fsbench.evidence.needs import JUDGE, Kinds, build_kinds
 from fsbench.extraction.extractor import Extractor, Judge, build_judges
-from fsbench.interfaces import Context, Metric, Observer, Sample
+from fsbench.interfaces import Context, Metric, Observer, Sample, Stage
 from fsbench.registry import metrics
 from fsbench.specs import result_name
 
@@ -72,6 +72,12 @@ class Instruments:
     def of_samples(self, samples: Collection[Sample], every_judge: bool) -> Instruments:
         """The metrics whose rows stand for such samples; with all judges, or with those that these metrics ask."""
         names = [name for name, metric in self.metrics.items() if metric.info.sample in samples]
+        asked = every_judge or any(JUDGE in self.metrics[name].info.needs for name in names)
+        return self.only(names, self.judges if asked else [])
+
+    def at(self, stage: Stage | None, every_judge: bool) -> Instruments:
+        """The metrics that look at a stage, None for no metric, with all judges or those that these metrics ask."""
+        names = [name for name, metric in self.metrics.items() if stage in metric.info.stages]
         asked = every_judge or any(JUDGE in self.metrics[name].info.needs for name in names)
         return self.only(names, self.judges if asked else [])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -16,14 +16,13 @@ from fsbench.evidence.observer import ObservedOutputs
 from fsbench.evidence.recursion import FedBack
 from fsbench.extraction.features import FaceFeatures
 from fsbench.harness import failures, summarise
-from fsbench.harness.curves import per_frame
+from fsbench.harness.curves import frame_rows, per_frame
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
-from fsbench.harness.generate import swap_all
+from fsbench.harness.generate import SwappedPairs, swap_all
 from fsbench.harness.kept_estimates import KeptEstimates
 from fsbench.harness.measurements import Measured, column, only, scored
 from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.run_folder import target_path
-from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, Sample
 from fsbench.pairs import Pairs
 from fsbench.stats.ranking import CONTESTANTS
@@ -39,19 +38,42 @@ CHEAPEST_BASELINES = ("copy_target", "copy_source")
 
 
 @dataclass(frozen=True)
+class Measurements:
+    """What metrics measured of a model's outputs, in one set and at one stage."""
+
+    values: list[results.Value]
+    estimates: Mapping[results.Key, summarise.Estimate]  # what differences to other models are made of
+    columns: Mapping[Sample, Mapping[str, np.ndarray]]  # of samples.parquet and clips.parquet
+    curves: Mapping[str, np.ndarray]  # columns of frames.parquet
+    tracebacks: Mapping[str, str]  # by metric that failed, of what it, or what it needs, raised first
+
+
+@dataclass(frozen=True)
 class ModelEvaluation:
     """What one model did, without its images."""
 
     record: results.ModelRecord
     values: list[results.Value]
-    estimates: Mapping[failures.Key, summarise.Estimate]  # what differences to other models are made of
+    estimates: Mapping[results.Key, summarise.Estimate]
     samples: pd.DataFrame  # its part of samples.parquet, but for the paths of its images
     clips: pd.DataFrame  # its part of clips.parquet, but for these paths; without rows where it was shown stills only
     frames: pd.DataFrame  # its part of frames.parquet: what metrics of clips say of single frames
     faces: Mapping[str, FaceFeatures]  # by judge, (N, ...)
     observed: Mapping[str, np.ndarray]  # by observer, (N, D): what distances of distributions are made of
     fed_back: FedBack | None  # where a metric needed it
-    tracebacks: Mapping[str, str]  # by metric that failed, of what it, or what it needs, raised first
+    tracebacks: Mapping[str, str]
+
+    def with_frames(self, measured: Measurements) -> ModelEvaluation:
+        """Add what was measured of the same outputs in their frames."""
+        return replace(
+            self,
+            values=[*self.values, *measured.values],
+            estimates={**self.estimates, **measured.estimates},
+            samples=self.samples.assign(**measured.columns["output"]),
+            clips=self.clips.assign(**measured.columns["clip"]),
+            frames=self.frames.assign(**measured.curves),
+            tracebacks={**measured.tracebacks, **self.tracebacks},
+        )
 
     def with_paths(self, paths: pd.Series[str], pairs: Pairs) -> ModelEvaluation:
         """Add the paths of its outputs, in the order of the pairs."""
@@ -77,6 +99,9 @@ class ModelEvaluation:
         )
 
 
+NOTHING = Measurements([], {}, {"output": {}, "clip": {}}, {}, {})
+
+
 @dataclass(frozen=True)
 class Evaluator:
     """Measures models one after the other; baselines first, since they say what a failure counts as."""
@@ -84,6 +109,7 @@ class Evaluator:
     evaluation: Evaluation
     plan: Plan
     floor: failures.Floor = field(default_factory=failures.Floor)
+    features_of: Callable[[str], OutputFeatures] | None = None  # of a baseline, by name; None: of its crops
 
     @cached_property
     def _estimates(self) -> KeptEstimates:
@@ -111,7 +137,8 @@ class Evaluator:
         """Measure the outputs of a model, in the order of the pairs.
 
         `absent` (N,) of str names the pairs without an image (one of ABSENT, "" for the others): what stands for it in
-        the outputs is not measured. The columns of `facts`, N rows, are added to the samples.
+        the outputs is not measured. The columns of `facts`, N rows, are added to the samples. Of the crops of a floor
+        nothing is measured: they are the targets.
         """
         pairs, label = self.evaluation.pairs, record.name
         absent = np.full(len(pairs), "", object) if absent is None else absent
@@ -119,17 +146,51 @@ class Evaluator:
         failed = np.full(len(pairs), "", object)
         if record.kind in CONTESTANTS:
             failed = self._failures(features, faceless, absent)
-        failures_of: dict[Sample, np.ndarray] = {"output": failed, "clip": failures.of_clips(failed, pairs.clips)}
-        absent_of: dict[Sample, np.ndarray] = {"output": absent, "clip": failures.of_clips(absent, pairs.clips)}
+        measured = NOTHING if record.kind == "floor" else self.measure(record, features, failed, absent)
+        samples = self._shown["output"].assign(model=label, output="", failure=failed, **measured.columns["output"])
+        failed_clips = failures.of_clips(failed, pairs.clips)
+        clips = self._shown["clip"].assign(model=label, failure=failed_clips, **measured.columns["clip"])
+        counts = {
+            "n_no_face": int((faceless & (absent == "")).sum()),
+            "failures": failures.count(failed),
+            "content": features.outputs.images.content_hash(),
+        }
+        fed_back = features.evidence.get("recursion")
+        return ModelEvaluation(
+            record.model_copy(update=counts),
+            measured.values,
+            measured.estimates,
+            samples if facts is None else samples.join(facts),
+            clips,
+            frame_rows(pairs).assign(**measured.curves, model=label),
+            features.faces,
+            {
+                name: _without(known.arrays[FEATURES].numpy(), absent != "")
+                for name, known in observed(features).items()
+            },
+            fed_back if isinstance(fed_back, FedBack) else None,
+            measured.tracebacks,
+        )
+
+    def measure(
+        self, record: results.ModelRecord, features: OutputFeatures, failed: np.ndarray, absent: np.ndarray
+    ) -> Measurements:
+        """Ask all metrics of the outputs of a model; `failed` and `absent`, (N,) of str, say on which pairs it failed.
+
+        Outputs in their frames have the failures of the crops that were pasted.
+        """
+        clips, label, stage = self.evaluation.pairs.clips, record.name, self.evaluation.stage
+        failures_of: dict[Sample, np.ndarray] = {"output": failed, "clip": failures.of_clips(failed, clips)}
+        absent_of: dict[Sample, np.ndarray] = {"output": absent, "clip": failures.of_clips(absent, clips)}
         columns: dict[Sample, dict[str, np.ndarray]] = {"output": {}, "clip": {}}
         values: list[results.Value] = []
-        estimates: dict[failures.Key, summarise.Estimate] = {}
+        estimates: dict[results.Key, summarise.Estimate] = {}
         tracebacks: dict[str, str] = {}
         for name, judge, measured in self.evaluation.measure(features):
             if isinstance(measured, NotScorable):
                 sample = self.evaluation.metrics[name].info.sample
                 n = len(failures_of[sample])
-                values.append(summarise.unscorable(name, label, judge, n, measured, self.evaluation.set.name))
+                values.append(summarise.unscorable(name, label, judge, n, measured, self.evaluation.set.name, stage))
                 if measured.__cause__ is not None:
                     tracebacks.setdefault(name, traceback_of(measured.__cause__))
                 continue
@@ -147,35 +208,15 @@ class Evaluator:
                 tracebacks,
                 self.evaluation.set.name,
                 self._estimates,
+                stage,
             )
             values.append(value)
             if estimate is not None:
-                estimates[name, judge] = estimate
+                estimates[value.key] = estimate
             if (own := column(rows)) is not None:
-                columns[sample][results.column(name, judge)] = own
-        samples = self._shown["output"].assign(model=label, output="", failure=failed, **columns["output"])
-        clips = self._shown["clip"].assign(model=label, failure=failures_of["clip"], **columns["clip"])
-        counts = {
-            "n_no_face": int((faceless & (absent == "")).sum()),
-            "failures": failures.count(failed),
-            "content": features.outputs.images.content_hash(),
-        }
-        fed_back = features.evidence.get("recursion")
-        return ModelEvaluation(
-            record.model_copy(update=counts),
-            values,
-            estimates,
-            samples if facts is None else samples.join(facts),
-            clips,
-            per_frame(self.evaluation, features, absent == "").assign(model=label),
-            features.faces,
-            {
-                name: _without(known.arrays[FEATURES].numpy(), absent != "")
-                for name, known in observed(features).items()
-            },
-            fed_back if isinstance(fed_back, FedBack) else None,
-            tracebacks,
-        )
+                columns[sample][results.column(*value.key)] = own
+        curves = per_frame(self.evaluation, features, absent == "")
+        return Measurements(values, estimates, columns, curves, tracebacks)
 
     def _failures(self, features: OutputFeatures, faceless: np.ndarray, absent: np.ndarray) -> np.ndarray:
         pairs = self.evaluation.pairs
@@ -196,18 +237,20 @@ class Evaluator:
         """What failures count as, where need be by baselines that the run did not ask for."""
         if not self.floor.rows:
             for label in CHEAPEST_BASELINES:
-                _, outputs, _ = baseline(label, self.evaluation.pairs, self.evaluation.context)
-                for other, asked, rows in self.evaluation.measure(self.evaluation.extract(label, outputs)):
+                for other, asked, rows in self.evaluation.measure((self.features_of or self._of_crops)(label)):
                     if not isinstance(rows, NotScorable):
                         self.floor.add(other, asked, rows)
         return self.floor.at(self.evaluation.metrics[name], name, judge)
 
+    def _of_crops(self, label: str) -> OutputFeatures:
+        _, swapped = baseline(label, self.evaluation.pairs, self.evaluation.context)
+        return self.evaluation.extract(label, swapped.images)
 
-def baseline(label: str, pairs: Pairs, context: Context) -> tuple[Model, ImageSet, float]:
-    """A baseline that does not learn, its outputs of all pairs, and seconds per output."""
+
+def baseline(label: str, pairs: Pairs, context: Context) -> tuple[Model, SwappedPairs]:
+    """A baseline that does not learn, and its outputs of all pairs."""
     model = prepare_model(build(parse_pipeline(label), context), _untrained, "auto", 0, context)
-    images, seconds, _ = swap_all(model, pairs, context)
-    return model, images, seconds
+    return model, swap_all(model, pairs, context)
 
 
 def observed(features: OutputFeatures) -> dict[str, ObservedOutputs]:

@@ -65,12 +65,17 @@ def _by_identity(faces: Faces) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def protocol_record(
-    outputs: str, sets: Sequence[EvaluationSet], plan: Plan, metrics: Mapping[str, Metric]
+    outputs: str,
+    sets: Sequence[EvaluationSet],
+    plan: Plan,
+    metrics: Mapping[str, Metric],
+    frames: results.FramesRecord | None,
 ) -> results.ProtocolRecord:
     """Write down every choice that another harness could make differently; `outputs` says where these come from."""
     gallery = sets[0].real.gallery
     return results.ProtocolRecord(
-        stage="crop",
+        stage="frame" if plan.stage == "frame" else "crop",
+        frames=frames,
         outputs=outputs,
         sets=tuple(
             results.SetRecord(
@@ -194,6 +199,20 @@ def model_record(model: Model, seconds: float | None) -> results.ModelRecord:
         licences=files["licences"],
         swap_seconds=None if model.kind == "precomputed" else seconds,
         notes=(*model.notes, *files["notes"]),
+    )
+
+
+FLOOR = "identity_swap"
+"""Name of what is pasted back unchanged."""
+
+
+def floor_record(preset: str) -> results.ModelRecord:
+    """Describe the unchanged crop, pasted back into its frame."""
+    return results.ModelRecord(
+        name=FLOOR,
+        spec=f"copy_target, pasted by preset {preset}",
+        summary=f"the unchanged crop, pasted back by the preset {preset}: what the paste alone does",
+        kind="floor",
     )
 
 

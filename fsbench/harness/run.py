@@ -5,8 +5,6 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-import numpy as np
-
 from fsbench import environment, results
 from fsbench.config import BASELINES, Pipeline, Plan, parse_budget
 from fsbench.errors import (
@@ -22,8 +20,10 @@ from fsbench.errors import (
 from fsbench.harness import records, sets, warn
 from fsbench.harness.evaluation import OutputFeatures
 from fsbench.harness.external.exported import ExportedOutputs
-from fsbench.harness.generate import feed_of, swap_all
+from fsbench.harness.frames import FrameStage
+from fsbench.harness.generate import SwappedPairs, feed_of, swap_all
 from fsbench.harness.instruments import Instruments
+from fsbench.harness.model_evaluation import baseline
 from fsbench.harness.models import Built, build, check_budget, prepare_model
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.splits import Splits
@@ -58,10 +58,13 @@ def run(
     folder = RunFolder(out)
     folder.check(plan, resume)
     splits = Splits(environment.build_dataset(plan.dataset, context))
+    stage = FrameStage.of(plan, splits.dataset, context)
     test = splits["test"]
     gallery = splits.add_gallery(gather(splits.dataset, test, plan.gallery, context))
-    evaluations = sets.prepare(instruments, splits.dataset, test, gallery, context, named=bool(plan.metrics))
-    writer = RunWriter(plan, instruments, evaluations, folder, command, started)
+    named = bool(plan.metrics)
+    evaluations = sets.prepare(instruments, splits.dataset, test, gallery, context, named, plan.stage)
+    of_frames = sets.of_frames(stage, evaluations, instruments) if stage is not None else {}
+    writer = RunWriter(plan, instruments, evaluations, folder, command, started, stage=stage, of_frames=of_frames)
     writer.begin()
     writer.warnings += [
         *warn.of_metrics(instruments.left_out),
@@ -70,6 +73,8 @@ def run(
     ]
     sets_of_pairs = [evaluation.pairs for evaluation in evaluations.values()]
     faults = exported.faults(sets_of_pairs)
+    if stage is not None:
+        _paste_unchanged(stage, writer)
     first_error: Exception | None = None
     for pipeline in _runnable(plan, models, splits, writer):
         try:
@@ -79,7 +84,7 @@ def run(
         except Exception as error:  # noqa: BLE001 - whatever a model raises, the others are measured
             writer.fail(records.failed_model(pipeline, error), error)
             first_error = first_error or error
-    if not writer.done:
+    if all(model.record.kind == "floor" for model in writer.done):
         raise first_error or UsageError(
             "no model is left to run", f"{splits.dataset.info.name} does not know the exact swaps: name a model"
         )
@@ -129,19 +134,34 @@ def _runnable(plan: Plan, models: dict[str, Built | FsbenchError], splits: Split
     return kept
 
 
+def _paste_unchanged(stage: FrameStage, writer: RunWriter) -> None:
+    """Measure the frames with the unchanged crop pasted back: the floor of the preset, beside which values stand."""
+    record = records.floor_record(stage.preset)
+    crops, pasted = dict[SetName, OutputFeatures](), dict[SetName, OutputFeatures]()
+    for name, evaluation in writer.evaluations.items():
+        _, swapped = baseline("copy_target", evaluation.pairs, evaluation.context)
+        crops[name] = evaluation.extract(record.name, swapped.images)
+        if name in writer.of_frames:
+            everywhere = swapped._replace(alpha=None)  # that of copy_target says that nothing is to be pasted
+            pasted[name] = stage.extract(record.name, evaluation, writer.of_frames[name], everywhere)
+    writer.add(record, crops, pasted=pasted)
+
+
 def _run_model(built: Built | FsbenchError, splits: Splits, writer: RunWriter) -> None:
     """Train or load a model, let it swap all pairs, measure its outputs and write them."""
     if isinstance(built, FsbenchError):
         raise built
     plan, main = writer.plan, writer.main
     model = prepare_model(built, lambda: splits["train"], plan.budget, plan.seed, main.context)
-    features: dict[SetName, OutputFeatures] = {}
-    times: dict[SetName, float] = {}
-    absent: dict[SetName, np.ndarray] = {}
+    swapped: dict[SetName, SwappedPairs] = {}
+    features, pasted = dict[SetName, OutputFeatures](), dict[SetName, OutputFeatures]()
     for name, evaluation in writer.evaluations.items():
-        outputs, times[name], absent[name] = swap_all(model, evaluation.pairs, main.context)
-        features[name] = evaluation.extract(model.label, outputs, feed_of(model, main.context), times[name])
-    record = writer.add(records.model_record(model, times[main.set.name]), features, absent=absent)
+        swapped[name] = made = swap_all(model, evaluation.pairs, main.context)
+        features[name] = evaluation.extract(model.label, made.images, feed_of(model, main.context), made.seconds)
+        if writer.stage is not None and name in writer.of_frames:
+            pasted[name] = writer.stage.extract(model.label, evaluation, writer.of_frames[name], made)
+    record = records.model_record(model, swapped[main.set.name].seconds)
+    record = writer.add(record, features, absent={name: made.absent for name, made in swapped.items()}, pasted=pasted)
     writer.folder.write_model(model)
     families = {name: judge.judge.network.info.family for name, judge in main.judges.items()}
     writer.warnings += warn.of_model(model, record, len(main.pairs), families, splits.read)

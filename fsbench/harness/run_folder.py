@@ -31,11 +31,15 @@ from fsbench.stored import header_of
 PLAN_FILE = "plan.json"
 INPUTS = "inputs"
 TARGETS = "inputs/target"
+OUTPUTS, FRAMES = "outputs", "frames"
 ROWS = 1024
 """Rows of features that are written at a time."""
 
 _LINES = 2000
 """Of tables, that are encoded at a time."""
+
+_LATER = {"stage": "crop", "preset": "fsbench"}
+"""Fields of plans that older versions did not have, as they were then."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class RunFolder:
         except (OSError, ValueError, RecursionError):
             there = None
         before = there.pop(INPUTS, {}) if isinstance(there, dict) else {}
-        if there != json.loads(plan.model_dump_json()) or not isinstance(before, dict):
+        if not _is_plan(there, plan) or not isinstance(before, dict):
             return " of another plan"
         changed = [name for name in {**before, **(inputs or {})} if before.get(name) != (inputs or {}).get(name)]
         return f" of other content: {some(changed)} changed since" if changed and inputs is not None else ""
@@ -102,11 +106,16 @@ class RunFolder:
             if group.truth is not None:
                 self._write_images(f"inputs/exact/{slug(group.identity)}", group.targets.rows["id"], group.truth.exact)
 
-    def write_outputs(self, label: str, pairs: Pairs, outputs: ImageSet) -> pd.Series[str]:
+    def write_frames(self, pairs: Pairs) -> None:
+        """Write what metrics look at of the frames that targets were cut from."""
+        for group in pairs.groups:
+            self._write_images("inputs/frame", group.targets.rows["id"], group.targets.crops)
+
+    def write_outputs(self, label: str, pairs: Pairs, outputs: ImageSet, below: str = OUTPUTS) -> pd.Series[str]:
         """Write a model's outputs; returns their paths below the folder, in the order of the pairs."""
         paths = []
         for group, images in zip(pairs.groups, pairs.by_group(outputs), strict=True):
-            folder = f"outputs/{slug(label)}/{slug(group.identity)}"
+            folder = f"{below}/{slug(label)}/{slug(group.identity)}"
             paths.append(self._write_images(folder, group.targets.rows["id"], images))
         return pd.concat(paths, ignore_index=True)
 
@@ -170,6 +179,11 @@ class RunFolder:
             for name in names:
                 for start in range(0, len(arrays[name]), ROWS):
                     file.write(np.ascontiguousarray(arrays[name][start : start + ROWS], dtype).tobytes())
+
+
+def _is_plan(there: object, plan: Plan) -> bool:
+    """Whether what stands in a file is a plan, also one that an older fsbench wrote."""
+    return isinstance(there, dict) and {**_LATER, **there} == json.loads(plan.model_dump_json())
 
 
 def _in_groups(tables: Sequence[pd.DataFrame]) -> Iterator[pd.DataFrame]:

@@ -96,9 +96,9 @@ def score(
     writer = RunWriter(plan, instruments, {"stills": evaluation}, folder, command, started, OUTPUTS)
     writer.begin(inputs)
     for name in CHEAPEST_BASELINES if plan.baselines else ():
-        model, images, seconds = baseline(name, measured.pairs, context)
-        features = evaluation.extract(name, images, seconds=seconds)
-        writer.add(records.model_record(model, seconds), {"stills": features})
+        model, swapped = baseline(name, measured.pairs, context)
+        features = evaluation.extract(name, swapped.images, seconds=swapped.seconds)
+        writer.add(records.model_record(model, swapped.seconds), {"stills": features})
     for tool in tools:
         cut = measured.cuts[tool.name]
         record = _record(tool, trained.get(tool.name, ()), notes=(_note(cut),))

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from fsbench.choices import Stages
 from fsbench.errors import DataError
 from fsbench.evidence.references import enrol, find_faces
 from fsbench.extraction.features import find_landmarks
 from fsbench.files import some
 from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.frames import FrameStage
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.pairing import make_pairs
 from fsbench.interfaces import Context, Dataset, Faces, Sample, clip_names
@@ -41,12 +43,19 @@ def by_set(test: Faces) -> dict[SetName, Faces]:
 
 
 def prepare(
-    instruments: Instruments, dataset: Dataset, test: Faces, gallery: Faces | None, context: Context, named: bool
+    instruments: Instruments,
+    dataset: Dataset,
+    test: Faces,
+    gallery: Faces | None,
+    context: Context,
+    named: bool,
+    stages: Stages = "crop",
 ) -> Evaluations:
     """Extract the features of the real images of each set that a metric applies to; judges are enrolled once.
 
     Metrics of outputs are computed on stills, and on the frames of clips where there are no stills. Stills are the
     references of clips as well: frames of one clip are nearly one image. `named` is whether the user named the metrics.
+    Of a run that looks at frames these are the crops that go there: metrics look at them where `stages` is both.
     """
     targets = by_set(test)
     main = next(iter(targets))
@@ -54,12 +63,27 @@ def prepare(
     judges = {judge.name: enrol(judge, real, context) for judge in instruments.judges}
     evaluations: dict[SetName, Evaluation] = {}
     for name, faces in targets.items():
-        samples: list[Sample] = ["output"] if name == main else []
-        samples += ["clip"] if name == "clips" else []
-        own = instruments.of_samples(samples, every_judge=name == main)
+        own = instruments.of_samples(_samples(name, main), every_judge=name == main)
         if name != main and not own.metrics:
             continue
+        own = own if stages == "crop" else own.at("crop" if stages == "both" else None, every_judge=name == main)
         landmarks = real.test_landmarks if name == main else find_landmarks(faces.crops, "held-out clips", context)
         ready = EvaluationSet(make_pairs(dataset, faces), faces, landmarks, real, name, named)
         evaluations[name] = Evaluation.of(own, ready, judges, context)
     return evaluations
+
+
+def of_frames(stage: FrameStage, crops: Evaluations, instruments: Instruments) -> Evaluations:
+    """Prepare the frames of the same sets, for the metrics that look there."""
+    main, first = next(iter(crops.items()))
+    evaluations: dict[SetName, Evaluation] = {}
+    for name, evaluation in crops.items():
+        own = instruments.of_samples(_samples(name, main), every_judge=False).at("frame", every_judge=False)
+        if own.metrics:
+            evaluations[name] = stage.evaluation(evaluation, own, first.judges)
+    return evaluations
+
+
+def _samples(name: SetName, main: SetName) -> list[Sample]:
+    """What the rows of metrics stand for that are computed on a set."""
+    return [*(["output"] if name == main else []), *(["clip"] if name == "clips" else [])]  # type: ignore[list-item]

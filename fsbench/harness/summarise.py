@@ -19,7 +19,7 @@ from fsbench.harness.measurements import Measured, column, statistic, subset_cau
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, Evidence, Metric, RowMetric, Sample
 from fsbench.pairs import Pairs
-from fsbench.record_types import SetName
+from fsbench.record_types import SetName, Stage
 from fsbench.results import FAULT, Value
 from fsbench.stats.resampling import Design, Spread
 
@@ -120,6 +120,7 @@ def value(
     tracebacks: dict[str, str] | None = None,
     set_name: SetName = "stills",
     kept_estimates: KeptEstimates | None = None,
+    stage: Stage = "crop",
 ) -> tuple[Value, Estimate | None]:
     """Summarise the rows that count, with an interval; too few give null and a reason, and no estimate.
 
@@ -133,6 +134,7 @@ def value(
         "model": model,
         "metric": name,
         "judge": judge,
+        "stage": stage,
         "set": set_name,
         "n_scored": n_scored,
         "n_total": len(kept),
@@ -211,13 +213,20 @@ def fault(error: Exception) -> NotScorable:
 
 
 def unscorable(
-    name: str, model: str, judge: str | None, total: int, why: NotScorable, set_name: SetName = "stills"
+    name: str,
+    model: str,
+    judge: str | None,
+    total: int,
+    why: NotScorable,
+    set_name: SetName = "stills",
+    stage: Stage = "crop",
 ) -> Value:
     """Return null with the reason."""
     return Value(
         model=model,
         metric=name,
         judge=judge,
+        stage=stage,
         set=set_name,
         value=None,
         n_scored=0,

@@ -17,7 +17,7 @@ from fsbench.datasets.people import cut_photos
 from fsbench.errors import DataError, UsageError
 from fsbench.extraction.video_faces import LARGEST, check_face, chosen_faces, chunks, find_faces, reference
 from fsbench.faces.detect import Detector
-from fsbench.faces.paste import FrameCrop, PasteBack, cut, paste, square_of
+from fsbench.faces.paste import FrameCrop, PasteBack, cut, floor, paste
 from fsbench.faces.track import Smoothing
 from fsbench.faces.video import SUFFIXES, Video, VideoWriter
 from fsbench.files import printable
@@ -150,7 +150,7 @@ class _Swapper:
             faces = output.images.permute(0, 2, 3, 1).cpu().numpy()
             alphas = [None] * len(rows) if output.alpha is None else list(output.alpha[:, 0].cpu().numpy())
             if len(report.floors) < FLOORS:
-                report.floors.append(_floor(images[rows[0]], crops[0], how))
+                report.floors.append(floor(images[rows[0]], crops[0], how))
             pasted = in_threads(
                 lambda row, *face: paste(images[row], face[0], face[1], how, face[2]), rows, faces, crops, alphas
             )
@@ -182,11 +182,6 @@ class _Swapper:
         else:
             shown = burn_in(result) if options.label else result
         return np.concatenate([image, shown], 1) if options.side_by_side else shown
-
-
-def _floor(frame: np.ndarray, crop: FrameCrop, how: PasteBack) -> float:
-    square = square_of(frame, crop)
-    return float(np.abs(paste(frame, crop.image, crop, how)[square].astype(int) - frame[square]).mean())
 
 
 def _swap_images(given: Path, out: Path, swapper: _Swapper) -> SwapReport:

@@ -178,6 +178,8 @@ def _unfit(built: Mapping[str, Metric], missing: Mapping[str, NotScorable]) -> d
     for name, metric in built.items():
         if "recursion" in metric.info.needs:
             reasons[name] = "it needs outputs that were fed back into a model, and here is none"
+        elif "crop" not in metric.info.stages:
+            reasons[name] = "it looks at outputs in their frames, and faults are drawn on crops"
         elif metric.info.missing:
             reasons[name] = metric.info.missing
         elif lacking := [missing[need] for need in metric.info.needs if need in missing]:

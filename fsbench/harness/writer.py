@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,13 +18,15 @@ from fsbench.evidence.needs import JUDGE
 from fsbench.evidence.targets import TargetFeatures
 from fsbench.harness import illustrations, records, summarise, warn
 from fsbench.harness.differences import paired_differences
-from fsbench.harness.evaluation import Evaluation, OutputFeatures
+from fsbench.harness.evaluation import ELSEWHERE, Evaluation, OutputFeatures
+from fsbench.harness.frames import FrameStage
 from fsbench.harness.instruments import Instruments
-from fsbench.harness.model_evaluation import FEATURES, Evaluator, ModelEvaluation, observed
-from fsbench.harness.run_folder import RunFolder
+from fsbench.harness.model_evaluation import FEATURES, Evaluator, ModelEvaluation, baseline, observed
+from fsbench.harness.run_folder import FRAMES, RunFolder
 from fsbench.harness.run_lock import RunLock
 from fsbench.harness.sets import Evaluations
-from fsbench.record_types import SetName
+from fsbench.interfaces import Metric
+from fsbench.record_types import SetName, Stage
 from fsbench.stats.ranking import ranking
 
 CROPS = "aligned crop, outputs rounded to 8 bits, scored from memory"
@@ -41,6 +44,8 @@ class RunWriter:
     command: str
     started: float  # time.monotonic()
     outputs: str = CROPS  # where these come from
+    stage: FrameStage | None = None  # puts outputs back into their frames
+    of_frames: Evaluations = field(default_factory=dict)  # the evaluations of outputs there
     done: list[ModelEvaluation] = field(default_factory=list)
     failed: list[results.ModelRecord] = field(default_factory=list)
     tracebacks: dict[str, str] = field(default_factory=dict)  # by metric that failed: the file of the first one
@@ -50,6 +55,10 @@ class RunWriter:
         self._lock: RunLock | None = None
         self._targets: dict[str, TargetFeatures] = {}  # by observer whose features are stored
         self._evaluators = {name: Evaluator(evaluation, self.plan) for name, evaluation in self.evaluations.items()}
+        self._of_frames = {
+            name: Evaluator(evaluation, self.plan, features_of=partial(self._baseline_in_frames, name))
+            for name, evaluation in self.of_frames.items()
+        }
 
     @property
     def main(self) -> Evaluation:
@@ -63,6 +72,8 @@ class RunWriter:
         log(f"results go to {self.folder.path}")
         for evaluation in self.evaluations.values():
             self.folder.write_inputs(evaluation.pairs)
+        for evaluation in self.of_frames.values():
+            self.folder.write_frames(evaluation.pairs)
 
     def add(
         self,
@@ -71,10 +82,11 @@ class RunWriter:
         *,
         absent: Mapping[SetName, np.ndarray] | None = None,
         facts: pd.DataFrame | None = None,
+        pasted: Mapping[SetName, OutputFeatures] | None = None,
     ) -> results.ModelRecord:
         """Measure the outputs of a model in each set, and write them; `facts` as in `Evaluator.evaluate`, of the first.
 
-        Returns its whole record.
+        `pasted` are the same in their frames. Of a floor these alone have values. Returns its whole record.
         """
         parts: list[ModelEvaluation] = []
         for name, evaluator in self._evaluators.items():
@@ -83,7 +95,14 @@ class RunWriter:
             if not parts:
                 self._targets |= {observer: seen.targets for observer, seen in observed(features[name]).items()}
             paths = self.folder.write_outputs(record.name, evaluator.evaluation.pairs, features[name].outputs.images)
-            parts.append(part.with_paths(paths, evaluator.evaluation.pairs))
+            part = part.with_paths(paths, evaluator.evaluation.pairs)
+            if pasted and name in pasted:
+                frames = self._of_frames[name]
+                self.folder.write_outputs(record.name, frames.evaluation.pairs, pasted[name].outputs.images, FRAMES)
+                lost = (absent or {}).get(name, np.full(len(part.samples), "", object))
+                failed = part.samples["failure"].to_numpy(object)
+                part = part.with_frames(frames.measure(record, pasted[name], failed, lost))
+            parts.append(part)
         done = ModelEvaluation.join(parts)
         if done.fed_back is not None:
             self.folder.write_passes(record.name, done.fed_back)
@@ -92,6 +111,12 @@ class RunWriter:
                 self.tracebacks[metric] = self.folder.write_traceback(f"metric {metric}", traceback)
         self.done.append(done)
         return done.record
+
+    def _baseline_in_frames(self, name: SetName, label: str) -> OutputFeatures:
+        assert self.stage is not None
+        crops = self.evaluations[name]
+        _, swapped = baseline(label, crops.pairs, crops.context)
+        return self.stage.extract(label, crops, self.of_frames[name], swapped)
 
     def fail(self, record: results.ModelRecord, error: Exception) -> None:
         """Keep a model that failed as a record with its error, and go on without it."""
@@ -131,7 +156,8 @@ class RunWriter:
     def _result(self, dataset: results.DatasetRecord, unused: Sequence[results.UnusedRecord]) -> results.RunResult:
         sets = self.evaluations.values()
         judges = tuple(records.judge_record(judge) for judge in self.main.judges.values())
-        errors = {name: error for evaluation in sets for name, error in evaluation.estimator_errors().items()}
+        looked_at = (*self.of_frames.values(), *sets)  # what a metric errs by on crops, where it looks at both
+        errors = {name: error for evaluation in looked_at for name, error in evaluation.estimator_errors().items()}
         metrics = tuple(
             records.metric_record(name, metric, errors.get(name)) for name, metric in self.instruments.metrics.items()
         )
@@ -143,6 +169,8 @@ class RunWriter:
             if value.is_fault and value.metric in self.tracebacks  # a reason of its own may read like a fault
         ]
         measured = [(model.record, model.estimates) for model in self.done]
+        frames = self.stage.record(self.main.set.targets) if self.stage is not None else None
+        ranks_at = "frame" if self.plan.stage == "frame" else "crop"
         differences = paired_differences(measured, self.instruments.metrics, self.warnings)
         return results.RunResult(
             schema=results.SCHEMA,
@@ -153,14 +181,14 @@ class RunWriter:
             environment=environment.describe(self.main.context.device),
             dataset=dataset,
             protocol=records.protocol_record(
-                self.outputs, [evaluation.set for evaluation in sets], self.plan, self.instruments.metrics
+                self.outputs, [evaluation.set for evaluation in sets], self.plan, self.instruments.metrics, frames
             ),
             judges=judges,
             observers=tuple(map(records.observer_record, self.instruments.observers.values())),
             metrics=metrics,
             models=models,
             values=values,
-            ranking=ranking(values, models, judges, metrics),
+            ranking=ranking([value for value in values if value.stage == ranks_at], models, judges, metrics),
             differences=differences,
             unused=tuple(unused),
             warnings=(
@@ -171,15 +199,23 @@ class RunWriter:
         )
 
     def _unmeasured(self, model: ModelEvaluation) -> list[results.Value]:
-        """Null for each metric of clips where the test split has none."""
-        known = {name for evaluation in self.evaluations.values() for name in evaluation.metrics}
-        why = NotScorable("the test split has no clips")
+        """Null for each metric of clips where the test split has none, or that does not look where the run does."""
+        looked_at = (*self.evaluations.values(), *self.of_frames.values())
+        known = {name for evaluation in looked_at for name in evaluation.metrics}
+        stage: Stage = "frame" if self.plan.stage == "frame" else "crop"
         return [
-            summarise.unscorable(name, model.record.name, judge, 0, why, "clips")
+            summarise.unscorable(name, model.record.name, judge, 0, self._why(metric), set_name, stage)
             for name, metric in self.instruments.metrics.items()
-            if name not in known
+            if name not in known and model.record.kind != "floor"
+            for set_name in [self.main.set.name if metric.info.sample == "output" else "clips"]
             for judge in (self.main.judges if JUDGE in metric.info.needs else (None,))
         ]
+
+    def _why(self, metric: Metric) -> NotScorable:
+        """Why a metric is in no evaluation."""
+        if metric.info.sample == "clip" and "clips" not in self.evaluations:
+            return NotScorable("the test split has no clips")
+        return NotScorable(ELSEWHERE["frame"])
 
     def _illustrate(self) -> list[str]:
         """Write tables that no value depends on; returns a sentence for each that could not be made."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -156,4 +156,17 @@ class Dataset(Protocol):
 
     def truth(self, source: str, targets: Faces) -> Truth | None:
         """Return the exact swaps of identity `source` into entries of this data set, None where they are not known."""
+        ...
+
+
+@runtime_checkable
+class WithFrames(Protocol):
+    """A data set that knows the frames which its crops were cut from: `fsbench run --stage frame` puts outputs back."""
+
+    def frames(self, targets: Faces) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The frame of each of some entries of this data set, in their order, and the faces that were found there.
+
+        Frames are (H, W, 3) uint8 RGB of any size, read one at a time. Faces are landmarks (F, 5, 2) in their pixels,
+        the one that was cut first. Raises DataError for an entry that this data set does not have.
+        """
         ...

@@ -17,7 +17,9 @@ from torch import Tensor
 from fsbench.interfaces import Batch, MetricInfo
 from fsbench.interfaces.references import PersonImages
 
-identity_info = partial(MetricInfo, needs=("judge",), group="identity", measures=("identity",))
+identity_info = partial(
+    MetricInfo, needs=("judge",), group="identity", measures=("identity",), stages=("crop", "frame")
+)
 """MetricInfo with the facts that all identity metrics share."""
 
 

@@ -35,6 +35,7 @@ class Background:
         bounds=(0.0, 255.0),
         needs=(),
         group="attributes",
+        stages=("crop", "frame"),
         measures=("detail", "geometry"),
         no_face="scored like any other; not scored where the mask is empty or leaves nothing outside",
         reference="closed form",

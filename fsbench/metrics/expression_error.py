@@ -38,6 +38,7 @@ class ExpressionError:
         direction="lower",
         bounds=(0.0, math.sqrt(len(COMPARED))),
         needs=("face_mesh",),
+        stages=("crop", "frame"),
         measures=("expression",),
         no_face="not scored, and counted",
         reference="MediaPipe Face Landmarker, blendshapes (Grishchenko et al., arXiv 2309.05782), 29 of 52 dimensions",

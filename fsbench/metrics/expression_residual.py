@@ -33,6 +33,7 @@ class ExpressionResidual:
         direction="lower",
         bounds=(0.0, math.inf),
         needs=("five_points",),
+        stages=("crop", "frame"),
         measures=("expression",),
         cautions=((100, "fewer than 100 outputs: a lost expression would not show"),),
         no_face="not scored, and counted",

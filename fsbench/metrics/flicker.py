@@ -51,6 +51,7 @@ class Flicker:
         reference="warp error of Lai et al., Learning Blind Video Temporal Consistency, ECCV 2018, by another flow",
         group="temporal",
         sample="clip",
+        stages=("crop", "frame"),
         measures=("flicker",),
         digits=2,
         summary_rank=66,
@@ -108,6 +109,7 @@ class FlickerColour:
         reference="CIE 1976 L*a*b*; second difference as in jitter",
         group="temporal",
         sample="clip",
+        stages=("crop", "frame"),
         measures=("flicker",),
         digits=2,
     )

@@ -30,6 +30,7 @@ class GazeError:
         direction="lower",
         bounds=DEGREES,
         needs=("face_mesh",),
+        stages=("crop", "frame"),
         measures=("gaze",),
         checked_by="gt_gaze_error",
         no_face="not scored, and counted",

@@ -41,6 +41,7 @@ class GtExpressionError(ExpressionError):
         bounds=(0.0, 1.0),
         needs=("face_mesh", "exact"),
         group="truth",
+        stages=("crop",),
         checked_by="gt_expression_error",
         reference="MediaPipe Face Landmarker, blendshapes (Grishchenko et al., arXiv 2309.05782); truth by drawing",
     )

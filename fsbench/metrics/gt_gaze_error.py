@@ -29,6 +29,7 @@ class GtGazeError(GazeError):
         GazeError.info,
         needs=("face_mesh", "exact"),
         group="truth",
+        stages=("crop",),
         reference="closed form; irises by MediaPipe (Ablavatski et al., arXiv 2006.11341); truth by drawing",
     )
 

@@ -23,7 +23,7 @@ class GtJitter:
     pixels.
     """
 
-    info = replace(Jitter.info, group="truth", reference="truth by drawing", summary_rank=0)
+    info = replace(Jitter.info, group="truth", reference="truth by drawing", stages=("crop",), summary_rank=0)
     summarise = staticmethod(mean)
 
     def __init__(self, *, landmarks: Landmarks = "best", context: Context) -> None:

@@ -44,6 +44,7 @@ class GtPoseError(PoseError):
         PoseError.info,
         needs=(PoseError.observer, "exact"),
         group="truth",
+        stages=("crop",),
         reference="geodesic distance (Huynh, Metrics for 3D Rotations, JMIV 35, 2009); truth by drawing",
         summary_rank=0,
     )

@@ -48,6 +48,7 @@ class Jitter:
         reference="second difference of the landmark residual: NMJ of Geng et al., CVPR 2023, has the first",
         group="temporal",
         sample="clip",
+        stages=("crop", "frame"),
         measures=("shake", "wobble"),
         digits=2,
         summary_rank=65,

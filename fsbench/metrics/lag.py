@@ -43,6 +43,7 @@ class Lag:
         reference="time delay by cross-correlation (Knapp & Carter, IEEE Trans. ASSP 24(4), 1976)",
         group="temporal",
         sample="clip",
+        stages=("crop", "frame"),
         measures=("lag",),
         digits=2,
     )

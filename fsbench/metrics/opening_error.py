@@ -35,6 +35,7 @@ class OpeningError:
         direction="lower",
         bounds=(0.0, math.inf),
         needs=("face_mesh",),
+        stages=("crop", "frame"),
         measures=("expression",),
         no_face="not scored, and counted",
         reference="closed form; landmarks by MediaPipe Face Landmarker (Kartynnik et al., arXiv 1907.06724)",

@@ -36,6 +36,7 @@ class PoseError:
         direction="lower",
         bounds=DEGREES,
         needs=(observer,),
+        stages=("crop", "frame"),
         measures=("pose",),
         checked_by="gt_pose_error",
         no_face="not scored, and counted",

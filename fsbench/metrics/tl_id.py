@@ -29,6 +29,7 @@ class TlId:
         reference="TL-ID of Tzaban et al., Stitch it in Time, SIGGRAPH Asia 2022, as a difference",
         group="temporal",
         sample="clip",
+        stages=("crop", "frame"),
         measures=("identity",),
     )
     summarise = staticmethod(mean)

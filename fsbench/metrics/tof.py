@@ -40,6 +40,7 @@ class Tof:
         "ACM TOG 39(4), 2020",
         group="temporal",
         sample="clip",
+        stages=("crop", "frame"),
         measures=("shake", "wobble", "lag", "stutter"),
     )
     summarise = staticmethod(mean)

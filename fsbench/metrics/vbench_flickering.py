@@ -32,6 +32,7 @@ class VbenchFlickering:
         reference="Huang et al., VBench, CVPR 2024, temporal flickering",
         group="temporal",
         sample="clip",
+        stages=("crop", "frame"),
         measures=("flicker", "shake"),
         digits=4,
     )

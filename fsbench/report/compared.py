@@ -44,7 +44,7 @@ class Contrast:
         reasons: dict[str, list[str]] = {}
         for record in self.records:
             if record.verdict == "refused":
-                reasons.setdefault(record.reason, []).append(column(record.metric, record.judge))
+                reasons.setdefault(record.reason, []).append(column(*record.key))
         return reasons
 
 
@@ -84,7 +84,7 @@ class Compared:
 
     def paired(self, contrast: Contrast, record: RunDifference) -> PairedRows | None:
         """The numbers of each sample behind a difference that is known; None where there are none."""
-        models, key = (contrast.reference, contrast.model), (record.metric, record.judge)
+        models, key = (contrast.reference, contrast.model), record.key
         if self.scores[0].columns.get((contrast.reference, *key)) == TOGETHER:
             return None
         return self._pairings[contrast.scores.label].compare(models, key)

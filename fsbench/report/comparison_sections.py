@@ -63,7 +63,7 @@ def scatters(compared: Compared) -> dict[str, Any] | None:
         known = [(record, paired) for record in contrast.compared if (paired := compared.paired(contrast, record))]
         figures = [(record, _scatter(compared, contrast, record, paired)) for record, paired in known[:MOST_PLOTS]]
         if figures:
-            left_out = [column(record.metric, record.judge) for record, _ in known[MOST_PLOTS:]]
+            left_out = [column(*record.key) for record, _ in known[MOST_PLOTS:]]
             groups.append((contrast, figures, left_out))
     return {"groups": groups, "most_points": MOST_POINTS} if groups else None
 

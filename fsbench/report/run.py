@@ -6,13 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 
 from fsbench import results, run_files
 from fsbench.compare import Comparisons, Pair, PairedComparison
-from fsbench.record_types import Sample
+from fsbench.record_types import Sample, Stage
 from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, RunResult, Value, headlines, slug
 from fsbench.stats.ranking import CONTESTANTS
 
@@ -25,15 +26,16 @@ Features = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Column:
-    """One metric under one judge, or without one."""
+    """One metric under one judge, or without one, at one stage."""
 
     metric: MetricRecord
     judge: str | None
+    stage: Stage = "crop"
 
     @property
     def key(self) -> str:
         """Name of its column in samples.parquet."""
-        return results.column(self.metric.name, self.judge)
+        return results.column(self.metric.name, self.judge, self.stage)
 
 
 @dataclass(frozen=True)
@@ -81,10 +83,16 @@ class Run:
     @property
     def columns(self) -> list[Column]:
         """Metrics by judge, headline metrics and the judges that count first, else in the order of the result."""
-        measured = {(value.metric, value.judge) for value in self.result.values}
+        measured = {value.key for value in self.result.values}
         ordered = [*headlines(self.result.metrics), *(metric for metric in self.result.metrics if not metric.headline)]
         judges = [None, *(judge.name for judge in self.judges)]
-        return [Column(metric, judge) for metric in ordered for judge in judges if (metric.name, judge) in measured]
+        return [
+            Column(metric, judge, stage)
+            for metric in ordered
+            for judge in judges
+            for stage in get_args(Stage)
+            if (metric.name, judge, stage) in measured
+        ]
 
     @property
     def headline(self) -> Column | None:
@@ -104,13 +112,13 @@ class Run:
     def compare(self, pairs: Iterable[tuple[str, str, Column]]) -> list[PairedComparison]:
         """Compare pairs of models under a column each, in their order, corrected for their number."""
         return self._comparisons.of(
-            Pair(model, other, column.metric.name, column.judge) for model, other, column in pairs
+            Pair(model, other, column.metric.name, column.judge, column.stage) for model, other, column in pairs
         )
 
     def value(self, model: str, column: Column) -> Value | None:
         """Return what stands in a cell of the table, or None where there is no such cell."""
         values = self.result.find(model, column.metric.name)
-        return next((value for value in values if value.judge == column.judge), None)
+        return next((value for value in values if (value.judge, value.stage) == (column.judge, column.stage)), None)
 
     def scored(self, models: Iterable[ModelRecord], column: Column) -> list[Scored]:
         """Return the models that have a value, in their order."""
@@ -205,9 +213,10 @@ def _counts_agree(name: str, table: pd.DataFrame, result: RunResult, sample: Sam
 def _numbers(name: str, table: pd.DataFrame, result: RunResult, gaps: list[str]) -> pd.DataFrame | None:
     """The same with columns of metrics as numbers; None where one holds something else."""
     names = {
-        column
+        results.column(metric.name, judge, stage)
         for metric in result.metrics
-        for column in (metric.name, *(results.column(metric.name, judge.name) for judge in result.judges))
+        for judge in (None, *(judge.name for judge in result.judges))
+        for stage in get_args(Stage)
     }
     odd = [
         column

@@ -44,8 +44,8 @@ def _experiment(record: ExperimentRecord, folder: Path) -> dict[str, Any]:
         run = read(folder / record.folder)
     except ResultError as error:
         return content | {"gap": error.message}
-    wanted = {(one.metric, one.judge) for one in record.comparisons}
-    columns = [column for column in run.columns if (column.metric.name, column.judge) in wanted]
+    wanted = {(one.metric, one.judge, one.stage) for one in record.comparisons}
+    columns = [column for column in run.columns if (column.metric.name, column.judge, column.stage) in wanted]
     page_there = (run.folder / FILE_NAME).is_file()
     return content | {
         "table": tables.table(run, columns),

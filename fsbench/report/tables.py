@@ -16,7 +16,7 @@ ARROWS = {"higher": "↑", "lower": "↓"}
 ROOM = 8
 """Metrics without a judge that the summary has room for; of more it shows those with a place in the summary."""
 
-GROUPS = {"Contestants": CONTESTANTS, "Ceiling": ("ceiling",), "Baselines": ("baseline",)}
+GROUPS = {"Contestants": CONTESTANTS, "Ceiling": ("ceiling",), "Floor": ("floor",), "Baselines": ("baseline",)}
 
 
 @dataclass(frozen=True)

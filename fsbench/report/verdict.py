@@ -61,7 +61,9 @@ def _caveat(run: Run, first: list[str]) -> str:
     asked = [
         (leader, entry.model.name, column)
         for column in run.columns
-        if column.metric.name == run.result.ranking.metric and column.judge in run.result.ranking.judges
+        if column.metric.name == run.result.ranking.metric
+        and column.judge in run.result.ranking.judges
+        and column.stage == run.result.protocol.stage
         for leader in first
         for entry in run.scored(run.contestants, column)
         if entry.model.name not in first
@@ -97,7 +99,9 @@ def _reached(run: Run, entry: Scored, column: Column) -> str:
     elsewhere = [
         (other, own, mark)
         for other in run.columns
-        if other.metric.name == column.metric.name and other.judge not in (column.judge, *run.result.unfit)
+        if other.metric.name == column.metric.name
+        and other.judge not in (column.judge, *run.result.unfit)
+        and other.stage == column.stage
         for own in run.scored([entry.model], other)
         for mark in run.scored([model for model in run.result.models if model.name == NOTHING_SWAPPED], other)
     ]
@@ -138,7 +142,7 @@ def _of_metrics(run: Run, model: ModelRecord, column: Column) -> str:
     """The sentences that metrics themselves have for the verdict, of values under the same judge or without one."""
     sentences = []
     for other in run.columns:
-        if other.metric.verdict and other.judge in (column.judge, None):
+        if other.metric.verdict and other.judge in (column.judge, None) and other.stage == column.stage:
             for entry in run.scored([model], other):
                 value = f"{number(entry.value, other.metric.digits)}\N{NO-BREAK SPACE}{other.metric.unit}".strip()
                 sentences.append(f" {other.metric.verdict.replace('{value}', value)}.")

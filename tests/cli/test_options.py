@@ -32,6 +32,7 @@ OWN = {
     ("swap", "face"): "the face that is swapped, not the one that is measured",
     ("swap", "model"): "one that swaps, not one of a result",
     ("swap", "out"): "a video or an image, not a folder of results",
+    ("swap", "preset"): "of what swap itself pastes, parts of which may be named one by one",
     ("swap", "size"): "of what a model is shown",
     ("swap", "source"): "one person, not several",
     ("validate", "dataset"): "only what can be drawn with faults",

@@ -17,7 +17,7 @@ from PIL import Image
 from fsbench.datasets import _photos
 from fsbench.datasets.folder import BLOCKS, TWIN, Folder
 from fsbench.errors import BadParameter, DataError, MissingData, UsageError
-from fsbench.faces.align import TEMPLATE
+from fsbench.faces.align import TEMPLATE, align
 from fsbench.faces.detect import Detections
 from fsbench.interfaces import Context
 from fsbench.png import write_png
@@ -401,3 +401,17 @@ def test_real_photographs(root: Path, fresh_context: Context, shared: Path) -> N
     assert data.info.warnings == ()
     assert np.abs(faces.landmarks - TEMPLATE * 128).max() < 12
     assert np.abs(faces.landmarks.mean(0) - TEMPLATE * 128).max() < 2
+
+
+def test_frames_are_the_photographs(root: Path, fresh_context: Context) -> None:
+    people(root, ann=8, bob=8)
+    data = load(root, fresh_context)
+    faces = data.faces("test")
+    for i, (image, landmarks) in enumerate(data.frames(faces)):
+        assert image.shape == (70, 80, 3)
+        crop, own = align(image, landmarks[0], SIZE)
+        assert np.array_equal(crop, faces.crops.levels(i))
+        assert np.array_equal(own, faces.landmarks[i])
+    faces.rows["id"] = "nobody"
+    with pytest.raises(DataError, match="nobody is not an image of"):
+        next(data.frames(faces))

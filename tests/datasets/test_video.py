@@ -12,9 +12,10 @@ from discs import BLUE, GREY, RED, DiscDetector, frame
 from fsbench import contracts
 from fsbench.errors import DataError, FsbenchError
 from fsbench.extraction import video_faces
-from fsbench.faces.align import TEMPLATE
+from fsbench.faces.align import TEMPLATE, align
+from fsbench.faces.video import Video
 from fsbench.harness.sets import by_set
-from fsbench.interfaces import Context
+from fsbench.interfaces import Context, WithFrames
 from fsbench.registry import datasets
 
 COLOURS = {"ann": RED, "bob": BLUE}
@@ -147,3 +148,45 @@ def test_what_is_typed_wrong(spec: str, several: Path, context: Context) -> None
 def test_another_split_is_refused(several: Path, context: Context) -> None:
     with pytest.raises(DataError, match="no split gallery"):
         datasets.build(f"video:{several}", context).faces("gallery")
+
+
+def test_frames_are_those_that_crops_were_cut_from(several: Path, context: Context) -> None:
+    """In any order, over clips and splits, and with the landmarks that give the very crops again."""
+    dataset = datasets.build(f"video:{several}", context)
+    assert isinstance(dataset, WithFrames)
+    for split in ("train", "test"):
+        faces = dataset.faces(split)
+        chosen = faces.select(np.random.default_rng(1).permutation(len(faces))[:12])
+        for i, (image, landmarks) in enumerate(dataset.frames(chosen)):
+            assert image.shape == (96, 160, 3)
+            crop, own = align(image, landmarks[0], 128)
+            assert np.array_equal(crop, chosen.crops.levels(i))
+            assert np.array_equal(own, chosen.landmarks[i])
+    strange = chosen.select([0])
+    strange.rows["id"] = "ann/clip9/000000"
+    with pytest.raises(DataError, match="is not an image of this data set"):
+        next(dataset.frames(strange))
+
+
+def test_a_video_is_decoded_once_for_frames_that_follow(
+    several: Path, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = datasets.build(f"video:{several}", context)
+    faces, begun = dataset.faces("test"), []
+    decode = Video.frames
+    monkeypatch.setattr(Video, "frames", lambda self: (begun.append(self.path.name), decode(self))[1])
+    for rows in (slice(0, 4), slice(4, 10), slice(10, 20)):
+        assert len(list(dataset.frames(faces.select(rows)))) == len(faces.select(rows))
+    assert begun == ["clip3.mp4"] * 2
+    list(dataset.frames(faces.select(slice(0, 4))))
+    assert len(begun) == 3
+
+
+def test_frames_where_some_are_left_out(tmp_path: Path, context: Context) -> None:
+    for name, colour in COLOURS.items():
+        for number in (1, 2):
+            write(tmp_path / name / f"{number}.mp4", colour, 14, without=(3, 4), cut=8)
+    dataset = datasets.build(f"video(every=2):{tmp_path}", context)
+    faces = dataset.faces("test")
+    for i, (image, landmarks) in enumerate(dataset.frames(faces)):
+        assert np.array_equal(align(image, landmarks[0], 128)[0], faces.crops.levels(i))

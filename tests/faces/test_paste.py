@@ -10,7 +10,7 @@ from clips import picture
 
 from fsbench.faces.align import TEMPLATE, align
 from fsbench.faces.colour import match_colours
-from fsbench.faces.paste import PRESETS, Mask, PasteBack, cut, paste, poisson
+from fsbench.faces.paste import PRESETS, Mask, PasteBack, cut, floor, paste, poisson
 
 EVERYWHERE = PRESETS["exact"]
 
@@ -169,3 +169,15 @@ def test_poisson_hides_a_shift_of_colour_at_the_border() -> None:
         for blend in ("linear", "poisson")
     )
     assert np.abs(blended.astype(int) - FRAME).mean() < 0.3 * np.abs(linear.astype(int) - FRAME).mean()
+
+
+def test_the_floor_of_a_preset_is_what_its_paste_alone_does() -> None:
+    crop = cut(FRAME, landmarks(side=110), 128)
+    floors = {name: floor(FRAME, crop, how) for name, how in PRESETS.items()}
+    assert 0 <= floors["exact"] < 1
+    noise = np.random.default_rng(5).integers(0, 256, FRAME.shape).astype(np.uint8)
+    coarse = cut(noise, landmarks(side=200), 64)  # a crop with fewer pixels than the frame has there
+    assert floor(noise, coarse, PRESETS["exact"]) > 20
+    assert floor(noise, coarse, PRESETS["insightface"]) < floor(noise, coarse, PRESETS["exact"])
+    far = cut(FRAME, landmarks(centre=(-900, -900)), 64)
+    assert floor(FRAME, far, PRESETS["exact"]) == 0

@@ -18,7 +18,7 @@ from fsbench.comparison.table import compare_runs
 from fsbench.errors import ResultError, UnknownName, UsageError
 from fsbench.gates import baseline
 from fsbench.gates.baseline import _digest
-from fsbench.results import MetricRecord, Value
+from fsbench.results import Key, MetricRecord, Value
 
 NOW = datetime(2026, 11, 29, tzinfo=UTC)
 
@@ -55,8 +55,8 @@ def test_a_thousand_samples_under_three_judges_stay_below_a_megabyte(tmp_path: P
     """Eighteen judged metrics and eight others, as the summary of a report has, with sixteen digits each."""
     run, random = load(write_run(tmp_path / "run", table=labels(11, 5, 2))), np.random.default_rng(0)
     table = run.tables["output"].iloc[:1000]
-    keys = [(f"metric_{i}", judge) for i in range(6) for judge in ("dlib_resnet", "onnx(sface)", "facenet_vggface2")]
-    keys += [(f"other_{i}", None) for i in range(8)]
+    keys = [Key(f"metric_{i}", judge) for i in range(6) for judge in ("dlib_resnet", "onnx(sface)", "facenet_vggface2")]
+    keys += [Key(f"other_{i}") for i in range(8)]
     record = run.result.metrics[0].model_dump() | {"headline": False}
     metrics = [MetricRecord(**(record | {"name": name})) for name in dict.fromkeys(key[0] for key in keys)]
     judges = [
@@ -86,7 +86,7 @@ def test_models_and_metrics_are_chosen(tmp_path: Path) -> None:
     baseline.save(run, tmp_path / "b.json", models=["b"], metrics=["pose_error"])
     stored = baseline.load(tmp_path / "b.json")
     assert stored.contestants == ["b"]
-    assert stored.keys == [("pose_error", None)]
+    assert stored.keys == [Key("pose_error")]
     assert {key[0] for key in stored.columns} == {"b", "copy_target"}
     with pytest.raises(UnknownName):
         baseline.save(run, tmp_path / "b.json", models=["c"])

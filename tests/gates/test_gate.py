@@ -207,10 +207,10 @@ def test_samples_that_are_lost_do_not_pass() -> None:
     old, new = (in_memory({}, table, 0.05, seed) for seed in (1, 2))
     rules = [Rule.parse("id_similarity drop<=0.01")]
     assert decide(new, old, rules, now=NOW).state == "pass"
-    rows = new.columns["swapper", "id_similarity", JUDGE]
+    rows = new.columns["swapper", "id_similarity", JUDGE, "crop"]
     assert isinstance(rows, Rows)
     fewer = np.where(np.arange(len(table)) < 5, np.nan, rows.rows)
-    columns = {**new.columns, ("swapper", "id_similarity", JUDGE): replace(rows, rows=fewer)}
+    columns = {**new.columns, ("swapper", "id_similarity", JUDGE, "crop"): replace(rows, rows=fewer)}
     (check,) = decide(replace(new, columns=columns), old, rules, now=NOW).checks
     assert (check.state, check.n) == ("inconclusive", len(table) - 5)
     assert check.reason == "5 samples of the baseline are not scored in the run"

@@ -13,7 +13,7 @@ from fsbench.harness import differences, summarise
 from fsbench.harness.differences import paired_differences
 from fsbench.harness.failures import Counted, Floor
 from fsbench.interfaces import Metric, MetricInfo
-from fsbench.results import DifferenceRecord, ModelRecord
+from fsbench.results import DifferenceRecord, Key, ModelRecord
 from fsbench.stats.summaries import mean
 
 SESSIONS, IMAGES = 8, 3
@@ -64,7 +64,7 @@ def compare(
         value, estimate = summarise.value(metric, "level", name, None, DESIGN, of_model)
         assert (estimate is None) == (value.value is None)
         record = ModelRecord(name=name, spec=name, summary="", kind=(kinds or {}).get(name, "ready"))
-        models.append((record, {("level", None): estimate} if estimate else {}))
+        models.append((record, {Key("level"): estimate} if estimate else {}))
     return {(one.model, one.other): one for one in paired_differences(models, {"level": metric}, [])}
 
 
@@ -98,7 +98,7 @@ def test_intervals_apart_make_no_difference_where_few_sessions_disagree() -> Non
     design = summarise.design(table, 300, 0)
     estimates = [summarise.value(Level(), "level", "m", None, design, of)[1] for of in (a, b)]
     names = [ModelRecord(name=name, spec=name, summary="", kind="ready") for name in "ab"]
-    measured = [(name, {("level", None): estimate}) for name, estimate in zip(names, estimates, strict=True)]
+    measured = [(name, {Key("level"): estimate}) for name, estimate in zip(names, estimates, strict=True)]
     (found,) = paired_differences(measured, {"level": Level()}, [])
     assert a.mean() - a.std() / np.sqrt(N) > b.mean() + b.std() / np.sqrt(N)  # were samples independent
     assert found.p > 0.3
@@ -181,7 +181,7 @@ def test_of_too_many_those_of_the_headline_are_kept_and_the_rest_is_told(monkeyp
         info = replace(Level.info, needs=("judge",), headline=True)
 
     monkeypatch.setattr(differences, "MOST", 4)
-    keys = [("level", None), ("first", "j"), ("placed", None)]
+    keys = [Key("level"), Key("first", "j"), Key("placed")]
     metrics = {"level": Level(), "first": Headline(), "placed": Level()}
     metrics["placed"].info = replace(Level.info, summary_rank=3)
     models = []

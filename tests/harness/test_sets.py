@@ -313,8 +313,8 @@ def test_which_clips_failed() -> None:
 
 
 def test_a_metric_of_frames_says_that_there_are_crops_only(out: Path, context: Context) -> None:
-    @metrics.register("seam")
-    class Seam:
+    @metrics.register("edge")
+    class Edge:
         """Looks at the edge of the paste-back."""
 
         info = replace(CLIP_FACTS, sample="output", stages=("frame",), group="attributes")
@@ -323,8 +323,8 @@ def test_a_metric_of_frames_says_that_there_are_crops_only(out: Path, context: C
         def measure(self, batch: Batch) -> Tensor:
             return batch.output.mean((1, 2, 3))
 
-    (value,) = run(plan("seam"), out, context).find("pulse", "seam")
-    assert value.reason == "it looks at whole frames, and there are aligned crops only"
+    (value,) = run(plan("edge"), out, context).find("pulse", "edge")
+    assert value.reason == "it looks at outputs in their frames, and there are aligned crops only: see --stage"
 
 
 @pytest.mark.parametrize("rows", [torch.zeros(FRAMES), torch.tensor(0.0), torch.zeros(1, 2, 3), None])

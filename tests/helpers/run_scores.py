@@ -179,7 +179,7 @@ def in_memory(drops: Mapping[str, float], table: pd.DataFrame, noise: float, see
     """Scores of one model `swapper`, without files: for simulations."""
     rows = draw(table, drops, noise, seed, shown).assign(failure="")
     own = {
-        ("swapper", metric.name, judge): Rows(
+        ("swapper", metric.name, judge, "crop"): Rows(
             rows[results.column(metric.name, judge)].to_numpy(),
             frozenset({"percentage" if metric.unit == "%" else "mean"}),
         )

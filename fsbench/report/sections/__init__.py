@@ -19,6 +19,7 @@ MODULES = (
     "identity",
     "groups",
     "clips",
+    "frames",
     "recursion",
     "slices",
     "balance",

@@ -1,0 +1,11 @@
+"""Names to choose from that plans and commands share; free of torch and pydantic, which are slow to import."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Preset = Literal["fsbench", "exact", "faceswap_gan", "insightface", "facefusion", "simswap", "deepfacelab"]
+"""Names of `fsbench.faces.paste.PRESETS`."""
+
+Stages = Literal["crop", "frame", "both"]
+"""Where a run looks."""
