@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import importlib.util
 import os
 import re
@@ -243,6 +244,32 @@ def test_the_same_pages_again(site: Site, pages: Path, tmp_path: Path, monkeypat
     files = {path.relative_to(again): path.read_bytes() for path in again.rglob("*") if path.is_file()}
     assert len(files) > 40
     assert [path for path, content in files.items() if (pages / path).read_bytes() != content] == []
+
+
+@pytest.mark.parametrize("name", ["markdown", "commands", "facts"])
+def test_examples_in_the_code_of_the_site_are_true(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    results = doctest.testmod(importlib.import_module(f"docs.generate.{name}"))
+    assert results.attempted > results.failed == 0
+
+
+def test_a_fact_that_is_not_there_is_no_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    from docs.generate.facts import filled
+
+    for wrong in ("fsbench.compare.NOTHING", "fsbench.nowhere.ALPHA", "docs/nothing.md"):
+        with pytest.raises((AttributeError, ImportError)):
+            filled(f"as {{{{ {wrong} }}}} has it")
+
+
+def test_another_folder_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    from docs.generate.site import build
+
+    (tmp_path / "thesis.txt").write_text("the only copy")
+    with pytest.raises(FileExistsError, match="something else"):
+        build(tmp_path, None)
+    assert (tmp_path / "thesis.txt").read_text() == "the only copy"
 
 
 def test_curves_are_drawn_where_there_are_values(monkeypatch: pytest.MonkeyPatch) -> None:

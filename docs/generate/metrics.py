@@ -22,6 +22,7 @@ from fsbench.validity import ExaminedRecord, Validation
 
 OVERVIEW = "metrics/index.md"
 SETS = {"output": "stills", "clip": "clips"}
+STAGES = {"crop": "in crops", "frame": "in frames"}
 INTERVALS = {
     "centred": "of the spread, about the value: resampling adds bias to this metric, which the interval leaves out",
     "none": "none: resampling would bias it",
@@ -112,7 +113,8 @@ class Metrics:
             {
                 "direction": f"{record.direction} is better, from {info.bounds[0]:g} to {info.bounds[1]:g}",
                 "unit": escape(record.unit) or "none, a pure number",
-                "measured on": SETS[record.sample] + (", computed for every judge" if "judge" in info.needs else ""),
+                "measured on": f"{SETS[record.sample]}, {' and '.join(STAGES[stage] for stage in info.stages)}"
+                + (", for every judge" if "judge" in info.needs else ""),
                 "needs": self._needs(name, index, page) or "outputs and targets alone",
                 "no face found": escape(record.no_face),
                 "interval": INTERVALS.get(record.interval, ""),
