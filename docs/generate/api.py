@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib.util
 import inspect
 import re
 import textwrap
 from collections.abc import Iterator
+from functools import cached_property
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import fsbench
 from docs.generate.markdown import Index, docstring, escape, fence, heading, relative
@@ -34,18 +36,25 @@ def page_of(module: str) -> str:
 
 
 def members(module: ModuleType) -> dict[str, Any]:
-    """Public names of a module: those of `__all__`, else those that it defines."""
-    if hasattr(module, "__all__"):
-        return {name: getattr(module, name) for name in module.__all__ if not name.startswith("_")}
-    return {
-        name: value
-        for name, value in vars(module).items()
-        if not name.startswith("_") and _defined_in(value, module) and (callable(value) or inspect.isclass(value))
-    }
+    """Public names of a module: those of `__all__`, else those that its own lines define."""
+    names = getattr(module, "__all__", None) or _defined(module)
+    values = {name: getattr(module, name) for name in names if not name.startswith("_")}
+    return {name: value for name, value in values.items() if not isinstance(value, TypeVar)}
 
 
-def _defined_in(value: Any, module: ModuleType) -> bool:
-    return getattr(value, "__module__", None) == module.__name__ and type(value).__name__ != "TypeVar"
+def _defined(module: ModuleType) -> dict[str, str]:
+    """Names that the lines of a module define, each with the text that stands below it, if it is an assignment."""
+    lines, names = ast.parse(inspect.getsource(module)).body, {}
+    for node, below in zip(lines, [*lines[1:], None], strict=True):
+        text = ""
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            text = inspect.cleandoc(str(below.value.value))
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names[node.name] = ""
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {target.id: text for target in targets if isinstance(target, ast.Name)}
+    return names
 
 
 def pages(index: Index) -> Iterator[tuple[str, str]]:
@@ -65,28 +74,30 @@ def pages(index: Index) -> Iterator[tuple[str, str]]:
 def _page(module: ModuleType, index: Index) -> str:
     page = page_of(module.__name__)
     parts = [heading(1, module.__name__), docstring(inspect.getdoc(module) or "", index, page)]
+    texts = _defined(module)
     for name, value in members(module).items():
         if inspect.ismodule(value):
             parts.append(f"[`{value.__name__}`]({relative(page_of(value.__name__), page)}) has a page of its own.")
         else:
-            parts += _member(name, value, index, page)
+            parts += _member(name, value, texts.get(name, ""), index, page)
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _member(name: str, value: Any, index: Index, page: str) -> Iterator[str]:
+def _member(name: str, value: Any, text: str, index: Index, page: str) -> Iterator[str]:
     yield heading(2, name, name)
     if inspect.isclass(value):
         yield fence(_class_line(name, value), "python")
         yield docstring(_own_doc(value), index, page)
-        for method, function in _methods(value):
+        for method, line, function in _methods(value):
             yield heading(3, f"{name}.{method}", f"{name}.{method}")
-            yield fence(signature(method, function), "python")
+            yield fence(line, "python")
             yield docstring(inspect.getdoc(function) or "", index, page)
-    elif callable(value):
+    elif inspect.isroutine(value):
         yield fence(signature(name, value), "python")
         yield docstring(inspect.getdoc(value) or "", index, page)
     else:
         yield fence(f"{name} = {_short(value)}", "python")
+        yield docstring(text, index, page)
 
 
 def _own_doc(value: type) -> str:
@@ -124,13 +135,17 @@ def _fields(value: type) -> str:
     return kept if re.search(r"^\w+:", kept, re.MULTILINE) else ""
 
 
-def _methods(value: type) -> Iterator[tuple[str, Any]]:
-    """Public methods that the class itself defines, and `__call__`."""
-    for name, function in vars(value).items():
-        plain = function.__func__ if isinstance(function, classmethod | staticmethod) else function
-        plain = plain.fget if isinstance(plain, property) else plain
-        if (not name.startswith("_") or name == "__call__") and inspect.isfunction(plain):
-            yield name, plain
+def _methods(value: type) -> Iterator[tuple[str, str, Any]]:
+    """Public methods and properties of a class's own, and `__call__`: name, how it is written, function."""
+    for name, given in vars(value).items():
+        function = given.__func__ if isinstance(given, classmethod | staticmethod) else given
+        getter = getattr(given, "fget", None) or (given.func if isinstance(given, cached_property) else None)
+        if name.startswith("_") and name != "__call__":
+            continue
+        if getter is not None:
+            yield name, f"{name}: {_annotation(inspect.signature(getter).return_annotation)}", getter
+        elif inspect.isfunction(function):
+            yield name, signature(name, function), function
 
 
 def signature(name: str, value: Any) -> str:
@@ -139,7 +154,7 @@ def signature(name: str, value: Any) -> str:
         found = inspect.signature(value)
     except (TypeError, ValueError):
         return name
-    shown = [one for one in found.parameters.values() if one.name != "self" or one.kind is one.KEYWORD_ONLY]
+    shown = [one for one in found.parameters.values() if one.name not in ("self", "cls")]
     parts, starred = [], False
     for one in shown:
         if one.kind is one.KEYWORD_ONLY and not starred:
@@ -169,5 +184,6 @@ def _annotation(value: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    """A value without the address of an object, which is another one every time."""
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+    """A value without the address of an object, which is another one every time, and not longer than a few lines."""
+    text = re.sub(r" at 0x[0-9a-f]+", "", repr(value)).replace("typing.", "")
+    return textwrap.fill(textwrap.shorten(text, 400), 88, subsequent_indent="    ")

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-_CODE = re.compile(r"(`[^`\n]+`)")
+_MARKED = re.compile(r"(`[^`\n]+`|(?<!\S)\*\w[\w ]*\*(?!\w))")
 _SPECIAL = re.compile(r"([\\*_\[\]{}#|])")
 
 
@@ -51,9 +51,10 @@ def escape(text: str) -> str:
 
 
 def prose(text: str, index: Index, page: str) -> str:
-    """Return text in which only code is marked; code that is a name which the site explains leads there."""
-    parts = _CODE.split(text)
-    return "".join(index.link(part[1:-1], page) if i % 2 else escape(part) for i, part in enumerate(parts))
+    """Return text in which code and *emphasis* are marked; code that is a name which the site explains leads there."""
+    parts = _MARKED.split(text)
+    return "".join(part if part[:1] == "*" and i % 2 else index.link(part[1:-1], page) if i % 2 else escape(part)
+                   for i, part in enumerate(parts))  # fmt: skip
 
 
 def docstring(text: str, index: Index, page: str) -> str:
