@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import fsbench
 from docs.generate.markdown import Index, docstring, escape, fence, heading, relative
+from fsbench import registry
 
 OVERVIEW = "api/index.md"
 
@@ -37,7 +38,10 @@ def page_of(module: str) -> str:
 
 def members(module: ModuleType) -> dict[str, Any]:
     """Public names of a module: those of `__all__`, else those that its own lines define."""
-    names = getattr(module, "__all__", None) or _defined(module)
+    made = list(_defined(module))
+    if "__dir__" in vars(module):  # some are made when they are asked for: functions first, then classes
+        made = sorted(dir(module), key=lambda name: (not name.islower(), name))
+    names = getattr(module, "__all__", made)
     values = {name: getattr(module, name) for name in names if not name.startswith("_")}
     return {name: value for name, value in values.items() if not isinstance(value, TypeVar)}
 
@@ -89,15 +93,27 @@ def _member(name: str, value: Any, text: str, index: Index, page: str) -> Iterat
         yield fence(_class_line(name, value), "python")
         yield docstring(_own_doc(value), index, page)
         for method, line, function in _methods(value):
-            yield heading(3, f"{name}.{method}", f"{name}.{method}")
+            yield heading(3, f"{name}.{method}", f"{name}.{method.strip('_')}")
             yield fence(line, "python")
             yield docstring(inspect.getdoc(function) or "", index, page)
     elif inspect.isroutine(value):
         yield fence(signature(name, value), "python")
-        yield docstring(inspect.getdoc(value) or "", index, page)
+        yield docstring(_without_card(name, inspect.getdoc(value) or ""), index, page)
     else:
         yield fence(f"{name} = {_short(value)}", "python")
         yield docstring(text, index, page)
+
+
+def _without_card(name: str, text: str) -> str:
+    """The docstring of a function; of one that is made of a metric, what is not on that metric's card."""
+    if not registry.metrics.has(name):
+        return text
+    summary, _, rest = (inspect.getdoc(registry.metrics.get(name).factory) or "").partition("\n\n")
+    if not text.startswith(summary):
+        return text
+    return (
+        f"{summary}\n\nMore stands on the card of `{name}`.\n\n{text.removeprefix(summary).replace(rest, '').strip()}"
+    )
 
 
 def _own_doc(value: type) -> str:
@@ -114,7 +130,7 @@ def _class_line(name: str, value: type) -> str:
     if getattr(value, "_is_protocol", False):
         return f"class {name}(Protocol)"
     bases = ", ".join(base.__name__ for base in value.__bases__ if base not in (object,))
-    if "__init__" in value.__dict__:
+    if {"__init__", "__signature__"} & set(vars(value)):
         return signature(name, value)
     return f"class {name}({bases})" if bases else f"class {name}"
 

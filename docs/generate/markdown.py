@@ -77,7 +77,13 @@ def docstring(text: str, index: Index, page: str) -> str:
 
 
 def _lines(lines: Sequence[str], index: Index, page: str) -> list[str]:
-    """One paragraph; a line that begins with a name in quotes and its shape is a line of its own."""
+    """One paragraph; a line that begins with a name in quotes and its shape is a line of its own.
+
+    A paragraph of arguments, each with a colon, is a list.
+    """
+    arguments = [re.fullmatch(r"(\w+): (.*)", line) for line in lines]
+    if len(lines) > 1 and all(arguments):
+        return [f"* `{match[1]}`: {prose(match[2], index, page)}" for match in arguments if match]
     filled: list[str] = []
     for line in lines:
         text = prose(line.strip(), index, page)
