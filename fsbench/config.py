@@ -22,6 +22,7 @@ default of each:
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -36,7 +37,7 @@ from fsbench import files
 from fsbench.choices import Preset, Stages
 from fsbench.errors import UnknownName, UsageError
 from fsbench.files import printable
-from fsbench.specs import Spec, before, parse_spec, parts, quoted, unquoted
+from fsbench.specs import Spec, before, parse_spec, parts, quoted, split_list, unquoted
 
 BASELINES = ("copy_target", "copy_source", "alpha_paste", "exact")
 RESERVED = (*BASELINES, "references", "targets")
@@ -268,6 +269,24 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{shown} is not a TOML file: it is nested too deep", lines) from error
     except ValueError as error:  # TOMLDecodeError; numbers of more digits than Python converts; NUL in the path
         raise UsageError(f"{shown} is not a TOML file: {printable(_cut(str(error)))}", lines) from error
+
+
+LISTS = ("models", "metrics", "judges", "observers")
+"""Fields of a plan that may be one text, with commas between the entries."""
+
+
+def plan_of(base: Plan | None = None, /, origin: str = "", **given: object) -> Plan:
+    """Make a plan of the options that were given, with the other fields of `base`; raises UsageError.
+
+    None stands for an option that was not given. Errors call an option by `origin` and its name.
+    """
+    fields = (base or Plan()).model_dump()
+    for name, value in given.items():
+        if name in LISTS and isinstance(value, str):
+            fields[name] = tuple(split_list(value))
+        elif value is not None:
+            fields[name] = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return make_plan(fields, origin)
 
 
 def make_plan(fields: Mapping[str, object], origin: str) -> Plan:

@@ -48,7 +48,7 @@ def run(who: str, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
     names the plug-in and has the original as its cause.
     """
     try:
-        with _unchanged():
+        with unchanged():
             return function(*args, **kwargs)
     except (FsbenchError, KeyboardInterrupt):
         raise
@@ -81,7 +81,7 @@ def copied(value: Any) -> Any:
 
 
 @contextmanager
-def _unchanged() -> Iterator[None]:
+def unchanged() -> Iterator[None]:
     """Put the state of the process back after a `with` block."""
     settings = [(get(), get, put) for get, put in _settings()]
     streams = [(get(), put) for get, put in _streams()]

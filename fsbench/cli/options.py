@@ -108,17 +108,9 @@ RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The --out direct
 JsonObject = Annotated[bool, typer.Option("--json", help="One object.")]
 JsonList = Annotated[bool, typer.Option("--json", help="A list of objects.")]
 
-LISTS = ("models", "metrics", "judges", "observers")
-"""Fields of a plan that are typed as one text, with commas between the entries."""
-
 
 def plan(base: Plan | None = None, /, **typed: object) -> Plan:
     """A plan of the options that were typed, with the other fields of `base`; raises UsageError."""
-    from fsbench.config import Plan, make_plan
-    from fsbench.specs import split_list
+    from fsbench.config import plan_of
 
-    fields = (base or Plan()).model_dump()
-    for name, value in typed.items():
-        if value is not None:
-            fields[name] = tuple(split_list(value)) if name in LISTS and isinstance(value, str) else value
-    return make_plan(fields, "--")
+    return plan_of(base, "--", **typed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,10 @@ from fsbench.errors import UsageError
 from fsbench.specs import quoted
 
 if TYPE_CHECKING:
+    from fsbench.config import Plan
     from fsbench.harness.external.face_choice import FaceRule
     from fsbench.harness.external.files import ToolOutputs
+    from fsbench.results import RunResult
 
 _PATTERN = "'tools/*'"
 _SIZE = 128
@@ -148,15 +151,41 @@ def score(
     A tool of which nothing can be used is a row with its reason; the others
     are measured, and the exit code is 1.
     """
-    from fsbench import names
-    from fsbench.config import parse_device
-
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
     plan = options.plan(
         metrics=metrics, judges=judges, observers=observers, gallery=gallery, baselines=baselines, seed=seed,
         device=device,
     )  # fmt: skip
+    measure = read(plan, outputs, dataset, target, source, beside, pairs, columns, missing, face, coach, size)
+    folder = job.usable_folder(out or job.default_out("score"))
+    command, again = job.command_line(), job.resumed(folder)
+    with job.running(again, quiet=quiet) as progress:
+        result = measure(out=folder, context=progress.context(plan.device, data_root), command=command, resume=resume)
+    job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
+
+
+def read(
+    plan: Plan,
+    outputs: Sequence[str],
+    dataset: str | None = None,
+    target: Path | None = None,
+    source: Path | None = None,
+    beside: Sequence[str] | None = None,
+    pairs: Path | None = None,
+    columns: str | None = None,
+    missing: str = "failure",
+    face: str = "changed",
+    coach: Sequence[str] | None = None,
+    size: int = _SIZE,
+) -> Callable[..., RunResult]:
+    """Read what was typed; returns what measures it, given `out`, `context`, `command` and `resume`.
+
+    Raises UsageError for what does not exist or does not agree, before any work.
+    """
+    from fsbench import names
+    from fsbench.config import parse_device
+
     parse_device(plan.device)
     names.check_measures(plan.metrics, plan.judges, plan.observers)
     if missing not in ("failure", "drop"):
@@ -180,8 +209,6 @@ def score(
         )
     tools = _find(outputs, beside or [])
     coaches = _coaches(coach or [], [tool.name for tool in tools])
-    folder = job.usable_folder(out or job.default_out("score"))
-    command, again = job.command_line(), job.resumed(folder)
     if dataset is not None:
         from fsbench.harness.external.exported import ExportedOutputs  # brings torch: not before names are known
         from fsbench.harness.run import run
@@ -189,27 +216,23 @@ def score(
         exported = ExportedOutputs(tools, coaches)
         plan = exported.plan(options.plan(plan, dataset=dataset))
         names.check(plan)
-        measure = partial(run, plan, exported=exported)
-    else:
-        from fsbench.harness.external.table import parse_columns
-        from fsbench.harness.score import score as score_photographs
+        return partial(run, plan, exported=exported)
+    from fsbench.harness.external.table import parse_columns
+    from fsbench.harness.score import score as score_photographs
 
-        plan = options.plan(
-            plan,
-            dataset=",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in typed.items()),
-            models=tuple(f"{tool.name}={tool.folder}" for tool in tools),
-        )
-        measure = partial(
-            score_photographs, tools, cast(Path, source), cast(Path, target), plan, coaches=coaches, table=pairs,
-            columns=parse_columns(columns) if columns else None, missing="drop" if missing == "drop" else "failure",
-            face=cast("FaceRule", face), size=size,
-        )  # fmt: skip
-    with job.running(again, quiet=quiet) as progress:
-        result = measure(out=folder, context=progress.context(plan.device, data_root), command=command, resume=resume)
-    job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
+    plan = options.plan(
+        plan,
+        dataset=",".join(f"{key}={quoted(str(value), ',()=')}" for key, value in typed.items()),
+        models=tuple(f"{tool.name}={tool.folder}" for tool in tools),
+    )
+    return partial(
+        score_photographs, tools, cast(Path, source), cast(Path, target), plan, coaches=coaches, table=pairs,
+        columns=parse_columns(columns) if columns else None, missing="drop" if missing == "drop" else "failure",
+        face=cast("FaceRule", face), size=size,
+    )  # fmt: skip
 
 
-def _find(texts: list[str], beside: list[str]) -> list[ToolOutputs]:
+def _find(texts: Sequence[str], beside: Sequence[str]) -> list[ToolOutputs]:
     """The folders that --outputs names, one by one, by patterns, or by one that the shell has written out."""
     tools: list[ToolOutputs] = []
     for k, text in enumerate(texts):
@@ -222,7 +245,7 @@ def _find(texts: list[str], beside: list[str]) -> list[ToolOutputs]:
     return tools
 
 
-def _written_out(first: str, others: list[str]) -> list[str]:
+def _written_out(first: str, others: Sequence[str]) -> list[str]:
     """What the shell made of a pattern without quotes; raises UsageError for arguments that are nothing of the kind."""
     for other in others:
         if not os.path.exists(other) or Path(other).parent != Path(first).parent:
@@ -260,7 +283,7 @@ def _outputs(text: str) -> ToolOutputs:
     return ToolOutputs.find(name if sign and folder == Path(path) else folder.absolute().name, folder)
 
 
-def _coaches(texts: list[str], models: list[str]) -> dict[str, list[str]]:
+def _coaches(texts: Sequence[str], models: list[str]) -> dict[str, list[str]]:
     """Read NAME=FAMILY, or FAMILY where there is one model; raises UsageError."""
     coaches: dict[str, list[str]] = {}
     for text in texts:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import pandas as pd
+
 from fsbench.evidence.references import EnrolledJudge
 from fsbench.evidence.targets import TargetFeatures
 from fsbench.extraction.features import FaceFeatures
 from fsbench.interfaces import Embeddings, Lookalikes, PairedFeatures
 from fsbench.interfaces.evidence import VECTORS
-from fsbench.pairs import EvaluationSet
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class JudgedOutputs:
     """The features of a model's outputs beside those of their targets and of the references."""
 
     enrolled: EnrolledJudge
-    evaluation: EvaluationSet
+    reference_rows: pd.DataFrame  # as in `RealImages.rows`
     targets: TargetFeatures
     outputs: FaceFeatures
 
@@ -31,7 +32,7 @@ class JudgedOutputs:
             self.outputs.vectors[rows],
             self.targets[rows][VECTORS],
             references.vectors,
-            self.evaluation.real.rows,
+            self.reference_rows,
             Lookalikes(enrolled.people, top, references.top) if enrolled.people else None,
             enrolled.calibration,
             enrolled.index,

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from fsbench.errors import UsageError, one_line
-from fsbench.results import ModelRecord, RunResult, column, slug
+from fsbench.results import ModelRecord, RunResult, Value, column, slug
 
 _MLFLOW_NAME = re.compile(r"[^\w\-. :/]", re.ASCII)
 _MLFLOW_TEXT = 500
 """Characters of a parameter that every store of MLflow takes."""
 
 
-def scalars(result: RunResult, model: str) -> Iterator[tuple[str, float]]:
+def scalars(values: Iterable[Value]) -> Iterator[tuple[str, float]]:
     """Name and number of all that is known of a model: each value, and the ends of its interval, `/low` and `/high`."""
-    for value in result.find(model):
+    for value in values:
         if value.value is None:
             continue
         name = column(value.metric, value.judge, value.stage)
@@ -26,6 +26,15 @@ def scalars(result: RunResult, model: str) -> Iterator[tuple[str, float]]:
         for end in ("low", "high"):
             if (number := getattr(value, end)) is not None:
                 yield f"{name}/{end}", number
+
+
+def mlflow_name(name: str) -> str:
+    """A name as MLflow takes it: the characters that it forbids become `_`.
+
+    >>> mlflow_name("id_similarity@onnx(sface)/low")
+    'id_similarity_onnx_sface_/low'
+    """
+    return _MLFLOW_NAME.sub("_", name)
 
 
 def steps(model: ModelRecord) -> int:
@@ -49,7 +58,7 @@ def to_mlflow(result: RunResult, place: str, experiment: str) -> int:
     for model in result.models:
         with mlflow.start_run(run_name=model.name):
             mlflow.log_params({key: text[:_MLFLOW_TEXT] for key, text in _facts(result, model).items()})
-            named = {_MLFLOW_NAME.sub("_", name): number for name, number in scalars(result, model.name)}
+            named = {mlflow_name(name): number for name, number in scalars(result.find(model.name))}
             mlflow.log_metrics(named, step=steps(model))
     return len(result.models)
 
@@ -64,7 +73,7 @@ def to_tensorboard(result: RunResult, folder: Path) -> int:
 
     for model in result.models:
         with SummaryWriter(str(folder / slug(model.name))) as writer:
-            for name, number in scalars(result, model.name):
+            for name, number in scalars(result.find(model.name)):
                 writer.add_scalar(name, number, steps(model))
             facts = "\n".join(f"    {key}: {text}" for key, text in _facts(result, model).items())  # a block of code
             writer.add_text("facts", facts, steps(model))

@@ -157,7 +157,8 @@ class Evaluation:
     def measure(self, features: OutputFeatures) -> Iterator[tuple[str, str | None, Rows]]:
         """Metric, judge (None for a metric that needs none) and rows."""
         judged: dict[str, Evidence | NotScorable] = {
-            name: features.faulty.get(name) or JudgedOutputs(self.judges[name], self.set, self.targets[name], faces)
+            name: features.faulty.get(name)
+            or JudgedOutputs(self.judges[name], self.set.real.rows, self.targets[name], faces)
             for name, faces in features.faces.items()
         }
         for name, metric in self.metrics.items():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from fsbench.errors import DataError
 from fsbench.images import ImageSet
-from fsbench.interfaces import Dataset, Faces
+from fsbench.interfaces import Dataset, Faces, Sample
 from fsbench.pairs import Group, Pairs
 
 ALL_PAIRS_LIMIT = 3
@@ -47,6 +49,18 @@ def make_pairs(dataset: Dataset, test: Faces) -> Pairs:
         else f"every held-out image with one other {everybody}, in turn"
     )
     return Pairs(tuple(groups), rule)
+
+
+def at_most(pairs: Pairs, n: int | None, sample: Sample = "output") -> Pairs:
+    """Take `n` of the pairs, or of the pairs of source and clip, evenly over sources and sessions; None takes all."""
+    samples = pairs.samples(sample)
+    if n is None or len(samples) <= n:
+        return pairs
+    session = samples.groupby(["source", "identity", "session"], sort=False).ngroup()
+    order = np.argsort(session.to_numpy(), kind="stable")  # those of a session side by side
+    chosen = np.sort(order[np.linspace(0, len(samples) - 1, n).round().astype(int)])
+    rows = chosen if sample == "output" else np.concatenate([np.r_[pairs.clips[k]] for k in chosen])
+    return replace(pairs.take(rows), rule=f"{pairs.rule}; {n} of {len(samples)} {sample}s, evenly chosen")
 
 
 def _turns(rows: pd.DataFrame) -> np.ndarray:

@@ -14,7 +14,7 @@ from fsbench.files import some
 from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.frames import FrameStage
 from fsbench.harness.instruments import Instruments
-from fsbench.harness.pairing import make_pairs
+from fsbench.harness.pairing import at_most, make_pairs
 from fsbench.interfaces import Context, Dataset, Faces, Sample, clip_names
 from fsbench.pairs import EvaluationSet
 from fsbench.record_types import SetName
@@ -50,12 +50,14 @@ def prepare(
     context: Context,
     named: bool,
     stages: Stages = "crop",
+    max_pairs: int | None = None,
 ) -> Evaluations:
     """Extract the features of the real images of each set that a metric applies to; judges are enrolled once.
 
     Metrics of outputs are computed on stills, and on the frames of clips where there are no stills. Stills are the
     references of clips as well: frames of one clip are nearly one image. `named` is whether the user named the metrics.
     Of a run that looks at frames these are the crops that go there: metrics look at them where `stages` is both.
+    Of more than `max_pairs` pairs of stills, and of more clips, so many are taken.
     """
     targets = by_set(test)
     main = next(iter(targets))
@@ -68,7 +70,8 @@ def prepare(
             continue
         own = own if stages == "crop" else own.at("crop" if stages == "both" else None, every_judge=name == main)
         landmarks = real.test_landmarks if name == main else find_landmarks(faces.crops, "held-out clips", context)
-        ready = EvaluationSet(make_pairs(dataset, faces), faces, landmarks, real, name, named)
+        pairs = at_most(make_pairs(dataset, faces), max_pairs, "clip" if name == "clips" else "output")
+        ready = EvaluationSet(pairs, faces, landmarks, real, name, named)
         evaluations[name] = Evaluation.of(own, ready, judges, context)
     return evaluations
 

@@ -69,19 +69,26 @@ def measure(
     rows, sample = [], metric.info.sample
     built_in = type(metric).__module__.startswith("fsbench.")
     for batch in batches(pairs, images, evidence, sample, copies=not built_in):
-        measured = guard.copied(guard.run(f"metric {name}", metric.measure, batch))
-        if not isinstance(measured, Tensor) or measured.is_complex():
-            raise PluginError(f"metric {name} gave no tensor of real numbers", f"it owes one row per {sample}")
-        n = len(batch.rows) if sample == "output" else 1
-        if measured.ndim not in (1, 2) or len(measured) != n:
-            raise PluginError(
-                f"metric {name} gave {tuple(measured.shape)} for {n} {sample}{'s' if n > 1 else ''}",
-                f"it owes one row per {sample}",
-            )
-        rows.append(measured.detach().double().cpu().numpy().reshape(len(measured), -1))
+        rows.append(rows_of(metric, name, batch))
     if not rows:
         raise NotScorable("there are no clips" if sample == "clip" else "there are no outputs")
     return np.concatenate(rows)
+
+
+def rows_of(metric: RowMetric, name: str, batch: Batch) -> np.ndarray:
+    """Rows of one metric for the samples of a batch, (n, K) float64; raises NotScorable, PluginError."""
+    sample = metric.info.sample
+    measured = guard.copied(guard.run(f"metric {name}", metric.measure, batch))
+    if not isinstance(measured, Tensor) or measured.is_complex():
+        raise PluginError(f"metric {name} gave no tensor of real numbers", f"it owes one row per {sample}")
+    n = len(batch.rows) if sample == "output" else 1
+    if measured.ndim not in (1, 2) or len(measured) != n:
+        raise PluginError(
+            f"metric {name} gave {tuple(measured.shape)} for {n} {sample}{'s' if n > 1 else ''}",
+            f"it owes one row per {sample}",
+        )
+    rows: np.ndarray = measured.detach().double().cpu().numpy().reshape(len(measured), -1)
+    return rows
 
 
 def design(rows: pd.DataFrame, resamples: int, seed: int) -> Design:

@@ -1,0 +1,90 @@
+"""Values as data frames, and as a table that a notebook shows."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+
+import pandas as pd
+
+from fsbench.files import printable
+from fsbench.numbers import not_zero
+from fsbench.results import MetricRecord, Value, column
+
+MOST_COLUMNS = 8
+"""Metrics, by judge, that a notebook is shown; all of them are in the data frame."""
+
+COLUMNS = (
+    "model", "metric", "judge", "set", "value", "low", "high", "unit", "direction", "n_scored", "n_total", "n_failed",
+    "value_of_scored", "reason", "no_interval", "caution",
+)  # fmt: skip
+
+
+def values_frame(values: Iterable[Value], metrics: Mapping[str, MetricRecord]) -> pd.DataFrame:
+    """One row per value, `COLUMNS`: NaN and a `reason` for what could not be scored, judge "" for a metric without."""
+    rows = []
+    for value in values:
+        facts = metrics[value.metric]
+        own = {"judge": value.judge or "", "unit": facts.unit, "direction": facts.direction}
+        rows.append({**{name: getattr(value, name, None) for name in COLUMNS}, **own})
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    numbers = ["value", "low", "high", "value_of_scored"]
+    return frame.astype(dict.fromkeys(numbers, float))
+
+
+def summary(
+    values: Iterable[Value], metrics: Mapping[str, MetricRecord], judges: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Models by the metrics that stand first in a report, each cell a text: value and interval.
+
+    `judges` are those that are shown; None for all.
+    """
+    values = list(values)
+    scored = dict.fromkeys((value.metric, value.judge) for value in values if value.value is not None)
+    keys = [key for key in scored if judges is None or key[1] is None or key[1] in judges]
+    keys.sort(key=lambda key: _place(metrics[key[0]]))
+    cells = {(value.model, value.metric, value.judge): value for value in values}
+    table = {
+        _heading(key, metrics[key[0]]): [_cell(cells.get((model, *key)), metrics[key[0]]) for model in _models(values)]
+        for key in keys[:MOST_COLUMNS]
+    }
+    return pd.DataFrame(table, index=pd.Index(_models(values), dtype=object))
+
+
+def page(title: str, table: pd.DataFrame, notes: Sequence[str] = (), warnings: Sequence[str] = ()) -> str:
+    """A piece of HTML for a notebook; all text in it is escaped."""
+    shown = table.map(html.escape) if len(table) else table
+    shown = shown.set_axis([html.escape(printable(str(name))) for name in table.index], axis=0)
+    shown = shown.set_axis([html.escape(str(name)) for name in table.columns], axis=1)
+    lines = [f"<p>{html.escape(printable(note))}</p>" for note in notes if note]
+    if warnings:
+        items = "".join(f"<li>{html.escape(printable(warning))}</li>" for warning in warnings)
+        count = f"{len(warnings)} warning{'s' if len(warnings) > 1 else ''}"
+        lines.append(f"<details><summary>{count}</summary><ul>{items}</ul></details>")
+    body = shown.to_html(escape=False, border=0) if table.size else "<p>nothing was scored</p>"
+    return f"<div><p><b>{html.escape(printable(title))}</b></p>{body}{''.join(lines)}</div>"
+
+
+def _models(values: Iterable[Value]) -> list[str]:
+    return list(dict.fromkeys(value.model for value in values))
+
+
+def _place(facts: MetricRecord) -> tuple[bool, bool, int]:
+    """Headline metrics first, then those of the summary."""
+    return not facts.headline, not facts.summary_rank, facts.summary_rank
+
+
+def _heading(key: tuple[str, str | None], facts: MetricRecord) -> str:
+    arrow = "↑" if facts.direction == "higher" else "↓"
+    return f"{column(*key)} {arrow}{f' {facts.unit}' if facts.unit else ''}"
+
+
+def _cell(value: Value | None, facts: MetricRecord) -> str:
+    if value is None:
+        return ""
+    if value.value is None:
+        return "not scored"
+    text = not_zero(value.value, facts.digits)
+    if value.low is None or value.high is None:
+        return text
+    return f"{text} [{not_zero(value.low, facts.digits)}, {not_zero(value.high, facts.digits)}]"
