@@ -27,8 +27,8 @@ from fsbench.validity import StepRecord
 ROOT = Path(__file__).parents[1]
 GUIDE = sorted((ROOT / "docs").glob("*.md"))
 README = ROOT / "README.md"
-DOCTESTED = {"python.md"}
-"""Pages whose examples are one long session, which tests of their own run."""
+ELSEWHERE = {"python.md", "README.md"}
+"""Pages whose examples are one long session: tests/api/test_docs.py runs them."""
 
 LOADED = {"link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src", "object": "data"}
 """Attributes by which a page requests a file as it is opened; a link (`a`) waits for a click."""
@@ -180,6 +180,8 @@ def test_public_names_stand_in_the_api(site: Site) -> None:
     assert {"ImageSet", "ImageSet.select", "list_images"} <= site.anchors("api/fsbench.images")
     assert {"MetricInfo", "Targets", "Swapper.swap"} <= site.anchors("api/fsbench.interfaces")
     assert {"check_metric", "check_swapper"} <= site.anchors("api/fsbench.contracts")
+    assert {"run", "score", "load", "Evaluation", "Evaluation.call", "Run.compare"} <= site.anchors("api/fsbench")
+    assert {*registry.metrics.names(), "frechet_distance", "IdSimilarity"} <= site.anchors("api/fsbench.functional")
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -193,7 +195,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("page", "code"), [one for one in blocks("python") if one[0] not in DOCTESTED])
+@pytest.mark.parametrize(("page", "code"), [one for one in blocks("python") if one[0] not in ELSEWHERE])
 def test_python_runs(page: str, code: str) -> None:
     exec(compile(code, page, "exec"), {"__name__": "docs"})
 

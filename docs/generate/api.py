@@ -111,9 +111,7 @@ def _without_card(name: str, text: str) -> str:
     summary, _, rest = (inspect.getdoc(registry.metrics.get(name).factory) or "").partition("\n\n")
     if not text.startswith(summary):
         return text
-    return (
-        f"{summary}\n\nMore stands on the card of `{name}`.\n\n{text.removeprefix(summary).replace(rest, '').strip()}"
-    )
+    return f"{summary}\n\nThe card of `{name}` says more.\n\n{text.removeprefix(summary).replace(rest, '').strip()}"
 
 
 def _own_doc(value: type) -> str:
