@@ -16,6 +16,7 @@ import numpy as np
 
 from fsbench.atomic import touch
 from fsbench.errors import OutputError
+from fsbench.hashes import keys
 from fsbench.shards import SUFFIX, Rows, Shard, state_of, write_shard
 
 MERGED = 16
@@ -81,17 +82,19 @@ class FeatureStore:
 
     def _replace(self, key: str, shards: Sequence[Shard]) -> None:
         """Put what is intact in some shards, each row once, into one, and remove them."""
-        parts: list[Shard] = []
-        there: set[bytes] = set()
-        for shard in shards:
-            intact = shard.intact(np.arange(len(shard)))
-            if not intact.all():
-                self._tell_damaged()
-            first = {shard.hashes[i].tobytes(): i for i in reversed(np.flatnonzero(intact))}
-            kept = np.array(sorted(i for row, i in first.items() if row not in there), np.int64)
-            there.update(first)
-            if len(kept):
-                parts.append(shard if len(kept) == len(shard) else shard.take(kept))
+        intact = [np.flatnonzero(shard.intact(np.arange(len(shard)))) for shard in shards]
+        if any(len(rows) < len(shard) for rows, shard in zip(intact, shards, strict=True)):
+            self._tell_damaged()
+        items = keys(np.concatenate([shard.hashes[rows] for rows, shard in zip(intact, shards, strict=True)]))
+        first = np.zeros(len(items), bool)
+        first[np.unique(items, return_index=True)[1]] = True
+        once = np.split(first, np.cumsum([len(rows) for rows in intact])[:-1])
+        kept = [rows[here] for rows, here in zip(intact, once, strict=True)]
+        parts = [
+            shard if len(rows) == len(shard) else shard.take(rows)
+            for rows, shard in zip(kept, shards, strict=True)
+            if len(rows)
+        ]
         try:
             written = self._write(key, parts) if parts else None
         except OutputError as error:

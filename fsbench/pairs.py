@@ -108,13 +108,12 @@ class Pairs:
         """
         hashes = self.targets.hashes()
         if sample == "output":
-            targets = [digest.tobytes().hex() for digest in hashes]
+            targets = [digest[:8].tobytes().hex() for digest in hashes]
         else:
-            targets = [hashlib.sha256(hashes[span].tobytes()).hexdigest() for span in self.clips]
-        sources = {group.identity: group.references.content_hash() for group in self.groups}
-        names = self.samples(sample)["source"]
-        columns = {"target_sha256": targets, "source_sha256": [sources[name] for name in names]}
-        return pd.DataFrame({name: [text[:16] for text in texts] for name, texts in columns.items()}, dtype=object)
+            targets = [hashlib.sha256(hashes[span].tobytes()).hexdigest()[:16] for span in self.clips]
+        sources = {group.identity: group.references.content_hash()[:16] for group in self.groups}
+        columns = {"target_sha256": targets, "source_sha256": self.samples(sample)["source"].map(sources).tolist()}
+        return pd.DataFrame(columns, dtype=object)
 
     def take(self, rows: np.ndarray) -> Pairs:
         """Return some of the pairs, by their numbers in ascending order."""

@@ -3,41 +3,57 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from fsbench.numbers import number
 from fsbench.report import page, ranking, sections, tables, verdict
+from fsbench.report.plots import LABEL, short
 from fsbench.report.run import Run, read
-from fsbench.results import slug
+from fsbench.report.sections import galleries
 from fsbench.store import write_text
 
-FILE_NAME = "report.html"
+FILE_NAME, BRIEF_NAME = "report.html", "brief.html"
 
 
-def write(folder: Path) -> Path:
-    """Write `folder/report.html` from the files of a run, atomically, and return its path.
+def write(folder: Path, *, brief: bool = False) -> Path:
+    """Write `folder/report.html` from the files of a run, atomically, and return its path; `brief.html` for a brief.
 
-    Raises ResultError where result.json is missing or damaged; any other missing file becomes a sentence on the page.
+    A brief is what the page begins with: the verdict, one table and one gallery, for two sheets of paper. Raises
+    ResultError where result.json is missing or damaged; any other missing file becomes a sentence on the page.
     """
-    write_text(folder / FILE_NAME, html(read(folder)))
-    return folder / FILE_NAME
+    run = read(folder)
+    path = run.folder / (BRIEF_NAME if brief else FILE_NAME)
+    write_text(path, html(run, brief=brief))
+    return path
 
 
-def html(run: Run) -> str:
-    """Return the page of a run."""
+def html(run: Run, *, brief: bool = False) -> str:
+    """Return the page of a run, or its brief."""
     environment = page.environment()
-    environment.filters.update(duration=tables.duration, decimals=number, when=_when, coaches=tables.coaches, slug=slug)
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
+    environment.filters.update(
+        duration=tables.duration, decimals=number, when=_when, coaches=tables.coaches, named=partial(_named, run)
+    )
     files = {"run": run, "result": run.result}
     return environment.get_template("run/page.html.j2").render(
         files,
-        sections=page.render(sections.all_sections(), run, environment, **files),
-        style=page.text("style.css") + page.text("validity.css"),
-        script=page.text("page.js") + (page.text("map.js") if len(run.maps) else ""),
+        brief=brief,
+        sections=() if brief else page.render(sections.all_sections(), run, environment, **files),
+        style=page.text("style.css") + ("" if brief else page.text("validity.css")),
+        script=page.script(*(["map.js"] if len(run.maps) and not brief else [])),
         verdict=verdict.sentences(run),
         ranking=ranking.ranking(run),
+        table=tables.summary(run),
         networks=[*run.result.judges, *run.result.observers, *run.result.metrics],
+        **galleries.first(run),
     )
+
+
+def _named(run: Run, text: str) -> str:
+    """The same with names that are as long as a page shown without their middle."""
+    for name in sorted((model.name for model in run.result.models), key=len, reverse=True):
+        text = text.replace(name, short(name, LABEL)) if len(name) > LABEL else text
+    return text
 
 
 def _when(created: str) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import seaborn as sns
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
@@ -94,26 +96,28 @@ def _interval(record: CalibrationRecord) -> str:
 def histogram(judge: str, shares: Shares, record: CalibrationRecord) -> Markup:
     """Draw genuine and impostor pairs over the cosines where there are any, and the thresholds."""
     edges = np.linspace(-1, 1, len(shares[0]) + 1)
+    middles = (edges[1:] + edges[:-1]) / 2
     used = np.flatnonzero(shares[0] + shares[1] > 0)
     step = max(1, (used[-1] - used[0]) // 100)  # about a hundred bins are drawn
 
     def draw(axes: Axes) -> None:
-        starts = np.arange(used[0], used[-1] + 1, step)
+        edges_drawn = edges[[*range(used[0], used[-1] + 1, step), used[-1] + 1]]
         for name, values, colour in (("genuine", shares[0], ACCENTS[0]), ("impostor", shares[1], GREY)):
-            heights = np.add.reduceat(values[: used[-1] + 1], starts)
-            axes.stairs(
-                heights / heights.max(), edges[[*starts, used[-1] + 1]], fill=True, color=colour, alpha=0.5, label=name
-            )
+            table = pd.DataFrame({"cosine": middles, "share": values})
+            sns.histplot(table, x="cosine", weights="share", bins=edges_drawn.tolist(), stat="density", element="step",
+                         linewidth=0, color=colour, alpha=0.5, label=name, ax=axes)  # fmt: skip
         for point in record.points:
             if point.threshold is not None:
                 axes.axvline(point.threshold, color=INK, linewidth=0.8, linestyle="--", alpha=0.7)
-                axes.text(point.threshold, 1.0, f" FAR {100 * point.far:g} %", fontsize=6.5, rotation=90, va="top")
+                axes.text(point.threshold, 1.0, f" FAR {100 * point.far:g} %", fontsize=6.5, rotation=90, va="top",
+                          transform=axes.get_xaxis_transform())  # fmt: skip
         axes.set_yticks([])
+        axes.set_ylabel("")
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(f"cosine, {judge}")
         axes.legend(frameon=False, loc="upper left")
 
-    return render(draw, (1.4 * WIDTH, 2.0), f"Cosines of genuine and impostor pairs, {judge}, each scaled to its peak")
+    return render(draw, (1.4 * WIDTH, 2.0), f"Cosines of genuine and impostor pairs, {judge}, equal in area")
 
 
 def errors(shares: Mapping[str, Shares]) -> Markup:

@@ -13,7 +13,9 @@ from fsbench.comparison.paired import PairedRows, Pairing
 from fsbench.comparison.scores import TOGETHER, Scores
 from fsbench.comparison.table import RunComparison, RunDifference
 from fsbench.comparison.wording import letter_of, title
+from fsbench.report.plots import LABEL, short
 from fsbench.report.run import read
+from fsbench.report.samples import Side
 from fsbench.report.thumbnails import Thumbnails
 from fsbench.results import MetricRecord, column
 
@@ -31,7 +33,7 @@ class Contrast:
     @property
     def title(self) -> str:
         """What is compared, in a heading."""
-        return title(self.model, self.reference, self.letter)
+        return title(short(self.model, LABEL), short(self.reference, LABEL), self.letter)
 
     @property
     def compared(self) -> tuple[RunDifference, ...]:
@@ -94,6 +96,14 @@ class Compared:
         """Pictures of each run by its label; a baseline has none."""
         runs = {run.label: read(run.folder) for run in self.scores if run.folder is not None}
         return {label: Thumbnails(run) for label, run in runs.items()}
+
+    @cached_property
+    def sides(self) -> list[Side]:
+        """The models that are compared, of those runs that have pictures: the first run's, then the others'."""
+        named = {("A", contrast.reference): self.scores[0] for contrast in self.contrasts}
+        named |= {(contrast.letter, contrast.model): contrast.scores for contrast in self.contrasts}
+        return [Side(f"{letter}: {short(model, LABEL)}", self.pictures[scores.label].run, model)
+                for (letter, model), scores in named.items() if scores.label in self.pictures]  # fmt: skip
 
     def sample(self, scores: Scores, model: str, source: str, target: str) -> pd.Series | None:
         """What a run's table says of one output of a model; None where it has no pictures of it."""

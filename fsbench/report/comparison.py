@@ -30,5 +30,5 @@ def html(compared: Compared) -> str:
         comparison=compared.comparison,
         sections=page.render(SECTIONS, compared, environment, compared=compared),
         style=page.text("style.css"),
-        script=page.text("page.js"),
+        script=page.script(),
     )

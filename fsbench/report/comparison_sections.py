@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
@@ -15,9 +14,11 @@ from fsbench.comparison.paired import PairedRows
 from fsbench.comparison.table import RunDifference
 from fsbench.comparison.wording import difference, name_of, p_value, remark, signed, value_of
 from fsbench.numbers import number
+from fsbench.report import samples
 from fsbench.report.compared import Compared, Contrast, improvement
 from fsbench.report.page import Section
 from fsbench.report.plots import ACCENTS, GREY, WIDTH, render
+from fsbench.report.samples import Pair
 from fsbench.report.sections.galleries import spread
 from fsbench.report.thumbnails import Picture
 from fsbench.results import MetricRecord, column
@@ -43,6 +44,7 @@ def differences(compared: Compared) -> dict[str, Any]:
 def _row(record: RunDifference, metric: MetricRecord) -> dict[str, Any]:
     return {
         "verdict": record.verdict,
+        "record": record,
         "name": name_of(record, metric),
         "summary": metric.summary,
         "reference": value_of(record.reference_value, metric),
@@ -103,16 +105,22 @@ def _scatter(compared: Compared, contrast: Contrast, record: RunDifference, pair
 class Flip:
     """One sample in both runs."""
 
+    pair: Pair
     pictures: tuple[Picture, ...]  # source, target, and the outputs of A and of the other run
     label: str
     reference: str
     value: str
     change: str
 
+    @property
+    def key(self) -> str:
+        """What the page calls the pair."""
+        return samples.key_of(*self.pair)
+
 
 def flips(compared: Compared) -> dict[str, Any] | None:
     """The samples that got better and worse most, by the first metric of each pair of models."""
-    groups = []
+    groups: list[dict[str, Any]] = []
     for contrast in compared.contrasts:
         of_outputs = (one for one in contrast.compared if compared.metrics[one.metric].sample == "output")
         known = ((one, paired) for one in of_outputs if (paired := compared.paired(contrast, one)))
@@ -131,7 +139,8 @@ def flips(compared: Compared) -> dict[str, Any] | None:
                       ("better", int((change > 0).sum()), _flips(compared, contrast, metric, paired, best))],
             "n": len(change),
         })  # fmt: skip
-    return {"groups": groups} if groups else None
+    shown = [flip.pair for group in groups for _, _, flips in group["lists"] for flip in flips]
+    return {"groups": groups, "numbers": samples.numbers(compared.sides, shown)} if groups else None
 
 
 def _flips(
@@ -140,6 +149,7 @@ def _flips(
     table = compared.scores[0].tables["output"]
     return [
         Flip(
+            (str(row["source"]), str(row["id"])),
             _pictures(compared, contrast, str(row["source"]), str(row["id"])),
             f"{row['source']} into {row['id']}",
             number(float(paired.a[i]), metric.digits),
@@ -177,16 +187,17 @@ def pictures(compared: Compared) -> dict[str, Any] | None:
         by_reference.setdefault(contrast.reference, []).append(contrast)
     table = first.tables["output"]
     chosen = spread((table["identity"] + "\n" + table["session"]).to_numpy(dtype=object), PAIRS)
+    pairs = [(str(table.iloc[i]["source"]), str(table.iloc[i]["id"])) for i in chosen]
     groups = []
     for reference, contrasts in by_reference.items():
         heads = [f"A: {reference}", *(f"{one.letter}: {one.model}" for one in contrasts)]
-        rows = [_side_by_side(compared, contrasts, table.iloc[i]) for i in chosen]
+        rows = [(samples.key_of(*pair), _side_by_side(compared, contrasts, pair)) for pair in pairs]
         groups.append((reference, heads, rows))
-    return {"groups": groups}
+    return {"groups": groups, "numbers": samples.numbers(compared.sides, pairs)}
 
 
-def _side_by_side(compared: Compared, contrasts: Sequence[Contrast], row: pd.Series) -> tuple[Picture, ...]:
-    each = [_pictures(compared, contrast, str(row["source"]), str(row["id"])) for contrast in contrasts]
+def _side_by_side(compared: Compared, contrasts: Sequence[Contrast], pair: Pair) -> tuple[Picture, ...]:
+    each = [_pictures(compared, contrast, *pair) for contrast in contrasts]
     whole = max(each, key=len)  # with source and target, where any run has pictures of them
     return (*whole[:-2], each[0][-2], *(pictures[-1] for pictures in each))
 

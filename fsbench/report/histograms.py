@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from fsbench.report.people import FaceVectors, View, cosine, finite, other_scene, same
-from fsbench.report.plots import GREY, INK, WIDTH, render, short
+from fsbench.report.plots import GREY, INK, WIDTH, render_rows, short
 from fsbench.results import CalibrationRecord
 
 IMAGES_LIMIT = 1000  # images of a kind that pairs are taken from: half a million pairs are a smooth curve
@@ -28,21 +29,23 @@ def draw(view: View, colours: Mapping[str, str], calibration: CalibrationRecord 
     low, high = min([low, *thresholds.values()]), max([high, *thresholds.values()])
     edges = np.linspace(low, max(high, low + 0.01), N_BINS + 1)
 
-    def ridges(axes: Axes) -> None:
-        for y, (title, curves) in enumerate(lines.items()):
+    def rows(all_axes: Sequence[Axes]) -> None:
+        for axes, (title, curves) in zip(all_axes, lines.items(), strict=True):
             for kind, values in curves.items():
-                _ridge(axes, edges, values, y, kind, colours.get(title, GREY))
+                _distribution(axes, edges, values, kind, colours.get(title, GREY))
+            for threshold in thresholds.values():
+                axes.axvline(threshold, color=INK, linewidth=0.8, linestyle="--", alpha=0.7)
+            axes.set_ylabel(short(title), rotation=0, ha="right", va="center")
+            axes.set(yticks=[], xlim=(edges[0], edges[-1]))
+            axes.spines["left"].set_visible(False)
         for far, threshold in thresholds.items():
-            axes.axvline(threshold, color=INK, linewidth=0.8, linestyle="--", alpha=0.7)
-            axes.text(threshold, -0.98, f" FAR {100 * far:g} %", fontsize=6.5, rotation=90, va="top")
-        axes.set_yticks(range(len(lines)), [short(title) for title in lines])
-        axes.set_ylim(len(lines) - 0.9, -1.0)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_xlabel(f"cosine, {view.judge}")
+            axes = all_axes[0]
+            axes.text(threshold, 1, f" FAR {100 * far:g} %", fontsize=6.5, rotation=90, va="top",
+                      transform=axes.get_xaxis_transform())  # fmt: skip
+        all_axes[-1].set_xlabel(f"cosine, {view.judge}")
 
     alt = f"Histograms of the cosines of real images and of each model's outputs, {view.judge}"
-    return render(ridges, (1.4 * WIDTH, 0.8 + 0.5 * len(lines)), alt)
+    return render_rows(rows, len(lines), (1.4 * WIDTH, 0.8 + 0.55 * len(lines)), alt)
 
 
 def _real(view: View) -> Curves:
@@ -63,15 +66,13 @@ def _outputs(made: FaceVectors, view: View) -> Curves:
     }
 
 
-def _ridge(axes: Axes, edges: np.ndarray, values: np.ndarray, y: float, kind: str, colour: str) -> None:
-    """One histogram that stands on the line `y` and is 0.85 high."""
+def _distribution(axes: Axes, edges: np.ndarray, values: np.ndarray, kind: str, colour: str) -> None:
+    """One histogram; all have the same area. What is counted is drawn: millions of pairs take no time."""
     counts, _ = np.histogram(values[np.isfinite(values)], edges)
     if not counts.any():
         return
-    x, heights = np.repeat(edges, 2)[1:-1], y - 0.85 * np.repeat(counts / counts.max(), 2)
-    if kind in ("source", "genuine"):
-        axes.fill_between(x, heights, y, color=colour, alpha=0.55, linewidth=0)
-    elif kind == "target":
-        axes.plot(x, heights, color=colour, linewidth=1.1)
-    else:
-        axes.plot(x, heights, color=GREY, linewidth=0.9, linestyle=":")
+    filled, other = kind in ("source", "genuine"), kind in ("strangers", "impostor")
+    style = {"linewidth": 0, "alpha": 0.55} if filled else {"linewidth": 0.9, "linestyle": ":" if other else "-"}
+    table = pd.DataFrame({"cosine": (edges[1:] + edges[:-1]) / 2, "pairs": counts})
+    sns.histplot(table, x="cosine", weights="pairs", bins=edges.tolist(), stat="density", element="step",
+                 fill=filled, color=GREY if other else colour, ax=axes, **style)  # fmt: skip

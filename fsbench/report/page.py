@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+
+from fsbench.report.plots import LABEL, short
+from fsbench.results import slug
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -49,13 +53,21 @@ def render(
 
 def environment() -> Environment:
     """Return templates that escape what they print, and fail on a name that nobody gave."""
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(slug=slug, short=partial(short, limit=LABEL))
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
+    return environment
+
+
+def script(*names: str) -> str:
+    """Return the script of all pages, and some more."""
+    return "\n".join(text(name) for name in ("tables.js", "pictures.js", "page.js", *names))
 
 
 def text(name: str) -> str:

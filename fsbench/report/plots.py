@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
+from fsbench.report.run import NOTHING_SWAPPED, Run
 from fsbench.results import ModelRecord
 from fsbench.store import fingerprint
 
@@ -33,6 +33,7 @@ ACCENTS = (
     "#a0674b",
     "#4f9fb8",
 )
+LABEL = 80  # characters of a name that a page shows
 WIDTH = 4.0  # inches of a figure that stays readable on a phone
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -56,11 +57,16 @@ STYLE: Any = {
 
 def render(draw: Callable[[Axes], None], size: tuple[float, float], alt: str) -> Markup:
     """Draw one pair of axes of `size` inches and return it as an SVG element; the same drawing gives the same text."""
+    return render_rows(lambda rows: draw(rows[0]), 1, size, alt)
+
+
+def render_rows(draw: Callable[[Sequence[Axes]], None], n: int, size: tuple[float, float], alt: str) -> Markup:
+    """The same of some pairs of axes one above the other, over the same numbers."""
     buffer = io.StringIO()
     with mpl.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # the reader's browser draws the text and has more fonts
         figure = Figure(figsize=size)
-        draw(figure.subplots())
+        draw(list(figure.subplots(n, sharex=True, squeeze=False)[:, 0]))
         no_metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=no_metadata)
     text = buffer.getvalue()
@@ -87,33 +93,3 @@ def short(name: str, limit: int = 26) -> str:
 def reference_line(model: ModelRecord) -> str:
     """Line style of the models that all others are held against; "" for the others."""
     return "--" if model.kind == "ceiling" else ":" if model.name == NOTHING_SWAPPED else ""
-
-
-def dots(run: Run, column: Column, order: Sequence[ModelRecord]) -> Markup | None:
-    """Values and intervals of one metric, models from top to bottom; None where nothing was scored."""
-    entries = run.scored(order, column)
-    colour = colours(run)
-
-    def draw(axes: Axes) -> None:
-        for entry in entries:
-            if style := reference_line(entry.model):
-                axes.axvline(entry.value, color=GREY, linewidth=0.9, linestyle=style, zorder=0)
-        for y, entry in enumerate(entries):
-            _dot(axes, y, entry, colour[entry.model.name], filled=entry.model in run.contestants)
-        axes.set_yticks(range(len(entries)), [short(entry.model.name) for entry in entries])
-        axes.set_ylim(len(entries) - 0.5, -0.5)
-        axes.tick_params(axis="y", length=0)
-        axes.spines["left"].set_visible(False)
-        axes.margins(x=0.06)
-        axes.locator_params(axis="x", nbins=5)
-
-    if not entries:
-        return None
-    return render(draw, (WIDTH, 0.5 + 0.27 * len(entries)), f"Values and intervals of {column.key} by model")
-
-
-def _dot(axes: Axes, y: int, entry: Scored, colour: str, filled: bool) -> None:
-    if entry.record.low is not None and entry.record.high is not None:
-        interval = [entry.record.low, entry.record.high]
-        axes.plot(interval, [y, y], color=colour, linewidth=3.5, alpha=0.45, solid_capstyle="round")
-    axes.plot([entry.value], [y], "o", color=colour, markersize=6.5, markerfacecolor=colour if filled else "none")

@@ -24,15 +24,21 @@ class Standing:
     """A contestant and its ranks."""
 
     model: str
-    mean: str
+    rank: float | None  # mean over the judges that count
     places: tuple[JudgeRank, ...]  # in the order of the ranking's judges
     disputed: bool  # the judges that count place it differently
+
+    @property
+    def mean(self) -> str:
+        """The rank as printed."""
+        return place(self.rank)
 
 
 @dataclass(frozen=True)
 class Ranking:
     """The contestants, the best first; none where there are too few to rank."""
 
+    metric: str
     judges: tuple[str, ...]  # those that count first
     left_out: Mapping[str, str]
     standings: tuple[Standing, ...]
@@ -46,14 +52,14 @@ def ranking(run: Run) -> Ranking:
     standings = tuple(
         Standing(
             rank.model,
-            place(rank.mean),
+            rank.mean,
             tuple(JudgeRank(place(rank.by_judge.get(judge)), judge in record.judges) for judge in judges),
             disputed(rank, record.judges),
         )
         for rank in record.ranks
     )
     left_out = record.left_out if standings else {}  # baselines are not ranked
-    return Ranking(judges, left_out, standings if len(standings) >= ENOUGH else (), record.advice)
+    return Ranking(record.metric, judges, left_out, standings if len(standings) >= ENOUGH else (), record.advice)
 
 
 def disputed(rank: Rank, judges: tuple[str, ...]) -> bool:

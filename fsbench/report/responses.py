@@ -171,31 +171,47 @@ def seconds(amount: float) -> str:
     return f"{amount:.2g} s" if amount < 100 else f"{amount:.0f} s"
 
 
+@dataclass(frozen=True)
+class Finding:
+    """What a validation found about a metric, in a sentence."""
+
+    sentence: str
+    is_trap: bool  # its values can mislead in this way
+
+
 def for_metric(record: Validation, name: str, judge: str | None = None) -> list[str]:
     """Say in sentences what a validation found about a metric; under another judge where this one was not there.
 
     Nothing for a metric that it does not know.
     """
+    return [finding.sentence for finding in findings(record, name, judge)]
+
+
+def findings(record: Validation, name: str, judge: str | None = None) -> list[Finding]:
+    """The same, with what of it is a trap."""
     known = [entry for entry in record.metrics if entry.metric.name == name]
     entry = next((entry for entry in known if entry.judge == judge), known[0] if known else None)
     if entry is None:
-        return [f"Not examined: {missing.reason}." for missing in record.unexamined if missing.metric == name][:1]
+        missing = [missing.reason for missing in record.unexamined if missing.metric == name][:1]
+        return [Finding(f"Not examined: {reason}.", False) for reason in missing]
     by_fault = record.of(name, entry.judge)
     units = {fault.name: fault.unit for fault in record.faults}
 
-    sentences = []
+    found = []
     for verdict, text, more in _PHRASES:
         names = [response.fault + more(response, units[response.fault])
                  for response in by_fault.values() if response.verdict == verdict]  # fmt: skip
         if names:
-            sentences.append(f"{text} {_join(names)}.")
+            found.append(Finding(f"{text} {_join(names)}.", verdict not in ("responds", "ignores")))
     if entry.won_by:
-        sentences.append(f"No better for the exact swap than for {_join(entry.won_by)}.")
+        found.append(Finding(f"No better for the exact swap than for {_join(entry.won_by)}.", True))
     if entry.bias is not None:
         few, total = entry.parts[0].n, entry.parts[-1].n
         way = "larger" if entry.bias > 0 else "smaller"
-        sentences.append(f"From {few} outputs its value is {100 * abs(entry.bias):.0f} % {way} than from {total}.")
-    return sentences
+        found.append(
+            Finding(f"From {few} outputs its value is {100 * abs(entry.bias):.0f} % {way} than from {total}.", True)
+        )
+    return found
 
 
 def _from(response: ResponseRecord, unit: str) -> str:

@@ -9,14 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fsbench import suites
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from fsbench import results, suites
 from fsbench.errors import ResultError
 from fsbench.report import FILE_NAME, page, tables
 from fsbench.report.page import Section
+from fsbench.report.plots import render, short
 from fsbench.report.run import Run, read
 from fsbench.report.thumbnails import Picture, Thumbnails
 from fsbench.store import write_text
-from fsbench.suites import ExperimentRecord
+from fsbench.suites import ComparisonRecord, ExperimentRecord, SuiteResult
 
 
 def write(folder: Path) -> Path:
@@ -25,15 +30,59 @@ def write(folder: Path) -> Path:
     What is missing of an experiment becomes a sentence in its section.
     """
     result, environment = suites.load(folder), page.environment()
-    sections = [
+    sections = [Section("_grid", "All experiments", partial(grid, result), "suite/grid.html.j2")]
+    sections += [
         Section(record.folder, record.title, partial(_experiment, record), "suite/experiment.html.j2")
         for record in result.experiments
     ]
     html = environment.get_template("suite/page.html.j2").render(
-        sections=page.render(sections, folder, environment), style=page.text("style.css"), result=result
+        sections=page.render(sections, folder, environment),
+        style=page.text("style.css"),
+        script=page.script(),
+        result=result,
     )
     write_text(folder / FILE_NAME, html)
     return folder / FILE_NAME
+
+
+def grid(result: SuiteResult, folder: Path) -> dict[str, Any] | None:
+    """Draw every model of every experiment against its baseline, by metric; None where there is little to compare.
+
+    A difference is told in units of the smallest one that its experiment would detect: beyond one it tends to be seen.
+    """
+    cells: dict[tuple[int, str], float] = {}
+    labels: list[str] = []
+    for record in (record for record in result.experiments if record.comparisons):
+        try:
+            metrics = results.load(folder / record.folder).metrics
+        except ResultError:  # its own section says so
+            continue
+        rising = {metric.name: metric.direction == "higher" for metric in metrics}
+        for model in dict.fromkeys(one.model for one in record.comparisons):
+            own = {results.column(one.metric, one.judge, one.stage): _in_detectable(one, rising[one.metric])
+                   for one in record.comparisons if one.model == model}  # fmt: skip
+            known = {key: size for key, size in own.items() if size is not None}
+            cells |= {(len(labels), key): size for key, size in known.items()}
+            labels += [f"{short(record.title)}: {short(model)}"] if known else []
+    if len(labels) < 2:
+        return None
+    table = pd.Series(cells).unstack().reindex(columns=list(dict.fromkeys(key for _, key in cells)))
+
+    def draw(axes: Axes) -> None:
+        sns.heatmap(table, ax=axes, cmap=sns.diverging_palette(30, 145, s=80, l=60, as_cmap=True), vmin=-3, vmax=3,
+                    annot=True, fmt="+.1f", linewidths=1, linecolor="none", yticklabels=labels, cbar=False)  # fmt: skip
+        axes.set(xlabel="", ylabel="")
+        axes.tick_params(length=0)
+
+    size = (2.6 + 0.7 * len(table.columns), 1.6 + 0.3 * len(labels))
+    return {"figure": render(draw, size, "Differences of all models to the baselines of their experiments, by metric")}
+
+
+def _in_detectable(record: ComparisonRecord, rising: bool) -> float | None:
+    """A difference to the better in units of the smallest detectable one; None where either is not known."""
+    if record.effect is None or not record.detectable:
+        return None
+    return (1 if rising else -1) * record.effect / record.detectable
 
 
 def _experiment(record: ExperimentRecord, folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fsbench import validity
 from fsbench.numbers import number
+from fsbench.report.ranking import Standing, ranking
 from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
 from fsbench.results import ModelRecord, Value, failure_rate
 from fsbench.stats.ranking import CONTESTANTS
@@ -20,6 +21,15 @@ GROUPS = {"Contestants": CONTESTANTS, "Ceiling": ("ceiling",), "Floor": ("floor"
 
 
 @dataclass(frozen=True)
+class Bar:
+    """An interval as a drawing: places as percentages of what the values and intervals of a column span."""
+
+    low: float
+    value: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Cell:
     """A value as printed; `text` is empty where nothing was scored, and `reason` then says why."""
 
@@ -29,7 +39,10 @@ class Cell:
     counts: str = ""
     reason: str = ""
     caution: str = ""
-    sort: float | None = None
+    value: float | None = None  # by which a column is sorted
+    low: float | None = None
+    high: float | None = None
+    bar: Bar | None = None
     best: bool = False
     coached: bool = False
 
@@ -51,6 +64,9 @@ class ModelRow:
     model: ModelRecord
     facts: tuple[str, ...]
     cells: tuple[Cell, ...]
+    standing: Standing | None  # None where it is not ranked
+    swapping: Cell  # milliseconds per image
+    training: Cell  # seconds
 
 
 @dataclass(frozen=True)
@@ -124,12 +140,12 @@ def ranked(run: Run, models: Iterable[ModelRecord], column: Column) -> list[Scor
 
 
 def facts_of(model: ModelRecord, n_pairs: int) -> tuple[str, ...]:
-    """What stands beside a model's name: size, steps, time, and how often it failed."""
+    """What stands beside a model's name: size, steps, and how often it failed."""
     facts = [] if model.kind != "loaded" else ["loaded from a file"]
     if model.training is not None:
         size = model.training.settings.get("size")
         facts += [f"size {size}"] if isinstance(size, str) else []
-        facts += [f"{model.training.steps:,} steps", duration(model.training.seconds), f"on {model.training.device}"]
+        facts += [f"{model.training.steps:,} steps on {model.training.device}"]
     if model.error:
         facts.append(f"failed: {model.error}")
     if model.failures:
@@ -182,11 +198,13 @@ def table(run: Run, columns: Sequence[Column]) -> ScoreTable:
     """Build a table of some columns; one in which no model has a value becomes a footnote."""
     unscored = _unscored(run, columns)
     columns = [column for column in columns if all(column not in left_out for left_out in unscored.values())]
-    winners = _winners(run, columns)
+    winners, spans = _winners(run, columns), [_span(run, column) for column in columns]
+    standings = {standing.model: standing for standing in ranking(run).standings}
 
     def row(model: ModelRecord) -> ModelRow:
-        cells = (_cell(run, model, *pair) for pair in zip(columns, winners, strict=True))
-        return ModelRow(model, facts_of(model, run.result.protocol.n_pairs), tuple(cells))
+        cells = (_cell(run, model, *about) for about in zip(columns, winners, spans, strict=True))
+        facts = facts_of(model, run.result.protocol.n_pairs)
+        return ModelRow(model, facts, tuple(cells), standings.get(model.name), _swapping(model), _training(model))
 
     models = ordered(run)
     groups = ((title, tuple(row(model) for model in models if model.kind in kinds)) for title, kinds in GROUPS.items())
@@ -208,7 +226,34 @@ def _unscored(run: Run, columns: Sequence[Column]) -> dict[str, tuple[Column, ..
     return by_reason
 
 
-def _cell(run: Run, model: ModelRecord, column: Column, winner: str) -> Cell:
+def _span(run: Run, column: Column) -> tuple[float, float]:
+    """The lowest and the highest number of a column, intervals included."""
+    records = [entry.record for entry in run.scored(run.result.models, column)]
+    ends = [end for record in records for end in (record.low, record.value, record.high) if end is not None]
+    return min(ends, default=0.0), max(ends, default=0.0)
+
+
+def _bar(value: Value, span: tuple[float, float]) -> Bar | None:
+    low, high = span
+    if value.value is None or value.low is None or value.high is None or low == high:
+        return None
+    return Bar(*(100 * (end - low) / (high - low) for end in (value.low, value.value, value.high)))
+
+
+def _swapping(model: ModelRecord) -> Cell:
+    if model.swap_seconds is None:
+        return Cell(reason="made elsewhere" if model.kind == "precomputed" else "not measured")
+    milliseconds = 1000 * model.swap_seconds
+    return Cell(number(milliseconds, 1 if milliseconds < 10 else 0), value=milliseconds)
+
+
+def _training(model: ModelRecord) -> Cell:
+    if model.training is None:
+        return Cell(reason="made elsewhere" if model.kind in ("loaded", "precomputed") else "needs none")
+    return Cell(duration(model.training.seconds), value=model.training.seconds)
+
+
+def _cell(run: Run, model: ModelRecord, column: Column, winner: str, span: tuple[float, float]) -> Cell:
     value = run.value(model.name, column)
     if value is None:
         return Cell(reason="the model failed" if model.error else "not measured")
@@ -222,7 +267,10 @@ def _cell(run: Run, model: ModelRecord, column: Column, winner: str) -> Cell:
         value.no_interval,
         counts,
         caution=value.caution,
-        sort=value.value,
+        value=value.value,
+        low=value.low,
+        high=value.high,
+        bar=_bar(value, span),
         best=model.name == winner,
         coached=_coached(run, model, column.judge),
     )

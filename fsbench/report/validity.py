@@ -60,6 +60,7 @@ def html(record: Validation) -> str:
         shared,
         sections=page.render(SECTIONS, record, environment, **shared),
         style=page.text("style.css") + page.text("validity.css"),
+        script=page.script(),
         counts=_counts(record),
         classes={mark.sign: f"{verdict} middle" for verdict, mark in MARKS.items()},
         weak=responses.WEAK,

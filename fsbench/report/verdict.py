@@ -27,7 +27,7 @@ def sentences(run: Run) -> list[str]:
         return blind
     entries = run.scored([model for model in ordered(run) if model in run.contestants], column)
     silent = [model for model in run.contestants if all(entry.model != model for entry in entries)]
-    lines = [_reached(run, entry, column) for entry in entries[:NAMED]] + _between(run, entries, column)
+    lines = _between(run, entries, column) + [_reached(run, entry, column) for entry in entries[:NAMED]]
     failing = [model for model in run.contestants if model.failures]
     return (
         blind
@@ -173,4 +173,5 @@ def _between(run: Run, entries: list[Scored], column: Column) -> list[str]:
     first = entries[0].model.name if entries else ""
     compared = run.compare([(first, rival.model.name, column) for rival in entries[1:]])
     said = between(first, compared, column.metric)
-    return [f"Between the contestants, {said}."] if said else []
+    under = f" under {column.judge}" if column.judge else ""
+    return [f"Between the contestants, {said} (by {column.metric.name}{under})."] if said else []

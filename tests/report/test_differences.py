@@ -125,7 +125,7 @@ def test_results_without_differences_say_so_and_compare_nothing(run: Run) -> Non
 def test_what_could_not_be_compared_has_its_reason(run: Run) -> None:
     few = {"effect": None, "low": None, "high": None, "p": None, "detectable": None, "reason": "two <b>few</b>"}
     poor = edited(run, lambda one: one.model_copy(update=few))
-    assert "Between the contestants, nothing is said of differences: two <b>few</b>." in text(poor)
+    assert "Between the contestants, nothing is said of differences: two <b>few</b> (by id_similarity" in text(poor)
     page = report.html(poor)
     assert "two &lt;b&gt;few&lt;/b&gt;" in page
     assert "<b>few" not in page

@@ -37,7 +37,7 @@ def test_a_section_is_a_module_and_its_name_in_the_list(run: Run, monkeypatch: p
     assert '<a href="#toy">A &lt;toy&gt;</a><a href="#balance">Balance</a></nav>' in html
     assert '<section id="toy">\n<h2>A &lt;toy&gt;</h2>fsbench run' in html
     assert html.index('<section id="toy">') < html.index('<section id="balance">')
-    assert 'id="summary"' not in html
+    assert 'id="galleries"' not in html
 
 
 def test_what_has_nothing_to_show_is_left_out(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -160,3 +161,28 @@ def test_the_page_shows_what_there_is(folder: Path) -> None:
     for answer in done.answers:
         assert answer in page
     assert suites.load(folder.parent).experiments[0] == done
+
+
+def test_the_grid_tells_differences_in_detectable_ones(folder: Path) -> None:
+    spread = Spread(0.01, 8)
+    effects = {("y", "x", "id_similarity"): 0.04, ("x", "z", "id_similarity"): 0.02, ("y", "x", "pose_error"): 0.1}
+    differences = known(results.load(folder), {pair: (effect, 0.01) for pair, effect in effects.items()}, spread)
+    results.save(differences, folder)
+    experiment = Experiment(title="run", plan=Plan(models=("x", "y", "z"), metrics=("id_similarity", "pose_error")))
+    record = suites.answered(experiment, differences)
+    drawn = suite.grid(SuiteResult(name="notes", experiments=(record,)), folder.parent)
+    assert drawn is not None
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawn["figure"])
+    size = {(one.model, one.metric): one.effect / one.detectable for one in record.comparisons if one.effect}
+    assert {"run: y", "run: z", "id_similarity@toy_judge", "pose_error"} <= set(texts)
+    assert f"{size['y', 'id_similarity']:+.1f}" in texts  # more is better
+    assert f"{size['z', 'id_similarity']:+.1f}" in texts  # worse than the baseline
+    assert size["z", "id_similarity"] < 0
+    assert f"{-size['y', 'pose_error']:+.1f}" in texts  # less is better
+
+
+def test_of_one_model_there_is_no_grid(folder: Path) -> None:
+    experiment = Experiment(title="run", plan=Plan(models=("x", "y")))
+    record = suites.answered(experiment, results.load(folder))
+    of_y = record.model_copy(update={"comparisons": tuple(one for one in record.comparisons if one.model == "y")})
+    assert suite.grid(SuiteResult(name="notes", experiments=(of_y,)), folder.parent) is None

@@ -12,9 +12,7 @@ from fsbench.report.page import Section
 from fsbench.report.run import Run
 
 MODULES = (
-    "summary",
     "differences",
-    "intervals",
     "galleries",
     "identity",
     "groups",

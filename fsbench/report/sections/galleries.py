@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,33 +10,51 @@ import numpy as np
 import pandas as pd
 
 from fsbench.numbers import number
+from fsbench.report import samples
 from fsbench.report.page import Section
 from fsbench.report.run import Column, Run
+from fsbench.report.samples import Pair
 from fsbench.report.tables import ordered
 from fsbench.report.thumbnails import Picture, Thumbnails
 from fsbench.results import ModelRecord
 from fsbench.stats.ranking import CONTESTANTS
 
-SPREAD, SPREAD_BASELINE = 4, 2  # rows per direction of a contestant and of a baseline
-EXTREMES = 4  # worst and best rows
+ROWS, ROWS_BASELINE = 4, 2  # by each rule, of a contestant and of a baseline
+ROOM = 48  # rows by a rule of all contestants together: pages stay below 15 MB
 COMPARED = 3  # rows per direction in the table of all models
+FIRST = 4  # of these, rows that stand in the brief
 
 
 @dataclass(frozen=True)
 class Strip:
     """One sample: source, target, output and, where known, the exact swap."""
 
+    pair: Pair
     pictures: tuple[Picture, ...]
     session: str
     score: str
 
+    @property
+    def key(self) -> str:
+        """What the page calls the pair."""
+        return samples.key_of(*self.pair)
+
+
+@dataclass(frozen=True)
+class StripGroup:
+    """Strips that were chosen by one rule."""
+
+    rule: str  # evenly, worst, best, at random, judges disagree
+    title: str
+    strips: tuple[Strip, ...]
+
 
 @dataclass(frozen=True)
 class Gallery:
-    """Strips of one model in named groups."""
+    """Strips of one model in groups."""
 
     model: ModelRecord
-    groups: tuple[tuple[str, tuple[Strip, ...]], ...]
+    groups: tuple[StripGroup, ...]
 
 
 def spread(sessions: np.ndarray, count: int) -> list[int]:
@@ -58,7 +76,24 @@ def spread(sessions: np.ndarray, count: int) -> list[int]:
 
 def build(run: Run) -> dict[str, Any]:
     models, thumbnails = ordered(run), Thumbnails(run)
-    return {"comparisons": comparisons(run, thumbnails, models), "galleries": galleries(run, thumbnails, models)}
+    shown, more = galleries(run, thumbnails, models), comparisons(run, thumbnails, models)[FIRST:]
+    strips = (strip for gallery in shown for group in gallery.groups for strip in group.strips)
+    pairs = [*(strip.pair for strip in strips), *(comparison.pair for comparison in more)]
+    content = {"comparisons": more, "galleries": shown, "numbers": samples.of_run(run, pairs)}
+    return content | {"has_truth": has_truth(run, thumbnails)}
+
+
+def first(run: Run) -> dict[str, Any]:
+    """Return the pairs that stand in the brief."""
+    thumbnails = Thumbnails(run)
+    shown = comparisons(run, thumbnails, ordered(run))[:FIRST]
+    told = samples.of_run(run, (comparison.pair for comparison in shown))
+    return {"comparisons": shown, "numbers": told, "has_truth": has_truth(run, thumbnails)}
+
+
+def has_truth(run: Run, thumbnails: Thumbnails) -> bool:
+    """Whether the exact swaps are shown apart: a ceiling's outputs are them, no need to show these twice."""
+    return thumbnails.has_exact and all(model.kind != "ceiling" for model in run.result.models)
 
 
 def galleries(run: Run, thumbnails: Thumbnails, models: Sequence[ModelRecord]) -> list[Gallery]:
@@ -70,19 +105,37 @@ def _gallery(run: Run, thumbnails: Thumbnails, model: ModelRecord) -> Gallery:
     rows = run.of(model.name)
     if rows.empty:
         return Gallery(model, ())
-    column = run.headline
-    contestant = model.kind in CONTESTANTS
+    contestant, column = model.kind in CONTESTANTS, run.headline
+    count = max(1, min(ROWS, ROOM // len(run.contestants))) if contestant else ROWS_BASELINE
     groups = []
     for source, part in _by_source(run, rows):
-        chosen = part.iloc[_spread_over_sessions(part, SPREAD if contestant else SPREAD_BASELINE)]
-        groups.append((f"{source} into other people, evenly over sessions", _strips(thumbnails, chosen, column)))
+        chosen = part.iloc[_spread_over_sessions(part, count)]
+        title = f"{source} into other people, evenly over sessions"
+        groups.append(StripGroup("evenly", title, _strips(thumbnails, chosen, [column])))
     if column is not None and contestant:
-        rising = column.metric.direction == "higher"
-        by_score = rows.dropna(subset=[column.key]).sort_values(column.key, kind="stable", ascending=rising)
-        n = min(EXTREMES, len(by_score) // 2)
-        for word, extreme in (("Worst", by_score.head(n)), ("Best", by_score.tail(n)[::-1])) if n else ():
-            groups.append((f"{word} {n} by {column.metric.name}", _strips(thumbnails, extreme, column)))
+        groups += [StripGroup(rule, title, _strips(thumbnails, chosen, columns))
+                   for rule, title, chosen, columns in _chosen(run, rows, column, count) if len(chosen)]  # fmt: skip
     return Gallery(model, tuple(groups))
+
+
+def _chosen(
+    run: Run, rows: pd.DataFrame, column: Column, count: int
+) -> Iterator[tuple[str, str, pd.DataFrame, Sequence[Column]]]:
+    """Rows of a contestant by rule, with the columns whose numbers stand under them."""
+    rising = column.metric.direction == "higher"
+    by_score = rows.dropna(subset=[column.key]).sort_values(column.key, kind="stable", ascending=rising)
+    n = min(count, len(by_score) // 2)
+    yield "worst", f"Worst {n} by {column.metric.name}", by_score.head(n), [column]
+    yield "best", f"Best {n} by {column.metric.name}", by_score.tail(n)[::-1], [column]
+    drawn = np.sort(np.random.default_rng(0).permutation(len(rows))[:count])
+    yield "at random", f"{len(drawn)} at random", rows.iloc[drawn], [column]
+    same = (other for other in run.columns if (other.metric, other.stage) == (column.metric, column.stage))
+    judges = [other for other in same if other.judge not in run.result.unfit and other.key in rows]
+    both = rows.dropna(subset=[other.key for other in judges])
+    places = both[[other.key for other in judges]].rank(pct=True)
+    apart = (places.max(axis=1) - places.min(axis=1)).sort_values(kind="stable", ascending=False)
+    disputed = both.loc[apart[apart > 0].index[:count]]
+    yield "judges disagree", f"{len(disputed)} that judges place most differently", disputed, judges
 
 
 def _by_source(run: Run, rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
@@ -95,46 +148,62 @@ def _spread_over_sessions(rows: pd.DataFrame, count: int) -> list[int]:
     return spread(rows["session"].astype(str).to_numpy(dtype=object), count)
 
 
-def _strips(thumbnails: Thumbnails, rows: pd.DataFrame, column: Column | None) -> tuple[Strip, ...]:
+def _strips(thumbnails: Thumbnails, rows: pd.DataFrame, columns: Sequence[Column | None]) -> tuple[Strip, ...]:
     strips = []
     for _, row in rows.iterrows():
         source, target, *exact = thumbnails.inputs(row)
-        strips.append(Strip((source, target, thumbnails.output(row), *exact), str(row["session"]), _score(row, column)))
+        pictures, pair = (source, target, thumbnails.output(row), *exact), (str(row["source"]), str(row["id"]))
+        score = ", ".join(_score(row, column, named=len(columns) > 1) for column in columns)
+        strips.append(Strip(pair, pictures, str(row["session"]), score))
     return tuple(strips)
 
 
-def _score(row: pd.Series[Any], column: Column | None) -> str:
-    """Print one sample's row of the headline metric."""
+def _score(row: pd.Series[Any], column: Column | None, named: bool = False) -> str:
+    """Print one sample's row of a metric, with its judge where it stands beside that of others."""
     if column is None:
         return ""
     value = row.get(column.key)
-    return "not scored" if value is None or pd.isna(value) else number(float(value), column.metric.digits)
+    text = "not scored" if value is None or pd.isna(value) else number(float(value), column.metric.digits)
+    return f"{column.judge} {text}" if named else text
 
 
 @dataclass(frozen=True)
 class Comparison:
     """One pair as every model answered it."""
 
+    pair: Pair
     inputs: tuple[Picture, ...]
     outputs: tuple[tuple[Picture, str], ...]  # one per model, with its score
 
+    @property
+    def key(self) -> str:
+        """What the page calls the pair."""
+        return samples.key_of(*self.pair)
+
 
 def comparisons(run: Run, thumbnails: Thumbnails, models: Sequence[ModelRecord]) -> list[Comparison]:
-    """Return a few pairs side by side, chosen among the first model's samples and found again in the others'."""
+    """Return a few pairs side by side, the first one of each source person first.
+
+    They are chosen among the first model's samples and found again in the others'.
+    """
     tables = {model.name: table for model in models if not (table := run.of(model.name)).empty}
     if not tables:
         return []
     first = next(iter(tables.values()))
-    chosen = []
-    for _, part in _by_source(run, first):
-        for _, row in part.iloc[_spread_over_sessions(part, COMPARED)].iterrows():
-            outputs = []
-            for name, table in tables.items():
-                same = table[(table["source"] == row["source"]) & (table["id"] == row["id"])].head(1)
-                outputs += [(thumbnails.output(sample, name), _score(sample, run.headline))
-                            for _, sample in same.iterrows()]  # fmt: skip
-            chosen.append(Comparison(thumbnails.inputs(row), tuple(outputs)))
-    return chosen
+    by_source = [part.iloc[_spread_over_sessions(part, COMPARED)] for _, part in _by_source(run, first)]
+    turns = [part.iloc[[turn]] for turn in range(COMPARED) for part in by_source if turn < len(part)]
+    return [_comparison(run, thumbnails, tables, row) for part in turns for _, row in part.iterrows()]
+
+
+def _comparison(
+    run: Run, thumbnails: Thumbnails, tables: Mapping[str, pd.DataFrame], row: pd.Series[Any]
+) -> Comparison:
+    outputs = [
+        (thumbnails.output(sample, name), _score(sample, run.headline))
+        for name, table in tables.items()
+        for _, sample in table[(table["source"] == row["source"]) & (table["id"] == row["id"])].head(1).iterrows()
+    ]
+    return Comparison((str(row["source"]), str(row["id"])), thumbnails.inputs(row), tuple(outputs))
 
 
 SECTIONS = (Section("galleries", "Pictures", build, "run/galleries.html.j2"),)

@@ -1,4 +1,4 @@
-"""A card for each metric: definition, source, and what it was found to respond to."""
+"""A card for each metric: meaning, source, what it was found to respond to, and in which ways it misleads."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 from fsbench import validity
 from fsbench.report.page import Section
-from fsbench.report.responses import for_metric
+from fsbench.report.responses import findings
 from fsbench.report.run import Run
 
 
 def build(run: Run) -> dict[str, Any]:
     validation = validity.shipped()
     names = [metric.name for metric in run.result.metrics]
-    return {"findings": {name: for_metric(validation, name) if validation else [] for name in names}}
+    return {"findings": {name: findings(validation, name) if validation else [] for name in names}}
 
 
 SECTIONS = (Section("metrics", "Metrics", build, "run/metrics.html.j2"),)

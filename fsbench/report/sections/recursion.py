@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+import seaborn as sns
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from pandas.api.types import is_numeric_dtype
@@ -72,17 +74,17 @@ def _curves(run: Run, order: Sequence[ModelRecord], key: str, label: str) -> Mar
     """Means over the outputs of each model against the number of passes, and the outputs of contestants one by one."""
     table, colour = run.recursion, colours(run)
     passes = sorted(table["n"].unique())
+    contestants = table[table["model"].isin([model.name for model in run.contestants])]
 
     def draw(axes: Axes) -> None:
+        line = partial(sns.lineplot, x="n", y=key, ax=axes, legend=False)
+        accents = {"hue": "model", "palette": colour}
+        line(contestants, units="row", estimator=None, linewidth=0.6, alpha=0.3, **accents)
+        line(contestants, errorbar=None, marker="o", markersize=4, markeredgewidth=0, linewidth=2, **accents)
         for model in order:
-            values = table[table["model"] == model.name].pivot_table(index="n", columns="row", values=key)
-            if values.empty:
-                continue
-            if model in run.contestants:
-                axes.plot(values.index, values, color=colour[model.name], linewidth=0.6, alpha=0.3)
-                axes.plot(values.index, values.mean(axis=1), "o-", color=colour[model.name], linewidth=2, markersize=4)
-            elif style := reference_line(model):
-                axes.plot(values.index, values.mean(axis=1), color=GREY, linewidth=1.1, linestyle=style)
+            if model not in run.contestants and (style := reference_line(model)):
+                rows = table[table["model"] == model.name]
+                line(rows, errorbar=None, color=GREY, linewidth=1.1, linestyle=style)
         axes.set_xscale("log")
         axes.set_xticks(passes, [str(n) for n in passes])
         axes.minorticks_off()

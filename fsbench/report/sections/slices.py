@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from fsbench.report.page import Section
 from fsbench.report.plots import GREY, WIDTH, colours, reference_line, render, short
 from fsbench.report.run import Column, Run
+from fsbench.report.samples import tags
 from fsbench.results import ModelRecord
 from fsbench.stats.resampling import Design, Mean
 
@@ -45,7 +47,7 @@ def draw_all(run: Run) -> Slices | None:
     column = run.headline
     if column is None:
         return None
-    known = tags(run, column)
+    known = tags(run, run.samples[run.samples[column.key].notna()])
     switches = [tag for tag in known if set(run.samples[tag].dropna().unique()) == {0, 1}]
     others = [tag for tag in known if tag != YAW and tag not in switches]
     sessions = run.samples[["identity", "session"]].drop_duplicates()
@@ -59,29 +61,23 @@ def draw_all(run: Run) -> Slices | None:
     )
 
 
-def tags(run: Run, column: Column) -> list[str]:
-    """Float columns with facts about the target images that differ between scored ones."""
-    measured = {column.key for column in run.columns}
-    scored = run.samples[run.samples[column.key].notna()]
-    floats = [str(name) for name in scored.columns if pd.api.types.is_float_dtype(scored[name])]
-    return [name for name in floats if name not in measured and scored[name].nunique() > 1]
-
-
 def against(run: Run, column: Column, tag: str, width: float) -> Markup:
     """One metric against one fact about the target: a dot per output, a line through the means of equal bins."""
-    colour = colours(run)
     edges = _bin_edges(run.samples[tag].dropna().to_numpy())
+    known = run.samples[["model", tag, column.key]].dropna()
+    means = known.groupby(["model", np.searchsorted(edges, known[tag], side="right")]).mean().reset_index("model")
+    contestants = [model.name for model in run.contestants]
+    accents: dict[str, Any] = {"x": tag, "y": column.key, "hue": "model", "palette": colours(run), "legend": False}
 
     def draw(axes: Axes) -> None:
+        dots, lines = (table[table["model"].isin(contestants)] for table in (known, means))
+        if contestants:
+            sns.scatterplot(dots, ax=axes, s=9, alpha=0.4, linewidth=0, rasterized=True, **accents)
+            sns.lineplot(lines, ax=axes, estimator=None, linewidth=2, **accents)
         for model in run.result.models:
-            rows = run.of(model.name)[[tag, column.key]].dropna()
-            means = rows.groupby(np.searchsorted(edges, rows[tag], side="right")).mean()
-            if model in run.contestants:
-                accent = colour[model.name]
-                axes.plot(rows[tag], rows[column.key], ".", color=accent, markersize=3, alpha=0.4, rasterized=True)
-                axes.plot(means[tag], means[column.key], color=accent, linewidth=2)
-            elif style := reference_line(model):
-                axes.plot(means[tag], means[column.key], color=GREY, linewidth=1.1, linestyle=style)
+            if model.name not in contestants and (style := reference_line(model)):
+                line = means[means["model"] == model.name]
+                axes.plot(line[tag], line[column.key], color=GREY, linewidth=1.1, linestyle=style)
         axes.locator_params(nbins=6)
         axes.set_xlabel(f"{tag} of the target{', degrees' if tag == YAW else ''}")
         axes.set_ylabel(column.metric.name)
@@ -133,9 +129,10 @@ def _sessions(run: Run, column: Column) -> Markup:
     means = means.loc[harder.sort_values(kind="stable").index[:SESSIONS]]
 
     def draw(axes: Axes) -> None:
-        for model in shown:
-            if model.name in means:
-                axes.plot(means[model.name], range(len(means)), "o", color=colours(run)[model.name], markersize=5)
+        means_of = means.reset_index(drop=True).rename_axis("line").melt(ignore_index=False).reset_index()
+        sns.scatterplot(means_of, x="value", y="line", hue="model", palette=colours(run), s=25, linewidth=0, ax=axes,
+                        legend=False)  # fmt: skip
+        axes.set_ylabel("")
         _name_lines(axes, [short(f"{identity}, {session}") for identity, session in means.index], column)
         axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
 

@@ -107,5 +107,6 @@ for (const figure of document.querySelectorAll("figure.space")) {
   });
   new IntersectionObserver(([entry]) => { visible = entry.isIntersecting; ask(); }).observe(canvas);
   new ResizeObserver(ask).observe(canvas);
+  addEventListener("beforeprint", draw);
   stop(!moving);
 }
