@@ -32,7 +32,7 @@ from fsbench.interfaces import (
     PairedFeatures,
     RowMetric,
 )
-from fsbench.registry import Entry, Spec
+from fsbench.registry import Entry, Spec, embedders, parse_spec
 from fsbench.specs import result_name
 from fsbench.unkept import UnkeptStore
 
@@ -69,8 +69,8 @@ class BuiltMetric:
             data_root=environment.data_root(),
             log=_LOG.info,
         )
-        if isinstance(judge, str):
-            names.check_names("embedders", [judge])
+        if isinstance(judge, str) and not embedders.has(parse_spec(judge).name):
+            names.check_names("embedders", [judge])  # reads all plug-ins to say what the name may mean
         metric = entry.build(Spec(entry.name, {key: cast(str, value) for key, value in parameters.items()}), context)
         own: Judge | None = None
         if JUDGE in metric.info.needs:
