@@ -171,6 +171,9 @@ class EvaluationSet:
     real: RealImages
     name: SetName = "stills"
     named: bool = False  # whether the user named the metrics: what takes long is then done
+    # (T, F, D) unit features of the faces in the frame of each target, the one that is swapped first; NaN for none, and
+    # where a frame shows one alone. None: frames are not known, or nobody who tells people apart
+    people: np.ndarray | None = None
 
 
 Feed = Callable[[Group, ImageSet, int, Callable[[int], None]], ImageSet]
@@ -189,4 +192,6 @@ class Outputs:
     landmarks: np.ndarray  # (N, 5, 2) float32; NaN where no face was found
     feed: Feed | str  # feeds images to the model as targets, 8-bit after each pass; or why it cannot be done
     seconds: float = 0.0  # per output
+    absent: np.ndarray | None = None  # (N,) bool, which are not there; None: all are
+    changes: np.ndarray | None = None  # (N, F) levels by which a paste changes each of these faces; NaN for none
     weights: ImageSet | None = None  # (N, 1, S, S) share of the output in each pixel; None: crops, which are not pasted

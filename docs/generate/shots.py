@@ -36,7 +36,7 @@ def main(run: Path) -> None:
     with TemporaryDirectory() as name:
         for part, (selector, height) in PARTS.items():
             page, shot = Path(name) / f"{part}.html", Path(name) / f"{part}.png"
-            style = f"<style>main > :not({selector}) {{ display: none !important }}</style></head>"
+            style = f"<style>main > :not({selector}), footer {{ display: none !important }}</style></head>"
             page.write_text(html.replace("</head>", style, 1), encoding="utf-8")
             command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={WIDTH},{height}",
                        f"--screenshot={shot}", page.as_uri()]  # fmt: skip

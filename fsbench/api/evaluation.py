@@ -51,11 +51,12 @@ class Evaluation:
     `cache` nothing is read from it and nothing is written anywhere. Scoring writes nothing. Values are those of
     `fsbench run`, to the last bit, for the same outputs, pairs, metrics and judges.
 
-    The arguments have the names of the options of `fsbench run`, and its defaults. `dataset` may be an object that is a
-    `fsbench.interfaces.Dataset`. `max_pairs` takes that many pairs of stills, and that many clips, evenly over sources
-    and sessions; by default all. `device` is where networks compute, and where the images lie that a model is given;
-    `resamples` is the number of resamples behind intervals. Raises UsageError for what does not exist, DataError for
-    data that cannot be used, NotScorable for a named metric whose network is missing; the text says what to do.
+    The arguments have the names of the options of `fsbench run`, and its defaults; metrics look at crops. `dataset` may
+    be an object that is a `fsbench.interfaces.Dataset`. `max_pairs` takes that many pairs of stills, and that many
+    clips, evenly over sources and sessions; by default all. `device` is where networks compute, and where the images
+    lie that a model is given; `resamples` is the number of resamples behind intervals. Raises UsageError for what does
+    not exist, DataError for data that cannot be used, NotScorable for a named metric whose network is missing; the text
+    says what to do.
 
     `pairs` is a data frame of what goes into what, one row per output; `baselines` are the scores of copy_target,
     copy_source, alpha_paste and (where the data set knows the exact swaps) exact: a value means something between its
@@ -79,8 +80,8 @@ class Evaluation:
         cache: bool = True,
     ) -> None:
         """Prepare everything that does not depend on a model."""
-        if max_pairs is not None and max_pairs < 1:
-            raise UsageError(f"max_pairs is {max_pairs}", "take at least one pair, or None for all")
+        if max_pairs is not None and (not isinstance(max_pairs, int) or max_pairs < 1):
+            raise UsageError(f"max_pairs is {max_pairs!r}", "take at least one pair, or None for all")
         self._plan = plan_of(
             Plan(models=(), baselines=baselines), dataset=dataset if isinstance(dataset, str) else None,
             metrics=metrics, judges=judges, observers=observers, gallery=gallery, resamples=resamples, seed=seed,
@@ -205,9 +206,10 @@ class Evaluation:
         absent: dict[SetName, np.ndarray] = {}
         for name, evaluator in self._evaluators.items():
             evaluation = evaluator.evaluation
-            outputs, seconds, absent[name], _ = swap_all(model, evaluation.pairs, self._context)
+            swapped = swap_all(model, evaluation.pairs, self._context)
+            absent[name] = swapped.absent
             feed = feed_of(model, self._context)
-            features[name] = evaluation.extract(model.label, outputs, feed, seconds)
+            features[name] = evaluation.extract(model.label, swapped.images, feed, swapped.seconds)
         first = next(iter(features.values()))
         return self._scores(model, records.model_record(model, first.outputs.seconds), features, absent)
 

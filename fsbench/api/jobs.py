@@ -31,6 +31,8 @@ def run(
     judges: Names | None = None,
     observers: Names | None = None,
     gallery: PathText | None = None,
+    stage: str | None = None,
+    preset: str | None = None,
     budget: str | None = None,
     suite: PathText | None = None,
     out: PathText | None = None,
@@ -62,7 +64,7 @@ def run(
         )
     plan = plan_of(
         base, models=models, dataset=dataset, metrics=metrics, judges=judges, observers=observers, gallery=gallery,
-        budget=budget, baselines=baselines, seed=seed, device=device,
+        stage=stage, preset=preset, budget=budget, baselines=baselines, seed=seed, device=device,
     )  # fmt: skip
     names.check(plan)
 

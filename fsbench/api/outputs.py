@@ -20,7 +20,7 @@ from fsbench.store import fingerprint
 
 Swap = Callable[[Source, Targets], Swapped | Tensor]
 
-WANTED = "a function of source and targets, a swapper, or outputs (N, 3, S, S) for all pairs"
+WANTED = "a function of source and targets, a swapper, or a tensor of outputs (N, 3, S, S) for all pairs"
 
 
 def as_model(

@@ -9,14 +9,14 @@ import pandas as pd
 
 from fsbench.files import printable
 from fsbench.numbers import not_zero
-from fsbench.results import MetricRecord, Value, column
+from fsbench.results import Key, MetricRecord, Value, column
 
 MOST_COLUMNS = 8
 """Metrics, by judge, that a notebook is shown; all of them are in the data frame."""
 
 COLUMNS = (
-    "model", "metric", "judge", "set", "value", "low", "high", "unit", "direction", "n_scored", "n_total", "n_failed",
-    "value_of_scored", "reason", "no_interval", "caution",
+    "model", "metric", "judge", "stage", "set", "value", "low", "high", "unit", "direction", "n_scored", "n_total",
+    "n_failed", "value_of_scored", "reason", "no_interval", "caution",
 )  # fmt: skip
 
 
@@ -32,23 +32,19 @@ def values_frame(values: Iterable[Value], metrics: Mapping[str, MetricRecord]) -
     return frame.astype(dict.fromkeys(numbers, float))
 
 
-def summary(
-    values: Iterable[Value], metrics: Mapping[str, MetricRecord], judges: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """Models by the metrics that stand first in a report, each cell a text: value and interval.
-
-    `judges` are those that are shown; None for all.
-    """
+def summary(values: Iterable[Value], metrics: Mapping[str, MetricRecord], judges: Sequence[str]) -> pd.DataFrame:
+    """Models by the metrics that stand first in a report, under some judges; each cell a text: value and interval."""
     values = list(values)
-    scored = dict.fromkeys((value.metric, value.judge) for value in values if value.value is not None)
-    keys = [key for key in scored if judges is None or key[1] is None or key[1] in judges]
-    keys.sort(key=lambda key: _place(metrics[key[0]]))
-    cells = {(value.model, value.metric, value.judge): value for value in values}
+    scored = dict.fromkeys(value.key for value in values if value.value is not None)
+    keys = [key for key in scored if key.judge is None or key.judge in judges]
+    keys.sort(key=lambda key: _place(metrics[key.metric]))
+    cells = {(value.model, *value.key): value for value in values}
+    models = list(dict.fromkeys(value.model for value in values))
     table = {
-        _heading(key, metrics[key[0]]): [_cell(cells.get((model, *key)), metrics[key[0]]) for model in _models(values)]
+        _heading(key, metrics[key.metric]): [_cell(cells.get((model, *key)), metrics[key.metric]) for model in models]
         for key in keys[:MOST_COLUMNS]
     }
-    return pd.DataFrame(table, index=pd.Index(_models(values), dtype=object))
+    return pd.DataFrame(table, index=pd.Index(models, dtype=object))
 
 
 def page(title: str, table: pd.DataFrame, notes: Sequence[str] = (), warnings: Sequence[str] = ()) -> str:
@@ -65,16 +61,12 @@ def page(title: str, table: pd.DataFrame, notes: Sequence[str] = (), warnings: S
     return f"<div><p><b>{html.escape(printable(title))}</b></p>{body}{''.join(lines)}</div>"
 
 
-def _models(values: Iterable[Value]) -> list[str]:
-    return list(dict.fromkeys(value.model for value in values))
-
-
 def _place(facts: MetricRecord) -> tuple[bool, bool, int]:
     """Headline metrics first, then those of the summary."""
     return not facts.headline, not facts.summary_rank, facts.summary_rank
 
 
-def _heading(key: tuple[str, str | None], facts: MetricRecord) -> str:
+def _heading(key: Key, facts: MetricRecord) -> str:
     arrow = "↑" if facts.direction == "higher" else "↓"
     return f"{column(*key)} {arrow}{f' {facts.unit}' if facts.unit else ''}"
 

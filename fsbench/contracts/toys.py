@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fsbench.faces.align import TEMPLATE
 from fsbench.images import ImageSet, to_bytes
-from fsbench.interfaces import Batch, Embeddings, Faces, Lookalikes, Observed, Passes, Source, Targets
+from fsbench.interfaces import Batch, Embeddings, Faces, FacesInFrame, Lookalikes, Observed, Passes, Source, Targets
 from fsbench.stats.calibration import Calibration, calibrate
 
 
@@ -87,6 +87,9 @@ def toy_batch(n: int = 6, size: int = 64, seed: int = 0, needs: Sequence[str] = 
     evidence = {
         "judge": Embeddings("toy", view, vectors[own], references, rows, top, toy_calibration()),
         "exact": source.crops[list(range(n))],
+        "absent": torch.zeros(n, dtype=torch.bool),
+        "faces_in_frame": FacesInFrame(vectors[:n, None].repeat(1, 2, 1), torch.tensor([[40.0, 0.5]]).repeat(n, 1)),
+        "paste_weight": target.masks[:],
         "true_landmarks": torch.from_numpy(target.landmarks.copy()),
         "recursion": Passes({1: output, 2: output * 0.9, 10: output * 0.5, 50: output * 0.2}),
     }

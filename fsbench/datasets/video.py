@@ -67,6 +67,10 @@ class Clip:
         """Number and time of each crop's frame; two frames on both sides of a cut do not follow each other."""
         return pd.DataFrame({"frame": self.arrays["frame"], "seconds": self.arrays["seconds"]})
 
+    def n_frames(self, first: int, every: int) -> float:
+        """Frames of the video from a number on, of which every n-th is taken, those without the face among them."""
+        return float(len(range(first, int(self.arrays["counts"][0]), every)))
+
     @property
     def sentence(self) -> str:
         """How many frames, faces, tracks and cuts it has."""
@@ -124,13 +128,17 @@ class VideoFolder:
         )
 
     def faces(self, split: Split) -> Faces:
-        """Return one split; raises DataError for one that it does not have."""
+        """Return one split; raises DataError for one that it does not have.
+
+        Of each held-out frame `clip_frames` is the number of frames that its clip has, with those without the face.
+        """
         if split not in self.info.splits:
             raise DataError(f"video has no split {split}", "it has train and test")
         keep = np.flatnonzero(self._rows["split"] == split)
         entries = [clip.arrays for clip in self._clips]
         landmarks = np.concatenate([entry["landmarks"] for entry in entries])
-        rows = self._rows.iloc[keep][["id", "identity", "session", "clip", "frame"]].reset_index(drop=True)
+        columns = ["id", "identity", "session", "clip", "frame", *(["clip_frames"] if split == "test" else [])]
+        rows = self._rows.iloc[keep][columns].reset_index(drop=True)
         return Faces(ImageSet.stored(entries, "crops").select(keep), rows, landmarks[keep])
 
     def truth(self, source: str, targets: Faces) -> Truth | None:
@@ -224,7 +232,14 @@ class VideoFolder:
     def _split(self, clips: list[Clip]) -> list[tuple[Clip, pd.DataFrame]]:
         """Rows of each clip of one person."""
         frames = [
-            clip.rows.assign(identity=clip.identity, session=clip.name, clip=clip.name, split="train", single=False)
+            clip.rows.assign(
+                identity=clip.identity,
+                session=clip.name,
+                clip=clip.name,
+                split="train",
+                single=False,
+                clip_frames=clip.n_frames(0, self._every),
+            )
             for clip in clips
         ]
         if len(clips) == 1:
@@ -233,7 +248,11 @@ class VideoFolder:
             held_out = rows.index >= start
             begin = rows["seconds"].iloc[max(start, 0)]
             before = (rows["seconds"] > begin - BETWEEN) & ~held_out
-            rows = rows.assign(split=np.where(held_out, "test", np.where(before, "", "train")), single=True)
+            rows = rows.assign(
+                split=np.where(held_out, "test", np.where(before, "", "train")),
+                single=True,
+                clip_frames=clips[0].n_frames(int(clips[0].arrays["number"][max(start, 0)]), self._every),
+            )
             part = np.where(held_out, f"{clips[0].name}.last", f"{clips[0].name}.first")
             frames = [rows.assign(session=part, clip=part)]
         else:

@@ -107,7 +107,9 @@ def _find(video: Video, people: bool, context: Context) -> Arrays:
         thumbnails += [thumbnail(image) for image in images]
         stamps += [pts for _, _, pts, _ in chunk]
         if embedder is not None:
-            features += [_features(embedder, image, each.landmarks) for image, each in zip(images, faces, strict=True)]
+            features += [
+                features_of(embedder, image, each.landmarks) for image, each in zip(images, faces, strict=True)
+            ]
         progress(len(found), max(video.info.n_stated, len(found)))
     if not found:
         raise DataError(f"{video.path} has no frame", "is it a video that plays?")
@@ -122,7 +124,7 @@ def _find(video: Video, people: bool, context: Context) -> Arrays:
     }
 
 
-def _features(embedder: Embedder, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+def features_of(embedder: Embedder, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """(F, D) features of faces (F, 5, 2) of a picture; rows of NaN for rows of NaN."""
     crops, points = [], []
     for face in landmarks:
@@ -141,7 +143,7 @@ def reference(path: Path, context: Context) -> np.ndarray:
     found = Detector(context.device).detect_photo(image)
     if not np.isfinite(found.landmarks[0]).all():
         raise DataError(f"no face was found in {path}", "--face names a picture of the person who is swapped")
-    features: np.ndarray = _features(embedders.build(RECOGNISER, context), image, found.landmarks[:1])[0]
+    features: np.ndarray = features_of(embedders.build(RECOGNISER, context), image, found.landmarks[:1])[0]
     return features
 
 

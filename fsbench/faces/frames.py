@@ -16,7 +16,7 @@ from fsbench.faces.warp import after, warp
 SPAN = 1.75
 """Side of the region in sides of the crop: hair, ears, neck and the whole border of every mask lie inside."""
 
-VERSION = "region 1"
+VERSION = "region 2"
 """Changes whenever a region could change; part of the key of whatever is cached."""
 
 REGION = (0.5 + (TEMPLATE - 0.5) / SPAN).astype(np.float32)

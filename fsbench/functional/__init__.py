@@ -23,12 +23,16 @@ Images are aligned crops, as `fsbench.faces.align` makes them, (N, 3, S, S), RGB
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from fsbench.environment import cache_root
 from fsbench.errors import UnknownName
 from fsbench.functional._distances import frechet_distance as frechet_distance
-from fsbench.functional._functions import class_of, function_of
-from fsbench.registry import metrics
+from fsbench.functional._functions import RunningMetric, class_of, function_of
+from fsbench.registry import Entry, metrics
 
 _RENAMED = {"inception_score": "is"}
 """What Python cannot write after a dot."""
@@ -40,15 +44,25 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     known = _RENAMED.get(name, name)
     if metrics.has(known):
-        return function_of(metrics.get(known), __name__)
+        return _function(metrics.get(known), cache_root())
     for metric in metrics.names():
         if "/" not in metric and name == _camel(metric):
-            return class_of(metrics.get(metric), name, __name__)
+            return _class(metrics.get(metric), name, cache_root())
     try:
         metrics.get(name)
     except UnknownName as error:
         raise AttributeError(str(error)) from None
     raise AssertionError(name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _function(entry: Entry[Any], cache: Path) -> Callable[..., Any]:
+    return function_of(entry, __name__)
+
+
+@functools.lru_cache(maxsize=1024)
+def _class(entry: Entry[Any], name: str, cache: Path) -> type[RunningMetric]:
+    return class_of(entry, name, __name__)
 
 
 def __dir__() -> list[str]:

@@ -48,10 +48,10 @@ class AskedBatch(Batch):
         object.__setattr__(self, "_parts", parts)
 
     def __getattr__(self, name: str) -> Any:
-        """Make a field; called only for what is not there yet."""
+        """Make a field; called for what is not there yet, and where a property of a batch raised AttributeError."""
         parts: Mapping[str, Callable[[], Any]] = self.__dict__["_parts"]
         if name not in parts:
-            raise AttributeError(name)
+            return object.__getattribute__(self, name)  # which raises what was raised before
         value = parts[name]()
         object.__setattr__(self, name, value)
         return value

@@ -63,14 +63,15 @@ class BuiltMetric:
     def _build(
         cls, entry: Entry[Metric], parameters: Mapping[str, Any], judge: str | Embedder, device: str
     ) -> BuiltMetric:
-        context = Context(
-            device=environment.find_device(device),
-            store=UnkeptStore(environment.cache_root(), _LOG.info),
-            data_root=environment.data_root(),
-            log=_LOG.info,
-        )
-        if isinstance(judge, str) and not embedders.has(parse_spec(judge).name):
-            names.check_names("embedders", [judge])  # reads all plug-ins to say what the name may mean
+        context = context_on(device)
+        if isinstance(judge, str):
+            if not embedders.has(parse_spec(judge).name):
+                names.check_names("embedders", [judge])  # reads all plug-ins to say what the name may mean
+        elif not hasattr(judge, "info") or not hasattr(judge, "embed"):
+            raise UsageError(
+                f"judge is {type(judge).__name__}",
+                "give a name of fsbench list embedders, or an object with info and embed",
+            )
         metric = entry.build(Spec(entry.name, {key: cast(str, value) for key, value in parameters.items()}), context)
         own: Judge | None = None
         if JUDGE in metric.info.needs:
@@ -138,6 +139,12 @@ class BuiltMetric:
         if n_scored < info.min_samples:
             least = f", at least {info.min_samples} are needed" if info.min_samples > 1 else ""
             raise NotScorable(f"{n_scored or 'none'} of {n_total} {info.sample}s could be scored{least}")
+
+
+def context_on(device: str) -> Context:
+    """What networks are made with; raises UsageError, DeviceError."""
+    store = UnkeptStore(environment.cache_root(), _LOG.info)
+    return Context(environment.find_device(device), store, environment.data_root(), log=_LOG.info)
 
 
 def built(entry: Entry[Metric], parameters: Mapping[str, Any], judge: str | Embedder, device: str) -> BuiltMetric:

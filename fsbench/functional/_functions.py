@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Callable, Mapping
 from inspect import Parameter
 from typing import Any
@@ -13,11 +14,11 @@ from torch import Tensor
 
 from fsbench.errors import FsbenchError, NotScorable, UsageError
 from fsbench.evidence.needs import JUDGE, observers_in
-from fsbench.functional._built import DEFAULT_JUDGE, BuiltMetric, built
+from fsbench.functional._built import DEFAULT_JUDGE, BuiltMetric, built, context_on
 from fsbench.functional._inputs import Given, People, Rows
 from fsbench.harness.measurements import MEANS
 from fsbench.interfaces import Embedder, MetricInfo
-from fsbench.registry import Entry
+from fsbench.registry import Entry, Spec
 
 IMAGES = "(N, 3, S, S) aligned crops, RGB, floats in [0, 1]; they are rounded to 8 bits, as files are"
 TEXTS: Mapping[str, str] = {
@@ -40,6 +41,9 @@ RAISES = (
     "out; NotScorable where a network is not installed, or nothing can be compared. The message says what to do."
 )
 
+WIDTH = 116
+"""Characters of a line of help, as docstrings have."""
+
 _TYPES: Mapping[str, Any] = {
     "source": Tensor | str, "judge": str | Embedder, "people": People | None, "gallery": People | None,
     "rows": Rows | None, "device": str, "mask": Tensor | None,
@@ -49,7 +53,7 @@ _TYPES: Mapping[str, Any] = {
 def info_of(entry: Entry[Any]) -> MetricInfo:
     """The facts about a metric with its default parameters, as far as they can be known on this machine."""
     try:
-        info: MetricInfo = built(entry, {}, DEFAULT_JUDGE, "cpu").metric.info
+        info: MetricInfo = entry.build(Spec(entry.name), context_on("cpu")).info
     except FsbenchError:
         info = entry.factory.info  # type: ignore[attr-defined]
     return info
@@ -108,11 +112,21 @@ def function_of(entry: Entry[Any], module: str) -> Callable[..., Any]:
 
 def class_of(entry: Entry[Any], name: str, module: str) -> type[RunningMetric]:
     """A class that gathers what a metric measures, batch by batch."""
-    shown = parameters(entry, info_of(entry))
-    text = RunningMetric.__doc__ or ""
-    doc = f"{entry.summary}\n\n{inspect.cleandoc(text)}\n\n`update` takes what `{module}.{entry.name}` takes."
-    made = type(name, (RunningMetric,), {"__doc__": doc, "__module__": module, "entry": entry})
-    settings = [parameter for parameter in shown if parameter.name in _settings(entry, shown)]
+    info = info_of(entry)
+    shown = parameters(entry, info)
+    own = _settings(entry, shown)
+    given = [parameter for parameter in shown if parameter.name not in own]
+
+    def update(self: RunningMetric, *args: Any, **kwargs: Any) -> None:
+        RunningMetric.update(self, *args, **kwargs)
+
+    myself = Parameter("self", Parameter.POSITIONAL_ONLY)
+    update.__signature__ = inspect.Signature([myself, *given])  # type: ignore[attr-defined]
+    update.__doc__ = f"{RunningMetric.update.__doc__}\n\n{_arguments(entry, info, given)}"
+    doc = f"{entry.summary}\n\n{inspect.cleandoc(RunningMetric.__doc__ or '')}"
+    body = {"__doc__": doc, "__module__": module, "entry": entry, "update": update}
+    made = type(name, (RunningMetric,), body)
+    settings = [parameter for parameter in shown if parameter.name in own]
     made.__signature__ = inspect.Signature(settings)  # type: ignore[attr-defined]
     return made
 
@@ -224,7 +238,14 @@ class _Call:
 
 def _document(entry: Entry[Any], info: MetricInfo, shown: list[Parameter]) -> str:
     """The metric's own docstring, then what the function takes, gives and raises."""
-    lines = [inspect.getdoc(entry.factory) or entry.name, ""]
+    text, told = inspect.getdoc(entry.factory) or entry.name, _arguments(entry, info, shown)
+    closing = f"{_returns(entry, info)} {RAISES} Source: {info.reference}."
+    return f"{text}\n\n{told}\n\n{textwrap.fill(closing, WIDTH)}"
+
+
+def _arguments(entry: Entry[Any], info: MetricInfo, shown: list[Parameter]) -> str:
+    """A line for each argument."""
+    lines = []
     for name in (parameter.name for parameter in shown):
         if name == "output":
             text = f"{IMAGES}{'; the frames of one clip, in their order' if info.sample == 'clip' else ''}."
@@ -234,8 +255,8 @@ def _document(entry: Entry[Any], info: MetricInfo, shown: list[Parameter]) -> st
             text = f"as in `{entry.name}({name}=...)` of the command line; one of {', '.join(entry.choices(name))}."
         else:
             text = TEXTS.get(name, f"evidence, in place of what is computed of outputs and targets: {name}, (N, ...).")
-        lines.append(f"{name}: {text}")
-    return "\n".join([*lines, "", _returns(entry, info), RAISES, f"Source: {info.reference}."])
+        lines.append(textwrap.fill(f"{name}: {text}", WIDTH, subsequent_indent="    "))
+    return "\n".join(lines)
 
 
 def _returns(entry: Entry[Any], info: MetricInfo) -> str:
@@ -250,6 +271,6 @@ def _returns(entry: Entry[Any], info: MetricInfo) -> str:
         100.0: "they are shares, and the metric's value is their mean in percent",
     }[MEANS.get(summarise)]
     return (
-        f"Returns rows, {shape} float64 on the CPU, {unit}; {better}; {own}. NaN where nothing can be compared; an "
-        f"output without a face is {info.no_face}."
+        f"Returns rows, {shape} float64 on the CPU, {unit}; {better}; {own}. NaN where nothing can be compared. "
+        f"An output without a face: {info.no_face}."
     )

@@ -132,10 +132,13 @@ class Evaluation:
         images: ImageSet,
         feed: Feed | str = ONLY_FILES,
         seconds: float = 0.0,
+        absent: np.ndarray | None = None,
         weights: ImageSet | None = None,
+        changes: np.ndarray | None = None,
     ) -> OutputFeatures:
-        """Extract the features of a model's outputs, in the order of the pairs."""
-        outputs = Outputs(label, images, find_landmarks(images, label, self.context), feed, seconds, weights)
+        """Extract the features of a model's outputs, in the order of the pairs; fields as in `Outputs`."""
+        landmarks = find_landmarks(images, label, self.context)
+        outputs = Outputs(label, images, landmarks, feed, seconds, absent, changes, weights)
         faces: dict[str, FaceFeatures] = {}
         faulty: dict[str, NotScorable] = {}
         for name, judge in self.judges.items():

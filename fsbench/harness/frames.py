@@ -16,11 +16,11 @@ import numpy as np
 from fsbench import results
 from fsbench.choices import Preset
 from fsbench.config import Plan
-from fsbench.errors import UsageError
+from fsbench.errors import FsbenchError, UsageError
 from fsbench.evidence.references import EnrolledJudge
 from fsbench.extraction.blocks import in_blocks, length, spans
 from fsbench.extraction.features import find_landmarks
-from fsbench.extraction.video_faces import BYTES_AT_ONCE, MOST_AT_ONCE
+from fsbench.extraction.video_faces import BYTES_AT_ONCE, MOST_AT_ONCE, RECOGNISER, features_of
 from fsbench.faces import frames as region
 from fsbench.faces.align import TEMPLATE, similarity
 from fsbench.faces.paste import PRESETS, FrameCrop, floor, put_back
@@ -28,12 +28,18 @@ from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.generate import SwappedPairs
 from fsbench.harness.instruments import Instruments
 from fsbench.images import ImageSet, in_threads
-from fsbench.interfaces import Context, Dataset, Faces, WithFrames
+from fsbench.interfaces import Context, Dataset, Embedder, Faces, WithFrames
 from fsbench.pairs import EvaluationSet, Pairs
+from fsbench.registry import embedders
 from fsbench.store import Arrays, release
 
 FLOORS = 20
 """Frames in which the unchanged crop is pasted back under every preset."""
+
+MOST_FACES = 8
+"""Of a frame that are told apart, the one that is swapped first."""
+
+_AROUND = 0.7  # half the side of the square in which a face is looked for changes, in distances of its eyes
 
 _DESCRIPTION = (
     f"square of {region.SPAN:g} crop sides around the face, aligned as the crop is and in its scale, "
@@ -46,6 +52,7 @@ class PastedPairs(NamedTuple):
 
     images: ImageSet  # (N, 3, R, R) regions
     weights: ImageSet  # (N, 1, R, R) share of the output in each pixel
+    changes: np.ndarray  # (N, MOST_FACES) levels by which each face of the frame is changed; NaN for none
 
 
 @dataclass(frozen=True)
@@ -74,11 +81,17 @@ class FrameStage:
     ) -> Evaluation:
         """Return the evaluation of the frames that the pairs of another one were cut from."""
         faces, pairs = crops.set.targets, crops.pairs
-        regions = self._regions(faces)
+        regions, people = self._regions(faces)
         groups = [replace(group, targets=regions.select(group.index), truth=None) for group in pairs.groups]
         landmarks = find_landmarks(regions.crops, "frames", self.context)
         ready = EvaluationSet(
-            Pairs(tuple(groups), pairs.rule), regions, landmarks, crops.set.real, crops.set.name, crops.set.named
+            Pairs(tuple(groups), pairs.rule),
+            regions,
+            landmarks,
+            crops.set.real,
+            crops.set.name,
+            crops.set.named,
+            people,
         )
         return Evaluation.of(instruments, ready, judges, self.context, "frame")
 
@@ -96,12 +109,14 @@ class FrameStage:
             f"pasting: {label}", "frames", parts, lambda part: self._recipe(part.targets) | how | part.content,
             self._paste, self.context, length=lambda part: len(part.targets),
         )  # fmt: skip
-        return PastedPairs(ImageSet.stored(entries, "regions"), ImageSet.stored(entries, "weights"))
+        changes = np.concatenate([entry["changes"] for entry in entries])
+        return PastedPairs(ImageSet.stored(entries, "regions"), ImageSet.stored(entries, "weights"), changes)
 
     def extract(self, label: str, crops: Evaluation, frames: Evaluation, swapped: SwappedPairs) -> OutputFeatures:
         """Features of a model's outputs in their frames; `crops` evaluates what is pasted, `frames` what it becomes."""
         pasted = self.paste(label, crops.pairs, swapped)
-        return frames.extract(label, pasted.images, seconds=swapped.seconds, weights=pasted.weights)
+        seconds, weights = swapped.seconds, pasted.weights
+        return frames.extract(label, pasted.images, seconds=seconds, weights=weights, changes=pasted.changes)
 
     def record(self, targets: Faces) -> results.FramesRecord:
         """Write the choices down, with the floor of every preset on some frames."""
@@ -120,14 +135,21 @@ class FrameStage:
             n_floors=len(chosen),
         )
 
-    def _regions(self, faces: Faces) -> Faces:
-        """The same entries as they stand in their frames."""
+    def _regions(self, faces: Faces) -> tuple[Faces, np.ndarray | None]:
+        """The same entries as they stand in their frames, and `EvaluationSet.people`."""
+        try:
+            recogniser = embedders.build(RECOGNISER, self.context)
+        except FsbenchError as missing:
+            self.context.log(f"people in view are not told apart: {missing.sentence}")
+            recogniser = None
+        known = {"recogniser": RECOGNISER if recogniser else "", "device": self.context.device.type}
         entries = in_blocks(
-            "reading frames", "frames", spans(len(faces)), lambda rows: self._recipe(faces.select(rows)),
-            lambda rows: self._cut(faces.select(rows)), self.context, length=length,
+            "reading frames", "frames", spans(len(faces)), lambda rows: self._recipe(faces.select(rows)) | known,
+            lambda rows: self._cut(faces.select(rows), recogniser), self.context, length=length,
         )  # fmt: skip
-        landmarks = np.concatenate([entry["landmarks"] for entry in entries])
-        return Faces(ImageSet.stored(entries, "regions"), faces.rows, landmarks)
+        landmarks, people = (np.concatenate([entry[name] for entry in entries]) for name in ("landmarks", "people"))
+        regions = Faces(ImageSet.stored(entries, "regions"), faces.rows, landmarks)
+        return regions, people if recogniser is not None else None
 
     def _recipe(self, targets: Faces) -> dict[str, Any]:
         """What decides the regions of some targets, but for what is pasted there."""
@@ -138,29 +160,33 @@ class FrameStage:
             "runtime": release("torch", "av", "pillow"),
         }
 
-    def _cut(self, targets: Faces) -> Arrays:
-        size = targets.crops.shape[1]
-        cuts = [
-            cut
-            for portion in _portions(self.dataset.frames(targets))
-            for cut in in_threads(lambda read: region.cut_region(read[0], read[1][0], size), portion)
-        ]
+    def _cut(self, targets: Faces, recogniser: Embedder | None) -> Arrays:
+        size, cuts = targets.crops.shape[1], list[tuple[np.ndarray, np.ndarray]]()
+        people = np.full((len(targets), MOST_FACES, recogniser.info.dim if recogniser else 0), np.nan, np.float32)
+        for portion in _portions(self.dataset.frames(targets)):
+            for image, faces in portion:
+                if recogniser is not None and len(faces) > 1:
+                    features = features_of(recogniser, image, faces[:MOST_FACES])
+                    length_of = np.linalg.norm(features, axis=1, keepdims=True).clip(1e-9)
+                    people[len(cuts), : len(features)] = features / length_of
+                cuts.append(region.cut_region(image, faces[0], size))
         regions, landmarks = zip(*cuts, strict=True)
-        return {"regions": np.stack(regions), "landmarks": np.stack(landmarks)}
+        return {"regions": np.stack(regions), "landmarks": np.stack(landmarks), "people": people}
 
     def _paste(self, part: _Part) -> Arrays:
         targets, how = part.targets, PRESETS[self.preset]
         size, images = targets.crops.shape[1], part.images.levels() / np.float32(255)
         alphas = None if part.alpha is None else part.alpha.levels()[..., 0] / np.float32(255)
 
-        def put(i: int, frame: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def put(i: int, frame: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             pasted = put_back(frame, images[i], _crop(targets, i, faces[0]), how, None if alphas is None else alphas[i])
-            return region.cut_region(pasted.image, faces[0], size)[0], region.cut_weight(pasted, faces[0], size)
+            whole = region.cut_region(pasted.image, faces[0], size)[0]
+            return whole, region.cut_weight(pasted, faces[0], size), _changes(frame, pasted.image, faces)
 
         numbered = ((i, *frame) for i, frame in enumerate(self.dataset.frames(targets)))
         cuts = [cut for portion in _portions(numbered) for cut in in_threads(lambda given: put(*given), portion)]
-        regions, weights = zip(*cuts, strict=True)
-        return {"regions": np.stack(regions), "weights": np.stack(weights)[..., None]}
+        regions, weights, changes = map(np.stack, zip(*cuts, strict=True))
+        return {"regions": regions, "weights": weights[..., None], "changes": changes}
 
 
 @dataclass(frozen=True)
@@ -183,6 +209,18 @@ def _crop(targets: Faces, i: int, landmarks: np.ndarray) -> FrameCrop:
     """The crop of a target, and where it was in its frame by the landmarks there."""
     image = targets.crops.levels(i) / np.float32(255)
     return FrameCrop(image, targets.landmarks[i], similarity(landmarks, TEMPLATE * len(image)))
+
+
+def _changes(frame: np.ndarray, pasted: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Mean absolute difference of two frames in a square about each of some faces (F, 5, 2), (MOST_FACES,) levels."""
+    changes = np.full(MOST_FACES, np.nan, np.float32)
+    for k, points in enumerate(faces[:MOST_FACES]):
+        middle, half = points.mean(0), _AROUND * np.linalg.norm(points[1] - points[0])
+        low, high = (np.clip(middle + sign * half, 0, frame.shape[1::-1]).astype(int) for sign in (-1, 1))
+        place = slice(low[1], high[1]), slice(low[0], high[0])
+        if frame[place].size:
+            changes[k] = np.abs(pasted[place].astype(np.int16) - frame[place]).mean()
+    return changes
 
 
 def _portions(frames: Iterator[Any]) -> Iterator[list[Any]]:

@@ -157,7 +157,8 @@ def _run_model(built: Built | FsbenchError, splits: Splits, writer: RunWriter) -
     features, pasted = dict[SetName, OutputFeatures](), dict[SetName, OutputFeatures]()
     for name, evaluation in writer.evaluations.items():
         swapped[name] = made = swap_all(model, evaluation.pairs, main.context)
-        features[name] = evaluation.extract(model.label, made.images, feed_of(model, main.context), made.seconds)
+        feed, lost = feed_of(model, main.context), made.absent != ""
+        features[name] = evaluation.extract(model.label, made.images, feed, made.seconds, lost)
         if writer.stage is not None and name in writer.of_frames:
             pasted[name] = writer.stage.extract(model.label, evaluation, writer.of_frames[name], made)
     record = records.model_record(model, swapped[main.set.name].seconds)

@@ -56,8 +56,8 @@ def prepare(
 
     Metrics of outputs are computed on stills, and on the frames of clips where there are no stills. Stills are the
     references of clips as well: frames of one clip are nearly one image. `named` is whether the user named the metrics.
-    Of a run that looks at frames these are the crops that go there: metrics look at them where `stages` is both.
-    Of more than `max_pairs` pairs of stills, and of more clips, so many are taken.
+    Of a run that looks at frames these are the crops that go there: metrics look at them where `stages` is both. Of
+    more than `max_pairs` pairs of stills, and of more clips, so many are taken.
     """
     targets = by_set(test)
     main = next(iter(targets))

@@ -116,6 +116,17 @@ class Passes:
 
 
 @dataclass(frozen=True)
+class FacesInFrame:
+    """The faces in the frame of each output, the one that is swapped first; F of them at most, NaN for none."""
+
+    features: Tensor  # (N, F, D) of unit length; NaN where a frame shows one face alone
+    changes: Tensor  # (N, F) mean absolute difference in levels that the paste makes there
+
+    def __getitem__(self, rows: slice) -> FacesInFrame:
+        return FacesInFrame(self.features[rows], self.changes[rows])
+
+
+@dataclass(frozen=True)
 class Batch:
     """Outputs of one swapper for one source identity, with the evidence that a metric needs.
 

@@ -66,6 +66,7 @@ def lay_out(run: Any, folder: Path) -> None:
         shutil.copy(place / sample.output, folder / f"results/{sample.source}_{flat}.png")
 
 
+@pytest.mark.usefixtures("_plain_runs")
 def test_the_page_about_python_runs(
     loggers: dict[str, list[tuple[str, float, int]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,7 +87,7 @@ def test_the_page_about_python_runs(
     assert ("id_similarity@dlib_resnet/low", history[0].scalars()["id_similarity@dlib_resnet/low"], 10) in loggers[
         "wandb"
     ]
-    assert set(names["change"]["metric"]) == {"id_similarity", "pose_error_five", "background"}
+    assert set(names["better"]["metric"]) == {"id_similarity", "pose_error_five", "background"}
     assert len(names["scored"].values)
     assert Path("change.html").exists()
     assert Path("first.html").exists()

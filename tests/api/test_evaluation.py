@@ -256,6 +256,7 @@ def test_a_key_is_for_functions(quick: fsbench.Evaluation) -> None:
     ({"device": "gpu"}, UsageError, "unknown device"),
     ({"device": "cuda:99"}, DeviceError, "cuda:99"),
     ({"max_pairs": 0}, UsageError, "max_pairs is 0"),
+    ({"max_pairs": "5"}, UsageError, "max_pairs is '5'"),
     ({"resamples": 5}, UsageError, "resamples: "),
     ({"seed": -1}, UsageError, "seed: "),
 ])  # fmt: skip

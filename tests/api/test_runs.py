@@ -42,7 +42,9 @@ def test_arguments_are_the_options_of_the_command(name: str) -> None:
 
 def test_an_evaluation_has_the_fields_of_a_plan() -> None:
     own = {"max_pairs", "cache", "data_root"}
-    assert set(inspect.signature(fsbench.Evaluation).parameters) - own == set(Plan.model_fields) - {"models", "budget"}
+    assert set(inspect.signature(fsbench.Evaluation).parameters) - own == set(Plan.model_fields) - {
+        "models", "budget", "stage", "preset"
+    }  # fmt: skip
 
 
 def test_a_run_is_that_of_the_command_line(folder: Path, tmp_path: Path) -> None:
@@ -93,7 +95,10 @@ def test_two_runs_are_compared(folder: Path, registering: None, tmp_path: Path) 
     assert pair.report(tmp_path / "both.html").read_text().startswith("<!DOCTYPE html>")
     assert "equivalent" in repr(pair)
     assert "<td>equivalent</td>" in pair._repr_html_()
-    assert one.compare(tmp_path / "two", models=["blend"]).comparison.n_tested > 1
+    assert (
+        one.compare(tmp_path / "two", models=["blend"], metrics=["id_similarity", "background"]).comparison.n_tested
+        == 2
+    )
     with pytest.raises(UnknownName, match="id_similarity"):
         one.compare(two, metrics=["id_similarty"])
     with pytest.raises(UsageError, match="no margin"):

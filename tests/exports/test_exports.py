@@ -206,8 +206,9 @@ def test_tensorboard_is_given_all_numbers(run: RunResult, tmp_path: Path, monkey
     stand_in: Any = SimpleNamespace(SummaryWriter=SummaryWriter)
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", stand_in)
     assert trackers.to_tensorboard(run, tmp_path) == len(run.models)
-    given = {model.name: list(trackers.scalars(run.find(model.name))) for model in run.models}
-    expected = [(results.slug(name), *pair) for name, pairs in given.items() for pair in pairs]
+    expected = [
+        (results.slug(model.name), *pair) for model in run.models for pair in trackers.scalars(run.find(model.name))
+    ]
     assert scalars == expected
     assert len({name for folder, name, _ in scalars if folder == results.slug(run.models[0].name)}) > 10
 
