@@ -19,9 +19,10 @@ from fsbench.errors import PluginError, UsageError
 from fsbench.extraction.blocks import BLOCK, spans
 from fsbench.harness import records, sets, warn
 from fsbench.harness.evaluation import OutputFeatures
+from fsbench.harness.evaluator import Evaluator
 from fsbench.harness.generate import feed_of, swap_all
 from fsbench.harness.instruments import Instruments
-from fsbench.harness.model_evaluation import Evaluator, ModelEvaluation
+from fsbench.harness.model_evaluation import ModelEvaluation
 from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.splits import Splits
 from fsbench.harness.strangers import gather

@@ -69,6 +69,13 @@ Gallery = Annotated[
     str | None,
     typer.Option(help="A folder of other people (PERSON/*.jpg): more faces that an output could be taken for."),
 ]
+MaxPairs = Annotated[
+    int | None,
+    typer.Option(
+        help="Swap at most so many pairs of stills, and so many of a source and a clip, evenly chosen over sources and "
+        "sessions. Default: all."
+    ),
+]
 Budget = Annotated[
     str | None,
     typer.Option(

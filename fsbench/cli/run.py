@@ -20,6 +20,7 @@ def run(
     gallery: options.Gallery = None,
     stage: options.Stage = None,
     preset: options.Preset = None,
+    max_pairs: options.MaxPairs = None,
     budget: options.Budget = None,
     suite: Annotated[
         Path | None,
@@ -60,7 +61,8 @@ def run(
         )
     typed = {
         "models": models, "dataset": dataset, "metrics": metrics, "judges": judges, "observers": observers,
-        "gallery": gallery, "stage": stage, "preset": preset, "budget": budget, "baselines": baselines, "seed": seed,
+        "gallery": gallery, "stage": stage, "preset": preset, "max_pairs": max_pairs,
+        "budget": budget, "baselines": baselines, "seed": seed,
         "device": device,
     }  # fmt: skip
     base = load_suite(suite) if suite else None

@@ -109,7 +109,8 @@ def print_values(target: Console, result: RunResult, values: Sequence[Value]) ->
     for judge, stage in dict.fromkeys((value.judge, value.stage) for value in values):
         mine = [value for value in values if (value.judge, value.stage) == (judge, stage)]
         titles = [f"judge: {judge}"] * bool(judge) + ["stage: frame"] * (stage == "frame")
-        _print_table(target, ", ".join(titles), mine, models, facts)
+        own = [model for model in models if any(value.model == model for value in mine)]
+        _print_table(target, ", ".join(titles), mine, own, facts)
 
 
 def _print_table(

@@ -19,11 +19,11 @@ from fsbench.errors import (
 )
 from fsbench.harness import records, sets, warn
 from fsbench.harness.evaluation import OutputFeatures
+from fsbench.harness.evaluator import baseline
 from fsbench.harness.external.exported import ExportedOutputs
 from fsbench.harness.frames import FrameStage
 from fsbench.harness.generate import SwappedPairs, feed_of, swap_all
 from fsbench.harness.instruments import Instruments
-from fsbench.harness.model_evaluation import baseline
 from fsbench.harness.models import Built, build, check_budget, prepare_model
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.splits import Splits
@@ -62,7 +62,7 @@ def run(
     test = splits["test"]
     gallery = splits.add_gallery(gather(splits.dataset, test, plan.gallery, context))
     named = bool(plan.metrics)
-    evaluations = sets.prepare(instruments, splits.dataset, test, gallery, context, named, plan.stage)
+    evaluations = sets.prepare(instruments, splits.dataset, test, gallery, context, named, plan.stage, plan.max_pairs)
     of_frames = sets.of_frames(stage, evaluations, instruments) if stage is not None else {}
     writer = RunWriter(plan, instruments, evaluations, folder, command, started, stage=stage, of_frames=of_frames)
     writer.begin()

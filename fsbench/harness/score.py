@@ -22,6 +22,7 @@ from fsbench.extraction.features import embed, find_landmarks
 from fsbench.files import home_of, printable
 from fsbench.harness import records, warn
 from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.evaluator import CHEAPEST_BASELINES, baseline
 from fsbench.harness.external import limits
 from fsbench.harness.external.asked import Asked, Missing, Pair, ask, by_model
 from fsbench.harness.external.face_choice import RULES, FaceRule, choose
@@ -29,7 +30,6 @@ from fsbench.harness.external.files import ABSENT, LIKE_TARGET, RESIZED, Cut, To
 from fsbench.harness.external.people import PeopleOfAlbums, make_pairs, put_together
 from fsbench.harness.external.table import Table, read_table
 from fsbench.harness.instruments import Instruments
-from fsbench.harness.model_evaluation import CHEAPEST_BASELINES, baseline
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.splits import Splits
 from fsbench.harness.strangers import gather

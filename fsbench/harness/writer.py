@@ -19,9 +19,10 @@ from fsbench.evidence.targets import TargetFeatures
 from fsbench.harness import illustrations, records, summarise, warn
 from fsbench.harness.differences import paired_differences
 from fsbench.harness.evaluation import ELSEWHERE, Evaluation, OutputFeatures
+from fsbench.harness.evaluator import FEATURES, Evaluator, baseline, observed
 from fsbench.harness.frames import FrameStage
 from fsbench.harness.instruments import Instruments
-from fsbench.harness.model_evaluation import FEATURES, Evaluator, ModelEvaluation, baseline, observed
+from fsbench.harness.model_evaluation import ModelEvaluation
 from fsbench.harness.run_folder import FRAMES, RunFolder
 from fsbench.harness.run_lock import RunLock
 from fsbench.harness.sets import Evaluations

@@ -21,7 +21,7 @@ GROUPS = {"Contestants": CONTESTANTS, "Ceiling": ("ceiling",), "Floor": ("floor"
 
 
 @dataclass(frozen=True)
-class Bar:
+class IntervalBar:
     """An interval as a drawing: places as percentages of what the values and intervals of a column span."""
 
     low: float
@@ -42,7 +42,7 @@ class Cell:
     value: float | None = None  # by which a column is sorted
     low: float | None = None
     high: float | None = None
-    bar: Bar | None = None
+    bar: IntervalBar | None = None
     best: bool = False
     coached: bool = False
 
@@ -233,11 +233,11 @@ def _span(run: Run, column: Column) -> tuple[float, float]:
     return min(ends, default=0.0), max(ends, default=0.0)
 
 
-def _bar(value: Value, span: tuple[float, float]) -> Bar | None:
+def _bar(value: Value, span: tuple[float, float]) -> IntervalBar | None:
     low, high = span
     if value.value is None or value.low is None or value.high is None or low == high:
         return None
-    return Bar(*(100 * (end - low) / (high - low) for end in (value.low, value.value, value.high)))
+    return IntervalBar(*(100 * (end - low) / (high - low) for end in (value.low, value.value, value.high)))
 
 
 def _swapping(model: ModelRecord) -> Cell:

@@ -41,10 +41,21 @@ def test_arguments_are_the_options_of_the_command(name: str) -> None:
 
 
 def test_an_evaluation_has_the_fields_of_a_plan() -> None:
-    own = {"max_pairs", "cache", "data_root"}
+    own = {"cache", "data_root"}
     assert set(inspect.signature(fsbench.Evaluation).parameters) - own == set(Plan.model_fields) - {
         "models", "budget", "stage", "preset"
     }  # fmt: skip
+
+
+def test_of_many_pairs_some_are_taken(tmp_path: Path) -> None:
+    run = fsbench.run("alpha_paste", TINY, metrics="gt_psnr,vbench_flickering", max_pairs=3, out=tmp_path / "out")
+    sets = {record.name: record for record in run.result.protocol.sets}
+    assert sets["stills"].n_pairs == 3
+    assert "evenly chosen" in sets["stills"].pairing
+    assert all(record.n_clips <= 3 for record in sets.values())
+    assert set(run.values[run.values["metric"] == "gt_psnr"]["n_total"]) == {3}
+    with pytest.raises(UsageError, match="max_pairs"):
+        fsbench.run("alpha_paste", TINY, max_pairs=0, out=tmp_path / "none")
 
 
 def test_a_run_is_that_of_the_command_line(folder: Path, tmp_path: Path) -> None:

@@ -25,6 +25,9 @@ from fsbench.evidence import references
 from fsbench.faces.align import TEMPLATE, align
 from fsbench.faces.frames import REGION, side_of
 from fsbench.faces.paste import PRESETS
+from fsbench.gates import baseline
+from fsbench.gates.decide import decide
+from fsbench.gates.rules import Rule
 from fsbench.harness import evaluation, frames, illustrations, sets
 from fsbench.harness.run import run
 from fsbench.images import ImageSet
@@ -318,3 +321,26 @@ def test_another_preset_touches_the_numbers_of_frames_alone(out: Path, fresh_con
 
 def test_what_the_command_line_offers_is_what_there_is() -> None:
     assert get_args(Preset) == tuple(PRESETS)
+
+
+def test_a_gate_holds_a_run_against_the_numbers_of_frames(out: Path, fresh_context: Context) -> None:
+    """Rules and baselines name them METRIC/frame; the same metric on crops is another number."""
+    for levels in (20, 40):
+        run(plan("both", "fsbench", f"brighten(levels={levels})"), out / str(levels), fresh_context)
+    old, new = (scores.load(out / str(levels)) for levels in (20, 40))
+    baseline.save(old, out / "baseline.json", metrics=["change/frame"])
+    kept = baseline.load(out / "baseline.json")
+    assert kept.keys == [results.Key("change", None, "frame")]
+    rule = Rule.parse("change/frame rise<=0.1")
+    assert rule.keys_in(kept) == kept.keys
+    names = {"brighten(levels=20)": "brighten(levels=40)"}
+    (check,) = decide(new, kept, [rule], stands_for=names).checks
+    assert check.stage == "frame"
+    assert check.effect == pytest.approx(
+        value(new.result, "brighten(levels=40)", "change", "frame").value
+        - value(old.result, "brighten(levels=20)", "change", "frame").value,
+        rel=1e-4,
+    )
+    assert check.state == "regression"
+    same = decide(old, kept, [rule])
+    assert same.state == "pass"
