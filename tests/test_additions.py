@@ -23,7 +23,16 @@ from fsbench.registry import REGISTRIES
 ROOT = Path(__file__).parents[1]
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text(), re.DOTALL | re.MULTILINE)
 SNIPPETS = [example for example in EXAMPLES if "SECTIONS = (" not in example]  # a section has a template, see SECTION
-NEEDED = ("fsbench", "reference_models", "tests", "benchmarks", "README.md", "CONTRIBUTING.md", "pyproject.toml")
+NEEDED = (
+    "fsbench",
+    "reference_models",
+    "tests",
+    "benchmarks",
+    "docs",
+    "README.md",
+    "CONTRIBUTING.md",
+    "pyproject.toml",
+)
 WATCHING = ("test_copy", "test_docs", "test_layers", "test_names", "test_registry", "test_validity")
 """Tests that look at documents, at all files or at all plug-ins together."""
 BY_NAME = ("test_contracts", "test_nothing", "test_faults", "test_codehash", "test_sections", "test_page")

@@ -32,7 +32,7 @@ from fsbench.interfaces import (
     PairedFeatures,
     RowMetric,
 )
-from fsbench.registry import Entry, Spec
+from fsbench.registry import Entry, Spec, embedders, parse_spec
 from fsbench.specs import result_name
 from fsbench.unkept import UnkeptStore
 
@@ -65,7 +65,8 @@ class BuiltMetric:
     ) -> BuiltMetric:
         context = context_on(device)
         if isinstance(judge, str):
-            names.check_names("embedders", [judge])
+            if not embedders.has(parse_spec(judge).name):
+                names.check_names("embedders", [judge])  # reads all plug-ins to say what the name may mean
         elif not hasattr(judge, "info") or not hasattr(judge, "embed"):
             raise UsageError(
                 f"judge is {type(judge).__name__}",
