@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,6 +66,10 @@ _ACROSS = (
     "two sessions or of two people: {pairs}"
 )
 _SPLITTING = "held out are the last sessions of each identity, by name, until they hold {test:.0%} of its images"
+_WHOLE = (
+    "every image is held out, and no model can be trained; what a model is shown of a source is among the references "
+    "that its outputs are compared with, which is the same for all models"
+)
 _BLOCKING = (
     "{names}: no sessions are known, so the images, by file name, were cut into up to {blocks} consecutive "
     "blocks that stand for sessions; images of one shoot may be in both splits, which flatters every model"
@@ -100,8 +104,11 @@ class PhotoFolder:
     ) -> None:
         if not 32 <= size <= 1024:
             raise BadParameter(f"{label.name}(size={size}): a crop has 32 to 1024 pixels", "the default is 128")
-        if not 0.05 <= test <= 0.75:
-            raise BadParameter(f"{label.name}(test={test}): the held-out share is 0.05 to 0.75", "the default is 0.25")
+        if not (0.05 <= test <= 0.75 or test == 1):
+            raise BadParameter(
+                f"{label.name}(test={test}): the held-out share is 0.05 to 0.75, or 1 where no model is trained",
+                "the default is 0.25",
+            )
         self._root, self._label, self._context = root, label, context
         self._size, self._test, self._dedup = size, test, dedup
         people = list_identities(root)
@@ -117,7 +124,7 @@ class PhotoFolder:
         files = [photo.file for photo in self._images]
         used = self.files[self.files["state"] == USED]
         blocked = [str(name) for name in used.loc[used["blocked"], "identity"].unique()]
-        notes = [_SPLITTING.format(test=self._test)]
+        notes = [_WHOLE if self._test == 1 else _SPLITTING.format(test=self._test)]
         if blocked:
             notes.append(_BLOCKING.format(names=some(blocked), blocks=BLOCKS))
         return DatasetInfo(
@@ -137,7 +144,7 @@ class PhotoFolder:
             size=self._size,
             description=self._label.description,
             licence=self._label.licence,
-            splits=("train", "test"),
+            splits=("test",) if self._test == 1 else ("train", "test"),
             notes=tuple(notes),
             warnings=(
                 *tell_left_out(self._lost, len(files)),
@@ -153,6 +160,11 @@ class PhotoFolder:
 
     def faces(self, split: Split) -> Faces:
         """Return `train` or `test`; raises DataError for the splits that photographs do not have."""
+        if split == "train" and self._test == 1:
+            raise DataError(
+                f"{self._label.name}(test=1) holds every image out: there is nothing to train on",
+                "leave test=1 out, or name models that are trained already",
+            )
         if split not in self.info.splits:
             raise DataError(f"{self._label.name} has no split {split!r}", f"it has {' and '.join(self.info.splits)}")
         kept = self.files[self.files["split"] == split]
@@ -216,7 +228,7 @@ class PhotoFolder:
         files.loc[twins, ["state", "split"]] = TWIN, ""
         if self._dedup:
             files.loc[self._leaks(files), ["state", "split"]] = NEAR_TWIN, ""
-        _check_enough(files)
+        _check_enough(files, ["test"] if self._test == 1 else list(NEEDED), self._label.name)
         return files
 
     @functools.cached_property
@@ -297,16 +309,18 @@ def _split(own: pd.DataFrame, test: float) -> pd.DataFrame:
     own = own.copy()
     used = (own["state"] == USED).to_numpy()
     if own.loc[used, "session"].nunique() < 2:
-        if shared := own.loc[used & (own["clip"] != ""), "clip"].unique().tolist():
+        shared = own.loc[used & (own["clip"] != ""), "clip"].unique().tolist()
+        if shared and test < 1:
             raise DataError(
                 f"{own['identity'].iloc[0]} has one session, whose clips would be split over train and test: "
                 f"{some(shared)}",
                 SPLIT_HINT,
             )
-        n = int(used.sum())
-        n_blocks = max(1, min(BLOCKS, n // 2))
-        own["blocked"] = True
-        own.loc[used, "session"] = [f"block_{i * n_blocks // n + 1:02d}" for i in range(n)]
+        if not shared:
+            n = int(used.sum())
+            n_blocks = max(1, min(BLOCKS, n // 2))
+            own["blocked"] = True
+            own.loc[used, "session"] = [f"block_{i * n_blocks // n + 1:02d}" for i in range(n)]
     own.loc[own["session"] == "", "session"] = "unsorted"
     held_out = _held_out(own.loc[used, "session"], test)
     own.loc[used, "split"] = np.where(own.loc[used, "session"].isin(held_out), "test", "train")
@@ -318,13 +332,15 @@ def _split(own: pd.DataFrame, test: float) -> pd.DataFrame:
 
 
 def _held_out(sessions: pd.Series[str], test: float) -> list[str]:
-    """Return the last sessions that together hold the share `test`.
+    """Return the last sessions that together hold the share `test`; all of them for 1.
 
     There are two at least, so that each held-out image has references outside its own session. There is one where two
     would leave too little to train on.
     """
     counts = sessions.value_counts().sort_index()
     names = list(counts.index)
+    if test == 1:
+        return names
     least = 2 if counts.iloc[:-2].sum() >= NEEDED["train"] else 1
     enough = (n for n in range(least, len(names)) if counts.iloc[-n:].sum() >= test * len(sessions))
     return names[-next(enough, len(names) - 1) :]
@@ -336,34 +352,38 @@ def _one_session(used: pd.DataFrame) -> list[str]:
     return [_ONE_SESSION.format(names=some(alone))] if alone else []
 
 
-def _check_enough(files: pd.DataFrame) -> None:
+def _check_enough(files: pd.DataFrame, splits: Sequence[str], name: str) -> None:
+    needed = pd.Series({split: NEEDED[split] for split in splits})
     counts = pd.crosstab(files["identity"], files["split"]).reindex(columns=list(NEEDED), fill_value=0)
-    short = counts[(counts < pd.Series(NEEDED)).any(axis=1)]
-    if len(short):
-        said = some(
-            [
-                f"{name} has {row.sum()} ({row['train']} for training, {row['test']} held out)"
-                for name, row in short.iterrows()
-            ]
-        )
-        twins = [int((files["state"] == state).sum()) for state in (TWIN, NEAR_TWIN)]
-        copies = f"; {twins[0]} more have the same bytes as a held-out image" if twins[0] else ""
-        copies += f"; {twins[1]} more show the same photograph as a held-out image" if twins[1] else ""
-        raise DataError(
-            f"too few images with a face for the split: {said}{copies}",
-            f"each identity needs {NEEDED['train']} images in its training sessions and {NEEDED['test']} "
-            "in its held-out sessions: add images, or remove the folder",
-        )
+    short = counts[(counts[list(splits)] < needed).any(axis=1)]
+    if not len(short):
+        return
+    said = some(
+        [
+            f"{identity} has {row.sum()} ({row['train']} for training, {row['test']} held out)"
+            for identity, row in short.iterrows()
+        ]
+    )
+    twins = [int((files["state"] == state).sum()) for state in (TWIN, NEAR_TWIN)]
+    copies = f"; {twins[0]} more have the same bytes as a held-out image" if twins[0] else ""
+    copies += f"; {twins[1]} more show the same photograph as a held-out image" if twins[1] else ""
+    wanted = [f"{NEEDED['train']} images in its training sessions and "] * ("train" in splits)
+    whole = f"; where no model is trained, {name}(test=1) holds all of them out" * ("train" in splits)
+    raise DataError(
+        f"too few images with a face for the split: {said}{copies}",
+        f"each identity needs {''.join(wanted)}{NEEDED['test']} in its held-out sessions: add images, or remove the "
+        f"folder{whole}",
+    )
 
 
 @datasets.register("folder")
 class Folder(PhotoFolder):
     """Photographs of any people, `folder:PATH`: a folder for each identity, with a sub-folder for each session.
 
-    Faces are detected by MTCNN and aligned by five landmarks. `test` is the share of each identity that is held out. A
-    warning names training images that show a held-out photograph in another file; `dedup` leaves them out. With
-    `clips`, a sub-folder of consecutively numbered images (IDENTITY/SESSION/0001.png, ...) is a clip, and metrics of
-    clips have a value.
+    Faces are detected by MTCNN and aligned by five landmarks. `test` is the share of each identity that is held out; 1
+    holds everything out, for models that are not trained here. A warning names training images that show a held-out
+    photograph in another file; `dedup` leaves them out. With `clips`, a sub-folder of consecutively numbered images
+    (IDENTITY/SESSION/0001.png, ...) is a clip, and metrics of clips have a value.
     """
 
     def __init__(

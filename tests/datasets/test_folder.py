@@ -19,6 +19,7 @@ from fsbench.datasets.folder import BLOCKS, TWIN, Folder
 from fsbench.errors import BadParameter, DataError, MissingData, UsageError
 from fsbench.faces.align import TEMPLATE, align
 from fsbench.faces.detect import Detections
+from fsbench.harness.pairing import make_pairs
 from fsbench.interfaces import Context
 from fsbench.png import write_png
 
@@ -203,6 +204,38 @@ def test_a_folder_that_cannot_be_used_says_why(
     assert caught.value.hint
 
 
+def test_people_with_few_images_are_measured_where_nothing_is_trained(root: Path, fresh_context: Context) -> None:
+    people(root, ann=3, bob=2)
+    with pytest.raises(DataError, match="too few images") as caught:
+        load(root, fresh_context).faces("test")
+    assert "folder(test=1)" in caught.value.hint
+    data = load(root, fresh_context, test=1)
+    assert data.info.splits == ("test",)
+    assert any("every image is held out" in note for note in data.info.notes)
+    assert data.faces("test").rows["identity"].value_counts().to_dict() == {"ann": 3, "bob": 2}
+    with pytest.raises(DataError, match=r"folder\(test=1\) holds every image out") as caught:
+        data.faces("train")
+    assert "leave test=1 out" in caught.value.hint
+    pairs = make_pairs(data, data.faces("test"))
+    assert {(group.identity, len(group.index), len(group.references)) for group in pairs.groups} == {
+        ("ann", 2, 3), ("bob", 3, 2),
+    }  # fmt: skip
+
+
+def test_one_image_is_too_few_even_where_nothing_is_trained(root: Path, fresh_context: Context) -> None:
+    with pytest.raises(DataError, match=r"too few images .* bob has 1") as caught:
+        load(people(root, ann=9, bob=1), fresh_context, test=1).faces("test")
+    assert "test=1" not in caught.value.hint
+
+
+def test_sessions_stay_where_all_are_held_out(root: Path, fresh_context: Context) -> None:
+    for name in ("ann", "bob"):
+        for session in ("a", "b", "c"):
+            photograph(root / name / session / "0.png", ord(name[0]) + ord(session))
+    rows = load(root, fresh_context, test=1).faces("test").rows
+    assert sorted(rows["session"]) == ["a", "a", "b", "b", "c", "c"]
+
+
 def test_no_face_at_all_is_an_error(root: Path, fresh_context: Context) -> None:
     for name in ("ann", "bob"):
         for i in range(8):
@@ -216,7 +249,7 @@ def test_what_was_typed_wrongly(root: Path, fresh_context: Context) -> None:
         load(root / "nowhere", fresh_context)
     with pytest.raises(UsageError, match="needs a path"):
         Folder(context=fresh_context)
-    for parameters in ({"size": 8}, {"test": 0.9}):
+    for parameters in ({"size": 8}, {"test": 0.9}, {"test": 1.1}):
         with pytest.raises(BadParameter):
             load(people(root, ann=9, bob=9), fresh_context, **parameters)
 
