@@ -75,6 +75,7 @@ class Plan(BaseModel):
     stage: Stages = "crop"  # where metrics look; frame: at outputs in their frames
     preset: Preset = "fsbench"  # how these are put back there
     gallery: str = ""  # a folder of people whose images are added to the data set's gallery
+    pairs: str = ""  # a CSV file of the pairs to swap, with columns source and target; by default the data set's rule
     max_pairs: int | None = Field(None, ge=1)  # of stills, and of clips: of more so many are taken, evenly
     budget: str = "auto"  # auto is short on a CPU, full on a GPU
     seed: int = Field(0, ge=0, lt=2**32)

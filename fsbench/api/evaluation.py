@@ -24,6 +24,7 @@ from fsbench.harness.generate import feed_of, swap_all
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.model_evaluation import ModelEvaluation
 from fsbench.harness.models import Model, build, prepare_model
+from fsbench.harness.pair_choice import PairChoice
 from fsbench.harness.splits import Splits
 from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet
@@ -107,7 +108,7 @@ class Evaluation:
         test = self._splits["test"]
         gallery = self._splits.add_gallery(gather(self._splits.dataset, test, plan.gallery, context))
         evaluations = sets.prepare(
-            instruments, self._splits.dataset, test, gallery, context, bool(plan.metrics), max_pairs=plan.max_pairs
+            instruments, self._splits.dataset, test, gallery, context, bool(plan.metrics), choice=PairChoice.of(plan)
         )
         self._main = next(iter(evaluations.values()))
         self._evaluators = {name: Evaluator(evaluation, plan) for name, evaluation in evaluations.items()}

@@ -33,6 +33,7 @@ def run(
     gallery: PathText | None = None,
     stage: str | None = None,
     preset: str | None = None,
+    pairs: PathText | None = None,
     max_pairs: int | None = None,
     budget: str | None = None,
     suite: PathText | None = None,
@@ -65,7 +66,8 @@ def run(
         )
     plan = plan_of(
         base, models=models, dataset=dataset, metrics=metrics, judges=judges, observers=observers, gallery=gallery,
-        stage=stage, preset=preset, max_pairs=max_pairs, budget=budget, baselines=baselines, seed=seed, device=device,
+        stage=stage, preset=preset, pairs=pairs, max_pairs=max_pairs, budget=budget, baselines=baselines, seed=seed,
+        device=device,
     )  # fmt: skip
     names.check(plan)
 

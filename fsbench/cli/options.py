@@ -69,6 +69,15 @@ Gallery = Annotated[
     str | None,
     typer.Option(help="A folder of other people (PERSON/*.jpg): more faces that an output could be taken for."),
 ]
+WantedPairs = Annotated[
+    str | None,
+    typer.Option(
+        "--pairs",
+        metavar="CSV",
+        help="Swap the pairs of a table with the columns source (a person of the data set) and target (the id of a "
+        "held-out image); that of fsbench data export will do. Default: by the rule that the result states.",
+    ),
+]
 MaxPairs = Annotated[
     int | None,
     typer.Option(

@@ -20,6 +20,7 @@ def run(
     gallery: options.Gallery = None,
     stage: options.Stage = None,
     preset: options.Preset = None,
+    pairs: options.WantedPairs = None,
     max_pairs: options.MaxPairs = None,
     budget: options.Budget = None,
     suite: Annotated[
@@ -61,7 +62,7 @@ def run(
         )
     typed = {
         "models": models, "dataset": dataset, "metrics": metrics, "judges": judges, "observers": observers,
-        "gallery": gallery, "stage": stage, "preset": preset, "max_pairs": max_pairs,
+        "gallery": gallery, "stage": stage, "preset": preset, "pairs": pairs, "max_pairs": max_pairs,
         "budget": budget, "baselines": baselines, "seed": seed,
         "device": device,
     }  # fmt: skip

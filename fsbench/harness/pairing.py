@@ -41,7 +41,7 @@ def make_pairs(dataset: Dataset, test: Faces) -> Pairs:
         index = np.flatnonzero(owner != name if len(sources) <= ALL_PAIRS_LIMIT else source_of == name)
         if len(index):
             targets = test.select(index)
-            groups.append(Group(name, _references(dataset, test, name), index, targets, dataset.truth(name, targets)))
+            groups.append(Group(name, references_of(dataset, test, name), index, targets, dataset.truth(name, targets)))
     everybody = "identity" if len(sources) == len(names) else f"of {len(sources)} sources"
     rule = (
         f"every held-out image with every other {everybody}"
@@ -70,7 +70,7 @@ def _turns(rows: pd.DataFrame) -> np.ndarray:
     return turns
 
 
-def _references(dataset: Dataset, test: Faces, identity: str) -> ImageSet:
+def references_of(dataset: Dataset, test: Faces, identity: str) -> ImageSet:
     """Reference images come from training sessions, so that no swapper is shown what it is judged against."""
     faces = (dataset.faces("train") if "train" in dataset.info.splits else test).of(identity)
     chosen = np.unique(np.linspace(0, len(faces) - 1, N_REFERENCES).round().astype(int))

@@ -25,6 +25,7 @@ from fsbench.harness.frames import FrameStage
 from fsbench.harness.generate import SwappedPairs, feed_of, swap_all
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.models import Built, build, check_budget, prepare_model
+from fsbench.harness.pair_choice import PairChoice
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.splits import Splits
 from fsbench.harness.strangers import gather
@@ -55,17 +56,17 @@ def run(
     exported = exported or ExportedOutputs()
     models = check(plan, context, strict=strict, tolerated=(DataError,) if exported.tools else ())
     instruments = Instruments.of(plan, context, strict=strict)
-    folder = RunFolder(out)
-    folder.check(plan, resume)
+    folder, choice = RunFolder(out), PairChoice.of(plan)
+    folder.check(plan, resume, choice.inputs)
     splits = Splits(environment.build_dataset(plan.dataset, context))
     stage = FrameStage.of(plan, splits.dataset, context)
     test = splits["test"]
     gallery = splits.add_gallery(gather(splits.dataset, test, plan.gallery, context))
     named = bool(plan.metrics)
-    evaluations = sets.prepare(instruments, splits.dataset, test, gallery, context, named, plan.stage, plan.max_pairs)
+    evaluations = sets.prepare(instruments, splits.dataset, test, gallery, context, named, plan.stage, choice)
     of_frames = sets.of_frames(stage, evaluations, instruments) if stage is not None else {}
     writer = RunWriter(plan, instruments, evaluations, folder, command, started, stage=stage, of_frames=of_frames)
-    writer.begin()
+    writer.begin(choice.inputs)
     writer.warnings += [
         *warn.of_metrics(instruments.left_out),
         *warn.of_data(splits.dataset, writer.main.set.targets, gallery),

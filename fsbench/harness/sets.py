@@ -14,7 +14,7 @@ from fsbench.files import some
 from fsbench.harness.evaluation import Evaluation
 from fsbench.harness.frames import FrameStage
 from fsbench.harness.instruments import Instruments
-from fsbench.harness.pairing import at_most, make_pairs
+from fsbench.harness.pair_choice import PairChoice
 from fsbench.interfaces import Context, Dataset, Faces, Sample, clip_names
 from fsbench.pairs import EvaluationSet
 from fsbench.record_types import SetName
@@ -50,27 +50,28 @@ def prepare(
     context: Context,
     named: bool,
     stages: Stages = "crop",
-    max_pairs: int | None = None,
+    choice: PairChoice | None = None,
 ) -> Evaluations:
     """Extract the features of the real images of each set that a metric applies to; judges are enrolled once.
 
     Metrics of outputs are computed on stills, and on the frames of clips where there are no stills. Stills are the
     references of clips as well: frames of one clip are nearly one image. `named` is whether the user named the metrics.
-    Of a run that looks at frames these are the crops that go there: metrics look at them where `stages` is both. Of
-    more than `max_pairs` pairs of stills, and of more clips, so many are taken.
+    Of a run that looks at frames these are the crops that go there: metrics look at them where `stages` is both.
+    `choice` says which pairs are measured, by default all; the references are the same whatever it says.
     """
     targets = by_set(test)
-    main = next(iter(targets))
-    real = find_faces(targets[main], gallery, context)
+    first = next(iter(targets))
+    chosen = (choice or PairChoice()).pairs(dataset, test, targets)
+    main = next(iter(chosen))
+    real = find_faces(targets[first], gallery, context)
     judges = {judge.name: enrol(judge, real, context) for judge in instruments.judges}
     evaluations: dict[SetName, Evaluation] = {}
-    for name, faces in targets.items():
-        own = instruments.of_samples(_samples(name, main), every_judge=name == main)
+    for name, pairs in chosen.items():
+        own, faces = instruments.of_samples(_samples(name, main), every_judge=name == main), targets[name]
         if name != main and not own.metrics:
             continue
         own = own if stages == "crop" else own.at("crop" if stages == "both" else None, every_judge=name == main)
-        landmarks = real.test_landmarks if name == main else find_landmarks(faces.crops, "held-out clips", context)
-        pairs = at_most(make_pairs(dataset, faces), max_pairs, "clip" if name == "clips" else "output")
+        landmarks = real.test_landmarks if name == first else find_landmarks(faces.crops, "held-out clips", context)
         ready = EvaluationSet(pairs, faces, landmarks, real, name, named)
         evaluations[name] = Evaluation.of(own, ready, judges, context)
     return evaluations

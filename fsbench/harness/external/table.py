@@ -6,7 +6,7 @@ import csv
 import difflib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,10 +52,11 @@ class Table:
     warning: str = ""  # what was guessed in reading it
 
 
-def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
+def read_table(path: Path, columns: Mapping[str, str] | None = None, needed: Sequence[str] = COLUMNS) -> Table:
     """Read a CSV file with a header; raises DataError with the row, MissingData where there is no file.
 
-    `columns` says how the file calls the columns `output`, `source`, `target` and `model`; the last may be missing.
+    `columns` says how the file calls the columns `output`, `source`, `target` and `model`; those that are not `needed`
+    may be missing.
     """
     name, content = files.printable(path.name), csv_text.content(path)
     wanted = {column: _plain((columns or {}).get(column, column)) for column in (*COLUMNS, MODEL)}
@@ -73,7 +74,7 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
             if not any(cell.strip() for cell in cells) or (not header and _tells_delimiter(cells, delimiter)):
                 continue
             if not header:
-                header, place = cells, _header(name, cells, wanted, columns or {}, delimiter)
+                header, place = cells, _header(name, cells, wanted, {*needed, *(columns or {})}, delimiter)
                 continue
             if len(rows) == csv_text.MAX_ROWS:
                 raise DataError(f"{name} has more than {csv_text.MAX_ROWS} rows", "split it")
@@ -84,9 +85,9 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None) -> Table:
             "a name with a quotation mark in it stands in quotation marks, with its own doubled; else leave them out",
         ) from error
     if not header:
-        raise DataError(f"{name} is empty", f"its first row has to name the columns {', '.join(COLUMNS)}")
+        raise DataError(f"{name} is empty", f"its first row has to name the columns {', '.join(needed)}")
     if not rows:
-        raise DataError(f"{name} has no row but its header", "write a row for each output")
+        raise DataError(f"{name} has no row but its header", "write a row for each pair")
     warning = (
         f"{name} is not UTF-8, and was read as {csv_text.GUESSED} (Western European); if names in it look wrong, save "
         "it in UTF-8"
@@ -152,7 +153,7 @@ def _row(where: str, line: int, cells: list[str], place: Mapping[str, int], n_co
             f"{where}: a field has more than {MAX_FIELD} characters",
             "a quotation mark that is not closed swallows what follows; correct it",
         )
-    return Row(line, fields["output"], fields["source"], fields["target"], fields.get(MODEL, ""))
+    return Row(line, fields.get("output", ""), fields["source"], fields["target"], fields.get(MODEL, ""))
 
 
 def _said(error: csv.Error) -> str:
@@ -169,7 +170,7 @@ def _plain(name: str) -> str:
 
 
 def _header(
-    name: str, cells: list[str], wanted: Mapping[str, str], columns: Mapping[str, str], delimiter: str
+    name: str, cells: list[str], wanted: Mapping[str, str], needed: Collection[str], delimiter: str
 ) -> dict[str, int]:
     names = [_plain(cell) for cell in cells]
     place = {}
@@ -178,23 +179,24 @@ def _header(
             raise DataError(f"{name} has two columns {shown(header)!r}", "rename one of them")
         if header in names:
             place[column] = names.index(header)
-        elif column != MODEL or column in columns:
+        elif column in needed:
             there = ", ".join(shown(cell.strip()) for cell in cells[:_MOST])
             there += f" and {len(cells) - _MOST} more" if len(cells) > _MOST else ""
             raise DataError(
                 f"{name} has no column {shown(header)!r}; it was read with {DELIMITERS[delimiter]} between "
                 f"the columns {there}",
-                _advice(column, cells[:1000]),
+                _advice(column, cells[:1000], needed),
             )
     return place
 
 
-def _advice(column: str, cells: list[str]) -> str:
+def _advice(column: str, cells: list[str], needed: Collection[str]) -> str:
     names = {_plain(cell): cell.strip() for cell in cells if len(cell) <= _SHOWN}
     near = next((names[name] for name in SYNONYMS[column] if name in names), None)
     if near is None:
         close = difflib.get_close_matches(column, names, n=1, cutoff=0.6)
         near = names[close[0]] if close else None
     if near is None:
-        return f"its first row has to name the columns {', '.join(COLUMNS)}, or say: --columns {column}=HEADER"
+        listed = ", ".join(known for known in COLUMNS if known in needed)
+        return f"its first row has to name the columns {listed}, or say: --columns {column}=HEADER"
     return f'if that is {files.printable(near)}, say: --columns "{column}={files.printable(specs.quoted(near, ",="))}"'
