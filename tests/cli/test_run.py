@@ -54,7 +54,10 @@ def test_every_value_has_counts_and_an_interval_around_it(out: Path) -> None:
     told = json.loads((out / "result.json").read_text())["metrics"]
     assert {metric["name"] for metric in told} == set(metrics.names())
     intervals = {metric["name"]: metric["interval"] for metric in told}
-    excuses = ("not installed", "impostor", "answers that it is shown", "2048 are needed")  # ten people: no threshold
+    excuses = (
+        "not installed", "impostor", "answers that it is shown", "2048 are needed",  # ten people: no threshold
+        "there are aligned crops only",
+    )  # fmt: skip
     samples = {metric["name"]: metric["sample"] for metric in told}
     for (model, metric), value in values(out).items():
         n_total, name = (6 * 2, "stills") if samples[metric] == "output" else (2 * 2, "clips")

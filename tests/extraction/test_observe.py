@@ -46,12 +46,12 @@ def _toys(registering: None) -> None:
             light = self.dim * crops.mean((1, 2, 3))
             return {"light": torch.where(landmarks.isnan().any(2).any(1), torch.nan, light)}
 
-    @observers.register("absent")
+    @observers.register("far")
     class Absent:
         """Is not there."""
 
         def __init__(self) -> None:
-            raise WeightsError("the weights absent are not installed", "fsbench weights fetch absent")
+            raise WeightsError("the weights far are not installed", "fsbench weights fetch far")
 
     def facts(**changes: object) -> MetricInfo:
         given = {"unit": "", "direction": "lower", "bounds": (0, 1), "no_face": "not scored", "reference": "none"}
@@ -79,11 +79,11 @@ def _toys(registering: None) -> None:
         def measure(self, batch: Batch) -> Tensor:
             return (batch.observed("light", "light")[0] - 0.5).abs()
 
-    @metrics.register("absent_change")
+    @metrics.register("far_change")
     class AbsentChange(LightChange):
         """Cannot be had."""
 
-        info = facts(needs=("absent",))
+        info = facts(needs=("far",))
 
 
 def pairs(known: bool = True) -> Pairs:
@@ -137,11 +137,11 @@ def test_an_observer_owes_a_row_per_image(fresh_context: Context) -> None:
 
 
 def test_an_observer_that_cannot_be_made_leaves_its_reason(fresh_context: Context) -> None:
-    asked = [metrics.build(name, fresh_context) for name in ("light_change", "absent_change", "gt_light_change")]
+    asked = [metrics.build(name, fresh_context) for name in ("light_change", "far_change", "gt_light_change")]
     found = build_kinds(asked, (), fresh_context)
     assert list(found.kinds) == ["light", "exact"]
     assert list(found.observers) == ["light"]
-    assert found.missing["absent"].message == "the weights absent are not installed (fsbench weights fetch absent)"
+    assert found.missing["far"].message == "the weights far are not installed (fsbench weights fetch far)"
 
 
 def test_a_file_of_the_users_own_takes_the_place_of_the_networks(fresh_context: Context) -> None:
@@ -169,8 +169,8 @@ def test_a_file_of_the_users_own_takes_the_place_of_the_networks(fresh_context: 
 
 
 def test_a_plan_that_names_a_metric_is_refused_where_its_observer_is_missing(fresh_context: Context) -> None:
-    with pytest.raises(NotScorable, match="fetch absent"):
-        prepared(fresh_context, "light_change", "absent_change")
+    with pytest.raises(NotScorable, match="fetch far"):
+        prepared(fresh_context, "light_change", "far_change")
 
 
 def test_a_plan_that_names_a_metric_is_refused_where_its_own_network_is_missing(fresh_context: Context) -> None:

@@ -178,9 +178,9 @@ def test_what_it_writes_into_is_a_copy(fresh_context: Context, monkeypatch: pyte
     [
         ("truth", "write exact"),
         ("observer", "name the observer itself"),
-        ("tide", "known: judge, exact"),
+        ("tide", "known: judge, absent, exact, "),
         ("odd@file", "known: judge"),
-        ("exakt", "known: judge, exact"),
+        ("exakt", "known: judge, absent, exact, "),
     ],
 )
 def test_a_need_that_nothing_gives_is_told(need: str, hint: str, fresh_context: Context) -> None:

@@ -18,13 +18,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from report_runs import JUDGE, ODD_NAME, write_run
 from safetensors.numpy import load_file, save_file
 
 from fsbench import report, results
 from fsbench.cli.show import show
 from fsbench.errors import ResultError
 from fsbench.report.run import Run, read
-from tests.report.conftest import JUDGE, ODD_NAME, write_run
 
 MODELS = {"copy_target": 0.0, "gan_mask": 0.85, ODD_NAME: 0.2}
 CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
