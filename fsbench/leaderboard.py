@@ -71,17 +71,18 @@ class Board:
     def keys(self) -> list[Key]:
         """What anybody has a value of, that of the ranking first, then the headline, the summary, and the rest."""
         scored = (value.key for run in self.runs for value in run.result.values if value.value is not None)
-        return sorted(dict.fromkeys(scored), key=self._place)
-
-    def _place(self, key: Key) -> tuple[bool, bool, bool, int]:
-        metric, ranking = self.metrics[key.metric], self.newest.ranking
-        return key.metric != ranking.metric, not metric.headline, metric.summary_rank == 0, metric.summary_rank
+        ranking = self.newest.ranking.metric
+        return sorted(dict.fromkeys(scored), key=lambda key: (key.metric != ranking, *self.metrics[key.metric].place))
 
     @property
     def headline(self) -> list[Key]:
         """What a table shows unless the user names something."""
         few = [key for key in self.keys if (of := self.metrics[key.metric]).headline or of.summary_rank]
         return few or self.keys[:1]
+
+    def shown(self, names: Sequence[str]) -> list[Key]:
+        """What a table shows: what the user named, as far as there are values of it, or the headline."""
+        return self.chosen(names) if names else self.headline
 
     def chosen(self, names: Sequence[str]) -> list[Key]:
         """What is called METRIC or METRIC@JUDGE, in the order of `keys`."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+ARROWS = {"higher": "↑", "lower": "↓"}
+"""Which direction of a metric is better."""
+
 
 def number(value: float, digits: int) -> str:
     """Print with a fixed number of decimals and a true minus sign; what rounds to zero has no sign.

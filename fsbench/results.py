@@ -189,6 +189,11 @@ class MetricRecord(Record):
     verification_rank: Count = 0  # the same for the table of metrics that say whether an output passes as a person
     verdict: str = ""  # a sentence of the report's verdict, with {value}
 
+    @property
+    def place(self) -> tuple[bool, bool, int]:
+        """Place among metrics where few are shown: headline metrics first, then those of the summary, then the rest."""
+        return not self.headline, self.summary_rank == 0, self.summary_rank
+
 
 def headlines(metrics: Iterable[MetricRecord]) -> list[MetricRecord]:
     """Return the metrics that may rank the models; the first does. Those with a summary rank come first, by that rank.

@@ -14,8 +14,8 @@ from fsbench.faults import FAULTS
 from fsbench.harness.records import metric_record
 from fsbench.interfaces import Context, Metric
 from fsbench.metric_groups import GROUPS
+from fsbench.numbers import ARROWS
 from fsbench.report import responses
-from fsbench.report.tables import ARROWS
 from fsbench.report.validity import facts as examined_facts
 from fsbench.results import MetricRecord
 from fsbench.validity import ExaminedRecord, Validation

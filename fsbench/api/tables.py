@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import pandas as pd
 
 from fsbench.files import printable
-from fsbench.numbers import not_zero
+from fsbench.numbers import ARROWS, not_zero
 from fsbench.results import Key, MetricRecord, Value, column
 
 MOST_COLUMNS = 8
@@ -37,7 +37,7 @@ def summary(values: Iterable[Value], metrics: Mapping[str, MetricRecord], judges
     values = list(values)
     scored = dict.fromkeys(value.key for value in values if value.value is not None)
     keys = [key for key in scored if key.judge is None or key.judge in judges]
-    keys.sort(key=lambda key: _place(metrics[key.metric]))
+    keys.sort(key=lambda key: metrics[key.metric].place)
     cells = {(value.model, *value.key): value for value in values}
     models = list(dict.fromkeys(value.model for value in values))
     table = {
@@ -61,14 +61,8 @@ def page(title: str, table: pd.DataFrame, notes: Sequence[str] = (), warnings: S
     return f"<div><p><b>{html.escape(printable(title))}</b></p>{body}{''.join(lines)}</div>"
 
 
-def _place(facts: MetricRecord) -> tuple[bool, bool, int]:
-    """Headline metrics first, then those of the summary."""
-    return not facts.headline, not facts.summary_rank, facts.summary_rank
-
-
 def _heading(key: Key, facts: MetricRecord) -> str:
-    arrow = "↑" if facts.direction == "higher" else "↓"
-    return f"{column(*key)} {arrow}{f' {facts.unit}' if facts.unit else ''}"
+    return f"{column(*key)} {ARROWS[facts.direction]}{f' {facts.unit}' if facts.unit else ''}"
 
 
 def _cell(value: Value | None, facts: MetricRecord) -> str:

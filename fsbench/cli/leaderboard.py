@@ -69,14 +69,10 @@ def leaderboard(
 
         terminal.line(f"leaderboard: {pages.write(boards, out.expanduser(), named, by.value)}")
     elif as_json:
-        terminal.print_json([row for board in boards.boards for row in _facts(board, _keys(board, named))])
+        terminal.print_json([row for board in boards.boards for row in _facts(board, board.shown(named))])
     else:
         for board in boards.boards:
-            _print(board, _keys(board, named))
-
-
-def _keys(board: Board, named: Sequence[str]) -> list[Key]:
-    return board.chosen(named) if named else board.headline
+            _print(board, board.shown(named))
 
 
 def _facts(board: Board, keys: Sequence[Key]) -> list[dict[str, Any]]:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from fsbench.cli import terminal
 from fsbench.cli.show import print_differences, print_ranking, print_values
+from fsbench.numbers import ARROWS
+from fsbench.stats.ranking import CONTESTANTS, in_order
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from fsbench.results import Key, MetricRecord, ModelRecord, RunResult, Value
 
-KINDS = {"ceiling": 1, "floor": 2, "baseline": 3}  # below the contestants
-ARROWS = {"higher": "↑", "lower": "↓"}
 FAILURES = {"missing": "no output", "unreadable": "unreadable", "no_face": "no face", "unchanged": "unchanged"}
 NAME_WIDTH, HEADING_WIDTH = 24, 12
 MOST_WARNINGS, MOST_UNSCORED = 3, 2
@@ -33,7 +33,7 @@ def print_summary(result: RunResult, verbose: bool = False) -> None:
     target = terminal.console()
     if verbose:
         print_values(target, result, result.values)
-    models = _in_order(result)
+    models = in_order(result)
     short = _shortened([model.name for model in models])
     values = {(value.model, value.key): value for value in result.values}
     target.print(_table(result, models, short, _columns(result, values, target.width), values))
@@ -48,13 +48,6 @@ def print_summary(result: RunResult, verbose: bool = False) -> None:
             warnings.insert(0, f"{model.name} failed: {model.error}")
     for warning in warnings:
         terminal.warn(target, warning)
-
-
-def _in_order(result: RunResult) -> list[ModelRecord]:
-    """Contestants by rank, then the ceiling, the floor, and baselines."""
-    ranks = [rank.model for rank in result.ranking.ranks]
-    place = {name: i for i, name in enumerate(ranks)}
-    return sorted(result.models, key=lambda model: (KINDS.get(model.kind, 0), place.get(model.name, len(place))))
 
 
 def _columns(result: RunResult, values: Mapping[tuple[str, Key], Value], width: int) -> list[Key]:
@@ -109,7 +102,7 @@ def _table(
     for key in columns:
         table.add_column(terminal.cell(*_heading(facts[key.metric], key)), justify="right", no_wrap=True)
     for model in models:
-        low = model.kind in KINDS
+        low = model.kind not in CONTESTANTS
         cells = [_value(values.get((model.name, key)), facts[key.metric].digits)[: 1 if low else 2] for key in columns]
         failed = [terminal.cell(*_failed(model, result.protocol.n_pairs))] if failing else []
         style = "dim" if low else ""

@@ -18,7 +18,7 @@ from fsbench.comparison.scores import Scores
 from fsbench.errors import NotScorable, UnknownName, UsageError
 from fsbench.files import some
 from fsbench.record_types import Count, Number, Record, Stage
-from fsbench.results import Key, MetricRecord, RunResult, column
+from fsbench.results import Key, RunResult, column
 from fsbench.stats.ranking import ENOUGH_ANSWERED, answered
 from fsbench.stats.resampling import Spread, holm
 
@@ -168,12 +168,8 @@ def chosen_keys(first: Scores, other: Scores, typed: Sequence[str] = ()) -> list
     else:
         shared = [key for key in keys if key in first.keys and key in other.keys]
         few = [key for key in shared if metrics[key[0]].headline or metrics[key[0]].summary_rank]
-        chosen = sorted(few or shared, key=lambda key: _place(metrics[key[0]]))
+        chosen = sorted(few or shared, key=lambda key: metrics[key[0]].place)
     return list(dict.fromkeys(chosen))
-
-
-def _place(metric: MetricRecord) -> tuple[bool, bool, int]:
-    return not metric.headline, metric.summary_rank == 0, metric.summary_rank
 
 
 def _difference(

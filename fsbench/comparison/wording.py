@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from fsbench.compare import unit_of
 from fsbench.comparison.table import RunDifference
-from fsbench.numbers import not_zero, number
+from fsbench.numbers import ARROWS, not_zero, number
 from fsbench.results import MetricRecord, column
-
-ARROWS = {"higher": "↑", "lower": "↓"}
 
 
 def name_of(record: RunDifference, metric: MetricRecord) -> str:

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from fsbench.numbers import number
-from fsbench.results import Key, MetricRecord, ModelRecord, RunResult, Value, column
-from fsbench.stats.ranking import CONTESTANTS
+from fsbench.numbers import ARROWS, number
+from fsbench.results import Key, MetricRecord, RunResult, Value, column
+from fsbench.stats.ranking import CONTESTANTS, in_order
 
-ARROWS = {"higher": "↑", "lower": "↓"}
 _VALUE = ("model", "metric", "judge", "stage", "set", "value", "low", "high", "n_scored", "n_total", "n_failed",
           "value_of_scored", "reason", "no_interval", "caution")  # fmt: skip
 
@@ -88,13 +87,6 @@ def known_metrics(result: RunResult) -> list[str]:
     """Names that `summary` takes: METRIC and METRIC@JUDGE."""
     keys = _keys(result)
     return list(dict.fromkeys([*(key[0] for key in keys), *(column(*key) for key in keys)]))
-
-
-def in_order(result: RunResult) -> list[ModelRecord]:
-    """Contestants by rank, then the ceiling, the floor, and baselines."""
-    place = {rank.model: i for i, rank in enumerate(result.ranking.ranks)}
-    kinds = {**dict.fromkeys(CONTESTANTS, 0), "ceiling": 1, "floor": 2}
-    return sorted(result.models, key=lambda model: (kinds.get(model.kind, 3), place.get(model.name, len(place))))
 
 
 def _keys(result: RunResult) -> list[Key]:

@@ -15,11 +15,11 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from fsbench.leaderboard import Board, BoardEntry, FinishedRun, Leaderboard
-from fsbench.numbers import number
+from fsbench.numbers import ARROWS, number
 from fsbench.report import page
 from fsbench.report.page import Section
 from fsbench.report.plots import ACCENTS, WIDTH, render, short
-from fsbench.report.tables import ARROWS, GROUPS, interval
+from fsbench.report.tables import GROUPS, interval
 from fsbench.results import Key, Value, column
 from fsbench.store import write_text
 
@@ -59,13 +59,8 @@ def title_of(board: Board) -> str:
     return f"{about.name} {about.revision[:8]}, {protocol.n_pairs:,} pairs, {protocol.stage}s of {about.size} px"
 
 
-def keys_of(board: Board, metrics: Sequence[str]) -> list[Key]:
-    """What a table shows: what the user named, as far as the board has it, or the headline."""
-    return board.chosen(metrics) if metrics else board.headline
-
-
 def _board(board: Board, metrics: Sequence[str], by: By) -> dict[str, Any] | None:
-    keys = keys_of(board, metrics)
+    keys = board.shown(metrics)
     if not keys:
         return None
     entries = board.entries(keys[0])

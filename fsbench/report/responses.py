@@ -9,9 +9,8 @@ from itertools import groupby
 from markupsafe import Markup
 
 from fsbench.metric_groups import GROUPS
-from fsbench.numbers import number
+from fsbench.numbers import ARROWS, number
 from fsbench.report import page
-from fsbench.report.tables import ARROWS
 from fsbench.results import slug
 from fsbench.validity import ExaminedRecord, FaultRecord, ResponseRecord, Validation, Verdict
 

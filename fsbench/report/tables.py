@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fsbench import validity
-from fsbench.numbers import number
+from fsbench.numbers import ARROWS, number
 from fsbench.report.ranking import Standing, ranking
 from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
 from fsbench.results import ModelRecord, Value, failure_rate
 from fsbench.stats.ranking import CONTESTANTS
 
 TRIVIAL = (NOTHING_SWAPPED, "copy_source")
-ARROWS = {"higher": "↑", "lower": "↓"}
 ROOM = 8
 """Metrics without a judge that the summary has room for; of more it shows those with a place in the summary."""
 

@@ -10,11 +10,11 @@ from typing import Any
 from markupsafe import Markup
 
 from fsbench import validity
-from fsbench.numbers import number
+from fsbench.numbers import ARROWS, number
 from fsbench.report import page, responses
 from fsbench.report.page import Section
 from fsbench.report.responses import MARKS, Mark
-from fsbench.report.tables import ARROWS, duration
+from fsbench.report.tables import duration
 from fsbench.results import slug
 from fsbench.store import write_text
 from fsbench.validity import ExaminedRecord, FaultRecord, ResponseRecord, Validation

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, Rank, RankingRecord, Value, headlines
+from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, Rank, RankingRecord, RunResult, Value, headlines
 
 CONTESTANTS = ("trained", "loaded", "ready", "precomputed")
 ENOUGH_ANSWERED = 0.8
@@ -23,6 +23,13 @@ ADVISED = {  # families to ask when there are too few judges, the easiest to get
     "facenet": "fsbench weights fetch facenet_vggface2, then add facenet_vggface2 to --judges",
     "dlib": "add dlib_resnet to --judges",
 }
+
+
+def in_order(result: RunResult) -> list[ModelRecord]:
+    """Contestants by rank, then the ceiling, the floor, and baselines."""
+    place = {rank.model: i for i, rank in enumerate(result.ranking.ranks)}
+    kinds = {**dict.fromkeys(CONTESTANTS, 0), "ceiling": 1, "floor": 2}
+    return sorted(result.models, key=lambda model: (kinds.get(model.kind, 3), place.get(model.name, len(place))))
 
 
 def ranking(
