@@ -158,16 +158,20 @@ def test_facts_of_a_metric(found: Validation) -> None:
     assert praised.won_by == ("copy_target", "copy_source")
 
 
-def test_the_file_is_read_again_and_the_summary_is_without_curves(found: Validation, tmp_path) -> None:
+def test_the_file_is_read_again_and_the_summary_keeps_what_is_drawn(found: Validation, tmp_path) -> None:
     validity.save(found, tmp_path / validity.FILE_NAME)
     assert validity.load(tmp_path) == found
     text = (tmp_path / validity.FILE_NAME).read_text()
     assert "NaN" not in text
     assert "Infinity" not in text
-    validity.save(validity.summary(found), tmp_path / "small.json", compact=True)
+    validity.save_summary(found, tmp_path / "small.json")
     small = validity.load(tmp_path / "small.json")
     assert verdicts(small, "praise") == verdicts(found, "praise")
-    assert not any(one.steps for one in small.responses)
+    assert small == validity.summary(found)
+    for short, long in zip(small.responses, found.responses, strict=True):
+        assert [step.enough_scored for step in short.steps] == [step.enough_scored for step in long.steps]
+        assert [step.value for step in short.steps] == pytest.approx([step.value for step in long.steps], rel=1e-4)
+        assert all(step.n_scored is step.change is None for step in short.steps)
     assert (tmp_path / "small.json").stat().st_size < len(text) / 2
 
 
