@@ -67,7 +67,7 @@ def test_a_table_says_what_goes_into_what(choose: Choose, ids: list[str]) -> Non
         ("p001,{0}\np002,{0}\nsources/p001,targets/{0}.png", "row 4 asks what row 2 asks"),
         ("p001,../../etc/passwd", "no held-out image"),
         *((f"p001,{target}", "no held-out image") for target in (".", "..", "/", "targets/", "targets/.", "a/.png")),
-        *((f"{source},{{0}}", "there is no identity") for source in (".", "..", "/", "sources/", "p001/.")),
+        *((f"{source},{{0}}", "there is no identity") for source in (".", "..", "/", "sources/", "p001/..")),
     ],
 )
 def test_a_row_that_cannot_be_is_named(rows: str, said: str, choose: Choose, ids: list[str]) -> None:

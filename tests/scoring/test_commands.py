@@ -111,7 +111,7 @@ def test_score_raises_what_a_user_can_put_right(folders: Path, photograph: Photo
         (["--max-pairs", "3"], "--max-pairs needs --dataset"),
         (["--dataset", "synthetic", "--target", "."], "--target does not go with --dataset"),
         (["--dataset", "synthetic", "--pairs", "pairs.csv", "--columns", "source=who"], "--columns does not go with"),
-        (["--dataset", "synthetic", "--max-pairs", "0"], "--max-pairs: input should be greater than"),
+        (["--dataset", "synthetic", "--max-pairs", "0"], "--max_pairs: input should be greater than"),
     ],
 )
 def test_what_does_not_go_together_is_told(folders: Path, arguments: list[str], said: str) -> None:
