@@ -11,7 +11,7 @@ from fsbench.errors import DataError
 from fsbench.evidence.references import enrol, find_faces
 from fsbench.extraction.features import find_landmarks
 from fsbench.files import some
-from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.evaluation import PreparedSet
 from fsbench.harness.frames import FrameStage
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.pair_choice import PairChoice
@@ -21,7 +21,7 @@ from fsbench.interfaces import Context, Faces, Sample, clip_names
 from fsbench.pairs import EvaluationSet
 from fsbench.record_types import SetName
 
-Evaluations = Mapping[SetName, Evaluation]
+PreparedSets = Mapping[SetName, PreparedSet]
 """The evaluation sets of a run. The first one is that of metrics of outputs: the stills, where there are any."""
 
 
@@ -44,7 +44,7 @@ def by_set(test: Faces) -> dict[SetName, Faces]:
     return {"stills": test.select(stills), **clips} if len(stills) else clips
 
 
-def prepare(plan: Plan, instruments: Instruments, splits: Splits, choice: PairChoice, context: Context) -> Evaluations:
+def prepare(plan: Plan, instruments: Instruments, splits: Splits, choice: PairChoice, context: Context) -> PreparedSets:
     """Read held-out images and strangers, and extract the features of each set that a metric applies to.
 
     Judges are enrolled once. Metrics of outputs are computed on stills, and on the frames of clips where there are no
@@ -60,7 +60,7 @@ def prepare(plan: Plan, instruments: Instruments, splits: Splits, choice: PairCh
     main = next(iter(chosen))
     real = find_faces(targets[first], gallery, context)
     judges = {judge.name: enrol(judge, real, context) for judge in instruments.judges}
-    evaluations: dict[SetName, Evaluation] = {}
+    evaluations: dict[SetName, PreparedSet] = {}
     for name, pairs in chosen.items():
         own, faces = instruments.of_samples(_samples(name, main), every_judge=name == main), targets[name]
         if name != main and not own.metrics:
@@ -69,14 +69,14 @@ def prepare(plan: Plan, instruments: Instruments, splits: Splits, choice: PairCh
             own = own.at("crop" if plan.stage == "both" else None, every_judge=name == main)
         landmarks = real.test_landmarks if name == first else find_landmarks(faces.crops, "held-out clips", context)
         ready = EvaluationSet(pairs, faces, landmarks, real, name, named=bool(plan.metrics))
-        evaluations[name] = Evaluation.of(own, ready, judges, context)
+        evaluations[name] = PreparedSet.of(own, ready, judges, context)
     return evaluations
 
 
-def of_frames(stage: FrameStage, crops: Evaluations, instruments: Instruments) -> Evaluations:
+def of_frames(stage: FrameStage, crops: PreparedSets, instruments: Instruments) -> PreparedSets:
     """Prepare the frames of the same sets, for the metrics that look there."""
     main, first = next(iter(crops.items()))
-    evaluations: dict[SetName, Evaluation] = {}
+    evaluations: dict[SetName, PreparedSet] = {}
     for name, evaluation in crops.items():
         own = instruments.of_samples(_samples(name, main), every_judge=False).at("frame", every_judge=False)
         if own.metrics:
