@@ -111,7 +111,7 @@ def of_frame(frame: pd.DataFrame) -> Table:
         )
     if frame.empty:
         raise DataError("the data frame of pairs has no row", "it has a row for each pair: source and target")
-    pairs = zip(frame[columns["source"]].astype(str), frame[columns["target"]].astype(str), strict=True)
+    pairs = zip(*(map(str, frame[column]) for column in columns.values()), strict=True)
     rows = [Row(line, "", source, target, "") for line, (source, target) in enumerate(pairs)]
     return Table("the data frame", Path(), rows)
 
