@@ -7,6 +7,7 @@ target together.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -66,6 +67,15 @@ def discrepancy(features: PairedFeatures, kernel: Kernel) -> Statistic:
     _enough(features, 1)
     estimate = PairedMmd(features.output, features.target[features.target_of], kernel, features.target_of)
     return lambda index: PER_THOUSAND * estimate(np.bincount(index, minlength=len(features)))
+
+
+def in_few_dimensions(features: PairedFeatures) -> PairedFeatures:
+    """Return features with the same distances, in no more dimensions than there are points: resamples take less time."""
+    points = np.concatenate([features.output, features.target]).astype(np.float64)  # (N + T, D)
+    if len(points) >= points.shape[1]:
+        return features
+    coordinates = np.linalg.qr(points.T, "r").T  # (N + T, N + T): in an orthonormal basis of what the points span
+    return replace(features, output=coordinates[: len(features)], target=coordinates[len(features) :])
 
 
 def in_target_balls(features: PairedFeatures, k: int) -> tuple[np.ndarray, np.ndarray]:
