@@ -70,7 +70,7 @@ def discrepancy(features: PairedFeatures, kernel: Kernel) -> Statistic:
 
 
 def in_few_dimensions(features: PairedFeatures) -> PairedFeatures:
-    """Return features with the same distances, in no more dimensions than there are points: resamples take less time."""
+    """Return features with the same distances, in no more dimensions than points, so that resamples take less time."""
     points = np.concatenate([features.output, features.target]).astype(np.float64)  # (N + T, D)
     if len(points) >= points.shape[1]:
         return features
