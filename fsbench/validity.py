@@ -48,7 +48,7 @@ class FaultRecord(Record):
     aspect: str  # what a metric has to measure to be expected to respond
     also: tuple[str, ...] = ()  # what cannot but be wrong as well: a metric of it may respond, and need not
     unit: str
-    strengths: tuple[FiniteFloat, ...]  # increasing, without 0
+    strengths: tuple[FiniteFloat, ...] = Field(min_length=1)  # increasing, without 0
     description: str
     split: Literal["test", "clips"]  # of the data set that it was applied to
 
@@ -182,6 +182,19 @@ class Validation(Record):
     registered: tuple[str, ...] = ()  # all metrics there were
     updates: tuple[UpdateRecord, ...] = ()
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Validation:
+        """Refuse records that contradict each other."""
+        if self.n_outputs.keys() != self.n_sessions.keys():
+            raise ValueError("n_outputs and n_sessions are of different splits")
+        cells = [(entry.metric.name, entry.judge, fault.name) for entry in self.metrics for fault in self.faults]
+        told = [(response.metric, response.judge, response.fault) for response in self.responses]
+        if sorted(cells, key=str) != sorted(told, key=str):
+            raise ValueError("responses are not those of every metric to every fault")
+        if odd := [entry.key for entry in self.metrics if entry.bias is not None and not entry.parts]:
+            raise ValueError(f"{odd[0]} has a bias and no parts that it is of")
+        return self
+
     def missing(self, names: Iterable[str] | None = None) -> list[str]:
         """Return the metrics that are not examined yet, of some or of all that were registered."""
         known = {one.metric.name for one in self.metrics} | {one.metric for one in self.unexamined}
@@ -313,7 +326,7 @@ def load(place: Path) -> Validation:
     """Read DIR/validation.json, or a file; raises ResultError."""
     path = place / FILE_NAME if place.is_dir() else place
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ResultError(f"{place} holds no {FILE_NAME}", "name the --out directory of: fsbench validate") from None
     except (OSError, ValueError) as error:

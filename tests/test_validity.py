@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,6 +142,30 @@ def test_a_step_of_another_length_is_refused(step: list[object], shipped: Valida
     (tmp_path / "validity.json").write_text(json.dumps(content))
     with pytest.raises(ResultError, match=r"not a valid validation: .*steps") as caught:
         validity.load(tmp_path / "validity.json")
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("field", "change", "said"),
+    [
+        ("n_sessions", lambda splits: splits.pop("test"), "different splits"),
+        ("responses", list.pop, "every metric to every fault"),
+        ("responses", lambda responses: responses.append(responses[0]), "every metric to every fault"),
+        ("metrics", list.pop, "every metric to every fault"),
+        ("faults", lambda faults: faults[0].update(name="<b>"), "every metric to every fault"),
+        ("faults", lambda faults: faults[0].update(strengths=[]), "faults.0.strengths"),
+        ("metrics", lambda metrics: metrics[0].update(bias=0.5, parts=[]), "no parts"),
+    ],
+)
+def test_records_that_contradict_each_other_are_refused(
+    field: str, change: Callable[[Any], object], said: str, file: Path
+) -> None:
+    content = json.loads(file.read_text())
+    change(content[field])
+    file.write_text(json.dumps(content))
+    with pytest.raises(ResultError, match="not a valid validation") as caught:
+        validity.load(file)
+    assert said in caught.value.message
     assert "\n" not in caught.value.message
 
 

@@ -74,7 +74,7 @@ def in_few_dimensions(features: PairedFeatures) -> PairedFeatures:
     points = np.concatenate([features.output, features.target]).astype(np.float64)  # (N + T, D)
     if len(points) >= points.shape[1]:
         return features
-    coordinates = np.linalg.qr(points.T, "r").T  # (N + T, N + T): in an orthonormal basis of what the points span
+    coordinates = np.linalg.qr(points.T).R.T  # (N + T, N + T): in an orthonormal basis of what the points span
     return replace(features, output=coordinates[: len(features)], target=coordinates[len(features) :])
 
 
