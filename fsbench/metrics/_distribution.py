@@ -70,10 +70,13 @@ def discrepancy(features: PairedFeatures, kernel: Kernel) -> Statistic:
 
 
 def in_few_dimensions(features: PairedFeatures) -> PairedFeatures:
-    """Return features with the same distances, in no more dimensions than points, so that resamples take less time."""
-    points = np.concatenate([features.output, features.target]).astype(np.float64)  # (N + T, D)
-    if len(points) >= points.shape[1]:
+    """Return features with the same distances, in no more dimensions than points, so that resamples take less time.
+
+    Those of many points, which gain little, are returned as they are.
+    """
+    if 4 * (len(features.output) + len(features.target)) > features.output.shape[1]:
         return features
+    points = np.concatenate([features.output, features.target]).astype(np.float64)  # (N + T, D)
     coordinates = np.linalg.qr(points.T).R.T  # (N + T, N + T): in an orthonormal basis of what the points span
     return replace(features, output=coordinates[: len(features)], target=coordinates[len(features) :])
 
