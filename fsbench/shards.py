@@ -20,7 +20,7 @@ import numpy as np
 
 from fsbench.atomic import atomic_path
 from fsbench.hashes import HASH
-from fsbench.stored import Place, header_of, layout_of, open_regular
+from fsbench.stored import Extent, header_of, layout_of, open_regular
 
 Rows = dict[str, np.ndarray]
 """Arrays by name; entry i of each belongs to image i."""
@@ -161,5 +161,5 @@ def _starts(hashes: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(hashes[:, :8]).view("<u8")[:, 0]
 
 
-def _array(mapped: mmap.mmap, place: Place) -> np.ndarray:
+def _array(mapped: mmap.mmap, place: Extent) -> np.ndarray:
     return np.frombuffer(mapped, np.uint8)[place.start : place.end].view(place.dtype).reshape(place.shape)

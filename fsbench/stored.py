@@ -35,7 +35,7 @@ _PORTION = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Extent:
     """Where an array lies in a safetensors file."""
 
     dtype: np.dtype[Any]
@@ -75,7 +75,7 @@ class StoredArrays(Mapping[str, np.ndarray]):
         self._name, self._paths, self._renew, self._tell_damage = name, paths, renew, tell_damage
         self._path = Path()
         self._state: tuple[int, ...] = ()  # of the file when its digest was verified
-        self._places: Mapping[str, Place] = {}
+        self._places: Mapping[str, Extent] = {}
 
     def find(self) -> bool:
         """Look for a file that holds it; without one, it is computed when an array is asked for."""
@@ -90,7 +90,7 @@ class StoredArrays(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self._known())
 
-    def _known(self) -> Mapping[str, Place]:
+    def _known(self) -> Mapping[str, Extent]:
         if not self._places and not self.find():
             self._compute()
         return self._places
@@ -169,7 +169,7 @@ def _state(file: FileIO) -> tuple[int, ...]:
     return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
-def layout_of(file: FileIO) -> tuple[dict[str, Place], dict[str, str]]:
+def layout_of(file: FileIO) -> tuple[dict[str, Extent], dict[str, str]]:
     """Where the arrays of a safetensors file lie, and its facts; raises ValueError for what is no such file."""
     size = os.fstat(file.fileno()).st_size
     end = 8 + int.from_bytes(file.read(8), "little")
@@ -179,7 +179,7 @@ def layout_of(file: FileIO) -> tuple[dict[str, Place], dict[str, str]]:
         header = json.loads(file.read(end - 8))
         facts = dict(header.pop("__metadata__", {}))
         places = {
-            str(name): Place(
+            str(name): Extent(
                 DTYPES[array["dtype"]],
                 tuple(map(int, array["shape"])),
                 *(end + int(at) for at in array["data_offsets"]),
@@ -194,7 +194,7 @@ def layout_of(file: FileIO) -> tuple[dict[str, Place], dict[str, str]]:
     return places, facts
 
 
-def _digest(file: FileIO, name: str, places: Mapping[str, Place]) -> str:
+def _digest(file: FileIO, name: str, places: Mapping[str, Extent]) -> str:
     """Digest over an entry's name and arrays, as `Store` writes it; little of the file is read at a time."""
     digest = hashlib.sha256(name.encode())
     for array, place in sorted(places.items()):
