@@ -16,6 +16,7 @@ from fsbench.evidence.observer import ObservedOutputs
 from fsbench.evidence.recursion import FedBack
 from fsbench.harness import failures, summarise
 from fsbench.harness.curves import frame_rows, per_frame
+from fsbench.harness.designs import Designs
 from fsbench.harness.evaluation import Evaluation, OutputFeatures
 from fsbench.harness.generate import SwappedPairs, swap_all
 from fsbench.harness.kept_estimates import KeptEstimates
@@ -25,7 +26,6 @@ from fsbench.harness.models import Model, build, prepare_model
 from fsbench.interfaces import Context, Faces, Sample
 from fsbench.pairs import Pairs
 from fsbench.stats.ranking import CONTESTANTS
-from fsbench.stats.resampling import Design
 
 SAMPLES: tuple[Sample, ...] = ("output", "clip")
 
@@ -50,9 +50,8 @@ class Evaluator:
         return KeptEstimates(self.evaluation.context)
 
     @cached_property
-    def _designs(self) -> Mapping[Sample, Design]:
-        pairs, plan = self.evaluation.pairs, self.plan
-        return {sample: summarise.design(pairs.samples(sample), plan.resamples, plan.seed) for sample in SAMPLES}
+    def _designs(self) -> Designs:
+        return Designs.of(self.evaluation.pairs, self.plan.resamples, self.plan.seed)
 
     @cached_property
     def _shown(self) -> Mapping[Sample, pd.DataFrame]:
@@ -137,7 +136,7 @@ class Evaluator:
                 name,
                 label,
                 judge,
-                self._designs[sample],
+                self._designs.of_samples(sample, rows),
                 counted,
                 tracebacks,
                 self.evaluation.set.name,

@@ -31,7 +31,16 @@ from fsbench.interfaces.evidence import (
     Passes,
 )
 from fsbench.interfaces.features import FeatureSpace, PairedFeatures, SharedTargets
-from fsbench.interfaces.metrics import Aspect, Curved, DistributionMetric, Metric, MetricInfo, Resampled, RowMetric
+from fsbench.interfaces.metrics import (
+    Aspect,
+    Curved,
+    DistributionMetric,
+    Framewise,
+    Metric,
+    MetricInfo,
+    Resampled,
+    RowMetric,
+)
 from fsbench.interfaces.models import (
     Budget,
     CodeSwapper,
@@ -69,6 +78,7 @@ __all__ = [
     "Faces",
     "FacesInFrame",
     "FeatureSpace",
+    "Framewise",
     "Lookalikes",
     "Metric",
     "MetricGroup",

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fsbench.faces.flow import follow
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._clips import jumps, next_to, root_mean_square
+from fsbench.metrics._clips import OfFrames, jumps, known_mean, next_to
 from fsbench.registry import metrics
 from fsbench.stats.summaries import geometric_mean, mean
 
@@ -29,7 +29,7 @@ _STEPS = 9
 
 
 @metrics.register("flicker")
-class Flicker:
+class Flicker(OfFrames):
     """Warp error of the outputs over that of their own clip: 1 is as steady as the clip, 2 has twice its squared error.
 
     Each frame is compared with the next one, warped back by the optical flow of the real clip. A pair of frames has the
@@ -62,21 +62,24 @@ class Flicker:
         method = flow if flow != "best" else "tvl1" if find_spec("cv2") is None else "dis"
         self.info = replace(type(self).info, needs=(f"flow({method})",))
 
-    def measure(self, batch: Batch) -> Tensor:
-        return self.curve(batch).nanmean()[None]  # (1,)
+    def frame_rows(self, batch: Batch) -> Tensor:
+        flow = batch[self.info.needs[0]].target
+        errors = torch.full((len(batch.rows), 2), torch.nan, dtype=torch.float64)
+        pairs = torch.from_numpy(np.flatnonzero(next_to(batch.rows["frame"].to_numpy(int))))
+        if len(pairs):
+            forward, seen = (flow[name][pairs].cpu() for name in ("forward", "visible"))
+            for side, images in enumerate((batch.output, batch.target)):
+                errors[pairs, side] = warp_error(images[pairs].cpu(), images[pairs + 1].cpu(), forward, seen)
+        return errors  # (N, 2)
+
+    def clip_row(self, rows: np.ndarray) -> float:
+        output, target = map(known_mean, rows.T)
+        return output / target if target > 0 else math.nan
 
     def curve(self, batch: Batch) -> Tensor:
-        flow, ratios = batch[self.info.needs[0]].target, torch.full((len(batch.rows),), torch.nan, dtype=torch.float64)
-        pairs = torch.from_numpy(np.flatnonzero(next_to(batch.rows["frame"].to_numpy(int))))
-        if not len(pairs):
-            return ratios
-        forward, seen = (flow[name][pairs].cpu() for name in ("forward", "visible"))
-        output, target = (
-            warp_error(images[pairs].cpu(), images[pairs + 1].cpu(), forward, seen)
-            for images in (batch.output, batch.target)
-        )
+        output, target = self.frame_rows(batch).T
         whole = target.nanmean()
-        ratios[pairs] = output / whole.where(whole > 0, torch.nan)
+        ratios: Tensor = output / whole.where(whole > 0, torch.nan)
         return ratios  # (N,)
 
 
@@ -90,7 +93,7 @@ def warp_error(first: Tensor, second: Tensor, forward: Tensor, seen: Tensor) -> 
 
 
 @metrics.register("flicker_colour")
-class FlickerColour:
+class FlickerColour(OfFrames):
     """How far the skin's colour jumps from frame to frame where the target's does not, CIE76; 1 is just visible.
 
     The colour of three squares of skin, on both cheeks and between the eyes, at the target's landmarks in output and
@@ -115,11 +118,14 @@ class FlickerColour:
     )
     summarise = staticmethod(mean)
 
-    def measure(self, batch: Batch) -> Tensor:
-        return root_mean_square(self._jumps(batch))
+    def frame_rows(self, batch: Batch) -> Tensor:
+        return torch.from_numpy((self._jumps(batch) ** 2).sum(2))  # (N, squares)
+
+    def clip_row(self, rows: np.ndarray) -> float:
+        return math.sqrt(known_mean(rows))
 
     def curve(self, batch: Batch) -> Tensor:
-        return torch.from_numpy(np.sqrt((self._jumps(batch) ** 2).sum(2).mean(1)))  # (N,)
+        return self.frame_rows(batch).mean(1).sqrt()  # (N,)
 
     def _jumps(self, batch: Batch) -> np.ndarray:
         """Jumps of the colours at each frame, (N, 3 squares, Lab)."""
