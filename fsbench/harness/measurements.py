@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from fsbench import guard
-from fsbench.errors import PluginError
+from fsbench.errors import NotScorable, PluginError
 from fsbench.interfaces import (
     DistributionMetric,
     Evidence,
@@ -127,11 +127,23 @@ def statistic(metric: Metric, measured: Measured, chosen: np.ndarray) -> Statist
 
 
 def resample(metric: Metric, measured: Measured, chosen: np.ndarray, design: Design) -> np.ndarray:
-    """Values of the samples `chosen` (N,) bool over the resamples of a design of these alone, (1 or 3, B)."""
-    of = statistic(metric, measured, chosen)
+    """Values of the samples `chosen` (N,) bool over the resamples of a design of these alone, (1 or 3, B).
+
+    Raises NotScorable with the reason of `undrawn`.
+    """
+    if not isinstance(measured, ClipRows) or not isinstance(design, BlockDesign):
+        return design.resample(statistic(metric, measured, chosen), metric.info.resamples)
+    if reason := undrawn(measured, chosen, design):
+        raise NotScorable(reason)
+    return design.resample(_of_frames(metric, measured, chosen), metric.info.resamples)
+
+
+def undrawn(measured: Measured, chosen: np.ndarray, design: Design) -> str:
+    """Why the samples `chosen` (N,) bool cannot be drawn again by a design, "" where they can."""
     if isinstance(measured, ClipRows) and isinstance(design, BlockDesign):
-        of = _of_frames(metric, measured, chosen)
-    return design.resample(of, metric.info.resamples)
+        if n_failed := int(measured.fixed[chosen].sum()):
+            return f"the model failed on {n_failed} of {chosen.sum()} clips: what that counts as has no frames to draw"
+    return design.reason
 
 
 def _of_frames(metric: Any, measured: ClipRows, chosen: np.ndarray) -> Statistic:
@@ -139,12 +151,10 @@ def _of_frames(metric: Any, measured: ClipRows, chosen: np.ndarray) -> Statistic
     clips = np.flatnonzero(chosen)
     ends = np.cumsum([measured.clips[k].stop - measured.clips[k].start for k in clips])
     frames = np.concatenate([measured.frames[measured.clips[k]] for k in clips])
-    own, fixed = measured.rows[clips], measured.fixed[clips]
 
     def value(index: np.ndarray) -> float:
         parts = np.split(frames[index], np.searchsorted(index, ends[:-1]))
-        rows = [row if kept else [metric.clip_row(part)] for row, kept, part in zip(own, fixed, parts, strict=True)]
-        return float(metric.summarise(np.array(rows, np.float64)))
+        return float(metric.summarise(np.array([[metric.clip_row(part)] for part in parts], np.float64)))
 
     return value
 

@@ -14,7 +14,7 @@ from fsbench import guard
 from fsbench.errors import NotScorable, PluginError, one_line, traceback_of
 from fsbench.extraction.blocks import spans
 from fsbench.harness.failures import Counted
-from fsbench.harness.measurements import Measured, column, is_framewise, resample, statistic, subset_caution
+from fsbench.harness.measurements import Measured, column, is_framewise, resample, statistic, subset_caution, undrawn
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, Evidence, Framewise, Metric, RowMetric, Sample
 from fsbench.pairs import Pairs
@@ -189,7 +189,7 @@ def _estimate(
     """The value over resamples; and without the pairs on which the model failed, where there are some."""
     info, kept = metric.info, counted.scored | counted.failed
     drawn = design.among(kept)
-    no_interval = NO_RESAMPLING if info.interval == "none" else drawn.reason
+    no_interval = NO_RESAMPLING if info.interval == "none" else undrawn(counted.rows, kept, drawn)
 
     def compute() -> dict[str, np.ndarray]:
         of = statistic(metric, counted.rows, kept)

@@ -139,7 +139,7 @@ def test_paired_differences_are_over_the_same_blocks(metric: Callable[[], Light]
     assert found.high - found.low < 0.3 * (8 / 255)
 
 
-def test_what_a_failure_counts_as_is_not_drawn_again() -> None:
+def test_what_a_failure_counts_as_has_no_frames_and_so_no_interval() -> None:
     rows = measured(Light(), levels())
     floor = np.array([0.9, 0.9]), np.array([True, True])
     counted = Counted.with_failures(Light(), rows, np.array(["no_face", ""], object), floor)
@@ -148,8 +148,15 @@ def test_what_a_failure_counts_as_is_not_drawn_again() -> None:
     own = float(rows.rows[1, 0])
     assert found.value == pytest.approx((0.9 + own) / 2)
     assert found.value_of_scored == pytest.approx(own)
-    alone, _ = value(Light(), only(rows, np.array([False, True])))
-    assert found.high - found.low == pytest.approx((alone.high - alone.low) / 2, rel=0.35)
+    assert (found.low, found.high) == (None, None)
+    assert found.no_interval.startswith("the model failed on 1 of 2 clips")
+    models = [
+        (ModelRecord(name=name, spec=name, summary="", kind="ready"), {Key("light"): value(Light(), of)[1]})
+        for name, of in (("a", counted), ("b", rows))
+    ]
+    (difference,) = paired_differences(models, {"light": Light()}, [])
+    assert difference.effect is None
+    assert "failed on 1 of 2 clips" in difference.reason
 
 
 def test_outputs_that_are_frames_of_two_clips_are_drawn_in_blocks_too() -> None:
