@@ -140,9 +140,9 @@ def resample(metric: Metric, measured: Measured, chosen: np.ndarray, design: Des
 
 def undrawn(measured: Measured, chosen: np.ndarray, design: Design) -> str:
     """Why the samples `chosen` (N,) bool cannot be drawn again by a design, "" where they can."""
-    if isinstance(measured, ClipRows) and isinstance(design, BlockDesign):
-        if n_failed := int(measured.fixed[chosen].sum()):
-            return f"the model failed on {n_failed} of {chosen.sum()} clips: what that counts as has no frames to draw"
+    by_frames = isinstance(design, BlockDesign)
+    if by_frames and isinstance(measured, ClipRows) and (n_failed := int(measured.fixed[chosen].sum())):
+        return f"the model failed on {n_failed} of {chosen.sum()} clips: what that counts as has no frames to draw"
     return design.reason
 
 

@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fsbench.faces.flow import follow
-from fsbench.interfaces import Batch, MetricInfo
+from fsbench.interfaces import Batch, Context, MetricInfo
 from fsbench.metrics._clips import OfFrames, jumps, known_mean, next_to
 from fsbench.registry import metrics
 from fsbench.stats.summaries import geometric_mean, mean
+from fsbench.weights import locate
 
 _CHEEKS, _BRIDGE = ((0, 3), (1, 4)), (0, 1)
 """Landmarks between which the skin is looked at: eye and corner of the mouth on either side, and the eyes."""
@@ -39,7 +40,8 @@ class Flicker(OfFrames):
 
     Blur hides flicker: a value below 1 is smoother than reality. The errors of the flow are in both numbers, and so
     are noise and codec of the real clip, which an output need not have. Motion that is not the target's counts too:
-    outputs that shake or lag have other pixels where the flow leads. `flow` is dis where OpenCV is there, else tvl1.
+    outputs that shake or lag have other pixels where the flow leads. `flow` is raft where its file is there, else
+    dis, without OpenCV tvl1: values by different ones do not compare.
     """
 
     info = MetricInfo(
@@ -58,8 +60,13 @@ class Flicker(OfFrames):
     )
     summarise = staticmethod(geometric_mean)
 
-    def __init__(self, *, flow: Literal["best", "dis", "tvl1"] = "best") -> None:
-        method = flow if flow != "best" else "tvl1" if find_spec("cv2") is None else "dis"
+    def __init__(self, *, flow: Literal["best", "raft", "dis", "tvl1"] = "best", context: Context) -> None:
+        method: str = flow
+        if flow in ("best", "raft"):
+            folder = context.store.root / "weights"
+            there = [name for name in ("raft_large", "raft_small") if locate(name, folder)]
+            other = "raft_large" if flow == "raft" else "tvl1" if find_spec("cv2") is None else "dis"
+            method = (there or [other])[0]  # that RAFT is not there is told where it is made
         self.info = replace(type(self).info, needs=(f"flow({method})",))
 
     def frame_rows(self, batch: Batch) -> Tensor:
