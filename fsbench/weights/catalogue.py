@@ -301,6 +301,16 @@ _ENTRIES = (
         "AdaIN's decoder of relu4_1, of adain and wct",
         "Huang and Belongie, Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization, ICCV 2017",
     ),
+    Weights(
+        name="dino_vitb16",
+        file="dino_vitbase16_pretrain.pth",
+        description="DINO's ViT-B/16, trained on ImageNet without labels: the backbone, 768-d",
+        used_by="dino",
+        licence="Apache-2.0",
+        citation="Caron, Touvron, Misra, Jégou, Mairal, Bojanowski and Joulin, Emerging Properties in Self-Supervised "
+        "Vision Transformers, ICCV 2021; https://github.com/facebookresearch/dino",
+        sources=(Url("https://dl.fbaipublicfiles.com/dino/dino_vitbase16_pretrain/dino_vitbase16_pretrain.pth"),),
+    ),
     _raft("large", "raft_large_C_T_SKHT_V2-ff5fadd5.pth", "FlyingChairs, FlyingThings3D, Sintel, KITTI and HD1K"),
     _raft("small", "raft_small_C_T_V2-01064c6d.pth", "FlyingChairs and FlyingThings3D"),
     _microast("content_encoder", 634_983, "c8d895c0eec52507c157e102fab217c37f0c399ef3e168ef8b0b2677714660a4"),
