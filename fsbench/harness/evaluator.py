@@ -23,6 +23,7 @@ from fsbench.harness.kept_estimates import KeptEstimates
 from fsbench.harness.measurements import Measured, column, only, scored
 from fsbench.harness.model_evaluation import NOTHING, Measurements, ModelEvaluation
 from fsbench.harness.models import Model, build, prepare_model
+from fsbench.harness.records import FLOOR
 from fsbench.interfaces import Context, Faces, Sample
 from fsbench.pairs import Pairs
 from fsbench.stats.ranking import CONTESTANTS
@@ -70,8 +71,8 @@ class Evaluator:
         """Measure the outputs of a model, in the order of the pairs.
 
         `absent` (N,) of str names the pairs without an image (one of ABSENT, "" for the others): what stands for it in
-        the outputs is not measured. The columns of `facts`, N rows, are added to the samples. Of the crops of a floor
-        nothing is measured: they are the targets.
+        the outputs is not measured. The columns of `facts`, N rows, are added to the samples. Of the crops of the
+        identity swap nothing is measured: they are the targets.
         """
         pairs, label = self.evaluation.pairs, record.name
         absent = np.full(len(pairs), "", object) if absent is None else absent
@@ -79,7 +80,7 @@ class Evaluator:
         failed = np.full(len(pairs), "", object)
         if record.kind in CONTESTANTS:
             failed = self._failures(features, faceless, absent)
-        measured = NOTHING if record.kind == "floor" else self.measure(record, features, failed, absent)
+        measured = NOTHING if record.name == FLOOR else self.measure(record, features, failed, absent)
         samples = self._shown["output"].assign(model=label, output="", failure=failed, **measured.columns["output"])
         failed_clips = failures.of_clips(failed, pairs.clips)
         clips = self._shown["clip"].assign(model=label, failure=failed_clips, **measured.columns["clip"])
