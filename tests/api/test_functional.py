@@ -22,8 +22,7 @@ from fsbench.api.outputs import as_model
 from fsbench.errors import FsbenchError, NotScorable, PluginError, UsageError
 from fsbench.faces.align import TEMPLATE
 from fsbench.harness import measurements
-from fsbench.harness.evaluation import Evaluation as PreparedSet
-from fsbench.harness.evaluation import OutputFeatures, Rows
+from fsbench.harness.evaluation import OutputFeatures, PreparedSet, Rows
 from fsbench.harness.generate import feed_of, swap_all
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, EmbedderInfo, MetricInfo
@@ -122,6 +121,7 @@ def test_a_function_gives_the_rows_of_its_metric(name: str, measured: dict[str, 
         pytest.skip("it looks at frames, which an Evaluation does not")
     of = next(of for of in measured.values() if name in of.rows)
     rows = of.rows[name]
+    rows = rows.rows if isinstance(rows, measurements.ClipRows) else rows
     function, running = getattr(F, name), getattr(F, F._camel(name))()
     if isinstance(rows, NotScorable):
         arguments, _ = next(of.calls(name))
