@@ -109,8 +109,11 @@ class Value(Record):
     n_clusters: Count
     n_failed: Count = 0  # pairs that count as the baselines' worst
     value_of_scored: Number | None = None
-    # what the interval draws again: sessions or identities of the targets, and identities of the sources
-    resampled: Literal["sessions", "people", "sessions and sources", "people and sources"] = "sessions"
+    # what the interval draws again: sessions or identities of the targets, and identities of the sources; or blocks of
+    # consecutive frames within each clip, which tell nothing of other clips
+    resampled: Literal["sessions", "people", "sessions and sources", "people and sources", "blocks of frames"] = (
+        "sessions"
+    )
     reason: str = ""
     no_interval: str = ""  # why a value that is there has no interval
     caution: str = ""  # what limits a value that is there: too few images for it to be near the truth

@@ -13,6 +13,7 @@ from fsbench.comparison.scores import DIGESTS, LABELS, TOGETHER, Scores, summary
 from fsbench.errors import NotScorable
 from fsbench.record_types import Sample
 from fsbench.results import Key
+from fsbench.stats.blocks import design
 from fsbench.stats.resampling import Design, Difference
 
 NOISE = 1e-4
@@ -147,14 +148,10 @@ class Pairing:
         return PairedRows(nothing, nothing, matched.first[both], value, other, difference)
 
     def _design(self, sample: Sample) -> Design:
-        """How the shared samples are drawn again: sessions of targets within people, and sources."""
+        """How the shared samples are drawn again, as in a run."""
         if sample not in self._designs:
-            table = self.first.tables[sample].iloc[self.matched(sample).first]
-            people, sessions, sources = (pd.factorize(table[name])[0] for name in ("identity", "session", "source"))
-            result = self.first.result
-            self._designs[sample] = Design.of(
-                people, sessions, sources, resamples=result.protocol.resamples, seed=result.seed
-            )
+            table, result = self.first.tables[sample].iloc[self.matched(sample).first], self.first.result
+            self._designs[sample] = design(table, result.protocol.resamples, result.seed)
         return self._designs[sample]
 
 

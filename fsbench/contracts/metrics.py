@@ -19,6 +19,7 @@ from fsbench.interfaces import (
     Curved,
     DistributionMetric,
     Evidence,
+    Framewise,
     Metric,
     Observed,
     PairedFeatures,
@@ -62,6 +63,8 @@ def _of_rows(metric: RowMetric, batches: Sequence[Batch]) -> tuple[float, float]
     )
     scored = rows[~np.isnan(rows).any(1)]
     assert len(scored), f"no {info.sample} could be scored"
+    if isinstance(metric, Framewise):
+        _check_frames(metric, batches, rows)
     if isinstance(metric, Curved):
         assert info.sample == "clip", "a curve is of a clip"
         for batch in batches:
@@ -72,6 +75,17 @@ def _of_rows(metric: RowMetric, batches: Sequence[Batch]) -> tuple[float, float]
         again = metric.statistic(scored)(np.arange(len(scored)))
         assert math.isclose(value, again, rel_tol=1e-9, abs_tol=1e-12), "statistic() of all rows is not summarise()"
     return value, shuffled
+
+
+def _check_frames(metric: Framewise, batches: Sequence[Batch], rows: np.ndarray) -> None:
+    """Rows of clips are made of rows of their frames, in any order."""
+    for batch, (expected,) in zip(batches, rows, strict=True):
+        frames = metric.frame_rows(batch).double().numpy()
+        assert len(frames) == len(batch.rows), "frame_rows() owes one row per frame"
+        shuffled = np.random.default_rng(0).permutation(len(frames))
+        for order in (np.arange(len(frames)), shuffled):
+            row = metric.clip_row(frames[order])
+            assert np.isclose(row, expected, rtol=1e-9, equal_nan=True), "clip_row() of frame_rows() is not measure()"
 
 
 def _of_features(metric: DistributionMetric, batch: Batch) -> tuple[float, float]:

@@ -125,6 +125,7 @@ def _toy_observed(target: Faces, random: torch.Generator) -> Observed:
     }
     arrays["landmarks"] += 3 * torch.randn(n, 1, 2, generator=random).repeat(2, 1, 1)  # both move alike
     arrays["forward"] = torch.randn(2 * n, 2, *target.crops.shape[1:3], generator=random)
+    arrays["class_token"] = torch.randn(2 * n, 16, generator=random)
     arrays["visible"] = torch.ones(2 * n, 1, *target.crops.shape[1:3])
     for array in arrays.values():
         array[n - 1] = torch.nan

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import pandas as pd
 from fsbench.errors import BadParameter, DataError, UsageError
 from fsbench.extraction.video_faces import LARGEST, VideoFaces, chosen_faces, chunks, find_faces
 from fsbench.faces import align, detect, track
-from fsbench.faces.video import FrameReader, Video
+from fsbench.faces.video import FrameReader, Video, VideoWriter
 from fsbench.files import Found, composed, gather, home_of, printable, some, walk
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split, Truth
@@ -148,13 +149,33 @@ class VideoFolder:
     def frames(self, targets: Faces) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Decode the frames of some entries; a video that they follow in is decoded once. Raises DataError."""
         for name in targets.rows["id"]:
-            if name not in self._places:
-                raise DataError(f"{name} is not an image of this data set", "ids look like PERSON/CLIP/000123")
-            clip, i = self._places[name]
-            number, cut = (clip.arrays.rows(array, np.array([i]))[0] for array in ("number", "points"))
-            found = clip.found.detections[number].landmarks
-            own = int(np.abs(found - cut).sum((1, 2)).argmin())
-            yield clip.reader[int(number)], np.concatenate([cut[None], np.delete(found, own, 0)])
+            clip, number, faces = self._place(name)
+            yield clip.reader[number], faces
+
+    def written(self, targets: Faces) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """`frames`, after what lies between the first and the last entry was written to a video and read again."""
+        clips, numbers, faces = zip(*map(self._place, targets.rows["id"]), strict=True)
+        reader = clips[0].reader
+        video = reader.video
+        step = max(1, round(1 / (video.info.rate * video.info.time_base)))
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "written.mkv"
+            with VideoWriter(path, video, sound=False) as writer:
+                for n, number in enumerate(range(numbers[0], numbers[-1] + 1)):
+                    writer.write(reader[number], n * step, step)
+            again = FrameReader(Video(path))
+            for number, points in zip(numbers, faces, strict=True):
+                yield again[number - numbers[0]], points
+
+    def _place(self, name: str) -> tuple[Clip, int, np.ndarray]:
+        """The clip of an entry, the number of its frame, and the faces there, its own first (F, 5, 2)."""
+        if name not in self._places:
+            raise DataError(f"{name} is not an image of this data set", "ids look like PERSON/CLIP/000123")
+        clip, i = self._places[name]
+        number, cut = (clip.arrays.rows(array, np.array([i]))[0] for array in ("number", "points"))
+        found = clip.found.detections[number].landmarks
+        own = int(np.abs(found - cut).sum((1, 2)).argmin())
+        return clip, int(number), np.concatenate([cut[None], np.delete(found, own, 0)])
 
     @functools.cached_property
     def _places(self) -> dict[str, tuple[Clip, int]]:

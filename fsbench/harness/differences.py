@@ -11,7 +11,7 @@ import numpy as np
 
 from fsbench import guard
 from fsbench.errors import NotScorable
-from fsbench.harness.measurements import statistic
+from fsbench.harness.measurements import resample, statistic
 from fsbench.harness.summarise import NO_RESAMPLING, Estimate, fault
 from fsbench.interfaces import Metric
 from fsbench.results import DifferenceRecord, Key, ModelRecord
@@ -99,4 +99,4 @@ def _among(metric: Metric, estimate: Estimate, both: np.ndarray, design: Design)
         return estimate.value, estimate.resampled
     assert estimate.rows is not None
     of = statistic(metric, estimate.rows, both)
-    return of(np.arange(len(design))), design.resample(of, metric.info.resamples)
+    return of(np.arange(both.sum())), resample(metric, estimate.rows, both, design)

@@ -20,7 +20,7 @@ from fsbench.extraction.features import FaceFeatures, find_landmarks
 from fsbench.harness import summarise
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.kept_rows import KeptRows
-from fsbench.harness.measurements import Measured, features_of, scored, statistic
+from fsbench.harness.measurements import Measured, features_of, of_clips, scored, statistic
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, DistributionMetric, Evidence, EvidenceKind, EvidenceOf, Faces, Metric, RowMetric
 from fsbench.interfaces.evidence import VECTORS
@@ -180,7 +180,8 @@ class PreparedSet:
         try:
             if isinstance(metric, DistributionMetric):
                 return features_of(metric, name, evidence, len(images))
-            return self.kept_rows.measure(cast(RowMetric, metric), name, images, evidence)
+            rows = self.kept_rows.measure(cast(RowMetric, metric), name, images, evidence)
+            return of_clips(metric, name, rows, self.pairs.clips)
         except NotScorable as why:
             return why
         except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others measure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -16,18 +16,17 @@ from fsbench.evidence.observer import ObservedOutputs
 from fsbench.evidence.recursion import FedBack
 from fsbench.harness import failures, summarise
 from fsbench.harness.curves import frame_rows, per_frame
+from fsbench.harness.designs import Designs
 from fsbench.harness.evaluation import OutputFeatures, PreparedSet
 from fsbench.harness.generate import SwappedPairs, swap_all
 from fsbench.harness.kept_estimates import KeptEstimates
 from fsbench.harness.measurements import Measured, column, only, scored
 from fsbench.harness.model_evaluation import NOTHING, Measurements, ModelEvaluation
 from fsbench.harness.models import Model, build, prepare_model
+from fsbench.harness.records import FLOOR
 from fsbench.interfaces import Context, Faces, Sample
 from fsbench.pairs import Pairs
 from fsbench.stats.ranking import CONTESTANTS
-from fsbench.stats.resampling import Design
-
-SAMPLES: tuple[Sample, ...] = ("output", "clip")
 
 FEATURES = "features"
 """What observers call the array that distances of distributions are made of."""
@@ -50,9 +49,8 @@ class Evaluator:
         return KeptEstimates(self.evaluation.context)
 
     @cached_property
-    def _designs(self) -> Mapping[Sample, Design]:
-        pairs, plan = self.evaluation.pairs, self.plan
-        return {sample: summarise.design(pairs.samples(sample), plan.resamples, plan.seed) for sample in SAMPLES}
+    def _designs(self) -> Designs:
+        return Designs.of(self.evaluation.pairs, self.plan.resamples, self.plan.seed)
 
     @cached_property
     def _clips(self) -> pd.DataFrame:
@@ -69,8 +67,8 @@ class Evaluator:
         """Measure the outputs of a model, in the order of the pairs.
 
         `absent` (N,) of str names the pairs without an image (one of ABSENT, "" for the others): what stands for it in
-        the outputs is not measured. The columns of `facts`, N rows, are added to the samples. Of the crops of a floor
-        nothing is measured: they are the targets.
+        the outputs is not measured. The columns of `facts`, N rows, are added to the samples. Of the crops of the
+        identity swap nothing is measured: they are the targets.
         """
         pairs, label = self.evaluation.pairs, record.name
         absent = np.full(len(pairs), "", object) if absent is None else absent
@@ -78,7 +76,7 @@ class Evaluator:
         failed = np.full(len(pairs), "", object)
         if record.kind in CONTESTANTS:
             failed = self._failures(features, faceless, absent)
-        measured = NOTHING if record.kind == "floor" else self.measure(record, features, failed, absent)
+        measured = NOTHING if record.name == FLOOR else self.measure(record, features, failed, absent)
         outputs = pd.DataFrame({"failure": failed, **measured.columns["output"]})
         failed_clips = failures.of_clips(failed, pairs.clips)
         clips = self._clips.assign(model=label, failure=failed_clips, **measured.columns["clip"])
@@ -136,7 +134,7 @@ class Evaluator:
                 name,
                 label,
                 judge,
-                self._designs[sample],
+                self._designs.of_samples(sample, rows),
                 counted,
                 tracebacks,
                 self.evaluation.set.name,

@@ -9,7 +9,7 @@ from typing import get_args
 
 import numpy as np
 
-from fsbench.harness.measurements import Measured, column, only, scored
+from fsbench.harness.measurements import Measured, column, only, scored, with_failures
 from fsbench.images import ImageSet
 from fsbench.interfaces import Metric
 from fsbench.record_types import ABSENT
@@ -113,4 +113,5 @@ class Counted:
         if floor is None or own is None:
             return replace(cls.of(rows), n_absent=int(((failures != "") & ~scored(rows)).sum()))
         counted, failed = count_failures(own, failures, floor, metric.info.direction)
-        return cls(counted[:, None], np.isfinite(own) & ~failed, failed, empty=bool(np.isnan(own).all()))
+        rows = with_failures(rows, counted, failed)
+        return cls(rows, np.isfinite(own) & ~failed, failed, empty=bool(np.isnan(own).all()))

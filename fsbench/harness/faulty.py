@@ -16,7 +16,6 @@ from fsbench.datasets.synthetic import Synthetic
 from fsbench.errors import DataError, NotScorable
 from fsbench.faces.detect import Detector
 from fsbench.faults import TEMPORAL, Fault, Scene
-from fsbench.harness import summarise
 from fsbench.harness.evaluation import PreparedSet
 from fsbench.harness.failures import Key
 from fsbench.harness.instruments import Instruments
@@ -26,6 +25,7 @@ from fsbench.harness.sets import by_set
 from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Faces, MetricInfo, Sample, SetName, silent
+from fsbench.stats.blocks import design
 from fsbench.stats.resampling import Design
 from fsbench.stats.validity import Condition, Expected
 
@@ -73,7 +73,7 @@ class FaultySet:
         evaluation = PreparedSet.prepare(own, pairs, targets, gallery, context, set_name=name)
         evaluation = replace(evaluation, context=quiet(context))
         scenes = tuple(Scene.of(dataset, group.identity, group.targets) for group in pairs.groups)
-        designs = {sample: summarise.design(pairs.samples(sample), plan.resamples, plan.seed) for sample in samples}
+        designs = {sample: design(pairs.samples(sample), plan.resamples, plan.seed) for sample in samples}
         return cls(name, targets, gallery, evaluation, scenes, designs)
 
     def of_clips(self) -> FaultySet:

@@ -39,7 +39,7 @@ class KeptEstimates:
         recipe = metric_key and {
             "metric": metric_key,
             "measured": digest((measured, counted.scored, counted.failed)).hex(),
-            "design": [digest(drawn).hex(), design.resamples, design.seed, metric.info.resamples],
+            "design": [digest(drawn).hex(), design.unit, design.resamples, design.seed, metric.info.resamples],
             "interval": metric.info.interval,
             "samples": [metric.info.min_samples, metric.info.max_samples],
         }

@@ -1,4 +1,4 @@
-"""Rows of metrics, kept per sample: a metric that measured an output or a clip before does not measure it again.
+"""Rows of metrics, kept per row: a metric that measured an output or a clip before does not measure it again.
 
 A row is found by the metric's code, parameters and version, and by all that the metric was shown of the sample: source,
 output, target, mask, facts about the target, and evidence. Evidence counts by its content, so that it does not matter
@@ -25,6 +25,7 @@ from fsbench.evidence.needs import JUDGE, observers_in
 from fsbench.extraction.blocks import spans
 from fsbench.extraction.codehash import code_hash, plugin_key
 from fsbench.harness import summarise
+from fsbench.harness.measurements import is_framewise
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Embeddings, Evidence, Metric, Observed, RowMetric
 from fsbench.pairs import Pairs
@@ -81,7 +82,7 @@ class KeptRows:
 
     def _outputs_of(self, metric: Metric, samples: np.ndarray) -> np.ndarray:
         """Which outputs some of a metric's samples are of, in ascending order."""
-        if metric.info.sample == "output":
+        if metric.info.sample == "output" or is_framewise(metric):  # all frames of a clip are known, or none
             return samples
         clips = self.pairs.clips
         return np.concatenate([np.arange(clips[k].start, clips[k].stop) for k in samples.tolist()])
@@ -105,8 +106,12 @@ class KeptRows:
         outputs = hashes.of_rows(self._beside, images.hashes(), *(content.own for content in known))
         if metric.info.sample == "output":
             return f"{KIND}/{key}", outputs
-        clips = (hashlib.sha256(outputs[clip].data).digest() for clip in self.pairs.clips)
-        return f"{KIND}/{key}", hashes.stack(clips)
+        clips = hashes.stack(hashlib.sha256(outputs[clip].data).digest() for clip in self.pairs.clips)
+        if not is_framewise(metric):
+            return f"{KIND}/{key}", clips
+        lengths = [clip.stop - clip.start for clip in self.pairs.clips]
+        place = np.concatenate([np.arange(n) for n in lengths])
+        return f"{KIND}/{key}", hashes.of_rows(np.repeat(clips, lengths, 0), place)
 
     @functools.cached_property
     def _beside(self) -> np.ndarray:

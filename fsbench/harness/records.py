@@ -93,7 +93,8 @@ def protocol_record(
         detector=detect.DESCRIPTION,
         interval="Student's t on the standard error of a cluster bootstrap: target sessions resampled within each "
         "target identity; whole target identities where one of three or more has a single session; source identities "
-        f"as well where there are {ENOUGH_PEOPLE} or more",
+        f"as well where there are {ENOUGH_PEOPLE} or more; where targets are frames of clips, too few for that, blocks "
+        "of consecutive frames within each clip, which tells nothing of other clips",
         failures=failures.RULE,
         subsets=measurements.subset_rule(metrics),
         resamples=plan.resamples,

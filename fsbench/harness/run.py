@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import cast
 
 from fsbench import environment, results
 from fsbench.config import BASELINES, Pipeline, Plan, parse_budget
@@ -17,7 +18,7 @@ from fsbench.errors import (
     UsageError,
     WeightsError,
 )
-from fsbench.harness import records, sets, warn
+from fsbench.harness import records, sets, warn, write_read
 from fsbench.harness.evaluation import OutputFeatures
 from fsbench.harness.evaluator import baseline
 from fsbench.harness.external.exported import ExportedOutputs
@@ -29,7 +30,7 @@ from fsbench.harness.pair_choice import PairChoice
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.splits import Splits
 from fsbench.harness.writer import RunWriter
-from fsbench.interfaces import Context
+from fsbench.interfaces import Context, Dataset, WithVideos
 from fsbench.record_types import SetName
 
 
@@ -68,6 +69,8 @@ def run(
     faults = exported.faults(sets_of_pairs)
     if stage is not None:
         _paste_unchanged(stage, writer)
+    if plan.baselines and isinstance(splits.dataset, WithVideos):
+        _write_unchanged(splits.dataset, writer)
     first_error: Exception | None = None
     for pipeline in _runnable(plan, models, splits, writer):
         try:
@@ -138,6 +141,23 @@ def _paste_unchanged(stage: FrameStage, writer: RunWriter) -> None:
             everywhere = swapped._replace(alpha=None)  # that of copy_target says that nothing is to be pasted
             pasted[name] = stage.extract(record.name, evaluation, writer.of_frames[name], everywhere)
     writer.add(record, crops, pasted=pasted)
+
+
+def _write_unchanged(dataset: WithVideos, writer: RunWriter) -> None:
+    """Measure the targets as a video shows them that was written and read again: the floor of the codec."""
+    record, revision = write_read.record(), cast(Dataset, dataset).info.revision
+    features, pasted = dict[SetName, OutputFeatures](), dict[SetName, OutputFeatures]()
+    for name, evaluation in writer.evaluations.items():
+        try:
+            written = write_read.written_again(dataset, revision, evaluation.set.targets, evaluation.context)
+        except FsbenchError as error:
+            writer.warnings.append(f"what a codec changes is not known: {error.sentence}")
+            return
+        index = evaluation.pairs.index
+        features[name] = evaluation.extract(record.name, written.crops.select(index))
+        if name in writer.of_frames:
+            pasted[name] = writer.of_frames[name].extract(record.name, written.regions.select(index))
+    writer.add(record, features, pasted=pasted)
 
 
 def _run_model(built: Built | FsbenchError, splits: Splits, writer: RunWriter) -> None:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import pandas as pd
 from torch import Tensor
 
 from fsbench import guard
 from fsbench.errors import NotScorable, PluginError, one_line, traceback_of
 from fsbench.extraction.blocks import spans
 from fsbench.harness.failures import Counted
-from fsbench.harness.measurements import Measured, column, statistic, subset_caution
+from fsbench.harness.measurements import Measured, column, is_framewise, resample, statistic, subset_caution, undrawn
 from fsbench.images import ImageSet
-from fsbench.interfaces import Batch, Evidence, Metric, RowMetric, Sample
+from fsbench.interfaces import Batch, Evidence, Framewise, Metric, RowMetric, Sample
 from fsbench.pairs import Pairs
 from fsbench.record_types import SetName, Stage
 from fsbench.results import FAULT, Value
@@ -65,11 +64,14 @@ def batches(
 def measure(
     metric: RowMetric, name: str, pairs: Pairs, images: ImageSet, evidence: Mapping[str, Evidence]
 ) -> np.ndarray:
-    """Rows of one metric for all samples of a model, (N, K) float64; raises NotScorable, PluginError."""
+    """Rows of one metric for all samples of a model, (N, K) float64; raises NotScorable, PluginError.
+
+    Those of all frames, where the rows of clips are made of these (`Framewise`).
+    """
     rows, sample = [], metric.info.sample
     built_in = type(metric).__module__.startswith("fsbench.")
     for batch in batches(pairs, images, evidence, sample, copies=not built_in):
-        rows.append(rows_of(metric, name, batch))
+        rows.append((frame_rows if is_framewise(metric) else rows_of)(metric, name, batch))
     if not rows:
         raise NotScorable("there are no clips" if sample == "clip" else "there are no outputs")
     return np.concatenate(rows)
@@ -78,23 +80,25 @@ def measure(
 def rows_of(metric: RowMetric, name: str, batch: Batch) -> np.ndarray:
     """Rows of one metric for the samples of a batch, (n, K) float64; raises NotScorable, PluginError."""
     sample = metric.info.sample
-    measured = guard.copied(guard.run(f"metric {name}", metric.measure, batch))
+    return _checked(metric.measure, name, batch, len(batch.rows) if sample == "output" else 1, sample)
+
+
+def frame_rows(metric: RowMetric, name: str, batch: Batch) -> np.ndarray:
+    """Rows of the frames of a clip, (N, K) float64; raises NotScorable, PluginError."""
+    return _checked(cast(Framewise, metric).frame_rows, name, batch, len(batch.rows), "frame")
+
+
+def _checked(measure: Callable[[Batch], Tensor], name: str, batch: Batch, n: int, of: str) -> np.ndarray:
+    measured = guard.copied(guard.run(f"metric {name}", measure, batch))
     if not isinstance(measured, Tensor) or measured.is_complex():
-        raise PluginError(f"metric {name} gave no tensor of real numbers", f"it owes one row per {sample}")
-    n = len(batch.rows) if sample == "output" else 1
+        raise PluginError(f"metric {name} gave no tensor of real numbers", f"it owes one row per {of}")
     if measured.ndim not in (1, 2) or len(measured) != n:
         raise PluginError(
-            f"metric {name} gave {tuple(measured.shape)} for {n} {sample}{'s' if n > 1 else ''}",
-            f"it owes one row per {sample}",
+            f"metric {name} gave {tuple(measured.shape)} for {n} {of}{'s' if n > 1 else ''}",
+            f"it owes one row per {of}",
         )
     rows: np.ndarray = measured.detach().double().cpu().numpy().reshape(len(measured), -1)
     return rows
-
-
-def design(rows: pd.DataFrame, resamples: int, seed: int) -> Design:
-    """How samples are drawn again, by their columns: sessions of targets within identities, and sources."""
-    people, sessions, sources = (pd.factorize(rows[name])[0] for name in ("identity", "session", "source"))
-    return Design.of(people, sessions, sources, resamples=resamples, seed=seed)
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ class Estimate:
     value: float
     design: Design  # of all samples
     kept: np.ndarray  # (N,) bool: samples that are in the value
-    rows: np.ndarray | None  # (N, 1), failures as what they count as; None for a metric of more columns
+    rows: Measured | None  # one number per sample, failures as what they count as; None for a metric of more
     resampled: np.ndarray | None  # values over the resamples of the kept samples, (1 or 3, B)
     no_interval: str  # why there are none
     set_name: SetName = "stills"
@@ -185,7 +189,7 @@ def _estimate(
     """The value over resamples; and without the pairs on which the model failed, where there are some."""
     info, kept = metric.info, counted.scored | counted.failed
     drawn = design.among(kept)
-    no_interval = NO_RESAMPLING if info.interval == "none" else drawn.reason
+    no_interval = NO_RESAMPLING if info.interval == "none" else undrawn(counted.rows, kept, drawn)
 
     def compute() -> dict[str, np.ndarray]:
         of = statistic(metric, counted.rows, kept)
@@ -194,13 +198,12 @@ def _estimate(
             arrays["of_scored"] = np.array([of(np.flatnonzero(counted.scored[kept]))])
         if not no_interval and np.isfinite(arrays["value"]).all():
             with guard.one_blas_thread():
-                arrays["resampled"] = drawn.resample(of, info.resamples)
+                arrays["resampled"] = resample(metric, counted.rows, kept, drawn)
         return arrays
 
     arrays = known.get(metric, name, counted, design, compute) if known else compute()
     whole, of_scored = float(arrays["value"][0]), arrays.get("of_scored")
-    own = column(counted.rows)
-    rows = None if own is None else own[:, None]
+    rows = None if column(counted.rows) is None else counted.rows
     estimate = Estimate(whole, design, kept, rows, arrays.get("resampled"), no_interval, set_name)
     return estimate, None if of_scored is None else float(of_scored[0])
 

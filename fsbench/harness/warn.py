@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from fsbench import results
@@ -63,6 +63,17 @@ def few_sessions(test: Faces) -> list[str]:
         return []
     named = some([f"{name} ({count})" for name, count in few.items()])
     return [f"fewer than {FEW_SESSIONS} held-out sessions: {named}: their intervals are rough"]
+
+
+def of_values(values: Iterable[results.Value]) -> list[str]:
+    """Say what intervals do not cover."""
+    blocks = [value for value in values if value.low is not None and value.resampled == "blocks of frames"]
+    if not blocks:
+        return []
+    return [
+        f"{len(blocks)} intervals are over blocks of frames within these clips, since clips are few: they tell what "
+        "other moments of the same clips would give, and nothing of other clips"
+    ]
 
 
 def of_model(

@@ -197,6 +197,7 @@ class RunWriter:
             warnings=(
                 *self.warnings,
                 *(warning for judge in judges for warning in warn.of_judge(judge)),
+                *warn.of_values(values),
                 *dict.fromkeys(faults),
             ),
         )

@@ -15,6 +15,7 @@ from fsbench.interfaces.data import (
     Split,
     Truth,
     WithFrames,
+    WithVideos,
     clip_names,
     clip_spans,
     silent,
@@ -31,7 +32,16 @@ from fsbench.interfaces.evidence import (
     Passes,
 )
 from fsbench.interfaces.features import FeatureSpace, PairedFeatures, SharedTargets
-from fsbench.interfaces.metrics import Aspect, Curved, DistributionMetric, Metric, MetricInfo, Resampled, RowMetric
+from fsbench.interfaces.metrics import (
+    Aspect,
+    Curved,
+    DistributionMetric,
+    Framewise,
+    Metric,
+    MetricInfo,
+    Resampled,
+    RowMetric,
+)
 from fsbench.interfaces.models import (
     Budget,
     CodeSwapper,
@@ -69,6 +79,7 @@ __all__ = [
     "Faces",
     "FacesInFrame",
     "FeatureSpace",
+    "Framewise",
     "Lookalikes",
     "Metric",
     "MetricGroup",
@@ -97,6 +108,7 @@ __all__ = [
     "Truth",
     "WeightsFile",
     "WithFrames",
+    "WithVideos",
     "Wrapper",
     "clip_names",
     "clip_spans",

@@ -160,6 +160,18 @@ class Dataset(Protocol):
 
 
 @runtime_checkable
+class WithVideos(Protocol):
+    """A data set whose frames were read from videos: what another writing and reading changes can be measured."""
+
+    def written(self, targets: Faces) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """`WithFrames.frames` of consecutive entries of one clip, after these were written to a video and read again.
+
+        It is written as `fsbench swap` writes by default. Raises DataError, OutputError.
+        """
+        ...
+
+
+@runtime_checkable
 class WithFrames(Protocol):
     """A data set that knows the frames which its crops were cut from: `fsbench run --stage frame` puts outputs back."""
 

@@ -109,6 +109,23 @@ class Resampled(Protocol):
 
 
 @runtime_checkable
+class Framewise(Protocol):
+    """A metric of clips whose row is made of rows of the clip's frames.
+
+    Where clips are few, intervals are made by drawing blocks of their frames again. `measure` gives what `clip_row`
+    makes of all frames.
+    """
+
+    def frame_rows(self, batch: Batch) -> Tensor:
+        """What each frame of one clip adds to the clip's row, (N, K); NaN where a frame says nothing."""
+        ...
+
+    def clip_row(self, rows: np.ndarray) -> float:
+        """Row of a clip from those of its frames (M, K), in any order and with repeats; NaN where there is none."""
+        ...
+
+
+@runtime_checkable
 class Curved(Protocol):
     """A metric of clips that tells where in a clip its value comes from; a report draws it."""
 

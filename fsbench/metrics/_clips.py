@@ -1,4 +1,4 @@
-"""Which frames of a clip follow each other, and how numbers jump between them."""
+"""Metrics that are made of rows of frames, which frames of a clip follow each other, and how numbers jump there."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
+
+from fsbench.interfaces import Batch
 
 WHITE = 6.0
 """Variance of the second difference of independent numbers of variance 1: 1 + 4 + 1."""
@@ -29,8 +31,30 @@ def next_to(frame: np.ndarray) -> np.ndarray:
     return following
 
 
-def root_mean_square(vectors: np.ndarray) -> Tensor:
-    """Root mean square length of the known ones of (N, P, C) vectors, (1,); NaN where none is known."""
-    power = (vectors**2).sum(2)
-    power = power[np.isfinite(power)]
-    return torch.tensor([math.sqrt(power.mean()) if len(power) else math.nan], dtype=torch.float64)
+def known_mean(rows: np.ndarray) -> float:
+    """Mean of what is known of rows (M, K); NaN where nothing is."""
+    known = rows[np.isfinite(rows)]
+    return float(known.mean()) if known.size else math.nan
+
+
+def to_frames(values: Tensor | np.ndarray, places: Tensor | np.ndarray, n: int) -> Tensor:
+    """Put values (M,) of the frames at `places`, (N,) bool or (M,) indices, into rows of all, (N, 1); NaN elsewhere."""
+    rows = torch.full((n, 1), torch.nan, dtype=torch.float64)
+    rows[places, 0] = torch.as_tensor(values, dtype=torch.float64)
+    return rows
+
+
+class OfFrames:
+    """A metric of clips whose row is the mean of a number of each frame, unless `clip_row` says otherwise."""
+
+    def frame_rows(self, batch: Batch) -> Tensor:
+        """See `Framewise`."""
+        raise NotImplementedError
+
+    def clip_row(self, rows: np.ndarray) -> float:
+        """See `Framewise`."""
+        return known_mean(rows)
+
+    def measure(self, batch: Batch) -> Tensor:
+        """See `RowMetric`."""
+        return torch.tensor([self.clip_row(self.frame_rows(batch).cpu().numpy())], dtype=torch.float64)  # (1,)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
 from fsbench.metrics._blendshapes import BLENDSHAPES
+from fsbench.metrics._clips import OfFrames
 from fsbench.registry import metrics
 from fsbench.stats.summaries import mean
 
@@ -19,7 +21,7 @@ _EYES = [BLENDSHAPES.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight")]
 
 
 @metrics.register("blink")
-class Blink:
+class Blink(OfFrames):
     """Agreement of the frames in which the eyes are closed, F1 of output and target, in %; 100 blinks with the target.
 
     The eyes are closed where the mean of MediaPipe's two coefficients eyeBlink is higher by 0.25 than its median over
@@ -45,17 +47,21 @@ class Blink:
     )
     summarise = staticmethod(mean)
 
-    def measure(self, batch: Batch) -> Tensor:
+    def frame_rows(self, batch: Batch) -> Tensor:
         output, target = (
             side[:, _EYES].double().mean(1) for side in batch.observed("face_mesh", "blendshapes")
         )  # (N,)
         seen = ~(output + target).isnan()
-        if not seen.any():
-            return torch.tensor([math.nan], dtype=torch.float64)
-        own, wanted = closed(output[seen]), closed(target[seen])
-        n_closed = int(own.sum() + wanted.sum())
-        agreement = 200 * int((own & wanted).sum()) / n_closed if wanted.any() else math.nan
-        return torch.tensor([agreement], dtype=torch.float64)  # (1,)
+        rows = torch.full((len(seen), 2), torch.nan, dtype=torch.float64)
+        if seen.any():
+            rows[seen] = torch.stack([closed(output[seen]), closed(target[seen])], 1).double()
+        return rows  # (N, 2)
+
+    def clip_row(self, rows: np.ndarray) -> float:
+        own, wanted = rows[~np.isnan(rows).any(1)].T > 0
+        if not wanted.any():
+            return math.nan
+        return 200 * int((own & wanted).sum()) / int(own.sum() + wanted.sum())
 
 
 def closed(coefficients: Tensor) -> Tensor:

@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fsbench.faces.flow import follow
-from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._clips import jumps, next_to, root_mean_square
+from fsbench.interfaces import Batch, Context, MetricInfo
+from fsbench.metrics._clips import OfFrames, jumps, known_mean, next_to
 from fsbench.registry import metrics
 from fsbench.stats.summaries import geometric_mean, mean
+from fsbench.weights import locate
 
 _CHEEKS, _BRIDGE = ((0, 3), (1, 4)), (0, 1)
 """Landmarks between which the skin is looked at: eye and corner of the mouth on either side, and the eyes."""
@@ -29,7 +30,7 @@ _STEPS = 9
 
 
 @metrics.register("flicker")
-class Flicker:
+class Flicker(OfFrames):
     """Warp error of the outputs over that of their own clip: 1 is as steady as the clip, 2 has twice its squared error.
 
     Each frame is compared with the next one, warped back by the optical flow of the real clip. A pair of frames has the
@@ -39,7 +40,8 @@ class Flicker:
 
     Blur hides flicker: a value below 1 is smoother than reality. The errors of the flow are in both numbers, and so
     are noise and codec of the real clip, which an output need not have. Motion that is not the target's counts too:
-    outputs that shake or lag have other pixels where the flow leads. `flow` is dis where OpenCV is there, else tvl1.
+    outputs that shake or lag have other pixels where the flow leads. `flow` is raft where its file is there, else
+    dis, without OpenCV tvl1: values by different ones do not compare.
     """
 
     info = MetricInfo(
@@ -58,25 +60,33 @@ class Flicker:
     )
     summarise = staticmethod(geometric_mean)
 
-    def __init__(self, *, flow: Literal["best", "dis", "tvl1"] = "best") -> None:
-        method = flow if flow != "best" else "tvl1" if find_spec("cv2") is None else "dis"
+    def __init__(self, *, flow: Literal["best", "raft", "dis", "tvl1"] = "best", context: Context) -> None:
+        method: str = flow
+        if flow in ("best", "raft"):
+            folder = context.store.root / "weights"
+            there = [name for name in ("raft_large", "raft_small") if locate(name, folder)]
+            other = "raft_large" if flow == "raft" else "tvl1" if find_spec("cv2") is None else "dis"
+            method = (there or [other])[0]  # that RAFT is not there is told where it is made
         self.info = replace(type(self).info, needs=(f"flow({method})",))
 
-    def measure(self, batch: Batch) -> Tensor:
-        return self.curve(batch).nanmean()[None]  # (1,)
+    def frame_rows(self, batch: Batch) -> Tensor:
+        flow = batch[self.info.needs[0]].target
+        errors = torch.full((len(batch.rows), 2), torch.nan, dtype=torch.float64)
+        pairs = torch.from_numpy(np.flatnonzero(next_to(batch.rows["frame"].to_numpy(int))))
+        if len(pairs):
+            forward, seen = (flow[name][pairs].cpu() for name in ("forward", "visible"))
+            for side, images in enumerate((batch.output, batch.target)):
+                errors[pairs, side] = warp_error(images[pairs].cpu(), images[pairs + 1].cpu(), forward, seen)
+        return errors  # (N, 2)
+
+    def clip_row(self, rows: np.ndarray) -> float:
+        output, target = map(known_mean, rows.T)
+        return output / target if target > 0 else math.nan
 
     def curve(self, batch: Batch) -> Tensor:
-        flow, ratios = batch[self.info.needs[0]].target, torch.full((len(batch.rows),), torch.nan, dtype=torch.float64)
-        pairs = torch.from_numpy(np.flatnonzero(next_to(batch.rows["frame"].to_numpy(int))))
-        if not len(pairs):
-            return ratios
-        forward, seen = (flow[name][pairs].cpu() for name in ("forward", "visible"))
-        output, target = (
-            warp_error(images[pairs].cpu(), images[pairs + 1].cpu(), forward, seen)
-            for images in (batch.output, batch.target)
-        )
+        output, target = self.frame_rows(batch).T
         whole = target.nanmean()
-        ratios[pairs] = output / whole.where(whole > 0, torch.nan)
+        ratios: Tensor = output / whole.where(whole > 0, torch.nan)
         return ratios  # (N,)
 
 
@@ -90,7 +100,7 @@ def warp_error(first: Tensor, second: Tensor, forward: Tensor, seen: Tensor) -> 
 
 
 @metrics.register("flicker_colour")
-class FlickerColour:
+class FlickerColour(OfFrames):
     """How far the skin's colour jumps from frame to frame where the target's does not, CIE76; 1 is just visible.
 
     The colour of three squares of skin, on both cheeks and between the eyes, at the target's landmarks in output and
@@ -115,11 +125,14 @@ class FlickerColour:
     )
     summarise = staticmethod(mean)
 
-    def measure(self, batch: Batch) -> Tensor:
-        return root_mean_square(self._jumps(batch))
+    def frame_rows(self, batch: Batch) -> Tensor:
+        return torch.from_numpy((self._jumps(batch) ** 2).sum(2))  # (N, squares)
+
+    def clip_row(self, rows: np.ndarray) -> float:
+        return math.sqrt(known_mean(rows))
 
     def curve(self, batch: Batch) -> Tensor:
-        return torch.from_numpy(np.sqrt((self._jumps(batch) ** 2).sum(2).mean(1)))  # (N,)
+        return self.frame_rows(batch).mean(1).sqrt()  # (N,)
 
     def _jumps(self, batch: Batch) -> np.ndarray:
         """Jumps of the colours at each frame, (N, 3 squares, Lab)."""

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch, Context, MetricInfo
-from fsbench.metrics._clips import jumps
+from fsbench.metrics._clips import OfFrames, jumps
 from fsbench.metrics._landmarks import Landmarks, eye_distance, in_plane, observer_of, split_power
 from fsbench.registry import metrics
 from fsbench.stats.summaries import mean
 
 
 @metrics.register("jitter")
-class Jitter:
+class Jitter(OfFrames):
     """How far an output's landmarks jump from frame to frame where the target's do not, in percent of the eye distance.
 
     With d_t = landmarks of output t - landmarks of frame t, a clip has the root mean square of d_{t+1} - 2 d_t +
@@ -59,9 +59,11 @@ class Jitter:
         network = observer_of(landmarks, context)
         self.info = replace(type(self).info, needs=(network, f"reencoded({network})"))
 
-    def measure(self, batch: Batch) -> Tensor:
-        power, noise = self._power(batch)
-        return torch.tensor([above(power, noise)], dtype=torch.float64)  # (1,)
+    def frame_rows(self, batch: Batch) -> Tensor:
+        return torch.from_numpy(np.stack(self._power(batch), 1))  # (N, 2)
+
+    def clip_row(self, rows: np.ndarray) -> float:
+        return above(rows[:, 0], rows[:, 1])
 
     def curve(self, batch: Batch) -> Tensor:
         power, noise = self._power(batch)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch, Context, MetricInfo
+from fsbench.metrics._clips import OfFrames, known_mean
 from fsbench.metrics._landmarks import Landmarks, in_plane, observer_of
 from fsbench.registry import metrics
 from fsbench.stats.summaries import mean
@@ -17,12 +18,14 @@ from fsbench.stats.summaries import mean
 REACH = 12
 """Frames, the largest lag that is looked for."""
 
+LAGS = range(-REACH, REACH + 1)
+
 _LIKE = 0.5  # correlation of the two motions, at least
 _SHARE = 3  # the frames that are compared are a third of the clip, at least
 
 
 @metrics.register("lag")
-class Lag:
+class Lag(OfFrames):
     """By how many frames an output's landmarks move later than its target's, or earlier; 0 is in time.
 
     The lag of a clip is where the cross-correlation of the landmarks' positions over time, about their means, is
@@ -52,31 +55,50 @@ class Lag:
     def __init__(self, *, landmarks: Landmarks = "best", context: Context) -> None:
         self.info = replace(type(self).info, needs=(observer_of(landmarks, context),))
 
-    def measure(self, batch: Batch) -> Tensor:
+    def frame_rows(self, batch: Batch) -> Tensor:
         output, target = map(in_plane, batch.observed(self.info.needs[0], "landmarks"))
-        return torch.tensor([abs(lag(output, target, batch.rows["frame"].to_numpy(int)))], dtype=torch.float64)  # (1,)
+        return torch.from_numpy(correlations(output, target, batch.rows["frame"].to_numpy(int)))  # (N, lags)
+
+    def clip_row(self, rows: np.ndarray) -> float:
+        return abs(highest(rows))
 
 
 def lag(output: np.ndarray, target: np.ndarray, frame: np.ndarray) -> float:
     """Frames by which landmarks (N, P, 2) of outputs move later than those of targets, at ascending frames (N,)."""
-    lags = range(-REACH, REACH + 1)
-    likeness = np.array([correlation(output, target, frame, k) for k in lags])
+    return highest(correlations(output, target, frame))
+
+
+def correlations(output: np.ndarray, target: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """What each frame adds to the correlation at each of LAGS, (N, lags); arguments as of `lag`."""
+    return np.stack([correlation(output, target, frame, k) for k in LAGS], 1)
+
+
+def highest(rows: np.ndarray) -> float:
+    """The lag whose correlation is highest, from what frames add to each (M, lags); NaN where it is low."""
+    likeness = np.array([known_mean(row) for row in rows.T])
     if np.isnan(likeness).all() or np.nanmax(likeness) < _LIKE:
         return math.nan
     best = int(np.nanargmax(likeness))
-    around = likeness[best - 1 : best + 2] if 0 < best < len(lags) - 1 else np.full(3, math.nan)
+    around = likeness[best - 1 : best + 2] if 0 < best < len(LAGS) - 1 else np.full(3, math.nan)
     curve = around[0] - 2 * around[1] + around[2]
     peak = (around[0] - around[2]) / 2 / curve if curve < 0 else 0.0  # NaN beside the end of the range
-    return float(lags[best] + peak)
+    return float(LAGS[best] + peak)
 
 
-def correlation(output: np.ndarray, target: np.ndarray, frame: np.ndarray, k: int) -> float:
-    """Pearson correlation of outputs with the targets k frames before them; NaN where too few can be compared."""
+def correlation(output: np.ndarray, target: np.ndarray, frame: np.ndarray, k: int) -> np.ndarray:
+    """What each frame adds to the correlation of outputs with the targets k frames before them, (N,).
+
+    Of landmarks (N, P, 2) at ascending frames (N,). The mean of what is known is Pearson's correlation; all are NaN
+    where too few can be compared, or nothing moves.
+    """
+    added = np.full(len(frame), math.nan)
     known = np.isfinite(output).all((1, 2)), np.isfinite(target).all((1, 2))
     _, now, before = np.intersect1d(frame, frame + k, return_indices=True)
     both = known[0][now] & known[1][before]
     if both.sum() * _SHARE < len(frame) or both.sum() < 3:
-        return math.nan
+        return added
     moved = [points - points.mean(0) for points in (output[now[both]], target[before[both]])]
     size = math.sqrt((moved[0] ** 2).sum() * (moved[1] ** 2).sum())
-    return float((moved[0] * moved[1]).sum() / size) if size > 0 else math.nan
+    if size > 0:
+        added[now[both]] = both.sum() * (moved[0] * moved[1]).sum((1, 2)) / size
+    return added

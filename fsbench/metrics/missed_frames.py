@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
+from fsbench.metrics._clips import OfFrames
 from fsbench.registry import metrics
 from fsbench.stats.summaries import mean
 
@@ -16,7 +18,7 @@ UNCHANGED = 3.0
 
 
 @metrics.register("missed_frames")
-class MissedFrames:
+class MissedFrames(OfFrames):
     """Share of a clip's frames that show the target's face as it was, in %; 0 swaps every frame.
 
     A frame counts where the detector found no face to swap, where the model gave no output, and where the output is its
@@ -41,13 +43,20 @@ class MissedFrames:
     )
     summarise = staticmethod(mean)
 
-    def measure(self, batch: Batch) -> Tensor:
+    def frame_rows(self, batch: Batch) -> Tensor:
         inside = (batch.mask > 0.5).double()
         inside = inside + (inside.sum((1, 2, 3), keepdim=True) == 0)  # without a mask, everywhere
         change = (batch.output - batch.target).abs().mean(1, keepdim=True).double()
         levels = 255 * (change * inside).sum((1, 2, 3)) / inside.sum((1, 2, 3))  # (N,)
-        swapped = int(((levels > UNCHANGED) & ~batch["absent"].bool()).sum())
-        return torch.tensor([100 * (1 - swapped / max(n_frames(batch), swapped))], dtype=torch.float64)  # (1,)
+        swapped = ((levels > UNCHANGED) & ~batch["absent"].bool()).double()
+        number = torch.from_numpy(batch.rows["frame"].to_numpy(float, copy=True))
+        stands_for = torch.cat([number.diff(), torch.ones(1)])  # those after it that are missing as well
+        stands_for *= max(n_frames(batch), float(swapped.sum())) / stands_for.sum()
+        return torch.stack([swapped, stands_for], 1)  # (N, 2)
+
+    def clip_row(self, rows: np.ndarray) -> float:
+        swapped, frames = map(float, rows.sum(0))
+        return max(0.0, 100 * (1 - swapped / frames))
 
 
 def n_frames(batch: Batch) -> int:

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch
+from fsbench.metrics._clips import OfFrames, to_frames
 from fsbench.metrics.tl_id import TlId
 from fsbench.registry import metrics
 from fsbench.stats.summaries import mean
 
 
 @metrics.register("tg_id")
-class TgId:
+class TgId(OfFrames):
     """Mean cosine of any two outputs of a clip less that of its frames: below 0 the identity drifts more than it does.
 
     Over all pairs of different frames in which the judge finds a face on output and target. See `tl_id`.
@@ -25,15 +26,22 @@ class TgId:
     )
     summarise = staticmethod(mean)
 
-    def measure(self, batch: Batch) -> Tensor:
+    def frame_rows(self, batch: Batch) -> Tensor:
         sides = batch.embeddings.output.double(), batch.embeddings.target.double()
         known = ~(sides[0] + sides[1]).isnan().any(1)
-        output, target = (mean_cosine(vectors[known]) for vectors in sides)
-        return (output - target)[None]  # (1,)
+        output, target = (mean_cosines(vectors[known]) for vectors in sides)
+        return to_frames(output - target, known.cpu(), len(known))  # (N, 1)
 
 
-def mean_cosine(vectors: Tensor) -> Tensor:
-    """Mean cosine of any two of (N, D) unit vectors, (); NaN for fewer than two."""
+def mean_cosines(vectors: Tensor) -> Tensor:
+    """What each of (N, D) unit vectors adds to the mean cosine of any two, (N,): that is their mean; NaN for one alone.
+
+    It is twice the mean cosine with the others, less that of all: a vector is one of two in each of its pairs, and
+    what a mean of pairs does over samples is what the mean of these does (Hoeffding, Annals of Mathematical Statistics
+    19(3), 1948).
+    """
     n = len(vectors)
-    whole = (vectors.sum(0) ** 2).sum()  # each pair twice, and each vector with itself
-    return (whole - (vectors**2).sum()) / (n * (n - 1)) if n > 1 else torch.tensor(torch.nan, dtype=torch.float64)
+    if n < 2:
+        return torch.full((n,), torch.nan, dtype=torch.float64)
+    others = ((vectors * vectors.sum(0)).sum(1) - (vectors**2).sum(1)) / (n - 1)
+    return 2 * others - others.mean()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._clips import next_to
+from fsbench.metrics._clips import OfFrames, next_to, to_frames
 from fsbench.registry import metrics
 from fsbench.stats.summaries import mean
 
 
 @metrics.register("tl_id")
-class TlId:
+class TlId(OfFrames):
     """Cosine of consecutive outputs less that of their targets: below 0 the identity flickers more than the real clip.
 
     The mean over all pairs of consecutive frames in which the judge finds a face on both outputs and both targets. The
@@ -34,10 +34,10 @@ class TlId:
     )
     summarise = staticmethod(mean)
 
-    def measure(self, batch: Batch) -> Tensor:
-        together = torch.from_numpy(next_to(batch.rows["frame"].to_numpy(int)))
+    def frame_rows(self, batch: Batch) -> Tensor:
+        together = np.flatnonzero(next_to(batch.rows["frame"].to_numpy(int)))
         output, target = (
             (vectors[:-1] * vectors[1:]).sum(1)[together]
             for vectors in (batch.embeddings.output.double(), batch.embeddings.target.double())
         )
-        return (output - target).nanmean()[None]  # (1,)
+        return to_frames(output - target, together, len(batch.rows))  # (N, 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from fsbench.images import to_levels
 from fsbench.interfaces import Batch, Context
+from fsbench.metrics._clips import OfFrames, to_frames
 from fsbench.metrics._lpips_network import Distance
 from fsbench.metrics._tecogan import inner, pairs
 from fsbench.metrics.tof import Tof
@@ -18,7 +18,7 @@ from fsbench.stats.summaries import mean
 
 
 @metrics.register("tlp")
-class Tlp:
+class Tlp(OfFrames):
     """Mean difference between the LPIPS of consecutive outputs and that of their targets, times 100; 0 changes alike.
 
     As published for TecoGAN, to be compared with such numbers: 100 times the absolute difference of the two distances,
@@ -33,12 +33,12 @@ class Tlp:
         self._distance = Distance("alex", context)
         self.info = replace(type(self).info, weights=self._distance.weights, missing=self._distance.missing)
 
-    def measure(self, batch: Batch) -> Tensor:
+    def frame_rows(self, batch: Batch) -> Tensor:
         first = torch.tensor(pairs(batch), dtype=torch.long)
         if not len(first):
-            return torch.tensor([math.nan], dtype=torch.float64)
+            return to_frames(torch.empty(0), first, len(batch.rows))
         output, target = (
             self._distance(images[first], images[first + 1])
             for images in (inner(to_levels(side)) for side in (batch.output, batch.target))
         )
-        return 100 * (output - target).abs().mean()[None]  # (1,)
+        return to_frames(100 * (output - target).abs(), first, len(batch.rows))  # (N, 1)

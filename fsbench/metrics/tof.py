@@ -7,19 +7,19 @@ from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from fsbench.errors import NotScorable
 from fsbench.images import to_bytes
 from fsbench.interfaces import Batch, MetricInfo
+from fsbench.metrics._clips import OfFrames, to_frames
 from fsbench.metrics._tecogan import inner, pairs
 from fsbench.registry import metrics
 from fsbench.stats.summaries import mean
 
 
 @metrics.register("tof")
-class Tof:
+class Tof(OfFrames):
     """Mean length in pixels of the difference between the optical flows of output and target; 0 moves as the target.
 
     As published for TecoGAN, to be compared with such numbers: Farneback's flow of OpenCV (pyramid 0.5, 3 levels,
@@ -49,15 +49,16 @@ class Tof:
         missing = "" if find_spec("cv2") else "it needs OpenCV (pip install opencv-python-headless)"
         self.info = replace(type(self).info, missing=missing)
 
-    def measure(self, batch: Batch) -> Tensor:
+    def frame_rows(self, batch: Batch) -> Tensor:
         if self.info.missing:
             raise NotScorable(self.info.missing)
         output, target = map(_grey, (batch.output, batch.target))
+        first = np.array(pairs(batch), int)
         differences = [
             inner(np.linalg.norm(_flow(output[k], output[k + 1]) - _flow(target[k], target[k + 1]), axis=2)).mean()
-            for k in pairs(batch)
+            for k in first
         ]
-        return torch.tensor([np.mean(differences) if differences else math.nan], dtype=torch.float64)  # (1,)
+        return to_frames(np.array(differences), first, len(batch.rows))  # (N, 1)
 
 
 def _grey(images: Tensor) -> list[np.ndarray]:

@@ -8,13 +8,13 @@ from torch import Tensor
 
 from fsbench.images import to_levels
 from fsbench.interfaces import Batch, MetricInfo
-from fsbench.metrics._clips import next_to
+from fsbench.metrics._clips import OfFrames, known_mean, next_to, to_frames
 from fsbench.registry import metrics
 from fsbench.stats.summaries import mean
 
 
 @metrics.register("vbench_flickering")
-class VbenchFlickering:
+class VbenchFlickering(OfFrames):
     """VBench's temporal flickering of outputs: 1 less the mean absolute difference of consecutive frames; 1 is a still.
 
     As published, to be compared with such numbers: (255 - mean |f_t - f_{t+1}|) / 255 over all pixels and channels of
@@ -38,7 +38,10 @@ class VbenchFlickering:
     )
     summarise = staticmethod(mean)
 
-    def measure(self, batch: Batch) -> Tensor:
+    def frame_rows(self, batch: Batch) -> Tensor:
         first = torch.from_numpy(np.flatnonzero(next_to(batch.rows["frame"].to_numpy(int))))
         frames = to_levels(batch.output).double()
-        return (1 - (frames[first + 1] - frames[first]).abs().mean((1, 2, 3)).mean())[None]  # (1,); NaN without a pair
+        return to_frames((frames[first + 1] - frames[first]).abs().mean((1, 2, 3)), first, len(frames))  # (N, 1)
+
+    def clip_row(self, rows: np.ndarray) -> float:
+        return 1 - known_mean(rows)

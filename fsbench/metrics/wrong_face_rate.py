@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch, MetricInfo
+from fsbench.metrics._clips import OfFrames, to_frames
 from fsbench.registry import metrics
 from fsbench.stats.summaries import mean
 
@@ -16,7 +17,7 @@ CHANGED = 3.0
 
 
 @metrics.register("wrong_face_rate")
-class WrongFaceRate:
+class WrongFaceRate(OfFrames):
     """Share of the frames with several people in which another face than the clip's was swapped, in %; 0 errs never.
 
     The face that was swapped is the one that the paste changed most, by 3 levels of 255 or more. The clip's person is
@@ -41,7 +42,7 @@ class WrongFaceRate:
     )
     summarise = staticmethod(mean)
 
-    def measure(self, batch: Batch) -> Tensor:
+    def frame_rows(self, batch: Batch) -> Tensor:
         faces = batch["faces_in_frame"]
         features, changes = (
             faces.features.double().cpu(),
@@ -50,10 +51,9 @@ class WrongFaceRate:
         seen = ~features.isnan().any(2)  # (N, F)
         counted = (seen.sum(1) > 1) & (changes.where(seen, torch.zeros(())).amax(1) >= CHANGED)
         if not counted.any():
-            return torch.tensor([math.nan], dtype=torch.float64)
+            return to_frames(torch.empty(0), counted, len(counted))
         features, seen, changes = features[counted], seen[counted], changes[counted]
         swapped = changes.masked_fill(~seen, -1).argmax(1)  # (M,)
         person = features[torch.arange(len(swapped)), swapped].mean(0)  # (D,)
         right = (features @ person).masked_fill(~seen, -math.inf).argmax(1)
-        rate: Tensor = 100 * (right != swapped).double().mean()[None]
-        return rate  # (1,)
+        return to_frames(100 * (right != swapped).double(), counted, len(counted))  # (N, 1)

@@ -54,7 +54,7 @@ CONFIDENCE, POWER = 0.95, 0.8
 Statistic = Callable[[np.ndarray], float]
 """(M,) indices of samples, with repeats -> the value; NaN or NotScorable where there is none."""
 
-Unit = Literal["sessions", "people", "sessions and sources", "people and sources"]
+Unit = Literal["sessions", "people", "sessions and sources", "people and sources", "blocks of frames"]
 
 
 @dataclass(frozen=True)
@@ -246,13 +246,14 @@ class Design:
         if kept.all():
             return self
         key = np.packbits(kept).tobytes()
-        subset = self._subsets.pop(key, None) or Design(
-            self.people[kept], self.sessions[kept], self.sources[kept], self.resamples, self.seed
-        )
+        subset = self._subsets.pop(key, None) or self._take(kept)
         self._subsets[key] = subset  # the last one used stands last
         while len(self._subsets) > MOST_SUBSETS:
             self._subsets.pop(next(iter(self._subsets)))
         return subset
+
+    def _take(self, kept: np.ndarray) -> Design:
+        return Design(self.people[kept], self.sessions[kept], self.sources[kept], self.resamples, self.seed)
 
     @cached_property
     def _sessions_of(self) -> np.ndarray:

@@ -152,6 +152,20 @@ def _adain(name: str, file: str, size: int, sha256: str, description: str, citat
     )
 
 
+def _raft(size: str, file: str, trained_on: str) -> Weights:
+    return Weights(
+        name=f"raft_{size}",
+        file=file,
+        description=f"RAFT, the {size} network, as torchvision has it: optical flow; trained on {trained_on}",
+        used_by=f"flow(raft_{size})",
+        licence="BSD-3-Clause",
+        citation="Teed and Deng, RAFT: Recurrent All-Pairs Field Transforms for Optical Flow, ECCV 2020; trained by "
+        "torchvision, https://github.com/pytorch/vision/tree/main/references/optical_flow",
+        restriction=f"the weights were trained on {trained_on}, of which some are for non-commercial research",
+        sources=(Url(f"https://download.pytorch.org/models/{file}"),),
+    )
+
+
 def _microast(network: str, size: int, sha256: str) -> Weights:
     commit = "5a6c9050d8c408191cb9db12c697f3e4c7ebe137"
     file = f"{network}_iter_160000.pth.tar"
@@ -287,6 +301,18 @@ _ENTRIES = (
         "AdaIN's decoder of relu4_1, of adain and wct",
         "Huang and Belongie, Arbitrary Style Transfer in Real-time with Adaptive Instance Normalization, ICCV 2017",
     ),
+    Weights(
+        name="dino_vitb16",
+        file="dino_vitbase16_pretrain.pth",
+        description="DINO's ViT-B/16, trained on ImageNet without labels: the backbone, 768-d",
+        used_by="dino",
+        licence="Apache-2.0",
+        citation="Caron, Touvron, Misra, Jégou, Mairal, Bojanowski and Joulin, Emerging Properties in Self-Supervised "
+        "Vision Transformers, ICCV 2021; https://github.com/facebookresearch/dino",
+        sources=(Url("https://dl.fbaipublicfiles.com/dino/dino_vitbase16_pretrain/dino_vitbase16_pretrain.pth"),),
+    ),
+    _raft("large", "raft_large_C_T_SKHT_V2-ff5fadd5.pth", "FlyingChairs, FlyingThings3D, Sintel, KITTI and HD1K"),
+    _raft("small", "raft_small_C_T_V2-01064c6d.pth", "FlyingChairs and FlyingThings3D"),
     _microast("content_encoder", 634_983, "c8d895c0eec52507c157e102fab217c37f0c399ef3e168ef8b0b2677714660a4"),
     _microast("style_encoder", 634_983, "94f6b3fa386828692c20809a0af8bd0eba9c04e90a7d8842086976e4d223c5af"),
     _microast("modulator", 12_158, "8588055baf7d5ad8398d595d5518c6f030e3ff8dbb6007a7c1779776e11da28b"),

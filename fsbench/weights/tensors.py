@@ -132,7 +132,12 @@ def read_network(path: Path, title: str, network: nn.Module) -> None:
     `title` is what errors call the network. Raises WeightsError for a file that is damaged, of another kind or of
     another network, and for one whose numbers are not finite.
     """
-    state = read_tensors(path)
+    give_finite(path, title, network, read_tensors(path))
+
+
+@torch.inference_mode(False)
+def give_finite(path: Path, title: str, network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """The same with tensors that were read from the file, and may have been named anew."""
     check_tensors(path, title, state, network.state_dict(), ())
     odd = next((name for name, tensor in state.items() if not tensor.isfinite().all()), None)
     if odd is not None:

@@ -121,6 +121,7 @@ def test_a_function_gives_the_rows_of_its_metric(name: str, measured: dict[str, 
         pytest.skip("it looks at frames, which an Evaluation does not")
     of = next(of for of in measured.values() if name in of.rows)
     rows = of.rows[name]
+    rows = rows.rows if isinstance(rows, measurements.ClipRows) else rows
     function, running = getattr(F, name), getattr(F, F._camel(name))()
     if isinstance(rows, NotScorable):
         arguments, _ = next(of.calls(name))

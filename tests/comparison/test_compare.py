@@ -16,7 +16,7 @@ from fsbench.comparison.margins import Margin
 from fsbench.comparison.scores import load
 from fsbench.comparison.table import RunComparison, RunDifference, compare_runs
 from fsbench.errors import ResultError, UnknownName, UsageError
-from fsbench.harness import summarise
+from fsbench.stats import blocks
 from fsbench.stats.resampling import Mean
 
 
@@ -45,7 +45,7 @@ def test_a_difference_is_the_harness_own(tmp_path: Path) -> None:
         pd.read_parquet(folder / "samples.parquet").query("model == 'swapper'").reset_index(drop=True)
         for folder in (a, b)
     ]
-    design = summarise.design(rows[0], 300, 0)
+    design = blocks.design(rows[0], 300, 0)
     first, second = (Mean(table["pose_error"].to_numpy()) for table in rows)
     everything = np.arange(len(rows[0]))
     expected = design.difference(

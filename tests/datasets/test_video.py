@@ -15,7 +15,7 @@ from fsbench.extraction import video_faces
 from fsbench.faces.align import TEMPLATE, align
 from fsbench.faces.video import Video
 from fsbench.harness.sets import by_set
-from fsbench.interfaces import Context, WithFrames
+from fsbench.interfaces import Context, Faces, WithFrames, WithVideos
 from fsbench.registry import datasets
 
 COLOURS = {"ann": RED, "bob": BLUE}
@@ -190,3 +190,25 @@ def test_frames_where_some_are_left_out(tmp_path: Path, context: Context) -> Non
     faces = dataset.faces("test")
     for i, (image, landmarks) in enumerate(dataset.frames(faces)):
         assert np.array_equal(align(image, landmarks[0], 128)[0], faces.crops.levels(i))
+
+
+def test_frames_are_written_to_a_video_and_read_again(tmp_path: Path, context: Context) -> None:
+    """What a codec changes is little, and something; frames without the face are written too, and not asked for."""
+    for name, colour in COLOURS.items():
+        write(tmp_path / f"{name}.mp4", colour, 90, without=(75, 76))
+    dataset = datasets.build(f"video(size=64):{tmp_path}", context)
+    assert isinstance(dataset, WithVideos)
+    test = dataset.faces("test").of("bob")
+    before, after = list(dataset.frames(test)), list(dataset.written(test))
+    assert len(before) == len(after) == len(test)
+    assert 75 not in test.rows["frame"].tolist()
+    changes = []
+    for (image, faces), (again, same) in zip(before, after, strict=True):
+        assert np.array_equal(faces, same)
+        changes.append(np.abs(image.astype(int) - again).mean())
+    assert 0.05 < np.mean(changes) < 4
+    assert max(changes) < 8  # no frame is taken for another: the face moves by a pixel a frame
+    assert not np.array_equal(before[0][0], after[0][0])
+    foreign = Faces(test.crops, test.rows.assign(id="nobody"), test.landmarks)
+    with pytest.raises(DataError, match="nobody"):
+        next(iter(dataset.written(foreign)))

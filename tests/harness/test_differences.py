@@ -14,6 +14,7 @@ from fsbench.harness.differences import paired_differences
 from fsbench.harness.failures import Counted, Floor
 from fsbench.interfaces import Metric, MetricInfo
 from fsbench.results import DifferenceRecord, Key, ModelRecord
+from fsbench.stats import blocks
 from fsbench.stats.summaries import mean
 
 SESSIONS, IMAGES = 8, 3
@@ -26,7 +27,7 @@ ROWS = pd.DataFrame(
     }
 )
 LEVEL = np.random.default_rng(0).normal(size=2 * SESSIONS).repeat(IMAGES)  # of each session, the same for all models
-DESIGN = summarise.design(ROWS, 300, 0)
+DESIGN = blocks.design(ROWS, 300, 0)
 
 
 class Level:
@@ -95,7 +96,7 @@ def test_intervals_apart_make_no_difference_where_few_sessions_disagree() -> Non
     a, b = (np.random.default_rng(i).normal(size=(N, 1)) * 1e-3 for i in (1, 2))
     a[np.arange(N) % 3 == 0] += 3.0
     a[np.arange(N) % 3 != 0] -= 0.1
-    design = summarise.design(table, 300, 0)
+    design = blocks.design(table, 300, 0)
     estimates = [summarise.value(Level(), "level", "m", None, design, of)[1] for of in (a, b)]
     names = [ModelRecord(name=name, spec=name, summary="", kind="ready") for name in "ab"]
     measured = [(name, {Key("level"): estimate}) for name, estimate in zip(names, estimates, strict=True)]

@@ -50,7 +50,7 @@ def test_the_exact_inverse_changes_a_real_frame_by_less_than_a_grey_level(name: 
 def test_a_copy_that_is_shaken_has_that_jitter_and_a_copy_has_none(
     clips: Path, tmp_path: Path, context: Context, registering: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On crops and in frames; two clips are two clusters, of which there is no interval, and that is said."""
+    """On crops and in frames; two clips are too few to be drawn again: intervals are over blocks of their frames."""
 
     @swappers.register("shaken")
     class Shaken:
@@ -80,10 +80,18 @@ def test_a_copy_that_is_shaken_has_that_jitter_and_a_copy_has_none(
     for value in result.values:
         if value.metric.startswith("jitter") and value.value is not None:
             expected = {"shaken": injected, "copy_target": 0.0}.get(value.model)
-            assert value.low is None
-            assert "session" in value.no_interval or "cluster" in value.no_interval
+            assert (value.resampled, value.n_clusters) == ("blocks of frames", 24)
+            assert value.low <= value.value <= value.high
+            if value.model == "shaken":
+                assert value.value / 20 < value.high - value.low < value.value
             if expected is not None:
                 assert value.value == pytest.approx(expected, rel=0.1, abs=0.01), (value.model, value.key)
+    assert any("nothing of other clips" in warning for warning in result.warnings)
+    differences = [one for one in result.differences if (one.metric, one.stage) == (plan.metrics[0], "frame")]
+    assert {(one.model, one.other) for one in differences} == {("shaken", "copy_target"), ("shaken", "identity_swap")}
+    for difference in differences:
+        assert difference.n == 2
+        assert 0 < difference.low < difference.effect < difference.high
     seen = {(value.model, value.stage) for value in result.values if value.metric.startswith("jitter")}
     assert {("shaken", "crop"), ("shaken", "frame"), ("copy_target", "crop")} <= seen
     missed = {value.model: value.value for value in result.values if value.metric == "missed_frames"}

@@ -15,6 +15,7 @@ from fsbench.harness import records, summarise
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, MetricInfo
 from fsbench.pairs import Group, Pairs
+from fsbench.stats import blocks
 
 
 class Brightness:
@@ -51,7 +52,7 @@ def a_value(values: np.ndarray):
 
 
 def value_of(all_pairs: Pairs, rows: np.ndarray):
-    return summarise.value(Brightness(), "brightness", "m", None, summarise.design(all_pairs.rows, 200, 0), rows)[0]
+    return summarise.value(Brightness(), "brightness", "m", None, blocks.design(all_pairs.rows, 200, 0), rows)[0]
 
 
 def test_unscorable_outputs_are_counted_and_left_out() -> None:
@@ -136,7 +137,7 @@ def test_sources_are_drawn_again_where_they_are_many(people: int, unit: str) -> 
                          "source": [f"p{i % people}" for i in range(n)]})  # fmt: skip
     random = np.random.default_rng(0)
     scores = random.normal(size=people)[np.arange(n) % people] + 0.1 * random.normal(size=n)
-    value, _ = summarise.value(Brightness(), "brightness", "m", None, summarise.design(rows, 300, 0), scores[:, None])
+    value, _ = summarise.value(Brightness(), "brightness", "m", None, blocks.design(rows, 300, 0), scores[:, None])
     assert value.resampled == unit
     assert value.n_clusters == 20
     width = min(value.high, 1) - max(value.low, 0)

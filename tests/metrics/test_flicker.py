@@ -13,7 +13,7 @@ from skimage.color import rgb2lab
 
 from fsbench.contracts import toy_clip, with_evidence
 from fsbench.faces.align import TEMPLATE
-from fsbench.interfaces import Batch, Observed
+from fsbench.interfaces import Batch, Context, Observed
 from fsbench.metrics.flicker import Flicker, FlickerColour, FlickerSharpness
 
 N, SIZE = 8, 32
@@ -46,27 +46,27 @@ def noise(seed: int = 0) -> torch.Tensor:
     return torch.rand(N, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed))
 
 
-def test_a_copy_of_the_clip_is_as_steady_as_it() -> None:
-    assert Flicker().measure(clip_of(noise(), noise())).item() == pytest.approx(1, abs=1e-12)
+def test_a_copy_of_the_clip_is_as_steady_as_it(context: Context) -> None:
+    assert Flicker(context=context).measure(clip_of(noise(), noise())).item() == pytest.approx(1, abs=1e-12)
     for metric in (FlickerColour(), FlickerSharpness()):
         assert metric.measure(clip_of(noise(), noise())).item() == 0
 
 
-def test_the_warp_error_is_a_ratio_of_mean_squares() -> None:
+def test_the_warp_error_is_a_ratio_of_mean_squares(context: Context) -> None:
     target, output = flat(0.5 + 0.01 * ALTERNATING), flat(0.4 + 0.03 * ALTERNATING)
-    assert Flicker().measure(clip_of(output, target)).item() == pytest.approx(9, rel=1e-4)
+    assert Flicker(context=context).measure(clip_of(output, target)).item() == pytest.approx(9, rel=1e-4)
     half = torch.ones(N, 1, SIZE, SIZE)
     half[..., :16] = 0
     output[..., :16] = noise()[..., :16]  # where nothing is compared
-    assert Flicker().measure(clip_of(output, target, seen=half)).item() == pytest.approx(9, rel=1e-4)
+    assert Flicker(context=context).measure(clip_of(output, target, seen=half)).item() == pytest.approx(9, rel=1e-4)
 
 
-def test_clips_are_averaged_as_ratios() -> None:
-    assert Flicker().summarise(np.array([[0.5], [2.0], [8.0]])) == pytest.approx(2)
-    assert Flicker().summarise(np.array([[0.0], [2.0]])) == 0
+def test_clips_are_averaged_as_ratios(context: Context) -> None:
+    assert Flicker(context=context).summarise(np.array([[0.5], [2.0], [8.0]])) == pytest.approx(2)
+    assert Flicker(context=context).summarise(np.array([[0.0], [2.0]])) == 0
 
 
-def test_pixels_are_followed() -> None:
+def test_pixels_are_followed(context: Context) -> None:
     """A pattern that runs to the right by a pixel a frame has no warp error; one that stands still has."""
     wide = torch.rand(3, SIZE, SIZE + N, generator=torch.Generator().manual_seed(2))
     running = torch.stack([wide[:, :, N - t : N - t + SIZE] for t in range(N)])
@@ -75,26 +75,26 @@ def test_pixels_are_followed() -> None:
     flow["forward"][:, 0] = 1.0
     flow["visible"][..., -1:] = 0.0  # which leave the picture
     own = replace(batch, output=running)
-    assert Flicker(flow="dis").measure(own).item() < 1e-6
-    assert Flicker(flow="dis").measure(batch).item() > 100
+    assert Flicker(flow="dis", context=context).measure(own).item() < 1e-6
+    assert Flicker(flow="dis", context=context).measure(batch).item() > 100
 
 
-def test_pairs_across_a_gap_are_left_out() -> None:
+def test_pairs_across_a_gap_are_left_out(context: Context) -> None:
     target, output = flat(0.5 + 0.01 * ALTERNATING), flat(0.5 + 0.01 * ALTERNATING)
     output[4:] += 0.4
-    assert Flicker().measure(clip_of(output, target)).item() > 10
+    assert Flicker(context=context).measure(clip_of(output, target)).item() > 10
     gap = np.where(np.arange(N) < 4, np.arange(N), np.arange(N) + 1)
-    assert Flicker().measure(clip_of(output, target, gap)).item() == pytest.approx(1, abs=1e-4)
+    assert Flicker(context=context).measure(clip_of(output, target, gap)).item() == pytest.approx(1, abs=1e-4)
     steady, step = flat(torch.full((N,), 0.5)), flat(torch.where(torch.arange(N) < 4, 0.5, 0.9))
     assert FlickerColour().measure(clip_of(step, steady)).item() > 5
     assert FlickerColour().measure(clip_of(step, steady, gap)).item() == pytest.approx(0, abs=1e-4)
-    for metric in (Flicker(), FlickerColour()):
+    for metric in (Flicker(context=context), FlickerColour()):
         assert metric.measure(clip_of(output, target, 2 * np.arange(N))).isnan().all()
 
 
-def test_nothing_to_compare_is_not_scored() -> None:
-    assert Flicker().measure(clip_of(noise(), noise(), seen=torch.zeros(N, 1, SIZE, SIZE))).isnan().all()
-    assert Flicker().measure(clip_of(noise(), flat(torch.full((N,), 0.5)))).isnan().all(), (
+def test_nothing_to_compare_is_not_scored(context: Context) -> None:
+    assert Flicker(context=context).measure(clip_of(noise(), noise(), seen=torch.zeros(N, 1, SIZE, SIZE))).isnan().all()
+    assert Flicker(context=context).measure(clip_of(noise(), flat(torch.full((N,), 0.5)))).isnan().all(), (
         "a real clip without any error"
     )
     for metric in (FlickerColour(), FlickerSharpness()):
@@ -145,7 +145,7 @@ def test_sharpness_has_its_closed_form_whatever_the_brightness() -> None:
     assert FlickerSharpness().measure(clip_of(blurred, target)).item() == pytest.approx(0, abs=0.01)
 
 
-def test_the_flow_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Flicker(flow="tvl1").info.needs == ("flow(tvl1)",)
+def test_the_flow_is_named(monkeypatch: pytest.MonkeyPatch, context: Context) -> None:
+    assert Flicker(flow="tvl1", context=context).info.needs == ("flow(tvl1)",)
     monkeypatch.setattr("fsbench.metrics.flicker.find_spec", lambda name: None)
-    assert Flicker().info.needs == ("flow(tvl1)",)
+    assert Flicker(context=context).info.needs == ("flow(tvl1)",)

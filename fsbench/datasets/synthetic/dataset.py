@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Literal
@@ -21,6 +21,7 @@ from fsbench.datasets.synthetic.shapes import HeadModel, make_head_model
 from fsbench.datasets.synthetic.truth import GroundTruth
 from fsbench.datasets.synthetic.work import KIND, TAGS, describe_item, draw_chunk, draw_missing
 from fsbench.errors import BadParameter, DataError
+from fsbench.faces.align import TEMPLATE
 from fsbench.images import ImageSet
 from fsbench.interfaces import SPLITS, Context, DatasetInfo, Faces, Split, Truth
 from fsbench.store import fingerprint
@@ -57,6 +58,9 @@ class Synthetic:
     `swap` says what an exact swap replaces: the face alone, or the whole head with its hair. `jitter` is the alignment
     error of an imagined detector, as a share of the crop. `yaw` is the largest turn of a still in degrees; pitch is in
     proportion. `occluded` is the share of stills with a microphone or a hand before the face.
+
+    The frame of an image (`--stage frame`) has the image in its middle, half as much around it on every side, and on
+    its right another person of the data set in a frame of their own, so that it shows two faces.
 
     Drawn once and kept in the store. Raises BadParameter.
     """
@@ -199,6 +203,33 @@ class Synthetic:
         here, there = (_images(of, places, "mask") for of in (drawn, own))
         masks = ImageSet.made(here.shape, lambda rows: np.maximum(here.levels(rows), there.levels(rows)))
         return Truth(_images(drawn, places), masks)
+
+    def frames(self, targets: Faces) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The frame of each of some entries, and its faces as the imagined detector finds them; drawn when first asked.
+
+        Raises DataError for entries that this data set does not have.
+        """
+        places = [self._place(str(row)) for row in targets.rows["id"]]
+        shown = [[place, *self._beside(place)] for place in places]
+        plain = list(dict.fromkeys(chunk for row in shown for chunk, _ in row))
+        margin = self._plan.size // 2
+        around = [replace(chunk, margin=margin) for chunk in plain]
+        crops = dict(zip(plain, self._entries(plain, "drawing synthetic people"), strict=True))
+        wholes = dict(zip(plain, self._entries(around, "drawing frames of synthetic people"), strict=True))
+        inside = slice(margin, margin + self._plan.size)
+        for row in shown:
+            pictures = [wholes[chunk].rows("image", np.array([k]))[0].copy() for chunk, k in row]
+            for picture, (chunk, k) in zip(pictures, row, strict=True):
+                picture[inside, inside] = crops[chunk].rows("image", np.array([k]))[0]  # with the grain that it has
+            corners = [(margin + n * pictures[0].shape[1], margin) for n in range(len(row))]
+            faces = TEMPLATE * self._plan.size + np.array(corners, np.float32)[:, None]
+            yield np.concatenate(pictures, 1), faces
+
+    def _beside(self, place: tuple[Chunk, int]) -> list[tuple[Chunk, int]]:
+        """The same image of the next person, nobody where there is none."""
+        item = place[0].items[place[1]]
+        other = replace(item, person=(item.person + 1) % self._plan.people)
+        return [self._places[other.id]] if other.id in self._places and item.person < self._plan.people else []
 
     def variants(self, source: str, targets: Faces, change: Change) -> ImageSet:
         """Return the same swaps with a change, (N, 3, S, S), in the targets' crops; drawn, so that it is true to scale.

@@ -178,6 +178,10 @@ class Camera:
         """The same view with `factor` times as many pixels a side."""
         return Camera(self.focal, self.distance, self.offset, self.plane * factor)
 
+    def moved(self, pixels: int) -> Camera:
+        """The same view, so many pixels farther to the right and down."""
+        return Camera(self.focal, self.distance, self.offset, self.plane + np.array([[0, 0, pixels], [0, 0, pixels]]))
+
 
 def frame_camera(session: Session, size: int) -> Camera:
     """The session's camera: the whole frame in size x size pixels."""

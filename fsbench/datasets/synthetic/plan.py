@@ -56,6 +56,7 @@ class Chunk:
     yaw: float = YAW
     occluded: float = OCCLUDED
     points: bool = False  # also where the points of the layout lie, and which of them are seen
+    margin: int = 0  # pixels around the crop, which is in the middle
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -63,7 +64,8 @@ class Chunk:
         people = {item.person for item in self.items} | ({self.source} if self.source >= 0 else set())
         seeds = {person: person_seed(person, self.seed) for person in sorted(people)}
         chunk = asdict(self)
-        for name, usual in (("change", EXACT), ("tint", 0.0), ("yaw", YAW), ("occluded", OCCLUDED), ("points", False)):
+        later = {"change": EXACT, "tint": 0.0, "yaw": YAW, "occluded": OCCLUDED, "points": False, "margin": 0}
+        for name, usual in later.items():
             if getattr(self, name) == usual:
                 del chunk[name]
         drawn = {"renderer": VERSION, "layout": layout.VERSION} if self.points else {"renderer": VERSION}

@@ -48,10 +48,13 @@ class Drawing:
 class Renderer:
     """Draws people on a device; what belongs to a person or a session is kept between images."""
 
-    def __init__(self, device: torch.device, size: int = 128, *, supersample: int = 2, jitter: float = 0.0) -> None:
-        """`size` pixels a side, `jitter` the alignment error as a share of it."""
+    def __init__(
+        self, device: torch.device, size: int = 128, *, supersample: int = 2, jitter: float = 0.0, margin: int = 0
+    ) -> None:
+        """`size` pixels a side of a crop, `jitter` the alignment error as a share of it, `margin` pixels around it."""
         self.asset = load_asset(device)
-        self.size, self.supersample, self.jitter = size, supersample, jitter
+        self.size, self.supersample, self.jitter, self.margin = size + 2 * margin, supersample, jitter, margin
+        size = self.size
         fine = size * supersample
         self._map_height = 256 if fine <= 320 else 512 if fine <= 640 else 1024
         number = {int(base): k for k, base in enumerate(self.asset.base_ids)}
@@ -98,7 +101,7 @@ class Renderer:
         weight, before, pose = self.asset.head_weight[self._landmarks], Pose.of(shot, rest), Pose.of(shown, rest)
         if framing == "crop":
             aligned = five_points(before.apply(self._expressed(owner, shot)[self._landmarks], weight))
-            camera = crop_camera(camera, aligned, self.size, shot, self.jitter)
+            camera = crop_camera(camera, aligned, self.size - 2 * self.margin, shot, self.jitter).moved(self.margin)
         if shown != shot:  # turn on the spot: the five points keep their middle
             points = own[self._landmarks]
             moved = five_points(before.apply(points, weight) - pose.apply(points, weight)).mean(0)

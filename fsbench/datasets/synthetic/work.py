@@ -62,17 +62,19 @@ def one_thread() -> Iterator[None]:
 
 
 @lru_cache(maxsize=2)
-def _renderer(device: torch.device, size: int, jitter: float) -> Renderer:
-    return Renderer(device, size, jitter=jitter)
+def _renderer(device: torch.device, size: int, jitter: float, margin: int) -> Renderer:
+    return Renderer(device, size, jitter=jitter, margin=margin)
 
 
 def draw_chunk(chunk: Chunk, device: torch.device) -> Arrays:
     """Return `image` (N, S, S, 3) and `mask` (N, S, S, 1) uint8, `five`, `landmarks` and `tags` float32.
 
+    S is the side of a crop, with a margin on both sides of it.
+
     The tags hold the gaze as the shot has it. A chunk with points has also `points` (N, P, 3) float32 and `seen`
     (N, P) uint8 (`face_points`).
     """
-    renderer = _renderer(device, chunk.size, chunk.jitter)
+    renderer = _renderer(device, chunk.size, chunk.jitter, chunk.margin)
     images, masks, five, landmarks, tags = [], [], [], [], []
     points, seen = [], []
     with one_thread():
@@ -117,7 +119,7 @@ def draw_chunk(chunk: Chunk, device: torch.device) -> Arrays:
 
 def describe_item(chunk: Chunk, k: int, device: torch.device) -> GroundTruth:
     """Draw item k of a chunk with all that is known about it."""
-    renderer = _renderer(device, chunk.size, chunk.jitter)
+    renderer = _renderer(device, chunk.size, chunk.jitter, chunk.margin)
     with one_thread():
         return ground_truth(load_layout(device, UV_SIZE), *draw(renderer, chunk.items[k], chunk))
 

@@ -140,19 +140,19 @@ class FrameReader:
     """Frames of a video by number: it is decoded on from the last one that was asked for, else anew."""
 
     def __init__(self, video: Video) -> None:
-        self._video = video
+        self.video = video
         self._frames: Iterator[Frame] = iter(())
         self._next = 0  # number of the frame that comes next; there is none at first
 
     def __getitem__(self, number: int) -> np.ndarray:
         """Return a frame (H, W, 3) uint8; raises DataError where the video does not have so many."""
         if self._next > number or not self._next:
-            self._frames, self._next = self._video.frames(), 0
+            self._frames, self._next = self.video.frames(), 0
         for frame in self._frames:
             self._next += 1
             if self._next > number:
                 return frame.image
-        raise DataError(f"{_shown(self._video.path)} has no frame {number:,}", "it was changed while it was read")
+        raise DataError(f"{_shown(self.video.path)} has no frame {number:,}", "it was changed while it was read")
 
 
 def _pixels(frame: av.VideoFrame, info: VideoInfo) -> np.ndarray:

@@ -37,6 +37,9 @@ By default H.264 at crf 18, or VP9 at crf 24 in webm, 4:2:0; GIF has 256 fixed c
 second. Lossless is H.264 or VP9 in RGB, which not every player shows. Sides that are odd are kept by giving up 4:2:0.
 """
 
+DEFAULT = f"H.264 at crf {_H264[2]['crf']}, 4:2:0"
+"""What a video is written as, by default."""
+
 SYNTHETIC = "Synthetic: faces in this video were swapped by a program (IPTC digital source type compositeSynthetic)."
 """Comment that is written into every video."""
 
@@ -48,11 +51,19 @@ class VideoWriter:
     end; where it cannot be ended, for the disk is full, or has no frame, it is removed. Raises UsageError for a suffix
     that is not in SUFFIXES, OutputError where the file cannot be written.
 
-    Time stamps are those of `like`; its sound is copied packet by packet, not encoded again. Raises UsageError where
-    the container cannot hold it.
+    Time stamps are those of `like`; its sound is copied packet by packet, not encoded again, unless `sound` is False.
+    Raises UsageError where the container cannot hold it.
     """
 
-    def __init__(self, path: Path, like: Video, size: tuple[int, int] | None = None, *, lossless: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        like: Video,
+        size: tuple[int, int] | None = None,
+        *,
+        lossless: bool = False,
+        sound: bool = True,
+    ) -> None:
         form = _FORMATS.get(path.suffix.lower())
         if form is None:
             raise UsageError(f"{path.name} is no name of a video", f"let it end with {', '.join(SUFFIXES)}")
@@ -67,7 +78,7 @@ class VideoWriter:
             self._container: Any = _open(self.partial, container)
         with self._told():
             self._stream = self._add_pictures(*(exact if lossless and exact else encoding))
-            copied = like.info.audio and container != "gif"
+            copied = sound and like.info.audio and container != "gif"
             self._sound = _Sound(like.path, self._container, path) if copied else None
             self._container.metadata["comment"] = SYNTHETIC
             self._container.start_encoding()  # opens the file: one that cannot be written is told before any work
