@@ -22,11 +22,12 @@ from fsbench.report.people import FaceVectors, View
 from fsbench.report.plots import render, short
 from fsbench.report.run import read
 from fsbench.report.sections import galleries, slices
-from fsbench.report.tables import duration
+from fsbench.report.tables import duration, ordered
 from fsbench.report.thumbnails import Thumbnails
 from fsbench.report.verdict import sentences
 
 JUDGE = "toy_judge"
+ROOM = 8_000_000  # bytes
 
 
 def test_verdict_says_what_the_differences_carry(run_folder: Path) -> None:
@@ -181,7 +182,7 @@ def test_pictures_are_spread_over_sessions(sessions: list[str], count: int) -> N
 def test_worst_and_best_are_ordered(run_folder: Path) -> None:
     run = read(run_folder)
     models = [model for model in run.result.models if model.name == "gan_mask"]
-    (gallery,) = galleries.galleries(run, Thumbnails(run), models)
+    (gallery,) = galleries.galleries(Thumbnails(run), models, ROOM)
     scores_of = {group.rule: [float(strip.score) for strip in group.strips] for group in gallery.groups[2:]}
     worst, best = (np.array(scores_of[rule]) for rule in ("worst", "best"))
     scores = np.sort(run.of("gan_mask")[f"id_similarity@{JUDGE}"].dropna())
@@ -191,11 +192,11 @@ def test_worst_and_best_are_ordered(run_folder: Path) -> None:
 
 def test_comparison_shows_one_pair_in_a_row(run_folder: Path) -> None:
     run = read(run_folder)
-    rows = galleries.comparisons(run, Thumbnails(run), run.result.models)
+    rows = galleries.comparisons(Thumbnails(run), ROOM, slice(None))
     assert len(rows) == 2 * galleries.COMPARED
     for row in rows:
         target = row.inputs[1].alt.removeprefix("target: ").split(",")[0]
-        assert [shown.role for shown, _ in row.outputs] == [model.name for model in run.result.models]
+        assert [shown.role for shown, _ in row.outputs] == [model.name for model in ordered(run)]
         assert all(shown.alt.endswith(f"into {target}") for shown, _ in row.outputs)
 
 
