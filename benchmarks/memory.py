@@ -6,8 +6,9 @@ Each size is a process of its own, of which the peak of the resident memory is r
 made up, and detector and judge are a few lines, so that it finishes in minutes; the judge's features have 4 numbers.
 Maps of embeddings, of 3,000 faces at most, are left out: they load a compiler. Exits with 1 above LIMIT.
 
-The processes give freed memory back at once (MALLOC_TRIM_THRESHOLD_ in the environment wins): what glibc keeps of large
-tensors for the next ones is up to a hundred MiB, and differs from run to run.
+The processes give freed memory back at once (MALLOC_TRIM_THRESHOLD_ and ARROW_DEFAULT_MEMORY_POOL in the environment
+win): what glibc keeps of large tensors, and Arrow of its columns, for the next ones is up to a hundred MiB, and differs
+from run to run.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def main() -> None:
         for n in given.sizes:
             began = time.monotonic()
             command = [sys.executable, __file__, "--child", "--services", service, "--sizes", str(n)]
-            environment = {"MALLOC_TRIM_THRESHOLD_": str(2**17), **os.environ}
+            environment = {"MALLOC_TRIM_THRESHOLD_": str(2**17), "ARROW_DEFAULT_MEMORY_POOL": "system", **os.environ}
             child = subprocess.run(
                 [*command, "--side", str(given.side)], capture_output=True, text=True, check=False, env=environment
             )

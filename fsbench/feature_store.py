@@ -47,7 +47,8 @@ class FeatureStore:
         self._tell_older()
         used: list[Shard] = []
         of, places = np.full(len(hashes), -1), np.zeros(len(hashes), np.int64)
-        for shard in self._shards(key):
+        shards = self._shards(key)
+        for shard in shards:
             todo = np.flatnonzero(of < 0)
             found = shard.find(hashes[todo])
             todo, found = todo[found >= 0], found[found >= 0]
@@ -59,6 +60,8 @@ class FeatureStore:
             touch(shard.path)
             if not intact.all():
                 self._replace(key, [shard])
+        for shard in shards:
+            shard.release()
         known = of >= 0
         return known, _gather(used, of[known], places[known])
 

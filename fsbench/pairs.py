@@ -94,26 +94,30 @@ class Pairs:
         clip = clip_names(self.rows)
         return clip_spans((self.rows["source"] + "\n" + clip).mask(clip == "", ""))
 
+    def shown(self, sample: Sample, rows: slice = slice(None)) -> pd.DataFrame:
+        """What is known of some samples, and what tells the images of two runs apart.
+
+        `target_sha256` and `source_sha256` are the first 16 hex digits of a SHA-256: of the target's pixels, or over
+        the frames of its clip; and over all images of the source.
+        """
+        samples = self.samples(sample).iloc[rows]
+        if sample == "output":
+            targets = [digest[:8].tobytes().hex() for digest in self.targets.select(rows).hashes()]
+        else:
+            hashes = self.targets.hashes()
+            targets = [hashlib.sha256(hashes[span].tobytes()).hexdigest()[:16] for span in self.clips[rows]]
+        sources = {group.identity: group.references.content_hash()[:16] for group in self.groups}
+        return samples.assign(
+            target_sha256=pd.Series(targets, samples.index, object),
+            source_sha256=pd.Series(samples["source"].map(sources).tolist(), samples.index, object),
+        )
+
     def samples(self, sample: Sample) -> pd.DataFrame:
         """What is known of each sample of a metric: of a clip `source`, `identity`, `session`, `clip` and `frames`."""
         if sample == "output":
             return self.rows
         first = self.rows.iloc[[span.start for span in self.clips]][["source", "identity", "session", "clip"]]
         return first.assign(frames=[span.stop - span.start for span in self.clips]).reset_index(drop=True)
-
-    def digests(self, sample: Sample) -> pd.DataFrame:
-        """What tells the images of two runs apart: the SHA-256 of each sample's target and source, 16 hex digits.
-
-        That of a target is of its pixels, or over the frames of its clip; that of a source is over all its images.
-        """
-        hashes = self.targets.hashes()
-        if sample == "output":
-            targets = [digest[:8].tobytes().hex() for digest in hashes]
-        else:
-            targets = [hashlib.sha256(hashes[span].tobytes()).hexdigest()[:16] for span in self.clips]
-        sources = {group.identity: group.references.content_hash()[:16] for group in self.groups}
-        columns = {"target_sha256": targets, "source_sha256": self.samples(sample)["source"].map(sources).tolist()}
-        return pd.DataFrame(columns, dtype=object)
 
     def take(self, rows: np.ndarray) -> Pairs:
         """Return some of the pairs, by their numbers in ascending order."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import mmap
 import os
 import stat
 from collections.abc import Mapping, Sequence
@@ -42,6 +43,7 @@ class Shard:
     rows: Rows  # (N, ...) each
     path: Path = field(default_factory=Path)
     state: tuple[int, ...] = ()  # of its file, when it was opened
+    index: mmap.mmap | None = None  # what hashes and checks lie in, where they are mapped
 
     @classmethod
     def of(cls, hashes: np.ndarray, rows: Mapping[str, np.ndarray]) -> Shard:
@@ -57,22 +59,26 @@ class Shard:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "no regular file", str(path))
-        content = np.memmap(path, np.uint8, mode="c").view(np.ndarray)  # private: who writes into it changes no file
+        with path.open("rb") as file:
+            index = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            given = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # who writes into it changes no file
+        content, rows_content = (np.frombuffer(mapped, np.uint8) for mapped in (index, given))
         start = 8 + int.from_bytes(content[:8].tobytes(), "little")
         if start > len(content):
             raise ValueError("its header is longer than the file")
         try:
             header = json.loads(content[8:start].tobytes())
             digest = header.pop("__metadata__")["digest"]
-            arrays = {name: _array(content[start:], **facts) for name, facts in header.items()}
-            hashes, checks = arrays.pop(_HASHES), arrays.pop(_CHECKS)
+            hashes, checks = (_array(content[start:], **header.pop(name)) for name in (_HASHES, _CHECKS))
+            arrays = {name: _array(rows_content[start:], **facts) for name, facts in header.items()}
             rows = {name.removeprefix(_ROWS): array for name, array in arrays.items()}
-            shard = cls(hashes, checks, rows, path, state_of(status))
+            shard = cls(hashes, checks, rows, path, state_of(status), index)
             believed = shard.digest(key) == digest and path.stem == digest[:_STEM] and shard._is_regular()
         except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"its header is of another kind: {error!r}") from error
         if not believed:
             raise ValueError("it is not what was written under its name")
+        shard.release()
         return shard
 
     def __len__(self) -> int:
@@ -120,6 +126,11 @@ class Shard:
                 digest.update(part[place])
             digests += digest.digest()[:_CHECK]
         return np.frombuffer(bytes(digests), np.uint8).reshape(-1, _CHECK)
+
+    def release(self) -> None:
+        """Give the memory of a mapped index back: it is read again where something is looked for."""
+        if self.index is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.index.madvise(mmap.MADV_DONTNEED)
 
     def take(self, places: np.ndarray) -> Shard:
         """Some of the rows, in memory."""

@@ -51,7 +51,7 @@ class SwapScores:
     @cached_property
     def samples(self) -> pd.DataFrame:
         """One row per output, as in `Run.samples`."""
-        return self._samples.drop(columns="output")
+        return self._samples().drop(columns="output")
 
     @cached_property
     def clips(self) -> pd.DataFrame:

@@ -55,10 +55,8 @@ class Evaluator:
         return {sample: summarise.design(pairs.samples(sample), plan.resamples, plan.seed) for sample in SAMPLES}
 
     @cached_property
-    def _shown(self) -> Mapping[Sample, pd.DataFrame]:
-        """What is known of each sample, and digests of the images that models are shown."""
-        pairs = self.evaluation.pairs
-        return {sample: pairs.samples(sample).join(pairs.digests(sample)) for sample in SAMPLES}
+    def _clips(self) -> pd.DataFrame:
+        return self.evaluation.pairs.shown("clip")
 
     def evaluate(
         self,
@@ -81,9 +79,9 @@ class Evaluator:
         if record.kind in CONTESTANTS:
             failed = self._failures(features, faceless, absent)
         measured = NOTHING if record.kind == "floor" else self.measure(record, features, failed, absent)
-        samples = self._shown["output"].assign(model=label, output="", failure=failed, **measured.columns["output"])
+        outputs = pd.DataFrame({"failure": failed, **measured.columns["output"]})
         failed_clips = failures.of_clips(failed, pairs.clips)
-        clips = self._shown["clip"].assign(model=label, failure=failed_clips, **measured.columns["clip"])
+        clips = self._clips.assign(model=label, failure=failed_clips, **measured.columns["clip"])
         counts = {
             "n_no_face": int((faceless & (absent == "")).sum()),
             "failures": failures.count(failed),
@@ -94,7 +92,8 @@ class Evaluator:
             record.model_copy(update=counts),
             measured.values,
             measured.estimates,
-            samples if facts is None else samples.join(facts),
+            pairs,
+            outputs if facts is None else outputs.join(facts),
             clips,
             frame_rows(pairs).assign(**measured.curves, model=label),
             features.faces,

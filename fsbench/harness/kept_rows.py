@@ -115,8 +115,7 @@ class KeptRows:
         for group in self.pairs.groups:
             rows = group.targets.rows
             shared = digest((group.identity, group.references[:], list(rows), [str(kind) for kind in rows.dtypes]))
-            facts = pd.util.hash_pandas_object(rows, index=False).to_numpy()
-            groups.append(hashes.of_rows(shared, group.targets.crops.hashes(), group.masks.hashes(), facts))
+            groups.append(hashes.of_rows(shared, group.targets.crops.hashes(), group.masks.hashes(), _row_hashes(rows)))
         return np.concatenate(groups)
 
     def _content(self, need: str, evidence: Evidence) -> _Content | None:
@@ -187,6 +186,14 @@ def _shared(shown: Embeddings | Observed) -> object:
     return shown.judge, shown.references, shown.reference_rows, people, shown.calibration, layout
 
 
+def _row_hashes(table: pd.DataFrame) -> np.ndarray:
+    """A number for the content of each row, (N,) uint64; block by block, for texts are taken out of their columns."""
+    blocks = (table.iloc[block] for block in spans(len(table), _AT_ONCE))
+    return np.concatenate(
+        [np.empty(0, np.uint64), *(pd.util.hash_pandas_object(block, index=False).to_numpy() for block in blocks)]
+    )
+
+
 def digest(value: object) -> bytes:
     """SHA-256 of plain values, arrays, tables, and records of these; arrays that lie in files are not copied."""
     content = hashlib.sha256()
@@ -202,7 +209,7 @@ def _add(update: Callable[[Any], None], value: object) -> None:
         update(np.ascontiguousarray(value).reshape(-1).view(np.uint8))
     elif isinstance(value, pd.DataFrame):
         _add(update, [(str(name), str(kind)) for name, kind in value.dtypes.items()])
-        _add(update, pd.util.hash_pandas_object(value, index=False).to_numpy())
+        _add(update, _row_hashes(value))
     elif is_dataclass(value) and not isinstance(value, type):
         _add(update, [(field.name, getattr(value, field.name)) for field in fields(value)])
     elif isinstance(value, (tuple, list)):

@@ -12,7 +12,7 @@ from fsbench import results
 from fsbench.evidence.recursion import FedBack
 from fsbench.extraction.features import FaceFeatures
 from fsbench.harness import summarise
-from fsbench.harness.run_folder import target_path
+from fsbench.harness.run_folder import output_paths, target_path
 from fsbench.interfaces import Sample
 from fsbench.pairs import Pairs
 
@@ -35,13 +35,20 @@ class ModelEvaluation:
     record: results.ModelRecord
     values: list[results.Value]
     estimates: Mapping[results.Key, summarise.Estimate]
-    samples: pd.DataFrame  # its part of samples.parquet, but for the paths of its images
-    clips: pd.DataFrame  # its part of clips.parquet, but for these paths; without rows where it was shown stills only
+    pairs: Pairs  # of the outputs
+    measured: pd.DataFrame  # (N, ...) what was measured of each output, and that it failed
+    clips: pd.DataFrame  # its part of clips.parquet, but for paths; without rows where it was shown stills only
     frames: pd.DataFrame  # its part of frames.parquet: what metrics of clips say of single frames
     faces: Mapping[str, FaceFeatures]  # by judge, (N, ...)
     observed: Mapping[str, np.ndarray]  # by observer, (N, D): what distances of distributions are made of
     fed_back: FedBack | None  # where a metric needed it
     tracebacks: Mapping[str, str]
+
+    def samples(self, rows: slice = slice(None)) -> pd.DataFrame:
+        """Some rows of its part of samples.parquet, put together when they are asked for: texts take much memory."""
+        shown, label = self.pairs.shown("output", rows), self.record.name
+        shown = shown.assign(model=label, output=output_paths(label, shown))
+        return pd.concat([shown, self.measured.iloc[rows]], axis=1)
 
     def with_frames(self, measured: Measurements) -> ModelEvaluation:
         """Add what was measured of the same outputs in their frames."""
@@ -49,18 +56,19 @@ class ModelEvaluation:
             self,
             values=[*self.values, *measured.values],
             estimates={**self.estimates, **measured.estimates},
-            samples=self.samples.assign(**measured.columns["output"]),
+            measured=self.measured.assign(**measured.columns["output"]),
             clips=self.clips.assign(**measured.columns["clip"]),
             frames=self.frames.assign(**measured.curves),
             tracebacks={**measured.tracebacks, **self.tracebacks},
         )
 
-    def with_paths(self, paths: pd.Series[str], pairs: Pairs) -> ModelEvaluation:
-        """Add the paths of its outputs, in the order of the pairs."""
-        outputs = [paths.iloc[clip].tolist() for clip in pairs.clips]
-        targets = [[target_path(str(row)) for row in pairs.rows["id"].iloc[clip]] for clip in pairs.clips]
-        clips = self.clips.assign(outputs=pd.Series(outputs, dtype=object), targets=pd.Series(targets, dtype=object))
-        return replace(self, samples=self.samples.assign(output=paths.array), clips=clips)
+    def with_paths(self) -> ModelEvaluation:
+        """Add the paths of the frames of its clips."""
+        clips = [self.pairs.rows.iloc[clip] for clip in self.pairs.clips]
+        outputs = [output_paths(self.record.name, rows).tolist() for rows in clips]
+        targets = [[target_path(str(row)) for row in rows["id"]] for rows in clips]
+        paths = {"outputs": pd.Series(outputs, dtype=object), "targets": pd.Series(targets, dtype=object)}
+        return replace(self, clips=self.clips.assign(**paths))
 
     @classmethod
     def join(cls, parts: Sequence[ModelEvaluation]) -> ModelEvaluation:

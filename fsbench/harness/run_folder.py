@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from fsbench.atomic import atomic_path
 from fsbench.config import Plan
 from fsbench.errors import OutputError
 from fsbench.evidence.recursion import FedBack
+from fsbench.extraction.blocks import spans
 from fsbench.files import some
 from fsbench.harness.models import Model, file_name
 from fsbench.harness.run_lock import LOCK_FILE, RunLock, refuse_if_taken
@@ -35,7 +36,7 @@ OUTPUTS, FRAMES = "outputs", "frames"
 ROWS = 1024
 """Rows of features that are written at a time."""
 
-_LINES = 2000
+LINES = 2000
 """Of tables, that are encoded at a time."""
 
 _LATER = {"stage": "crop", "preset": "fsbench"}
@@ -111,23 +112,18 @@ class RunFolder:
         for group in pairs.groups:
             self._write_images("inputs/frame", group.targets.rows["id"], group.targets.crops)
 
-    def write_outputs(self, label: str, pairs: Pairs, outputs: ImageSet, below: str = OUTPUTS) -> pd.Series[str]:
-        """Write a model's outputs; returns their paths below the folder, in the order of the pairs."""
-        paths = []
+    def write_outputs(self, label: str, pairs: Pairs, outputs: ImageSet, below: str = OUTPUTS) -> None:
+        """Write a model's outputs."""
         for group, images in zip(pairs.groups, pairs.by_group(outputs), strict=True):
-            folder = f"{below}/{slug(label)}/{slug(group.identity)}"
-            paths.append(self._write_images(folder, group.targets.rows["id"], images))
-        return pd.concat(paths, ignore_index=True)
+            self._write_images(output_folder(label, group.identity, below), group.targets.rows["id"], images)
 
     def write_passes(self, label: str, fed_back: FedBack) -> None:
         """Write outputs of a model that were fed back, after each number of passes."""
         for n, images in fed_back.images.items():
             self._write_images(f"recursion/{slug(label)}", pd.Series([f"{row}/{n}" for row in fed_back.rows]), images)
 
-    def _write_images(self, folder: str, names: pd.Series[str], images: ImageSet) -> pd.Series[str]:
-        paths = f"{folder}/" + names.astype(str) + ".png"
-        write_pngs((self.path / path for path in paths), images)
-        return paths
+    def _write_images(self, folder: str, names: pd.Series[str], images: ImageSet) -> None:
+        write_pngs((self.path / folder / f"{name}.png" for name in names), images)
 
     def write_model(self, model: Model) -> None:
         """Copy the weights of parts that were trained to where `name@PATH` finds them."""
@@ -143,32 +139,40 @@ class RunFolder:
         write_text(self.path / path, traceback)
         return path
 
-    def write_samples(self, *tables: pd.DataFrame) -> None:
+    def write_samples(self, parts: Callable[[], Iterable[pd.DataFrame]]) -> None:
         """Write the rows of all outputs, as parquet and as CSV for spreadsheets (UTF-8 with a byte-order mark).
 
-        A text that a spreadsheet would compute has an apostrophe before it there: names come from outside.
+        `parts` as in `write_parts`. A text that a spreadsheet would compute has an apostrophe before it in the CSV:
+        names come from outside.
         """
-        self.write_table("samples.parquet", *tables)
-        columns = list(dict.fromkeys(name for table in tables for name in table))
+        columns = self.write_parts("samples.parquet", parts)
         with (
             atomic_path(self.path / "scores.csv") as partial,
             partial.open("w", encoding="utf-8-sig", newline="") as file,
         ):
-            for n, part in enumerate(_in_groups(tables)):
+            for k, part in enumerate(parts()):
                 texts = part.select_dtypes(exclude=["number", "bool"])
                 safe = part.assign(**{str(name): part[name].map(no_formula) for name in texts})
-                safe.reindex(columns=columns).to_csv(file, index=False, header=n == 0)
+                safe.reindex(columns=columns).to_csv(file, index=False, header=k == 0)
 
     def write_table(self, name: str, *tables: pd.DataFrame) -> None:
         """Write a parquet file of tables, one below the other; columns that one lacks are null there."""
+        blocks = [(table, block) for table in tables for block in spans(max(1, len(table)), LINES)]
+        self.write_parts(name, lambda: (table.iloc[block] for table, block in blocks))
+
+    def write_parts(self, name: str, parts: Callable[[], Iterable[pd.DataFrame]]) -> list[str]:
+        """Write a table part by part: encoding, and texts as Python's objects, take much memory. Returns its columns.
+
+        `parts` gives them as often as it is asked: the first time tells the types of the columns.
+        """
         schema = pa.unify_schemas(
-            [pa.Schema.from_pandas(part, preserve_index=False) for part in _in_groups(tables)],
-            promote_options="permissive",
+            [pa.Schema.from_pandas(part, preserve_index=False) for part in parts()], promote_options="permissive"
         )
         with atomic_path(self.path / name) as partial, pq.ParquetWriter(partial, schema) as writer:
-            for part in _in_groups(tables):
+            for part in parts():
                 whole = part.reindex(columns=schema.names)
                 writer.write_table(pa.Table.from_pandas(whole, schema, preserve_index=False))
+        return list(schema.names)
 
     def write_features(self, network: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Write what one judge or observer gives, (N, D) float32 each, block by block: they may be memory-mapped."""
@@ -186,11 +190,15 @@ def _is_plan(there: object, plan: Plan) -> bool:
     return isinstance(there, dict) and {**_LATER, **there} == json.loads(plan.model_dump_json())
 
 
-def _in_groups(tables: Sequence[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """Some rows of tables at a time: encoding, and texts as Python's objects, take much memory."""
-    for table in tables:
-        for start in range(0, max(1, len(table)), _LINES):
-            yield table.iloc[start : start + _LINES]
+def output_folder(label: str, source: str, below: str = OUTPUTS) -> str:
+    """Path below the folder of a run of what a model made of one source."""
+    return f"{below}/{slug(label)}/{slug(source)}"
+
+
+def output_paths(label: str, rows: pd.DataFrame) -> pd.Series[str]:
+    """Paths below the folder of a run of a model's outputs, by `source` and `id` of their pairs."""
+    folders = {source: output_folder(label, source) for source in rows["source"].unique()}
+    return rows["source"].map(folders) + "/" + rows["id"].astype(str) + ".png"
 
 
 def target_path(name: str) -> str:

@@ -16,6 +16,7 @@ from fsbench.config import Plan
 from fsbench.errors import NotScorable, one_line, traceback_of
 from fsbench.evidence.needs import JUDGE
 from fsbench.evidence.targets import TargetFeatures
+from fsbench.extraction.blocks import spans
 from fsbench.harness import illustrations, records, summarise, warn
 from fsbench.harness.differences import paired_differences
 from fsbench.harness.evaluation import ELSEWHERE, Evaluation, OutputFeatures
@@ -23,7 +24,7 @@ from fsbench.harness.evaluator import FEATURES, Evaluator, baseline, observed
 from fsbench.harness.frames import FrameStage
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.model_evaluation import ModelEvaluation
-from fsbench.harness.run_folder import FRAMES, RunFolder
+from fsbench.harness.run_folder import FRAMES, LINES, RunFolder
 from fsbench.harness.run_lock import RunLock
 from fsbench.harness.sets import Evaluations
 from fsbench.interfaces import Metric
@@ -95,13 +96,13 @@ class RunWriter:
             part = evaluator.evaluate(record, features[name], absent=(absent or {}).get(name), facts=known)
             if not parts:
                 self._targets |= {observer: seen.targets for observer, seen in observed(features[name]).items()}
-            paths = self.folder.write_outputs(record.name, evaluator.evaluation.pairs, features[name].outputs.images)
-            part = part.with_paths(paths, evaluator.evaluation.pairs)
+            self.folder.write_outputs(record.name, evaluator.evaluation.pairs, features[name].outputs.images)
+            part = part.with_paths()
             if pasted and name in pasted:
                 frames = self._of_frames[name]
                 self.folder.write_outputs(record.name, frames.evaluation.pairs, pasted[name].outputs.images, FRAMES)
-                lost = (absent or {}).get(name, np.full(len(part.samples), "", object))
-                failed = part.samples["failure"].to_numpy(object)
+                lost = (absent or {}).get(name, np.full(len(part.pairs), "", object))
+                failed = part.measured["failure"].to_numpy(object)
                 part = part.with_frames(frames.measure(record, pasted[name], failed, lost))
             parts.append(part)
         done = ModelEvaluation.join(parts)
@@ -142,7 +143,8 @@ class RunWriter:
         return result
 
     def _write_tables(self) -> None:
-        self.folder.write_samples(*(model.samples for model in self.done))
+        blocks = [(model, rows) for model in self.done for rows in spans(len(model.pairs), LINES)]
+        self.folder.write_samples(lambda: (model.samples(rows) for model, rows in blocks))
         if any(len(model.clips) for model in self.done):
             self.folder.write_table("clips.parquet", *(model.clips for model in self.done))
             self.folder.write_table("frames.parquet", *(model.frames for model in self.done))

@@ -219,7 +219,7 @@ def test_the_failure_of_each_pair_stands_in_the_tables(tmp_path: Path, context: 
 @pytest.mark.parametrize("name", ["=1+1.png", "+1", "-2", "@SUM(A1)", '=HYPERLINK("http://a")', "\t=1", 'a,b;c"d\ne'])
 def test_names_are_no_formulas_in_a_spreadsheet(tmp_path: Path, name: str) -> None:
     samples = pd.DataFrame({"model": [name], "id": ["a"], "file": [None], "value": [-0.5], "frame": [-1]})
-    RunFolder(tmp_path).write_samples(samples)
+    RunFolder(tmp_path).write_samples(lambda: [samples])
     again = pd.read_csv(tmp_path / "scores.csv", encoding="utf-8-sig")
     assert again["model"].item() == (name if name.startswith("a") else f"'{name}")
     assert again[["value", "frame"]].to_numpy().tolist() == [[-0.5, -1]]

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from fsbench import contracts
@@ -38,12 +39,13 @@ def test_few_people_are_all_paired(people: int) -> None:
 def test_samples_have_digests_of_their_images() -> None:
     toy = Toy(2)
     pairs = make_pairs(toy, toy.faces("test"))
-    digests = pairs.digests("output")
+    digests = pairs.shown("output")
     assert digests["source_sha256"].nunique() == 2
     assert digests["target_sha256"].nunique() == len(pairs) == 12
     expected = [hashes.tobytes().hex()[:16] for hashes in toy.faces("test").crops.hashes()[pairs.index]]
     assert digests["target_sha256"].tolist() == expected
-    assert pairs.digests("clip").empty
+    pd.testing.assert_frame_equal(pairs.shown("output", slice(5, 9)), digests.iloc[5:9])
+    assert pairs.shown("clip").empty
 
 
 def test_many_people_take_turns() -> None:
