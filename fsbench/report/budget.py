@@ -10,6 +10,9 @@ PAGE = 15_000_000
 BRIEF = 1_500_000
 """Of these, for the pictures at the top of the page of a run."""
 
+HEATMAPS = 2_500_000
+"""Of these, for the heatmaps of all judges."""
+
 SHARES = {"clips": 0.6, "recursion": 0.3, "galleries": 1.0}
 """Sections whose pictures are chosen by room, in the order in which they are built, and for how much of the bytes that
 are left then. Text, tables and figures come before them; what a section does not need is left for the next."""

@@ -154,7 +154,7 @@ def fit(
 
     All clips are whole in the best format that has room for this. Where none has, the frames are of the last one, and
     each clip is cut to as many frames as let all be shown, around its worst second; but not below SHORTEST, and rather
-    than that the last clips are left out, then the last models.
+    than that the last clips are left out, then the last models; then there are none.
     """
     tracks, lengths = np.array(n_tracks), np.array([len(clip) for clip in clips])
     for form, cost in costs.items():
@@ -166,8 +166,8 @@ def fit(
     n_clips = int(np.searchsorted(np.cumsum(tracks * np.minimum(lengths, longest)), n_tiles, side="right"))
     shown = [clip.around_worst(min(longest, len(clip)), by) for clip in clips[: max(1, n_clips)]]
     if not n_clips:
-        n_models = max(1, int(n_tiles / len(shown[0])) - 2)
-        shown = [replace(shown[0], answers=shown[0].answers[:n_models])]
+        n_models = max(0, int(n_tiles / len(shown[0])) - 2)  # beside targets and exact swaps
+        shown = [replace(shown[0], answers=shown[0].answers[:n_models])] if n_models else []
     return form, shown
 
 

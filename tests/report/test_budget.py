@@ -129,7 +129,7 @@ def test_a_page_is_never_larger_than_it_may_be(
         html = report.html(read(folder))
         told = re.findall(r"[\d,]+ of [\d,]+ (\w+)", html.partition("have room")[0][-200:])
         assert budget.size(html) <= limit
-        assert told == ["clips", "frames", "models", "strips"]
+        assert told == ["clips", "frames", "models", "film"]
         assert "class Player" in html
 
 

@@ -101,7 +101,7 @@ def test_frames_of_another_clip_are_not_believed(run: Run) -> None:
 def test_a_page_has_every_frame_of_every_model(run: Run) -> None:
     content = section.build(run, ROOM)
     assert content is not None
-    assert content["counts"] == {"clips": (2, 2), "frames": (42, 42), "models": (4, 4), "strips": (14, 14)}
+    assert content["counts"] == {"clips": (2, 2), "frames": (42, 42), "models": (4, 4), "film strips": (14, 14)}
     player = content["player"]
     for clip in player["clips"]:
         tracks = {model["name"]: model["output"] for model in clip["models"]}
@@ -181,7 +181,8 @@ COSTS = {Format(128, 75): 4000.0, Format(96, 50): 1000.0}
         ((1000, 1000, 60), 4, 899_000, 96, (50, 50), 4),
         ((1000, 60), 48, 2_000_000, 96, (50,), 38),
         ((20,), 48, 100_000, 96, (20,), 3),
-        ((20,), 48, 0, 96, (20,), 1),
+        ((20,), 48, 60_000, 96, (20,), 1),
+        ((20,), 48, 59_000, 96, (), 0),
     ],
 )
 def test_what_fits_is_shown_by_rule(
@@ -191,12 +192,22 @@ def test_what_fits_is_shown_by_rule(
     chosen, shown = clips.fit(known, [n_models + 2] * len(known), room, COSTS, known[0].answers[0].curves[0].column)
     assert chosen.edge == form
     assert tuple(map(len, shown)) == frames
-    assert {len(clip.answers) for clip in shown} == {models}
+    assert [len(clip.answers) for clip in shown] == [models] * len(frames)
     assert SHORTEST == 50
     for clip in shown:
         assert clip.first <= 0.7 * clip.whole < clip.first + len(clip)  # the worst second is in it
         assert clip.numbers == tuple(range(clip.first, clip.first + len(clip)))
         assert len(clip.answers[0].curves[0].values) == len(clip.answers[0].outputs) == len(clip)
+
+
+def test_a_stretch_of_a_clip_says_where_it_lies(run: Run) -> None:
+    clip = clips.of_run(run)[0].around_worst(10, COLUMN)
+    (told,) = section.player(run, Format(16, 75), [clip])["clips"]
+    assert told["title"] == "Bo into Ada, v1, c1 (frames 21 to 30 of 30)"
+    assert (told["first"], told["whole"], told["numbers"]) == (20, 30, tuple(range(20, 30)))
+    player = section.player(run, Format(16, 75), [clip])
+    assert np.abs(frame(player, told["input"], 4) - colour(24, "target", 16)).max() < STEP / 2
+    assert len(told["models"][0]["curves"][0]["values"]) == 10
 
 
 def test_film_strips_show_evenly_chosen_frames_and_the_worst_second(run: Run) -> None:
@@ -217,11 +228,14 @@ def test_film_strips_show_evenly_chosen_frames_and_the_worst_second(run: Run) ->
 
 def test_strips_stop_where_there_is_no_room_and_the_page_says_so(run: Run) -> None:
     content = section.build(run, 20_000)
-    n_shown, n = content["counts"]["strips"]
+    n_shown, n = content["counts"]["film strips"]
     assert 0 < n_shown < n == 14
     assert sum(len(film.strips) + len(film.worst) for film in content["films"]) == n_shown
     html = report.html(run)
-    assert "2 of 2 clips, 42 of 42 frames, 4 of 4 models, 14 of 14 strips have room on this page." in html
+    assert (
+        "2 of 2 clips, 42 of 42 frames, 4 of 4 models, 14 of 14 film strips have room on this page of at most 15 MB."
+        in html
+    )
 
 
 def test_a_page_without_curves_or_exact_swaps(make_run: MakeRun) -> None:

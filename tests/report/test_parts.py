@@ -146,6 +146,34 @@ def test_ten_thousand_by_ten_thousand_images_need_little_memory() -> None:
     assert float(drawn[2].mean) == pytest.approx(one @ other / n**2, abs=6e-4)
 
 
+def test_heatmaps_of_many_models_fit_their_room() -> None:
+    made, real = some_people(300, True, 2, dim=64), some_people(200, False, 3, dim=64)
+    many = View("j", real, real.of("nobody"), tuple((f"m{i}", made) for i in range(40)))
+    two = [person.take(np.isin(person.column("identity"), ["A", "B"])) for person in (made, real)]
+    made_of_two = two[0].take(two[0].column("source") != "C")
+    pairs = View("j", two[1], real.of("nobody"), tuple((f"m{i}", made_of_two) for i in range(40)))
+    for view, n_each in ((many, 1), (pairs, 8)):
+        for room in (2_000_000, 600_000):
+            groups = heatmaps.draw_all(view, room).groups
+            images = [panel.image for _, panels in groups for panel in panels]
+            assert len(images) > 40 * n_each
+            assert sum(map(len, images)) <= room + 1200 * len(images)  # a palette each
+    whole = heatmaps.draw_all(pairs, 2_000_000).groups[1][1][0]
+    assert whole.mean == heatmaps.draw_all(pairs, 600_000).groups[1][1][0].mean
+
+
+@pytest.mark.parametrize(("shape", "limit"), [((7, 30), 8), ((100, 3), 16), ((33, 33), 16), ((5, 5), 5)])
+def test_averaged_cells_are_means_of_what_is_known(shape: tuple[int, int], limit: int) -> None:
+    cells = np.random.default_rng(0).normal(size=shape)
+    cells[::3, 0] = np.nan
+    small = heatmaps.averaged(cells, limit)
+    assert max(small.shape) <= limit
+    blocks = [-(-n // limit) for n in shape]
+    for i, j in ((0, 0), (small.shape[0] - 1, small.shape[1] - 1)):
+        part = cells[i * blocks[0] : (i + 1) * blocks[0], j * blocks[1] : (j + 1) * blocks[1]]
+        assert small[i, j] == pytest.approx(np.nanmean(part)) if np.isfinite(part).any() else np.isnan(small[i, j])
+
+
 def test_one_session_is_compared_without_an_image_and_itself() -> None:
     person = faces([[1, 0], [0.6, 0.8], [0, 1]], ["A"] * 3, ["s0"] * 3)
     (panel,) = dict(heatmaps.draw_all(View("j", person, person.of("nobody"), ())).groups)["Real images"]

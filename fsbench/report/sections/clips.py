@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from fsbench.numbers import number
-from fsbench.report import clips, curves, plots, sprites
+from fsbench.report import budget, clips, curves, plots, sprites
 from fsbench.report.clips import SourceClip
 from fsbench.report.curves import RATE, FrameCurve
 from fsbench.report.page import Section
@@ -41,14 +41,16 @@ def build(run: Run, room: int) -> dict[str, Any] | None:
     return {
         "column": column,
         "films": films,
-        "player": player(run, form, shown),
+        "colours": plots.colours(run),
+        "player": player(run, form, shown) if shown else None,
         "form": form,
         "rate": RATE,
+        "megabytes": budget.PAGE // 10**6,
         "counts": {
             "clips": (len(shown), len(known)),
             "frames": (sum(map(len, shown)), sum(map(len, known))),
-            "models": (len(shown[0].answers), len(known[0].answers)),
-            "strips": (reel.n_strips, reel.n_strips + reel.n_left_out),
+            "models": (len(shown[0].answers) if shown else 0, len(known[0].answers)),
+            "film strips": (reel.n_strips, reel.n_strips + reel.n_left_out),
         },
     }
 
@@ -58,7 +60,7 @@ def player(run: Run, form: Format, shown: Sequence[SourceClip]) -> dict[str, Any
     pictures = Sprites(run.folder, form)
     told = [
         {
-            "title": short(clip.title, LABEL),
+            "title": short(clip.title, LABEL) + _stretch(clip),
             "first": clip.first,
             "whole": clip.whole,
             "numbers": clip.numbers,
@@ -78,6 +80,11 @@ def player(run: Run, form: Format, shown: Sequence[SourceClip]) -> dict[str, Any
     tracks = [{"sheets": track.sheets, "tiles": track.tiles} for track in pictures.tracks]
     layout = {"edge": form.edge, "stride": sprites.stride(form.edge), "columns": sprites.COLUMNS, "rows": sprites.ROWS}
     return {"rate": RATE, **layout, "tracks": tracks, "clips": told}
+
+
+def _stretch(clip: SourceClip) -> str:
+    last = clip.first + len(clip)
+    return f" (frames {clip.first + 1:,} to {last:,} of {clip.whole:,})" if len(clip) < clip.whole else ""
 
 
 def _curve(curve: FrameCurve) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fsbench.report import heatmaps, histograms, lookalikes, maps, people, plots, ranking, tables
+from fsbench.report import budget, heatmaps, histograms, lookalikes, maps, people, plots, ranking, tables
 from fsbench.report.page import Section
 from fsbench.report.run import Run
 from fsbench.results import JudgeRecord, ModelRecord
@@ -46,7 +46,7 @@ def _judge_view(run: Run, judge: JudgeRecord, models: Sequence[ModelRecord]) -> 
         likeness,
         accepted,
         histograms.draw(view, plots.colours(run), judge.calibration) if view else None,
-        heatmaps.draw_all(view) if view else None,
+        heatmaps.draw_all(view, budget.HEATMAPS / len(run.judges)) if view else None,
         lookalikes.charts(run, judge.name, shown),
         maps.draw(run, judge.name, shown),
     )
