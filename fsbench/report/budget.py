@@ -13,6 +13,9 @@ BRIEF = 1_500_000
 HEATMAPS = 2_500_000
 """Of these, for the heatmaps of all judges."""
 
+FIGURES = 60
+"""Models in the figures of all judges together: what one of them takes there under one judge has about 65 kB."""
+
 SHARES = {"clips": 0.6, "recursion": 0.3, "galleries": 1.0}
 """Sections whose pictures are chosen by room, in the order in which they are built, and for how much of the bytes that
 are left then. Text, tables and figures come before them; what a section does not need is left for the next."""

@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 
 from fsbench.report import curves, sprites
-from fsbench.report.curves import CLIP, RATE, ClipFrames, FrameCurve
+from fsbench.report.curves import CLIP, RATE, ClipCurves, FrameCurve
 from fsbench.report.run import Column, Run
-from fsbench.report.sprites import Format
+from fsbench.report.sprites import TileFormat
 from fsbench.report.tables import ordered
 from fsbench.report.thumbnails import data_uri
 from fsbench.run_files import inside
 
-FORMATS = (Format(256, 75), Format(128, 75), Format(128, 50), Format(96, 50))
+FORMATS = (TileFormat(256, 75), TileFormat(128, 75), TileFormat(128, 50), TileFormat(96, 50))
 """How frames are encoded, the best first; tiles are never larger than the crops."""
 
 SHORTEST = 2 * RATE
@@ -118,7 +118,7 @@ def of_run(run: Run) -> list[SourceClip]:
     return sorted(clips, key=badness)
 
 
-def _clip(run: Run, rows: pd.DataFrame, column: Column | None, frames: Mapping[Hashable, ClipFrames]) -> SourceClip:
+def _clip(run: Run, rows: pd.DataFrame, column: Column | None, frames: Mapping[Hashable, ClipCurves]) -> SourceClip:
     """One clip out of the rows of clips.parquet about it, a row per model."""
     first = rows.iloc[0]
     n = len(first["targets"])
@@ -148,8 +148,12 @@ def _exact(output: str) -> str:
 
 
 def fit(
-    clips: Sequence[SourceClip], n_tracks: Sequence[int], room: float, costs: Mapping[Format, float], by: Column | None
-) -> tuple[Format, list[SourceClip]]:
+    clips: Sequence[SourceClip],
+    n_tracks: Sequence[int],
+    room: float,
+    costs: Mapping[TileFormat, float],
+    by: Column | None,
+) -> tuple[TileFormat, list[SourceClip]]:
     """Choose what of `clips` goes into `room` bytes, with `costs` a frame.
 
     All clips are whole in the best format that has room for this. Where none has, the frames are of the last one, and
@@ -176,7 +180,7 @@ def n_tracks(folder: Path, clip: SourceClip) -> int:
     return len({sprites.digest(folder, track[len(clip) // 2]) for track in clip.tracks})
 
 
-def costs(folder: Path, clips: Sequence[SourceClip], size: int) -> dict[Format, float]:
+def costs(folder: Path, clips: Sequence[SourceClip], size: int) -> dict[TileFormat, float]:
     """What a frame of crops of `size` pixels takes on the page in each format, in bytes: by some, evenly chosen."""
     frames = [track[len(clip) // 2] for clip in clips for track in clip.tracks]
     chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, SAMPLED).round().astype(int))]

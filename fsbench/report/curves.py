@@ -58,21 +58,21 @@ class FrameCurve:
 
 
 @dataclass(frozen=True)
-class ClipFrames:
+class ClipCurves:
     """What is known of the frames of one clip."""
 
     numbers: tuple[int, ...]  # in the data set's own count, (N,)
     curves: tuple[FrameCurve, ...]  # of metrics that have any number
 
 
-def of_run(run: Run) -> Mapping[Hashable, ClipFrames]:
+def of_run(run: Run) -> Mapping[Hashable, ClipCurves]:
     """What is known of the frames of each clip of each model, by its names in the columns CLIP."""
     if run.frames.empty:
         return {}
     numbers = run.frames["frame"].fillna(0).to_numpy(np.int64)
     values = [(column, run.frames[column.key].to_numpy(float)) for column in run.columns if column.key in run.frames]
     return {
-        names: ClipFrames(
+        names: ClipCurves(
             tuple(numbers[rows].tolist()),
             tuple(FrameCurve(column, own[rows]) for column, own in values if np.isfinite(own[rows]).any()),
         )

@@ -30,7 +30,7 @@ COLUMNS, ROWS = 8, 8
 
 
 @dataclass(frozen=True)
-class Format:
+class TileFormat:
     """How frames are encoded."""
 
     edge: int  # of a tile, in pixels: crops are squares
@@ -38,7 +38,7 @@ class Format:
 
 
 @dataclass(frozen=True)
-class Track:
+class FrameTrack:
     """One picture per frame of a clip."""
 
     sheets: tuple[str, ...]  # data URIs
@@ -48,9 +48,9 @@ class Track:
 class Sprites:
     """Encodes frames of a run; equal frames of a clip share a tile, and equal clips a track."""
 
-    def __init__(self, folder: Path, form: Format) -> None:
+    def __init__(self, folder: Path, form: TileFormat) -> None:
         self.folder, self.form = folder, form
-        self.tracks: list[Track] = []
+        self.tracks: list[FrameTrack] = []
         self._places: dict[tuple[str, ...], int] = {}
 
     def add(self, paths: Sequence[str]) -> int:
@@ -61,7 +61,7 @@ class Sprites:
             self.tracks.append(self._track(dict(zip(digests, paths, strict=True)), digests))
         return self._places[digests]
 
-    def _track(self, files: Mapping[str, str], digests: Sequence[str]) -> Track:
+    def _track(self, files: Mapping[str, str], digests: Sequence[str]) -> FrameTrack:
         tiles: list[np.ndarray] = []
         place = {"": -1}
         for name, path in files.items():
@@ -70,7 +70,7 @@ class Sprites:
             tiles += [] if tile is None else [tile]
         sheets = (tiles[i : i + COLUMNS * ROWS] for i in range(0, len(tiles), COLUMNS * ROWS))
         uris = (data_uri(sheet(part), self.form.quality) for part in sheets)
-        return Track(tuple(uris), tuple(place[name] for name in digests))
+        return FrameTrack(tuple(uris), tuple(place[name] for name in digests))
 
 
 def stride(edge: int) -> int:

@@ -18,7 +18,7 @@ from fsbench import report
 from fsbench.report import budget, page, sections
 from fsbench.report.page import Section
 from fsbench.report.run import Run, read
-from fsbench.report.sections import galleries
+from fsbench.report.sections import galleries, identity
 from fsbench.report.tables import ordered
 from fsbench.report.thumbnails import Thumbnails
 
@@ -131,6 +131,17 @@ def test_a_page_is_never_larger_than_it_may_be(
         assert budget.size(html) <= limit
         assert told == ["clips", "frames", "models", "film"]
         assert "class Player" in html
+
+
+def test_figures_have_room_for_the_best_contestants(many: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [model.name for model in identity.drawn(many)] == [model.name for model in ordered(many)]
+    monkeypatch.setattr(budget, "FIGURES", 7)
+    monkeypatch.setattr(sections, "MODULES", ("identity",))
+    assert [model.name for model in identity.drawn(many)] == ["m7", "m6", "m5", "m4", "m3", "m2", "exact"]
+    html = report.html(many)
+    assert "no room on this page for 2 contestants" in html
+    assert "m2: Ada into Bo" in html
+    assert "m1: Ada into Bo" not in html
 
 
 def test_pictures_of_48_contestants_fit_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from fsbench.report.clips import SHORTEST, Answer, SourceClip
 from fsbench.report.curves import RATE, FrameCurve
 from fsbench.report.run import Column, Run, read
 from fsbench.report.sections import clips as section
-from fsbench.report.sprites import Format, Sprites
+from fsbench.report.sprites import Sprites, TileFormat
 
 MakeRun = Callable[..., Path]
 COLUMN = Column(JITTER, None)
@@ -122,7 +122,7 @@ def test_tiles_do_not_touch_each_other(size: int, tmp_path: Path) -> None:
     shades = random.integers(0, 256, (70, 3)).astype(np.uint8)
     for k, shade in enumerate(shades):
         Image.fromarray(np.broadcast_to(shade, (size, size, 3)).copy()).save(tmp_path / f"{k}.png")
-    pictures = Sprites(tmp_path, Format(min(size, 128), 75))
+    pictures = Sprites(tmp_path, TileFormat(min(size, 128), 75))
     track = pictures.tracks[pictures.add([f"{k}.png" for k in range(70)])]
     assert len(track.sheets) == 2
     player = {"tracks": [vars(track)], "columns": sprites.COLUMNS, "rows": sprites.ROWS,
@@ -135,7 +135,7 @@ def test_equal_frames_are_kept_once_and_missing_ones_are_told(tmp_path: Path) ->
     for name, level in (("a", 10), ("b", 200)):
         Image.new("RGB", (16, 16), (level,) * 3).save(tmp_path / f"{name}.png")
     (tmp_path / "c.png").write_bytes(b"no picture")
-    pictures = Sprites(tmp_path, Format(16, 75))
+    pictures = Sprites(tmp_path, TileFormat(16, 75))
     paths = ["a.png", "b.png", "a.png", "gone.png", "c.png", "../a.png", "", "b.png"]
     assert pictures.tracks[pictures.add(paths)].tiles == (0, 1, 0, -1, -1, -1, -1, 1)
     assert pictures.add(list(paths)) == 0
@@ -149,7 +149,7 @@ def test_blocks_that_are_equal_stay_equal(tmp_path: Path) -> None:
     output[16:40, 24:48] = random.integers(0, 256, (24, 24, 3))
     for name, pixels in (("target", target), ("output", output)):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
-    pictures = Sprites(tmp_path, Format(64, 50))
+    pictures = Sprites(tmp_path, TileFormat(64, 50))
     layout = {"columns": 8, "rows": 8, "stride": 64, "edge": 64}
     for name in ("target", "output"):
         pictures.add([f"{name}.png"])
@@ -168,7 +168,7 @@ def made_up(length: int, n_models: int) -> SourceClip:
     return SourceClip("clip", paths, paths, tuple(range(length)), answers, length)
 
 
-COSTS = {Format(128, 75): 4000.0, Format(96, 50): 1000.0}
+COSTS = {TileFormat(128, 75): 4000.0, TileFormat(96, 50): 1000.0}
 
 
 @pytest.mark.parametrize(
@@ -202,10 +202,10 @@ def test_what_fits_is_shown_by_rule(
 
 def test_a_stretch_of_a_clip_says_where_it_lies(run: Run) -> None:
     clip = clips.of_run(run)[0].around_worst(10, COLUMN)
-    (told,) = section.player(run, Format(16, 75), [clip])["clips"]
+    (told,) = section.player(run, TileFormat(16, 75), [clip])["clips"]
     assert told["title"] == "Bo into Ada, v1, c1 (frames 21 to 30 of 30)"
     assert (told["first"], told["whole"], told["numbers"]) == (20, 30, tuple(range(20, 30)))
-    player = section.player(run, Format(16, 75), [clip])
+    player = section.player(run, TileFormat(16, 75), [clip])
     assert np.abs(frame(player, told["input"], 4) - colour(24, "target", 16)).max() < STEP / 2
     assert len(told["models"][0]["curves"][0]["values"]) == 10
 

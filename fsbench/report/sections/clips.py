@@ -16,13 +16,13 @@ from fsbench.report.curves import RATE, FrameCurve
 from fsbench.report.page import Section
 from fsbench.report.plots import LABEL, short
 from fsbench.report.run import Column, Run
-from fsbench.report.sprites import Format, Sprites
+from fsbench.report.sprites import Sprites, TileFormat
 from fsbench.report.thumbnails import data_uri
 
 FRAMES = 8
 """Frames of a film strip."""
 
-STRIP = Format(96, 75)
+STRIP = TileFormat(96, 75)
 STRIPS = 0.25
 """Share of the section's bytes that film strips may take."""
 
@@ -55,7 +55,7 @@ def build(run: Run, room: int) -> dict[str, Any] | None:
     }
 
 
-def player(run: Run, form: Format, shown: Sequence[SourceClip]) -> dict[str, Any]:
+def player(run: Run, form: TileFormat, shown: Sequence[SourceClip]) -> dict[str, Any]:
     """Return what the page's script plays: tracks of pictures, and the clips that are made of them."""
     pictures = Sprites(run.folder, form)
     told = [
@@ -98,7 +98,7 @@ def _curve(curve: FrameCurve) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Strip:
+class FrameStrip:
     """Frames of one track, or of two below each other, as one picture."""
 
     label: str
@@ -112,8 +112,8 @@ class FilmClip:
     """The film strips of a clip: frames evenly chosen, and the worst second of each contestant."""
 
     title: str
-    strips: tuple[Strip, ...]
-    worst: tuple[Strip, ...]
+    strips: tuple[FrameStrip, ...]
+    worst: tuple[FrameStrip, ...]
     figure: Markup | None
 
 
@@ -127,7 +127,7 @@ class Reel:
     n_bytes: int = 0
     n_strips: int = 0
     n_left_out: int = 0
-    _form: Format = field(init=False)
+    _form: TileFormat = field(init=False)
 
     def film(self, clip: SourceClip) -> FilmClip:
         """The film strips of a clip, and the curves of its contestants."""
@@ -158,7 +158,7 @@ class Reel:
                 if answer.model in contestants and curve.column == self.column:
                     yield answer.model, curve
 
-    def _strip(self, clip: SourceClip, label: str, frames: np.ndarray, *tracks: Sequence[str]) -> Strip | None:
+    def _strip(self, clip: SourceClip, label: str, frames: np.ndarray, *tracks: Sequence[str]) -> FrameStrip | None:
         if self.n_left_out:  # what comes first is what is shown
             self.n_left_out += 1
             return None
@@ -175,10 +175,10 @@ class Reel:
         n_missing = sum(tile is None for tile in tiles)
         alt = f"{short(label, LABEL)}: frames {', '.join(str(k + 1) for k in frames)} of {len(clip)}, {clip.title}"
         alt += f"; {n_missing} pictures are missing and grey" if n_missing else ""
-        return Strip(label, tuple(str(k + 1) for k in frames), uri, alt)
+        return FrameStrip(label, tuple(str(k + 1) for k in frames), uri, alt)
 
 
-def _there(strips: Sequence[Strip | None]) -> tuple[Strip, ...]:
+def _there(strips: Sequence[FrameStrip | None]) -> tuple[FrameStrip, ...]:
     return tuple(strip for strip in strips if strip is not None)
 
 
