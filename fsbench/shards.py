@@ -7,12 +7,10 @@ beginning of that digest. A check is the digest of one row and its hash: to beli
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import mmap
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -22,7 +20,7 @@ import numpy as np
 
 from fsbench.atomic import atomic_path
 from fsbench.hashes import HASH
-from fsbench.stored import DTYPES, header_of
+from fsbench.stored import Place, header_of, layout_of, open_regular
 
 Rows = dict[str, np.ndarray]
 """Arrays by name; entry i of each belongs to image i."""
@@ -56,27 +54,18 @@ class Shard:
     @classmethod
     def read(cls, path: Path, key: str) -> Shard:
         """Map a shard of a key and check its index; raises OSError and ValueError for what is no such file."""
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "no regular file", str(path))
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            places, facts = layout_of(file)
+            state = state_of(os.fstat(file.fileno()))
             index = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             given = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)  # who writes into it changes no file
-        content, rows_content = (np.frombuffer(mapped, np.uint8) for mapped in (index, given))
-        start = 8 + int.from_bytes(content[:8].tobytes(), "little")
-        if start > len(content):
-            raise ValueError("its header is longer than the file")
-        try:
-            header = json.loads(content[8:start].tobytes())
-            digest = header.pop("__metadata__")["digest"]
-            hashes, checks = (_array(content[start:], **header.pop(name)) for name in (_HASHES, _CHECKS))
-            arrays = {name: _array(rows_content[start:], **facts) for name, facts in header.items()}
-            rows = {name.removeprefix(_ROWS): array for name, array in arrays.items()}
-            shard = cls(hashes, checks, rows, path, state_of(status), index)
-            believed = shard.digest(key) == digest and path.stem == digest[:_STEM] and shard._is_regular()
-        except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise ValueError(f"its header is of another kind: {error!r}") from error
-        if not believed:
+        if not {_HASHES, _CHECKS} <= places.keys():
+            raise ValueError("it has no index")
+        hashes, checks = (_array(index, places.pop(name)) for name in (_HASHES, _CHECKS))
+        rows = {name.removeprefix(_ROWS): _array(given, place) for name, place in places.items()}
+        shard = cls(hashes, checks, rows, path, state, index)
+        digest = facts.get("digest", "")
+        if not (shard._is_regular() and shard.digest(key) == digest and path.stem == digest[:_STEM]):
             raise ValueError("it is not what was written under its name")
         shard.release()
         return shard
@@ -138,8 +127,9 @@ class Shard:
 
     def _is_regular(self) -> bool:
         """Whether its parts have one length, which is not 0, and the index has its shape."""
-        lengths = {len(self), len(self.checks), *map(len, self.rows.values())}
-        return len(lengths) == 1 and self.hashes.shape == (*lengths, HASH) and self.checks.shape == (*lengths, _CHECK)
+        (n, *others) = {array.shape[:1] for array in (self.hashes, self.checks, *self.rows.values())}
+        index = [(array.dtype.str, array.shape) for array in (self.hashes, self.checks)]
+        return not others and n > (0,) and index == [("|u1", (*n, HASH)), ("|u1", (*n, _CHECK))]
 
 
 def write_shard(folder: Path, key: str, parts: Sequence[Shard]) -> Path:
@@ -171,9 +161,5 @@ def _starts(hashes: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(hashes[:, :8]).view("<u8")[:, 0]
 
 
-def _array(content: np.ndarray, dtype: str, shape: list[int], data_offsets: list[int]) -> np.ndarray:
-    """One array of a file; raises ValueError where it does not fit."""
-    start, end = data_offsets
-    if not 0 <= start <= end <= len(content):
-        raise ValueError("an array lies outside of the file")
-    return content[start:end].view(DTYPES[dtype]).reshape(shape)
+def _array(mapped: mmap.mmap, place: Place) -> np.ndarray:
+    return np.frombuffer(mapped, np.uint8)[place.start : place.end].view(place.dtype).reshape(place.shape)

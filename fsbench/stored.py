@@ -35,13 +35,18 @@ _PORTION = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """Where an array lies in a safetensors file."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     start: int  # byte of the file
     end: int
+
+    @property
+    def is_filled(self) -> bool:
+        """Whether its bytes are those of an array of its shape."""
+        return min((0, *self.shape)) == 0 and self.end - self.start == math.prod(self.shape) * self.dtype.itemsize
 
     def read(self, file: FileIO, begin: int = 0, shape: tuple[int, ...] | None = None) -> np.ndarray:
         """An array of this type, by default the whole, from row `begin` on; raises ValueError where the file ends."""
@@ -70,7 +75,7 @@ class StoredArrays(Mapping[str, np.ndarray]):
         self._name, self._paths, self._renew, self._tell_damage = name, paths, renew, tell_damage
         self._path = Path()
         self._state: tuple[int, ...] = ()  # of the file when its digest was verified
-        self._places: Mapping[str, _Place] = {}
+        self._places: Mapping[str, Place] = {}
 
     def find(self) -> bool:
         """Look for a file that holds it; without one, it is computed when an array is asked for."""
@@ -85,7 +90,7 @@ class StoredArrays(Mapping[str, np.ndarray]):
     def __len__(self) -> int:
         return len(self._known())
 
-    def _known(self) -> Mapping[str, _Place]:
+    def _known(self) -> Mapping[str, Place]:
         if not self._places and not self.find():
             self._compute()
         return self._places
@@ -123,7 +128,7 @@ class StoredArrays(Mapping[str, np.ndarray]):
         if not os.path.lexists(path):
             return False
         with suppress(OSError, ValueError), open_regular(path) as file:
-            places, facts = _layout(file)
+            places, facts = layout_of(file)
             if facts.get("digest") == _digest(file, self._name, places):
                 touch(path)
                 self._path, self._state, self._places = path, _state(file), places
@@ -135,7 +140,7 @@ class StoredArrays(Mapping[str, np.ndarray]):
         """Take a new file; what was written just now is not read to verify it."""
         path = self._renew()
         with path.open("rb", buffering=0) as file:
-            self._path, self._state, self._places = path, _state(file), _layout(file)[0]
+            self._path, self._state, self._places = path, _state(file), layout_of(file)[0]
 
 
 def header_of(
@@ -164,7 +169,7 @@ def _state(file: FileIO) -> tuple[int, ...]:
     return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
-def _layout(file: FileIO) -> tuple[dict[str, _Place], dict[str, str]]:
+def layout_of(file: FileIO) -> tuple[dict[str, Place], dict[str, str]]:
     """Where the arrays of a safetensors file lie, and its facts; raises ValueError for what is no such file."""
     size = os.fstat(file.fileno()).st_size
     end = 8 + int.from_bytes(file.read(8), "little")
@@ -174,25 +179,22 @@ def _layout(file: FileIO) -> tuple[dict[str, _Place], dict[str, str]]:
         header = json.loads(file.read(end - 8))
         facts = dict(header.pop("__metadata__", {}))
         places = {
-            str(name): _Place(
-                DTYPES[array["dtype"]], tuple(array["shape"]), *(end + int(at) for at in array["data_offsets"])
+            str(name): Place(
+                DTYPES[array["dtype"]],
+                tuple(map(int, array["shape"])),
+                *(end + int(at) for at in array["data_offsets"]),
             )
             for name, array in header.items()
         }
-    except (AttributeError, KeyError, TypeError, RecursionError) as error:
+        fits = all(end <= place.start <= place.end <= size and place.is_filled for place in places.values())
+    except (AttributeError, KeyError, OverflowError, TypeError, RecursionError) as error:
         raise ValueError("it is no safetensors file") from error
-    for place in places.values():
-        n_bytes = math.prod(place.shape) * place.dtype.itemsize
-        if (
-            min((0, *place.shape)) < 0
-            or place.end - place.start != n_bytes
-            or not end <= place.start <= place.end <= size
-        ):
-            raise ValueError("its arrays are longer than the file")
+    if not fits:
+        raise ValueError("its arrays are longer than the file")
     return places, facts
 
 
-def _digest(file: FileIO, name: str, places: Mapping[str, _Place]) -> str:
+def _digest(file: FileIO, name: str, places: Mapping[str, Place]) -> str:
     """Digest over an entry's name and arrays, as `Store` writes it; little of the file is read at a time."""
     digest = hashlib.sha256(name.encode())
     for array, place in sorted(places.items()):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,6 +78,57 @@ def test_rows_that_lie_side_by_side_are_mapped(tmp_path: Path) -> None:
     for again in (store, opened(tmp_path)):
         known, found = again.get(KEY, hashes(*range(9)))
         assert_rows(found, *np.flatnonzero(known))
+
+
+def test_what_is_written_into_mapped_rows_stays_there(tmp_path: Path) -> None:
+    """Memory of the index is given back after each question; that of rows that were handed out is not."""
+    opened(tmp_path).put(KEY, hashes(*range(9)), rows(*range(9)))
+    store = opened(tmp_path)
+    _, mine = store.get(KEY, hashes(2, 3))
+    mine["vector"][0] = 7
+    assert store.get(KEY, hashes(5, 6))[0].all()
+    assert (mine["vector"][0] == 7).all()
+    assert np.array_equal(mine["vector"][1], rows(3)["vector"][0])
+
+
+HEADS: list[Callable[[dict[str, Any]], object]] = [
+    lambda head: head.clear(),
+    lambda head: head.pop("__metadata__"),
+    lambda head: head.pop("index/hashes"),
+    lambda head: head.pop("index/checks"),
+    lambda head: head["__metadata__"].update(digest=5),
+    lambda head: head.update(__metadata__=[]),
+    lambda head: head["index/hashes"].update(shape=[]),
+    lambda head: head["index/hashes"].update(dtype="I8"),
+    lambda head: head["index/checks"].update(shape=[1, 64]),
+    lambda head: head["rows/vector"].update(shape=["a", "b"]),
+    lambda head: head["rows/vector"].update(shape=[-2, -5]),
+    lambda head: head["rows/vector"].update(shape=None),
+    lambda head: head["rows/vector"].update(dtype="F99"),
+    lambda head: head["rows/vector"].update(data_offsets=[0, 10**18]),
+    lambda head: head["rows/vector"].update(data_offsets=[float("inf"), 0]),
+    lambda head: head.update({"rows/vector": 3}),
+]
+
+
+@pytest.mark.parametrize("change", HEADS)
+def test_a_shard_with_another_head_is_computed_again(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    opened(tmp_path).put(KEY, hashes(4, 5), rows(4, 5))
+    (path,) = shards(tmp_path)
+    content = path.read_bytes()
+    end = 8 + int.from_bytes(content[:8], "little")
+    head = json.loads(content[8:end])
+    change(head)
+    text = json.dumps(head).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + content[end:])
+    told: list[str] = []
+    store = opened(tmp_path, told)
+    assert not store.get(KEY, hashes(4, 5))[0].any()
+    assert [sentence.split(":")[0] for sentence in told] == ["damaged"]
+    store.put(KEY, hashes(4, 5), rows(4, 5))
+    assert_rows(opened(tmp_path).get(KEY, hashes(4, 5))[1], 4, 5)
 
 
 def test_a_shard_is_a_safetensors_file(tmp_path: Path) -> None:

@@ -233,7 +233,8 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
         _, said = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130
+    # Python ends by the signal, which a shell calls 130 too, where it came while a text given to exec() ran: imports do
+    assert process.returncode in (130, -signal.SIGINT)
     assert "go on with: fsbench run" in said
     assert said.rstrip().endswith("--resume")
     assert "Traceback" not in said
