@@ -60,7 +60,7 @@ class Player:
         """Whether panels, slider and text are at one frame."""
         assert {self.place_of(role) for role in roles or ("input", "output", "exact")} == {frame}
         assert self.range.input_value() == str(frame)
-        assert self.place.locator(".told").inner_text().startswith(f"frame {frame + 1} of ")
+        assert self.place.locator(".status").inner_text().startswith(f"frame {frame + 1} of ")
         return True
 
 
@@ -68,7 +68,7 @@ class Player:
 def player(opened: OpenPage, page: Path) -> Player:
     shown = Player(opened(page))
     shown.chooser("Clip").wait_for()
-    shown.page.wait_for_function("document.querySelector('.player .told')?.textContent.includes('of 100')")
+    shown.page.wait_for_function("document.querySelector('.player .status')?.textContent.includes('of 100')")
     return shown
 
 
@@ -101,7 +101,7 @@ def test_every_model_and_clip_is_shown_and_a_choice_keeps_the_frame(player: Play
         assert player.shows(7)
         assert np.abs(player.pixels("output") - colour(7, role, 32)).max() < STEP / 2
     player.chooser("Clip").select_option(label="Ada into Bo, v0, c0")
-    player.page.wait_for_function("document.querySelector('.player .told').textContent.includes('of 30')")
+    player.page.wait_for_function("document.querySelector('.player .status').textContent.includes('of 30')")
     assert player.shows(0)
     assert models.locator("option:checked").inner_text() == "gan_mask"
     player.stage.press("End")
@@ -172,11 +172,11 @@ def test_the_curve_follows_and_leads(player: Player) -> None:
     cursor, curve = player.place.locator(".cursor"), player.place.locator(".curve")
     player.range.fill("42")
     assert cursor.get_attribute("transform") == "translate(42.5 0)"
-    assert "frame 43 of 100 · jitter 2 %" in player.place.locator(".told").inner_text()
+    assert "frame 43 of 100 · jitter 2 %" in player.place.locator(".status").inner_text()
     box = curve.bounding_box()
     curve.click(position={"x": 0.855 * box["width"], "y": 20})
     assert player.shows(85)
-    assert "jitter 10 %" in player.place.locator(".told").inner_text()
+    assert "jitter 10 %" in player.place.locator(".status").inner_text()
     jumps = player.place.locator(".worst").get_by_role("button")
     assert jumps.first.inner_text().startswith("frames 76 to 100: ")
     player.stage.press("Home")
@@ -219,7 +219,7 @@ def test_a_clip_without_an_exact_swap_has_three_panels(opened: OpenPage, tmp_pat
     folder = add_clips(write_run(tmp_path / "run", per_session=1), (3,), exact=False, jitter=False)
     Image.new("RGB", (7, 9), (9, 9, 9)).save(folder / "outputs/gan_mask/Ada/Bo/v0/0000.png")  # odd
     shown = Player(opened(report.write(folder)))
-    shown.page.wait_for_function("document.querySelector('.player .told')?.textContent.includes('of 3')")
+    shown.page.wait_for_function("document.querySelector('.player .status')?.textContent.includes('of 3')")
     shown.stage.press("ArrowRight")
     assert shown.shows(1, "input", "output")
     assert shown.place.locator("canvas:visible").count() == 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ def build(run: Run, room: int) -> dict[str, Any] | None:
 def player(run: Run, form: TileFormat, shown: Sequence[SourceClip]) -> dict[str, Any]:
     """Return what the page's script plays: tracks of pictures, and the clips that are made of them."""
     pictures = Sprites(run.folder, form)
-    told = [
+    played = [
         {
             "title": short(clip.title, LABEL) + _stretch(clip),
             "first": clip.first,
@@ -79,7 +79,7 @@ def player(run: Run, form: TileFormat, shown: Sequence[SourceClip]) -> dict[str,
     ]
     tracks = [{"sheets": track.sheets, "tiles": track.tiles} for track in pictures.tracks]
     layout = {"edge": form.edge, "stride": sprites.stride(form.edge), "columns": sprites.COLUMNS, "rows": sprites.ROWS}
-    return {"rate": RATE, **layout, "tracks": tracks, "clips": told}
+    return {"rate": RATE, **layout, "tracks": tracks, "clips": played}
 
 
 def _stretch(clip: SourceClip) -> str:
@@ -127,7 +127,6 @@ class Reel:
     n_bytes: int = 0
     n_strips: int = 0
     n_left_out: int = 0
-    _form: TileFormat = field(init=False)
 
     def film(self, clip: SourceClip) -> FilmClip:
         """The film strips of a clip, and the curves of its contestants."""

@@ -58,7 +58,7 @@ class Player {
       ...Object.values(this.panels).map((panel) => panel.figure));
     this.range = element("input", { type: "range", min: 0, value: 0, "aria-label": "Frame" });
     this.toggle = button("Play", () => (this.playing ? this.pause() : this.play()));
-    this.told = element("span", { class: "told" });
+    this.status = element("span", { class: "status" });
     this.curve = element("div", { class: "curve" });
     this.worst = element("div", { class: "tools worst" });
     const tools = (...parts) => element("div", { class: "tools" }, ...parts);
@@ -66,7 +66,7 @@ class Player {
       tools(this.clip.label, this.model.label),
       this.stage,
       tools(this.toggle, button("Previous", () => this.step(-1)), button("Next", () => this.step(1)), this.speed.label, this.against.label, this.factor.label),
-      tools(this.range, this.told),
+      tools(this.range, this.status),
       tools(this.metric.label), this.curve, this.worst,
       element("p", { class: "note", id: "player-keys" }, "Keys: space plays and pauses, ← and → step by one frame, with Shift by ten, Home and End go to the first and the last frame."),
     );
@@ -157,7 +157,7 @@ class Player {
     const { first, whole, numbers } = this.film.clips[this.clip.at], place = first + this.frame + 1, number = numbers[this.frame];
     const value = this.shown?.values[this.frame];
     const frame = `frame ${place} of ${whole}`;
-    this.told.textContent = frame + (number !== place && number !== place - 1 ? `, number ${number}` : "") +
+    this.status.textContent = frame + (number !== place && number !== place - 1 ? `, number ${number}` : "") +
       (this.shown ? ` · ${this.shown.name} ${value === null ? "not known" : `${value} ${this.shown.unit}`}` : "");
     this.range.value = this.frame;
     this.range.setAttribute("aria-valuetext", frame);
