@@ -13,7 +13,7 @@ from fsbench import results
 from fsbench.comparison.protocol import decided_by
 from fsbench.errors import MissingData, ResultError, UnknownName
 from fsbench.files import printable
-from fsbench.results import Key, MetricRecord, ModelRecord, RunResult, Value, column
+from fsbench.results import Key, MetricRecord, ModelRecord, RunResult, Value, column, scored_keys
 from fsbench.stats.ranking import CONTESTANTS
 
 MOST_RUNS = 5000
@@ -70,19 +70,14 @@ class Board:
     @cached_property
     def keys(self) -> list[Key]:
         """What anybody has a value of, that of the ranking first, then the headline, the summary, and the rest."""
-        scored = (value.key for run in self.runs for value in run.result.values if value.value is not None)
-        ranking = self.newest.ranking.metric
-        return sorted(dict.fromkeys(scored), key=lambda key: (key.metric != ranking, *self.metrics[key.metric].place))
-
-    @property
-    def headline(self) -> list[Key]:
-        """What a table shows unless the user names something."""
-        few = [key for key in self.keys if (of := self.metrics[key.metric]).headline or of.summary_rank]
-        return few or self.keys[:1]
+        values = (value for run in self.runs for value in run.result.values)
+        return scored_keys(values, self.metrics, self.newest.ranking.metric)
 
     def shown(self, names: Sequence[str]) -> list[Key]:
-        """What a table shows: what the user named, as far as there are values of it, or the headline."""
-        return self.chosen(names) if names else self.headline
+        """What a table shows: what the user named, as far as there are values of it, or what is in the summary."""
+        if names:
+            return self.chosen(names)
+        return [key for key in self.keys if self.metrics[key.metric].in_summary] or self.keys[:1]
 
     def chosen(self, names: Sequence[str]) -> list[Key]:
         """What is called METRIC or METRIC@JUDGE, in the order of `keys`."""

@@ -194,14 +194,24 @@ class MetricRecord(Record):
         """Place among metrics where few are shown: headline metrics first, then those of the summary, then the rest."""
         return not self.headline, self.summary_rank == 0, self.summary_rank
 
+    @property
+    def in_summary(self) -> bool:
+        """Whether tables show it where the user names no metric."""
+        return self.headline or self.summary_rank > 0
+
 
 def headlines(metrics: Iterable[MetricRecord]) -> list[MetricRecord]:
     """Return the metrics that may rank the models; the first does. Those with a summary rank come first, by that rank.
 
     It does not matter in which order a run names its metrics: two runs with the same ones have the same headline.
     """
-    return sorted((metric for metric in metrics if metric.headline),
-                  key=lambda metric: (metric.summary_rank == 0, metric.summary_rank, metric.name))  # fmt: skip
+    return sorted((metric for metric in metrics if metric.headline), key=lambda metric: (*metric.place, metric.name))
+
+
+def scored_keys(values: Iterable[Value], metrics: Mapping[str, MetricRecord], ranking: str = "") -> list[Key]:
+    """Return what there is a value of, in the order of tables: metric `ranking`, then by place; crops before frames."""
+    scored = dict.fromkeys(value.key for value in values if value.value is not None)
+    return sorted(scored, key=lambda key: (key.metric != ranking, *metrics[key.metric].place, key.stage != "crop"))
 
 
 class ObserverRecord(Record):

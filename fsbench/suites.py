@@ -110,7 +110,7 @@ def compare(result: RunResult, baseline: str, *, named: bool) -> list[PairedComp
 
     These are the headline metrics and those of the summary. What a judge cannot say is unknown, with the reason.
     """
-    metrics = [metric for metric in result.metrics if named or metric.headline or metric.summary_rank]
+    metrics = [metric for metric in result.metrics if named or metric.in_summary]
     keys = dict.fromkeys(value.key for value in result.values)
     coaches = {model.name: {*model.coaches, *(model.training.coaches if model.training else ())}
                for model in result.models}  # fmt: skip

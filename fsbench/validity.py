@@ -3,10 +3,10 @@
     DIR/validation.json      Validation: every response with its curve, what is known about each metric, provenance
     DIR/validation.html      the page about it
 
-A summary is the same file without curves and with one entry a line. `fsbench validate --update` puts the entries of
-some metrics into a file that is there, and leaves all others as they are. A metric without an entry is not examined
-yet. The number SCHEMA grows with every change of shape; files of a newer schema are refused. Null for what could not be
-measured, with the reason: never NaN.
+A summary is the same file with one entry a line: responses have five digits, and of a step only what a curve draws, as
+a list. `fsbench validate --update` puts the entries of some metrics into a file that is there, and leaves all others as
+they are. A metric without an entry is not examined yet. The number SCHEMA grows with every change of shape; files of a
+newer schema are refused. Null for what could not be measured, with the reason: never NaN.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from fsbench.errors import ResultError, UsageError
 from fsbench.files import first_problem
@@ -25,12 +25,15 @@ from fsbench.record_types import Record
 from fsbench.results import DatasetRecord, JudgeRecord, MetricRecord, ObserverRecord
 from fsbench.store import write_text
 
-SCHEMA = 2  # 2: registered, updates
+SCHEMA = 3  # 2: registered, updates; 3: steps in a summary
 FILE_NAME = "validation.json"
 SHIPPED = Path(__file__).with_name("validity.json")
 """The verdicts of this version, which every report tells; `fsbench validate --update` wrote them."""
 
 T = TypeVar("T")
+
+DRAWN = ("strength", "value", "low", "high", "counts", "noticed")
+"""What a summary keeps of a step, in this order."""
 
 Verdict = Literal["responds", "turns_back", "blind", "ignores", "leaks", "wrong_way", "unexamined"]
 """responds: worse with the fault, as it should, or may; turns_back: but more of it is better again; blind: should
@@ -45,7 +48,7 @@ class FaultRecord(Record):
     aspect: str  # what a metric has to measure to be expected to respond
     also: tuple[str, ...] = ()  # what cannot but be wrong as well: a metric of it may respond, and need not
     unit: str
-    strengths: tuple[FiniteFloat, ...]  # increasing, without 0
+    strengths: tuple[FiniteFloat, ...] = Field(min_length=1)  # increasing, without 0
     description: str
     split: Literal["test", "clips"]  # of the data set that it was applied to
 
@@ -56,15 +59,20 @@ class StepRecord(Record):
     model_config = ConfigDict(populate_by_name=True)  # files have the short names
 
     strength: FiniteFloat
-    n_scored: int
+    n_scored: int | None = None  # as the change and its interval, none in a summary
     value: FiniteFloat | None
     low: FiniteFloat | None
     high: FiniteFloat | None
-    change: FiniteFloat | None
-    change_low: FiniteFloat | None
-    change_high: FiniteFloat | None
+    change: FiniteFloat | None = None
+    change_low: FiniteFloat | None = None
+    change_high: FiniteFloat | None = None
     enough_scored: bool = Field(alias="counts")  # at least half of what could be scored without the fault
     significant: bool = Field(alias="noticed")  # the change is more than chance
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return dict(zip(DRAWN, value, strict=True)) if isinstance(value, list) else value
 
 
 class ResponseRecord(Record):
@@ -87,7 +95,7 @@ class ResponseRecord(Record):
     change: FiniteFloat | None = None
     effect_size: FiniteFloat | None = Field(None, alias="size")  # the change in standard errors of the value
     share: FiniteFloat | None = None  # of the metric's largest response to what it measures
-    steps: tuple[StepRecord, ...] = ()  # none in a summary
+    steps: tuple[StepRecord, ...] = ()  # none in a summary before schema 3
     reason: str = ""  # why it was not examined
 
 
@@ -174,6 +182,19 @@ class Validation(Record):
     registered: tuple[str, ...] = ()  # all metrics there were
     updates: tuple[UpdateRecord, ...] = ()
 
+    @model_validator(mode="after")
+    def _agrees(self) -> Validation:
+        """Refuse records that contradict each other."""
+        if self.n_outputs.keys() != self.n_sessions.keys():
+            raise ValueError("n_outputs and n_sessions are of different splits")
+        cells = [(entry.metric.name, entry.judge, fault.name) for entry in self.metrics for fault in self.faults]
+        told = [(response.metric, response.judge, response.fault) for response in self.responses]
+        if sorted(cells, key=str) != sorted(told, key=str):
+            raise ValueError("responses are not those of every metric to every fault")
+        if odd := [entry.key for entry in self.metrics if entry.bias is not None and not entry.parts]:
+            raise ValueError(f"{odd[0]} has a bias and no parts that it is of")
+        return self
+
     def missing(self, names: Iterable[str] | None = None) -> list[str]:
         """Return the metrics that are not examined yet, of some or of all that were registered."""
         known = {one.metric.name for one in self.metrics} | {one.metric for one in self.unexamined}
@@ -186,23 +207,41 @@ class Validation(Record):
 
 @lru_cache(maxsize=1)
 def shipped() -> Validation | None:
-    """Return the validation that came with this version, without curves; None where there is none."""
+    """Return the summary that came with this version; None where there is none."""
     return load(SHIPPED) if SHIPPED.is_file() else None
 
 
 def summary(validation: Validation) -> Validation:
-    """Return the same without curves."""
-    responses = tuple(response.model_copy(update={"steps": ()}) for response in validation.responses)
+    """Return the same with responses of five digits, and of each step what a curve draws."""
+    responses = tuple(ResponseRecord.model_validate(_short(response)) for response in validation.responses)
     return validation.model_copy(update={"responses": responses})
 
 
-def save(validation: Validation, path: Path, *, compact: bool = False) -> None:
-    """Write it atomically; `compact` without what is at its default, and with one entry a line."""
-    if not compact:
-        write_text(path, validation.model_dump_json(by_alias=True, indent=1) + "\n")
-        return
+def _short(response: ResponseRecord) -> dict[str, Any]:
+    """The fields of a response in a summary that are not at their default."""
+    fields = {
+        name: _rounded(value) for name, value in response.model_dump(by_alias=True, exclude_defaults=True).items()
+    }
+    if response.steps:
+        fields["steps"] = [[_rounded(step[name]) for name in DRAWN] for step in fields["steps"]]
+    return fields
+
+
+def _rounded(value: Any) -> Any:
+    return float(f"{value:.5g}") if isinstance(value, float) else value
+
+
+def save(validation: Validation, path: Path) -> None:
+    """Write all of it atomically."""
+    write_text(path, validation.model_dump_json(by_alias=True, indent=1) + "\n")
+
+
+def save_summary(validation: Validation, path: Path) -> None:
+    """Write its summary atomically, without what is at its default, and with one entry a line."""
     fields = []
-    for key, value in validation.model_dump(mode="json", by_alias=True, exclude_defaults=True).items():
+    content = validation.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    content["responses"] = [_short(response) for response in validation.responses]
+    for key, value in content.items():
         entries = [json.dumps(entry, ensure_ascii=False) for entry in value] if isinstance(value, list) else []
         text = "[\n" + ",\n".join(entries) + "\n]" if entries else json.dumps(value, ensure_ascii=False)
         fields.append(f"{json.dumps(key)}: {text}")
@@ -229,8 +268,8 @@ def update(path: Path, part: Validation) -> None:
     ):
         if old != new:
             raise UsageError(f"{path} was made with another {what}", _ALL_AGAIN)
-    curves = any(response.steps for response in base.responses)
-    save(_merged(base, part if curves else summary(part)), path, compact=not curves)
+    whole = any(step.n_scored is not None for response in base.responses for step in response.steps)
+    (save if whole else save_summary)(_merged(base, part), path)
 
 
 _ALL_AGAIN = "examine all metrics again: fsbench validate --summary FILE"
@@ -287,7 +326,7 @@ def load(place: Path) -> Validation:
     """Read DIR/validation.json, or a file; raises ResultError."""
     path = place / FILE_NAME if place.is_dir() else place
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ResultError(f"{place} holds no {FILE_NAME}", "name the --out directory of: fsbench validate") from None
     except (OSError, ValueError) as error:

@@ -22,7 +22,6 @@ from fsbench import registry, validity, weights
 from fsbench.cli import app
 from fsbench.faults import FAULTS
 from fsbench.metric_groups import GROUPS
-from fsbench.validity import StepRecord
 
 ROOT = Path(__file__).parents[1]
 GUIDE = sorted((ROOT / "docs").glob("*.md"))
@@ -163,8 +162,11 @@ def test_what_was_found_of_a_metric_is_drawn(site: Site) -> None:
         html = (site.folder / f"metrics/{group}.html").read_text(encoding="utf-8")
         examined = [entry for entry in shipped.metrics if entry.metric.group == group]
         responses = [one for entry in examined for one in shipped.of(entry.metric.name, entry.judge).values()]
+        drawn = [one for one in responses if one.steps]
         assert html.count('<details class="validity">') == len(examined)
-        assert html.count('<svg class="ladder"') == sum(one.verdict != "unexamined" for one in responses)
+        assert html.count('class="line"') == len(drawn)
+        dots = html.count('class="full"') + html.count('class="open"')
+        assert dots == sum(step.enough_scored for one in drawn for step in one.steps)
     assert len(shipped.metrics) > 40
 
 
@@ -271,22 +273,3 @@ def test_another_folder_is_left_alone(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(FileExistsError, match="something else"):
         build(tmp_path, None)
     assert (tmp_path / "thesis.txt").read_text() == "the only copy"
-
-
-def test_curves_are_drawn_where_there_are_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(ROOT)
-    from docs.generate.ladders import responses_table
-
-    shipped = validity.shipped()
-    assert shipped is not None
-    entry = next(entry for entry in shipped.metrics if entry.metric.name == "gt_psnr")
-    steps = tuple(
-        StepRecord(strength=strength, n_scored=9, value=40 - strength, low=39 - strength, high=41 - strength,
-                   change=strength, change_low=0.5, change_high=1.5, counts=True, noticed=strength > 0)
-        for strength in (0.0, 0.6, 1.0)
-    )  # fmt: skip
-    responses = [one.model_copy(update={"steps": steps}) if (one.metric, one.fault) == ("gt_psnr", "blur") else one
-                 for one in shipped.responses]  # fmt: skip
-    html = responses_table(shipped.model_copy(update={"responses": tuple(responses)}), entry, "metrics/truth.md")
-    assert html.count("<polyline") == 1
-    assert html.count('class="ladder"') == html.count("<svg") - 1 > 3

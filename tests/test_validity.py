@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fsbench import registry, validity
-from fsbench.errors import UsageError
+from fsbench.errors import ResultError, UsageError
 from fsbench.validity import StepRecord, UnexaminedRecord, Validation
 
 Change = Callable[[Validation], Validation]
@@ -22,7 +23,7 @@ def shipped() -> Validation:
 
 @pytest.fixture
 def file(shipped: Validation, tmp_path: Path) -> Path:
-    validity.save(shipped, tmp_path / "validity.json", compact=True)
+    validity.save_summary(shipped, tmp_path / "validity.json")
     return tmp_path / "validity.json"
 
 
@@ -63,7 +64,8 @@ def test_a_new_metric_joins_the_others(shipped: Validation, file: Path) -> None:
     assert len(after.of("brand_new")) == len(shipped.faults)
     names = [one.metric.name for one in after.metrics]
     assert names == sorted(names)
-    assert not any(one.steps for one in after.responses), "a summary stays one"
+    assert not any(step.n_scored for one in after.responses for step in one.steps), "a summary stays one"
+    assert all(len(one.steps) == 1 for one in after.responses if one.metric == "brand_new")
     assert after.schema_number == validity.SCHEMA
     assert (after.command, after.environment) == (shipped.command, shipped.environment)
     assert [(one.metrics, one.command) for one in after.updates] == [
@@ -87,7 +89,7 @@ def test_curves_stay_where_the_file_has_them(shipped: Validation, tmp_path: Path
     validity.update(tmp_path / "validation.json", part(shipped, "gt_psnr", "second"))
     after = validity.load(tmp_path)
     assert {one.metric.name for one in after.metrics} == {"first", "second"}
-    assert all(one.steps for one in after.responses)
+    assert all(one.steps and one.steps[0].n_scored for one in after.responses)
 
 
 def test_a_metric_that_cannot_be_examined_here_keeps_its_entry(shipped: Validation, file: Path) -> None:
@@ -127,6 +129,44 @@ def test_what_does_not_compare_is_refused(sentence: str, shipped: Validation, fi
     assert sentence in caught.value.message
     assert "\n" not in caught.value.message
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "step", [[], [0.0, 1.0, 0.9, 1.1, True], [0.0, 1.0, 0.9, 1.1, True, False, 3], [[], 1, 1, 1, 1, 1]]
+)
+def test_a_step_of_another_length_is_refused(step: list[object], shipped: Validation, tmp_path: Path) -> None:
+    validity.save_summary(part(shipped, "background", "brand_new"), tmp_path / "validity.json")
+    content = json.loads((tmp_path / "validity.json").read_text())
+    assert validity.load(tmp_path / "validity.json").of("brand_new")["blur"].steps[0].strength == 0
+    content["responses"][0]["steps"] = [step]
+    (tmp_path / "validity.json").write_text(json.dumps(content))
+    with pytest.raises(ResultError, match=r"not a valid validation: .*steps") as caught:
+        validity.load(tmp_path / "validity.json")
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("field", "change", "said"),
+    [
+        ("n_sessions", lambda splits: splits.pop("test"), "different splits"),
+        ("responses", list.pop, "every metric to every fault"),
+        ("responses", lambda responses: responses.append(responses[0]), "every metric to every fault"),
+        ("metrics", list.pop, "every metric to every fault"),
+        ("faults", lambda faults: faults[0].update(name="<b>"), "every metric to every fault"),
+        ("faults", lambda faults: faults[0].update(strengths=[]), "faults.0.strengths"),
+        ("metrics", lambda metrics: metrics[0].update(bias=0.5, parts=[]), "no parts"),
+    ],
+)
+def test_records_that_contradict_each_other_are_refused(
+    field: str, change: Callable[[Any], object], said: str, file: Path
+) -> None:
+    content = json.loads(file.read_text())
+    change(content[field])
+    file.write_text(json.dumps(content))
+    with pytest.raises(ResultError, match="not a valid validation") as caught:
+        validity.load(file)
+    assert said in caught.value.message
+    assert "\n" not in caught.value.message
 
 
 def test_an_entry_has_a_line_of_its_own(shipped: Validation, file: Path) -> None:

@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator
 
-from docs.generate.ladders import responses_table
+from docs.generate.curves import responses_table
 from docs.generate.markdown import Index, definitions, docstring, escape, heading, prose, relative, table
 from docs.generate.plugins import FAULT_PAGE
 from fsbench import registry, weights
@@ -92,7 +92,9 @@ class Metrics:
         return [
             "## What each responds to { #validity }",
             "A row for each metric, a column for each known fault. A number is the response in percent of the metric's "
-            "largest response to what it measures. The cards say from which strength on.",
+            "largest response to what it measures. The cards draw the values: over the strengths of the fault, on one "
+            "scale for each metric, with 95 % intervals. Full dots are changes that are more than chance; the grey "
+            "line is the exact swap.",
             f'<div class="matrix-scroll">{_one_line(str(responses.matrix(self.validation, linked=False)))}</div>',
             table(["mark", "verdict", "meaning"], marks),
         ]
@@ -160,10 +162,8 @@ class Metrics:
 def _examined(validation: Validation, entry: ExaminedRecord, page: str) -> str:
     """Print the responses of a metric, folded."""
     title = "Responses to known faults" + (f", judge {entry.judge}" if entry.judge else "")
-    told = examined_facts(validation, entry)
-    if not any(response.steps for response in validation.responses):
-        told.pop("the curves' scale", None)  # there are no curves
-    listed = "".join(f"<dt>{_html(heading)}</dt><dd>{_html(text)}</dd>" for heading, text in told.items())
+    known = examined_facts(validation, entry).items()
+    listed = "".join(f"<dt>{_html(heading)}</dt><dd>{_html(text)}</dd>" for heading, text in known)
     body = responses_table(validation, entry, page) + f"<dl>{listed}</dl>"
     return f'<details class="validity"><summary>{_html(title)}</summary>{body}</details>'
 

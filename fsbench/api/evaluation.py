@@ -26,7 +26,6 @@ from fsbench.harness.model_evaluation import ModelEvaluation
 from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.pair_choice import PairChoice
 from fsbench.harness.splits import Splits
-from fsbench.harness.strangers import gather
 from fsbench.images import ImageSet
 from fsbench.interfaces import Context, Dataset, Source, Swapper, Targets
 from fsbench.record_types import SetName
@@ -54,11 +53,12 @@ class Evaluation:
     `fsbench run`, to the last bit, for the same outputs, pairs, metrics and judges.
 
     The arguments have the names of the options of `fsbench run`, and its defaults; metrics look at crops. `dataset` may
-    be an object that is a `fsbench.interfaces.Dataset`. `max_pairs` takes that many pairs of stills, and that many
-    clips, evenly over sources and sessions; by default all. `device` is where networks compute, and where the images
-    lie that a model is given; `resamples` is the number of resamples behind intervals. Raises UsageError for what does
-    not exist, DataError for data that cannot be used, NotScorable for a named metric whose network is missing; the text
-    says what to do.
+    be an object that is a `fsbench.interfaces.Dataset`, and `pairs` a data frame, whose columns `source` and `target`
+    name a person and the id of a held-out image; without `target`, `id` does, as in `Evaluation.pairs` and
+    `Run.samples`. `max_pairs` takes that many pairs of stills, and that many clips, evenly over sources and sessions;
+    by default all. `device` is where networks compute, and where the images lie that a model is given; `resamples` is
+    the number of resamples behind intervals. Raises UsageError for what does not exist, DataError for data that cannot
+    be used, NotScorable for a named metric whose network is missing; the text says what to do.
 
     `pairs` is a data frame of what goes into what, one row per output; `baselines` are the scores of copy_target,
     copy_source, alpha_paste and (where the data set knows the exact swaps) exact: a value means something between its
@@ -73,6 +73,7 @@ class Evaluation:
         judges: Names | None = None,
         observers: Names | None = None,
         gallery: str | os.PathLike[str] | None = None,
+        pairs: str | os.PathLike[str] | pd.DataFrame | None = None,
         max_pairs: int | None = None,
         baselines: bool = True,
         resamples: int | None = None,
@@ -82,12 +83,15 @@ class Evaluation:
         cache: bool = True,
     ) -> None:
         """Prepare everything that does not depend on a model."""
+        frame = pairs if isinstance(pairs, pd.DataFrame) else None
         self._plan = plan_of(
             Plan(models=(), baselines=baselines), dataset=dataset if isinstance(dataset, str) else None,
-            metrics=metrics, judges=judges, observers=observers, gallery=gallery, max_pairs=max_pairs,
-            resamples=resamples, seed=seed, device=device,
+            metrics=metrics, judges=judges, observers=observers, gallery=gallery,
+            pairs=pairs if frame is None else None, max_pairs=max_pairs, resamples=resamples,
+            seed=seed, device=device,
         )  # fmt: skip
         names.check(self._plan)
+        choice = PairChoice.of(self._plan, frame)
         self._cache = cache
         self._store = UnkeptStore(environment.cache_root(), _LOG.info)
         self._context = Context(
@@ -97,27 +101,22 @@ class Evaluation:
             log=_LOG.info,
         )
         with guard.unchanged(), self._store.keeping(cache):
-            self._prepare(dataset)
+            self._prepare(dataset, choice)
             self.baselines = tuple(self._baselines()) if baselines else ()
 
-    def _prepare(self, dataset: str | Dataset) -> None:
+    def _prepare(self, dataset: str | Dataset, choice: PairChoice) -> None:
         """Read the data, and do what is done once for all models."""
         plan, context = self._plan, self._context
         instruments = Instruments.of(plan, context)
         self._splits = Splits(environment.build_dataset(dataset, context) if isinstance(dataset, str) else dataset)
-        test = self._splits["test"]
-        gallery = self._splits.add_gallery(gather(self._splits.dataset, test, plan.gallery, context))
-        evaluations = sets.prepare(
-            instruments, self._splits.dataset, test, gallery, context, bool(plan.metrics), choice=PairChoice.of(plan)
-        )
+        evaluations = sets.prepare(plan, instruments, self._splits, choice, context)
         self._main = next(iter(evaluations.values()))
         self._evaluators = {name: Evaluator(evaluation, plan) for name, evaluation in evaluations.items()}
         self._metrics = instruments.metrics
         self._records = {name: records.metric_record(name, of, None) for name, of in self._metrics.items()}
         self._judges = {name: records.judge_record(judge) for name, judge in self._main.judges.items()}
         self.warnings: tuple[str, ...] = (
-            *warn.of_metrics(instruments.left_out),
-            *warn.of_data(self._splits.dataset, self._main.set.targets, gallery),
+            *warn.of_set(self._main.set, self._splits, instruments),
             *(warning for judge in self._judges.values() for warning in warn.of_judge(judge)),
         )
 

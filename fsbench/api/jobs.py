@@ -85,6 +85,7 @@ def score(
     *,
     dataset: str | None = None,
     pairs: PathText | None = None,
+    max_pairs: int | None = None,
     columns: Mapping[str, str] | str | None = None,
     missing: str = "failure",
     face: str = "changed",
@@ -119,8 +120,8 @@ def score(
     if isinstance(columns, Mapping):
         columns = ",".join(f"{role}={_quoted(header)}" for role, header in columns.items())
     measure = scoring.read(
-        plan, _texts(outputs), dataset, _path(target), _path(source), pairs=_path(pairs), columns=columns,
-        missing=missing, face=face, coach=_texts(coach or ()), size=size,
+        plan, _texts(outputs), dataset, _path(target), _path(source), pairs=_path(pairs), max_pairs=max_pairs,
+        columns=columns, missing=missing, face=face, coach=_texts(coach or ()), size=size,
     )  # fmt: skip
     measure = partial(measure, command=_call("score", given), resume=resume)
     return _finished(measure, plan, out or job.default_out("score"), data_root, quiet=quiet, verbose=verbose)

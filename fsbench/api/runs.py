@@ -16,6 +16,7 @@ from fsbench.comparison.scores import Scores
 from fsbench.comparison.table import RunComparison, RunDifference
 from fsbench.comparison.wording import difference, name_of, title
 from fsbench.errors import ResultError
+from fsbench.exports.tables import values_frame
 from fsbench.files import printable
 from fsbench.results import RunResult
 from fsbench.store import write_text
@@ -45,7 +46,7 @@ class Run:
 
         What could not be scored is NaN with a `reason`; `judge` is "" for a metric that asks none.
         """
-        return tables.values_frame(self.result.values, {metric.name: metric for metric in self.result.metrics})
+        return values_frame(self.result.values, self.result.metrics)
 
     @cached_property
     def samples(self) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from fsbench.api import tables
 from fsbench.errors import UsageError
+from fsbench.exports.tables import values_frame
 from fsbench.exports.trackers import mlflow_name, scalars
 from fsbench.harness.differences import paired_differences
 from fsbench.harness.model_evaluation import ModelEvaluation
@@ -46,7 +47,7 @@ class SwapScores:
     @cached_property
     def values(self) -> pd.DataFrame:
         """One row per metric and judge, as in `Run.values`."""
-        return tables.values_frame(self._values, self._records)
+        return values_frame(self._values, self._records.values())
 
     @cached_property
     def samples(self) -> pd.DataFrame:

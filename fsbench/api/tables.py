@@ -1,4 +1,4 @@
-"""Values as data frames, and as a table that a notebook shows."""
+"""Values as a table that a notebook shows."""
 
 from __future__ import annotations
 
@@ -9,35 +9,16 @@ import pandas as pd
 
 from fsbench.files import printable
 from fsbench.numbers import ARROWS, not_zero
-from fsbench.results import Key, MetricRecord, Value, column
+from fsbench.results import Key, MetricRecord, Value, column, scored_keys
 
 MOST_COLUMNS = 8
 """Metrics, by judge, that a notebook is shown; all of them are in the data frame."""
-
-COLUMNS = (
-    "model", "metric", "judge", "stage", "set", "value", "low", "high", "unit", "direction", "n_scored", "n_total",
-    "n_failed", "value_of_scored", "reason", "no_interval", "caution",
-)  # fmt: skip
-
-
-def values_frame(values: Iterable[Value], metrics: Mapping[str, MetricRecord]) -> pd.DataFrame:
-    """One row per value, `COLUMNS`: NaN and a `reason` for what could not be scored, judge "" for a metric without."""
-    rows = []
-    for value in values:
-        facts = metrics[value.metric]
-        own = {"judge": value.judge or "", "unit": facts.unit, "direction": facts.direction}
-        rows.append({**{name: getattr(value, name, None) for name in COLUMNS}, **own})
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    numbers = ["value", "low", "high", "value_of_scored"]
-    return frame.astype(dict.fromkeys(numbers, float))
 
 
 def summary(values: Iterable[Value], metrics: Mapping[str, MetricRecord], judges: Sequence[str]) -> pd.DataFrame:
     """Models by the metrics that stand first in a report, under some judges; each cell a text: value and interval."""
     values = list(values)
-    scored = dict.fromkeys(value.key for value in values if value.value is not None)
-    keys = [key for key in scored if key.judge is None or key.judge in judges]
-    keys.sort(key=lambda key: metrics[key.metric].place)
+    keys = [key for key in scored_keys(values, metrics) if key.judge is None or key.judge in judges]
     cells = {(value.model, *value.key): value for value in values}
     models = list(dict.fromkeys(value.model for value in values))
     table = {

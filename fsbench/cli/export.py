@@ -88,11 +88,13 @@ def _text(result: RunResult, form: Format, metrics: str | None) -> str:
     from fsbench.spreadsheets import no_formula
 
     if form is Format.csv:
-        table = tables.values(result)
+        table = tables.values_frame(result.values, result.metrics)
         texts = table.select_dtypes(exclude=["number", "bool"]).columns
         return table.assign(**{name: table[name].map(no_formula) for name in texts}).to_csv(index=False)
     if form is Format.json:
-        return tables.values(result).to_json(orient="records", indent=1, double_precision=15) + "\n"
+        table = tables.values_frame(result.values, result.metrics)
+        table["judge"] = [judge or None for judge in table["judge"]]
+        return table.to_json(orient="records", indent=1, double_precision=15) + "\n"
     chosen = split_list(metrics or "")
     for name in chosen:
         if name not in (known := tables.known_metrics(result)):

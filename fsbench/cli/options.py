@@ -81,8 +81,8 @@ WantedPairs = Annotated[
 MaxPairs = Annotated[
     int | None,
     typer.Option(
-        help="Swap at most so many pairs of stills, and so many of a source and a clip, evenly chosen over sources and "
-        "sessions. Default: all."
+        help="Of a data set at most so many pairs of stills, and so many of a source and a clip, evenly chosen over "
+        "sources and sessions. Default: all."
     ),
 ]
 Budget = Annotated[

@@ -65,9 +65,11 @@ def score(
             "tells of several tools. Commas, semicolons, tabs or bars between them, UTF-8, UTF-16 or Windows-1252. "
             "Files by path, with or without suffix, or by name alone; a source also by the person's name; no output: "
             "a pair that failed. Default: by the names of the outputs, SOURCE/TARGET.png, SOURCE_TARGET.png or "
-            "SOURCE-TARGET.png; TARGET.png where there is one source.",
+            "SOURCE-TARGET.png; TARGET.png where there is one source. With --dataset as in fsbench run: source and "
+            "target alone.",
         ),
     ] = None,
+    max_pairs: options.MaxPairs = None,
     columns: Annotated[
         str | None,
         typer.Option(
@@ -157,7 +159,9 @@ def score(
         metrics=metrics, judges=judges, observers=observers, gallery=gallery, baselines=baselines, seed=seed,
         device=device,
     )  # fmt: skip
-    measure = read(plan, outputs, dataset, target, source, beside, pairs, columns, missing, face, coach, size)
+    measure = read(
+        plan, outputs, dataset, target, source, beside, pairs, max_pairs, columns, missing, face, coach, size
+    )
     folder = job.usable_folder(out or job.default_out("score"))
     command, again = job.command_line(), job.resumed(folder)
     with job.running(again, quiet=quiet) as progress:
@@ -173,6 +177,7 @@ def read(
     source: Path | None = None,
     beside: Sequence[str] | None = None,
     pairs: Path | None = None,
+    max_pairs: int | None = None,
     columns: str | None = None,
     missing: str = "failure",
     face: str = "changed",
@@ -192,6 +197,10 @@ def read(
         raise UsageError(f"--missing {missing} is not known", "write --missing failure, or --missing drop")
     if face not in ("changed", "nearest-to-source", "largest"):
         raise UsageError(f"--face {face} is not known", "write --face changed, nearest-to-source or largest")
+    if max_pairs is not None and dataset is None:
+        raise UsageError(
+            "--max-pairs needs --dataset", "of photographs, name some of the pairs in a table: --pairs CSV"
+        )
     if columns and pairs is None:
         raise UsageError("--columns needs --pairs CSV, whose columns it names")
     inputs = {"source": source, "target": target, "pairs": pairs, "columns": columns,
@@ -203,9 +212,9 @@ def read(
             f"--{'source' if target else 'target'} is missing",
             "say what was swapped into what: --target DIR --source DIR, or --dataset NAME",
         )
-    if dataset is not None and typed:
+    if dataset is not None and (clashing := [name for name in typed if name != "pairs"]):
         raise UsageError(
-            f"--{next(iter(typed))} does not go with --dataset, which knows sources and targets", "leave one out"
+            f"--{clashing[0]} does not go with --dataset, which knows sources and targets", "leave one out"
         )
     tools = _find(outputs, beside or [])
     coaches = _coaches(coach or [], [tool.name for tool in tools])
@@ -214,7 +223,7 @@ def read(
         from fsbench.harness.run import run
 
         exported = ExportedOutputs(tools, coaches)
-        plan = exported.plan(options.plan(plan, dataset=dataset))
+        plan = exported.plan(options.plan(plan, dataset=dataset, pairs=pairs, max_pairs=max_pairs))
         names.check(plan)
         return partial(run, plan, exported=exported)
     from fsbench.harness.external.table import parse_columns

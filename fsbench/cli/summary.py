@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from fsbench.cli import terminal
 from fsbench.cli.show import print_differences, print_ranking, print_values
 from fsbench.numbers import ARROWS
+from fsbench.results import scored_keys
 from fsbench.stats.ranking import CONTESTANTS, in_order
 
 if TYPE_CHECKING:
@@ -53,30 +54,21 @@ def print_summary(result: RunResult, verbose: bool = False) -> None:
 def _columns(result: RunResult, values: Mapping[tuple[str, Key], Value], width: int) -> list[Key]:
     """Metrics and judges to show: those that have a value, as many as there is room for.
 
-    The metric of the ranking comes first, then those with a place in the summary, then any other.
+    The metric of the ranking comes first under every judge that ranks, the others under the first judge.
     """
-    record = result.ranking
-    unfit = result.unfit
-    others = [judge.name for judge in result.judges if judge.name not in unfit.union(record.judges)]
-    judges = [*record.judges, *others]
-    scored = dict.fromkeys(value.key for value in result.values if value.value is not None)
-    wanted: list[tuple[str, str | None, str]] = [
-        (record.metric, judge, result.protocol.stage) for judge in record.judges
-    ]
-    summarised = [metric for metric in result.metrics if metric.summary_rank]
-    for metric in sorted(summarised, key=lambda metric: metric.summary_rank):
-        wanted += [(metric.name, judge, stage) for judge in (None, *judges[:1]) for stage in metric.stages]
-    ordered = sorted(scored, key=lambda key: wanted.index(key) if key in wanted else len(wanted))
-    keys = [key for key in ordered if key.judge not in unfit]
-    digits = {metric.name: metric for metric in result.metrics}
+    facts, record = {metric.name: metric for metric in result.metrics}, result.ranking
+    others = [judge.name for judge in result.judges if judge.name not in result.unfit.union(record.judges)]
+    first = next(iter((*record.judges, *others)), None)
+    keys = [key for key in scored_keys(result.values, facts, record.metric) if key.judge not in result.unfit]
+    keys.sort(key=lambda key: key.judge not in (None, first, *(record.judges if key.metric == record.metric else ())))
     failing = any(model.failures or model.error for model in result.models)
     shown: list[Key] = []
     room = width - NAME_WIDTH - 12 * failing
     for key in keys:
-        lines = [*_heading(digits[key.metric], key)]
+        lines = [*_heading(facts[key.metric], key)]
         for (_, own), value in values.items():
             if own == key:
-                lines += _value(value, digits[key.metric].digits)
+                lines += _value(value, facts[key.metric].digits)
         room -= max(map(len, lines)) + 2
         if room < 0:
             break

@@ -40,7 +40,7 @@ def validate(
     ] = "short",
     out: options.Out = None,
     summary: Annotated[
-        Path | None, typer.Option(help="Also write the verdicts without their curves to this file.")
+        Path | None, typer.Option(help="Also write the verdicts, and of the curves what is drawn, to this file.")
     ] = None,
     update: Annotated[
         bool,
@@ -101,7 +101,7 @@ def validate(
         if update:
             validity.update(file, validation)
         elif summary is not None:
-            validity.save(validity.summary(validation), summary, compact=True)
+            validity.save_summary(validation, summary)
         from fsbench.report.validity import write  # matplotlib: not before it is needed
 
         page = write(folder)

@@ -167,7 +167,7 @@ def chosen_keys(first: Scores, other: Scores, typed: Sequence[str] = ()) -> list
         chosen = [key for keys_of in known.values() for key in keys_of]
     else:
         shared = [key for key in keys if key in first.keys and key in other.keys]
-        few = [key for key in shared if metrics[key[0]].headline or metrics[key[0]].summary_rank]
+        few = [key for key in shared if metrics[key[0]].in_summary]
         chosen = sorted(few or shared, key=lambda key: metrics[key[0]].place)
     return list(dict.fromkeys(chosen))
 

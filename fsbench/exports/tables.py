@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from fsbench.numbers import ARROWS, number
-from fsbench.results import Key, MetricRecord, RunResult, Value, column
+from fsbench.results import Key, MetricRecord, RunResult, Value, column, scored_keys
 from fsbench.stats.ranking import CONTESTANTS, in_order
 
-_VALUE = ("model", "metric", "judge", "stage", "set", "value", "low", "high", "n_scored", "n_total", "n_failed",
-          "value_of_scored", "reason", "no_interval", "caution")  # fmt: skip
+COLUMNS = (
+    "model", "metric", "judge", "stage", "set", "value", "low", "high", "unit", "direction", "n_scored", "n_total",
+    "n_failed", "value_of_scored", "reason", "no_interval", "caution",
+)  # fmt: skip
+"""Of a table of values."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +36,15 @@ class SummaryTable:
     notes: tuple[str, ...]
 
 
-def values(result: RunResult) -> pd.DataFrame:
-    """Every value of a run, one a row: what it is of, its interval, counts, and what limits it."""
-    facts = {metric.name: metric for metric in result.metrics}
-    table = pd.DataFrame([{name: getattr(value, name) for name in _VALUE} for value in result.values], columns=_VALUE)
-    for name in ("unit", "direction"):
-        table[name] = [getattr(facts[metric], name) for metric in table["metric"]]
-    return table
+def values_frame(values: Iterable[Value], metrics: Iterable[MetricRecord]) -> pd.DataFrame:
+    """One row per value, `COLUMNS`: NaN and a `reason` for what could not be scored, judge "" for a metric without."""
+    facts, rows = {metric.name: metric for metric in metrics}, []
+    for value in values:
+        of = facts[value.metric]
+        own = {"judge": value.judge or "", "unit": of.unit, "direction": of.direction}
+        rows.append({**{name: getattr(value, name, None) for name in COLUMNS}, **own})
+    numbers = ("value", "low", "high", "value_of_scored")
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(dict.fromkeys(numbers, float))
 
 
 def models(result: RunResult) -> pd.DataFrame:
@@ -63,16 +68,15 @@ def models(result: RunResult) -> pd.DataFrame:
 
 
 def summary(result: RunResult, metrics: Sequence[str] = ()) -> SummaryTable:
-    """Models by metrics: those named, or what ranks and those with a place in the summary, as far as there are values.
+    """Models by metrics: those named, or those of the summary, as far as there are values.
 
     `metrics` are METRIC or METRIC@JUDGE.
     """
     facts = {metric.name: metric for metric in result.metrics}
-    keys = [key for key in _keys(result) if not metrics or {key[0], column(*key)} & set(metrics)]
-    if not metrics:
-        keys = [key for key in keys if facts[key[0]].headline or facts[key[0]].summary_rank]
-        ranking = result.ranking
-        keys.sort(key=lambda key: (key[0] != ranking.metric, _place(facts[key[0]])))
+    named = set(metrics)
+    keys = [
+        key for key in _keys(result) if ({key.metric, column(*key)} & named if named else facts[key.metric].in_summary)
+    ]
     values = {(value.model, value.key): value for value in result.values}
     best = {key: _best(result, facts[key[0]], key) for key in keys}
     rows = []
@@ -91,12 +95,8 @@ def known_metrics(result: RunResult) -> list[str]:
 
 def _keys(result: RunResult) -> list[Key]:
     """What anybody has a value of; judges that say nothing of this data are left out."""
-    scored = (value.key for value in result.values if value.value is not None)
-    return [key for key in dict.fromkeys(scored) if key.judge not in result.unfit]
-
-
-def _place(metric: MetricRecord) -> tuple[bool, int]:
-    return metric.summary_rank == 0, metric.summary_rank
+    keys = scored_keys(result.values, {metric.name: metric for metric in result.metrics}, result.ranking.metric)
+    return [key for key in keys if key.judge not in result.unfit]
 
 
 def _best(result: RunResult, metric: MetricRecord, key: Key) -> float | None:

@@ -31,7 +31,11 @@ def write(result: RunResult, path: Path) -> None:
     heads = [text for head in summary.heads for text in (head, "interval")]
     rows = [[name, *(text for cell in cells for text in (cell.text, cell.interval))] for name, cells in summary.rows]
     notes = pd.DataFrame({"note": [*summary.notes, *result.warnings]})
-    sheets = {"values": tables.values(result), "models": tables.models(result), "notes": notes}
+    sheets = {
+        "values": tables.values_frame(result.values, result.metrics),
+        "models": tables.models(result),
+        "notes": notes,
+    }
     with (
         atomic_path(path) as partial,
         partial.open("wb") as file,

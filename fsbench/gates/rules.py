@@ -109,10 +109,10 @@ class GateConfig(Record):
 
 
 def read_config(path: Path) -> GateConfig:
-    """Read a gate.toml; raises UsageError."""
+    """Read a gate.toml, UTF-8 with or without BOM; raises UsageError."""
     shown = printable(str(path))
     try:
-        raw = tomllib.loads(read(path, LARGEST).decode("utf-8"))
+        raw = tomllib.loads(read(path, LARGEST).decode("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise UsageError(

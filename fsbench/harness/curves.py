@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fsbench import guard
 from fsbench.errors import FsbenchError, NotScorable, PluginError
-from fsbench.harness.evaluation import Evaluation, OutputFeatures
+from fsbench.harness.evaluation import OutputFeatures, PreparedSet
 from fsbench.harness.summarise import batches
 from fsbench.interfaces import Curved, Evidence
 from fsbench.pairs import Pairs
@@ -25,7 +25,7 @@ def frame_rows(pairs: Pairs) -> pd.DataFrame:
     return pairs.rows[COLUMNS] if pairs.clips else pd.DataFrame(columns=COLUMNS)
 
 
-def per_frame(evaluation: Evaluation, features: OutputFeatures, present: np.ndarray) -> dict[str, np.ndarray]:
+def per_frame(evaluation: PreparedSet, features: OutputFeatures, present: np.ndarray) -> dict[str, np.ndarray]:
     """A number for each output of a clip, (N,) by column, of each metric of clips that has a curve; NaN without one.
 
     What stands for outputs that are not `present`, (N,) bool, has none. A metric whose curve cannot be made is left
@@ -53,7 +53,7 @@ def per_frame(evaluation: Evaluation, features: OutputFeatures, present: np.ndar
 
 
 def _curve(
-    metric: Curved, name: str, evaluation: Evaluation, features: OutputFeatures, evidence: Mapping[str, Evidence]
+    metric: Curved, name: str, evaluation: PreparedSet, features: OutputFeatures, evidence: Mapping[str, Evidence]
 ) -> np.ndarray:
     values = np.full(len(evaluation.pairs), np.nan)
     built_in = type(metric).__module__.startswith("fsbench.")

@@ -54,8 +54,8 @@ class OutputFeatures:
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Pairs, the features of the real images, and instruments: outputs can be measured."""
+class PreparedSet:
+    """An evaluation set with the features of its real images, evidence and instruments: outputs can be measured."""
 
     set: EvaluationSet
     instruments: Instruments
@@ -75,7 +75,7 @@ class Evaluation:
         context: Context,
         named: bool = False,
         set_name: SetName = "stills",
-    ) -> Evaluation:
+    ) -> PreparedSet:
         """Evaluate images of the test split that are their own references; `named` as in `EvaluationSet`."""
         real = find_faces(test, gallery, context)
         judges = {judge.name: enrol(judge, real, context) for judge in instruments.judges}
@@ -90,7 +90,7 @@ class Evaluation:
         judges: Mapping[str, EnrolledJudge],
         context: Context,
         stage: Stage = "crop",
-    ) -> Evaluation:
+    ) -> PreparedSet:
         """Extract the features of the targets, and prepare the evidence, once for all models."""
         prepared = {name: _prepared(name, kind, evaluation) for name, kind in instruments.kinds.kinds.items()}
         asked = {judge.name: judges[judge.name] for judge in instruments.judges}
@@ -115,7 +115,7 @@ class Evaluation:
         """The pairs of the evaluation set."""
         return self.set.pairs
 
-    def only(self, instruments: Instruments) -> Evaluation:
+    def only(self, instruments: Instruments) -> PreparedSet:
         """The same for some of its instruments."""
         asked = [judge.name for judge in instruments.judges]
         needs = {need for metric in instruments.metrics.values() for need in metric.info.needs}
@@ -186,7 +186,7 @@ class Evaluation:
         except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others measure
             return summarise.fault(error)
 
-    def alone(self, pairs: Pairs, name: str) -> Evaluation:
+    def alone(self, pairs: Pairs, name: str) -> PreparedSet:
         """The same for other pairs of the same images and a single metric that needs judges only."""
         instruments = Instruments(self.instruments.judges, {name: metrics.build(name, self.context)}, {}, Kinds({}, {}))
         targets = {judge: replace(features, index=pairs.index) for judge, features in self.targets.items()}

@@ -16,7 +16,7 @@ from fsbench.evidence.observer import ObservedOutputs
 from fsbench.evidence.recursion import FedBack
 from fsbench.harness import failures, summarise
 from fsbench.harness.curves import frame_rows, per_frame
-from fsbench.harness.evaluation import Evaluation, OutputFeatures
+from fsbench.harness.evaluation import OutputFeatures, PreparedSet
 from fsbench.harness.generate import SwappedPairs, swap_all
 from fsbench.harness.kept_estimates import KeptEstimates
 from fsbench.harness.measurements import Measured, column, only, scored
@@ -40,7 +40,7 @@ CHEAPEST_BASELINES = ("copy_target", "copy_source")
 class Evaluator:
     """Measures models one after the other; baselines first, since they say what a failure counts as."""
 
-    evaluation: Evaluation
+    evaluation: PreparedSet
     plan: Plan
     floor: failures.Floor = field(default_factory=failures.Floor)
     features_of: Callable[[str], OutputFeatures] | None = None  # of a baseline, by name; None: of its crops

@@ -17,7 +17,7 @@ from fsbench.errors import DataError, NotScorable
 from fsbench.faces.detect import Detector
 from fsbench.faults import TEMPORAL, Fault, Scene
 from fsbench.harness import summarise
-from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.evaluation import PreparedSet
 from fsbench.harness.failures import Key
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.measurements import Measured, scored, statistic
@@ -50,7 +50,7 @@ class FaultySet:
     name: SetName
     targets: Faces
     gallery: Faces | None
-    evaluation: Evaluation
+    evaluation: PreparedSet
     scenes: tuple[Scene, ...]  # group by group of the pairs
     designs: Mapping[Sample, Design]
 
@@ -70,7 +70,7 @@ class FaultySet:
         gallery = gather(dataset, targets, "", context)
         pairs = make_pairs(dataset, targets)
         own = instruments.of_samples(samples, every_judge=True)
-        evaluation = Evaluation.prepare(own, pairs, targets, gallery, context, set_name=name)
+        evaluation = PreparedSet.prepare(own, pairs, targets, gallery, context, set_name=name)
         evaluation = replace(evaluation, context=quiet(context))
         scenes = tuple(Scene.of(dataset, group.identity, group.targets) for group in pairs.groups)
         designs = {sample: summarise.design(pairs.samples(sample), plan.resamples, plan.seed) for sample in samples}
@@ -160,7 +160,7 @@ def consecutive(faces: Faces, n: int) -> np.ndarray:
     return np.sort(np.concatenate(chosen))
 
 
-def time_networks(evaluation: Evaluation, outputs: ImageSet) -> dict[str, float]:
+def time_networks(evaluation: PreparedSet, outputs: ImageSet) -> dict[str, float]:
     """Seconds per output of the detector (""), of each judge and of each observer by name; nothing is cached."""
     device = evaluation.context.device
     few = outputs[np.arange(min(TIMED, len(outputs)))].to(device)

@@ -24,7 +24,7 @@ from fsbench.extraction.video_faces import BYTES_AT_ONCE, MOST_AT_ONCE, RECOGNIS
 from fsbench.faces import frames as region
 from fsbench.faces.align import TEMPLATE, similarity
 from fsbench.faces.paste import PRESETS, FrameCrop, floor, put_back
-from fsbench.harness.evaluation import Evaluation, OutputFeatures
+from fsbench.harness.evaluation import OutputFeatures, PreparedSet
 from fsbench.harness.generate import SwappedPairs
 from fsbench.harness.instruments import Instruments
 from fsbench.images import ImageSet, in_threads
@@ -77,8 +77,8 @@ class FrameStage:
         return cls(dataset, cast(Dataset, dataset).info.revision, plan.preset, context)
 
     def evaluation(
-        self, crops: Evaluation, instruments: Instruments, judges: Mapping[str, EnrolledJudge]
-    ) -> Evaluation:
+        self, crops: PreparedSet, instruments: Instruments, judges: Mapping[str, EnrolledJudge]
+    ) -> PreparedSet:
         """Return the evaluation of the frames that the pairs of another one were cut from."""
         faces, pairs = crops.set.targets, crops.pairs
         regions, people = self._regions(faces)
@@ -93,7 +93,7 @@ class FrameStage:
             crops.set.named,
             people,
         )
-        return Evaluation.of(instruments, ready, judges, self.context, "frame")
+        return PreparedSet.of(instruments, ready, judges, self.context, "frame")
 
     def paste(self, label: str, pairs: Pairs, swapped: SwappedPairs) -> PastedPairs:
         """Put the outputs for some pairs of crops back into their frames."""
@@ -112,7 +112,7 @@ class FrameStage:
         changes = np.concatenate([entry["changes"] for entry in entries])
         return PastedPairs(ImageSet.stored(entries, "regions"), ImageSet.stored(entries, "weights"), changes)
 
-    def extract(self, label: str, crops: Evaluation, frames: Evaluation, swapped: SwappedPairs) -> OutputFeatures:
+    def extract(self, label: str, crops: PreparedSet, frames: PreparedSet, swapped: SwappedPairs) -> OutputFeatures:
         """Features of a model's outputs in their frames; `crops` evaluates what is pasted, `frames` what it becomes."""
         pasted = self.paste(label, crops.pairs, swapped)
         seconds, weights = swapped.seconds, pasted.weights

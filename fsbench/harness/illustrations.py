@@ -9,7 +9,7 @@ import pandas as pd
 
 from fsbench.config import Plan
 from fsbench.harness import umap
-from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.evaluation import PreparedSet
 from fsbench.harness.model_evaluation import ModelEvaluation
 from fsbench.harness.passes import passes
 
@@ -17,7 +17,7 @@ STORED_TOP_K = 10
 """Look-alikes of each image that a run's files hold."""
 
 
-def lookalikes(evaluation: Evaluation, plan: Plan, done: Sequence[ModelEvaluation]) -> pd.DataFrame:
+def lookalikes(evaluation: PreparedSet, plan: Plan, done: Sequence[ModelEvaluation]) -> pd.DataFrame:
     """Rows of lookalikes.parquet."""
     parts = []
     for name, judge in evaluation.judges.items():
@@ -40,7 +40,7 @@ def lookalikes(evaluation: Evaluation, plan: Plan, done: Sequence[ModelEvaluatio
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
 
 
-def maps(evaluation: Evaluation, plan: Plan, done: Sequence[ModelEvaluation]) -> pd.DataFrame:
+def maps(evaluation: PreparedSet, plan: Plan, done: Sequence[ModelEvaluation]) -> pd.DataFrame:
     """Rows of umap.parquet: the held-out images, and the outputs of all but the baselines, which copy those."""
     parts = []
     n_test = len(evaluation.set.real.test)
@@ -53,7 +53,7 @@ def maps(evaluation: Evaluation, plan: Plan, done: Sequence[ModelEvaluation]) ->
     return pd.concat(parts, ignore_index=True)
 
 
-TABLES: Mapping[str, Callable[[Evaluation, Plan, Sequence[ModelEvaluation]], pd.DataFrame | None]] = {
+TABLES: Mapping[str, Callable[[PreparedSet, Plan, Sequence[ModelEvaluation]], pd.DataFrame | None]] = {
     "lookalikes.parquet": lookalikes,
     "umap.parquet": maps,
     "recursion.parquet": passes,

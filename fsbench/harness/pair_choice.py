@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import pandas as pd
 from fsbench.config import Plan
 from fsbench.errors import DataError
 from fsbench.files import some
-from fsbench.harness.external.table import Row, Table, read_table, shown
+from fsbench.harness.external.table import Row, Table, of_frame, read_table, shown
 from fsbench.harness.pairing import at_most, make_pairs, references_of
 from fsbench.interfaces import Dataset, Faces
 from fsbench.pairs import Group, Pairs
@@ -29,11 +29,7 @@ class WantedPairs:
     """Pairs that a table asks for: sources by name, targets by the id that the data set has for them."""
 
     table: Table
-
-    @classmethod
-    def read(cls, path: Path) -> WantedPairs:
-        """Read the table; raises DataError, and MissingData where there is none."""
-        return cls(read_table(path, needed=("source", "target")))
+    files: bool = False  # whether outputs are files of other tools, whose names tell their pairs
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -51,6 +47,8 @@ class WantedPairs:
         asked: dict[tuple[str, str], int] = {}
         for row in self.table.rows:
             source, target = self._source(row, people), self._target(row, owners)
+            if self.files:
+                self._check_file(row, f"{source}/{target}")
             if owners[target] == source:
                 raise DataError(f"{self._where(row)}: {shown(source)} would be swapped into an own image", "remove it")
             if (first := asked.setdefault((source, target), row.line)) != row.line:
@@ -70,13 +68,26 @@ class WantedPairs:
 
     def _target(self, row: Row, owners: Mapping[str, str]) -> str:
         plain = row.target.removeprefix(_TARGETS)
-        for name in (row.target, plain, str(PurePosixPath(plain).with_suffix("")) if plain else ""):
+        for name in (row.target, plain, _stem(plain)):
             if name in owners:
                 return name
         raise DataError(
             f"{self._where(row)}: there is no held-out image {shown(row.target)!r}",
             f"ids look like {next(iter(owners))}: fsbench data export lists all of them",
         )
+
+    def _check_file(self, row: Row, name: str) -> None:
+        """Raise DataError where a row tells of an output what its name does not, or asks one tool alone."""
+        if row.output and name not in (row.output, _stem(row.output)):
+            raise DataError(
+                f"{self._where(row)}: the output of this pair is called {name}.png, not {shown(row.output)!r}",
+                "rename the file, or leave the column out",
+            )
+        if row.model:
+            raise DataError(
+                f"{self._where(row)} names a model, and of a data set all tools are asked the same pairs",
+                "leave the column out, or score each tool with a table of its own",
+            )
 
     def _where(self, row: Row) -> str:
         return f"{self.table.name}, row {row.line}"
@@ -93,6 +104,16 @@ class WantedPairs:
         return Pairs(tuple(groups), f"the pairs of {self.table.name}")
 
 
+def _stem(path: str) -> str:
+    """A path without the suffix of its file.
+
+    >>> _stem("p000/s1/0.5.png"), _stem("p0.1/still"), _stem(".")
+    ('p000/s1/0.5', 'p0.1/still', '.')
+    """
+    stem, dot, suffix = path.rpartition(".")
+    return stem if dot and suffix and "/" not in suffix else path
+
+
 @dataclass(frozen=True)
 class PairChoice:
     """Which of the pairs of a data set are measured."""
@@ -101,9 +122,15 @@ class PairChoice:
     wanted: WantedPairs | None = None  # None: those that `pairing.make_pairs` gives
 
     @classmethod
-    def of(cls, plan: Plan) -> PairChoice:
-        """Read what a plan says; raises DataError, and MissingData where there is no table."""
-        return cls(plan.max_pairs, WantedPairs.read(local_path(plan.pairs, "--pairs")) if plan.pairs else None)
+    def of(cls, plan: Plan, frame: pd.DataFrame | None = None, *, files: bool = False) -> PairChoice:
+        """Read what a plan says, or a data frame; `files` as in `WantedPairs`.
+
+        Raises DataError, and MissingData where there is no table.
+        """
+        table = None if frame is None else of_frame(frame)
+        if plan.pairs:
+            table = read_table(local_path(plan.pairs, "--pairs"), needed=("source", "target"))
+        return cls(plan.max_pairs, None if table is None else WantedPairs(table, files))
 
     @property
     def inputs(self) -> dict[str, str] | None:

@@ -14,7 +14,7 @@ from fsbench.config import Plan
 from fsbench.errors import NotScorable
 from fsbench.evidence.recursion import PASSES, FedBack
 from fsbench.harness import measurements
-from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.evaluation import PreparedSet
 from fsbench.harness.model_evaluation import ModelEvaluation
 from fsbench.harness.summarise import batches
 from fsbench.images import ImageSet
@@ -25,13 +25,13 @@ from fsbench.results import column
 IDENTITY = "id_similarity"
 
 
-def passes(evaluation: Evaluation, plan: Plan, done: Sequence[ModelEvaluation]) -> pd.DataFrame | None:
+def passes(evaluation: PreparedSet, plan: Plan, done: Sequence[ModelEvaluation]) -> pd.DataFrame | None:
     """Rows of recursion.parquet; None where nothing was fed back."""
     tables = [_passes_of(evaluation, model.record.name, model.fed_back) for model in done if model.fed_back is not None]
     return pd.concat(tables, ignore_index=True) if tables else None
 
 
-def _passes_of(evaluation: Evaluation, label: str, fed_back: FedBack) -> pd.DataFrame:
+def _passes_of(evaluation: PreparedSet, label: str, fed_back: FedBack) -> pd.DataFrame:
     """Rows of one model."""
     fed = evaluation.pairs.take(fed_back.rows)
     pairs = Pairs(fed.groups * len(fed_back.images), fed.rule)  # once per number of passes

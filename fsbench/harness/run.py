@@ -28,7 +28,6 @@ from fsbench.harness.models import Built, build, check_budget, prepare_model
 from fsbench.harness.pair_choice import PairChoice
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.splits import Splits
-from fsbench.harness.strangers import gather
 from fsbench.harness.writer import RunWriter
 from fsbench.interfaces import Context
 from fsbench.record_types import SetName
@@ -56,22 +55,15 @@ def run(
     exported = exported or ExportedOutputs()
     models = check(plan, context, strict=strict, tolerated=(DataError,) if exported.tools else ())
     instruments = Instruments.of(plan, context, strict=strict)
-    folder, choice = RunFolder(out), PairChoice.of(plan)
+    folder, choice = RunFolder(out), PairChoice.of(plan, files=bool(exported.tools))
     folder.check(plan, resume, choice.inputs)
     splits = Splits(environment.build_dataset(plan.dataset, context))
     stage = FrameStage.of(plan, splits.dataset, context)
-    test = splits["test"]
-    gallery = splits.add_gallery(gather(splits.dataset, test, plan.gallery, context))
-    named = bool(plan.metrics)
-    evaluations = sets.prepare(instruments, splits.dataset, test, gallery, context, named, plan.stage, choice)
+    evaluations = sets.prepare(plan, instruments, splits, choice, context)
     of_frames = sets.of_frames(stage, evaluations, instruments) if stage is not None else {}
     writer = RunWriter(plan, instruments, evaluations, folder, command, started, stage=stage, of_frames=of_frames)
     writer.begin(choice.inputs)
-    writer.warnings += [
-        *warn.of_metrics(instruments.left_out),
-        *warn.of_data(splits.dataset, writer.main.set.targets, gallery),
-        *exported.warnings(instruments.judges),
-    ]
+    writer.warnings += [*warn.of_set(writer.main.set, splits, instruments), *exported.warnings(instruments.judges)]
     sets_of_pairs = [evaluation.pairs for evaluation in evaluations.values()]
     faults = exported.faults(sets_of_pairs)
     if stage is not None:

@@ -21,7 +21,7 @@ from fsbench.extraction.extractor import Judge
 from fsbench.extraction.features import embed, find_landmarks
 from fsbench.files import home_of, printable
 from fsbench.harness import records, warn
-from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.evaluation import PreparedSet
 from fsbench.harness.evaluator import CHEAPEST_BASELINES, baseline
 from fsbench.harness.external import limits
 from fsbench.harness.external.asked import Asked, Missing, Pair, ask, by_model
@@ -92,7 +92,7 @@ def score(
     splits = Splits(measured.people)
     test = splits["test"]
     gallery = splits.add_gallery(gather(measured.people, test, plan.gallery, context))
-    evaluation = Evaluation.prepare(instruments, measured.pairs, test, gallery, context, named=bool(plan.metrics))
+    evaluation = PreparedSet.prepare(instruments, measured.pairs, test, gallery, context, named=bool(plan.metrics))
     writer = RunWriter(plan, instruments, {"stills": evaluation}, folder, command, started, OUTPUTS)
     writer.begin(inputs)
     for name in CHEAPEST_BASELINES if plan.baselines else ():

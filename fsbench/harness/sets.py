@@ -6,20 +6,22 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from fsbench.choices import Stages
+from fsbench.config import Plan
 from fsbench.errors import DataError
 from fsbench.evidence.references import enrol, find_faces
 from fsbench.extraction.features import find_landmarks
 from fsbench.files import some
-from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.evaluation import PreparedSet
 from fsbench.harness.frames import FrameStage
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.pair_choice import PairChoice
-from fsbench.interfaces import Context, Dataset, Faces, Sample, clip_names
+from fsbench.harness.splits import Splits
+from fsbench.harness.strangers import gather
+from fsbench.interfaces import Context, Faces, Sample, clip_names
 from fsbench.pairs import EvaluationSet
 from fsbench.record_types import SetName
 
-Evaluations = Mapping[SetName, Evaluation]
+PreparedSets = Mapping[SetName, PreparedSet]
 """The evaluation sets of a run. The first one is that of metrics of outputs: the stills, where there are any."""
 
 
@@ -42,45 +44,39 @@ def by_set(test: Faces) -> dict[SetName, Faces]:
     return {"stills": test.select(stills), **clips} if len(stills) else clips
 
 
-def prepare(
-    instruments: Instruments,
-    dataset: Dataset,
-    test: Faces,
-    gallery: Faces | None,
-    context: Context,
-    named: bool,
-    stages: Stages = "crop",
-    choice: PairChoice | None = None,
-) -> Evaluations:
-    """Extract the features of the real images of each set that a metric applies to; judges are enrolled once.
+def prepare(plan: Plan, instruments: Instruments, splits: Splits, choice: PairChoice, context: Context) -> PreparedSets:
+    """Read held-out images and strangers, and extract the features of each set that a metric applies to.
 
-    Metrics of outputs are computed on stills, and on the frames of clips where there are no stills. Stills are the
-    references of clips as well: frames of one clip are nearly one image. `named` is whether the user named the metrics.
-    Of a run that looks at frames these are the crops that go there: metrics look at them where `stages` is both.
-    `choice` says which pairs are measured, by default all; the references are the same whatever it says.
+    Judges are enrolled once. Metrics of outputs are computed on stills, and on the frames of clips where there are no
+    stills. Stills are the references of clips as well: frames of one clip are nearly one image. Of a run that looks at
+    frames these are the crops that go there: metrics look at them where `plan.stage` is both. `choice` says which pairs
+    are measured; the references are the same whatever it says.
     """
+    test = splits["test"]
+    gallery = splits.add_gallery(gather(splits.dataset, test, plan.gallery, context))
     targets = by_set(test)
     first = next(iter(targets))
-    chosen = (choice or PairChoice()).pairs(dataset, test, targets)
+    chosen = choice.pairs(splits.dataset, test, targets)
     main = next(iter(chosen))
     real = find_faces(targets[first], gallery, context)
     judges = {judge.name: enrol(judge, real, context) for judge in instruments.judges}
-    evaluations: dict[SetName, Evaluation] = {}
+    evaluations: dict[SetName, PreparedSet] = {}
     for name, pairs in chosen.items():
         own, faces = instruments.of_samples(_samples(name, main), every_judge=name == main), targets[name]
         if name != main and not own.metrics:
             continue
-        own = own if stages == "crop" else own.at("crop" if stages == "both" else None, every_judge=name == main)
+        if plan.stage != "crop":
+            own = own.at("crop" if plan.stage == "both" else None, every_judge=name == main)
         landmarks = real.test_landmarks if name == first else find_landmarks(faces.crops, "held-out clips", context)
-        ready = EvaluationSet(pairs, faces, landmarks, real, name, named)
-        evaluations[name] = Evaluation.of(own, ready, judges, context)
+        ready = EvaluationSet(pairs, faces, landmarks, real, name, named=bool(plan.metrics))
+        evaluations[name] = PreparedSet.of(own, ready, judges, context)
     return evaluations
 
 
-def of_frames(stage: FrameStage, crops: Evaluations, instruments: Instruments) -> Evaluations:
+def of_frames(stage: FrameStage, crops: PreparedSets, instruments: Instruments) -> PreparedSets:
     """Prepare the frames of the same sets, for the metrics that look there."""
     main, first = next(iter(crops.items()))
-    evaluations: dict[SetName, Evaluation] = {}
+    evaluations: dict[SetName, PreparedSet] = {}
     for name, evaluation in crops.items():
         own = instruments.of_samples(_samples(name, main), every_judge=False).at("frame", every_judge=False)
         if own.metrics:

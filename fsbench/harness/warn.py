@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from fsbench import results
 from fsbench.files import some
+from fsbench.harness.instruments import Instruments
 from fsbench.harness.models import Model
+from fsbench.harness.splits import Splits
 from fsbench.interfaces import Dataset, Faces, Split
+from fsbench.pairs import EvaluationSet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +35,12 @@ def of_judge(judge: results.JudgeRecord) -> list[str]:
 def of_metrics(left_out: Mapping[str, str]) -> list[str]:
     """Say which metrics are left out, with the reasons by name."""
     return [f"{name} is left out, it cannot be made: {why}" for name, why in left_out.items()]
+
+
+def of_set(measured: EvaluationSet, splits: Splits, instruments: Instruments) -> list[str]:
+    """Say which metrics are left out, and what in the data limits what the others mean."""
+    data = of_data(splits.dataset, measured.targets, splits.read.get("gallery"))
+    return [*of_metrics(instruments.left_out), *data]
 
 
 def of_data(dataset: Dataset, test: Faces, gallery: Faces | None) -> list[str]:

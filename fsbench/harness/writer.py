@@ -19,14 +19,14 @@ from fsbench.evidence.targets import TargetFeatures
 from fsbench.extraction.blocks import spans
 from fsbench.harness import illustrations, records, summarise, warn
 from fsbench.harness.differences import paired_differences
-from fsbench.harness.evaluation import ELSEWHERE, Evaluation, OutputFeatures
+from fsbench.harness.evaluation import ELSEWHERE, OutputFeatures, PreparedSet
 from fsbench.harness.evaluator import FEATURES, Evaluator, baseline, observed
 from fsbench.harness.frames import FrameStage
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.model_evaluation import ModelEvaluation
 from fsbench.harness.run_folder import FRAMES, LINES, RunFolder
 from fsbench.harness.run_lock import RunLock
-from fsbench.harness.sets import Evaluations
+from fsbench.harness.sets import PreparedSets
 from fsbench.interfaces import Metric
 from fsbench.record_types import SetName, Stage
 from fsbench.stats.ranking import ranking
@@ -41,13 +41,13 @@ class RunWriter:
 
     plan: Plan
     instruments: Instruments
-    evaluations: Evaluations
+    evaluations: PreparedSets
     folder: RunFolder
     command: str
     started: float  # time.monotonic()
     outputs: str = CROPS  # where these come from
     stage: FrameStage | None = None  # puts outputs back into their frames
-    of_frames: Evaluations = field(default_factory=dict)  # the evaluations of outputs there
+    of_frames: PreparedSets = field(default_factory=dict)  # the evaluations of outputs there
     done: list[ModelEvaluation] = field(default_factory=list)
     failed: list[results.ModelRecord] = field(default_factory=list)
     tracebacks: dict[str, str] = field(default_factory=dict)  # by metric that failed: the file of the first one
@@ -63,7 +63,7 @@ class RunWriter:
         }
 
     @property
-    def main(self) -> Evaluation:
+    def main(self) -> PreparedSet:
         """The evaluation of outputs: its pairs are the rows of samples.parquet."""
         return next(iter(self.evaluations.values()))
 

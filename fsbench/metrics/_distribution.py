@@ -7,6 +7,7 @@ target together.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -66,6 +67,18 @@ def discrepancy(features: PairedFeatures, kernel: Kernel) -> Statistic:
     _enough(features, 1)
     estimate = PairedMmd(features.output, features.target[features.target_of], kernel, features.target_of)
     return lambda index: PER_THOUSAND * estimate(np.bincount(index, minlength=len(features)))
+
+
+def in_few_dimensions(features: PairedFeatures) -> PairedFeatures:
+    """Return features with the same distances, in no more dimensions than points, so that resamples take less time.
+
+    Those of many points, which gain little, are returned as they are.
+    """
+    if 4 * (len(features.output) + len(features.target)) > features.output.shape[1]:
+        return features
+    points = np.concatenate([features.output, features.target]).astype(np.float64)  # (N + T, D)
+    coordinates = np.linalg.qr(points.T).R.T  # (N + T, N + T): in an orthonormal basis of what the points span
+    return replace(features, output=coordinates[: len(features)], target=coordinates[len(features) :])
 
 
 def in_target_balls(features: PairedFeatures, k: int) -> tuple[np.ndarray, np.ndarray]:

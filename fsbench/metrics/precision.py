@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from fsbench.interfaces import MetricInfo, PairedFeatures
-from fsbench.metrics._distribution import FEW_FOR_NEIGHBOURS, MOST_FOR_NEIGHBOURS, Statistic, in_target_balls
+from fsbench.metrics._distribution import (
+    FEW_FOR_NEIGHBOURS,
+    MOST_FOR_NEIGHBOURS,
+    Statistic,
+    in_few_dimensions,
+    in_target_balls,
+)
 from fsbench.registry import metrics
 
 K = 3
@@ -39,7 +45,8 @@ class Precision:
     array = "features"  # (N, 2048)
 
     def statistic(self, features: PairedFeatures) -> Statistic:
-        return lambda index: self.of_neighbours(features.take(index))
+        near = in_few_dimensions(features)
+        return lambda index: self.of_neighbours(near.take(index))
 
     def of_neighbours(self, features: PairedFeatures) -> float:
         """The value of some features, none of them twice."""

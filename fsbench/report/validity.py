@@ -177,8 +177,10 @@ def facts(record: Validation, entry: ExaminedRecord) -> dict[str, str]:
         networks = entry.cost.networks
         shared = f", of which {responses.seconds(networks)} in shared networks" if networks else ""
         by_heading["1,000 outputs take"] = responses.cost(entry) + shared
-    low, high = _scale(record.of(entry.metric.name, entry.judge).values())
-    by_heading["the curves' scale"] = f"{value(low)} to {value(high)}{unit}"
+    drawn = record.of(entry.metric.name, entry.judge).values()
+    if any(response.steps for response in drawn):
+        low, high = _scale(drawn)
+        by_heading["the curves' scale"] = f"{value(low)} to {value(high)}{unit}"
     return by_heading
 
 

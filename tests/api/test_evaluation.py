@@ -15,7 +15,16 @@ from blending import SMALL, TINY, Blend, Hide, blend
 from torch import Tensor, nn
 
 import fsbench
-from fsbench.errors import BadParameter, DeviceError, NotScorable, PluginError, UnknownName, UsageError
+from fsbench.errors import (
+    BadParameter,
+    DataError,
+    DeviceError,
+    MissingData,
+    NotScorable,
+    PluginError,
+    UnknownName,
+    UsageError,
+)
 from fsbench.evidence import references
 from fsbench.extraction import features
 from fsbench.interfaces import Source, Swapped, Targets
@@ -257,6 +266,14 @@ def test_a_key_is_for_functions(quick: fsbench.Evaluation) -> None:
     ({"device": "cuda:99"}, DeviceError, "cuda:99"),
     ({"max_pairs": 0}, UsageError, "max_pairs: input should be greater"),
     ({"max_pairs": "five"}, UsageError, "max_pairs: input should be a valid integer"),
+    ({"pairs": "absent.csv"}, MissingData, "absent.csv"),
+    ({"pairs": 5}, UsageError, "pairs: input should be a valid string"),
+    ({"pairs": [("p001", "p000/s1/0")]}, UsageError, "pairs: input should be a valid string"),
+    ({"pairs": pd.DataFrame({"source": ["p001"]})}, DataError, "no column 'target'"),
+    ({"pairs": pd.DataFrame({"target": ["p001"]})}, DataError, "no column 'source'"),
+    ({"pairs": pd.DataFrame({"source": [], "target": []})}, DataError, "no row"),
+    ({"pairs": pd.DataFrame({"source": ["p001"], "id": [None]})}, DataError, "row 0: there is no held-out image"),
+    ({"pairs": pd.DataFrame({"source": [1.5], "target": ["."]})}, DataError, "row 0: there is no identity '1.5'"),
     ({"resamples": 5}, UsageError, "resamples: "),
     ({"seed": -1}, UsageError, "seed: "),
 ])  # fmt: skip
@@ -313,6 +330,30 @@ def test_so_many_pairs_are_taken_evenly(context: object) -> None:
     assert fsbench.Evaluation(dataset=SMALL, metrics=metrics, max_pairs=10_000, baselines=False).pairs.equals(
         whole.pairs
     )
+
+
+def test_pairs_are_those_of_a_table(evaluation: fsbench.Evaluation, tmp_path: Path) -> None:
+    own = evaluation.pairs[evaluation.pairs["source"] == evaluation.pairs["source"].iloc[0]]
+    wanted = own.iloc[1:].sample(frac=1, random_state=1)
+    assert set(wanted["set"]) == {"stills", "clips"}
+    wanted[["source", "id"]].to_csv(tmp_path / "pairs.csv", header=["source", "target"], index=False)
+    metrics = "background,id_similarity,tl_id"
+    scores = {}
+    for name, pairs in {"frame": wanted, "path": tmp_path / "pairs.csv"}.items():
+        some = fsbench.Evaluation(dataset=SMALL, metrics=metrics, pairs=pairs, baselines=False)
+        assert set(some.pairs["source"] + some.pairs["id"]) == set(wanted["source"] + wanted["id"])
+        scores[name] = some(blend)
+    run = fsbench.run("alpha_paste", SMALL, metrics=metrics, pairs=tmp_path / "pairs.csv", out=tmp_path / "out")
+    measured = fsbench.Evaluation(dataset=SMALL, metrics=metrics, pairs=wanted)
+    pasted = next(scores for scores in measured.baselines if scores.name == "alpha_paste")
+    of_run = run.values[run.values["model"] == "alpha_paste"]
+    pd.testing.assert_frame_equal(scores["frame"].values, scores["path"].values, check_exact=True)
+    pd.testing.assert_frame_equal(pasted.values, of_run.reset_index(drop=True), rtol=0, atol=1e-9)
+    assert of_run["value"].notna().all()
+    few = fsbench.Evaluation(dataset=SMALL, metrics="background", pairs=run.samples.query("model == 'alpha_paste'"),
+                             max_pairs=3, baselines=False)  # fmt: skip
+    assert len(few.pairs) == 3
+    assert set(few.pairs["id"]) <= set(wanted["id"])
 
 
 def test_a_judge_of_the_coach_is_told_and_so_is_an_unknown_family(evaluation: fsbench.Evaluation) -> None:

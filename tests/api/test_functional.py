@@ -22,8 +22,7 @@ from fsbench.api.outputs import as_model
 from fsbench.errors import FsbenchError, NotScorable, PluginError, UsageError
 from fsbench.faces.align import TEMPLATE
 from fsbench.harness import measurements
-from fsbench.harness.evaluation import Evaluation as PreparedSet
-from fsbench.harness.evaluation import OutputFeatures, Rows
+from fsbench.harness.evaluation import OutputFeatures, PreparedSet, Rows
 from fsbench.harness.generate import feed_of, swap_all
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, EmbedderInfo, MetricInfo

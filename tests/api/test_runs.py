@@ -43,7 +43,7 @@ def test_arguments_are_the_options_of_the_command(name: str) -> None:
 def test_an_evaluation_has_the_fields_of_a_plan() -> None:
     own = {"cache", "data_root"}
     assert set(inspect.signature(fsbench.Evaluation).parameters) - own == set(Plan.model_fields) - {
-        "models", "budget", "stage", "preset", "pairs"
+        "models", "budget", "stage", "preset"
     }  # fmt: skip
 
 

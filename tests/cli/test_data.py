@@ -118,3 +118,20 @@ def test_what_a_tool_made_of_exported_crops_is_scored(
     result = results.load(tmp_path / "out")
     assert [model.name for model in result.models if model.kind == "precomputed"] == ["a grey tool"]
     assert result.find("a grey tool", "gt_psnr")[0].value is not None
+    few = table[table["set"] == "stills"].iloc[::2]
+    few.to_csv(tmp_path / "few.csv", index=False)
+    chosen = ("--metrics", "gt_psnr,id_similarity", "--pairs", tmp_path / "few.csv", "--max-pairs", 4, "--quiet")
+    code, said, errors = invoke(*command, *chosen, "--out", tmp_path / "few")
+    assert code == 0, errors
+    code, said, errors = invoke("run", "--dataset", CROPS, "--models", f"precomputed:{tmp_path}/grey",
+                                *chosen, "--out", tmp_path / "run")  # fmt: skip
+    assert code == 0, errors
+    scored, ran = results.load(tmp_path / "few"), results.load(tmp_path / "run")
+    assert scored.protocol.sets == ran.protocol.sets
+    assert scored.protocol.n_pairs == 4 < len(few)
+    assert len(scored.values) == len(ran.values) > 6
+    for one, other in zip(scored.values, ran.values, strict=True):
+        assert (one.metric, one.judge, one.n_scored, one.n_total) == (other.metric, other.judge, other.n_scored, 4)
+        assert [one.value, one.low, one.high] == pytest.approx([other.value, other.low, other.high], rel=0, abs=1e-9)
+    unused = scored.unused[0]
+    assert (len(unused.files), unused.reason) == (len(table) - 4, "no pair has this name")

@@ -231,7 +231,7 @@ def test_what_cannot_be_written_is_told(words: tuple[str, ...], said: str, tmp_p
 
 
 def test_a_table_of_values_reads_back_as_it_was(run: RunResult) -> None:
-    table = tables.values(run)
+    table = tables.values_frame(run.values, run.metrics)
     assert len(table) == len(run.values)
     assert pd.api.types.is_float_dtype(table["value"])
     assert set(tables.models(run)["model"]) == {model.name for model in run.models}

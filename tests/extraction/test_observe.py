@@ -18,7 +18,7 @@ from fsbench.evidence.needs import build_kinds
 from fsbench.extraction.extractor import Extractor
 from fsbench.extraction.features import observe
 from fsbench.harness import evaluation as evaluations
-from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.evaluation import PreparedSet
 from fsbench.harness.instruments import Instruments
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, Context, MetricInfo, ObserverInfo, Truth
@@ -95,10 +95,10 @@ def pairs(known: bool = True) -> Pairs:
     return Pairs((Group("toy0", faces.of("toy0").crops.select(slice(2)), index, target, truth),), "all")
 
 
-def prepared(context: Context, *names: str, known: bool = True) -> Evaluation:
+def prepared(context: Context, *names: str, known: bool = True) -> PreparedSet:
     instruments = replace(Instruments.of(Plan(metrics=names, resamples=100), context), judges=[])
     faces = contracts.toy_faces(2, sessions=3, images=4, size=32)
-    return Evaluation.prepare(instruments, pairs(known), faces, None, context)
+    return PreparedSet.prepare(instruments, pairs(known), faces, None, context)
 
 
 def test_it_looks_once_at_an_image(fresh_context: Context) -> None:

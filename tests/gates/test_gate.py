@@ -280,6 +280,8 @@ def test_a_configuration_is_read(tmp_path: Path) -> None:
         'inconclusive = "pass"\nas = ["a=b"]\n'
     )
     config = read_config(path)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())  # as Notepad saves it
+    assert read_config(path) == config
     assert [(rule.name, rule.tier) for rule in config.rules] == [
         ("id_similarity", "critical"),
         ("pose_error", "advisory"),

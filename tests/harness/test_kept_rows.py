@@ -14,7 +14,7 @@ from fsbench import contracts
 from fsbench.config import Plan
 from fsbench.errors import NotScorable
 from fsbench.faces import detect
-from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.evaluation import PreparedSet
 from fsbench.harness.instruments import Instruments
 from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, Context, EmbedderInfo, EvidenceOf, Faces, MetricInfo, ObserverInfo, Truth
@@ -203,7 +203,7 @@ def measure(
     """Rows of some metrics, of which MEASURED tells how many were measured."""
     MEASURED.clear()
     plan = Plan(metrics=tuple(f"kept_{name}" for name in names), judges=("kept_judge",))
-    evaluation = Evaluation.prepare(Instruments.of(plan, context), of or pairs(faces), faces, None, context)
+    evaluation = PreparedSet.prepare(Instruments.of(plan, context), of or pairs(faces), faces, None, context)
     features = evaluation.extract("model", outputs)
     return {name.removeprefix("kept_"): rows for name, _, rows in evaluation.measure(features)}  # type: ignore[misc]
 
@@ -341,7 +341,7 @@ def test_an_instance_that_was_put_in_a_metrics_place_is_measured(fresh_context: 
 
     plan = Plan(metrics=("kept_pixels",), judges=("kept_judge",))
     instruments = replace(Instruments.of(plan, fresh_context), metrics={"kept_pixels": Other()})
-    evaluation = Evaluation.prepare(instruments, pairs(), FACES, None, fresh_context)
+    evaluation = PreparedSet.prepare(instruments, pairs(), FACES, None, fresh_context)
     MEASURED.clear()
     list(evaluation.measure(evaluation.extract("model", OUTPUTS)))
     assert MEASURED == {"Other": 24}

@@ -28,9 +28,9 @@ def choose(context: Context, tmp_path: Path) -> Choose:
     dataset = build_dataset(SPEC, context)
     test = dataset.faces("test")
 
-    def call(text: str, most: int | None = None) -> dict[str, list[tuple[str, str]]]:
+    def call(text: str, most: int | None = None, files: bool = False) -> dict[str, list[tuple[str, str]]]:
         (tmp_path / "pairs.csv").write_text(text)
-        choice = PairChoice.of(Plan(pairs=str(tmp_path / "pairs.csv"), max_pairs=most))
+        choice = PairChoice.of(Plan(pairs=str(tmp_path / "pairs.csv"), max_pairs=most), files=files)
         sets = choice.pairs(dataset, test, by_set(test))
         return {name: list(zip(pairs.rows["source"], pairs.rows["id"], strict=True)) for name, pairs in sets.items()}
 
@@ -66,6 +66,8 @@ def test_a_table_says_what_goes_into_what(choose: Choose, ids: list[str]) -> Non
         ("p000,{0}", "row 2: p000 would be swapped into an own image"),
         ("p001,{0}\np002,{0}\nsources/p001,targets/{0}.png", "row 4 asks what row 2 asks"),
         ("p001,../../etc/passwd", "no held-out image"),
+        *((f"p001,{target}", "no held-out image") for target in (".", "..", "/", "targets/", "targets/.", "a/.png")),
+        *((f"{source},{{0}}", "there is no identity") for source in (".", "..", "/", "sources/", "p001/..")),
     ],
 )
 def test_a_row_that_cannot_be_is_named(rows: str, said: str, choose: Choose, ids: list[str]) -> None:
@@ -73,6 +75,31 @@ def test_a_row_that_cannot_be_is_named(rows: str, said: str, choose: Choose, ids
         choose("source,target\n" + rows.format(ids[0]))
     assert said in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "said"),
+    [
+        ("output", "p002/{0}.png", "row 2: the output of this pair is called p001/{0}.png, not 'p002/{0}.png'"),
+        ("output", "swapped.png", "not 'swapped.png'"),
+        ("output", ".", "not '.'"),
+        ("output", "p001/{0}", ""),
+        ("output", "p001/{0}.jpg", ""),
+        ("output", "", ""),
+        ("model", "mine", "row 2 names a model"),
+    ],
+)
+def test_a_table_of_files_says_what_their_names_do(
+    header: str, row: str, said: str, choose: Choose, ids: list[str]
+) -> None:
+    text = f"source,target,{header}\np001,{ids[0]},{row.format(ids[0])}\n"
+    if said:
+        with pytest.raises(DataError) as caught:
+            choose(text, files=True)
+        assert said.format(ids[0]) in caught.value.message
+    else:
+        assert choose(text, files=True) == {"stills": [("p001", ids[0])]}
+    assert choose(text) == {"stills": [("p001", ids[0])]}, "a run makes its outputs, whatever the table calls them"
 
 
 def test_a_table_without_its_columns(choose: Choose, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from fsbench.evidence.recursion import FedBack
 from fsbench.faces.align import TEMPLATE
 from fsbench.harness import evaluation as evaluations
 from fsbench.harness import passes as passes_table
-from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.evaluation import PreparedSet
 from fsbench.harness.generate import feed_of, swap_all
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.models import Model, build, prepare_model
@@ -115,10 +115,10 @@ def difference(level: float, other: float) -> float:
     return abs(lightness(level) - lightness(other)) / (1 + 0.015 * apart / (20 + apart) ** 0.5)
 
 
-def evaluation_of(plan: Plan, context: Context, named: bool = True) -> Evaluation:
+def evaluation_of(plan: Plan, context: Context, named: bool = True) -> PreparedSet:
     data = Chessboards()
     test = data.faces("test")
-    return Evaluation.prepare(Instruments.of(plan, context), make_pairs(data, test), test, None, context, named)
+    return PreparedSet.prepare(Instruments.of(plan, context), make_pairs(data, test), test, None, context, named)
 
 
 def model_of(text: str, context: Context) -> Model:

@@ -158,16 +158,22 @@ def test_facts_of_a_metric(found: Validation) -> None:
     assert praised.won_by == ("copy_target", "copy_source")
 
 
-def test_the_file_is_read_again_and_the_summary_is_without_curves(found: Validation, tmp_path) -> None:
+def test_the_file_is_read_again_and_the_summary_keeps_what_is_drawn(found: Validation, tmp_path) -> None:
     validity.save(found, tmp_path / validity.FILE_NAME)
     assert validity.load(tmp_path) == found
     text = (tmp_path / validity.FILE_NAME).read_text()
     assert "NaN" not in text
     assert "Infinity" not in text
-    validity.save(validity.summary(found), tmp_path / "small.json", compact=True)
+    validity.save_summary(found, tmp_path / "small.json")
     small = validity.load(tmp_path / "small.json")
     assert verdicts(small, "praise") == verdicts(found, "praise")
-    assert not any(one.steps for one in small.responses)
+    assert small == validity.summary(found)
+    for short, whole in zip(small.responses, found.responses, strict=True):
+        for step, full in zip(short.steps, whole.steps, strict=True):
+            kept, known = ([of.value or 0.0, of.low or 0.0, of.high or 0.0] for of in (step, full))
+            assert kept == pytest.approx(known, rel=1e-4, abs=0)
+            assert (step.value is None, step.significant) == (full.value is None, full.significant)
+            assert step.n_scored is step.change is None
     assert (tmp_path / "small.json").stat().st_size < len(text) / 2
 
 

@@ -17,7 +17,7 @@ from fsbench.errors import NotScorable
 from fsbench.evidence import references
 from fsbench.evidence.needs import build_kinds
 from fsbench.harness import evaluation as evaluations
-from fsbench.harness.evaluation import Evaluation
+from fsbench.harness.evaluation import PreparedSet
 from fsbench.harness.instruments import Instruments
 from fsbench.harness.summarise import FAULT
 from fsbench.interfaces import Batch, Context, EvidenceOf, MetricInfo
@@ -69,7 +69,7 @@ def rows_with(prepare: Callable[[EvaluationSet], EvidenceOf], context: Context, 
     index = np.flatnonzero(faces.rows["identity"] == "toy1")
     pairs = Pairs((Group("toy0", faces.of("toy0").crops.select(slice(2)), index, faces.select(index), None),), "all")
     instruments = replace(Instruments.of(Plan(metrics=("asks", "harmless")), context), judges=[])
-    evaluation = Evaluation.prepare(instruments, pairs, faces, None, context)
+    evaluation = PreparedSet.prepare(instruments, pairs, faces, None, context)
     return {name: rows for name, _, rows in evaluation.measure(evaluation.extract("m", pairs.targets))}
 
 

@@ -83,7 +83,6 @@ def test_a_metric_without_an_entry_is_not_examined_yet(make_run: MakeRun) -> Non
 def test_the_shipped_verdicts_name_nothing_of_the_machine(validation: validity.Validation) -> None:
     text = validity.SHIPPED.read_text(encoding="utf-8")
     assert not re.search(r"(?<![\w.:/])/\w+/", text)  # an absolute path, of whatever machine
-    assert all(not one.steps for one in validation.responses)
 
 
 def test_a_report_tells_what_its_metrics_respond_to(

@@ -105,6 +105,22 @@ def test_score_raises_what_a_user_can_put_right(folders: Path, photograph: Photo
         score(folders, "--outputs", folders / "swap", "--metrics", "id_similarty")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--max-pairs", "3"], "--max-pairs needs --dataset"),
+        (["--dataset", "synthetic", "--target", "."], "--target does not go with --dataset"),
+        (["--dataset", "synthetic", "--pairs", "pairs.csv", "--columns", "source=who"], "--columns does not go with"),
+        (["--dataset", "synthetic", "--max-pairs", "0"], "--max_pairs: input should be greater than"),
+    ],
+)
+def test_what_does_not_go_together_is_told(folders: Path, arguments: list[str], said: str) -> None:
+    photographs = () if "--dataset" in arguments else ("--target", folders, "--source", folders)
+    with pytest.raises(UsageError) as caught:
+        call("score", "--outputs", folders / "swap", *photographs, *arguments)
+    assert said in caught.value.message
+
+
 def test_a_pattern_and_a_column_name_many_models(folders: Path, photograph: Photograph) -> None:
     lines = ["tool;File;person;original"]
     for tool in ("a", "b"):

@@ -9,10 +9,14 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fsbench import files, specs
 from fsbench.errors import DataError, UsageError
 from fsbench.harness.external import csv_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = ("output", "source", "target")
 MODEL = "model"
@@ -93,6 +97,23 @@ def read_table(path: Path, columns: Mapping[str, str] | None = None, needed: Seq
         "it in UTF-8"
     )
     return Table(name, path.absolute().parent, rows, warning if encoding == csv_text.GUESSED else "")
+
+
+def of_frame(frame: pd.DataFrame) -> Table:
+    """Take the pairs of a data frame, columns `source` and `target` (or `id`); raises DataError.
+
+    Rows are counted from 0, as pandas does.
+    """
+    columns = {"source": "source", "target": "target" if "target" in frame else "id"}
+    if absent := [name for name, column in columns.items() if column not in frame]:
+        raise DataError(
+            f"the data frame of pairs has no column {absent[0]!r}", "it has a row for each pair: source and target"
+        )
+    if frame.empty:
+        raise DataError("the data frame of pairs has no row", "it has a row for each pair: source and target")
+    pairs = zip(*(map(str, frame[column]) for column in columns.values()), strict=True)
+    rows = [Row(line, "", source, target, "") for line, (source, target) in enumerate(pairs)]
+    return Table("the data frame", Path(), rows)
 
 
 def parse_columns(text: str) -> dict[str, str]:
