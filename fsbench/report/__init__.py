@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from fsbench.numbers import number
-from fsbench.report import page, ranking, sections, tables, verdict
+from fsbench.report import budget, page, ranking, sections, tables, verdict
 from fsbench.report.plots import LABEL, short
 from fsbench.report.run import Run, read
 from fsbench.report.sections import galleries
@@ -35,18 +35,23 @@ def html(run: Run, *, brief: bool = False) -> str:
         duration=tables.duration, decimals=number, when=_when, coaches=tables.coaches, named=partial(_named, run)
     )
     files = {"run": run, "result": run.result}
-    return environment.get_template("run/page.html.j2").render(
-        files,
-        brief=brief,
-        sections=() if brief else page.render(sections.all_sections(), run, environment, **files),
-        style=page.text("style.css") + ("" if brief else page.text("validity.css")),
-        script=page.script(*(["map.js"] if len(run.maps) and not brief else [])),
-        verdict=verdict.sentences(run),
-        ranking=ranking.ranking(run),
-        table=tables.summary(run),
-        networks=[*run.result.judges, *run.result.observers, *run.result.metrics],
+    template = environment.get_template("run/page.html.j2")
+    scripts = [*(["map.js"] if len(run.maps) else []), *(["player.js"] if len(run.clips) else [])]
+    content = {
+        **files,
+        "brief": brief,
+        "style": page.text("style.css") + ("" if brief else page.text("validity.css") + page.text("player.css")),
+        "script": page.script(*([] if brief else scripts)),
+        "verdict": verdict.sentences(run),
+        "ranking": ranking.ranking(run),
+        "table": tables.summary(run),
+        "networks": [*run.result.judges, *run.result.observers, *run.result.metrics],
         **galleries.first(run),
-    )
+    }
+    if brief:
+        return template.render(content, sections=())
+    room = budget.PAGE - budget.size(template.render(content, sections=()))
+    return template.render(content, sections=page.render(sections.all_sections(), run, environment, room, **files))
 
 
 def _named(run: Run, text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -18,10 +19,13 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from fsbench.numbers import number
+from fsbench.report import budget
 from fsbench.report.people import FaceVectors, View, block_means, finite, mean_without_self, scene_means
 from fsbench.report.plots import GREY, render, short
 
 CELLS_LIMIT = 160  # rows or columns; larger matrices are averaged in blocks
+CELLS_LEAST = 16  # the same where there are more heatmaps than a page has room for
+CELL_BYTES = 4 / 3  # of a cell on the page
 LINES_LIMIT, NAMES_LIMIT = 40, 14  # sessions along an axis that are drawn, and that are named
 COLOURS = colormaps["viridis"]  # and grey where no face was found
 
@@ -69,8 +73,8 @@ class Heatmaps:
     groups: tuple[tuple[str, tuple[Heatmap, ...]], ...]  # real images, then each model
 
 
-def draw_all(view: View) -> Heatmaps:
-    """Draw every image for two people, and means by identity for more."""
+def draw_all(view: View, room: float = budget.HEATMAPS) -> Heatmaps:
+    """Draw every image for two people, and means by identity for more, in about `room` bytes."""
     names = list(dict.fromkeys(view.swapped.column("identity")))
     if len(names) <= 2:
         groups = [("Real images", _real_pair(view.swapped, names))]
@@ -81,8 +85,13 @@ def draw_all(view: View) -> Heatmaps:
     cosines = finite([matrix.cells for _, group in groups for matrix in group])
     low, high = (20 * np.quantile(cosines, [0.01, 0.99])).round(4)  # rounding has made some cosines more than 1
     norm = Normalize(np.floor(low) / 20, max(np.ceil(high), np.floor(low) + 1) / 20)
+    n_cells = room / CELL_BYTES / sum(len(group) for _, group in groups)
+    limit = max(CELLS_LEAST, math.isqrt(int(n_cells)))
     panels = [
-        (title, [_heatmap(matrix, norm, f"{title}: {matrix.title}, {view.judge}") for matrix in _with_faces(group)])
+        (
+            title,
+            [_heatmap(matrix, norm, f"{title}: {matrix.title}, {view.judge}", limit) for matrix in _with_faces(group)],
+        )
         for title, group in groups
     ]
     return Heatmaps(_scale(norm, view.judge), tuple((title, tuple(drawn)) for title, drawn in panels))
@@ -144,10 +153,27 @@ def _by_identity(role: str, rows: FaceVectors, columns: FaceVectors, names: Sequ
     return Matrix(title, means, float(known.mean()) if known.size else np.nan, (labels, labels), (role, "identity"))
 
 
-def _heatmap(matrix: Matrix, norm: Normalize, alt: str) -> Heatmap:
+def _heatmap(matrix: Matrix, norm: Normalize, alt: str, limit: int) -> Heatmap:
     mean = "none" if np.isnan(matrix.mean) else number(matrix.mean, 3)
     rows, columns = (_axis(name, labels) for name, labels in zip(matrix.axes, matrix.labels, strict=True))
-    return Heatmap(matrix.title, mean, alt, _image(matrix.cells, norm), rows, columns)
+    return Heatmap(matrix.title, mean, alt, _image(averaged(matrix.cells, limit), norm), rows, columns)
+
+
+def averaged(cells: np.ndarray, limit: int) -> np.ndarray:
+    """Cells (N, M) averaged in blocks, so that there are at most `limit` rows and columns; NaN does not count.
+
+    >>> averaged(np.array([[1.0, 3.0, np.nan], [1.0, 3.0, 5.0]]), 2)
+    array([[ 2., nan],
+           [ 2.,  5.]])
+    """
+    known = np.isfinite(cells)
+    sums, counts = np.where(known, cells, 0.0), known.astype(float)
+    for axis, n in enumerate(cells.shape):
+        if n > limit:
+            starts = np.arange(0, n, -(-n // limit))
+            sums, counts = (np.add.reduceat(part, starts, axis=axis) for part in (sums, counts))
+    means: np.ndarray = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    return means
 
 
 def _axis(name: str, labels: np.ndarray) -> Axis:

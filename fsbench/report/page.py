@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from fsbench.report import budget
 from fsbench.report.plots import LABEL, short
 from fsbench.results import slug
 
@@ -21,11 +22,15 @@ Subject = TypeVar("Subject")
 
 @dataclass(frozen=True)
 class Section(Generic[Subject]):
-    """A part of a page about a subject, such as a run."""
+    """A part of a page about a subject, such as a run.
+
+    Where `budget.SHARES` names the section, `build` is given the bytes that it may take beside the subject.
+    """
 
     id: str  # anchor on the page
     title: str  # in the navigation
-    build: Callable[[Subject], dict[str, Any] | None]  # what the template is given; None: not on this page
+    # (subject) or (subject, bytes) -> what the template is given; None: not on this page
+    build: Callable[[Subject], dict[str, Any] | None] | Callable[[Subject, int], dict[str, Any] | None]
     template: str  # below templates/
 
 
@@ -39,16 +44,33 @@ class RenderedSection:
 
 
 def render(
-    sections: Iterable[Section[Subject]], subject: Subject, environment: Environment, **context: Any
+    sections: Sequence[Section[Subject]],
+    subject: Subject,
+    environment: Environment,
+    room: int | None = None,
+    **context: Any,
 ) -> list[RenderedSection]:
-    """Render those sections that have something to show; `context` is given to the templates of all of them."""
-    rendered = []
-    for section in sections:
-        content = section.build(subject)
-        if content is not None:
-            html = environment.get_template(section.template).render(section=section, **context, **content)
-            rendered.append(RenderedSection(section.id, section.title, Markup(html)))
-    return rendered
+    """Render those sections that have something to show; `context` is given to the templates of all of them.
+
+    Where they have `room` bytes together, those that `budget.SHARES` names are built last and for what is left.
+    """
+    rendered: dict[str, RenderedSection] = {}
+
+    def html(section: Section[Subject], *given: int) -> str | None:
+        content = cast(Callable[..., dict[str, Any] | None], section.build)(subject, *given)
+        template = environment.get_template(section.template)
+        return None if content is None else template.render(section=section, **context, **content)
+
+    shares, left = ({}, 0) if room is None else (budget.SHARES, room)
+    order = [*(section for section in sections if section.id not in shares),
+             *(section for name in shares for section in sections if section.id == name)]  # fmt: skip
+    for section in order:
+        share = shares.get(section.id)
+        text = html(section) if share is None else budget.fit(partial(html, section), int(share * left))
+        if text is not None:
+            rendered[section.id] = RenderedSection(section.id, section.title, Markup(text))
+            left = max(0, left - budget.size(text))
+    return [rendered[section.id] for section in sections if section.id in rendered]
 
 
 def environment() -> Environment:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
@@ -17,6 +18,13 @@ from fsbench.report.run import Run
 from fsbench.run_files import LARGEST_PICTURE, MOST_PIXELS, inside
 
 THUMBNAIL = 128  # pixels, the longer edge
+QUALITY = 88
+
+SAMPLED = 16
+"""Pictures by whose size that of all is estimated."""
+
+MARKUP = 200
+"""Bytes of what stands around a picture: its element, description and score."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +37,20 @@ class Picture:
 
 
 class Thumbnails:
-    """Finds and encodes the pictures of a run, each file once."""
+    """Finds and encodes the pictures of a run, each file once; `edge` is the longer one, in pixels."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, edge: int = THUMBNAIL) -> None:
         self.run = run
         self.has_exact = (run.folder / "inputs" / "exact").is_dir()
-        self.thumbnail = cache(_thumbnail)
+        self.thumbnail = cache(partial(_thumbnail, edge=edge))
+
+    @cached_property
+    def n_bytes(self) -> float:
+        """What a picture takes on the page, with its description: the mean of some outputs, evenly chosen."""
+        outputs = [] if self.run.samples.empty else self.run.samples["output"].tolist()
+        chosen = np.unique(np.linspace(0, len(outputs) - 1, min(len(outputs), SAMPLED)).round().astype(int))
+        pictures = [self.picture("", Path(str(outputs[i])), "") for i in chosen]
+        return MARKUP + float(np.mean([len(picture.uri) for picture in pictures] or [0]))
 
     def picture(self, role: str, path: Path, alt: str) -> Picture:
         """Return one picture; `path` is below the run's folder, and what leads out of it is not shown."""
@@ -59,17 +75,34 @@ class Thumbnails:
         return self.picture(role, Path(str(row["output"])), alt)
 
 
-def _thumbnail(path: Path) -> str:
-    """Encode as JPEG in a data URI; "" where the file is missing, larger than fsbench writes, or no PNG."""
+def content(path: Path) -> bytes | None:
+    """Read the file of a picture; None where it is missing or larger than fsbench writes."""
     try:
-        content = read(path, LARGEST_PICTURE)
-        with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
-            if image.width * image.height > MOST_PIXELS:
-                return ""
-            small = image.convert("RGB")
+        return read(path, LARGEST_PICTURE)
+    except OSError:
+        return None
+
+
+def decode(data: bytes | None) -> Image.Image | None:
+    """Decode as RGB; None where it is larger than fsbench writes, or no PNG."""
+    try:
+        with Image.open(io.BytesIO(data or b""), formats=("PNG",)) as image:
+            return image.convert("RGB") if image.width * image.height <= MOST_PIXELS else None
     except Exception:  # noqa: BLE001 - Pillow's decoders raise errors of many kinds for damaged files
-        return ""
-    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+        return None
+
+
+def data_uri(image: Image.Image, quality: int, optimize: bool = False) -> str:
+    """Encode as JPEG at the full resolution of colours; Pillow cannot `optimize` large pictures of noise."""
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=88, subsampling=0, optimize=True)
+    image.save(buffer, "JPEG", quality=quality, subsampling=0, optimize=optimize)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _thumbnail(path: Path, edge: int) -> str:
+    """Encode as JPEG in a data URI; "" where there is no picture."""
+    image = decode(content(path))
+    if image is None:
+        return ""
+    image.thumbnail((edge, edge), Image.Resampling.LANCZOS)
+    return data_uri(image, QUALITY, optimize=True)

@@ -47,7 +47,7 @@ def html(record: Validation) -> str:
     """Return the page of a validation."""
     environment = page.environment()
     environment.filters.update(duration=duration, decimals=number, slug=slug)
-    shared = {
+    shared: dict[str, Any] = {
         "record": record,
         "marks": MARKS,
         "networks": [

@@ -22,11 +22,12 @@ from fsbench.report.people import FaceVectors, View
 from fsbench.report.plots import render, short
 from fsbench.report.run import read
 from fsbench.report.sections import galleries, slices
-from fsbench.report.tables import duration
+from fsbench.report.tables import duration, ordered
 from fsbench.report.thumbnails import Thumbnails
 from fsbench.report.verdict import sentences
 
 JUDGE = "toy_judge"
+ROOM = 8_000_000  # bytes
 
 
 def test_verdict_says_what_the_differences_carry(run_folder: Path) -> None:
@@ -145,6 +146,34 @@ def test_ten_thousand_by_ten_thousand_images_need_little_memory() -> None:
     assert float(drawn[2].mean) == pytest.approx(one @ other / n**2, abs=6e-4)
 
 
+def test_heatmaps_of_many_models_fit_their_room() -> None:
+    made, real = some_people(300, True, 2, dim=64), some_people(200, False, 3, dim=64)
+    many = View("j", real, real.of("nobody"), tuple((f"m{i}", made) for i in range(40)))
+    two = [person.take(np.isin(person.column("identity"), ["A", "B"])) for person in (made, real)]
+    made_of_two = two[0].take(two[0].column("source") != "C")
+    pairs = View("j", two[1], real.of("nobody"), tuple((f"m{i}", made_of_two) for i in range(40)))
+    for view, n_each in ((many, 1), (pairs, 8)):
+        for room in (2_000_000, 600_000):
+            groups = heatmaps.draw_all(view, room).groups
+            images = [panel.image for _, panels in groups for panel in panels]
+            assert len(images) > 40 * n_each
+            assert sum(map(len, images)) <= room + 1200 * len(images)  # a palette each
+    whole = heatmaps.draw_all(pairs, 2_000_000).groups[1][1][0]
+    assert whole.mean == heatmaps.draw_all(pairs, 600_000).groups[1][1][0].mean
+
+
+@pytest.mark.parametrize(("shape", "limit"), [((7, 30), 8), ((100, 3), 16), ((33, 33), 16), ((5, 5), 5)])
+def test_averaged_cells_are_means_of_what_is_known(shape: tuple[int, int], limit: int) -> None:
+    cells = np.random.default_rng(0).normal(size=shape)
+    cells[::3, 0] = np.nan
+    small = heatmaps.averaged(cells, limit)
+    assert max(small.shape) <= limit
+    blocks = [-(-n // limit) for n in shape]
+    for i, j in ((0, 0), (small.shape[0] - 1, small.shape[1] - 1)):
+        part = cells[i * blocks[0] : (i + 1) * blocks[0], j * blocks[1] : (j + 1) * blocks[1]]
+        assert small[i, j] == pytest.approx(np.nanmean(part)) if np.isfinite(part).any() else np.isnan(small[i, j])
+
+
 def test_one_session_is_compared_without_an_image_and_itself() -> None:
     person = faces([[1, 0], [0.6, 0.8], [0, 1]], ["A"] * 3, ["s0"] * 3)
     (panel,) = dict(heatmaps.draw_all(View("j", person, person.of("nobody"), ())).groups)["Real images"]
@@ -181,7 +210,7 @@ def test_pictures_are_spread_over_sessions(sessions: list[str], count: int) -> N
 def test_worst_and_best_are_ordered(run_folder: Path) -> None:
     run = read(run_folder)
     models = [model for model in run.result.models if model.name == "gan_mask"]
-    (gallery,) = galleries.galleries(run, Thumbnails(run), models)
+    (gallery,) = galleries.galleries(Thumbnails(run), models, ROOM)
     scores_of = {group.rule: [float(strip.score) for strip in group.strips] for group in gallery.groups[2:]}
     worst, best = (np.array(scores_of[rule]) for rule in ("worst", "best"))
     scores = np.sort(run.of("gan_mask")[f"id_similarity@{JUDGE}"].dropna())
@@ -191,11 +220,11 @@ def test_worst_and_best_are_ordered(run_folder: Path) -> None:
 
 def test_comparison_shows_one_pair_in_a_row(run_folder: Path) -> None:
     run = read(run_folder)
-    rows = galleries.comparisons(run, Thumbnails(run), run.result.models)
+    rows = galleries.comparisons(Thumbnails(run), ROOM, slice(None))
     assert len(rows) == 2 * galleries.COMPARED
     for row in rows:
         target = row.inputs[1].alt.removeprefix("target: ").split(",")[0]
-        assert [shown.role for shown, _ in row.outputs] == [model.name for model in run.result.models]
+        assert [shown.role for shown, _ in row.outputs] == [model.name for model in ordered(run)]
         assert all(shown.alt.endswith(f"into {target}") for shown, _ in row.outputs)
 
 

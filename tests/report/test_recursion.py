@@ -18,6 +18,7 @@ from fsbench.results import slug
 MakeRun = Callable[..., Path]
 PASSES, ROWS = (1, 2, 10, 50), (3, 9, 20)
 IDENTITY = "id_similarity@toy_judge"
+ROOM = 8_000_000  # bytes
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def fed_back(make_run: MakeRun) -> Path:
 
 
 def seen(folder: Path) -> recursion.Recursion | None:
-    return recursion.view(read(folder))
+    return recursion.view(read(folder), ROOM)
 
 
 def test_contestants_have_curves_and_strips(fed_back: Path) -> None:

@@ -1,79 +1,184 @@
-"""Frames of clips side by side, and curves over them: how outputs move, beside their targets."""
+"""Clips: a player of what each model made of them, and film strips for paper."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
 from fsbench.numbers import number
-from fsbench.report import curves, plots
+from fsbench.report import budget, clips, curves, plots, sprites
+from fsbench.report.clips import SourceClip
+from fsbench.report.curves import RATE, FrameCurve
 from fsbench.report.page import Section
+from fsbench.report.plots import LABEL, short
 from fsbench.report.run import Column, Run
-from fsbench.report.tables import ordered
-from fsbench.report.thumbnails import Picture, Thumbnails
-from fsbench.stats.ranking import CONTESTANTS
+from fsbench.report.sprites import Sprites, TileFormat
+from fsbench.report.thumbnails import data_uri
 
 FRAMES = 8
-"""Frames of a clip that are shown, evenly chosen but for the worst ones."""
+"""Frames of a film strip."""
+
+STRIP = TileFormat(96, 75)
+STRIPS = 0.25
+"""Share of the section's bytes that film strips may take."""
+
+
+def build(run: Run, room: int) -> dict[str, Any] | None:
+    """Give `room` bytes to film strips and to the player, which has what the former leave."""
+    known = clips.of_run(run)
+    if not known:
+        return None
+    column = clips.metric(run)
+    reel = Reel(run, column, room * STRIPS)
+    films = [film for clip in known if (film := reel.film(clip)).strips]
+    sizes = clips.costs(run.folder, known, run.result.dataset.size)
+    tracks = [clips.n_tracks(run.folder, clip) for clip in known]
+    form, shown = clips.fit(known, tracks, room - reel.n_bytes, sizes, column)
+    return {
+        "column": column,
+        "films": films,
+        "colours": plots.colours(run),
+        "player": player(run, form, shown) if shown else None,
+        "form": form,
+        "rate": RATE,
+        "megabytes": budget.PAGE // 10**6,
+        "counts": {
+            "clips": (len(shown), len(known)),
+            "frames": (sum(map(len, shown)), sum(map(len, known))),
+            "models": (len(shown[0].answers) if shown else 0, len(known[0].answers)),
+            "film strips": (reel.n_strips, reel.n_strips + reel.n_left_out),
+        },
+    }
+
+
+def player(run: Run, form: TileFormat, shown: Sequence[SourceClip]) -> dict[str, Any]:
+    """Return what the page's script plays: tracks of pictures, and the clips that are made of them."""
+    pictures = Sprites(run.folder, form)
+    played = [
+        {
+            "title": short(clip.title, LABEL) + _stretch(clip),
+            "first": clip.first,
+            "whole": clip.whole,
+            "numbers": clip.numbers,
+            "input": pictures.add(clip.targets),
+            "exact": pictures.add(clip.exact) if clip.exact else None,
+            "models": [
+                {
+                    "name": short(answer.model, LABEL),
+                    "output": pictures.add(answer.outputs),
+                    "curves": [_curve(curve) for curve in answer.curves],
+                }
+                for answer in clip.answers
+            ],
+        }
+        for clip in shown
+    ]
+    tracks = [{"sheets": track.sheets, "tiles": track.tiles} for track in pictures.tracks]
+    layout = {"edge": form.edge, "stride": sprites.stride(form.edge), "columns": sprites.COLUMNS, "rows": sprites.ROWS}
+    return {"rate": RATE, **layout, "tracks": tracks, "clips": played}
+
+
+def _stretch(clip: SourceClip) -> str:
+    last = clip.first + len(clip)
+    return f" (frames {clip.first + 1:,} to {last:,} of {clip.whole:,})" if len(clip) < clip.whole else ""
+
+
+def _curve(curve: FrameCurve) -> dict[str, Any]:
+    metric = curve.column.metric
+    return {
+        "name": curve.column.key,
+        "unit": metric.unit,
+        "values": [float(f"{value:.4g}") if np.isfinite(value) else None for value in curve.values],
+        "worst": [(second.start, second.stop, number(second.value, metric.digits)) for second in curve.worst],
+    }
 
 
 @dataclass(frozen=True)
-class FilmStrip:
-    """Some frames of one clip as one model answered them."""
+class FrameStrip:
+    """Frames of one track, or of two below each other, as one picture."""
+
+    label: str
+    heads: tuple[str, ...]  # of the frames: their places in the clip, from 1
+    uri: str
+    alt: str
+
+
+@dataclass(frozen=True)
+class FilmClip:
+    """The film strips of a clip: frames evenly chosen, and the worst second of each contestant."""
 
     title: str
-    score: str
-    targets: tuple[Picture, ...]
-    outputs: tuple[Picture, ...]
-    heads: tuple[
-        str, ...
-    ]  # of the frames: their places in the clip, from 1, and what the metric says of the worst ones
-    worst: tuple[bool, ...]
-    figures: tuple[Markup, ...]
+    strips: tuple[FrameStrip, ...]
+    worst: tuple[FrameStrip, ...]
+    figure: Markup | None
 
 
-def build(run: Run) -> dict[str, Any] | None:
-    columns = [column for column in run.columns if column.metric.sample == "clip" and column.key in run.clips]
-    if not columns:
-        return None
-    thumbnails, colours = Thumbnails(run), plots.colours(run)
-    strips = []
-    for model in ordered(run):
-        if model.kind in CONTESTANTS:
-            rows = run.clips[run.clips["model"] == model.name].dropna(subset=[columns[0].key])
-            if len(rows):
-                rising = columns[0].metric.direction == "higher"
-                worst = rows.sort_values(columns[0].key, kind="stable", ascending=rising).iloc[0]
-                strips.append(_strip(run, thumbnails, worst, columns[0], colours[model.name]))
-    return {"strips": strips, "column": columns[0]} if strips else None
+@dataclass
+class Reel:
+    """Makes film strips for as long as there is room for them."""
+
+    run: Run
+    column: Column | None  # the worst seconds are those of this metric
+    room: float  # bytes
+    n_bytes: int = 0
+    n_strips: int = 0
+    n_left_out: int = 0
+
+    def film(self, clip: SourceClip) -> FilmClip:
+        """The film strips of a clip, and the curves of its contestants."""
+        even = np.unique(np.linspace(0, len(clip) - 1, FRAMES).round().astype(int))
+        ceilings = {model.name for model in self.run.result.models if model.kind == "ceiling"}
+        tracks = [("target", clip.targets), *([("exact", clip.exact)] if clip.exact else [])]
+        tracks += [
+            (answer.model, answer.outputs) for answer in clip.answers if not (clip.exact and answer.model in ceilings)
+        ]  # what these give are the exact swaps
+        strips = [self._strip(clip, label, even, paths) for label, paths in tracks]
+        known = dict(self._curves(clip))
+        worst = []
+        for answer in clip.answers:
+            if answer.model in known and (seconds := known[answer.model].worst):
+                start, stop = seconds[0].start, seconds[0].stop
+                frames = np.unique(np.linspace(start, stop - 1, FRAMES).round().astype(int))
+                worst.append(self._strip(clip, answer.model, frames, clip.targets, answer.outputs))
+        colours = plots.colours(self.run)
+        lines = [(curve, colours[model]) for model, curve in known.items()]
+        figure = curves.figure(clip.title, lines) if lines and any(strips) else None
+        return FilmClip(clip.title, _there(strips), _there(worst), figure)
+
+    def _curves(self, clip: SourceClip) -> Iterator[tuple[str, FrameCurve]]:
+        """The metric's curve of each contestant that has one."""
+        contestants = {model.name for model in self.run.contestants}
+        for answer in clip.answers:
+            for curve in answer.curves:
+                if answer.model in contestants and curve.column == self.column:
+                    yield answer.model, curve
+
+    def _strip(self, clip: SourceClip, label: str, frames: np.ndarray, *tracks: Sequence[str]) -> FrameStrip | None:
+        if self.n_left_out:  # what comes first is what is shown
+            self.n_left_out += 1
+            return None
+        edge = max(1, min(STRIP.edge, self.run.result.dataset.size))
+        missing = np.full((edge, edge, 3), 128, np.uint8)
+        tiles = [sprites.tile_of(self.run.folder, track[k], edge) for track in tracks for k in frames]
+        picture = sprites.sheet([missing if tile is None else tile for tile in tiles], len(frames))
+        uri = data_uri(picture, STRIP.quality)
+        if self.n_bytes + len(uri) > self.room:
+            self.n_left_out += 1
+            return None
+        self.n_bytes += len(uri)
+        self.n_strips += 1
+        n_missing = sum(tile is None for tile in tiles)
+        alt = f"{short(label, LABEL)}: frames {', '.join(str(k + 1) for k in frames)} of {len(clip)}, {clip.title}"
+        alt += f"; {n_missing} pictures are missing and grey" if n_missing else ""
+        return FrameStrip(label, tuple(str(k + 1) for k in frames), uri, alt)
 
 
-def _strip(run: Run, thumbnails: Thumbnails, row: pd.Series[Any], column: Column, colour: str) -> FilmStrip:
-    n = min(len(row["targets"]), len(row["outputs"]))
-    title = f"{row['model']}: {row['source']} into {row['identity']}, {row['session']}, {row['clip']}"
-    known = [curve for curve in curves.of_clip(run, row) if len(curve.values) == n]
-    own = next((curve for curve in known if curve.column == column), None)
-    worst = {} if own is None else {int(k): number(float(own.values[k]), column.metric.digits) for k in own.worst}
-    even = np.linspace(0, n - 1, min(n, max(1, FRAMES - len(worst)))).round().astype(int)
-    chosen = np.unique([*even, *worst]).astype(int)
-    targets, outputs = (
-        tuple(thumbnails.picture(role, Path(row[f"{role}s"][k]), f"{role}, frame {k + 1} of {n}") for k in chosen)
-        for role in ("target", "output")
-    )
-    return FilmStrip(
-        title,
-        number(float(row[column.key]), column.metric.digits),
-        targets,
-        outputs,
-        tuple(f"{k + 1}: {worst[k]}" if k in worst else f"{k + 1}" for k in chosen),
-        tuple(k in worst for k in chosen),
-        tuple(curve.figure(title, colour) for curve in known),
-    )
+def _there(strips: Sequence[FrameStrip | None]) -> tuple[FrameStrip, ...]:
+    return tuple(strip for strip in strips if strip is not None)
 
 
 SECTIONS = (Section("clips", "Clips", build, "run/clips.html.j2"),)

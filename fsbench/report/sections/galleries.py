@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fsbench.numbers import number
-from fsbench.report import samples
+from fsbench.report import budget, samples
 from fsbench.report.page import Section
 from fsbench.report.run import Column, Run
 from fsbench.report.samples import Pair
@@ -20,9 +20,13 @@ from fsbench.results import ModelRecord
 from fsbench.stats.ranking import CONTESTANTS
 
 ROWS, ROWS_BASELINE = 4, 2  # by each rule, of a contestant and of a baseline
-ROOM = 48  # rows by a rule of all contestants together: pages stay below 15 MB
+RULES = 3  # by which pictures of a contestant are chosen, beside those of each source person and where judges differ
+EDGES = (96, 64)  # pixels of smaller thumbnails, for where one row by each rule is too much
 COMPARED = 3  # rows per direction in the table of all models
 FIRST = 4  # of these, rows that stand in the brief
+TABLE = 0.25  # share of the section's bytes that this table may take
+INPUTS = 3  # source, target and exact swap
+NUMBER_BYTES = 9  # of one number of a sample
 
 
 @dataclass(frozen=True)
@@ -74,21 +78,28 @@ def spread(sessions: np.ndarray, count: int) -> list[int]:
     return sorted(dict.fromkeys(picks[:count]))
 
 
-def build(run: Run) -> dict[str, Any]:
-    models, thumbnails = ordered(run), Thumbnails(run)
-    shown, more = galleries(run, thumbnails, models), comparisons(run, thumbnails, models)[FIRST:]
+def build(run: Run, room: int) -> dict[str, Any]:
+    """Give `room` bytes to the table of all models, and to galleries, which have what that leaves."""
+    thumbnails = Thumbnails(run)
+    _, n_first = _table_size(thumbnails, budget.BRIEF)
+    more = comparisons(thumbnails, TABLE * room, slice(min(FIRST, n_first), None))
+    room -= round(sum(thumbnails.n_bytes * (len(row.inputs) + len(row.outputs)) for row in more))
+    shown = galleries(thumbnails, _with_samples(run), room)
     strips = (strip for gallery in shown for group in gallery.groups for strip in group.strips)
     pairs = [*(strip.pair for strip in strips), *(comparison.pair for comparison in more)]
     content = {"comparisons": more, "galleries": shown, "numbers": samples.of_run(run, pairs)}
-    return content | {"has_truth": has_truth(run, thumbnails)}
+    n_left_out = len(_with_samples(run)) - len(shown)
+    return content | {"has_truth": has_truth(run, thumbnails), "n_left_out": n_left_out}
 
 
 def first(run: Run) -> dict[str, Any]:
     """Return the pairs that stand in the brief."""
     thumbnails = Thumbnails(run)
-    shown = comparisons(run, thumbnails, ordered(run))[:FIRST]
+    shown = comparisons(thumbnails, budget.BRIEF, slice(FIRST))
     told = samples.of_run(run, (comparison.pair for comparison in shown))
-    return {"comparisons": shown, "numbers": told, "has_truth": has_truth(run, thumbnails)}
+    n_models_left_out = len(_with_samples(run)) - len(shown[0].outputs) if shown else 0
+    content = {"comparisons": shown, "numbers": told, "n_models_left_out": n_models_left_out}
+    return content | {"has_truth": has_truth(run, thumbnails)}
 
 
 def has_truth(run: Run, thumbnails: Thumbnails) -> bool:
@@ -96,20 +107,48 @@ def has_truth(run: Run, thumbnails: Thumbnails) -> bool:
     return thumbnails.has_exact and all(model.kind != "ceiling" for model in run.result.models)
 
 
-def galleries(run: Run, thumbnails: Thumbnails, models: Sequence[ModelRecord]) -> list[Gallery]:
-    """Return the pictures of each model that has samples."""
-    return [gallery for model in models if (gallery := _gallery(run, thumbnails, model)).groups]
+def _with_samples(run: Run) -> list[ModelRecord]:
+    return [model for model in ordered(run) if not run.of(model.name).empty]
 
 
-def _gallery(run: Run, thumbnails: Thumbnails, model: ModelRecord) -> Gallery:
+def galleries(thumbnails: Thumbnails, models: Sequence[ModelRecord], room: float) -> list[Gallery]:
+    """Return the pictures of models that have samples, for about `room` bytes.
+
+    There are as many rows by each rule as that lets be; where it lets not even one be, thumbnails are smaller, and then
+    the last models are left out.
+    """
+    if not models:
+        return []
+    run = thumbnails.run
+    numbers = NUMBER_BYTES * len(run.result.models) * sum(column.key in run.samples for column in run.columns)
+    for size, count in _sizes(thumbnails):
+        n = np.cumsum([_n_strips(run, model, count) for model in models])
+        needs = n * (INPUTS + size.has_exact) * size.n_bytes + np.minimum(n, len(run.of(models[0].name))) * numbers
+        if needs[-1] <= room:
+            break
+    return [_gallery(size, model, count) for model, need in zip(models, needs, strict=True) if need <= room]
+
+
+def _sizes(thumbnails: Thumbnails) -> Iterator[tuple[Thumbnails, int]]:
+    """Thumbnails and rows by each rule, the most first."""
+    yield from ((thumbnails, count) for count in range(ROWS, 0, -1))
+    yield from ((Thumbnails(thumbnails.run, edge), 1) for edge in EDGES)
+
+
+def _n_strips(run: Run, model: ModelRecord, count: int) -> int:
+    """How many samples of a model are shown, at most."""
+    if model.kind not in CONTESTANTS:
+        return min(count, ROWS_BASELINE) * len(run.sources)
+    return count * (len(run.sources) + RULES + (len(run.judges) > 1))
+
+
+def _gallery(thumbnails: Thumbnails, model: ModelRecord, count: int) -> Gallery:
+    run = thumbnails.run
     rows = run.of(model.name)
-    if rows.empty:
-        return Gallery(model, ())
     contestant, column = model.kind in CONTESTANTS, run.headline
-    count = max(1, min(ROWS, ROOM // len(run.contestants))) if contestant else ROWS_BASELINE
     groups = []
     for source, part in _by_source(run, rows):
-        chosen = part.iloc[_spread_over_sessions(part, count)]
+        chosen = part.iloc[_spread_over_sessions(part, count if contestant else min(count, ROWS_BASELINE))]
         title = f"{source} into other people, evenly over sessions"
         groups.append(StripGroup("evenly", title, _strips(thumbnails, chosen, [column])))
     if column is not None and contestant:
@@ -181,25 +220,34 @@ class Comparison:
         return samples.key_of(*self.pair)
 
 
-def comparisons(run: Run, thumbnails: Thumbnails, models: Sequence[ModelRecord]) -> list[Comparison]:
-    """Return a few pairs side by side, the first one of each source person first.
+def comparisons(thumbnails: Thumbnails, room: float, part: slice) -> list[Comparison]:
+    """Return a part of a few pairs side by side, for `room` bytes; the first one of each source person comes first.
 
-    They are chosen among the first model's samples and found again in the others'.
+    They are chosen among the first model's samples and found again in the others'. The last pairs are left out where
+    there is no room for all, and the last models where there is none for all of one pair.
     """
-    tables = {model.name: table for model in models if not (table := run.of(model.name)).empty}
+    run = thumbnails.run
+    n_models, n_pairs = _table_size(thumbnails, room)
+    tables = {model.name: run.of(model.name) for model in _with_samples(run)[:n_models]}
     if not tables:
         return []
     first = next(iter(tables.values()))
-    by_source = [part.iloc[_spread_over_sessions(part, COMPARED)] for _, part in _by_source(run, first)]
-    turns = [part.iloc[[turn]] for turn in range(COMPARED) for part in by_source if turn < len(part)]
-    return [_comparison(run, thumbnails, tables, row) for part in turns for _, row in part.iterrows()]
+    by_source = [rows.iloc[_spread_over_sessions(rows, COMPARED)] for _, rows in _by_source(run, first)]
+    turns = [rows.iloc[[turn]] for turn in range(COMPARED) for rows in by_source if turn < len(rows)]
+    pairs = [row for rows in turns for _, row in rows.iterrows()]
+    return [_comparison(thumbnails, tables, row) for row in pairs[part][:n_pairs]]
 
 
-def _comparison(
-    run: Run, thumbnails: Thumbnails, tables: Mapping[str, pd.DataFrame], row: pd.Series[Any]
-) -> Comparison:
+def _table_size(thumbnails: Thumbnails, room: float) -> tuple[int, int]:
+    """Number of models and of pairs that there is room for."""
+    n_pictures = int(room / thumbnails.n_bytes)
+    n_models = min(len(_with_samples(thumbnails.run)), max(0, n_pictures - INPUTS))
+    return n_models, n_pictures // (INPUTS + n_models)
+
+
+def _comparison(thumbnails: Thumbnails, tables: Mapping[str, pd.DataFrame], row: pd.Series[Any]) -> Comparison:
     outputs = [
-        (thumbnails.output(sample, name), _score(sample, run.headline))
+        (thumbnails.output(sample, name), _score(sample, thumbnails.run.headline))
         for name, table in tables.items()
         for _, sample in table[(table["source"] == row["source"]) & (table["id"] == row["id"])].head(1).iterrows()
     ]

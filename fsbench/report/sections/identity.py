@@ -8,10 +8,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from fsbench.report import heatmaps, histograms, lookalikes, maps, people, plots, ranking, tables
+from fsbench.report import budget, heatmaps, histograms, lookalikes, maps, people, plots, ranking, tables
 from fsbench.report.page import Section
 from fsbench.report.run import Run
 from fsbench.results import JudgeRecord, ModelRecord
+
+LEAST = 4  # contestants that are drawn, whatever the number of judges
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,22 @@ class JudgeView:
 
 
 def build(run: Run) -> dict[str, Any]:
-    models = tables.ordered(run)
+    models = drawn(run)
     return {
         "judges": [_judge_view(run, judge, models) for judge in run.judges],
+        "n_not_drawn": len(run.result.models) - len(models),
         "left_out": ranking.ranking(run).left_out,
         "contestants": [model.name for model in run.contestants],
         "colours": plots.colours(run),
     }
+
+
+def drawn(run: Run) -> list[ModelRecord]:
+    """The models that have room in figures: with ceilings and baselines the best contestants, fewer of more judges."""
+    models = tables.ordered(run)
+    others = [model for model in models if model not in run.contestants]
+    n = max(LEAST, budget.FIGURES // max(1, len(run.judges)) - len(others))
+    return [model for model in models if model in run.contestants][:n] + others
 
 
 def _judge_view(run: Run, judge: JudgeRecord, models: Sequence[ModelRecord]) -> JudgeView:
@@ -46,7 +57,7 @@ def _judge_view(run: Run, judge: JudgeRecord, models: Sequence[ModelRecord]) -> 
         likeness,
         accepted,
         histograms.draw(view, plots.colours(run), judge.calibration) if view else None,
-        heatmaps.draw_all(view) if view else None,
+        heatmaps.draw_all(view, budget.HEATMAPS / len(run.judges)) if view else None,
         lookalikes.charts(run, judge.name, shown),
         maps.draw(run, judge.name, shown),
     )

@@ -21,7 +21,7 @@ from fsbench.report.run import Run
 from fsbench.report.thumbnails import Picture, Thumbnails
 from fsbench.results import ModelRecord, slug
 
-SHOWN = 2  # outputs per contestant in the filmstrips
+SHOWN = 2  # outputs per contestant in the filmstrips, at most
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,18 @@ class RecursionView:
     """Figures, the first of them under the first judge that counts, and filmstrips."""
 
     curves: tuple[Markup, ...]
-    films: tuple[Film, ...]
+    models: tuple[str, ...]  # in the figures
+    films: tuple[Film, ...]  # of as many of them as there is room for
     n_outputs: int  # per model, at most
 
 
-def build(run: Run) -> dict[str, Any] | None:
-    recursion = view(run)
+def build(run: Run, room: int) -> dict[str, Any] | None:
+    recursion = view(run, room)
     return None if recursion is None else {"recursion": recursion, "colours": colours(run)}
 
 
-def view(run: Run) -> RecursionView | None:
-    """Draw what was fed back; None where nothing of a contestant was."""
+def view(run: Run, room: int) -> RecursionView | None:
+    """Draw what was fed back, with film strips for about `room` bytes; None where nothing of a contestant was."""
     order, thumbnails = tables.ordered(run), Thumbnails(run)
     table = run.recursion
     fed_back = set() if table.empty else set(table["model"])
@@ -66,8 +67,12 @@ def view(run: Run) -> RecursionView | None:
         for key, label in labels.items()
         if key in table and is_numeric_dtype(table[key]) and table[key].notna().any()
     )
-    films = tuple(_film(run, thumbnails, model) for model in shown)
-    return RecursionView(curves, films, int(table.groupby("model")["row"].nunique().max()))
+    room -= sum(map(len, curves))
+    n_strips = max(0, int(room / (thumbnails.n_bytes * (1 + table["n"].nunique()))))
+    each = min(SHOWN, max(1, n_strips // len(shown)))
+    films = tuple(_film(run, thumbnails, model, each) for model in shown[:n_strips])
+    n_outputs = int(table.groupby("model")["row"].nunique().max())
+    return RecursionView(curves, tuple(model.name for model in shown), films, n_outputs)
 
 
 def _curves(run: Run, order: Sequence[ModelRecord], key: str, label: str) -> Markup:
@@ -95,12 +100,12 @@ def _curves(run: Run, order: Sequence[ModelRecord], key: str, label: str) -> Mar
     return render(draw, (WIDTH, 2.7), f"{label} against the number of passes, by model")
 
 
-def _film(run: Run, thumbnails: Thumbnails, model: ModelRecord) -> Film:
+def _film(run: Run, thumbnails: Thumbnails, model: ModelRecord, count: int) -> Film:
     """Filmstrips of outputs that are evenly chosen among those that were fed back."""
     samples = run.of(model.name)
     table = run.recursion[run.recursion["model"] == model.name]
     rows, passes = np.sort(table["row"].unique()), sorted(table["n"].unique())
-    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, SHOWN).round().astype(int))]
+    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))]
     strips = []
     for row in chosen:
         sample = samples.iloc[row]

@@ -1,0 +1,154 @@
+"""Pages stay small enough to mail: sections share what there is, and say what they leave out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import report_runs
+from clip_runs import add_clips
+from jinja2 import DictLoader, Environment
+from PIL import Image
+from report_runs import write_run
+
+from fsbench import report
+from fsbench.report import budget, page, sections
+from fsbench.report.page import Section
+from fsbench.report.run import Run, read
+from fsbench.report.sections import galleries, identity
+from fsbench.report.tables import ordered
+from fsbench.report.thumbnails import Thumbnails
+
+MakeRun = Callable[..., Path]
+
+
+def make_noise(folder: Path, size: int = 96) -> Path:
+    """Fill all pictures of a run with noise, whose encoding is as large as can be."""
+    random = np.random.default_rng(0)
+    for path in sorted(folder.rglob("*.png")):
+        Image.fromarray(random.integers(0, 256, (size, size, 3), np.uint8)).save(path, compress_level=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Eight contestants and a ceiling."""
+    models = {"exact": 1.0} | {f"m{i}": i / 8 for i in range(8)}
+    return read(make_noise(write_run(tmp_path_factory.mktemp("many") / "run", models, per_session=2)))
+
+
+def test_what_a_section_leaves_goes_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "SHARES", {"late": 0.5, "last": 1.0, "gone": 1.0})
+    given: list[tuple[str, int]] = []
+
+    def takes(name: str, n: int) -> Callable[[Run, int], dict[str, str]]:
+        return lambda run, room: given.append((name, room)) or {"text": n * "é"}  # two bytes each
+
+    listed = [
+        Section("last", "", takes("last", 60), "t"),
+        Section("plain", "", lambda run: {"text": 100 * "x"}, "t"),
+        Section("late", "", takes("late", 50), "t"),
+    ]
+    environment = Environment(loader=DictLoader({"t": "{{ text }}"}))
+    shown = page.render(listed, None, environment, 500)
+    assert given == [("late", 200), ("last", 300)]
+    assert [section.id for section in shown] == ["last", "plain", "late"]
+
+
+@pytest.mark.parametrize("room", [0, 1, 1000, 50_000])
+def test_a_section_that_came_out_too_large_is_built_again_for_less(room: int) -> None:
+    asked = []
+
+    def html(n: int) -> str:
+        asked.append(n)
+        return 3 * n * "x"
+
+    text = budget.fit(html, room)
+    assert text is not None
+    assert budget.size(text) <= room
+    assert asked[0] == room
+    assert len(asked) <= 3
+    assert budget.fit(lambda n: None, room) is None
+    assert budget.fit(lambda n: "never less", 3) == "never less"
+
+
+@pytest.mark.parametrize("room", [4_000_000, 1_500_000, 700_000, 300_000, 60_000, 0])
+def test_galleries_fit_their_room(many: Run, room: int) -> None:
+    content = galleries.build(many, room)
+    pictures = [picture for gallery in content["galleries"] for group in gallery.groups for strip in group.strips
+                for picture in strip.pictures]  # fmt: skip
+    pictures += [picture for row in content["comparisons"] for picture in (*row.inputs, *(p for p, _ in row.outputs))]
+    assert sum(len(picture.uri) for picture in pictures) <= room
+    shown = [gallery.model.name for gallery in content["galleries"]]
+    assert shown == [model.name for model in ordered(many)][: len(shown)], "the last are left out"
+    assert content["n_left_out"] == 9 - len(shown)
+    assert (len(shown) == 9) == (room > 1_500_000)
+    assert len(shown) > 0 or room < 300_000
+
+
+def test_there_are_fewer_rows_before_thumbnails_become_smaller_and_models_are_left_out(many: Run) -> None:
+    thumbnails, models = Thumbnails(many), ordered(many)
+
+    def form(room: float) -> tuple[int, int]:
+        shown = galleries.galleries(thumbnails, models, room)
+        strips = [
+            strip for gallery in shown for group in gallery.groups if group.rule == "worst" for strip in group.strips
+        ]
+        return len(strips), len(strips[0].pictures[2].uri)
+
+    rows, sizes = zip(*(form(room) for room in (15e6, 11e6, 8e6, 5e6, 2e6)), strict=True)
+    assert rows == tuple(8 * n for n in (4, 3, 2, 1, 1))
+    assert sizes[0] == pytest.approx(sizes[3], rel=0.1)
+    assert sizes[4] < 0.6 * sizes[3]
+
+
+@pytest.mark.parametrize(("room", "models", "pairs"), [(2_000_000, 9, 6), (500_000, 9, 2), (100_000, 2, 1), (0, 0, 0)])
+def test_the_table_of_all_models_fits_its_room(many: Run, room: int, models: int, pairs: int) -> None:
+    shown = galleries.comparisons(Thumbnails(many), room, slice(None))
+    assert len(shown) == pairs
+    assert {len(row.outputs) for row in shown} == ({models} if shown else set())
+
+
+@pytest.mark.parametrize(
+    ("n_models", "lengths", "size"), [(3, (40, 40, 40, 40), 96), (12, (60, 60), 16), (4, (300,), 48)]
+)
+def test_a_page_is_never_larger_than_it_may_be(
+    n_models: int, lengths: tuple[int, ...], size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = {"copy_target": 0.0} | {f"m{i}": i / n_models for i in range(n_models)}
+    monkeypatch.setattr(report_runs, "_differences", lambda *_: ())  # many, and slow to make
+    monkeypatch.setattr(sections, "MODULES", ("galleries", "clips", "provenance"))  # those with pictures, and another
+    folder = make_noise(add_clips(write_run(tmp_path / "run", models, per_session=1), lengths, size), size)
+    whole = report.write(folder).stat().st_size
+    assert whole <= budget.PAGE
+    for limit in (whole // 2, whole // 4):
+        monkeypatch.setattr(budget, "PAGE", limit)
+        html = report.html(read(folder))
+        told = re.findall(r"[\d,]+ of [\d,]+ (\w+)", html.partition("have room")[0][-200:])
+        assert budget.size(html) <= limit
+        assert told == ["clips", "frames", "models", "film"]
+        assert "class Player" in html
+
+
+def test_figures_have_room_for_the_best_contestants(many: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [model.name for model in identity.drawn(many)] == [model.name for model in ordered(many)]
+    monkeypatch.setattr(budget, "FIGURES", 7)
+    monkeypatch.setattr(sections, "MODULES", ("identity",))
+    assert [model.name for model in identity.drawn(many)] == ["m7", "m6", "m5", "m4", "m3", "m2", "exact"]
+    _, _, html = report.html(many).partition('<section id="identity">')
+    assert "no room on this page for 2 contestants" in html
+    assert "m2: Ada into Bo" in html
+    assert "m1: Ada into Bo" not in html
+
+
+def test_pictures_of_48_contestants_fit_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sections, "MODULES", ("galleries",))
+    monkeypatch.setattr(report_runs, "_differences", lambda *_: ())
+    models = {f"m{i}": i / 48 for i in range(48)}
+    folder = make_noise(write_run(tmp_path / "run", models, per_session=1), 128)
+    html = report.html(read(folder))
+    assert budget.size(html) <= budget.PAGE
+    assert html.count('class="strip"') >= 48
