@@ -117,7 +117,8 @@ CHANGES: dict[str, Change] = {
     "another judge dlib_resnet": lambda one: one.model_copy(update={"judges": (
         validity.load(validity.SHIPPED).judges[0].model_copy(update={"weights": {"dlib_resnet": "0"}}),)}),
     "another observer inception": lambda one: one.model_copy(update={"observers": (
-        validity.load(validity.SHIPPED).observers[0].model_copy(update={"weights": {"inception": "0"}}),)}),
+        next(known for known in validity.load(validity.SHIPPED).observers if known.name == "inception").model_copy(
+            update={"weights": {"inception": "0"}}),)}),
 }  # fmt: skip
 
 
