@@ -131,8 +131,8 @@ def test_its_metric_of_clips_stands_in_the_report_and_on_the_page_of_validity(si
     assert 'id="temporal"' in page
     assert 'id="clips"' in page
     assert "Mean change of brightness from frame to frame that the target does not have" in page
-    assert "target, frame 4 of 4" in page
-    assert "light_flicker over the frames of mix" in page
+    assert "target: frames 1, 2, 3, 4 of 4" in page
+    assert "light_flicker over the frames of p000 into p001" in page
     done = fsbench(site, "validate", *common, "--faults", "jitter,noise", "--budget", "smoke", "--out", str(examined))
     assert done.returncode == 0, done.stderr
     record = json.loads((examined / "validation.json").read_text())

@@ -340,12 +340,12 @@ CATALOGUE = {entry.name: entry for entry in _ENTRIES}
 
 GROUPS: Mapping[str, str] = {
     "standard": "what a default report shows, beside what is installed with fsbench: a judge of another family, "
-    "Inception, LPIPS and the face mesh; none of them is for research only",
+    "Inception, LPIPS, the face mesh and DINO; none of them is for research only",
     "all": "every file that a source gives",
 }
 """Names that stand for several files, and what these are."""
 
-_STANDARD = ("sface", "inception", "lpips_alex", "face_landmarker")
+_STANDARD = ("sface", "inception", "lpips_alex", "face_landmarker", "dino_vitb16")
 
 
 def lookup(name: str) -> Weights:

@@ -10,9 +10,11 @@ from fsbench.errors import WeightsError
 from fsbench.files import printable
 from fsbench.weights.catalogue import Weights
 
+_TORCH = (b"PK\x03\x04", b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19")  # 1.6 and later; before
 STARTS = {
     ".h5": (b"\x89HDF\r\n\x1a\n",),
-    ".pt": (b"PK\x03\x04", b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"),  # torch 1.6 and later; before
+    ".pt": _TORCH,
+    ".pth": _TORCH,
     ".pkl": (b"\x80", b"(d", b"}"),  # protocol 2 and later; a dictionary in protocol 0, in protocol 1
 }
 
@@ -89,7 +91,7 @@ def kind(path: Path) -> str:
         return _kind_of_archive(path)
     if start.startswith(b"\x89HDF"):
         return "an HDF5 file"
-    if start.startswith(STARTS[".pt"][1]):
+    if start.startswith(_TORCH[1]):
         return "a file of torch before 1.6"
     if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
         return "a safetensors file"

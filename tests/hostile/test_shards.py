@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -175,11 +176,16 @@ def test_damage_in_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: 
     path = filled(tmp_path)[0]
     flip(path, place_of(path, "rows/vector") + 13)
 
-    def refuse(*_: object, **__: object) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
         raise PermissionError(13, "Permission denied")
 
-    for name in ("unlink", "rename", "open"):
-        monkeypatch.setattr(Path, name, refuse)
+    opened = Path.open
+
+    def refuse_to_write(path: Path, mode: str = "r", *more: Any, **options: Any) -> Any:
+        return opened(path, mode, *more, **options) if mode in ("r", "rb") else refuse()
+
+    for name, replacement in {"unlink": refuse, "rename": refuse, "open": refuse_to_write}.items():
+        monkeypatch.setattr(Path, name, replacement)
     told: list[str] = []
     store = Store(tmp_path, told.append)
     assert [ask(store), ask(store)] == [1, 1]
