@@ -68,7 +68,7 @@ class Player {
       tools(this.toggle, button("Previous", () => this.step(-1)), button("Next", () => this.step(1)), this.speed.label, this.against.label, this.factor.label),
       tools(this.range, this.status),
       tools(this.metric.label), this.curve, this.worst,
-      element("p", { class: "note", id: "player-keys" }, "Keys: space plays and pauses, ← and → step by one frame, with Shift by ten, Home and End go to the first and the last frame."),
+      element("p", { class: "note", id: "player-keys" }, "Keys, after a click into the player: space plays and pauses, ← and → step by one frame, with Shift by ten, Home and End go to the first and the last frame."),
     );
     this.range.addEventListener("input", () => this.go(Number(this.range.value)));
     this.stage.addEventListener("click", () => this.toggle.click());
