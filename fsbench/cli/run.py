@@ -41,7 +41,7 @@ def run(
 ) -> None:
     """Train or load models, let each swap the same faces, measure the outputs, and write a report.
 
-    Two models on synthetic people; your own photographs (PERSON/SESSION/*.jpg); everything in a minute:
+    Two models on synthetic people; your own photographs (PERSON/SESSION/*.jpg); everything in four minutes:
 
       fsbench run
 
