@@ -24,6 +24,10 @@ Sample = Literal["output", "clip"]
 Stage = Literal["crop", "frame"]
 """Where a metric looks: at aligned crops, or at the frames that they were cut from."""
 
+Unit = Literal["sessions", "people", "sessions and sources", "people and sources", "blocks of frames"]
+"""What an interval draws again: sessions or identities of the targets, and identities of the sources; or blocks of
+consecutive frames within each clip, which tell nothing of other clips."""
+
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Name = Annotated[str, Field(min_length=1)]
 

@@ -59,7 +59,7 @@ from fsbench.consistency import contradictions
 from fsbench.errors import ResultError
 from fsbench.files import first_problem, printable, read, some
 from fsbench.metric_groups import MetricGroup
-from fsbench.record_types import Count, Facts, Name, Number, Record, Sample, SetName, Stage
+from fsbench.record_types import Count, Facts, Name, Number, Record, Sample, SetName, Stage, Unit
 from fsbench.store import fingerprint, write_text
 from fsbench.upgrades import UPGRADES, completed
 
@@ -109,11 +109,7 @@ class Value(Record):
     n_clusters: Count
     n_failed: Count = 0  # pairs that count as the baselines' worst
     value_of_scored: Number | None = None
-    # what the interval draws again: sessions or identities of the targets, and identities of the sources; or blocks of
-    # consecutive frames within each clip, which tell nothing of other clips
-    resampled: Literal["sessions", "people", "sessions and sources", "people and sources", "blocks of frames"] = (
-        "sessions"
-    )
+    resampled: Unit = "sessions"
     reason: str = ""
     no_interval: str = ""  # why a value that is there has no interval
     caution: str = ""  # what limits a value that is there: too few images for it to be near the truth

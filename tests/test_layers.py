@@ -45,6 +45,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
         "metric_groups",
         "numbers",
         "record_types",
+        "sampling",
         "upgrades",
         "markdown",
         "spreadsheets",

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fsbench.extraction.blocks import length
 from fsbench.harness.measurements import ClipRows, Measured
 from fsbench.interfaces import Sample
 from fsbench.pairs import Pairs
-from fsbench.stats.blocks import BlockDesign, design
+from fsbench.stats.blocks import design, or_blocks
 from fsbench.stats.resampling import Design
 
 
@@ -25,12 +26,10 @@ class Designs:
     def of(cls, pairs: Pairs, resamples: int, seed: int) -> Designs:
         """Make them; the same pairs, number of resamples and seed give the same ones."""
         outputs, clips = (design(pairs.samples(sample), resamples, seed) for sample in ("output", "clip"))
-        frames = clips
-        if pairs.clips and clips.reason:
-            sample = np.repeat(np.arange(len(pairs.clips)), [clip.stop - clip.start for clip in pairs.clips])
-            blocks = BlockDesign.of_frames(pairs.rows, resamples=resamples, seed=seed, sample=sample)
-            frames = clips if blocks.reason else blocks
-        return cls(outputs, clips, frames)
+        if not pairs.clips:
+            return cls(outputs, clips, clips)
+        sample = np.repeat(np.arange(len(pairs.clips)), [length(clip) for clip in pairs.clips])
+        return cls(outputs, clips, or_blocks(clips, pairs.rows, sample))
 
     def of_samples(self, sample: Sample, measured: Measured) -> Design:
         """The design of what was measured of all samples."""

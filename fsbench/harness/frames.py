@@ -31,6 +31,7 @@ from fsbench.images import ImageSet, in_threads
 from fsbench.interfaces import Context, Dataset, Embedder, Faces, WithFrames
 from fsbench.pairs import EvaluationSet, Pairs
 from fsbench.registry import embedders
+from fsbench.sampling import evenly
 from fsbench.store import Arrays, release
 
 FLOORS = 20
@@ -120,8 +121,7 @@ class FrameStage:
 
     def record(self, targets: Faces) -> results.FramesRecord:
         """Write the choices down, with the floor of every preset on some frames."""
-        n = min(FLOORS, len(targets))
-        chosen = targets.select(np.unique(np.linspace(0, len(targets) - 1, n).round().astype(int)))
+        chosen = targets.select(evenly(len(targets), FLOORS))
         floors: dict[str, list[float]] = {name: [] for name in PRESETS}
         for i, (frame, faces) in enumerate(self.dataset.frames(chosen)):
             crop = _crop(chosen, i, faces[0])

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from fsbench import hashes, interfaces, stats
 from fsbench.evidence.needs import JUDGE, observers_in
-from fsbench.extraction.blocks import spans
+from fsbench.extraction.blocks import length, spans
 from fsbench.extraction.codehash import code_hash, plugin_key
 from fsbench.harness import summarise
 from fsbench.harness.measurements import is_framewise
@@ -109,7 +109,7 @@ class KeptRows:
         clips = hashes.stack(hashlib.sha256(outputs[clip].data).digest() for clip in self.pairs.clips)
         if not is_framewise(metric):
             return f"{KIND}/{key}", clips
-        lengths = [clip.stop - clip.start for clip in self.pairs.clips]
+        lengths = [length(clip) for clip in self.pairs.clips]
         place = np.concatenate([np.arange(n) for n in lengths])
         return f"{KIND}/{key}", hashes.of_rows(np.repeat(clips, lengths, 0), place)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from fsbench import guard
 from fsbench.errors import NotScorable, PluginError
+from fsbench.extraction.blocks import length
 from fsbench.interfaces import (
     DistributionMetric,
     Evidence,
@@ -149,7 +150,7 @@ def undrawn(measured: Measured, chosen: np.ndarray, design: Design) -> str:
 def _of_frames(metric: Any, measured: ClipRows, chosen: np.ndarray) -> Statistic:
     """Return the metric's value as a function of ascending indices into the frames of the clips `chosen` (C,) bool."""
     clips = np.flatnonzero(chosen)
-    ends = np.cumsum([measured.clips[k].stop - measured.clips[k].start for k in clips])
+    ends = np.cumsum([length(measured.clips[k]) for k in clips])
     frames = np.concatenate([measured.frames[measured.clips[k]] for k in clips])
 
     def value(index: np.ndarray) -> float:

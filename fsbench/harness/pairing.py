@@ -11,6 +11,7 @@ from fsbench.errors import DataError
 from fsbench.images import ImageSet
 from fsbench.interfaces import Dataset, Faces, Sample
 from fsbench.pairs import Group, Pairs
+from fsbench.sampling import evenly
 
 ALL_PAIRS_LIMIT = 3
 N_REFERENCES = 8
@@ -58,7 +59,7 @@ def at_most(pairs: Pairs, n: int | None, sample: Sample = "output") -> Pairs:
         return pairs
     session = samples.groupby(["source", "identity", "session"], sort=False).ngroup()
     order = np.argsort(session.to_numpy(), kind="stable")  # those of a session side by side
-    chosen = np.sort(order[np.linspace(0, len(samples) - 1, n).round().astype(int)])
+    chosen = np.sort(order[evenly(len(samples), n)])
     rows = chosen if sample == "output" else np.concatenate([np.r_[pairs.clips[k]] for k in chosen])
     return replace(pairs.take(rows), rule=f"{pairs.rule}; {n} of {len(samples)} {sample}s, evenly chosen")
 
@@ -73,5 +74,4 @@ def _turns(rows: pd.DataFrame) -> np.ndarray:
 def references_of(dataset: Dataset, test: Faces, identity: str) -> ImageSet:
     """Reference images come from training sessions, so that no swapper is shown what it is judged against."""
     faces = (dataset.faces("train") if "train" in dataset.info.splits else test).of(identity)
-    chosen = np.unique(np.linspace(0, len(faces) - 1, N_REFERENCES).round().astype(int))
-    return faces.crops.select(chosen)
+    return faces.crops.select(evenly(len(faces), N_REFERENCES))

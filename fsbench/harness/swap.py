@@ -26,6 +26,7 @@ from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.written_images import burn_in, is_image, save_image
 from fsbench.images import in_threads, list_images, read_image
 from fsbench.interfaces import Context, Faces, Source, Targets
+from fsbench.sampling import evenly
 
 OnMissing = Literal["keep", "blank", "stop"]
 
@@ -232,5 +233,5 @@ def _source(folder: Path, identity: str, size: int, context: Context) -> Source:
     rows = np.flatnonzero(cuts.state == USED)
     if not len(rows):
         raise DataError(f"no face was found in the images of {folder}", hint)
-    spread = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_SOURCES)).round().astype(int))]
+    spread = rows[evenly(len(rows), MOST_SOURCES)]
     return Source(identity or folder.resolve().name, cuts.crops.select(spread)[:].to(context.device))

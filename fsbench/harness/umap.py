@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fsbench.interfaces import Context
+from fsbench.sampling import evenly
 
 POINTS = 3000
 """Images that a map shows at most; of more, evenly chosen ones."""
@@ -37,7 +38,7 @@ def layout(judge: str, groups: Mapping[str, np.ndarray], seed: int, context: Con
     )
     vectors = np.concatenate(list(groups.values()))
     known = np.flatnonzero(np.isfinite(vectors).all(1))
-    known = known[np.linspace(0, len(known) - 1, min(len(known), POINTS)).round().astype(int)]
+    known = known[evenly(len(known), POINTS)]
     if len(known) < FEWEST:
         return table.iloc[:0].assign(**dict.fromkeys(COORDINATES, 0.0))
     points = np.ascontiguousarray(vectors[known])

@@ -58,3 +58,10 @@ class OfFrames:
     def measure(self, batch: Batch) -> Tensor:
         """See `RowMetric`."""
         return torch.tensor([self.clip_row(self.frame_rows(batch).cpu().numpy())], dtype=torch.float64)  # (1,)
+
+
+class OfSquares(OfFrames):
+    """A metric of clips whose row is the root of the mean of squares of each frame."""
+
+    def clip_row(self, rows: np.ndarray) -> float:
+        return math.sqrt(known_mean(rows))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fsbench.faces.flow import follow
 from fsbench.interfaces import Batch, Context, MetricInfo
-from fsbench.metrics._clips import OfFrames, jumps, known_mean, next_to
+from fsbench.metrics._clips import OfFrames, OfSquares, jumps, known_mean, next_to
 from fsbench.registry import metrics
 from fsbench.stats.summaries import geometric_mean, mean
 from fsbench.weights import locate
@@ -100,7 +100,7 @@ def warp_error(first: Tensor, second: Tensor, forward: Tensor, seen: Tensor) -> 
 
 
 @metrics.register("flicker_colour")
-class FlickerColour(OfFrames):
+class FlickerColour(OfSquares):
     """How far the skin's colour jumps from frame to frame where the target's does not, CIE76; 1 is just visible.
 
     The colour of three squares of skin, on both cheeks and between the eyes, at the target's landmarks in output and
@@ -127,9 +127,6 @@ class FlickerColour(OfFrames):
 
     def frame_rows(self, batch: Batch) -> Tensor:
         return torch.from_numpy((self._jumps(batch) ** 2).sum(2))  # (N, squares)
-
-    def clip_row(self, rows: np.ndarray) -> float:
-        return math.sqrt(known_mean(rows))
 
     def curve(self, batch: Batch) -> Tensor:
         return self.frame_rows(batch).mean(1).sqrt()  # (N,)

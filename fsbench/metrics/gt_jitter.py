@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from fsbench.interfaces import Batch, Context
-from fsbench.metrics._clips import OfFrames, jumps, known_mean
+from fsbench.metrics._clips import OfSquares, jumps
 from fsbench.metrics._landmarks import Landmarks, eye_distance, five, in_plane, observer_of
 from fsbench.metrics.jitter import Jitter
 from fsbench.registry import metrics
@@ -18,7 +16,7 @@ from fsbench.stats.summaries import mean
 
 
 @metrics.register("gt_jitter")
-class GtJitter(OfFrames):
+class GtJitter(OfSquares):
     """How far an output's landmarks jump where the target's true ones do not, in percent of the eye distance.
 
     Like `jitter`, of eyes, nose and mouth alone, and with the noise of the landmark network left in. For unchanged
@@ -38,6 +36,3 @@ class GtJitter(OfFrames):
         points, true = five(in_plane(output)), in_plane(batch[truth])
         moved = jumps(points - true, batch.rows["frame"].to_numpy(int))
         return torch.from_numpy(((100 * moved / eye_distance(true)) ** 2).sum(2))  # (N, 5)
-
-    def clip_row(self, rows: np.ndarray) -> float:
-        return math.sqrt(known_mean(rows))

@@ -17,6 +17,7 @@ from fsbench.report.sprites import TileFormat
 from fsbench.report.tables import ordered
 from fsbench.report.thumbnails import data_uri
 from fsbench.run_files import inside
+from fsbench.sampling import evenly
 
 FORMATS = (TileFormat(256, 75), TileFormat(128, 75), TileFormat(128, 50), TileFormat(96, 50))
 """How frames are encoded, the best first; tiles are never larger than the crops."""
@@ -183,7 +184,7 @@ def n_tracks(folder: Path, clip: SourceClip) -> int:
 def costs(folder: Path, clips: Sequence[SourceClip], size: int) -> dict[TileFormat, float]:
     """What a frame of crops of `size` pixels takes on the page in each format, in bytes: by some, evenly chosen."""
     frames = [track[len(clip) // 2] for clip in clips for track in clip.tracks]
-    chosen = [frames[i] for i in np.unique(np.linspace(0, len(frames) - 1, SAMPLED).round().astype(int))]
+    chosen = [frames[i] for i in evenly(len(frames), SAMPLED)]
     numbers = CURVE_BYTES * max(len(answer.curves) for clip in clips for answer in clip.answers)
     known = {}
     for form in dict.fromkeys(replace(form, edge=max(1, min(form.edge, size))) for form in FORMATS):

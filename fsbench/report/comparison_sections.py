@@ -22,6 +22,7 @@ from fsbench.report.samples import Pair
 from fsbench.report.sections.galleries import spread
 from fsbench.report.thumbnails import Picture
 from fsbench.results import MetricRecord, column
+from fsbench.sampling import evenly
 
 MOST_PLOTS, MOST_POINTS = 12, 2000
 """Plots of one pair of models, and points of one plot."""
@@ -74,7 +75,7 @@ def _scatter(compared: Compared, contrast: Contrast, record: RunDifference, pair
     import seaborn as sns
 
     metric = compared.metrics[record.metric]
-    chosen = np.linspace(0, len(paired.a) - 1, min(len(paired.a), MOST_POINTS)).round().astype(int)
+    chosen = evenly(len(paired.a), MOST_POINTS)
     a, b, better = paired.a[chosen], paired.b[chosen], improvement(paired, metric)[chosen]
     if paired.is_binary:  # points of equal place are told apart by a little noise, the same each time
         random = np.random.default_rng(0)

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from fsbench.report.run import REFERENCES, Run
 from fsbench.results import ModelRecord
+from fsbench.sampling import evenly
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class FaceVectors:
 
     def thinned(self, limit: int) -> FaceVectors:
         """Return evenly spread images, at most `limit` of them."""
-        return self.take(np.linspace(0, len(self) - 1, min(len(self), limit)).round().astype(int))
+        return self.take(evenly(len(self), limit))
 
     def ordered(self, *columns: str) -> FaceVectors:
         """Return the images ordered by some columns, the first one first."""

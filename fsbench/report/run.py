@@ -15,6 +15,7 @@ from fsbench import results, run_files
 from fsbench.compare import Comparisons, Pair, PairedComparison
 from fsbench.record_types import Sample, Stage
 from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, RunResult, Value, headlines, slug
+from fsbench.sampling import evenly
 from fsbench.stats.ranking import CONTESTANTS
 
 NOTHING_SWAPPED = "copy_target"
@@ -72,8 +73,7 @@ class Run:
     def sources(self) -> list[str]:
         """The source people that are shown one by one, evenly chosen."""
         names: np.ndarray = np.array([]) if self.samples.empty else self.samples["source"].unique()
-        chosen = np.linspace(0, len(names) - 1, min(len(names), SOURCES)).round().astype(int)
-        return [str(names[i]) for i in chosen]
+        return [str(names[i]) for i in evenly(len(names), SOURCES)]
 
     @property
     def judges(self) -> list[JudgeRecord]:

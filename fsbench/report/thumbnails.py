@@ -16,6 +16,7 @@ from PIL import Image
 from fsbench.files import read
 from fsbench.report.run import Run
 from fsbench.run_files import LARGEST_PICTURE, MOST_PIXELS, inside
+from fsbench.sampling import evenly
 
 THUMBNAIL = 128  # pixels, the longer edge
 QUALITY = 88
@@ -48,8 +49,7 @@ class Thumbnails:
     def n_bytes(self) -> float:
         """What a picture takes on the page, with its description: the mean of some outputs, evenly chosen."""
         outputs = [] if self.run.samples.empty else self.run.samples["output"].tolist()
-        chosen = np.unique(np.linspace(0, len(outputs) - 1, min(len(outputs), SAMPLED)).round().astype(int))
-        pictures = [self.picture("", Path(str(outputs[i])), "") for i in chosen]
+        pictures = [self.picture("", Path(str(outputs[i])), "") for i in evenly(len(outputs), SAMPLED)]
         return MARKUP + float(np.mean([len(picture.uri) for picture in pictures] or [0]))
 
     def picture(self, role: str, path: Path, alt: str) -> Picture:

@@ -117,7 +117,17 @@ def design(rows: pd.DataFrame, resamples: int, seed: int) -> Design:
     """
     people, sessions, sources = (rows[name].factorize()[0] for name in ("identity", "session", "source"))
     by_session = Design.of(people, sessions, sources, resamples=resamples, seed=seed)
-    if not len(rows) or not by_session.reason or "frame" not in rows or (rows["clip"] == "").any():
+    if not len(rows) or "frame" not in rows or (rows["clip"] == "").any():
         return by_session
-    blocks = BlockDesign.of_frames(rows, resamples=resamples, seed=seed)
+    return or_blocks(by_session, rows)
+
+
+def or_blocks(by_session: Design, rows: pd.DataFrame, sample: np.ndarray | None = None) -> Design:
+    """Return a design, or where it gives no intervals, that of blocks of frames, if this gives some.
+
+    `rows` and `sample` as in `BlockDesign`.
+    """
+    if not by_session.reason:
+        return by_session
+    blocks = BlockDesign.of_frames(rows, resamples=by_session.resamples, seed=by_session.seed, sample=sample)
     return by_session if blocks.reason else blocks

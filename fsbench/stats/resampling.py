@@ -25,11 +25,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from fsbench.errors import NotScorable
+from fsbench.record_types import Unit
 
 FEWEST_STRATA = 3
 """Number of strata from which on strata are drawn again where one of them has a single cluster."""
@@ -53,8 +53,6 @@ CONFIDENCE, POWER = 0.95, 0.8
 
 Statistic = Callable[[np.ndarray], float]
 """(M,) indices of samples, with repeats -> the value; NaN or NotScorable where there is none."""
-
-Unit = Literal["sessions", "people", "sessions and sources", "people and sources", "blocks of frames"]
 
 
 @dataclass(frozen=True)

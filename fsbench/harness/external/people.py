@@ -20,6 +20,7 @@ from fsbench.harness.strangers import join
 from fsbench.images import ImageSet, decoders, read_image
 from fsbench.interfaces import DatasetInfo, Faces, Split, Truth
 from fsbench.pairs import Group, Pairs
+from fsbench.sampling import evenly
 from fsbench.store import Arrays, fingerprint, release
 
 NOTES = (
@@ -137,7 +138,7 @@ def make_pairs(asked: Sequence[tuple[str, tuple[int, int]]], people: PeopleOfAlb
                 f"no face was found in any image of the source {name}",
                 "add a photograph in which the face is upright and at least 20 pixels wide",
             )
-        shown = own[np.unique(np.linspace(0, len(own) - 1, N_REFERENCES).round().astype(int))]
+        shown = own[evenly(len(own), N_REFERENCES)]
         targets = [target for source, target in asked if source == name]
         index = np.array([people.others.get(target, people.targets[target[0]]) for target in targets])
         groups.append(Group(name, people.test.crops.select(shown), index, people.test.select(index), None))

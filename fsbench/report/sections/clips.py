@@ -18,6 +18,7 @@ from fsbench.report.plots import LABEL, short
 from fsbench.report.run import Column, Run
 from fsbench.report.sprites import Sprites, TileFormat
 from fsbench.report.thumbnails import data_uri
+from fsbench.sampling import evenly
 
 FRAMES = 8
 """Frames of a film strip."""
@@ -130,7 +131,7 @@ class Reel:
 
     def film(self, clip: SourceClip) -> FilmClip:
         """The film strips of a clip, and the curves of its contestants."""
-        even = np.unique(np.linspace(0, len(clip) - 1, FRAMES).round().astype(int))
+        even = evenly(len(clip), FRAMES)
         ceilings = {model.name for model in self.run.result.models if model.kind == "ceiling"}
         tracks = [("target", clip.targets), *([("exact", clip.exact)] if clip.exact else [])]
         tracks += [
@@ -141,8 +142,7 @@ class Reel:
         worst = []
         for answer in clip.answers:
             if answer.model in known and (seconds := known[answer.model].worst):
-                start, stop = seconds[0].start, seconds[0].stop
-                frames = np.unique(np.linspace(start, stop - 1, FRAMES).round().astype(int))
+                frames = seconds[0].start + evenly(seconds[0].stop - seconds[0].start, FRAMES)
                 worst.append(self._strip(clip, answer.model, frames, clip.targets, answer.outputs))
         colours = plots.colours(self.run)
         lines = [(curve, colours[model]) for model, curve in known.items()]

@@ -17,6 +17,7 @@ from fsbench.report.samples import Pair
 from fsbench.report.tables import ordered
 from fsbench.report.thumbnails import Picture, Thumbnails
 from fsbench.results import ModelRecord
+from fsbench.sampling import evenly
 from fsbench.stats.ranking import CONTESTANTS
 
 ROWS, ROWS_BASELINE = 4, 2  # by each rule, of a contestant and of a baseline
@@ -71,7 +72,7 @@ def spread(sessions: np.ndarray, count: int) -> list[int]:
     if not members or count < 1:
         return []
     if len(members) > count:
-        members = [members[i] for i in np.linspace(0, len(members) - 1, count).round().astype(int)]
+        members = [members[i] for i in evenly(len(members), count)]
     rounds = -(-count // len(members))
     fractions = [(2 * turn + 1) / (2 * rounds) for turn in range(rounds)]
     picks = [int(group[int((len(group) - 1) * fraction)]) for fraction in fractions for group in members]

@@ -20,6 +20,7 @@ from fsbench.report.plots import GREY, WIDTH, colours, reference_line, render
 from fsbench.report.run import Run
 from fsbench.report.thumbnails import Picture, Thumbnails
 from fsbench.results import ModelRecord, slug
+from fsbench.sampling import evenly
 
 SHOWN = 2  # outputs per contestant in the filmstrips, at most
 
@@ -105,7 +106,7 @@ def _film(run: Run, thumbnails: Thumbnails, model: ModelRecord, count: int) -> F
     samples = run.of(model.name)
     table = run.recursion[run.recursion["model"] == model.name]
     rows, passes = np.sort(table["row"].unique()), sorted(table["n"].unique())
-    chosen = rows[np.unique(np.linspace(0, len(rows) - 1, count).round().astype(int))]
+    chosen = rows[evenly(len(rows), count)]
     strips = []
     for row in chosen:
         sample = samples.iloc[row]
