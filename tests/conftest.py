@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from fsbench import registry
 from fsbench.environment import make_context, quiet_openmp
@@ -17,6 +18,16 @@ from fsbench.interfaces import Context
 quiet_openmp()
 ROOT = Path(__file__).parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: several processes share the cores
+
+# Made-up inputs are the same in every run, and how long they take says nothing: others may be using the processor.
+settings.register_profile(
+    "fsbench",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("fsbench")
 
 
 @pytest.fixture(scope="session", autouse=True)

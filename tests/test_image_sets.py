@@ -81,7 +81,7 @@ def test_indices_mean_what_they_mean_for_arrays(place: Callable[[np.ndarray, Pat
 
 
 @pytest.mark.parametrize("place", PLACES)
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_lists_of_lists_are_those_of_arrays(
     place: Callable[[np.ndarray, Path], ImageSet], tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

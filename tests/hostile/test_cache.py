@@ -124,7 +124,7 @@ def test_what_was_not_written_is_computed_again_and_told_once(tmp_path: Path, da
     assert Store(tmp_path / "cache").load("kind", path.stem) is not None, "it was mended"
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(st.data())
 def test_no_byte_can_be_changed_unseen(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     path = entry(store := Store(tmp_path_factory.mktemp("cache")))

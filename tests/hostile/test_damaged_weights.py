@@ -19,7 +19,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsbench.embedders import _vggface2_h5 as h5
@@ -98,13 +98,7 @@ EDITS = st.one_of(
     st.tuples(st.just("cut"), PLACES, st.binary(min_size=1, max_size=40)),
     st.tuples(st.just("end"), PLACES, st.just(b"")),
 )
-FUZZ = settings(
-    max_examples=400,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+FUZZ = settings(max_examples=400)
 
 
 def edited(content: bytes, edits: list[tuple[str, float, bytes]]) -> bytes:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -22,13 +22,7 @@ from fsbench import files, images
 from fsbench.errors import BadImage
 from fsbench.images import MAX_PIXELS, formats, list_images, read_image, suffixes
 
-FUZZ = settings(
-    max_examples=400,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+FUZZ = settings(max_examples=400)
 WRITTEN = (
     "PNG",
     "JPEG",

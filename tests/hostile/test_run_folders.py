@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from report_runs import JUDGE, ODD_NAME, write_run
@@ -27,8 +27,7 @@ from fsbench.errors import ResultError
 from fsbench.report.run import Run, read
 
 MODELS = {"copy_target": 0.0, "gan_mask": 0.85, ODD_NAME: 0.2}
-CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large]
-FUZZ = settings(max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=CHECKS)
+FUZZ = settings(max_examples=300)
 FEW = settings(FUZZ, max_examples=12)
 """Of what draws a page, which takes about a second."""
 

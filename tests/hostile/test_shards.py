@@ -192,7 +192,7 @@ def test_damage_in_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: 
     assert len(told) == 2
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(st.data())
 def test_no_byte_can_be_changed_unseen(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     root = tmp_path_factory.mktemp("cache")

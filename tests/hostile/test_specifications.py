@@ -20,7 +20,7 @@ VALUES = st.text(st.sampled_from("ab1/ ,()=+@:'\"\\.~-\n"), min_size=1, max_size
 )
 PATHS = VALUES.filter(lambda text: bool(text.strip()))
 SPECS = st.builds(Spec, NAMES, st.dictionaries(NAMES, VALUES, max_size=3), st.just("") | PATHS)
-FUZZ = settings(max_examples=400, deadline=None, derandomize=True)
+FUZZ = settings(max_examples=400)
 
 
 @FUZZ
@@ -169,7 +169,7 @@ def test_any_suite_is_a_plan_or_refused(fields: dict[str, object]) -> None:
         make_plan(fields, "suite").pipelines()
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200)
 @given(st.binary(max_size=60) | st.text(st.sampled_from("models=[]\"\n{}.#'\\u1"), max_size=60).map(str.encode))
 def test_any_bytes_are_a_suite_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.mktemp("suite") / "s.toml"

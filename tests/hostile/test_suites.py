@@ -22,7 +22,7 @@ baselines = true
 """
 PIECES = ("[", "]", "{", "}", '"', "'", '"""', "=", ".", ",", "\n", "#", "\0", "\\u", "\ufeff", "9" * 400, "1e999",
           "nan", "1979-05-27", "0x", "[[a]]", "[seed]", "seed=1", "a.b.c=1", "é", "\x1b[2J")  # fmt: skip
-FUZZ = settings(max_examples=400, deadline=None, derandomize=True)
+FUZZ = settings(max_examples=400)
 
 
 def refused(path: Path) -> str:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from cost import cost, lines
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsbench.datasets._photos import Photo
@@ -154,10 +155,7 @@ def holds(path: Path, columns: str = "") -> None:
             assert len(said) < 1000
 
 
-bounded = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-
-
-@settings(bounded, max_examples=600)
+@settings(max_examples=600)
 @given(content=written())
 def test_a_table_of_any_program_is_read_or_refused(home: Path, content: bytes) -> None:
     path = home / "pairs.csv"
@@ -165,7 +163,7 @@ def test_a_table_of_any_program_is_read_or_refused(home: Path, content: bytes) -
     holds(path)
 
 
-@settings(bounded, max_examples=300)
+@settings(max_examples=300)
 @given(
     content=st.binary(max_size=300),
     start=st.sampled_from([b"", b"output,source,target\n", b"\xff\xfe", b"\xef\xbb\xbf", b"PK\x03\x04", b"\x1f\x8b"]),
@@ -176,7 +174,7 @@ def test_any_bytes_are_read_or_refused(home: Path, content: bytes, start: bytes)
     holds(path)
 
 
-@settings(bounded, max_examples=200)
+@settings(max_examples=200)
 @given(
     rows=st.lists(st.tuples(*3 * [st.sampled_from([*OUTPUTS, *SOURCES.values(), *TARGETS])]), min_size=1, max_size=5),
     delimiter=st.sampled_from([",", ";", "\t", "|"]),
@@ -198,7 +196,7 @@ def test_what_is_written_by_the_rules_is_read_as_it_was(
     assert found.warning == ""
 
 
-@settings(bounded, max_examples=300)
+@settings(max_examples=300)
 @given(
     columns=text
     | st.lists(st.tuples(st.sampled_from([*HEADER, "model", "x", ""]), text), max_size=4).map(
@@ -231,7 +229,7 @@ def album(name: str, photos: dict[str, str]) -> Album:
     )  # type: ignore[arg-type]
 
 
-@settings(bounded, max_examples=500)
+@settings(max_examples=500)
 @given(rows=rows, split=st.booleans(), missing=st.sampled_from(["failure", "drop"]))
 def test_every_output_is_measured_or_told_and_every_pair_is_asked(
     rows: list[Row], split: bool, missing: Missing
@@ -282,7 +280,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path
     with pytest.raises(DataError) as caught:
         read_table(tmp_path / "pairs.csv")
     assert caught.value.hint
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - begun < 20  # a device or a pipe that is read never ends
 
 
 @pytest.mark.parametrize("name", ["none.csv", "no/where.csv", "~nobody/x.csv", "a" * 300, "a\0b", "x\udcff.csv"])
@@ -323,10 +321,13 @@ def column_million() -> bytes:
 def test_a_huge_table_costs_neither_memory_nor_time(tmp_path: Path, content: Callable[[], bytes], message: str) -> None:
     path = tmp_path / "pairs.csv"
     path.write_bytes(content())
-    begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(DataError, match=message):
-        look_up(path)
-    assert time.monotonic() - begun < 15
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    def refused() -> None:
+        with pytest.raises(DataError, match=message):
+            look_up(path)
+
+    assert cost(refused, over=lines) < 40
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000  # KiB
 
 

@@ -93,7 +93,7 @@ def test_rank_biased_overlap_by_hand() -> None:
     assert rows.tolist() == pytest.approx([0.729 + (0.9 + 0.405 + 0.729) / 9])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     lists=st.lists(st.permutations(range(12)), min_size=2, max_size=5),
     depth=st.integers(1, 12),
@@ -135,7 +135,7 @@ def first(*people: int) -> Lists:
     return [[who, 25, 26, 27, 28] for who in people]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     reals=st.lists(st.integers(0, 6), min_size=1, max_size=20),
     outputs=st.lists(st.integers(0, 8), min_size=1, max_size=20),

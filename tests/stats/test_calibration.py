@@ -90,7 +90,7 @@ def test_blocks_of_any_size_give_what_counting_gives(block: int) -> None:
     assert same(calibrated(*crowd(), block=block), of(genuine, impostor))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10_000), block=st.integers(1, 80))
 def test_the_order_of_images_does_not_matter(seed: int, block: int) -> None:
     data = crowd(seed, people=4)
@@ -146,7 +146,7 @@ def test_everybody_confused_is_a_coin() -> None:
     assert of([0.0, 0.0], [1.0, 1.0]).eer == 1
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     genuine=st.lists(st.floats(-1, 1), min_size=1, max_size=20),
     impostor=st.lists(st.floats(-1, 1), min_size=1, max_size=20),
