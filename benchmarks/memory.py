@@ -70,6 +70,16 @@ def measure(service: str, n: int, side: int) -> None:
         print(int(peak.split()[1]) * 1024)
 
 
+def grow_interned() -> None:
+    """Grow CPython's table of interned texts to the size that it keeps, as any process with many paths soon does.
+
+    `pathlib` puts the parts of each path into it, and takes them out with the path. Their places are free again only
+    when the table is built anew, for three times the texts that it holds: once, by several MiB.
+    """
+    for k in range(400_000):
+        Path(f"{k}.png").parts  # noqa: B018 -- the parts are made when they are asked for
+
+
 def run(n: int, side: int, folder: Path) -> None:
     """Let a model darken `n` images."""
     context = prepare()
@@ -193,6 +203,7 @@ def prepare():
     datasets.register("made")(Made)
     illustrations.TABLES = {"lookalikes.parquet": illustrations.lookalikes}
     context = make_context("cpu")
+    grow_interned()
     torch.set_num_threads(1)  # small tensors: on a busy machine two threads wait for each other
     return context
 

@@ -27,6 +27,11 @@ def of_rows(*parts: np.ndarray | bytes) -> np.ndarray:
     return hashes
 
 
+def hex_digits(digest: np.ndarray) -> str:
+    """A SHA-256, or the start of one, as text, (B,) uint8."""
+    return digest.tobytes().hex()
+
+
 def stack(digests: Iterable[bytes]) -> np.ndarray:
     """SHA-256 digests as (N, 32) uint8."""
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, HASH)

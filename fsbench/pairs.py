@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fsbench.faces.region import ovals
+from fsbench.hashes import hex_digits
 from fsbench.images import ImageSet
 from fsbench.interfaces import Faces, Sample, SetName, Source, Targets, Truth, clip_names, clip_spans
 from fsbench.store import fingerprint
@@ -102,7 +103,7 @@ class Pairs:
         """
         samples = self.samples(sample).iloc[rows]
         if sample == "output":
-            targets = [digest[:8].tobytes().hex() for digest in self.targets.select(rows).hashes()]
+            targets = [hex_digits(digest[:8]) for digest in self.targets.select(rows).hashes()]
         else:
             hashes = self.targets.hashes()
             targets = [hashlib.sha256(hashes[span].tobytes()).hexdigest()[:16] for span in self.clips[rows]]

@@ -73,7 +73,9 @@ class ClipFrames:
             )
         return cls(found.clip, found.frame, found.repeated, tuple(stills))
 
-    def warnings(self, files: Sequence[str], hashes: Sequence[str], shapes: np.ndarray, used: np.ndarray) -> list[str]:
+    def warnings(
+        self, files: Sequence[str], content: Sequence[bytes], shapes: np.ndarray, used: np.ndarray
+    ) -> list[str]:
         """Say what is odd about the clips; `shapes` (N, 2) of the pictures; frames that are not `used` are missing."""
         gaps, sizes, same = [], [], []
         folder = np.array([str(PurePosixPath(file).parent) for file in files], object)
@@ -84,7 +86,7 @@ class ClipFrames:
             missing = np.setdiff1d(np.arange(numbers[0], numbers[-1] + 1), numbers)
             gaps += [f"{name} lacks {some([str(number) for number in missing])}"] if len(missing) else []
             sizes += [name] if len({*map(tuple, shapes[rows].tolist())}) > 1 else []
-            same += [files[int(b)] for a, b in pairwise(rows) if hashes[int(a)] == hashes[int(b)]]
+            same += [files[int(b)] for a, b in pairwise(rows) if content[int(a)] == content[int(b)]]
         said = [_STILLS.format(n=len(self.stills), folders=some(list(self.stills)))] if self.stills else []
         said += [_GAPS.format(gaps="; ".join(gaps[:3]) + (f"; {len(gaps) - 3} more clips" * (len(gaps) > 3)))] * bool(
             gaps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from sys import intern
 import numpy as np
 import torch
 
-from fsbench import files
+from fsbench import files, hashes
 from fsbench.errors import BadImage, DataError
 from fsbench.extraction.blocks import in_blocks, length
 from fsbench.faces import align, detect, pose
@@ -59,17 +60,17 @@ class Photo:
         """Identity and session."""
         return self.identity, self.session
 
-    def sha256(self) -> str:
+    def sha256(self) -> bytes:
         """Return the hash of its content, or of why it cannot be read; `cut_faces` then finds it unreadable."""
         try:
-            return files.sha256(self.path)
+            return bytes.fromhex(files.sha256(self.path))
         except (OSError, ValueError) as error:
-            return hashlib.sha256(f"unreadable: {error}".encode()).hexdigest()
+            return hashlib.sha256(f"unreadable: {error}".encode()).digest()
 
 
 def hash_photos(photos: Iterable[Photo]) -> np.ndarray:
-    """The hash of each photograph, (N,) of 64 hex digits as bytes."""
-    return np.array([photo.sha256().encode() for photo in photos], "S64")
+    """The hash of each photograph, (N, 32) uint8."""
+    return hashes.stack(photo.sha256() for photo in photos)
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,11 @@ class Cuts:
 
     def points(self, i: int) -> np.ndarray:
         """All faces of a photograph, (F, 5, 2) in its pixels; the first is the one that was cut."""
-        end = int(self.n_faces[: i + 1].sum())
-        return self.faces[end - int(self.n_faces[i]) : end]
+        return self.faces[self._ends[i] - self.n_faces[i] : self._ends[i]]
+
+    @functools.cached_property
+    def _ends(self) -> np.ndarray:
+        return self.n_faces.cumsum()
 
     def facts(self) -> dict[str, np.ndarray]:
         """Yaw and pitch of each crop, in degrees, NaN where there is no face, and the number of faces there are.
@@ -188,7 +192,7 @@ def _phrase(reason: str) -> str:
     return f"it {reason}" if short == reason else short
 
 
-def cut_faces(photos: Sequence[Photo], hashes: np.ndarray, size: int, title: str, context: Context) -> Cuts:
+def cut_faces(photos: Sequence[Photo], digests: np.ndarray, size: int, title: str, context: Context) -> Cuts:
     """Find and align the face of each photograph; cached by content (`hash_photos`), session by session in chunks.
 
     This always runs on the CPU: a crop must not depend on whether a machine has a GPU.
@@ -197,7 +201,7 @@ def cut_faces(photos: Sequence[Photo], hashes: np.ndarray, size: int, title: str
 
     def recipe(block: slice) -> dict[str, object]:
         return {
-            "photos": hashes[block].astype(str).tolist(),
+            "photos": list(map(hashes.hex_digits, digests[block])),
             "size": size,
             "versions": VERSIONS,
             "stored": _STORED,

@@ -27,6 +27,7 @@ from fsbench.datasets._photos import (
 )
 from fsbench.errors import BadParameter, DataError, UsageError
 from fsbench.files import Unused, home_of, printable, some
+from fsbench.hashes import hex_digits, keys
 from fsbench.images import read_image
 from fsbench.interfaces import Context, DatasetInfo, Faces, Split, Truth
 from fsbench.registry import datasets
@@ -132,7 +133,7 @@ class PhotoFolder:
             revision=fingerprint(
                 [
                     files,
-                    self._hashes.astype(str).tolist(),
+                    list(map(hex_digits, self._hashes)),
                     self._size,
                     self._test,
                     REVISION,
@@ -223,8 +224,8 @@ class PhotoFolder:
                 "use photographs in which a face is upright and at least 20 pixels wide",
             )
         files = pd.concat([_split(own, self._test) for _, own in files.groupby("identity", sort=False)])
-        hashes = self._hashes[files["image"]]
-        twins = (files["split"] == "train") & np.isin(hashes, hashes[files["split"] == "test"])
+        content = keys(self._hashes)[files["image"]]
+        twins = (files["split"] == "train") & np.isin(content, content[files["split"] == "test"])
         files.loc[twins, ["state", "split"]] = TWIN, ""
         if self._dedup:
             files.loc[self._leaks(files), ["state", "split"]] = NEAR_TWIN, ""
@@ -266,7 +267,8 @@ class PhotoFolder:
     def _tell_clips(self) -> list[str]:
         names, used = [photo.file for photo in self._images], np.zeros(len(self._images), bool)
         used[self.files.loc[self.files["state"] == USED, "image"]] = True
-        return self._frames.warnings(names, self._hashes.tolist(), self._cuts.shape, used) if self._clips else []
+        content = keys(self._hashes).tolist()
+        return self._frames.warnings(names, content, self._cuts.shape, used) if self._clips else []
 
     def _tell_near(self) -> list[str]:
         pairs, said = self.near_twins, []

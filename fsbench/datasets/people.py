@@ -118,9 +118,9 @@ class Album:
         more = len(said) - _TOLD
         return (*said[:_TOLD], *([f"{more} more warnings of uneven images"] if more > 0 else []))
 
-    @functools.cached_property
+    @property
     def faces(self) -> Faces:
-        """The images in which a face was found; raises DataError where there is none."""
+        """The images in which a face was found, put together anew; raises DataError where there is none."""
         if not self.seen.any():
             raise DataError(
                 f"no face was found in any of the {len(self.photos)} images in {self.root}",

@@ -101,16 +101,17 @@ def _read(data: str, size: int, context: Context) -> tuple[DatasetInfo, dict[str
         gallery = gather(splits.dataset, splits["test"], "", context)
         return splits.dataset.info, used if gallery is None else {**used, "gallery": gallery}
     album = open_album(Path(data).expanduser(), size, context)
+    faces = album.faces
     info = DatasetInfo(
         name="people",
-        revision=album.faces.content_hash(),
+        revision=faces.content_hash(),
         size=size,
         description=f"people of {album.root.name}",
         licence="unknown: the user's own files",
         splits=("test",),
         warnings=(*album.warnings, *album.uneven),
     )
-    return info, {"test": album.faces}
+    return info, {"test": faces}
 
 
 def save(result: CalibrationResult, folder: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +24,9 @@ from fsbench.harness import records, warn
 from fsbench.harness.evaluation import PreparedSet
 from fsbench.harness.evaluator import CHEAPEST_BASELINES, baseline
 from fsbench.harness.external import limits
-from fsbench.harness.external.asked import Asked, Missing, Pair, ask, by_model
+from fsbench.harness.external.asked import Asked, AskedPairs, Missing, ask, by_model
 from fsbench.harness.external.face_choice import RULES, FaceRule, choose
-from fsbench.harness.external.files import ABSENT, LIKE_TARGET, RESIZED, Cut, ToolOutputs
+from fsbench.harness.external.files import LIKE_TARGET, RESIZED, Cut, ToolOutputs
 from fsbench.harness.external.people import PeopleOfAlbums, make_pairs, put_together
 from fsbench.harness.external.table import Table, read_table
 from fsbench.harness.instruments import Instruments
@@ -34,6 +34,7 @@ from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.splits import Splits
 from fsbench.harness.strangers import gather
 from fsbench.harness.writer import RunWriter
+from fsbench.hashes import hex_digits
 from fsbench.images import ImageSet, list_images
 from fsbench.interfaces import Context
 from fsbench.pairs import Pairs
@@ -88,7 +89,7 @@ def score(
     folder.check(plan, resume, inputs)
     tools = [tool for tool in outputs if tool.name not in asked.failed]
     measured = _measured(asked, tools, source_album, target_album, face, instruments.judges[0], context)
-    asked = replace(asked, pairs=(), outputs={})  # of every pair a few hundred bytes, and the crops are cut
+    del listed, asked, source_album, target_album  # hundreds of bytes an image, and the crops are cut
     splits = Splits(measured.people)
     test = splits["test"]
     gallery = splits.add_gallery(gather(measured.people, test, plan.gallery, context))
@@ -107,22 +108,18 @@ def score(
         if record.failures:
             writer.warnings.append(f"{tool.name} {results.failure_rate(record.failures, len(measured.pairs))}")
     writer.failed += [
-        _record(tool, trained.get(tool.name, ()), error=asked.failed[tool.name].sentence)
+        _record(tool, trained.get(tool.name, ()), error=measured.failed[tool.name].sentence)
         for tool in outputs
-        if tool.name in asked.failed
+        if tool.name in measured.failed
     ]
     writer.warnings += [
         *warn.of_metrics(instruments.left_out),
         *of_models,
         *measured.warnings,
-        *asked.warnings,
-        *limits.of_albums(source_album, target_album, splits.read),
+        *limits.of_people(splits.read),
         *limits.of_coaches(tools, trained, instruments.judges),
     ]
-    return writer.finish(
-        records.dataset_record(plan.dataset, measured.people.info, splits.by_kind()),
-        _unused(asked, source_album, target_album),
-    )
+    return writer.finish(records.dataset_record(plan.dataset, measured.people.info, splits.by_kind()), measured.unused)
 
 
 @dataclass(frozen=True)
@@ -132,6 +129,8 @@ class _Measured:
     pairs: Pairs
     people: PeopleOfAlbums
     cuts: Mapping[str, Cut]  # by tool
+    failed: Mapping[str, DataError]  # as in `Asked`
+    unused: Sequence[results.UnusedRecord]
     warnings: Sequence[str]
 
 
@@ -147,27 +146,24 @@ def _measured(
     """Choose the face of each target, and cut targets, sources and outputs."""
     kept = _scorable(asked.pairs, target_album)
     likeness = functools.partial(_likeness, judge, source_album, context)
-    choice = choose(kept, tools, asked.outputs, target_album, face, likeness, context)
+    choice = choose(kept, tools, target_album, face, likeness, context)
     for warning in choice.warnings[:1]:
         context.log(warning)
-    faced = [(target, int(of)) for (_, target), of in zip(kept, choice.face, strict=True)]
-    people = put_together(source_album, target_album, sorted({place for place in faced if place[1]}))
+    others = np.unique(np.stack([kept.target, choice.face], 1)[choice.face > 0], axis=0)
+    people = put_together(source_album, target_album, list(map(tuple, others.tolist())))
     rule = asked.rule + (f"; of a target with several faces, {RULES[face]}" if choice.warnings else "")
-    pairs = make_pairs([(source, place) for (source, _), place in zip(kept, faced, strict=True)], people, rule)
+    pairs = make_pairs(kept, choice.face, people, rule)
     cuts = {
-        tool.name: tool.cut(
-            np.array([(_number(asked, tool, pair), *place) for pair, place in zip(kept, faced, strict=True)]),
-            target_album,
-            context,
-        )
+        tool.name: tool.cut(np.stack([kept.outputs[tool.name], kept.target, choice.face], 1), target_album, context)
         for tool in tools
     }
-    return _Measured(pairs, people, cuts, [*choice.warnings, *limits.of_outputs(asked, kept, cuts)])
-
-
-def _number(asked: Asked, tool: ToolOutputs, pair: Pair) -> int:
-    number = asked.outputs[tool.name].get(pair)
-    return ABSENT if number is None else number
+    warnings = [
+        *choice.warnings,
+        *limits.of_outputs(len(asked.pairs), kept, cuts),
+        *asked.warnings,
+        *limits.of_albums(source_album, target_album),
+    ]
+    return _Measured(pairs, people, cuts, asked.failed, _unused(asked, source_album, target_album), warnings)
 
 
 def _unused(asked: Asked, source_album: Album, target_album: Album) -> list[results.UnusedRecord]:
@@ -197,7 +193,7 @@ def _inputs(
 
 
 def _hash(names: Sequence[str], hashes: np.ndarray) -> str:
-    return fingerprint(list(zip(names, hashes.astype(str).tolist(), strict=True)))
+    return fingerprint(list(zip(names, map(hex_digits, hashes), strict=True)))
 
 
 def _record(
@@ -246,9 +242,9 @@ def _check(names: Sequence[str], coaches: Mapping[str, Sequence[str]]) -> None:
         raise UsageError(f"--coach names {strangers[0]}, of which there are no outputs", f"it knows {', '.join(names)}")
 
 
-def _scorable(pairs: Sequence[Pair], target_album: Album) -> list[Pair]:
+def _scorable(pairs: AskedPairs, target_album: Album) -> AskedPairs:
     """Those whose target shows a face; raises DataError for none."""
-    kept = [pair for pair in pairs if target_album.seen[pair[1]]]
-    if not kept:
+    kept = pairs.select(target_album.seen[pairs.target])
+    if not len(kept):
         raise DataError("no face was found in any of the targets", "are these the photographs that were swapped into?")
     return kept

@@ -3,30 +3,46 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
+
+import numpy as np
+import pandas as pd
 
 from fsbench.datasets.people import Album
 from fsbench.errors import DataError
 from fsbench.files import Unused, composed, gather, printable, some
-from fsbench.harness.external.files import ToolOutputs
+from fsbench.harness.external.files import ABSENT, ToolOutputs
 from fsbench.harness.external.matching import Files, Match, Matched, NoMatch, by_name, by_table
 from fsbench.harness.external.table import Row, Table, shown
 
 Missing = Literal["failure", "drop"]
-Pair = tuple[str, int]
-"""Source identity, and number of the target in its album."""
-
 _NAMED = "name the pairs that were asked in a table, --pairs CSV, and what has no output is a failure"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The pairs, source by source, and the output that each tool has of each."""
+class AskedPairs:
+    """Pairs, source by source, and the output that each tool has of each; entry i of every array is of pair i."""
 
-    pairs: tuple[Pair, ...]
-    outputs: Mapping[str, Mapping[Pair, int | None]]  # by tool; a pair that is not there has no output
+    source: np.ndarray  # (P,) of str, identities
+    target: np.ndarray  # (P,) int64, numbers in the album of targets
+    outputs: Mapping[str, np.ndarray]  # by tool, (P,) int64: numbers of its files, ABSENT where it has none
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def select(self, rows: np.ndarray) -> AskedPairs:
+        """Return some of the pairs: their numbers in ascending order, or a mask (P,)."""
+        outputs = {tool: numbers[rows] for tool, numbers in self.outputs.items()}
+        return AskedPairs(self.source[rows], self.target[rows], outputs)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The pairs that the tools are asked for, and what is to be said of them."""
+
+    pairs: AskedPairs  # with the outputs of the tools that did not fail
     failed: Mapping[str, DataError]  # tools of which nothing can be measured, and why
     rule: str
     unused: tuple[Unused, ...]
@@ -92,43 +108,45 @@ def ask(
     failed = {name: answer.error for name, answer in shown_by.items() if answer.error is not None}
     if len(failed) == len(shown_by):
         raise next(iter(failed.values()))
-    answered = {
-        name: {(match.source, match.target): match.output for match in answer.matches}
-        for name, answer in shown_by.items()
-        if name not in failed
-    }
-    order = sorted(
-        {(match.source, match.target) for answer in shown_by.values() for match in answer.matches}, key=_place(shown_by)
-    )
+    pairs = _pairs({name: answer.matches for name, answer in shown_by.items()}, failed)
     warnings = [table.warning] if table is not None and table.warning else []
     rule = "the pairs of a table" if table is not None else "the pairs that any tool has an output of, by its name"
     if missing == "drop":
-        whole = [pair for pair in order if all(own.get(pair) is not None for own in answered.values())]
-        if not whole:
+        whole = pairs.select(np.all([numbers != ABSENT for numbers in pairs.outputs.values()], 0))
+        if not len(whole):
             raise DataError("no pair is left: of each, one of the tools has no output", "leave --missing drop out")
-        if len(whole) < len(order):
+        if len(whole) < len(pairs):
             rule += ", those left out that a tool has no output of"
             warnings.append(
-                f"{len(order) - len(whole)} of {len(order)} pairs left out for all tools, one of them has "
+                f"{len(pairs) - len(whole)} of {len(pairs)} pairs left out for all tools, one of them has "
                 "no output there (--missing drop)"
             )
-        order = whole
+        pairs = whole
     warnings += [f"nothing of {printable(name)} was measured: {error.sentence}" for name, error in failed.items()]
     unused = [record for tool in outputs for record in (*tool.unused, *gather(tool.name, shown_by[tool.name].unused))]
     warnings += [f"{record.where}: {record.sentence}" for record in unused]
-    for record in _nobody_used(order, source_album, target_album):
+    for record in _nobody_used(pairs, source_album, target_album):
         unused.append(record)
         warnings.append(
             f"{record.where}: {record.sentence}; " + (_NAMED if table is None else "no row of the table names it")
         )
-    return Asked(tuple(order), answered, failed, rule, tuple(unused), tuple(warnings))
+    return Asked(pairs, failed, rule, tuple(unused), tuple(warnings))
 
 
-def _place(shown_by: Mapping[str, _Found]) -> Callable[[Pair], tuple[int, int]]:
-    """Sources in the order in which they are met, then targets in theirs."""
-    met = dict.fromkeys(match.source for answer in shown_by.values() for match in answer.matches)
-    at = {name: k for k, name in enumerate(met)}
-    return lambda pair: (at[pair[0]], pair[1])
+def _pairs(shown: Mapping[str, Sequence[Match]], failed: Collection[str]) -> AskedPairs:
+    """All pairs that any tool shows: sources in the order in which they are met, then targets in theirs."""
+    matches = [match for own in shown.values() for match in own]
+    source, met = pd.factorize(np.array([match.source for match in matches], object))
+    places = np.stack([source, [match.target for match in matches]], 1)
+    numbers = np.array([ABSENT if match.output is None else match.output for match in matches])
+    pairs, which = np.unique(places, axis=0, return_inverse=True)
+    outputs, ends = {}, np.cumsum([len(own) for own in shown.values()])
+    for (tool, own), end in zip(shown.items(), ends, strict=True):
+        if tool not in failed:
+            rows = slice(end - len(own), end)
+            outputs[tool] = np.full(len(pairs), ABSENT)
+            outputs[tool][which.ravel()[rows]] = numbers[rows]
+    return AskedPairs(met[pairs[:, 0]], pairs[:, 1].copy(), outputs)
 
 
 def _find(
@@ -200,9 +218,9 @@ def _own_rows(table: Table, outputs: Sequence[ToolOutputs]) -> list[tuple[ToolOu
     return [(tool, replace(table, rows=rows[name])) for name, tool in tools.items()]
 
 
-def _nobody_used(pairs: Sequence[Pair], source_album: Album, target_album: Album) -> list[Unused]:
+def _nobody_used(pairs: AskedPairs, source_album: Album, target_album: Album) -> list[Unused]:
     """Targets without an output of any tool, and sources that nobody used."""
-    sources, targets = {source for source, _ in pairs}, {target for _, target in pairs}
+    sources, targets = set(pairs.source), set(pairs.target.tolist())
     idle = [
         photo.file
         for k, photo in enumerate(target_album.photos)

@@ -17,10 +17,10 @@ from fsbench.extraction.blocks import by_item
 from fsbench.faces.align import align
 from fsbench.faces.region import ovals
 from fsbench.files import some
-from fsbench.harness.external.asked import Pair
-from fsbench.harness.external.files import ToolOutputs, in_frame
+from fsbench.harness.external.asked import AskedPairs
+from fsbench.harness.external.files import ABSENT, ToolOutputs, in_frame
 from fsbench.harness.failures import UNCHANGED_LEVELS
-from fsbench.hashes import stack
+from fsbench.hashes import hex_digits, stack
 from fsbench.images import ImageSet, decoders, read_image
 from fsbench.interfaces import Context
 from fsbench.store import Arrays, release
@@ -38,9 +38,6 @@ CHANGED_SHARE = 1 / 3
 
 _VERSION = "difference inside the oval 1"
 """Changes whenever what a tool changed at a face could; part of the key under which that is kept."""
-
-Answers = Mapping[str, Mapping[Pair, int | None]]
-"""By tool: the output of each pair, None where there is none."""
 
 Likeness = Callable[[ImageSet, Sequence[str]], np.ndarray]
 """Crops, and the source of each -> cosine of each to its source, (N,) float, NaN without a face."""
@@ -71,9 +68,8 @@ class _Views:
 
 
 def choose(
-    pairs: Sequence[Pair],
-    outputs: Sequence[ToolOutputs],
-    answers: Answers,
+    pairs: AskedPairs,
+    tools: Sequence[ToolOutputs],
     targets: Album,
     rule: FaceRule,
     likeness: Likeness,
@@ -81,10 +77,10 @@ def choose(
 ) -> Choice:
     """Choose a face for each pair; where the outputs do not tell, it is the largest and most central."""
     face = np.zeros(len(pairs), np.int64)
-    crowded = [k for k, (_, target) in enumerate(pairs) if targets.cuts.n_faces[target] > 1]
+    crowded = np.flatnonzero(targets.cuts.n_faces[pairs.target] > 1).tolist()
     if not crowded:
         return Choice(face, ())
-    views = _compare(crowded, pairs, outputs, answers, targets, context)
+    views = _compare(crowded, pairs, tools, targets, context)
     comparable = [view for view in views if view.tools]
     if rule == "changed":
         for view in comparable:
@@ -92,12 +88,11 @@ def choose(
     elif rule == "nearest-to-source" and comparable:
         shown = [
             ImageSet.made(
-                (view.change.size, targets.size, targets.size, 3),
-                partial(_crops, view, pairs[view.pair], outputs, answers, targets),
+                (view.change.size, targets.size, targets.size, 3), partial(_crops, view, pairs, tools, targets)
             )
             for view in comparable
         ]
-        whose = [pairs[view.pair][0] for view in comparable for _ in range(view.change.size)]
+        whose = [pairs.source[view.pair] for view in comparable for _ in range(view.change.size)]
         cosine = np.nan_to_num(likeness(ImageSet.join(shown), whose), nan=-np.inf)
         ends = np.cumsum([view.change.size for view in comparable])[:-1]
         for view, part in zip(comparable, np.split(cosine, ends), strict=True):
@@ -106,25 +101,23 @@ def choose(
 
 
 def _compare(
-    crowded: Sequence[int],
-    pairs: Sequence[Pair],
-    outputs: Sequence[ToolOutputs],
-    answers: Answers,
-    targets: Album,
-    context: Context,
+    crowded: Sequence[int], pairs: AskedPairs, tools: Sequence[ToolOutputs], targets: Album, context: Context
 ) -> list[_Views]:
     """What the outputs of some pairs show at each face; what each changed there is kept by target, output and face."""
     items: list[bytes] = []
     groups: list[slice] = []  # items of each pair, by tool and face
     shown: list[list[str]] = []
     for k in crowded:
-        target, start = pairs[k][1], len(items)
+        target, start = pairs.target[k], len(items)
         points = targets.cuts.points(target)
-        numbers = {tool: answers[tool.name].get(pairs[k]) for tool in outputs}
-        shown.append([tool.name for tool, number in numbers.items() if number is not None])
-        for output in (tool.hashes[number] for tool, number in numbers.items() if number is not None):
-            names = [b"%s %s %d" % (targets.hashes[target], output, face) for face in range(len(points))]
-            items += [hashlib.sha256(name + points.tobytes()).digest() for name in names]
+        there = [tool for tool in tools if pairs.outputs[tool.name][k] != ABSENT]
+        shown.append([tool.name for tool in there])
+        for tool in there:
+            both = map(hex_digits, (targets.hashes[target], tool.hashes[pairs.outputs[tool.name][k]]))
+            name = " ".join(both)
+            items += [
+                hashlib.sha256(f"{name} {face}".encode() + points.tobytes()).digest() for face in range(len(points))
+            ]
         groups.append(slice(start, len(items)))
     starts = np.array([group.start for group in groups])
 
@@ -132,7 +125,7 @@ def _compare(
         if not len(index):
             return {"change": np.empty(0)}
         number = int(np.searchsorted(starts, index[0], side="right")) - 1
-        view, _ = _look(crowded[number], pairs[crowded[number]], outputs, answers, targets)
+        view, _ = _look(crowded[number], pairs, tools, targets)
         change = np.full((len(shown[number]), len(index) // len(shown[number])), np.nan)
         change[[shown[number].index(tool) for tool in view.tools]] = view.change
         return {"change": change.ravel()}
@@ -146,47 +139,45 @@ def _compare(
     title = "comparing the faces of targets"
     changes = by_item(title, "changes", recipe, stack(items), compute, context, groups)["change"]
     views = []
-    for k, group, tools in zip(crowded, groups, shown, strict=True):
-        change = changes[group].reshape(len(tools), len(targets.cuts.points(pairs[k][1])))
-        there = np.flatnonzero(~np.isnan(change).any(1))
-        views.append(_Views(k, tuple(tools[tool] for tool in there), change[there]))
+    for k, group, names in zip(crowded, groups, shown, strict=True):
+        change = changes[group].reshape(len(names), len(targets.cuts.points(pairs.target[k])))
+        looked = np.flatnonzero(~np.isnan(change).any(1))
+        views.append(_Views(k, tuple(names[tool] for tool in looked), change[looked]))
     return views
 
 
-def _look(
-    k: int, pair: Pair, outputs: Sequence[ToolOutputs], answers: Answers, targets: Album
-) -> tuple[_Views, np.ndarray]:
-    """What tools show at each face of a target, and the crops there, (T * F, S, S, 3) uint8."""
-    target, size = pair[1], targets.size
+def _look(k: int, pairs: AskedPairs, tools: Sequence[ToolOutputs], targets: Album) -> tuple[_Views, np.ndarray]:
+    """What tools show at each face of the target of pair `k`, and the crops there, (T * F, S, S, 3) uint8."""
+    target, size = pairs.target[k], targets.size
     points = targets.cuts.points(target)
     photo = read_image(targets.photos[target].path)
     before, landmarks = (np.stack(parts) for parts in zip(*(align(photo, own, size) for own in points), strict=True))
     inside = ovals(landmarks, size).levels()[..., 0] > 127
-    tools, crops, change = [], [], []
-    for tool in outputs:
-        number = answers[tool.name].get(pair)
+    names, crops, change = [], [], []
+    for tool in tools:
+        number = pairs.outputs[tool.name][k]
         try:
-            image = None if number is None else read_image(tool.path(number))
+            image = None if number == ABSENT else read_image(tool.path(number))
         except BadImage:  # counted where it is cut
             continue
         if image is None or (own := in_frame(image, photo, points)) is None:
             continue
         after = np.stack([align(image, place, size)[0] for place in own])
         apart = np.abs(after.astype(np.int16) - before)
-        tools.append(tool.name)
+        names.append(tool.name)
         crops += list(after)
         change.append([apart[i][inside[i]].mean() for i in range(len(points))])
-    view = _Views(k, tuple(tools), np.array(change, float).reshape(len(tools), len(points)))
+    view = _Views(k, tuple(names), np.array(change, float).reshape(len(names), len(points)))
     return view, np.array(crops, np.uint8)
 
 
 def _crops(
-    view: _Views, pair: Pair, outputs: Sequence[ToolOutputs], answers: Answers, targets: Album, rows: np.ndarray
+    view: _Views, pairs: AskedPairs, tools: Sequence[ToolOutputs], targets: Album, rows: np.ndarray
 ) -> np.ndarray:
     """Some of the crops of a view, which is looked at again: nobody holds them all."""
-    again, crops = _look(view.pair, pair, outputs, answers, targets)
+    again, crops = _look(view.pair, pairs, tools, targets)
     if again.tools != view.tools:
-        file = targets.photos[pair[1]].file
+        file = targets.photos[pairs.target[view.pair]].file
         raise DataError(
             f"outputs for {file} changed while they were compared", "leave the folders alone, and run again"
         )
@@ -194,12 +185,10 @@ def _crops(
     return chosen
 
 
-def _tell(
-    pairs: Sequence[Pair], views: Sequence[_Views], face: np.ndarray, targets: Album, rule: FaceRule
-) -> list[str]:
+def _tell(pairs: AskedPairs, views: Sequence[_Views], face: np.ndarray, targets: Album, rule: FaceRule) -> list[str]:
     """Say how many targets show several faces, which one is measured, and what the choice leaves out."""
-    files = [targets.photos[pairs[view.pair][1]].file for view in views]
-    n_targets = len({target for _, target in pairs})
+    files = [targets.photos[pairs.target[view.pair]].file for view in views]
+    n_targets = len(np.unique(pairs.target))
     sentences = [
         f"{len(set(files))} of {n_targets} targets show several faces, {_some(files)}: "
         f"measured is {RULES[rule]} (--face {rule})"

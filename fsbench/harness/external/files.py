@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from sys import intern
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from fsbench.errors import BadImage, DataError
 from fsbench.extraction.blocks import in_blocks, length, spans
 from fsbench.faces.align import align
 from fsbench.files import Found, Unused, printable
+from fsbench.hashes import hex_digits
 from fsbench.images import ImageSet, decoders, in_threads, list_images, read_image, shrink
 from fsbench.interfaces import Context, silent
 from fsbench.store import Arrays, release
@@ -113,7 +115,11 @@ class ToolOutputs:
         def recipe(block: slice) -> dict[str, object]:
             return {
                 "pairs": [
-                    ("" if number == ABSENT else self.hashes[number].decode(), targets.hashes[target].decode(), face)
+                    (
+                        "" if number == ABSENT else hex_digits(self.hashes[number]),
+                        hex_digits(targets.hashes[target]),
+                        face,
+                    )
                     for number, target, face in pairs[block].tolist()
                 ],
                 "size": targets.size,
@@ -131,8 +137,8 @@ class ToolOutputs:
             context,
             length=length,
         )
-        notes = [note for entry in entries for note in json.loads(entry["notes"].tobytes())]
-        lost, why, cut = (np.array(column, object) for column in zip(*notes, strict=True))
+        notes = [tuple(map(intern, note)) for entry in entries for note in json.loads(entry["notes"].tobytes())]
+        lost, why, cut = np.array(notes, object).T
         files = ["" if number == ABSENT else self.files[number] for number in pairs[:, 0]]
         facts = pd.DataFrame({"file": files, "cut": cut, "why": why})
         return Cut(ImageSet.stored(entries, "crops"), lost, facts)

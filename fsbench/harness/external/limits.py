@@ -8,7 +8,7 @@ from fsbench.datasets.people import Album
 from fsbench.extraction.extractor import Judge
 from fsbench.files import some
 from fsbench.harness import warn
-from fsbench.harness.external.asked import Asked, Pair
+from fsbench.harness.external.asked import AskedPairs
 from fsbench.harness.external.files import SEVERAL, Cut, ToolOutputs
 from fsbench.interfaces import Faces, Split
 
@@ -16,9 +16,8 @@ NO_COACH = "none"
 """Family of a tool that was trained against no recogniser."""
 
 
-def of_outputs(asked: Asked, kept: Sequence[Pair], cuts: Mapping[str, Cut]) -> list[str]:
-    """Say which pairs are not measured, which outputs cannot be read, and of which nobody knows what they show."""
-    n = len(asked.pairs)
+def of_outputs(n: int, kept: AskedPairs, cuts: Mapping[str, Cut]) -> list[str]:
+    """Say which of `n` pairs are not measured, which outputs cannot be read, and which show nobody knows whom."""
     warnings = [f"{n - len(kept)} of {n} pairs left out, no face was found in their targets"] if len(kept) < n else []
     for name, cut in cuts.items():
         for why, rows in cut.facts[cut.lost == "unreadable"].groupby("why"):
@@ -54,11 +53,16 @@ def of_coaches(
     return warnings
 
 
-def of_albums(source_album: Album, target_album: Album, used: Mapping[Split, Faces]) -> list[str]:
-    """Say what in the data limits what the numbers mean."""
+def of_albums(source_album: Album, target_album: Album) -> list[str]:
+    """Say what in the folders limits what the numbers mean."""
     albums = {"source": source_album} | ({} if target_album is source_album else {"target": target_album})
     warnings = [f"{role}: {warning}" for role, album in albums.items() for warning in (*album.warnings, *album.uneven)]
-    warnings += [f"source: {warning}" for warning in source_album.several]
+    return warnings + [f"source: {warning}" for warning in source_album.several]
+
+
+def of_people(used: Mapping[Split, Faces]) -> list[str]:
+    """Say what about the people limits what the numbers mean."""
+    warnings = []
     strangers = used["gallery"].identities if "gallery" in used else []
     if (n := len(used["test"].identities) + len(strangers)) < warn.FEW_STRANGERS:
         warnings.append(f"outputs can be taken for {n} people only, so retrieval says little: --gallery adds others")

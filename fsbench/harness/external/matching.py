@@ -15,7 +15,7 @@ SEPARATORS = "/_-"
 _REMEDY = "call it SOURCE/TARGET.png, or say in a table which is which: --pairs CSV, columns output, source, target"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Match:
     """One output, and what it shows."""
 
@@ -45,16 +45,20 @@ class Names:
 
     def __init__(self, files: Sequence[str]) -> None:
         """Take paths below a folder, with `/`."""
-        self._numbers: dict[str, set[int]] = {}
+        self._numbers: dict[str, int | list[int]] = {}  # most names are of one file
         paths = [PurePosixPath(composed(file)) for file in files]
         for keys in (
             [(path.stem, path.name) for path in paths],
             [(path.with_suffix("").as_posix(), path.as_posix()) for path in paths],
         ):
-            exact: dict[str, set[int]] = {}
+            exact: dict[str, int | list[int]] = {}
             for number, names in enumerate(keys):
-                for name in names:
-                    exact.setdefault(name, set()).add(number)
+                for name in dict.fromkeys(names):
+                    known = exact.setdefault(name, number)
+                    if isinstance(known, list):
+                        known.append(number)
+                    elif known != number:
+                        exact[name] = [known, number]
             self._numbers |= exact  # a whole path is meant before a mere name
 
     def find(self, text: str) -> int | None:
@@ -63,8 +67,9 @@ class Names:
         return numbers[0] if len(numbers) == 1 else None
 
     def all(self, text: str) -> list[int]:
-        """The numbers of all files that could be meant."""
-        return sorted(self._numbers.get(PurePosixPath(composed(text.strip())).as_posix(), ()))
+        """The numbers of all files that could be meant, in ascending order."""
+        numbers = self._numbers.get(PurePosixPath(composed(text.strip())).as_posix(), [])
+        return numbers if isinstance(numbers, list) else [numbers]
 
 
 def by_name(outputs: Sequence[str], sources: Sequence[str], targets: Sequence[str]) -> Matched:

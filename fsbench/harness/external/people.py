@@ -15,6 +15,7 @@ from fsbench.errors import DataError
 from fsbench.extraction.blocks import in_blocks, length, spans
 from fsbench.faces.align import align
 from fsbench.faces.pose import pose
+from fsbench.harness.external.asked import AskedPairs
 from fsbench.harness.pairing import N_REFERENCES
 from fsbench.harness.strangers import join
 from fsbench.images import ImageSet, decoders, read_image
@@ -57,13 +58,14 @@ def put_together(source_album: Album, target_album: Album, others: Sequence[tupl
     `others` are faces of targets that are not the first of their photographs: each is a person of its own.
     """
     images, first = np.flatnonzero(target_album.seen), int(target_album.seen.sum())
-    faces, own = (replace(album.faces, rows=album.faces.rows.assign(face=1)) for album in (target_album, source_album))
+    faces = _first_faces(target_album)
+    own = faces if source_album is target_album else _first_faces(source_album)
     if others:
         first_of = np.searchsorted(images, [image for image, _ in others])
         faces = join([faces, _other_faces(target_album, faces.rows.iloc[first_of], others)])
     if source_album is not target_album:
         faces = _join(faces, own.select(~_among(own, faces)))
-    names = source_album.faces.identities
+    names = own.identities
     owner = faces.rows["identity"].to_numpy()
     content = fingerprint([faces.crops.content_hash(), faces.rows["id"].tolist()])
     info = DatasetInfo(
@@ -84,12 +86,17 @@ def put_together(source_album: Album, target_album: Album, others: Sequence[tupl
     )
 
 
+def _first_faces(album: Album) -> Faces:
+    faces = album.faces
+    return replace(faces, rows=faces.rows.assign(face=1))
+
+
 def _other_faces(target_album: Album, rows: pd.DataFrame, others: Sequence[tuple[int, int]]) -> Faces:
     """Other faces of photographs, whose first ones have the facts `rows`; cached by content, in blocks."""
 
     def recipe(block: slice) -> dict[str, object]:
         return {
-            "faces": [(target_album.hashes[image].decode(), face) for image, face in others[block]],
+            "faces": [(hashes.hex_digits(target_album.hashes[image]), face) for image, face in others[block]],
             "size": target_album.size,
             "versions": VERSIONS,
             "decoders": decoders(),
@@ -129,9 +136,13 @@ def _join(targets: Faces, sources: Faces) -> Faces:
     return join([targets, replace(sources, rows=rows)])
 
 
-def make_pairs(asked: Sequence[tuple[str, tuple[int, int]]], people: PeopleOfAlbums, rule: str) -> Pairs:
+def make_pairs(asked: AskedPairs, face: np.ndarray, people: PeopleOfAlbums, rule: str) -> Pairs:
+    """The pairs of `people` for those asked, of whose targets the faces (P,) are measured."""
+    rows = people.targets[asked.target]
+    for k in np.flatnonzero(face):
+        rows[k] = people.others[int(asked.target[k]), int(face[k])]
     groups = []
-    for name in dict.fromkeys(source for source, _ in asked):
+    for name in dict.fromkeys(asked.source):
         own = people.sources.get(name, np.empty(0, np.int64))
         if len(own) == 0:
             raise DataError(
@@ -139,7 +150,6 @@ def make_pairs(asked: Sequence[tuple[str, tuple[int, int]]], people: PeopleOfAlb
                 "add a photograph in which the face is upright and at least 20 pixels wide",
             )
         shown = own[evenly(len(own), N_REFERENCES)]
-        targets = [target for source, target in asked if source == name]
-        index = np.array([people.others.get(target, people.targets[target[0]]) for target in targets])
+        index = rows[asked.source == name]
         groups.append(Group(name, people.test.crops.select(shown), index, people.test.select(index), None))
     return Pairs(tuple(groups), rule)
