@@ -2,7 +2,9 @@
 
     uv run python benchmarks/memory.py [--sizes 1000 30000] [--services run score] [--side 32]
 
-Each size is a process of its own, of which the peak of the resident memory is read. People, photographs and outputs are
+Each size is a process of its own, of which the peak of the resident memory is read. An image of `run` is a target, for
+which an output is made; of the images of `score`, which are all files, one half are outputs and the other half the
+targets that they were made for. People, photographs and outputs are
 made up, and detector and judge are a few lines, so that it finishes in minutes; the judge's features have 4 numbers.
 Maps of embeddings, of 3,000 faces at most, are left out: they load a compiler. Exits with 1 above LIMIT.
 
@@ -91,13 +93,13 @@ def run(n: int, side: int, folder: Path) -> None:
 
 
 def score(n: int, side: int, folder: Path) -> None:
-    """Measure `n` outputs of a tool."""
+    """Measure the outputs of a tool, which are half of `n` images; the others are their targets."""
     context = prepare()
     from fsbench.config import Plan
     from fsbench.harness.external.files import ToolOutputs
     from fsbench.harness.score import score as service
 
-    for k in range(n):
+    for k in range(n // 2):
         name = f"p{k % PEOPLE:02d}/s{k // PEOPLE % SESSIONS}/{k:06d}.png"
         save(folder / "targets" / name, k, side)
         save(folder / "outputs" / f"q{k % SOURCES}" / name, n + k, side)
