@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -38,14 +38,17 @@ MIDDLE = 0.5  # of the schedule: all losses are there
 
 
 class PlainLearner(GanMaskLearner):
-    """Varies images one by one on the processor."""
+    """Varies images one by one on the processor, and computes all losses in one go."""
 
-    def _draw(self, generator: Generator) -> list[AugmentedBatch]:
-        seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
+    def _groups(self) -> list[Sequence[int]]:
+        return [range(len(self.images))]
+
+    def _draw(self, identities: Sequence[int], generators: Sequence[Generator]) -> list[AugmentedBatch]:
+        seed = int(torch.randint(2**31, (1,), generator=generators[0], device=generators[0].device))
         draws, n = np.random.default_rng(seed), self.recipe.batch
         return [
             _stacked([_varied(images, draws, self.shape.resolution, self.recipe.augmentation) for _ in range(n)])
-            for images in self.images
+            for images in (self.images[k] for k in identities)
         ]
 
 
@@ -93,7 +96,7 @@ def learner(kind: type[GanMaskLearner], options: Mapping[str, object], half: boo
     shape, recipe = configure({**options})
     recipe = type(recipe)(**{**vars(recipe), "half_precision": half})
     images = training_images([FACES.of(name) for name in FACES.identities], shape, recipe, DEVICE)
-    return kind(shape, recipe, images, None, seed=0)
+    return kind(shape, recipe, images, None, seed=0, n_threads=torch.get_num_threads())
 
 
 def stepper(made: GanMaskLearner) -> Callable[[], float]:

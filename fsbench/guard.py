@@ -159,6 +159,18 @@ def parallel_map(function: Callable[[Item], T], items: Sequence[Item]) -> list[T
             pool.shutdown(cancel_futures=True)
 
 
+def side_by_side(function: Callable[[Item], T], items: Sequence[Item], n_threads: int) -> list[T]:
+    """Apply a function to a few items at once, each in a thread that computes with one; in turn with `n_threads` 1.
+
+    For steps of training, whose parts release Python's lock while they compute.
+    """
+    if n_threads < 2 or len(items) < 2:
+        return [function(item) for item in items]
+    with one_thread(), ThreadPoolExecutor(min(n_threads, len(items)) - 1) as pool:
+        others = [pool.submit(function, item) for item in items[1:]]
+        return [function(items[0]), *(other.result() for other in others)]
+
+
 def _settings() -> list[Access]:
     """What is compared, and set again where it is another."""
     found: list[Access] = [(_folder, _go), (lambda: dict(os.environ), _set_environment)]

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from fsbench.atomic import atomic_path
 from fsbench.environment import processor_features
 from fsbench.errors import CheckpointError, DeviceError, FsbenchError
-from fsbench.guard import one_thread as one_thread  # part of what a model's author imports from here
+from fsbench.guard import one_thread as one_thread  # these two are part of what a model's author imports from here
+from fsbench.guard import side_by_side as side_by_side
 from fsbench.interfaces import Budget, Progress
 from fsbench.store import in_fixed_order
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
+from fsbench.training import side_by_side
 from reference_models.augment import AugmentedBatch, TrainingImages, draw_batch
 from reference_models.gan_mask import losses
 from reference_models.gan_mask.networks import (
@@ -23,6 +24,9 @@ from reference_models.gan_mask.networks import (
 from reference_models.gan_mask.perceptual import PerceptualLoss
 from reference_models.gan_mask.recipe import Recipe, Stage, stage_at
 
+Measure = Callable[[Sequence[int], Sequence[AugmentedBatch], Stage, Tensor], dict[str, Tensor]]
+"""Losses of some identities: their numbers and batches, the stage, and how much of real images critics see mixed."""
+
 
 class GanMaskLearner:
     """A Learner: trains the generator, and a critic per identity where the recipe has an adversarial loss."""
@@ -34,13 +38,19 @@ class GanMaskLearner:
         images: Sequence[TrainingImages],
         perceptual: PerceptualLoss | None,
         seed: int,
+        n_threads: int = 1,
     ) -> None:
-        """`images`: what each decoder is trained on."""
+        """`images`: what each decoder is trained on; `n_threads`: how many may each compute a group of identities.
+
+        What comes out does not depend on their number, where torch computes with one thread (`one_thread`).
+        """
         self.shape = shape
         self.recipe = recipe
         self.images = images
         self.perceptual = perceptual
         self.colours = torch.cat([each.colours for each in images])
+        self.n_threads = n_threads
+        self.groups = self._groups()
         self.adversarial = recipe.adversarial != "none"
         self.generator = Swapnet(shape, len(images))
         self.critics = nn.ModuleList(Discriminator(shape) for _ in images if self.adversarial)
@@ -55,6 +65,18 @@ class GanMaskLearner:
             self.optimisers["critics"] = self._optimiser(self.critics, recipe.critic_rate)
         if self.domains is not None:
             self.optimisers["domains"] = self._optimiser(self.domains, recipe.critic_rate)
+
+    def _groups(self) -> list[Sequence[int]]:
+        """Two groups of identities, of which each can be computed without the other; else one of all.
+
+        One is better on a GPU, and for large networks, of which one layer keeps all cores busy.
+        """
+        everybody = range(len(self.images))
+        together = self.shape.norm == "batch" or self.recipe.many_to_one or self.perceptual is not None
+        small = self.shape.size == "tiny" and self.images[0].crops.device.type == "cpu"
+        if together or not small or len(everybody) < 2:
+            return [everybody]
+        return [everybody[: len(everybody) // 2], everybody[len(everybody) // 2 :]]
 
     def _optimiser(self, networks: nn.Module, rate: float) -> torch.optim.Adam:
         kernels = {layer.weight for layer in networks.modules() if isinstance(layer, nn.Conv2d)}
@@ -78,11 +100,9 @@ class GanMaskLearner:
                 group["lr"] = rate * stage.rate
         shown = {}
         if self.adversarial:
-            shown["critic"] = self._update(self._critic_loss(stage, generator), "critics")
-        parts = self._generator_losses(stage, generator)
-        total = torch.stack(list(parts.values())).sum()
-        self._update(total, "generator", *(["domains"] if self.domains is not None else []))
-        return {**{name: part.detach() for name, part in parts.items()}, **shown}
+            shown = self._update(self._critic_losses, stage, generator, "critics")
+        with_domains = ["domains"] if self.domains is not None else []
+        return self._update(self._generator_losses, stage, generator, "generator", *with_domains) | shown
 
     def settle(self, generator: Generator, n_steps: int = 32) -> None:
         """Measure what batch normalisation keeps again, with the averaged weights (Izmailov et al. 2018, SWA)."""
@@ -90,23 +110,45 @@ class GanMaskLearner:
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # the mean over all batches that follow
+        everybody = range(len(self.images))
         with torch.no_grad():
             for _ in range(n_steps if norms else 0):
-                self._answers(self._codes(self._draw(generator)), self.stage(1.0))
+                batches = self._draw(everybody, self._generators(generator))
+                self._answers(everybody, self._codes(batches), self.stage(1.0))
 
-    def _update(self, loss: Tensor, *names: str) -> Tensor:
+    def _update(self, measure: Measure, stage: Stage, generator: Generator, *names: str) -> dict[str, Tensor]:
+        """Update networks once; returns the losses of all identities.
+
+        Groups of identities share weights and nothing else, so that they can be computed side by side. A weight of two
+        groups is given the sum of two gradients, which is the same in either order.
+        """
         for name in names:
             self.optimisers[name].zero_grad(set_to_none=True)
-        loss.backward()
+        generators = self._generators(generator)
+        share = losses.draw_mixup(generator, self.colours.device, self.recipe.mixup)
+
+        def compute(group: Sequence[int]) -> dict[str, Tensor]:
+            parts = measure(group, self._draw(group, generators), stage, share)
+            torch.stack(list(parts.values())).sum().backward()
+            return {name: part.detach() for name, part in parts.items()}
+
+        found = side_by_side(compute, self.groups, self.n_threads)
         for name in names:
             self.optimisers[name].step()
-        return loss.detach()
+        return {name: torch.stack([parts[name] for parts in found]).sum() for name in found[0]}
 
-    def _draw(self, generator: Generator) -> list[AugmentedBatch]:
+    def _generators(self, generator: Generator) -> list[Generator]:
+        """A source of randomness for each identity; on a GPU it is the same: to read seeds would be to wait for it."""
+        if generator.device.type != "cpu":
+            return [generator for _ in self.images]
+        seeds = torch.randint(2**62, (len(self.images),), generator=generator).tolist()
+        return [Generator().manual_seed(seed) for seed in seeds]
+
+    def _draw(self, identities: Sequence[int], generators: Sequence[Generator]) -> list[AugmentedBatch]:
         recipe, size = self.recipe, self.shape.resolution
         return [
-            draw_batch(images, self.colours, recipe.batch, size, recipe.augmentation, generator)
-            for images in self.images
+            draw_batch(self.images[k], self.colours, recipe.batch, size, recipe.augmentation, generators[k])
+            for k in identities
         ]
 
     def _codes(self, batches: Sequence[AugmentedBatch]) -> tuple[Tensor, ...]:
@@ -118,42 +160,45 @@ class GanMaskLearner:
         with self._autocast(warped):
             return self.generator.encode(warped, torch.cat(maps) if maps else None).chunk(len(batches))
 
-    def _answers(self, codes: Sequence[Tensor], stage: Stage) -> list[MaskedImage]:
+    def _answers(self, identities: Sequence[int], codes: Sequence[Tensor], stage: Stage) -> list[MaskedImage]:
         """Return what each identity's own decoder makes of its own codes."""
         decoders = list(self.generator.decoders)
         if stage.exchanged:
             decoders.reverse()
         with self._autocast(codes[0]):
-            answers = [decoder(code) for decoder, code in zip(decoders, codes, strict=True)]
+            answers = [decoders[k](code) for k, code in zip(identities, codes, strict=True)]
         return [
             MaskedImage(image.float(), alpha.float(), tuple(part.float() for part in smaller))
             for image, alpha, smaller in answers
         ]
 
     def _autocast(self, like: Tensor) -> torch.autocast:
-        return torch.autocast(like.device.type, torch.bfloat16, enabled=self.recipe.half_precision)
+        half = self.recipe.half_precision
+        return torch.autocast(like.device.type, torch.bfloat16, enabled=half, cache_enabled=len(self.groups) == 1)
 
-    def _critic_loss(self, stage: Stage, generator: Generator) -> Tensor:
-        batches = self._draw(generator)
+    def _critic_losses(
+        self, identities: Sequence[int], batches: Sequence[AugmentedBatch], stage: Stage, share: Tensor
+    ) -> dict[str, Tensor]:
         recipe = self.recipe
-        share = losses.draw_mixup(generator, batches[0].real.device, recipe.mixup) if recipe.mixup else None
         with torch.no_grad():
-            answers = self._answers(self._codes(batches), stage)
+            answers = self._answers(identities, self._codes(batches), stage)
         total = [
-            losses.critic_loss(recipe.adversarial, critic, batch.real, fake, batch.warped, share)
-            for critic, batch, answer in zip(self.critics, batches, answers, strict=True)
+            losses.critic_loss(
+                recipe.adversarial, self.critics[k], batch.real, fake, batch.warped, share if recipe.mixup else None
+            )
+            for k, batch, answer in zip(identities, batches, answers, strict=True)
             for fake in (masked(answer, batch.warped), answer.image)
         ]
-        return recipe.adversarial_weight * torch.stack(total).sum()
+        return {"critic": recipe.adversarial_weight * torch.stack(total).sum()}
 
-    def _generator_losses(self, stage: Stage, generator: Generator) -> dict[str, Tensor]:
-        batches = self._draw(generator)
+    def _generator_losses(
+        self, identities: Sequence[int], batches: Sequence[AugmentedBatch], stage: Stage, share: Tensor
+    ) -> dict[str, Tensor]:
         codes = self._codes(batches)
-        answers = self._answers(codes, stage)
-        share = losses.draw_mixup(generator, batches[0].real.device, self.recipe.mixup)
+        answers = self._answers(identities, codes, stage)
         total: dict[str, Tensor] = {}
-        for identity, (batch, answer) in enumerate(zip(batches, answers, strict=True)):
-            for name, part in self._direction(identity, batch, answer, stage, share).items():
+        for k, batch, answer in zip(identities, batches, answers, strict=True):
+            for name, part in self._direction(k, batch, answer, stage, share).items():
                 total[name] = total.get(name, torch.zeros_like(part)) + part
         if self.domains is not None:
             total["domain"] = self.recipe.domain_weight * losses.domain_confusion(self.domains, *codes)

@@ -109,7 +109,7 @@ class GanMask:
         recipe = replace(recipe, half_precision=recipe.half_precision and fast_bfloat16(device))
         groups = domains(data, recipe.many_to_one)
         images = training_images(list(groups.values()), shape, recipe, device, budget.seed)
-        learner = GanMaskLearner(shape, recipe, images, perceptual, budget.seed)
+        learner = GanMaskLearner(shape, recipe, images, perceptual, budget.seed, torch.get_num_threads())
         settings = {
             "architecture": ARCHITECTURE,
             **asdict(shape),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from fsbench.interfaces import Budget, Context, Source, silent
 from fsbench.training import one_thread
 from reference_models.gan_mask.data import OTHERS, domains, session_chances, training_images
 from reference_models.gan_mask.learner import GanMaskLearner
-from reference_models.gan_mask.losses import domain_confusion
+from reference_models.gan_mask.losses import Adversarial, domain_confusion
 from reference_models.gan_mask.model import GanMask
 from reference_models.gan_mask.networks import Size, Swapnet, SwapnetShape, initialise
 from reference_models.gan_mask.recipe import PUBLISHED, RECIPES, TINY, Recipe, configure
@@ -149,6 +150,48 @@ def learner(shape: SwapnetShape, recipe: Recipe) -> GanMaskLearner:
     own = [FACES.of(name).select([0, 2]) for name in FACES.identities]
     images = training_images(own, shape, recipe, torch.device("cpu"))
     return GanMaskLearner(shape, recipe, images, None, seed=0)
+
+
+@pytest.mark.parametrize("n_people", [2, 3, 5])
+@pytest.mark.parametrize("adversarial", ["none", "lsgan"])
+def test_threads_change_no_bit_of_what_is_learnt(n_people: int, adversarial: Adversarial) -> None:
+    faces = toy_faces(n_people, 2, 2, 64, 0)
+    recipe = dataclasses.replace(TINY, batch=2, adversarial=adversarial)
+    shape = SwapnetShape("tiny", "none")
+    images = training_images([faces.of(name) for name in faces.identities], shape, recipe, torch.device("cpu"))
+    alone, side_by_side = (GanMaskLearner(shape, recipe, images, None, 0, n_threads) for n_threads in (1, 2))
+    assert [len(group) for group in side_by_side.groups] == [n_people // 2, n_people - n_people // 2]
+    threads: set[int] = set()
+    draw = side_by_side._draw
+
+    def watched(*given: Any) -> Any:
+        threads.add(threading.get_ident())
+        return draw(*given)
+
+    side_by_side._draw = watched  # type: ignore[method-assign]
+    generators = [Generator().manual_seed(3) for _ in range(2)]
+    with one_thread():
+        for step in range(4):
+            for one, generator in zip((alone, side_by_side), generators, strict=True):
+                shown = one.step(step / 4, generator)
+                assert set(shown) == {"pixels", "edges", "mask"} | (
+                    {"fool", "critic"} if adversarial != "none" else set()
+                )
+    assert len(threads) > 1
+    wanted, found = alone.networks.state_dict(), side_by_side.networks.state_dict()
+    assert [name for name in wanted if not torch.equal(wanted[name], found[name])] == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "changes"),
+    [
+        (SwapnetShape("tiny", "batch"), {}),
+        (SwapnetShape("tiny", "none"), {"many_to_one": True}),
+        (SwapnetShape("lite", "none"), {}),
+    ],
+)
+def test_what_is_computed_of_all_images_at_once_is_not_divided(shape: SwapnetShape, changes: dict[str, Any]) -> None:
+    assert learner(shape, dataclasses.replace(TINY, **changes)).groups == [range(2)]
 
 
 def without_gradient(networks: nn.Module) -> list[str]:
@@ -294,7 +337,7 @@ def test_many_to_one_knows_the_one(tmp_path: Path, context: Context, monkeypatch
 def test_the_encoder_goes_where_its_codes_are_harder_to_tell_apart(part: str, higher: bool) -> None:
     """A small step of the encoder down the gradient of the loss raises it, one of the classifier lowers it."""
     trained = learner(TINY_SHAPE, dataclasses.replace(TINY, batch=4, many_to_one=True, half_precision=False))
-    batches = trained._draw(Generator().manual_seed(0))
+    batches = trained._draw(range(2), [Generator().manual_seed(seed) for seed in range(2)])
 
     def loss() -> Tensor:
         return domain_confusion(trained.networks["domains"], *trained._codes(batches))
