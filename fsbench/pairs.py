@@ -114,10 +114,14 @@ class Pairs:
         )
 
     def samples(self, sample: Sample) -> pd.DataFrame:
-        """What is known of each sample of a metric: of a clip `source`, `identity`, `session`, `clip` and `frames`."""
+        """What is known of each sample of a metric.
+
+        Of a clip `source`, `identity`, `session`, `clip`, `rate` where the data set tells it, and `frames`.
+        """
         if sample == "output":
             return self.rows
-        first = self.rows.iloc[[span.start for span in self.clips]][["source", "identity", "session", "clip"]]
+        facts = ["source", "identity", "session", "clip", *(["rate"] if "rate" in self.rows else [])]
+        first = self.rows.iloc[[span.start for span in self.clips]][facts]
         return first.assign(frames=[span.stop - span.start for span in self.clips]).reset_index(drop=True)
 
     def take(self, rows: np.ndarray) -> Pairs:

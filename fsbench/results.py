@@ -8,9 +8,10 @@
                              `failure` ("" or one of `Failure`); `target_sha256`, `source_sha256` (16 hex digits): by
                              these two runs know that they were shown the same images
     DIR/clips.parquet        where metrics of clips were computed: one row per model, source and clip: `model`,
-                             `source`, `identity`, `session`, `clip`, `frames` (their number), `failure`, `outputs` and
-                             `targets` (lists of paths below DIR, frame by frame), one column per such metric, and the
-                             two digests, that of the target over its frames
+                             `source`, `identity`, `session`, `clip`, `rate` (frames a second, where the data set tells
+                             it), `frames` (their number), `failure`, `outputs` and `targets` (lists of paths below DIR,
+                             frame by frame), one column per such metric, and the two digests, that of the target over
+                             its frames
     DIR/frames.parquet       beside it, one row per frame of these in their order: `model`, `source`, `id`, `identity`,
                              `session`, `clip`, `frame`, and one column per metric that tells which frames its value
                              comes from (`Curved`), null for a frame without a number

@@ -68,6 +68,13 @@ class Clip:
         """Number and time of each crop's frame; two frames on both sides of a cut do not follow each other."""
         return pd.DataFrame({"frame": self.arrays["frame"], "seconds": self.arrays["seconds"]})
 
+    @property
+    def rate(self) -> float:
+        """Frames a second of those that are taken; NaN where one alone shows the face."""
+        frame, seconds = self.arrays["frame"], self.arrays["seconds"]
+        duration = float(seconds[-1] - seconds[0])
+        return float(frame[-1] - frame[0]) / duration if duration > 0 else float("nan")
+
     def n_frames(self, first: int, every: int) -> float:
         """Frames of the video from a number on, of which every n-th is taken, those without the face among them."""
         return float(len(range(first, int(self.arrays["counts"][0]), every)))
@@ -131,14 +138,16 @@ class VideoFolder:
     def faces(self, split: Split) -> Faces:
         """Return one split; raises DataError for one that it does not have.
 
-        Of each held-out frame `clip_frames` is the number of frames that its clip has, with those without the face.
+        Of each frame `rate` is that of its clip in frames a second; of each held-out one `clip_frames` is the number of
+        frames that its clip has, with those without the face.
         """
         if split not in self.info.splits:
             raise DataError(f"video has no split {split}", "it has train and test")
         keep = np.flatnonzero(self._rows["split"] == split)
         entries = [clip.arrays for clip in self._clips]
         landmarks = np.concatenate([entry["landmarks"] for entry in entries])
-        columns = ["id", "identity", "session", "clip", "frame", *(["clip_frames"] if split == "test" else [])]
+        columns = ["id", "identity", "session", "clip", "frame", "rate"]
+        columns += ["clip_frames"] if split == "test" else []
         rows = self._rows.iloc[keep][columns].reset_index(drop=True)
         return Faces(ImageSet.stored(entries, "crops").select(keep), rows, landmarks[keep])
 
@@ -258,6 +267,7 @@ class VideoFolder:
                 session=clip.name,
                 clip=clip.name,
                 split="train",
+                rate=clip.rate,
                 single=False,
                 clip_frames=clip.n_frames(0, self._every),
             )

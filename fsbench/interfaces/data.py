@@ -52,7 +52,8 @@ class Faces:
 
     `rows` has the columns `id` (unique, usable as a relative path), `identity`, `session`, `clip` ("" for a still) and
     `frame` (int), and any number of float columns with facts about the image (`yaw`, `pitch` in degrees, ...). Images
-    of one identity, session and clip are frames of one video; two frames whose numbers differ by 1 follow each other.
+    of one identity, session and clip are frames of one video; two frames whose numbers differ by 1 follow each other,
+    and `rate`, where it is known, says how many do in a second.
     """
 
     crops: ImageSet  # (N, 3, S, S)

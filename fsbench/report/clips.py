@@ -22,7 +22,7 @@ from fsbench.sampling import evenly
 FORMATS = (TileFormat(256, 75), TileFormat(128, 75), TileFormat(128, 50), TileFormat(96, 50))
 """How frames are encoded, the best first; tiles are never larger than the crops."""
 
-SHORTEST = 2 * RATE
+SHORTEST = 50
 """Frames of a longer clip that are shown at least."""
 
 SAMPLED = 24
@@ -55,6 +55,7 @@ class SourceClip:
     numbers: tuple[int, ...]  # of the frames in the data set's own count, (N,)
     answers: tuple[Answer, ...]  # in the order of the models
     whole: int  # frames of the whole clip
+    rate: float = RATE  # frames a second
     first: int = 0  # place of the first frame in it
 
     def __len__(self) -> int:
@@ -101,7 +102,7 @@ def of_run(run: Run) -> list[SourceClip]:
     """All clips of a run, those first on which the contestants are worst in the mean."""
     if run.clips.empty:
         return []
-    column, frames = metric(run), curves.of_run(run)
+    column, frames, rates = metric(run), curves.of_run(run), curves.rates(run)
     place = {model.name: i for i, model in enumerate(ordered(run))}
     contestants = {model.name for model in run.contestants}
     clips = []
@@ -109,7 +110,7 @@ def of_run(run: Run) -> list[SourceClip]:
         rows = rows[rows["model"].isin(place)].drop_duplicates("model")
         rows = rows.sort_values("model", key=lambda names: names.map(place), kind="stable")
         if len(rows) and len(rows["targets"].iloc[0]):
-            clips.append(_clip(run, rows, column, frames))
+            clips.append(_clip(run, rows, column, frames, rates))
     sign = 1 if column is not None and column.metric.direction == "higher" else -1
 
     def badness(clip: SourceClip) -> float:
@@ -119,7 +120,13 @@ def of_run(run: Run) -> list[SourceClip]:
     return sorted(clips, key=badness)
 
 
-def _clip(run: Run, rows: pd.DataFrame, column: Column | None, frames: Mapping[Hashable, ClipCurves]) -> SourceClip:
+def _clip(
+    run: Run,
+    rows: pd.DataFrame,
+    column: Column | None,
+    frames: Mapping[Hashable, ClipCurves],
+    rates: Mapping[Hashable, float],
+) -> SourceClip:
     """One clip out of the rows of clips.parquet about it, a row per model."""
     first = rows.iloc[0]
     n = len(first["targets"])
@@ -136,7 +143,8 @@ def _clip(run: Run, rows: pd.DataFrame, column: Column | None, frames: Mapping[H
     title = f"{first['source']} into {first['identity']}, {first['session']}"
     title += f", {first['clip']}" if first["clip"] != first["session"] else ""
     shown = tuple(exact) if inside(run.folder, exact[0]) else ()
-    return SourceClip(title, tuple(map(str, first["targets"])), shown, numbers, tuple(answers), n)
+    rate = rates.get(tuple(first[CLIP]), RATE)
+    return SourceClip(title, tuple(map(str, first["targets"])), shown, numbers, tuple(answers), n, rate)
 
 
 def _exact(output: str) -> str:

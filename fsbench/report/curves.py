@@ -6,14 +6,15 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from fsbench.report import plots
 from fsbench.report.run import Column, Run
 
-RATE = 25
-"""Frames a second: the files of a run do not tell the rates of its clips."""
+RATE = 25.0
+"""Frames a second of a clip whose data set does not tell it."""
 
 WORST = 3
 """Seconds of a clip that are marked as the worst ones, at most."""
@@ -36,12 +37,13 @@ class FrameCurve:
 
     column: Column
     values: np.ndarray  # (N,) NaN where there is none
+    rate: float = RATE  # frames a second
 
     @property
     def worst(self) -> tuple[Second, ...]:
         """The worst seconds, the worst first; they do not overlap. Of a short clip, quarters of it."""
         n = len(self.values)
-        length = min(RATE, max(1, n // 4))
+        length = max(1, min(round(self.rate), n // 4))
         known = np.isfinite(self.values)
         counts, sums = (np.convolve(numbers, np.ones(length), "valid")
                         for numbers in (known.astype(float), np.where(known, self.values, 0)))  # fmt: skip
@@ -65,16 +67,30 @@ class ClipCurves:
     curves: tuple[FrameCurve, ...]  # of metrics that have any number
 
 
+def rates(run: Run) -> Mapping[Hashable, float]:
+    """Frames a second of each clip of each model of which they are known, by its names in the columns CLIP."""
+    if "rate" not in run.clips:
+        return {}
+    told = pd.to_numeric(run.clips["rate"], errors="coerce").to_numpy(float)
+    names = run.clips[CLIP].itertuples(index=False, name=None)
+    return {clip: float(rate) for clip, rate in zip(names, told, strict=True) if 0 < rate < np.inf}
+
+
 def of_run(run: Run) -> Mapping[Hashable, ClipCurves]:
     """What is known of the frames of each clip of each model, by its names in the columns CLIP."""
     if run.frames.empty:
         return {}
     numbers = run.frames["frame"].fillna(0).to_numpy(np.int64)
     values = [(column, run.frames[column.key].to_numpy(float)) for column in run.columns if column.key in run.frames]
+    rate = rates(run)
     return {
         names: ClipCurves(
             tuple(numbers[rows].tolist()),
-            tuple(FrameCurve(column, own[rows]) for column, own in values if np.isfinite(own[rows]).any()),
+            tuple(
+                FrameCurve(column, own[rows], rate.get(names, RATE))
+                for column, own in values
+                if np.isfinite(own[rows]).any()
+            ),
         )
         for names, rows in run.frames.groupby(CLIP, sort=False).indices.items()
     }

@@ -16,6 +16,7 @@ from fsbench.faces.align import TEMPLATE, align
 from fsbench.faces.video import Video
 from fsbench.harness.sets import by_set
 from fsbench.interfaces import Context, Faces, WithFrames, WithVideos
+from fsbench.pairs import Group, Pairs
 from fsbench.registry import datasets
 
 COLOURS = {"ann": RED, "bob": BLUE}
@@ -44,6 +45,16 @@ def several(tmp_path: Path) -> Path:
         for number in (1, 2, 3):
             write(tmp_path / "videos" / name / f"clip{number}.mp4", colour, 10)
     return tmp_path / "videos"
+
+
+@pytest.mark.parametrize(("every", "rate"), [(1, 25.0), (2, 12.5)])
+def test_clips_tell_their_rate(several: Path, context: Context, every: int, rate: float) -> None:
+    test = datasets.build(f"video(every={every}):{several}", context).faces("test")
+    assert test.rows["rate"].to_numpy() == pytest.approx(rate)
+    pairs = Pairs((Group("ann", test.crops, np.arange(len(test)), test, None),), "all")
+    clips = pairs.samples("clip")
+    assert clips["rate"].to_numpy() == pytest.approx(rate)
+    assert clips["frames"].tolist() == [10 // every] * 2
 
 
 def test_the_last_clips_are_held_out(several: Path, context: Context) -> None:

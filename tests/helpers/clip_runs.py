@@ -34,7 +34,13 @@ def colour(place: int, role: str, size: int) -> np.ndarray:
 
 
 def add_clips(
-    folder: Path, lengths: Sequence[int] = (12, 30), size: int = 32, *, exact: bool = True, jitter: bool = True
+    folder: Path,
+    lengths: Sequence[int] = (12, 30),
+    size: int = 32,
+    *,
+    exact: bool = True,
+    jitter: bool = True,
+    rates: Sequence[object] = (),
 ) -> Path:
     """Give each model of a run clips of some lengths, two in turn of each of two sources; copy_target keeps targets.
 
@@ -51,6 +57,7 @@ def add_clips(
         targets = [f"inputs/target/{name}.png" for name in ids]
         rows.append(
             {**names, "frames": length, "failure": "", "outputs": outputs, "targets": targets, "jitter": 1.0 + i}
+            | ({"rate": rates[i]} if rates else {})
         )
         values = np.where(np.arange(length) >= 0.8 * length, 9.0, 1.0) + i
         frames.append(

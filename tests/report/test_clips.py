@@ -67,6 +67,33 @@ def test_the_worst_seconds_do_not_overlap_and_come_in_order(direction: str, sign
     assert found[0].value == pytest.approx(sign * (20 * 9 + 5) / RATE)
 
 
+def test_a_second_has_as_many_frames_as_the_clip_says() -> None:
+    values = np.where(np.arange(400) < 380, 1.0, 2.0)
+    assert {len(range(second.start, second.stop)) for second in replace(curve(values), rate=59.94).worst} == {60}
+    assert {len(range(second.start, second.stop)) for second in replace(curve(values), rate=0.2).worst} == {1}
+
+
+@pytest.mark.parametrize(
+    ("told", "played"),
+    [
+        ((50.0, 12.5), [50.0, 12.5]),
+        ((29.97, np.nan), [29.97, RATE]),
+        ((0.0, -3.0), [RATE, RATE]),
+        ((np.inf, 50.0), [RATE, RATE]),  # a column with numbers that are not finite is not read
+        (("fast", "12"), [RATE, 12.0]),
+        ((None, None), [RATE, RATE]),
+        ((), [RATE, RATE]),
+    ],
+)
+def test_clips_play_at_their_own_rate(tmp_path: Path, told: tuple[object, ...], played: list[float]) -> None:
+    from report_runs import write_run
+
+    run = read(add_clips(write_run(tmp_path / "run", per_session=1), rates=told))
+    content = section.build(run, ROOM)
+    assert content is not None
+    assert sorted(clip["rate"] for clip in content["player"]["clips"]) == sorted(played)
+
+
 @pytest.mark.parametrize("values", [[2.0] * 40, [np.nan] * 40, [1.0], [np.nan], [0.0] * 3])
 def test_what_is_the_same_everywhere_has_no_worst_second(values: list[float]) -> None:
     assert curve(values).worst == ()

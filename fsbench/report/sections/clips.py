@@ -45,7 +45,7 @@ def build(run: Run, room: int) -> dict[str, Any] | None:
         "colours": plots.colours(run),
         "player": player(run, form, shown) if shown else None,
         "form": form,
-        "rate": RATE,
+        "rate": round(RATE),
         "megabytes": budget.PAGE // 10**6,
         "counts": {
             "clips": (len(shown), len(known)),
@@ -62,6 +62,7 @@ def player(run: Run, form: TileFormat, shown: Sequence[SourceClip]) -> dict[str,
     played = [
         {
             "title": short(clip.title, LABEL) + _stretch(clip),
+            "rate": clip.rate,
             "first": clip.first,
             "whole": clip.whole,
             "numbers": clip.numbers,
@@ -80,7 +81,7 @@ def player(run: Run, form: TileFormat, shown: Sequence[SourceClip]) -> dict[str,
     ]
     tracks = [{"sheets": track.sheets, "tiles": track.tiles} for track in pictures.tracks]
     layout = {"edge": form.edge, "stride": sprites.stride(form.edge), "columns": sprites.COLUMNS, "rows": sprites.ROWS}
-    return {"rate": RATE, **layout, "tracks": tracks, "clips": played}
+    return {**layout, "tracks": tracks, "clips": played}
 
 
 def _stretch(clip: SourceClip) -> str:

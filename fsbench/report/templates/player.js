@@ -205,7 +205,7 @@ class Player {
   // From the frame that is shown, and from the beginning again after the last one.
   play() {
     cancelAnimationFrame(this.playing?.request);
-    const start = this.frame, rate = this.film.rate * Object.values(SPEEDS)[this.speed.at];
+    const start = this.frame, rate = this.film.clips[this.clip.at].rate * Object.values(SPEEDS)[this.speed.at];
     const playing = { begun: null };
     const tick = (now) => {
       playing.begun ??= now;
