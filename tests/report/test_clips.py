@@ -79,19 +79,24 @@ def test_a_second_has_as_many_frames_as_the_clip_says() -> None:
         ((50.0, 12.5), [50.0, 12.5]),
         ((29.97, np.nan), [29.97, RATE]),
         ((0.0, -3.0), [RATE, RATE]),
-        ((np.inf, 50.0), [RATE, RATE]),  # a column with numbers that are not finite is not read
+        ((np.inf, 50.0), [RATE, 50.0]),
         (("fast", "12"), [RATE, 12.0]),
         ((None, None), [RATE, RATE]),
         ((), [RATE, RATE]),
     ],
 )
-def test_clips_play_at_their_own_rate(tmp_path: Path, told: tuple[object, ...], played: list[float]) -> None:
-    from report_runs import write_run
-
-    run = read(add_clips(write_run(tmp_path / "run", per_session=1), rates=told))
-    content = section.build(run, ROOM)
+def test_clips_play_at_their_own_rate(run: Run, told: tuple[object, ...], played: list[float]) -> None:
+    column = run.clips["clip"].map(dict(zip(("c0", "c1"), told, strict=False))).astype(object)
+    content = section.build(replace(run, clips=run.clips.assign(rate=column) if told else run.clips), ROOM)
     assert content is not None
     assert sorted(clip["rate"] for clip in content["player"]["clips"]) == sorted(played)
+
+
+def test_the_rate_of_a_clip_is_read(tmp_path: Path) -> None:
+    from report_runs import write_run
+
+    folder = add_clips(write_run(tmp_path / "run", per_session=1), rates=(50.0, 12.5))
+    assert sorted(clip.rate for clip in clips.of_run(read(folder))) == [12.5, 50.0]
 
 
 @pytest.mark.parametrize("values", [[2.0] * 40, [np.nan] * 40, [1.0], [np.nan], [0.0] * 3])
