@@ -87,10 +87,10 @@ SECTION = {
 from typing import Any
 
 from fsbench.report.page import Section
-from fsbench.report.run import Run
+from fsbench.report.run import RunContents
 
 
-def build(run: Run) -> dict[str, Any] | None:
+def build(run: RunContents) -> dict[str, Any] | None:
     return {"command": run.result.command}
 
 

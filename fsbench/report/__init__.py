@@ -9,7 +9,7 @@ from pathlib import Path
 from fsbench.numbers import number
 from fsbench.report import budget, page, ranking, sections, tables, verdict
 from fsbench.report.plots import LABEL, short
-from fsbench.report.run import Run, read
+from fsbench.report.run import RunContents, read
 from fsbench.report.sections import galleries
 from fsbench.store import write_text
 
@@ -28,7 +28,7 @@ def write(folder: Path, *, brief: bool = False) -> Path:
     return path
 
 
-def html(run: Run, *, brief: bool = False) -> str:
+def html(run: RunContents, *, brief: bool = False) -> str:
     """Return the page of a run, or its brief."""
     environment = page.environment()
     environment.filters.update(
@@ -54,7 +54,7 @@ def html(run: Run, *, brief: bool = False) -> str:
     return template.render(content, sections=page.render(sections.all_sections(), run, environment, room, **files))
 
 
-def _named(run: Run, text: str) -> str:
+def _named(run: RunContents, text: str) -> str:
     """The same with names that are as long as a page shown without their middle."""
     for name in sorted((model.name for model in run.result.models), key=len, reverse=True):
         text = text.replace(name, short(name, LABEL)) if len(name) > LABEL else text

@@ -12,7 +12,7 @@ import pandas as pd
 
 from fsbench.report import curves, sprites
 from fsbench.report.curves import CLIP, RATE, ClipCurves, FrameCurve
-from fsbench.report.run import Column, Run
+from fsbench.report.run import Column, RunContents
 from fsbench.report.sprites import TileFormat
 from fsbench.report.tables import ordered
 from fsbench.report.thumbnails import data_uri
@@ -92,13 +92,13 @@ class SourceClip:
         return self.cut(start, start + length)
 
 
-def metric(run: Run) -> Column | None:
+def metric(run: RunContents) -> Column | None:
     """The metric by which clips are ordered: the first of clips that has a value."""
     of_clips = (column for column in run.columns if column.metric.sample == "clip" and column.key in run.clips)
     return next((column for column in of_clips if run.clips[column.key].notna().any()), None)
 
 
-def of_run(run: Run) -> list[SourceClip]:
+def of_run(run: RunContents) -> list[SourceClip]:
     """All clips of a run, those first on which the contestants are worst in the mean."""
     if run.clips.empty:
         return []
@@ -121,7 +121,7 @@ def of_run(run: Run) -> list[SourceClip]:
 
 
 def _clip(
-    run: Run,
+    run: RunContents,
     rows: pd.DataFrame,
     column: Column | None,
     frames: Mapping[Hashable, ClipCurves],

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from fsbench.report import plots
-from fsbench.report.run import Column, Run
+from fsbench.report.run import Column, RunContents
 
 RATE = 25.0
 """Frames a second of a clip whose data set does not tell it."""
@@ -67,7 +67,7 @@ class ClipCurves:
     curves: tuple[FrameCurve, ...]  # of metrics that have any number
 
 
-def rates(run: Run) -> Mapping[Hashable, float]:
+def rates(run: RunContents) -> Mapping[Hashable, float]:
     """Frames a second of each clip of each model of which they are known, by its names in the columns CLIP."""
     if "rate" not in run.clips:
         return {}
@@ -76,7 +76,7 @@ def rates(run: Run) -> Mapping[Hashable, float]:
     return {clip: float(rate) for clip, rate in zip(names, told, strict=True) if 0 < rate < np.inf}
 
 
-def of_run(run: Run) -> Mapping[Hashable, ClipCurves]:
+def of_run(run: RunContents) -> Mapping[Hashable, ClipCurves]:
     """What is known of the frames of each clip of each model, by its names in the columns CLIP."""
     if run.frames.empty:
         return {}

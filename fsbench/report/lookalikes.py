@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from fsbench.report.run import Run
+from fsbench.report.run import RunContents
 from fsbench.results import ModelRecord
 
 NAMES = 12  # people that a chart names; the others are counted together
@@ -50,7 +50,7 @@ class Chart:
         return any(NUMBERED.fullmatch(name) for name in self.names)
 
 
-def charts(run: Run, judge: str, models: Sequence[ModelRecord]) -> list[Chart]:
+def charts(run: RunContents, judge: str, models: Sequence[ModelRecord]) -> list[Chart]:
     """Return a chart for each of a few source people; none where the judge can name nobody."""
     if run.lookalikes.empty or run.references is None:
         return []
@@ -60,7 +60,7 @@ def charts(run: Run, judge: str, models: Sequence[ModelRecord]) -> list[Chart]:
 
 
 def _of_source(
-    run: Run, table: pd.DataFrame, source: str, models: Sequence[ModelRecord]
+    run: RunContents, table: pd.DataFrame, source: str, models: Sequence[ModelRecord]
 ) -> Iterator[tuple[str, pd.DataFrame]]:
     """Candidates for the held-out images of a person, and for each model's outputs that should show this person."""
     assert run.references is not None

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from fsbench.report.plots import GREY, render
-from fsbench.report.run import Run
+from fsbench.report.run import RunContents
 from fsbench.results import ModelRecord
 
 PLANE, SPACE = ["x2", "y2"], ["x3", "y3", "z3"]
@@ -40,7 +40,7 @@ class Map:
     points: dict[str, Any]  # in space, for the script
 
 
-def draw(run: Run, judge: str, models: Sequence[ModelRecord]) -> Map | None:
+def draw(run: RunContents, judge: str, models: Sequence[ModelRecord]) -> Map | None:
     """Draw both maps of a judge; None where there are no coordinates."""
     if run.maps.empty or run.references is None or run.samples.empty:
         return None
@@ -74,7 +74,7 @@ def draw(run: Run, judge: str, models: Sequence[ModelRecord]) -> Map | None:
     return Map((*named, ("other people", GREY)) if len(people) > len(named) else named, panels, still, points)
 
 
-def _clouds(run: Run, table: pd.DataFrame, models: Sequence[ModelRecord]) -> list[Cloud]:
+def _clouds(run: RunContents, table: pd.DataFrame, models: Sequence[ModelRecord]) -> list[Cloud]:
     """Real images first, so that outputs lie above them."""
     assert run.references is not None
     kinds = [("", run.references, "identity")] + [(model.name, run.of(model.name), "source") for model in models]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from fsbench.report.run import REFERENCES, Run
+from fsbench.report.run import REFERENCES, RunContents
 from fsbench.results import ModelRecord
 from fsbench.sampling import evenly
 
@@ -55,7 +55,7 @@ class View:
     outputs: tuple[tuple[str, FaceVectors], ...]  # by model; rows also have `source`, `identity` is the target's
 
 
-def view(run: Run, judge: str, models: Sequence[ModelRecord]) -> View:
+def view(run: RunContents, judge: str, models: Sequence[ModelRecord]) -> View:
     """Collect a judge's stored embeddings of some models, all ordered by identity and session."""
     assert run.references is not None  # without it there are no features
     features = run.features[judge]

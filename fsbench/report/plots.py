@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fsbench.report.run import NOTHING_SWAPPED, Run
+from fsbench.report.run import NOTHING_SWAPPED, RunContents
 from fsbench.results import ModelRecord
 from fsbench.store import fingerprint
 
@@ -78,7 +78,7 @@ def render_rows(draw: Callable[[Sequence[Axes]], None], n: int, size: tuple[floa
     return Markup(opening + body.strip().replace(INK, "currentColor"))
 
 
-def colours(run: Run) -> dict[str, str]:
+def colours(run: RunContents) -> dict[str, str]:
     """One colour per contestant; ceilings and baselines are grey."""
     accents = {model.name: ACCENTS[i % len(ACCENTS)] for i, model in enumerate(run.contestants)}
     return {model.name: accents.get(model.name, GREY) for model in run.result.models}

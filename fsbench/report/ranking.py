@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fsbench.report.run import Run
+from fsbench.report.run import RunContents
 from fsbench.results import Rank
 
 ENOUGH = 2  # contestants, without which there is nothing to rank
@@ -45,7 +45,7 @@ class Ranking:
     advice: str
 
 
-def ranking(run: Run) -> Ranking:
+def ranking(run: RunContents) -> Ranking:
     """Build the table that stands at the top of the page."""
     record = run.result.ranking
     judges = tuple(judge.name for judge in run.judges)

@@ -49,7 +49,7 @@ class Scored:
 
 
 @dataclass(frozen=True)
-class Run:
+class RunContents:
     """The files of a run directory."""
 
     folder: Path
@@ -135,7 +135,7 @@ class Run:
 TEXTS = ("model", "source", "id", "identity", "session", "output")
 
 
-def read(folder: Path) -> Run:
+def read(folder: Path) -> RunContents:
     """Read a run directory; raises ResultError where result.json is missing or damaged."""
     result = results.load(folder)
     folder = folder if folder.is_dir() else folder.parent
@@ -145,7 +145,7 @@ def read(folder: Path) -> Run:
     nothing = pd.DataFrame()
     clips = nothing if samples is None else _clips(folder, result, gaps)
     samples = nothing if samples is None else samples
-    run = Run(folder, result, samples, clips, references, {}, nothing, nothing, nothing, ())
+    run = RunContents(folder, result, samples, clips, references, {}, nothing, nothing, nothing, ())
     features = {judge.name: arrays for judge in result.judges if (arrays := _features(run, judge.name, gaps))}
     lookalikes = maps = recursion = nothing
     if any(judge.lookalikes for judge in result.judges):
@@ -230,7 +230,7 @@ def _numbers(name: str, table: pd.DataFrame, result: RunResult, gaps: list[str])
 
 
 def _of_images(
-    run: Run,
+    run: RunContents,
     name: str,
     texts: tuple[str, ...],
     numbers: tuple[str, ...],
@@ -259,13 +259,13 @@ def _of_images(
     return table[there]
 
 
-def _sizes(run: Run, references: str) -> dict[str, int]:
+def _sizes(run: RunContents, references: str) -> dict[str, int]:
     """Number of images of each model, and of the real ones, by the name that these go under: no model may take it."""
     real = 0 if run.references is None else len(run.references)
     return {model.name: len(run.of(model.name)) for model in run.result.models} | {references: real}
 
 
-def _features(run: Run, judge: str, gaps: list[str]) -> Features:
+def _features(run: RunContents, judge: str, gaps: list[str]) -> Features:
     """Vectors whose number fits the tables; a model's may be missing, the references' may not."""
     fitting = run_files.vectors(run.folder, f"features/{slug(judge)}.safetensors", _sizes(run, REFERENCES), gaps)
     if REFERENCES in fitting and not np.isfinite(fitting[REFERENCES]).any():

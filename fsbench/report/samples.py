@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fsbench.report.plots import LABEL, short
-from fsbench.report.run import Run
+from fsbench.report.run import RunContents
 from fsbench.store import fingerprint
 
 PARTS = 3
@@ -29,12 +29,12 @@ def key_of(source: str, target: str) -> str:
     return f"p{fingerprint([source, target])[:12]}"
 
 
-def tags(run: Run, rows: pd.DataFrame) -> list[str]:
+def tags(run: RunContents, rows: pd.DataFrame) -> list[str]:
     """Float columns with facts about the target images that differ between some samples."""
     return [name for name in _floats(run) if rows[name].nunique() > 1]
 
 
-def _floats(run: Run) -> list[str]:
+def _floats(run: RunContents) -> list[str]:
     measured = {column.key for column in run.columns}
     floats = (str(name) for name in run.samples if pd.api.types.is_float_dtype(run.samples[name]))
     return [name for name in floats if name not in measured]
@@ -45,7 +45,7 @@ class Side:
     """The outputs of one model of a run, and what a page calls them."""
 
     title: str
-    run: Run
+    run: RunContents
     model: str
 
     @cached_property
@@ -67,7 +67,7 @@ class Side:
         return [str(row.get("failure") or ""), *numbers]
 
 
-def of_run(run: Run, pairs: Iterable[Pair]) -> dict[str, Any]:
+def of_run(run: RunContents, pairs: Iterable[Pair]) -> dict[str, Any]:
     """Return every number of some pairs for all models of a run, as `numbers` does."""
     return numbers([Side(short(model.name, LABEL), run, model.name) for model in run.result.models], pairs)
 
@@ -100,7 +100,7 @@ def _facts(target: pd.Series[Any], floats: Sequence[str]) -> list[tuple[str, str
     return known + [(name, f"{target[name]:.4g}") for name in floats if pd.notna(target[name])]
 
 
-def _slicer(run: Run) -> Callable[[pd.Series[Any]], list[str]]:
+def _slicer(run: RunContents) -> Callable[[pd.Series[Any]], list[str]]:
     """Tell the slices that a target is in: its source and person, and a part of each of its tags."""
     parts = {tag: _parts(run.samples[tag].dropna().to_numpy(np.float64)) for tag in tags(run, run.samples)}
 

@@ -18,7 +18,7 @@ from fsbench.errors import ResultError
 from fsbench.report import FILE_NAME, page, tables
 from fsbench.report.page import Section
 from fsbench.report.plots import render, short
-from fsbench.report.run import Run, read
+from fsbench.report.run import RunContents, read
 from fsbench.report.thumbnails import Picture, Thumbnails
 from fsbench.store import write_text
 from fsbench.suites import ComparisonRecord, ExperimentRecord, SuiteResult
@@ -103,7 +103,7 @@ def _experiment(record: ExperimentRecord, folder: Path) -> dict[str, Any]:
     }
 
 
-def _pictures(run: Run) -> tuple[Picture, ...]:
+def _pictures(run: RunContents) -> tuple[Picture, ...]:
     """One pair as every model swaps it, the first: all models have the same pairs in the same order."""
     thumbnails, shown = Thumbnails(run), list[Picture]()
     for model in tables.ordered(run):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fsbench import validity
 from fsbench.numbers import ARROWS, number
 from fsbench.report.ranking import Standing, ranking
-from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
+from fsbench.report.run import NOTHING_SWAPPED, Column, RunContents, Scored
 from fsbench.results import ModelRecord, Value, failure_rate
 from fsbench.stats.ranking import CONTESTANTS
 
@@ -132,7 +132,7 @@ def is_better(value: float, other: float, column: Column) -> bool:
     return value > other if column.metric.direction == "higher" else value < other
 
 
-def ranked(run: Run, models: Iterable[ModelRecord], column: Column) -> list[Scored]:
+def ranked(run: RunContents, models: Iterable[ModelRecord], column: Column) -> list[Scored]:
     """Models that have a value, the best first; ties in the order of the result."""
     sign = -1 if column.metric.direction == "higher" else 1
     return sorted(run.scored(models, column), key=lambda entry: sign * entry.value)
@@ -154,7 +154,7 @@ def facts_of(model: ModelRecord, n_pairs: int) -> tuple[str, ...]:
     return tuple(facts)
 
 
-def summary(run: Run) -> ScoreTable:
+def summary(run: RunContents) -> ScoreTable:
     """Build the table that a reader sees first: headline metrics under every judge, then those with a summary rank.
 
     Of the latter it shows values under the first judge, and without a judge. Forty metrics under three judges would be
@@ -172,12 +172,12 @@ def summary(run: Run) -> ScoreTable:
     return table(run, headline + judged + unjudged)
 
 
-def of_group(run: Run, group: str) -> ScoreTable:
+def of_group(run: RunContents, group: str) -> ScoreTable:
     """Build the table of the metrics of one group, under every judge that they ask."""
     return table(run, [column for column in run.columns if column.metric.group == group])
 
 
-def of_judge(run: Run, judge: str) -> tuple[ScoreTable, ScoreTable]:
+def of_judge(run: RunContents, judge: str) -> tuple[ScoreTable, ScoreTable]:
     """Build the tables of the identity metrics under one judge: of likeness, and of verification."""
     columns = [column for column in run.columns if column.judge == judge and column.metric.group == "identity"]
     verification = sorted((column for column in columns if column.metric.verification_rank),
@@ -185,7 +185,7 @@ def of_judge(run: Run, judge: str) -> tuple[ScoreTable, ScoreTable]:
     return table(run, [column for column in columns if column not in verification]), table(run, verification)
 
 
-def ordered(run: Run) -> list[ModelRecord]:
+def ordered(run: RunContents) -> list[ModelRecord]:
     """Models group by group, the best first: contestants by their ranks, the others by the first column."""
     best = [rank.model for rank in run.result.ranking.ranks]
     best += [entry.model.name for column in run.columns[:1] for entry in ranked(run, run.result.models, column)]
@@ -193,7 +193,7 @@ def ordered(run: Run) -> list[ModelRecord]:
     return [model for kinds in GROUPS.values() for model in in_order if model.kind in kinds]
 
 
-def table(run: Run, columns: Sequence[Column]) -> ScoreTable:
+def table(run: RunContents, columns: Sequence[Column]) -> ScoreTable:
     """Build a table of some columns; one in which no model has a value becomes a footnote."""
     unscored = _unscored(run, columns)
     columns = [column for column in columns if all(column not in left_out for left_out in unscored.values())]
@@ -214,7 +214,7 @@ def table(run: Run, columns: Sequence[Column]) -> ScoreTable:
     return ScoreTable(heads, tuple((title, rows) for title, rows in groups if rows), unscored)
 
 
-def _unscored(run: Run, columns: Sequence[Column]) -> dict[str, tuple[Column, ...]]:
+def _unscored(run: RunContents, columns: Sequence[Column]) -> dict[str, tuple[Column, ...]]:
     """Columns that hold the same reason for every model."""
     by_reason: dict[str, tuple[Column, ...]] = {}
     for column in columns:
@@ -225,7 +225,7 @@ def _unscored(run: Run, columns: Sequence[Column]) -> dict[str, tuple[Column, ..
     return by_reason
 
 
-def _span(run: Run, column: Column) -> tuple[float, float]:
+def _span(run: RunContents, column: Column) -> tuple[float, float]:
     """The lowest and the highest number of a column, intervals included."""
     records = [entry.record for entry in run.scored(run.result.models, column)]
     ends = [end for record in records for end in (record.low, record.value, record.high) if end is not None]
@@ -252,7 +252,7 @@ def _training(model: ModelRecord) -> Cell:
     return Cell(duration(model.training.seconds), value=model.training.seconds)
 
 
-def _cell(run: Run, model: ModelRecord, column: Column, winner: str, span: tuple[float, float]) -> Cell:
+def _cell(run: RunContents, model: ModelRecord, column: Column, winner: str, span: tuple[float, float]) -> Cell:
     value = run.value(model.name, column)
     if value is None:
         return Cell(reason="the model failed" if model.error else "not measured")
@@ -287,7 +287,7 @@ def counts_of(value: Value, digits: int) -> str:
     return ", ".join(parts)
 
 
-def _coached(run: Run, model: ModelRecord, judge: str | None) -> bool:
+def _coached(run: RunContents, model: ModelRecord, judge: str | None) -> bool:
     families = {record.family for record in run.result.judges if record.name == judge}
     return not families.isdisjoint(coaches(model))
 
@@ -297,7 +297,7 @@ def coaches(model: ModelRecord) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*model.coaches, *(model.training.coaches if model.training is not None else ()))))
 
 
-def _winners(run: Run, columns: Sequence[Column]) -> list[str]:
+def _winners(run: RunContents, columns: Sequence[Column]) -> list[str]:
     """Name the best contestant of each column where it is better than every other one, else "".
 
     The comparisons of all columns are corrected together. There is no winner under a judge that does not count.
@@ -327,7 +327,7 @@ def _won_by(column: Column) -> tuple[str, ...]:
     )
 
 
-def _trivial_winner(run: Run, column: Column) -> str:
+def _trivial_winner(run: RunContents, column: Column) -> str:
     """Name of a baseline that does no work and has a better value than every contestant, else ""."""
     contestants = ranked(run, run.contestants, column)
     trivial = ranked(run, (model for model in run.result.models if model.name in TRIVIAL), column)

@@ -14,7 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from fsbench.files import read
-from fsbench.report.run import Run
+from fsbench.report.run import RunContents
 from fsbench.run_files import LARGEST_PICTURE, MOST_PIXELS, inside
 from fsbench.sampling import evenly
 
@@ -40,7 +40,7 @@ class Picture:
 class Thumbnails:
     """Finds and encodes the pictures of a run, each file once; `edge` is the longer one, in pixels."""
 
-    def __init__(self, run: Run, edge: int = THUMBNAIL) -> None:
+    def __init__(self, run: RunContents, edge: int = THUMBNAIL) -> None:
         self.run = run
         self.has_exact = (run.folder / "inputs" / "exact").is_dir()
         self.thumbnail = cache(partial(_thumbnail, edge=edge))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fsbench.compare import NAMED, UNKNOWN, PairedComparison, between, detectable, listed, size_of, unit_of
 from fsbench.numbers import number
 from fsbench.report.ranking import ENOUGH, disputed, place
-from fsbench.report.run import NOTHING_SWAPPED, Column, Run, Scored
+from fsbench.report.run import NOTHING_SWAPPED, Column, RunContents, Scored
 from fsbench.report.tables import interval, ordered
 from fsbench.results import ModelRecord, failure_rate
 from fsbench.stats.ranking import ENOUGH_ANSWERED, answered
@@ -15,7 +15,7 @@ from fsbench.stats.ranking import ENOUGH_ANSWERED, answered
 _BLIND = "No judge of this run can tell the real people apart: nothing is said of whose face the outputs show."
 
 
-def sentences(run: Run) -> list[str]:
+def sentences(run: RunContents) -> list[str]:
     """Return a few sentences, the most important first."""
     if not run.contestants:
         return ["No model was trained or loaded in this run: it holds baselines only."]
@@ -39,7 +39,7 @@ def sentences(run: Run) -> list[str]:
     )
 
 
-def _ranked(run: Run) -> list[str]:
+def _ranked(run: RunContents) -> list[str]:
     """Who stands first over all judges that count, and about whom these disagree; nothing for a single judge."""
     record = run.result.ranking
     placed = [rank for rank in record.ranks if rank.mean is not None]
@@ -56,7 +56,7 @@ def _ranked(run: Run) -> list[str]:
     return [f"{sentence} They disagree about {listed(doubtful)}: read the ranks side by side."]
 
 
-def _caveat(run: Run, first: list[str]) -> str:
+def _caveat(run: RunContents, first: list[str]) -> str:
     """From whom those who stand first do not detectably differ, or who is better, and under which judges; or ""."""
     asked = [
         (leader, entry.model.name, column)
@@ -86,7 +86,7 @@ def shown(entry: Scored, column: Column) -> str:
     return f"{number(entry.value, digits)}{unit_of(column.metric)} {interval(entry.record, digits)}".strip()
 
 
-def _reached(run: Run, entry: Scored, column: Column) -> str:
+def _reached(run: RunContents, entry: Scored, column: Column) -> str:
     under = f" under {column.judge}" if column.judge else ""
     sentence = f"{entry.model.name} reaches {column.metric.name} {shown(entry, column)}{under}"
     if entry.record.n_scored < entry.record.n_total:
@@ -138,7 +138,7 @@ def _elsewhere(columns: Sequence[tuple[Column, Scored, Scored]], compared: Seque
     return f" It is {'; '.join(clauses)}." if clauses else ""
 
 
-def _of_metrics(run: Run, model: ModelRecord, column: Column) -> str:
+def _of_metrics(run: RunContents, model: ModelRecord, column: Column) -> str:
     """The sentences that metrics themselves have for the verdict, of values under the same judge or without one."""
     sentences = []
     for other in run.columns:
@@ -149,7 +149,7 @@ def _of_metrics(run: Run, model: ModelRecord, column: Column) -> str:
     return "".join(sentences)
 
 
-def _failed(run: Run, model: ModelRecord, column: Column) -> str:
+def _failed(run: RunContents, model: ModelRecord, column: Column) -> str:
     """How often a model failed, and what follows."""
     sentence = f"{model.name} {failure_rate(model.failures, run.result.protocol.n_pairs)}"
     record = run.value(model.name, column)
@@ -158,7 +158,7 @@ def _failed(run: Run, model: ModelRecord, column: Column) -> str:
     return f"{sentence}."
 
 
-def _not_scored(run: Run, model: ModelRecord, column: Column) -> str:
+def _not_scored(run: RunContents, model: ModelRecord, column: Column) -> str:
     if model.error:
         return f"{model.name} failed: {model.error}."
     record = run.value(model.name, column)
@@ -166,7 +166,7 @@ def _not_scored(run: Run, model: ModelRecord, column: Column) -> str:
     return f"{model.name} has no {column.metric.name}: {reason}."
 
 
-def _between(run: Run, entries: list[Scored], column: Column) -> list[str]:
+def _between(run: RunContents, entries: list[Scored], column: Column) -> list[str]:
     """The best contestant beside the others."""
     if not run.knows_differences and len(run.scored(run.result.models, column)) > 1:
         return [f"{UNKNOWN[0].upper()}{UNKNOWN[1:]}."]

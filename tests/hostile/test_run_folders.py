@@ -24,7 +24,7 @@ from safetensors.numpy import load_file, save_file
 from fsbench import report, results
 from fsbench.cli.show import show
 from fsbench.errors import ResultError
-from fsbench.report.run import Run, read
+from fsbench.report.run import RunContents, read
 
 MODELS = {"copy_target": 0.0, "gan_mask": 0.85, ODD_NAME: 0.2}
 FUZZ = settings(max_examples=300)
@@ -97,7 +97,7 @@ def shown(folder: Path) -> str:
     return told.getvalue()
 
 
-def opened(folder: Path) -> Run | None:
+def opened(folder: Path) -> RunContents | None:
     """A run as the report reads it, None where it refuses with a sentence."""
     try:
         return read(folder)

@@ -17,7 +17,7 @@ from report_runs import write_run
 from fsbench import report
 from fsbench.report import budget, page, sections
 from fsbench.report.page import Section
-from fsbench.report.run import Run, read
+from fsbench.report.run import RunContents, read
 from fsbench.report.sections import galleries, identity
 from fsbench.report.tables import ordered
 from fsbench.report.thumbnails import Thumbnails
@@ -34,7 +34,7 @@ def make_noise(folder: Path, size: int = 96) -> Path:
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def many(tmp_path_factory: pytest.TempPathFactory) -> RunContents:
     """Eight contestants and a ceiling."""
     models = {"exact": 1.0} | {f"m{i}": i / 8 for i in range(8)}
     return read(make_noise(write_run(tmp_path_factory.mktemp("many") / "run", models, per_session=2)))
@@ -44,7 +44,7 @@ def test_what_a_section_leaves_goes_to_the_next(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(budget, "SHARES", {"late": 0.5, "last": 1.0, "gone": 1.0})
     given: list[tuple[str, int]] = []
 
-    def takes(name: str, n: int) -> Callable[[Run, int], dict[str, str]]:
+    def takes(name: str, n: int) -> Callable[[RunContents, int], dict[str, str]]:
         return lambda run, room: given.append((name, room)) or {"text": n * "é"}  # two bytes each
 
     listed = [
@@ -76,7 +76,7 @@ def test_a_section_that_came_out_too_large_is_built_again_for_less(room: int) ->
 
 
 @pytest.mark.parametrize("room", [4_000_000, 1_500_000, 700_000, 300_000, 60_000, 0])
-def test_galleries_fit_their_room(many: Run, room: int) -> None:
+def test_galleries_fit_their_room(many: RunContents, room: int) -> None:
     content = galleries.build(many, room)
     pictures = [picture for gallery in content["galleries"] for group in gallery.groups for strip in group.strips
                 for picture in strip.pictures]  # fmt: skip
@@ -89,7 +89,7 @@ def test_galleries_fit_their_room(many: Run, room: int) -> None:
     assert len(shown) > 0 or room < 300_000
 
 
-def test_there_are_fewer_rows_before_thumbnails_become_smaller_and_models_are_left_out(many: Run) -> None:
+def test_there_are_fewer_rows_before_thumbnails_become_smaller_and_models_are_left_out(many: RunContents) -> None:
     thumbnails, models = Thumbnails(many), ordered(many)
 
     def form(room: float) -> tuple[int, int]:
@@ -106,7 +106,7 @@ def test_there_are_fewer_rows_before_thumbnails_become_smaller_and_models_are_le
 
 
 @pytest.mark.parametrize(("room", "models", "pairs"), [(2_000_000, 9, 6), (500_000, 9, 2), (100_000, 2, 1), (0, 0, 0)])
-def test_the_table_of_all_models_fits_its_room(many: Run, room: int, models: int, pairs: int) -> None:
+def test_the_table_of_all_models_fits_its_room(many: RunContents, room: int, models: int, pairs: int) -> None:
     shown = galleries.comparisons(Thumbnails(many), room, slice(None))
     assert len(shown) == pairs
     assert {len(row.outputs) for row in shown} == ({models} if shown else set())
@@ -133,7 +133,7 @@ def test_a_page_is_never_larger_than_it_may_be(
         assert "class Player" in html
 
 
-def test_figures_have_room_for_the_best_contestants(many: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_have_room_for_the_best_contestants(many: RunContents, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [model.name for model in identity.drawn(many)] == [model.name for model in ordered(many)]
     monkeypatch.setattr(budget, "FIGURES", 7)
     monkeypatch.setattr(sections, "MODULES", ("identity",))

@@ -21,7 +21,7 @@ from fsbench import report
 from fsbench.report import clips, curves, sprites
 from fsbench.report.clips import SHORTEST, Answer, SourceClip
 from fsbench.report.curves import RATE, FrameCurve
-from fsbench.report.run import Column, Run, read
+from fsbench.report.run import Column, RunContents, read
 from fsbench.report.sections import clips as section
 from fsbench.report.sprites import Sprites, TileFormat
 
@@ -37,7 +37,7 @@ def curve(values: Any, direction: str = "lower") -> FrameCurve:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunContents:
     from report_runs import write_run
 
     return read(add_clips(write_run(tmp_path_factory.mktemp("clips") / "run", per_session=1)))
@@ -85,7 +85,7 @@ def test_a_second_has_as_many_frames_as_the_clip_says() -> None:
         ((), [RATE, RATE]),
     ],
 )
-def test_clips_play_at_their_own_rate(run: Run, told: tuple[object, ...], played: list[float]) -> None:
+def test_clips_play_at_their_own_rate(run: RunContents, told: tuple[object, ...], played: list[float]) -> None:
     column = run.clips["clip"].map(dict(zip(("c0", "c1"), told, strict=False))).astype(object)
     content = section.build(replace(run, clips=run.clips.assign(rate=column) if told else run.clips), ROOM)
     assert content is not None
@@ -111,7 +111,7 @@ def test_seconds_of_short_clips_are_quarters(n: int) -> None:
     assert found[0].stop == n
 
 
-def test_clips_come_with_all_models_and_the_worst_first(run: Run) -> None:
+def test_clips_come_with_all_models_and_the_worst_first(run: RunContents) -> None:
     worst, best = clips.of_run(run)
     assert (worst.title, best.title) == ("Bo into Ada, v1, c1", "Ada into Bo, v0, c0")
     assert [answer.model for answer in worst.answers][-2:] == ["exact", "copy_target"]
@@ -121,7 +121,7 @@ def test_clips_come_with_all_models_and_the_worst_first(run: Run) -> None:
     assert all(len(answer.curves) == 1 for answer in worst.answers)
 
 
-def test_frames_of_another_clip_are_not_believed(run: Run) -> None:
+def test_frames_of_another_clip_are_not_believed(run: RunContents) -> None:
     shorter = replace(run, frames=run.frames.iloc[:-1])
     assert [len(clip.answers[0].curves) for clip in clips.of_run(shorter)] == [1, 1]
     last = run.result.models[-1].name
@@ -130,7 +130,7 @@ def test_frames_of_another_clip_are_not_believed(run: Run) -> None:
     assert clips.of_run(replace(run, clips=pd.DataFrame())) == []
 
 
-def test_a_page_has_every_frame_of_every_model(run: Run) -> None:
+def test_a_page_has_every_frame_of_every_model(run: RunContents) -> None:
     content = section.build(run, ROOM)
     assert content is not None
     assert content["counts"] == {"clips": (2, 2), "frames": (42, 42), "models": (4, 4), "film strips": (14, 14)}
@@ -232,7 +232,7 @@ def test_what_fits_is_shown_by_rule(
         assert len(clip.answers[0].curves[0].values) == len(clip.answers[0].outputs) == len(clip)
 
 
-def test_a_stretch_of_a_clip_says_where_it_lies(run: Run) -> None:
+def test_a_stretch_of_a_clip_says_where_it_lies(run: RunContents) -> None:
     clip = clips.of_run(run)[0].around_worst(10, COLUMN)
     (told,) = section.player(run, TileFormat(16, 75), [clip])["clips"]
     assert told["title"] == "Bo into Ada, v1, c1 (frames 21 to 30 of 30)"
@@ -242,7 +242,7 @@ def test_a_stretch_of_a_clip_says_where_it_lies(run: Run) -> None:
     assert len(told["models"][0]["curves"][0]["values"]) == 10
 
 
-def test_film_strips_show_evenly_chosen_frames_and_the_worst_second(run: Run) -> None:
+def test_film_strips_show_evenly_chosen_frames_and_the_worst_second(run: RunContents) -> None:
     worst, best = section.build(run, ROOM)["films"]
     assert [strip.label for strip in worst.strips][:2] == ["target", "exact"]
     assert [strip.label for strip in worst.strips].count("exact") == 1  # the ceiling's outputs are these
@@ -258,7 +258,7 @@ def test_film_strips_show_evenly_chosen_frames_and_the_worst_second(run: Run) ->
     assert "jitter over the frames of Bo into Ada, v1, c1" in worst.figure
 
 
-def test_strips_stop_where_there_is_no_room_and_the_page_says_so(run: Run) -> None:
+def test_strips_stop_where_there_is_no_room_and_the_page_says_so(run: RunContents) -> None:
     content = section.build(run, 20_000)
     n_shown, n = content["counts"]["film strips"]
     assert 0 < n_shown < n == 14
@@ -280,7 +280,7 @@ def test_a_page_without_curves_or_exact_swaps(make_run: MakeRun) -> None:
     assert "Clips are played by a script" in report.write(folder).read_text(encoding="utf-8")
 
 
-def test_what_is_played_stands_in_the_page_as_data(run: Run) -> None:
+def test_what_is_played_stands_in_the_page_as_data(run: RunContents) -> None:
     html = report.html(run)
     (text,) = re.findall(r'<div class="player">.*?<script type="application/json">(.*?)</script>', html, re.DOTALL)
     assert json.loads(text) == json.loads(json.dumps(section.build(run, ROOM)["player"]))
@@ -289,7 +289,7 @@ def test_what_is_played_stands_in_the_page_as_data(run: Run) -> None:
     assert html == report.html(run)
 
 
-def test_numbers_of_curves_are_found_by_clip(run: Run) -> None:
+def test_numbers_of_curves_are_found_by_clip(run: RunContents) -> None:
     known = curves.of_run(run)
     assert len(known) == 2 * len(run.result.models)
     assert {len(own.numbers) for own in known.values()} == {12, 30}

@@ -11,7 +11,7 @@ import pytest
 
 from fsbench import report
 from fsbench.compare import ALPHA, UNKNOWN
-from fsbench.report.run import Run, read
+from fsbench.report.run import RunContents, read
 from fsbench.report.sections import differences
 from fsbench.report.tables import ScoreTable, summary
 from fsbench.report.verdict import sentences
@@ -23,16 +23,16 @@ Known = tuple[float, float]
 
 
 @pytest.fixture
-def run(make_run: Callable[..., Path]) -> Run:
+def run(make_run: Callable[..., Path]) -> RunContents:
     return read(make_run(models=MODELS))
 
 
-def edited(run: Run, change: Callable[[DifferenceRecord], DifferenceRecord | None]) -> Run:
+def edited(run: RunContents, change: Callable[[DifferenceRecord], DifferenceRecord | None]) -> RunContents:
     records = tuple(filter(None, map(change, run.result.differences)))
     return replace(run, result=run.result.model_copy(update={"differences": records}))
 
 
-def known(run: Run, by_pair: Mapping[tuple[str, str], Known], metric: str = "id_similarity") -> Run:
+def known(run: RunContents, by_pair: Mapping[tuple[str, str], Known], metric: str = "id_similarity") -> RunContents:
     """The same run in which the differences of some models by one metric are these."""
 
     def change(record: DifferenceRecord) -> DifferenceRecord:
@@ -45,7 +45,7 @@ def known(run: Run, by_pair: Mapping[tuple[str, str], Known], metric: str = "id_
     return edited(run, change)
 
 
-def intervals(run: Run, by_model: Mapping[str, tuple[float, float]]) -> Run:
+def intervals(run: RunContents, by_model: Mapping[str, tuple[float, float]]) -> RunContents:
     """The same run in which single values of id_similarity have these intervals."""
     values = tuple(
         value.model_copy(update=dict(zip(("low", "high"), by_model[value.model], strict=True)))
@@ -67,18 +67,18 @@ def marked(table: ScoreTable) -> dict[str, str]:
     }
 
 
-def text(run: Run) -> str:
+def text(run: RunContents) -> str:
     return " ".join(sentences(run)).replace("\N{NO-BREAK SPACE}", " ")
 
 
-def test_a_difference_is_told_where_intervals_overlap(run: Run) -> None:
+def test_a_difference_is_told_where_intervals_overlap(run: RunContents) -> None:
     seen = known(run, {("x", "z"): (-0.2, 1e-6), ("y", "z"): (-0.21, 1e-6)})
     seen = intervals(seen, dict.fromkeys("xyz", (0.1, 0.95)))
     assert "z is better than y by 0.210 [0.110, 0.310] and better than x by 0.200" in text(seen)
     assert marked(summary(seen))["id_similarity"] == "z"
 
 
-def test_no_difference_is_told_where_intervals_lie_apart(run: Run) -> None:
+def test_no_difference_is_told_where_intervals_lie_apart(run: RunContents) -> None:
     unseen = known(run, {("x", "z"): (-0.2, 0.3), ("y", "z"): (-0.2, 0.06)})
     unseen = intervals(unseen, {"x": (0.1, 0.11), "y": (0.2, 0.21), "z": (0.9, 0.91)})
     assert "no difference of z to y, x is detectable at this size, one of 0.037 would be" in text(unseen)
@@ -86,13 +86,13 @@ def test_no_difference_is_told_where_intervals_lie_apart(run: Run) -> None:
     assert "id_similarity" not in marked(summary(unseen))
 
 
-def test_a_winner_is_better_than_every_other_one(run: Run) -> None:
+def test_a_winner_is_better_than_every_other_one(run: RunContents) -> None:
     half = known(run, {("x", "z"): (-0.2, 1e-6), ("y", "z"): (-0.01, 0.5)})
     assert "id_similarity" not in marked(summary(half))
     assert "z is better than x by 0.200 [0.100, 0.300]; no difference to y is detectable at this size" in text(half)
 
 
-def test_all_comparisons_of_a_table_are_corrected_together(run: Run) -> None:
+def test_all_comparisons_of_a_table_are_corrected_together(run: RunContents) -> None:
     """Two of eight comparisons in a table of four columns, and two of two in the sentence."""
     p = ALPHA / 3
     seen = known(run, {("x", "z"): (-0.2, p), ("y", "z"): (-0.2, p)})
@@ -103,7 +103,7 @@ def test_all_comparisons_of_a_table_are_corrected_together(run: Run) -> None:
     assert marked(summary(sure))["id_similarity"] == "z"
 
 
-def test_lower_is_better_where_the_metric_says_so(run: Run) -> None:
+def test_lower_is_better_where_the_metric_says_so(run: RunContents) -> None:
     pairs = [(a, b) for a, b in (("x", "y"), ("x", "z"), ("y", "z"))]
     seen = known(run, dict.fromkeys(pairs, (-1.0, 1e-09)), "pose_error")
     column = next(column for column in seen.columns if column.metric.name == "pose_error")
@@ -111,7 +111,7 @@ def test_lower_is_better_where_the_metric_says_so(run: Run) -> None:
     assert marked(summary(seen))["pose_error"] == "x"
 
 
-def test_results_without_differences_say_so_and_compare_nothing(run: Run) -> None:
+def test_results_without_differences_say_so_and_compare_nothing(run: RunContents) -> None:
     old = intervals(edited(run, lambda one: None), {"x": (0.1, 0.11), "y": (0.2, 0.21), "z": (0.9, 0.91)})
     assert UNKNOWN[1:] in text(old)
     assert not re.search(r"\b(better|worse) (by|than)|detectable", text(old))
@@ -122,7 +122,7 @@ def test_results_without_differences_say_so_and_compare_nothing(run: Run) -> Non
     assert "without them: nothing is marked" not in report.html(run)
 
 
-def test_what_could_not_be_compared_has_its_reason(run: Run) -> None:
+def test_what_could_not_be_compared_has_its_reason(run: RunContents) -> None:
     few = {"effect": None, "low": None, "high": None, "p": None, "detectable": None, "reason": "two <b>few</b>"}
     poor = edited(run, lambda one: one.model_copy(update=few))
     assert "Between the contestants, nothing is said of differences: two <b>few</b> (by id_similarity" in text(poor)
@@ -132,7 +132,7 @@ def test_what_could_not_be_compared_has_its_reason(run: Run) -> None:
     assert marked(summary(poor)) == {}
 
 
-def test_the_section_shows_every_pair_of_contestants(run: Run) -> None:
+def test_the_section_shows_every_pair_of_contestants(run: RunContents) -> None:
     seen = known(run, {("x", "y"): (-0.00004, 0.7), ("x", "z"): (-0.2, 1e-6), ("y", "z"): (-0.2, 1e-6)})
     built = differences.build(seen)
     assert built is not None

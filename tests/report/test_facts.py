@@ -12,7 +12,7 @@ from fsbench import registry, report, results
 from fsbench.harness import records
 from fsbench.interfaces import MetricInfo
 from fsbench.report import tables
-from fsbench.report.run import Run, read
+from fsbench.report.run import RunContents, read
 from fsbench.report.verdict import sentences
 from fsbench.results import MetricRecord, RunResult
 
@@ -20,7 +20,7 @@ MakeRun = Callable[..., Path]
 OLD = Path(__file__).parents[1] / "old_results"
 
 
-def with_facts(run: Run, facts: dict[str, dict[str, object]]) -> Run:
+def with_facts(run: RunContents, facts: dict[str, dict[str, object]]) -> RunContents:
     """Give metrics other facts; those that are not named keep theirs."""
     metrics = tuple(metric.model_copy(update=facts.get(metric.name, {})) for metric in run.result.metrics)
     return replace(run, result=run.result.model_copy(update={"metrics": metrics}))

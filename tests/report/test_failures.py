@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fsbench import report, results
-from fsbench.report.run import Run, read
+from fsbench.report.run import RunContents, read
 from fsbench.report.tables import counts_of
 from fsbench.report.verdict import sentences
 from fsbench.results import ModelRecord, Value
@@ -19,7 +19,7 @@ LOW, HIGH = "gan_mask", "other"
 TWO = {"copy_target": 0.0, LOW: 0.3, HIGH: 0.9}
 
 
-def changed(run: Run, model: str, failed: Mapping[str, int], error: str = "") -> Run:
+def changed(run: RunContents, model: str, failed: Mapping[str, int], error: str = "") -> RunContents:
     """The same run, in which a model failed on some pairs."""
     n = sum(failed.values())
 
@@ -39,25 +39,25 @@ def changed(run: Run, model: str, failed: Mapping[str, int], error: str = "") ->
 
 
 @pytest.fixture
-def run(make_run: Callable[..., Path]) -> Run:
+def run(make_run: Callable[..., Path]) -> RunContents:
     return read(make_run(models=TWO))
 
 
-def text(run: Run) -> str:
+def text(run: RunContents) -> str:
     return " ".join(sentences(run)).replace("\N{NO-BREAK SPACE}", " ")
 
 
-def total(run: Run) -> int:
+def total(run: RunContents) -> int:
     return run.result.find(HIGH, "id_similarity")[0].n_total
 
 
-def test_without_failures_the_better_one_is_called_better(run: Run) -> None:
+def test_without_failures_the_better_one_is_called_better(run: RunContents) -> None:
     assert f"{HIGH} is better than {LOW}" in text(run)
     assert "failed" not in text(run)
 
 
 @pytest.mark.parametrize(("share", "said"), [(0.05, True), (0.2, True), (0.3, False), (0.6, False), (0.98, False)])
-def test_better_is_not_said_of_who_failed_on_many(run: Run, share: float, said: bool) -> None:
+def test_better_is_not_said_of_who_failed_on_many(run: RunContents, share: float, said: bool) -> None:
     n = int(share * total(run))
     found = text(changed(run, HIGH, {"no_face": n}))
     assert (f"{HIGH} is better than" in found) is said
@@ -67,14 +67,14 @@ def test_better_is_not_said_of_who_failed_on_many(run: Run, share: float, said: 
 
 
 @pytest.mark.parametrize(("failing", "relation"), [(LOW, "better"), (HIGH, "unknown")])
-def test_the_other_one_may_be_better_than_who_failed(run: Run, failing: str, relation: str) -> None:
+def test_the_other_one_may_be_better_than_who_failed(run: RunContents, failing: str, relation: str) -> None:
     broken = changed(run, failing, {"no_face": int(0.4 * total(run))})
     (found,) = broken.compare([(HIGH, LOW, broken.columns[0])])
     assert found.relation == relation
     assert ("failed on too many pairs" in found.reason) is (failing == HIGH)
 
 
-def test_who_failed_on_most_stands_last_with_the_reason(run: Run) -> None:
+def test_who_failed_on_most_stands_last_with_the_reason(run: RunContents) -> None:
     n = int(0.98 * total(run))
     failing = changed(run, HIGH, {"missing": n - 1, "unreadable": 1})
     assert [rank.model for rank in failing.result.ranking.ranks] == [LOW, HIGH]
@@ -84,7 +84,7 @@ def test_who_failed_on_most_stands_last_with_the_reason(run: Run) -> None:
     assert "0.987 without them" in page
 
 
-def test_a_model_that_raised_is_a_row_with_its_reason(run: Run) -> None:
+def test_a_model_that_raised_is_a_row_with_its_reason(run: RunContents) -> None:
     broken = changed(run, HIGH, {}, error="ValueError: <b>nothing</b>")
     page = report.html(broken)
     assert f"{HIGH} failed: ValueError: &lt;b&gt;nothing&lt;/b&gt;." in page
@@ -106,14 +106,14 @@ def test_counts_beside_a_value(counts: dict[str, float], said: str) -> None:
     assert counts_of(Value(model="m", metric="k", value=0.1, n_clusters=1, **counts), 2) == said
 
 
-def test_unused_files_are_named_and_counted(run: Run) -> None:
+def test_unused_files_are_named_and_counted(run: RunContents) -> None:
     unused = (results.UnusedRecord(where="toolA", reason="not an image", files=("a.txt", "<i>.md")),)
     page = report.html(replace(run, result=run.result.model_copy(update={"unused": unused})))
     assert "toolA: not an image" in page
     assert "2 files: a.txt, &lt;i&gt;.md" in page
 
 
-def test_intervals_over_people_say_so(run: Run) -> None:
+def test_intervals_over_people_say_so(run: RunContents) -> None:
     assert "over target people" not in report.html(run)
     values = tuple(value.model_copy(update={"resampled": "people"}) for value in run.result.values)
     assert "over target people" in report.html(replace(run, result=run.result.model_copy(update={"values": values})))

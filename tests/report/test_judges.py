@@ -11,7 +11,7 @@ import pytest
 
 from fsbench import report
 from fsbench.report import lookalikes, maps, ranking, tables
-from fsbench.report.run import Run, read
+from fsbench.report.run import RunContents, read
 from fsbench.report.sections import balance, slices
 from fsbench.report.verdict import sentences
 from fsbench.results import DifferenceRecord, ModelRecord, Rank, RankingRecord, Value
@@ -21,12 +21,12 @@ JUDGES = ("first", JUDGE, "second")
 
 
 @pytest.fixture
-def three(make_run) -> Run:
+def three(make_run) -> RunContents:
     """A run with three judges; a contestant was trained against the second one, so that it does not count."""
     return read(make_run(judges=JUDGES))
 
 
-def ranked(run: Run, *ranks: tuple[str, float | None, dict[str, float]]) -> Run:
+def ranked(run: RunContents, *ranks: tuple[str, float | None, dict[str, float]]) -> RunContents:
     """The same run with another ranking over the judges `a` and `b`."""
     record = RankingRecord(
         metric="id_similarity",
@@ -38,7 +38,7 @@ def ranked(run: Run, *ranks: tuple[str, float | None, dict[str, float]]) -> Run:
     return run
 
 
-def test_a_coach_stands_last_and_does_not_count(three: Run) -> None:
+def test_a_coach_stands_last_and_does_not_count(three: RunContents) -> None:
     assert [judge.name for judge in three.judges] == ["first", "second", JUDGE]
     assert three.headline is not None
     assert three.headline.key == "id_similarity@first"
@@ -48,7 +48,7 @@ def test_a_coach_stands_last_and_does_not_count(three: Run) -> None:
     assert [[place.counts for place in row.places] for row in shown.standings] == [[True, True, False]] * 2
 
 
-def test_a_judge_that_does_not_count_cannot_make_a_rank_disputed(three: Run) -> None:
+def test_a_judge_that_does_not_count_cannot_make_a_rank_disputed(three: RunContents) -> None:
     one = Rank(model="m", mean=1.0, by_judge={"first": 1.0, "second": 1.0, JUDGE: 2.0})
     assert not ranking.disputed(one, ("first", "second"))
     assert ranking.disputed(one, ("first", JUDGE))
@@ -76,13 +76,13 @@ def test_verdict_says_whether_judges_agree(make_run, ranks, expected: str) -> No
     assert sentences(ranked(read(make_run()), *ranks))[0] == expected
 
 
-def test_verdict_tells_what_the_other_judges_say(three: Run) -> None:
+def test_verdict_tells_what_the_other_judges_say(three: RunContents) -> None:
     first = next(line for line in sentences(three) if " reaches id_similarity " in line)
     for judge in JUDGES[1:]:
         assert f" under {judge} (" in first or f" and {judge} (" in first
 
 
-def test_models_stand_in_the_order_of_their_ranks(three: Run) -> None:
+def test_models_stand_in_the_order_of_their_ranks(three: RunContents) -> None:
     names = [rank.model for rank in three.result.ranking.ranks]
     for order in (names, names[::-1]):
         places = [Rank(model=name, mean=i + 1.0, by_judge={}) for i, name in enumerate(order)]
@@ -154,7 +154,7 @@ def test_one_contestant_is_not_ranked(make_run) -> None:
     assert "stands first" not in sentences(run)[0]
 
 
-def test_summary_tells_all_of_one_judge_and_the_headline_of_the_others(three: Run) -> None:
+def test_summary_tells_all_of_one_judge_and_the_headline_of_the_others(three: RunContents) -> None:
     keys = [head.column.key for head in tables.summary(three).heads]
     assert keys == [
         "id_similarity@first",
@@ -166,7 +166,7 @@ def test_summary_tells_all_of_one_judge_and_the_headline_of_the_others(three: Ru
     ]
 
 
-def test_every_value_of_a_judge_stands_in_its_own_tables(three: Run) -> None:
+def test_every_value_of_a_judge_stands_in_its_own_tables(three: RunContents) -> None:
     for judge in JUDGES:
         likeness, accepted = tables.of_judge(three, judge)
         assert [head.column.key for head in likeness.heads] == [f"id_similarity@{judge}", f"id_nearer_source@{judge}"]
@@ -176,7 +176,7 @@ def test_every_value_of_a_judge_stands_in_its_own_tables(three: Run) -> None:
                 assert all(cell.text for cell in row.cells)
 
 
-def test_charts_count_who_comes_first(three: Run) -> None:
+def test_charts_count_who_comes_first(three: RunContents) -> None:
     seen = three.lookalikes[(three.lookalikes["judge"] == "first") & (three.lookalikes["rank"] == 1)]
     charts = {chart.source: chart for chart in lookalikes.charts(three, "first", three.contestants)}
     assert list(charts) == ["Ada", "Bo"]
@@ -230,7 +230,7 @@ def test_numbers_in_place_of_names_are_told(make_run) -> None:
         assert ("name was not published" in report.html(run)) is numbered
 
 
-def test_a_coach_that_a_user_names_is_marked(three: Run) -> None:
+def test_a_coach_that_a_user_names_is_marked(three: RunContents) -> None:
     first, *others = three.result.models
     models = (first.model_copy(update={"coaches": (three.judges[0].family,)}), *others)
     assert not any(cell.coached for cell in coached_cells(three, first.name))
@@ -239,12 +239,12 @@ def test_a_coach_that_a_user_names_is_marked(three: Run) -> None:
     assert tables.coaches(first.model_copy(update={"coaches": ("a", "b")})) == ("a", "b")
 
 
-def coached_cells(run: Run, model: str) -> list[tables.Cell]:
+def coached_cells(run: RunContents, model: str) -> list[tables.Cell]:
     shown = tables.of_judge(run, run.judges[0].name)[0]
     return [cell for _, rows in shown.groups for row in rows if row.model.name == model for cell in row.cells]
 
 
-def test_map_shows_every_image_with_a_face(three: Run) -> None:
+def test_map_shows_every_image_with_a_face(three: RunContents) -> None:
     drawn = maps.draw(three, "first", three.contestants)
     assert drawn is not None
     assert [person for person, _ in drawn.legend] == ["Ada", "Bo"]
@@ -280,7 +280,7 @@ def test_rows_of_another_run_are_left_out_and_told(make_run) -> None:
     pd.testing.assert_frame_equal(run.lookalikes.reset_index(drop=True), table)
 
 
-def test_slices_put_each_kind_of_fact_in_its_own_figure(three: Run) -> None:
+def test_slices_put_each_kind_of_fact_in_its_own_figure(three: RunContents) -> None:
     drawn = slices.draw_all(three)
     assert drawn is not None
     assert "id_similarity@first against yaw" in str(drawn.yaw)

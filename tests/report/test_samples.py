@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from fsbench.report import samples
-from fsbench.report.run import Run, read
+from fsbench.report.run import RunContents, read
 from fsbench.report.sections import galleries
 from fsbench.report.thumbnails import Thumbnails
 
@@ -20,11 +20,11 @@ ROOM = 8_000_000  # bytes
 
 
 @pytest.fixture
-def run(make_run: MakeRun) -> Run:
+def run(make_run: MakeRun) -> RunContents:
     return read(make_run(judges=("first", "second")))
 
 
-def test_a_pair_has_every_number_of_every_model(run: Run) -> None:
+def test_a_pair_has_every_number_of_every_model(run: RunContents) -> None:
     pair = ("Ada", "Bo/s1_2")
     told = samples.of_run(run, [pair, pair, ("Ada", "gone")])
     assert list(told["pairs"]) == [samples.key_of(*pair)]
@@ -42,7 +42,7 @@ def test_a_pair_has_every_number_of_every_model(run: Run) -> None:
     json.dumps(told, allow_nan=False)
 
 
-def test_what_is_not_known_is_empty(run: Run) -> None:
+def test_what_is_not_known_is_empty(run: RunContents) -> None:
     told = samples.of_run(run, [("Ada", "Bo/s0_0")])  # the first output has no face
     (entry,) = told["pairs"].values()
     known = dict(zip(told["columns"], entry["models"][0][1:], strict=True))
@@ -55,15 +55,15 @@ def test_what_is_not_known_is_empty(run: Run) -> None:
     [([0, 1, 1, 0], {"no", "yes"}), ([2, 5, 5], {"2", "5"}), (range(9), {"0 to 2.67", "2.67 to 5.33", "5.33 to 8"}),
      ([0, 0, 0, 0, 0, 1, 2, 3], {"0 to 0.667", "0.667 to 3"})],
 )  # fmt: skip
-def test_slices_hold_every_value_once(values: list[float], parts: set[str], run: Run) -> None:
+def test_slices_hold_every_value_once(values: list[float], parts: set[str], run: RunContents) -> None:
     table = run.samples.head(len(values)).assign(smile=np.array(values, float), yaw=0.0, occluded=0.0)
-    slicer = samples._slicer(Run(**{**vars(run), "samples": table}))
+    slicer = samples._slicer(RunContents(**{**vars(run), "samples": table}))
     named = [[label for label in slicer(row) if label.startswith("smile")] for _, row in table.iterrows()]
     assert all(len(labels) == 1 for labels in named)
     assert {labels[0].removeprefix("smile: ") for labels in named} == parts
 
 
-def test_judges_disagree_most_where_they_place_a_sample_apart(run: Run) -> None:
+def test_judges_disagree_most_where_they_place_a_sample_apart(run: RunContents) -> None:
     samples_of = run.of("gan_mask")
     places = samples_of[["id_similarity@first", "id_similarity@second"]].dropna().rank(pct=True)
     apart = (places.max(axis=1) - places.min(axis=1)).nlargest(4).to_numpy()

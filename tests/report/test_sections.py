@@ -13,17 +13,17 @@ from jinja2 import ChoiceLoader, DictLoader, Environment, StrictUndefined
 from fsbench import report
 from fsbench.report import calibration, page, sections, validity
 from fsbench.report.page import Section
-from fsbench.report.run import Run, read
+from fsbench.report.run import RunContents, read
 
 TEMPLATES = Path(page.__file__).parent / "templates"
 
 
 @pytest.fixture(scope="module")
-def run(run_folder: Path) -> Run:
+def run(run_folder: Path) -> RunContents:
     return read(run_folder)
 
 
-def test_a_section_is_a_module_and_its_name_in_the_list(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_section_is_a_module_and_its_name_in_the_list(run: RunContents, monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType(f"{sections.__name__}.toy")
     module.SECTIONS = (Section("toy", "A <toy>", lambda run: {"table": run.result.command}, "run/toy.html.j2"),)
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -40,12 +40,12 @@ def test_a_section_is_a_module_and_its_name_in_the_list(run: Run, monkeypatch: p
     assert 'id="galleries"' not in html
 
 
-def test_what_has_nothing_to_show_is_left_out(run: Run) -> None:
+def test_what_has_nothing_to_show_is_left_out(run: RunContents) -> None:
     environment = Environment(loader=DictLoader({"t": "{{ section.id }}: {{ x }} {{ y }}"}), undefined=StrictUndefined)
     listed = [
-        Section[Run]("a", "A", lambda run: {"x": 1}, "t"),
-        Section[Run]("b", "B", lambda run: None, "t"),
-        Section[Run]("c", "C", lambda run: {"x": 2}, "t"),
+        Section[RunContents]("a", "A", lambda run: {"x": 1}, "t"),
+        Section[RunContents]("b", "B", lambda run: None, "t"),
+        Section[RunContents]("c", "C", lambda run: {"x": 2}, "t"),
     ]
     shown = page.render(listed, run, environment, y=3)
     assert [(part.id, part.title, part.html) for part in shown] == [("a", "A", "a: 1 3"), ("c", "C", "c: 2 3")]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from fsbench.report.page import Section
-from fsbench.report.run import Run
+from fsbench.report.run import RunContents
 
 MODULES = (
     "differences",
@@ -28,6 +28,6 @@ MODULES = (
 """Files of this folder, in the order of the page."""
 
 
-def all_sections() -> list[Section[Run]]:
+def all_sections() -> list[Section[RunContents]]:
     """Return the sections of all modules, in the order of the page."""
     return [section for name in MODULES for section in import_module(f"{__name__}.{name}").SECTIONS]

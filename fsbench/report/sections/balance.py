@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fsbench.report.page import Section
-from fsbench.report.run import Run
+from fsbench.report.run import RunContents
 from fsbench.results import IdentityRecord
 
 PEOPLE = 12  # identities that are shown, where there are more
@@ -32,12 +32,12 @@ class StackedBar:
     parts: tuple[BarPart, ...]
 
 
-def build(run: Run) -> dict[str, Any] | None:
+def build(run: RunContents) -> dict[str, Any] | None:
     balance = bars(run)
     return {"balance": balance} if balance else None
 
 
-def bars(run: Run) -> dict[str, list[StackedBar]]:
+def bars(run: RunContents) -> dict[str, list[StackedBar]]:
     """Return stacked bars of what is known, by session and by pose; strangers of the gallery have none."""
     records: list[IdentityRecord] = [record for record in run.result.dataset.identities if record.split != "gallery"]
     people = list(dict.fromkeys(record.identity for record in records))[:PEOPLE]

@@ -15,7 +15,7 @@ from fsbench.report.clips import SourceClip
 from fsbench.report.curves import RATE, FrameCurve
 from fsbench.report.page import Section
 from fsbench.report.plots import LABEL, short
-from fsbench.report.run import Column, Run
+from fsbench.report.run import Column, RunContents
 from fsbench.report.sprites import Sprites, TileFormat
 from fsbench.report.thumbnails import data_uri
 from fsbench.sampling import evenly
@@ -28,7 +28,7 @@ STRIPS = 0.25
 """Share of the section's bytes that film strips may take."""
 
 
-def build(run: Run, room: int) -> dict[str, Any] | None:
+def build(run: RunContents, room: int) -> dict[str, Any] | None:
     """Give `room` bytes to film strips and to the player, which has what the former leave."""
     known = clips.of_run(run)
     if not known:
@@ -56,7 +56,7 @@ def build(run: Run, room: int) -> dict[str, Any] | None:
     }
 
 
-def player(run: Run, form: TileFormat, shown: Sequence[SourceClip]) -> dict[str, Any]:
+def player(run: RunContents, form: TileFormat, shown: Sequence[SourceClip]) -> dict[str, Any]:
     """Return what the page's script plays: tracks of pictures, and the clips that are made of them."""
     pictures = Sprites(run.folder, form)
     played = [
@@ -123,7 +123,7 @@ class FilmClip:
 class Reel:
     """Makes film strips for as long as there is room for them."""
 
-    run: Run
+    run: RunContents
     column: Column | None  # the worst seconds are those of this metric
     room: float  # bytes
     n_bytes: int = 0

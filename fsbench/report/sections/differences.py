@@ -8,7 +8,7 @@ from typing import Any
 
 from fsbench.compare import PairedComparison, detectable, size_of
 from fsbench.report.page import Section
-from fsbench.report.run import Column, Run
+from fsbench.report.run import Column, RunContents
 from fsbench.report.tables import ordered, summary
 
 MOST_MODELS = 6
@@ -25,7 +25,7 @@ class DifferenceCell:
     certainty: str = ""
 
 
-def build(run: Run) -> dict[str, Any] | None:
+def build(run: RunContents) -> dict[str, Any] | None:
     models = [model.name for model in ordered(run) if model in run.contestants]
     pairs = list(combinations(models[:MOST_MODELS], 2))
     columns = [head.column for head in summary(run).heads]

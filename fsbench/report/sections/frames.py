@@ -9,7 +9,7 @@ from typing import Any
 from fsbench.compare import size_of
 from fsbench.numbers import number
 from fsbench.report.page import Section
-from fsbench.report.run import Column, Run
+from fsbench.report.run import Column, RunContents
 from fsbench.report.tables import interval, ordered
 from fsbench.report.thumbnails import Picture, Thumbnails
 from fsbench.results import slug
@@ -36,7 +36,7 @@ class FrameRow:
     values: tuple[FrameValue, ...]
 
 
-def build(run: Run) -> dict[str, Any] | None:
+def build(run: RunContents) -> dict[str, Any] | None:
     record = run.result.protocol.frames
     floor = next((model.name for model in run.result.models if model.kind == "floor"), None)
     if record is None or floor is None:
@@ -61,14 +61,14 @@ def known(comparison: Any) -> bool:
     return comparison.difference is not None and comparison.difference.effect is not None
 
 
-def _value(run: Run, model: str, column: Column) -> FrameValue:
+def _value(run: RunContents, model: str, column: Column) -> FrameValue:
     value, digits = run.value(model, column), column.metric.digits
     if value is None or value.value is None:
         return FrameValue("not scored", value.reason if value is not None else "", "")
     return FrameValue(number(value.value, digits), interval(value, digits), "")
 
 
-def _pictures(run: Run, floor: str, contestants: list[str]) -> tuple[Picture, ...]:
+def _pictures(run: RunContents, floor: str, contestants: list[str]) -> tuple[Picture, ...]:
     """One pair in its frame: as it was, with the unchanged crop, and with each contestant's output."""
     samples = run.of(floor)
     if samples.empty:

@@ -12,7 +12,7 @@ import pandas as pd
 from fsbench.numbers import number
 from fsbench.report import budget, samples
 from fsbench.report.page import Section
-from fsbench.report.run import Column, Run
+from fsbench.report.run import Column, RunContents
 from fsbench.report.samples import Pair
 from fsbench.report.tables import ordered
 from fsbench.report.thumbnails import Picture, Thumbnails
@@ -79,7 +79,7 @@ def spread(sessions: np.ndarray, count: int) -> list[int]:
     return sorted(dict.fromkeys(picks[:count]))
 
 
-def build(run: Run, room: int) -> dict[str, Any]:
+def build(run: RunContents, room: int) -> dict[str, Any]:
     """Give `room` bytes to the table of all models, and to galleries, which have what that leaves."""
     thumbnails = Thumbnails(run)
     _, n_first = _table_size(thumbnails, budget.BRIEF)
@@ -93,7 +93,7 @@ def build(run: Run, room: int) -> dict[str, Any]:
     return content | {"has_truth": has_truth(run, thumbnails), "n_left_out": n_left_out}
 
 
-def first(run: Run) -> dict[str, Any]:
+def first(run: RunContents) -> dict[str, Any]:
     """Return the pairs that stand in the brief."""
     thumbnails = Thumbnails(run)
     shown = comparisons(thumbnails, budget.BRIEF, slice(FIRST))
@@ -103,12 +103,12 @@ def first(run: Run) -> dict[str, Any]:
     return content | {"has_truth": has_truth(run, thumbnails)}
 
 
-def has_truth(run: Run, thumbnails: Thumbnails) -> bool:
+def has_truth(run: RunContents, thumbnails: Thumbnails) -> bool:
     """Whether the exact swaps are shown apart: a ceiling's outputs are them, no need to show these twice."""
     return thumbnails.has_exact and all(model.kind != "ceiling" for model in run.result.models)
 
 
-def _with_samples(run: Run) -> list[ModelRecord]:
+def _with_samples(run: RunContents) -> list[ModelRecord]:
     return [model for model in ordered(run) if not run.of(model.name).empty]
 
 
@@ -136,7 +136,7 @@ def _sizes(thumbnails: Thumbnails) -> Iterator[tuple[Thumbnails, int]]:
     yield from ((Thumbnails(thumbnails.run, edge), 1) for edge in EDGES)
 
 
-def _n_strips(run: Run, model: ModelRecord, count: int) -> int:
+def _n_strips(run: RunContents, model: ModelRecord, count: int) -> int:
     """How many samples of a model are shown, at most."""
     if model.kind not in CONTESTANTS:
         return min(count, ROWS_BASELINE) * len(run.sources)
@@ -159,7 +159,7 @@ def _gallery(thumbnails: Thumbnails, model: ModelRecord, count: int) -> Gallery:
 
 
 def _chosen(
-    run: Run, rows: pd.DataFrame, column: Column, count: int
+    run: RunContents, rows: pd.DataFrame, column: Column, count: int
 ) -> Iterator[tuple[str, str, pd.DataFrame, Sequence[Column]]]:
     """Rows of a contestant by rule, with the columns whose numbers stand under them."""
     rising = column.metric.direction == "higher"
@@ -178,7 +178,7 @@ def _chosen(
     yield "judges disagree", f"{len(disputed)} that judges place most differently", disputed, judges
 
 
-def _by_source(run: Run, rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+def _by_source(run: RunContents, rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """Samples of each source person that is shown."""
     parts = ((name, rows[rows["source"] == name]) for name in run.sources)
     return [(name, part) for name, part in parts if len(part)]

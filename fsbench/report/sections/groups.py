@@ -8,10 +8,10 @@ from typing import Any
 from fsbench.metric_groups import GROUPS, MetricGroup
 from fsbench.report import tables
 from fsbench.report.page import Section
-from fsbench.report.run import Run
+from fsbench.report.run import RunContents
 
 
-def build(group: MetricGroup, run: Run) -> dict[str, Any] | None:
+def build(group: MetricGroup, run: RunContents) -> dict[str, Any] | None:
     if all(metric.group != group for metric in run.result.metrics):
         return None
     return {"group": GROUPS[group], "table": tables.of_group(run, group)}

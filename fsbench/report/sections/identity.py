@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from fsbench.report import budget, heatmaps, histograms, lookalikes, maps, people, plots, ranking, tables
 from fsbench.report.page import Section
-from fsbench.report.run import Run
+from fsbench.report.run import RunContents
 from fsbench.results import JudgeRecord, ModelRecord
 
 LEAST = 4  # contestants that are drawn, whatever the number of judges
@@ -29,7 +29,7 @@ class JudgeView:
     map: maps.Map | None
 
 
-def build(run: Run) -> dict[str, Any]:
+def build(run: RunContents) -> dict[str, Any]:
     models = drawn(run)
     return {
         "judges": [_judge_view(run, judge, models) for judge in run.judges],
@@ -40,7 +40,7 @@ def build(run: Run) -> dict[str, Any]:
     }
 
 
-def drawn(run: Run) -> list[ModelRecord]:
+def drawn(run: RunContents) -> list[ModelRecord]:
     """The models that have room in figures: with ceilings and baselines the best contestants, fewer of more judges."""
     models = tables.ordered(run)
     others = [model for model in models if model not in run.contestants]
@@ -48,7 +48,7 @@ def drawn(run: Run) -> list[ModelRecord]:
     return [model for model in models if model in run.contestants][:n] + others
 
 
-def _judge_view(run: Run, judge: JudgeRecord, models: Sequence[ModelRecord]) -> JudgeView:
+def _judge_view(run: RunContents, judge: JudgeRecord, models: Sequence[ModelRecord]) -> JudgeView:
     view = people.view(run, judge.name, models) if judge.name in run.features else None
     shown = [model for model in models if model in run.contestants] or models
     likeness, accepted = tables.of_judge(run, judge.name)

@@ -7,10 +7,10 @@ from typing import Any
 from fsbench import validity
 from fsbench.report.page import Section
 from fsbench.report.responses import findings
-from fsbench.report.run import Run
+from fsbench.report.run import RunContents
 
 
-def build(run: Run) -> dict[str, Any]:
+def build(run: RunContents) -> dict[str, Any]:
     validation = validity.shipped()
     names = [metric.name for metric in run.result.metrics]
     return {"findings": {name: findings(validation, name) if validation else [] for name in names}}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from fsbench.report.page import Section
-from fsbench.report.run import Run
+from fsbench.report.run import RunContents
 
 
-def build(run: Run) -> dict[str, Any]:
+def build(run: RunContents) -> dict[str, Any]:
     return {"protocol": run.result.protocol.model_dump()}
 
 

@@ -17,7 +17,7 @@ from pandas.api.types import is_numeric_dtype
 from fsbench.report import tables
 from fsbench.report.page import Section
 from fsbench.report.plots import GREY, WIDTH, colours, reference_line, render
-from fsbench.report.run import Run
+from fsbench.report.run import RunContents
 from fsbench.report.thumbnails import Picture, Thumbnails
 from fsbench.results import ModelRecord, slug
 from fsbench.sampling import evenly
@@ -43,12 +43,12 @@ class RecursionView:
     n_outputs: int  # per model, at most
 
 
-def build(run: Run, room: int) -> dict[str, Any] | None:
+def build(run: RunContents, room: int) -> dict[str, Any] | None:
     recursion = view(run, room)
     return None if recursion is None else {"recursion": recursion, "colours": colours(run)}
 
 
-def view(run: Run, room: int) -> RecursionView | None:
+def view(run: RunContents, room: int) -> RecursionView | None:
     """Draw what was fed back, with film strips for about `room` bytes; None where nothing of a contestant was."""
     order, thumbnails = tables.ordered(run), Thumbnails(run)
     table = run.recursion
@@ -76,7 +76,7 @@ def view(run: Run, room: int) -> RecursionView | None:
     return RecursionView(curves, tuple(model.name for model in shown), films, n_outputs)
 
 
-def _curves(run: Run, order: Sequence[ModelRecord], key: str, label: str) -> Markup:
+def _curves(run: RunContents, order: Sequence[ModelRecord], key: str, label: str) -> Markup:
     """Means over the outputs of each model against the number of passes, and the outputs of contestants one by one."""
     table, colour = run.recursion, colours(run)
     passes = sorted(table["n"].unique())
@@ -101,7 +101,7 @@ def _curves(run: Run, order: Sequence[ModelRecord], key: str, label: str) -> Mar
     return render(draw, (WIDTH, 2.7), f"{label} against the number of passes, by model")
 
 
-def _film(run: Run, thumbnails: Thumbnails, model: ModelRecord, count: int) -> Film:
+def _film(run: RunContents, thumbnails: Thumbnails, model: ModelRecord, count: int) -> Film:
     """Filmstrips of outputs that are evenly chosen among those that were fed back."""
     samples = run.of(model.name)
     table = run.recursion[run.recursion["model"] == model.name]

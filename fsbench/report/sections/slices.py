@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 
 from fsbench.report.page import Section
 from fsbench.report.plots import GREY, WIDTH, colours, reference_line, render, short
-from fsbench.report.run import Column, Run
+from fsbench.report.run import Column, RunContents
 from fsbench.report.samples import tags
 from fsbench.results import ModelRecord
 from fsbench.stats.resampling import Design, Mean
@@ -37,12 +37,12 @@ class Slices:
     others: tuple[Markup, ...]
 
 
-def build(run: Run) -> dict[str, Any] | None:
+def build(run: RunContents) -> dict[str, Any] | None:
     slices = draw_all(run)
     return None if slices is None else {"slices": slices, "colours": colours(run)}
 
 
-def draw_all(run: Run) -> Slices | None:
+def draw_all(run: RunContents) -> Slices | None:
     """Draw the headline metric against everything that is known; None where nothing was scored."""
     column = run.headline
     if column is None:
@@ -61,7 +61,7 @@ def draw_all(run: Run) -> Slices | None:
     )
 
 
-def against(run: Run, column: Column, tag: str, width: float) -> Markup:
+def against(run: RunContents, column: Column, tag: str, width: float) -> Markup:
     """One metric against one fact about the target: a dot per output, a line through the means of equal bins."""
     edges = _bin_edges(run.samples[tag].dropna().to_numpy())
     known = run.samples[["model", tag, column.key]].dropna()
@@ -91,7 +91,7 @@ def _bin_edges(values: np.ndarray) -> np.ndarray:
     return distinct if len(distinct) <= N_BINS else np.unique(np.quantile(values, np.linspace(0, 1, N_BINS + 1)[1:-1]))
 
 
-def _switches(run: Run, column: Column, names: Sequence[str]) -> Markup:
+def _switches(run: RunContents, column: Column, names: Sequence[str]) -> Markup:
     """Means with and without something, with intervals."""
     lines = [(name, value) for name in names for value in (0, 1)]
 
@@ -107,7 +107,9 @@ def _switches(run: Run, column: Column, names: Sequence[str]) -> Markup:
     return render(draw, (WIDTH, _height(run, len(lines))), alt)
 
 
-def _mean_and_interval(axes: Axes, run: Run, rows: pd.DataFrame, column: Column, model: ModelRecord, y: float) -> None:
+def _mean_and_interval(
+    axes: Axes, run: RunContents, rows: pd.DataFrame, column: Column, model: ModelRecord, y: float
+) -> None:
     """Draw the mean of some outputs, and an interval as all intervals of a run are made."""
     if rows.empty:
         return
@@ -120,7 +122,7 @@ def _mean_and_interval(axes: Axes, run: Run, rows: pd.DataFrame, column: Column,
     axes.plot([values.mean()], [y], "o", color=colour, markersize=5)
 
 
-def _sessions(run: Run, column: Column) -> Markup:
+def _sessions(run: RunContents, column: Column) -> Markup:
     """Means by session of the target, the hardest first."""
     shown = run.contestants
     rows = run.samples[run.samples["model"].isin([model.name for model in shown])]
@@ -139,13 +141,13 @@ def _sessions(run: Run, column: Column) -> Markup:
     return render(draw, (WIDTH, 0.6 + 0.17 * len(means)), f"{column.key} by session of the target, by model")
 
 
-def _side_by_side(run: Run) -> list[tuple[ModelRecord, float]]:
+def _side_by_side(run: RunContents) -> list[tuple[ModelRecord, float]]:
     """The contestants, and where they stand about a line."""
     n = len(run.contestants)
     return list(zip(run.contestants, 0.6 * (np.arange(n) - (n - 1) / 2) / n, strict=True))
 
 
-def _height(run: Run, n_lines: int) -> float:
+def _height(run: RunContents, n_lines: int) -> float:
     return 0.6 + n_lines * max(0.26, 0.11 * len(_side_by_side(run)))
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from fsbench import validity
 from fsbench.report.page import Section
 from fsbench.report.responses import MARKS, matrix
-from fsbench.report.run import Run
+from fsbench.report.run import RunContents
 
 
-def build(run: Run) -> dict[str, Any] | None:
+def build(run: RunContents) -> dict[str, Any] | None:
     validation = validity.shipped()
     if validation is None:
         return None
