@@ -182,7 +182,7 @@ def _sentence(model: str, baseline: str, compared: Sequence[PairedComparison], m
 
     clauses = [f"{relation} by {text}" for relation in ("better", "worse") if (text := clause(relation))]
     if text := clause("unclear"):
-        clauses.append(f"no difference detectable at this size by {text}")
+        clauses.append(f"no difference detectable at this size by {text} (below 0 is worse)")
     silent: dict[str, list[str]] = {}
     for comparison in compared:
         if comparison.relation == "unknown":

@@ -64,6 +64,8 @@ def test_the_direction_of_metrics_decides_what_is_better(folder: Path) -> None:
     assert "nothing is said by" in first
     assert second.startswith("z against x: no difference detectable at this size by id_similarity under toy_judge (")
     assert "−0.001 [−0.024, 0.022]" in second
+    assert "(below 0 is worse)" in second
+    assert "below 0" not in first
 
 
 def test_all_comparisons_of_an_experiment_are_corrected_together(folder: Path) -> None:
