@@ -89,7 +89,7 @@ def score(
     folder.check(plan, resume, inputs)
     tools = [tool for tool in outputs if tool.name not in asked.failed]
     measured = _measured(asked, tools, source_album, target_album, face, instruments.judges[0], context)
-    del listed, asked, source_album, target_album  # hundreds of bytes an image, and the crops are cut
+    del listed, asked  # hundreds of bytes an output, and the crops are cut
     splits = Splits(measured.people)
     test = splits["test"]
     gallery = splits.add_gallery(gather(measured.people, test, plan.gallery, context))

@@ -102,7 +102,7 @@ def of_run(run: RunContents) -> list[SourceClip]:
     """All clips of a run, those first on which the contestants are worst in the mean."""
     if run.clips.empty:
         return []
-    column, frames, rates = metric(run), curves.of_run(run), curves.rates(run)
+    column, frames = metric(run), curves.of_run(run)
     place = {model.name: i for i, model in enumerate(ordered(run))}
     contestants = {model.name for model in run.contestants}
     clips = []
@@ -110,7 +110,7 @@ def of_run(run: RunContents) -> list[SourceClip]:
         rows = rows[rows["model"].isin(place)].drop_duplicates("model")
         rows = rows.sort_values("model", key=lambda names: names.map(place), kind="stable")
         if len(rows) and len(rows["targets"].iloc[0]):
-            clips.append(_clip(run, rows, column, frames, rates))
+            clips.append(_clip(run, rows, column, frames))
     sign = 1 if column is not None and column.metric.direction == "higher" else -1
 
     def badness(clip: SourceClip) -> float:
@@ -121,15 +121,11 @@ def of_run(run: RunContents) -> list[SourceClip]:
 
 
 def _clip(
-    run: RunContents,
-    rows: pd.DataFrame,
-    column: Column | None,
-    frames: Mapping[Hashable, ClipCurves],
-    rates: Mapping[Hashable, float],
+    run: RunContents, rows: pd.DataFrame, column: Column | None, frames: Mapping[Hashable, ClipCurves]
 ) -> SourceClip:
     """One clip out of the rows of clips.parquet about it, a row per model."""
     first = rows.iloc[0]
-    n = len(first["targets"])
+    n, rate = len(first["targets"]), _rate(first)
     answers, numbers = [], tuple(range(n))
     for _, row in rows.iterrows():
         outputs = [*map(str, row["outputs"][:n]), *[""] * (n - len(row["outputs"]))]
@@ -138,13 +134,19 @@ def _clip(
             known = None
         numbers = numbers if known is None else known.numbers
         score = float("nan") if column is None else float(row[column.key])
-        answers.append(Answer(str(row["model"]), tuple(outputs), score, () if known is None else known.curves))
+        own = () if known is None else tuple(replace(curve, rate=rate) for curve in known.curves)
+        answers.append(Answer(str(row["model"]), tuple(outputs), score, own))
     exact = [_exact(path) for path in answers[0].outputs]
     title = f"{first['source']} into {first['identity']}, {first['session']}"
     title += f", {first['clip']}" if first["clip"] != first["session"] else ""
     shown = tuple(exact) if inside(run.folder, exact[0]) else ()
-    rate = rates.get(tuple(first[CLIP]), RATE)
     return SourceClip(title, tuple(map(str, first["targets"])), shown, numbers, tuple(answers), n, rate)
+
+
+def _rate(row: pd.Series) -> float:
+    """Frames a second of a clip of clips.parquet, as its data set told it."""
+    rate = pd.to_numeric(pd.Series([row.get("rate")], dtype=object), errors="coerce").iloc[0]
+    return float(rate) if 0 < rate < np.inf else RATE
 
 
 def _exact(output: str) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
@@ -67,30 +66,16 @@ class ClipCurves:
     curves: tuple[FrameCurve, ...]  # of metrics that have any number
 
 
-def rates(run: RunContents) -> Mapping[Hashable, float]:
-    """Frames a second of each clip of each model of which they are known, by its names in the columns CLIP."""
-    if "rate" not in run.clips:
-        return {}
-    told = pd.to_numeric(run.clips["rate"], errors="coerce").to_numpy(float)
-    names = run.clips[CLIP].itertuples(index=False, name=None)
-    return {clip: float(rate) for clip, rate in zip(names, told, strict=True) if 0 < rate < np.inf}
-
-
 def of_run(run: RunContents) -> Mapping[Hashable, ClipCurves]:
     """What is known of the frames of each clip of each model, by its names in the columns CLIP."""
     if run.frames.empty:
         return {}
     numbers = run.frames["frame"].fillna(0).to_numpy(np.int64)
     values = [(column, run.frames[column.key].to_numpy(float)) for column in run.columns if column.key in run.frames]
-    rate = rates(run)
     return {
         names: ClipCurves(
             tuple(numbers[rows].tolist()),
-            tuple(
-                FrameCurve(column, own[rows], rate.get(names, RATE))
-                for column, own in values
-                if np.isfinite(own[rows]).any()
-            ),
+            tuple(FrameCurve(column, own[rows]) for column, own in values if np.isfinite(own[rows]).any()),
         )
         for names, rows in run.frames.groupby(CLIP, sort=False).indices.items()
     }
