@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 
 from fsbench.feature_store import OLDER_KINDS, ROWS
+from fsbench.mirror import UNSENT
 from fsbench.shards import Shard
 from fsbench.store import Store
 
@@ -36,11 +37,14 @@ KINDS = {
     "video": "faces found in videos",
     "estimates": "values over resamples",
     "umap": "maps of features",
+    "runs": "runs that were sent to URLs",
+    "fetched": "runs that were fetched from URLs",
+    UNSENT: "what is still to be sent",
 }
 """What is kept, by folder; plug-ins may keep more."""
 
 WEIGHTS, LIBRARIES = "weights", "libraries"
-UNTOUCHED = (WEIGHTS, LIBRARIES)
+UNTOUCHED = (WEIGHTS, LIBRARIES, UNSENT)
 """Folders of which nothing is removed."""
 
 IDLE = 3600.0

@@ -3,6 +3,9 @@
 `root/KEY` holds the shards of a key (`fsbench.shards`). They never change: each is written beside, renamed, and called
 by its digest. Any number of processes may so read and write one store, without a lock that a killed one could leave
 behind. Small shards are merged as soon as there are many of them, and removed when the merged one is there.
+
+Of a store at a URL (`fsbench.mirror`) the shards of a key are listed there once a process, and those that are not here
+are fetched; what is written and removed here is written and removed there.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from fsbench.atomic import touch
-from fsbench.errors import OutputError
+from fsbench.errors import OutputError, RemoteError
 from fsbench.hashes import keys
+from fsbench.mirror import Mirror
 from fsbench.shards import SUFFIX, Rows, Shard, state_of, write_shard
 
 MERGED = 16
@@ -33,9 +37,10 @@ OLDER_KINDS = ("landmarks", "features", "observations")
 class FeatureStore:
     """Rows of arrays, kept per key and image; what cannot be read or written is done without, and told once."""
 
-    def __init__(self, root: Path, tell: Callable[[str, str], None]) -> None:
+    def __init__(self, root: Path, tell: Callable[[str, str], None], mirror: Mirror | None = None) -> None:
         """`tell` is given a topic and a sentence, and says the first sentence of a topic only."""
-        self.root, self._tell = root, tell
+        self.root, self._tell, self._mirror = root, tell, mirror or Mirror(root)
+        self._fetched: set[str] = set()  # keys whose shards were listed at the URL
         self._open: dict[str, dict[Path, Shard]] = {}
         self._looked = False  # for an older layout
 
@@ -72,8 +77,14 @@ class FeatureStore:
         try:
             self._write(key, [Shard.of(hashes, rows)])
             self._merge(key)
+        except RemoteError:
+            raise
         except OutputError as error:
             self._tell("closed", f"{error.message}: work goes on without the cache")
+
+    def refresh(self, key: str) -> None:
+        """Look again, the next time, for rows of a key that others put at the URL of the store."""
+        self._fetched.discard(key)
 
     def _merge(self, key: str) -> None:
         alike: dict[tuple[int, str], list[Shard]] = {}
@@ -100,18 +111,33 @@ class FeatureStore:
         ]
         try:
             written = self._write(key, parts) if parts else None
+        except RemoteError:
+            raise
         except OutputError as error:
             self._tell("closed", f"{error.message}: work goes on without the cache")
             return
         for shard in shards:
             if shard.path != written:
-                _remove(shard.path)
+                self._remove(shard.path)
 
     def _write(self, key: str, parts: Sequence[Shard]) -> Path:
-        return write_shard(self.root / key, key, parts)
+        path = write_shard(self.root / key, key, parts)
+        self._mirror.send(path)
+        return path
+
+    def _remove(self, path: Path) -> None:
+        with suppress(OSError):  # where nothing can be removed, it is found damaged again
+            if path.is_dir() and not path.is_symlink():
+                path.rename(path.with_suffix(f".{os.getpid()}.aside"))
+            else:
+                path.unlink()
+        self._mirror.drop(path)
 
     def _shards(self, key: str) -> list[Shard]:
         """All shards of a key that can be believed, opened once."""
+        if key not in self._fetched:
+            self._mirror.fetch_all(self.root / key)
+            self._fetched.add(key)
         before, shards = self._open.get(key, {}), dict[Path, Shard]()
         for _ in range(100):  # other processes may merge shards after they were listed
             try:
@@ -141,7 +167,7 @@ class FeatureStore:
             if not os.path.lexists(path):
                 raise FileNotFoundError(path) from None
             self._tell_damaged()
-            _remove(path)
+            self._remove(path)
             return None
 
     def _tell_older(self) -> None:
@@ -171,11 +197,3 @@ def _gather(shards: Sequence[Shard], of: np.ndarray, places: np.ndarray) -> Rows
         for name, copy in copies.items():
             copy[here] = shard.rows[name][places[here]]
     return copies
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):  # where nothing can be removed, it is found damaged again
-        if path.is_dir() and not path.is_symlink():
-            path.rename(path.with_suffix(f".{os.getpid()}.aside"))
-        else:
-            path.unlink()

@@ -26,8 +26,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from fsbench.atomic import FULL, atomic_path, touch
-from fsbench.errors import OutputError, one_line
+from fsbench.errors import OutputError, RemoteError, one_line
 from fsbench.feature_store import ROWS, FeatureStore
+from fsbench.mirror import Mirror
+from fsbench.remote import Objects
 from fsbench.stored import StoredArrays, open_regular
 
 Arrays = dict[str, np.ndarray]
@@ -163,13 +165,16 @@ class Store:
 
     Each entry holds a digest over its kind, key and content. One that does not match, or that is something else than a
     regular file, is computed again; where the store cannot be written, work goes on without it. Both are told once.
-    `features` keeps rows of arrays, one per image.
+    `features` keeps rows of arrays, one per image. With `objects` the store is at their URL, and `root` is a copy of
+    what was used here: `mirror` fetches and sends, and raises RemoteError where it cannot.
     """
 
-    def __init__(self, root: Path, tell: Callable[[str], None] = lambda message: None) -> None:
-        self.root, self._tell = root, tell
+    def __init__(
+        self, root: Path, tell: Callable[[str], None] = lambda message: None, objects: Objects | None = None
+    ) -> None:
+        self.root, self._tell, self.mirror = root, tell, Mirror(root, objects)
         self._told: set[str] = set()
-        self.features = FeatureStore(root / ROWS, self._say_once)
+        self.features = FeatureStore(root / ROWS, self._say_once, self.mirror)
 
     def folder(self, kind: str, key: str) -> Path:
         """Return the folder that belongs to a key, for what is not arrays (checkpoints, models)."""
@@ -178,6 +183,7 @@ class Store:
     def load(self, kind: str, key: str) -> Arrays | None:
         """Return the arrays stored under a key, or None where there are none that can be trusted."""
         path = self._path(kind, key)
+        self.mirror.fetch(path)
         if not os.path.lexists(path):
             return None
         try:
@@ -197,6 +203,11 @@ class Store:
             with suppress(OSError):  # then the entry cannot be written, and that is told
                 path.rename(path.with_name(f"{key}.{os.getpid()}.aside"))
         write_arrays(path, arrays, {"digest": _digest(kind, key, arrays)})
+        self.mirror.send(path)
+
+    def send(self, kind: str, key: str) -> None:
+        """Send what another process wrote under a key into the folder of this store."""
+        self.mirror.send(self._path(kind, key))
 
     def arrays(self, kind: str, recipe: Any, compute: Callable[[], Mapping[str, np.ndarray]]) -> Arrays:
         """Return what `compute` gives for this recipe, from disk where it was computed before.
@@ -224,6 +235,7 @@ class Store:
         key = fingerprint(recipe)
 
         def paths() -> list[Path]:
+            self.mirror.fetch(self._path(kind, key))
             stores = [self, *([self.passing] if "passing" in vars(self) else [])]
             return [store._path(kind, key) for store in stores]
 
@@ -245,6 +257,8 @@ class Store:
         """Store arrays under a key, and tell once where they cannot be; raises OutputError where the disk is full."""
         try:
             self.save(kind, key, arrays)
+        except RemoteError:
+            raise
         except OutputError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
                 raise

@@ -137,8 +137,7 @@ def _finished(
     verbose: bool,
 ) -> Run:
     """Measure into a folder, and write the report."""
-    folder = job.usable_folder(Path(out))
-    with stages(quiet) as progress, guard.unchanged():
+    with job.results_folder(out, quiet=quiet) as folder, stages(quiet) as progress, guard.unchanged():
         result = measure(out=folder, context=progress.context(plan.device, _path(data_root)))
         page, fault = job.write_report(folder)
     if not quiet:

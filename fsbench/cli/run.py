@@ -69,16 +69,17 @@ def run(
     base = load_suite(suite) if suite else None
     if isinstance(base, Suite):
         experiments = suites.with_options(base, **typed)
-        folder = job.usable_folder(out or job.default_out(base.name))
-        suites.run(experiments, folder, data_root, resume=resume, quiet=quiet, verbose=verbose)
+        with job.results_folder(out or job.default_out(base.name), quiet=quiet) as folder:
+            suites.run(experiments, folder, data_root, resume=resume, quiet=quiet, verbose=verbose)
         return
     plan = options.plan(base, **typed)
     names.check(plan)
-    folder = job.usable_folder(out or job.default_out(plan.dataset.partition(":")[0].partition("(")[0]))
-    command, again = job.command_line(), job.resumed(folder)
-    with job.running(again, quiet=quiet) as progress:
-        import fsbench.harness.run  # brings torch: not before the plan can be read
+    label = plan.dataset.partition(":")[0].partition("(")[0]
+    with job.results_folder(out or job.default_out(label), quiet=quiet) as folder:
+        command, again = job.command_line(), job.resumed(folder)
+        with job.running(again, quiet=quiet) as progress:
+            import fsbench.harness.run  # brings torch: not before the plan can be read
 
-        context = progress.context(plan.device, data_root)
-        result = fsbench.harness.run.run(plan, folder, context, command=command, resume=resume)
-    job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
+            context = progress.context(plan.device, data_root)
+            result = fsbench.harness.run.run(plan, folder, context, command=command, resume=resume)
+        job.conclude(result, folder, again, quiet=quiet, verbose=verbose)

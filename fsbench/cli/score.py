@@ -162,11 +162,12 @@ def score(
     measure = read(
         plan, outputs, dataset, target, source, beside, pairs, max_pairs, columns, missing, face, coach, size
     )
-    folder = job.usable_folder(out or job.default_out("score"))
-    command, again = job.command_line(), job.resumed(folder)
-    with job.running(again, quiet=quiet) as progress:
-        result = measure(out=folder, context=progress.context(plan.device, data_root), command=command, resume=resume)
-    job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
+    with job.results_folder(out or job.default_out("score"), quiet=quiet) as folder:
+        command, again = job.command_line(), job.resumed(folder)
+        with job.running(again, quiet=quiet) as progress:
+            context = progress.context(plan.device, data_root)
+            result = measure(out=folder, context=context, command=command, resume=resume)
+        job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
 
 
 def read(

@@ -24,12 +24,11 @@ from fsbench.harness.train import write_sidecar
 from fsbench.images import ImageSet
 from fsbench.pairs import Pairs
 from fsbench.png import write_pngs
-from fsbench.results import FILE_NAME, slug
+from fsbench.results import FILE_NAME, PLAN_FILE, slug
 from fsbench.spreadsheets import no_formula
 from fsbench.store import copy_file, write_text
 from fsbench.stored import header_of
 
-PLAN_FILE = "plan.json"
 INPUTS = "inputs"
 TARGETS = "inputs/target"
 OUTPUTS, FRAMES = "outputs", "frames"

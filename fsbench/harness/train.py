@@ -58,6 +58,9 @@ def train(
     Raises PluginError for whatever it raises that is no FsbenchError, and for what it does not give or write.
     """
     folder = passing_folder() if key is None else context.store.folder("models", key)
+    mirror = context.store.mirror
+    mirror.fetch(folder / RECORD)
+    mirror.fetch(folder / (WEIGHTS if (folder / RECORD).exists() else CHECKPOINT))
     done = _finished(folder)
     if done is not None:
         context.log(f"{who}: trained before ({done.steps:,} steps, {done.seconds:.0f} s); loaded from the cache")
@@ -70,8 +73,11 @@ def train(
         if not (folder / WEIGHTS).is_file():
             raise PluginError(f"{who}: save wrote no file", "it is given the path to write")
         # The record is written last: it says that the rest is whole.
+        mirror.send(folder / WEIGHTS)
         write_text(folder / RECORD, json.dumps({**asdict(done), "digest": _digest(folder, done)}))
+        mirror.send(folder / RECORD)
         (folder / CHECKPOINT).unlink(missing_ok=True)
+        mirror.drop(folder / CHECKPOINT)
     training = TrainingRecord(
         budget=name,
         steps=done.steps,
@@ -89,14 +95,15 @@ def _fit(who: str, plugin: Trainable, faces: Faces, budget: Budget, checkpoint: 
     if os.path.lexists(checkpoint) and not checkpoint.is_file():
         checkpoint = passing_folder() / checkpoint.name
     there = checkpoint.exists()
+    progress = context.store.mirror.checkpointed(checkpoint, context.stage(f"training {who}"))
     try:
-        return guard.call(who, plugin.fit, faces, budget, context.stage(f"training {who}"), checkpoint)
+        return guard.call(who, plugin.fit, faces, budget, progress, checkpoint)
     except CheckpointError as error:
         if not there:
             raise
         context.log(f"{who}: {error.message}: it is trained from the start")
         checkpoint.unlink()
-        return guard.call(who, plugin.fit, faces, budget, context.stage(f"training {who}"), checkpoint)
+        return guard.call(who, plugin.fit, faces, budget, progress, checkpoint)
 
 
 def _checked(who: str, done: object) -> Training:

@@ -192,6 +192,11 @@ def _feed(missing: deque[Chunk], store: Store, finished: queue.SimpleQueue[int |
                     )
                 )
                 break
+            try:
+                store.send(KIND, fingerprint(chunk.recipe))
+            except FsbenchError as error:
+                finished.put(error)
+                break
             finished.put(len(chunk.items))
 
 
