@@ -51,7 +51,11 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     },
     {"unkept"},
     {"store"},
-    {"feature_store", "shards", "stored", "atomic"},
+    {"feature_store"},
+    {"mirror"},
+    {"remote"},
+    {"shards", "stored"},
+    {"atomic"},
     {"hashes"},
     {"errors"},
 ]

@@ -13,18 +13,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fsbench.atomic import atomic_path
+from fsbench.cache import FETCHED, RUNS, SENT
 from fsbench.errors import FsbenchError, OutputError, RemoteError, ResultError
 from fsbench.harness.run_lock import refuse_if_taken
 from fsbench.mirror import AT_ONCE
 from fsbench.remote import Objects, url_of
 from fsbench.results import FILE_NAME, PLAN_FILE, SUITE_FILE, slug
 from fsbench.store import fingerprint
-
-WORKING, FETCHED = "runs", "fetched"
-"""Folders of the cache: of runs that are written to URLs, and of runs that were read from there."""
-
-SENT = ".sent"
-"""Suffix of what stands beside a folder here all of whose files lie at its URL."""
 
 FIRST = (PLAN_FILE, SUITE_FILE)
 """Files that say whose a place is."""
@@ -84,7 +79,7 @@ def _fetch(objects: Objects, names: Iterable[str], folder: Path) -> None:
 
 def working_folder(url: str, cache: Path) -> Path:
     """The folder here of a run that is written to a URL."""
-    return cache / WORKING / fingerprint(url) / slug(url.rpartition("/")[2])
+    return cache / RUNS / fingerprint(url) / slug(url.rpartition("/")[2])
 
 
 @contextmanager
@@ -189,6 +184,7 @@ class _Upload:
 
 
 def _mark(folder: Path) -> Path:
+    """The file that is there where all of a folder lies at its URL."""
     return folder.with_name(folder.name + SENT)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +33,18 @@ def server() -> Iterator[ObjectStore]:
         yield store
 
 
-@pytest.fixture(params=["s3", "file"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "file":
-        return f"file://{tmp_path}/there"
-    return f"{request.getfixturevalue('server').bucket()}/there"
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"file://{tmp_path}/there"
 
 
-@pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "PAUSES", (0.05, 0.1))
-    monkeypatch.setattr(remote, "PATIENCE", 10.0)
-    monkeypatch.setattr(run_urls, "EVERY", 0.05)
-    monkeypatch.setattr(illustrations, "TABLES", {"lookalikes.parquet": illustrations.lookalikes})  # umap is slow
+@pytest.fixture(scope="module", autouse=True)
+def hasty() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(remote, "PAUSES", (0.05, 0.1))
+        patch.setattr(run_urls, "EVERY", 0.05)
+        patch.setattr(illustrations, "TABLES", {"lookalikes.parquet": illustrations.lookalikes})  # umap is slow
+        yield
 
 
 @pytest.fixture
@@ -58,15 +58,16 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
     return become
 
 
-@pytest.fixture
-def folders(tmp_path: Path, photograph: Photograph) -> Path:
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory, photograph: Photograph) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
     for k, name in enumerate(("ann", "bob", "eve")):
         for i in range(4):
-            photograph(tmp_path / "people" / name / f"s{i // 2}" / f"{i}.png", name, 10 * k + i)
+            photograph(folder / "people" / name / f"s{i // 2}" / f"{i}.png", name, 10 * k + i)
     for i in range(3):
-        photograph(tmp_path / "targets" / f"{i}.png", "eve", 100 + i)
-        photograph(tmp_path / "swap" / f"ann_{i}.png", "ann", 200 + i)
-    return tmp_path
+        photograph(folder / "targets" / f"{i}.png", "eve", 100 + i)
+        photograph(folder / "swap" / f"ann_{i}.png", "ann", 200 + i)
+    return folder
 
 
 def call(*arguments: str | Path) -> Result:
@@ -92,17 +93,23 @@ def names(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture
-def here(folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(scope="module")
+def here(
+    folders: Path, tmp_path_factory: pytest.TempPathFactory, painted_now: Callable[[], AbstractContextManager[None]]
+) -> Path:
     """The same score in a folder, with a cache in a folder."""
-    monkeypatch.setenv("FSBENCH_CACHE", str(tmp_path / "cache"))
-    assert score(folders, tmp_path / "here").exit_code == 0
-    return tmp_path / "here"
+    place = tmp_path_factory.mktemp("here")
+    with pytest.MonkeyPatch.context() as patch, painted_now():
+        patch.setenv("FSBENCH_CACHE", str(place / "cache"))
+        assert score(folders, place / "out").exit_code == 0
+    return place / "out"
 
 
+@pytest.mark.parametrize("protocol", ["s3", "file"])
 def test_a_score_at_a_url_equals_the_one_here(
-    here: Path, folders: Path, url: str, machine: Callable[[str, str], None]
+    here: Path, folders: Path, url: str, protocol: str, server: ObjectStore, machine: Callable[[str, str], None]
 ) -> None:
+    url = f"{server.bucket()}/there" if protocol == "s3" else url
     machine("one", f"{url}/cache")
     done = score(folders, f"{url}/out")
     assert done.exit_code == 0, done.output
@@ -175,16 +182,15 @@ def test_the_result_is_sent_last(folders: Path, url: str, monkeypatch: pytest.Mo
     assert sent.count("result.json") == 1
 
 
-@pytest.mark.parametrize("wiped", [False, True], ids=["kept", "wiped"])
-@pytest.mark.parametrize("at", [1, 9, 30])
+@pytest.mark.parametrize(("at", "wiped"), [(3, True), (12, False), (30, True)])
 def test_a_store_that_is_restarted_loses_nothing(
     here: Path,
     folders: Path,
     server: ObjectStore,
     machine: Callable[[str, str], None],
     monkeypatch: pytest.MonkeyPatch,
-    wiped: bool,
     at: int,
+    wiped: bool,
 ) -> None:
     """It is stopped when so many objects were sent, and comes back at its old place, empty or not."""
     url, sent, put = f"{server.bucket()}/there", list[str](), Objects.put
@@ -295,10 +301,10 @@ def test_two_runs_do_not_mix(folders: Path, url: str) -> None:
         lock.release()
 
 
-def test_a_tool_that_fails_is_sent_as_well(folders: Path, url: str) -> None:
-    (folders / "bad").mkdir()
-    (folders / "bad" / "note.txt").touch()
-    done = score(folders, f"{url}/out", "--outputs", f"bad={folders / 'bad'}")
+def test_a_tool_that_fails_is_sent_as_well(folders: Path, url: str, tmp_path: Path) -> None:
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "note.txt").touch()
+    done = score(folders, f"{url}/out", "--outputs", f"bad={tmp_path / 'bad'}")
     assert done.exit_code == 1
     assert [model.name for model in fsbench.load(f"{url}/out").result.models if model.error] == ["bad"]
 
