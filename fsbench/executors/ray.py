@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
@@ -29,6 +30,7 @@ OBJECTS = 80 * 2**20
 """Bytes of shared memory that Ray is given where it is started here; it is given no images."""
 
 SHARED_MEMORY = "/dev/shm"
+SECONDS_TO_ANSWER = 10.0
 
 
 def work(request: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
@@ -107,6 +109,7 @@ class RayWorkers(AbstractContextManager[None]):
         address = self._address or os.environ.get("RAY_ADDRESS")
         try:
             if address:
+                _knock(address)
                 self._ray.init(address, log_to_driver=False)
             else:
                 self._tell_shared_memory()
@@ -148,3 +151,10 @@ class RayWorkers(AbstractContextManager[None]):
                 self._claims.gone([member])
         if not left:
             self._claims.patience = 0.0
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody answers at `HOST:PORT`; Ray itself tries for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), SECONDS_TO_ANSWER).close()
