@@ -4,8 +4,8 @@
 by its digest. Any number of processes may so read and write one store, without a lock that a killed one could leave
 behind. Small shards are merged as soon as there are many of them, and removed when the merged one is there.
 
-Of a store at a URL (`fsbench.mirror`) the shards of a key are listed there once a process, and those that are not here
-are fetched; what is written and removed here is written and removed there.
+Of a store at a URL (`fsbench.mirror`) the shards of a key are listed there when a row is not here, and those that are
+missing are fetched; what is written and removed here is written and removed there.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ class FeatureStore:
     def __init__(self, root: Path, tell: Callable[[str, str], None], mirror: Mirror | None = None) -> None:
         """`tell` is given a topic and a sentence, and says the first sentence of a topic only."""
         self.root, self._tell, self._mirror = root, tell, mirror or Mirror(root)
-        self._fetched: set[str] = set()  # keys whose shards were listed at the URL
         self._open: dict[str, dict[Path, Shard]] = {}
         self._looked = False  # for an older layout
 
@@ -50,6 +49,12 @@ class FeatureStore:
         Rows that lie side by side in one shard are memory-mapped. Writing into them changes no file.
         """
         self._tell_older()
+        known, rows = self._get(key, hashes)
+        if not known.all() and self._mirror.fetch_all(self.root / key):
+            known, rows = self._get(key, hashes)
+        return known, rows
+
+    def _get(self, key: str, hashes: np.ndarray) -> tuple[np.ndarray, Rows]:
         used: list[Shard] = []
         of, places = np.full(len(hashes), -1), np.zeros(len(hashes), np.int64)
         shards = self._shards(key)
@@ -81,10 +86,6 @@ class FeatureStore:
             raise
         except OutputError as error:
             self._tell("closed", f"{error.message}: work goes on without the cache")
-
-    def refresh(self, key: str) -> None:
-        """Look again, the next time, for rows of a key that others put at the URL of the store."""
-        self._fetched.discard(key)
 
     def _merge(self, key: str) -> None:
         alike: dict[tuple[int, str], list[Shard]] = {}
@@ -135,9 +136,6 @@ class FeatureStore:
 
     def _shards(self, key: str) -> list[Shard]:
         """All shards of a key that can be believed, opened once."""
-        if key not in self._fetched:
-            self._mirror.fetch_all(self.root / key)
-            self._fetched.add(key)
         before, shards = self._open.get(key, {}), dict[Path, Shard]()
         for _ in range(100):  # other processes may merge shards after they were listed
             try:

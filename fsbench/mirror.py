@@ -25,6 +25,9 @@ UNSENT = "unsent"
 AT_ONCE = 8
 """Objects that are fetched or sent side by side."""
 
+AGAIN = 2.0
+"""Seconds after which what was not there is asked for again: another process may be computing it."""
+
 CHECKPOINTS = 300.0
 """Seconds between two checkpoints of a training that are sent."""
 
@@ -43,11 +46,21 @@ class Mirror:
 
     def __init__(self, root: Path, objects: Objects | None = None) -> None:
         self.root, self.objects = root, objects
+        self._asked: dict[str, float] = {}  # when, by name
 
     def fetch(self, path: Path) -> None:
         """Fetch a file that is not here, if it is there. Where it cannot be written here, it is done without."""
-        if self.objects is not None and not os.path.lexists(path) and (name := self._name(path)):
-            self._get(self.objects, name)
+        if self.objects is None or os.path.lexists(path) or not (name := self._name(path)) or not self._may_ask(name):
+            return
+        self._get(self.objects, name)
+
+    def _may_ask(self, name: str) -> bool:
+        """Whether a name was not asked for a moment ago."""
+        now = time.monotonic()
+        if now - self._asked.get(name, -AGAIN) < AGAIN:
+            return False
+        self._asked[name] = now
+        return True
 
     def _get(self, objects: Objects, name: str) -> bool:
         try:
@@ -57,15 +70,17 @@ class Mirror:
         except OutputError:  # of the disk; the store tells of it when it writes there
             return True
 
-    def fetch_all(self, folder: Path) -> None:
-        """Fetch all files that lie in a folder there, and not here; they are listed once."""
-        if self.objects is None or not (below := self._name(folder)):
-            return
+    def fetch_all(self, folder: Path) -> bool:
+        """Fetch all files that lie in a folder there, and not here; returns whether it did."""
+        if self.objects is None or not (below := self._name(folder)) or not self._may_ask(below):
+            return False
+        missing: list[str] = []
         for _ in range(3):  # others may put several into one, and remove them, after they were listed
             missing = [name for name in self.objects.listed(below) if not os.path.lexists(self.root / name)]
             with ThreadPoolExecutor(AT_ONCE) as pool:
                 if all(pool.map(partial(self._get, self.objects), missing)):
-                    return
+                    break
+        return bool(missing)
 
     def send(self, path: Path) -> None:
         """Send a file that was written."""

@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from fsbench.atomic import FULL, atomic_path, touch
+from fsbench.claims import Alone, Claims
 from fsbench.errors import OutputError, RemoteError, one_line
 from fsbench.feature_store import ROWS, FeatureStore
 from fsbench.mirror import Mirror
@@ -165,16 +166,27 @@ class Store:
 
     Each entry holds a digest over its kind, key and content. One that does not match, or that is something else than a
     regular file, is computed again; where the store cannot be written, work goes on without it. Both are told once.
-    `features` keeps rows of arrays, one per image. With `objects` the store is at their URL, and `root` is a copy of
-    what was used here: `mirror` fetches and sends, and raises RemoteError where it cannot.
+    `features` keeps rows of arrays, one per image. `claims` says what this process computes of what several lack. With
+    `objects` the store is at their URL, and `root` is a copy of what was used here: `mirror` fetches and sends, and
+    raises RemoteError where it cannot.
     """
 
     def __init__(
         self, root: Path, tell: Callable[[str], None] = lambda message: None, objects: Objects | None = None
     ) -> None:
-        self.root, self._tell, self.mirror = root, tell, Mirror(root, objects)
+        self.root, self.tell, self.mirror = root, tell, Mirror(root, objects)
+        self.claims: Claims = Alone()
         self._told: set[str] = set()
         self.features = FeatureStore(root / ROWS, self._say_once, self.mirror)
+
+    def as_json(self) -> dict[str, Any]:
+        """What `from_json` opens the same store by, in another process."""
+        return {"root": str(self.root), "url": self.mirror.objects.url if self.mirror.objects else None}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any], tell: Callable[[str], None] = lambda message: None) -> Store:
+        """Open the store of another process, which wrote `as_json`."""
+        return cls(Path(fields["root"]), tell, Objects(fields["url"], tell) if fields["url"] else None)
 
     def folder(self, kind: str, key: str) -> Path:
         """Return the folder that belongs to a key, for what is not arrays (checkpoints, models)."""
@@ -205,10 +217,6 @@ class Store:
         write_arrays(path, arrays, {"digest": _digest(kind, key, arrays)})
         self.mirror.send(path)
 
-    def send(self, kind: str, key: str) -> None:
-        """Send what another process wrote under a key into the folder of this store."""
-        self.mirror.send(self._path(kind, key))
-
     def arrays(self, kind: str, recipe: Any, compute: Callable[[], Mapping[str, np.ndarray]]) -> Arrays:
         """Return what `compute` gives for this recipe, from disk where it was computed before.
 
@@ -218,11 +226,20 @@ class Store:
         if isinstance(recipe, Mapping) and None in recipe.values():
             return dict(compute())
         key = fingerprint(recipe)
-        found = self.load(kind, key)
-        if found is None:
-            found = dict(compute())
-            self._save(kind, key, found)
-        return found
+        found = [arrays] if (arrays := self.load(kind, key)) is not None else []
+
+        def is_there(key: str) -> bool:
+            if not found and (arrays := self.load(kind, key)) is not None:
+                found.append(arrays)
+            return bool(found)
+
+        def keep(key: str) -> None:
+            found.append(dict(compute()))
+            self._save(kind, key, found[0])
+
+        if not found:
+            list(self.claims.share([key], lambda key: f"{kind}/{key}", is_there, keep))
+        return found[0]
 
     def entry(self, kind: str, recipe: Any, compute: Callable[[], Mapping[str, np.ndarray]]) -> StoredArrays:
         """Like `arrays`, for arrays that may fill the memory: they stay on disk, where they are read when asked for.
@@ -251,7 +268,7 @@ class Store:
     @functools.cached_property
     def passing(self) -> Store:
         """A store that is gone with this process."""
-        return Store(passing_folder(), self._tell)
+        return Store(passing_folder(), self.tell)
 
     def _save(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> bool:
         """Store arrays under a key, and tell once where they cannot be; raises OutputError where the disk is full."""
@@ -287,7 +304,7 @@ class Store:
     def _say_once(self, topic: str, message: str) -> None:
         if topic not in self._told:
             self._told.add(topic)
-            self._tell(message)
+            self.tell(message)
 
 
 def _digest(kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> str:

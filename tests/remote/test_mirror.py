@@ -87,13 +87,21 @@ def test_rows_are_shared_merged_or_not(machine: Callable[[str], Machine]) -> Non
     assert len(objects.listed("rows/judge/key")) == 4  # one of many, and three that came later
 
 
-def test_rows_of_others_are_seen_when_they_are_looked_for(machine: Callable[[str], Machine]) -> None:
+def test_what_others_compute_meanwhile_is_seen_after_a_moment(
+    machine: Callable[[str], Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = machine("first"), machine("second")
+    entry = second.store.entry("kind", {"n": 1}, second.compute)
+    assert not entry.find()
     assert not second.store.features.get("judge/key", hashes(1))[0].any()
     first.store.features.put("judge/key", hashes(1), vectors(1))
+    first.store.arrays("kind", {"n": 1}, first.compute)
     assert not second.store.features.get("judge/key", hashes(1))[0].any()  # it is not asked again each time
-    second.store.features.refresh("judge/key")
+    assert not entry.find()
+    monkeypatch.setattr(mirror, "AGAIN", 0.0)
     assert second.store.features.get("judge/key", hashes(1))[0].all()
+    assert entry.find()
+    assert second.n_computed == 0
 
 
 def test_a_shard_that_is_damaged_there_is_replaced(machine: Callable[[str], Machine], tmp_path: Path) -> None:
