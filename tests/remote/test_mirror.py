@@ -90,6 +90,7 @@ def test_rows_are_shared_merged_or_not(machine: Callable[[str], Machine]) -> Non
 def test_what_others_compute_meanwhile_is_seen_after_a_moment(
     machine: Callable[[str], Machine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(mirror, "AGAIN", 3600.0)
     first, second = machine("first"), machine("second")
     entry = second.store.entry("kind", {"n": 1}, second.compute)
     assert not entry.find()
