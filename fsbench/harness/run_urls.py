@@ -115,7 +115,7 @@ class _Upload:
     def to(cls, objects: Objects, folder: Path) -> _Upload:
         """Make the folder agree with what lies at the URL, where it holds nothing that is not there."""
         if _mark(folder).exists():
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)  # fsbench cache prune may have been here
         there = [name for name in objects.listed() if not _is_private(name)]
         if there and not any(_rank(name) == 0 for name in there):
             raise OutputError(f"--out {objects.url} is not empty and holds no run of fsbench", "name a new place")
