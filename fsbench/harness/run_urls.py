@@ -117,7 +117,7 @@ class _Upload:
         if _mark(folder).exists():
             shutil.rmtree(folder, ignore_errors=True)  # fsbench cache prune may have been here
         there = [name for name in objects.listed() if not _is_private(name)]
-        if there and not any(_rank(name) == 0 for name in there):
+        if there and not set(FIRST) & set(there):
             raise OutputError(f"--out {objects.url} is not empty and holds no run of fsbench", "name a new place")
         plan = objects.read(PLAN_FILE) if PLAN_FILE in there else None
         if plan is not None and (folder / PLAN_FILE).exists() and (folder / PLAN_FILE).read_bytes() != plan:
