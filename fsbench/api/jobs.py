@@ -139,7 +139,7 @@ def score(
         "coach": _texts(coach or ()), "size": size,
     }  # fmt: skip
     measure = partial(scoring.read(plan, **typed), command=_call("score", given), resume=resume)
-    members = partial(execution.share, plan, score=typed)
+    members = partial(execution.share, plan, read=scoring.READ, typed=typed)
     return _finished(measure, plan, members, out or job.default_out("score"), data_root, quiet=quiet, verbose=verbose)
 
 

@@ -14,7 +14,6 @@ import typer
 
 from fsbench.cli import job, options
 from fsbench.errors import UsageError
-from fsbench.executors import Execution
 from fsbench.specs import quoted
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 _PATTERN = "'tools/*'"
 _SIZE = 128
+READ = f"{__name__}:read"
+"""What other processes that share the work read the typed options with."""
 
 
 def score(
@@ -159,6 +160,8 @@ def score(
     """
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
+    from fsbench.executors import Execution
+
     execution = Execution.of(executor, workers, ray_address, device)
     plan = options.plan(
         metrics=metrics, judges=judges, observers=observers, gallery=gallery, baselines=baselines, seed=seed,
@@ -178,7 +181,7 @@ def score(
     again = job.resumed(folder)
     with job.running(again, quiet=quiet) as progress:
         context = progress.context(execution.device_of(plan), data_root)
-        members = execution.share(plan, context, typed)
+        members = execution.share(plan, context, READ, typed)
         result = measure(out=folder, context=context, command=command, resume=resume, members=members)
     job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
 
