@@ -97,6 +97,16 @@ def test_frames_that_do_not_fit_are_not_compared(kind: str, run: Path, other: Pa
     assert said in record.reason
 
 
+def test_a_baseline_stands_for_clips(run: Path, tmp_path: Path) -> None:
+    """It keeps no frames: what is the same in every clip passes, and anything else is not known."""
+    baseline.save(load(run), tmp_path / "b.json", metrics=["vbench_flickering"])
+    stored, rule = baseline.load(tmp_path / "b.json"), Rule.parse("vbench_flickering drop<=0.001")
+    assert decide(load(run), stored, [rule]).state == "pass"
+    (record,) = compare_runs([stored, load(run)], models=[f"{MODEL}=copy_target"], metrics=[rule.name]).differences
+    assert record.verdict == "refused"
+    assert "keeps no frames" in record.reason
+
+
 def test_a_page_shows_the_clips(run: Path) -> None:
     scores = [load(run), load(run)]
     records = compare_runs(scores, models=[f"copy_target={MODEL}"], metrics=["vbench_flickering"])

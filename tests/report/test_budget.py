@@ -12,13 +12,14 @@ import pytest
 import report_runs
 from clip_runs import add_clips
 from jinja2 import DictLoader, Environment
+from markupsafe import Markup
 from PIL import Image
 from report_runs import write_run
 
 from fsbench import report
 from fsbench.comparison.scores import load
 from fsbench.comparison.table import compare_runs
-from fsbench.report import budget, comparison, page, sections
+from fsbench.report import budget, comparison, comparison_sections, page, sections
 from fsbench.report.compared import Compared
 from fsbench.report.page import Section
 from fsbench.report.run import RunContents, read
@@ -164,6 +165,13 @@ def compared(folder: Path, runs: int = 3) -> Compared:
     return Compared(scores, compare_runs(scores))
 
 
+@pytest.fixture
+def _quick_scatters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of the size of real ones, which take long to draw."""
+    monkeypatch.setattr(comparison_sections, "_scatter", lambda *_: Markup("<svg >" + 20_000 * "x" + "</svg>"))
+
+
+@pytest.mark.usefixtures("_quick_scatters")
 def test_a_comparison_is_never_larger_than_it_may_be(many: RunContents, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer samples, then fewer models; tables and what is told stay."""
     whole = comparison.html(compared(many.folder))
@@ -182,6 +190,7 @@ def test_a_comparison_is_never_larger_than_it_may_be(many: RunContents, monkeypa
     assert "Not drawn" in html
 
 
+@pytest.mark.usefixtures("_quick_scatters")
 def test_a_comparison_of_48_models_fits_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report_runs, "_differences", lambda *_: ())
     folder = make_noise(write_run(tmp_path / "run", {f"m{i}": i / 48 for i in range(48)}, per_session=1), 128)
