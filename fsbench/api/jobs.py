@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fsbench import guard, names
 from fsbench.api.runs import Run
@@ -16,7 +16,11 @@ from fsbench.cli import score as scoring
 from fsbench.cli.progress import stages
 from fsbench.config import Plan, Suite, load_suite, plan_of
 from fsbench.errors import UsageError
+from fsbench.executors import Execution
 from fsbench.results import RunResult
+
+if TYPE_CHECKING:
+    from fsbench.interfaces import Context  # brings torch
 
 PathText = str | os.PathLike[str]
 Names = str | Sequence[str]
@@ -42,6 +46,9 @@ def run(
     baselines: bool | None = None,
     seed: int | None = None,
     device: str | None = None,
+    executor: str | None = None,
+    workers: int | None = None,
+    ray_address: str | None = None,
     data_root: PathText | None = None,
     quiet: bool = True,
     verbose: bool = False,
@@ -56,6 +63,9 @@ def run(
     not exist or cannot be read, before any work, and what else `fsbench.errors` holds; its text says what to do.
     """
     given = dict(locals())
+    execution = Execution.of(executor, workers, ray_address, device)
+    if execution.executor == "ranks":
+        raise UsageError("executor='ranks' is for the command line: torchrun or srun, and fsbench run")
     if resume and out is None:
         raise UsageError("resume needs out, the folder of the run to go on with", "name it: out=DIR")
     base = load_suite(Path(suite)) if suite is not None else None
@@ -67,13 +77,16 @@ def run(
     plan = plan_of(
         base, models=models, dataset=dataset, metrics=metrics, judges=judges, observers=observers, gallery=gallery,
         stage=stage, preset=preset, pairs=pairs, max_pairs=max_pairs, budget=budget, baselines=baselines, seed=seed,
-        device=device,
+        device=execution.device,
     )  # fmt: skip
     names.check(plan)
 
     from fsbench.harness.run import run as run_plan  # brings torch: not before names are known
 
-    measure = partial(run_plan, plan, command=_call("run", given), resume=resume)
+    def measure(out: Path, context: Context) -> RunResult:
+        members = execution.share(plan, context)
+        return run_plan(plan, out, context, command=_call("run", given), resume=resume, members=members)
+
     label = plan.dataset.partition(":")[0].partition("(")[0]
     return _finished(measure, plan, out or job.default_out(label), data_root, quiet=quiet, verbose=verbose)
 

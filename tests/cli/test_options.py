@@ -30,6 +30,7 @@ OWN = {
     ("report", "metrics"): "as those of compare",
     ("report", "models"): "as those of compare",
     ("report", "out"): "one page",
+    ("run", "device"): "several may share a run",
     ("score", "pairs"): "has outputs, too",
     ("score", "dataset"): "what other tools were given, not what models of a run are",
     ("show", "as_json"): "a list or one object",
