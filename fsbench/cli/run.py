@@ -40,6 +40,7 @@ def run(
     ray_address: options.RayAddress = None,
     data_root: options.DataRoot = None,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = "text",
     verbose: options.Verbose = False,
 ) -> None:
     """Train or load models, let each swap the same faces, measure the outputs, and write a report.
@@ -81,8 +82,8 @@ def run(
         plans = [plan]
     if execution.rank:
         for plan in plans:
-            with job.running(job.command_line(), quiet=quiet) as progress:
-                execution.follow(plan, progress.context(execution.device_of(plan), data_root), strict=len(plans) == 1)
+            with job.running(job.command_line(), quiet=quiet) as events:
+                execution.follow(plan, events.context(execution.device_of(plan), data_root), strict=len(plans) == 1)
         return
     if isinstance(base, Suite):
         folder = job.usable_folder(out or job.default_out(base.name))
@@ -90,10 +91,10 @@ def run(
         return
     folder = job.usable_folder(out or job.default_out(plan.dataset.partition(":")[0].partition("(")[0]))
     command, again = job.command_line(), job.resumed(folder)
-    with job.running(again, quiet=quiet) as progress:
+    with job.running(again, quiet=quiet) as events:
         import fsbench.harness.run  # brings torch: not before the plan can be read
 
-        context = progress.context(execution.device_of(plan), data_root)
+        context = events.context(execution.device_of(plan), data_root)
         members = execution.share(plan, context)
         result = fsbench.harness.run.run(plan, folder, context, command=command, resume=resume, members=members)
     job.conclude(result, folder, again, quiet=quiet, verbose=verbose)

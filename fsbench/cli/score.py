@@ -115,6 +115,7 @@ def score(
     device: options.Device = None,
     data_root: options.DataRoot = None,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = "text",
     verbose: options.Verbose = False,
 ) -> None:
     """Measure images that other tools swapped, and write the report that fsbench run writes.
@@ -164,8 +165,8 @@ def score(
     )
     folder = job.usable_folder(out or job.default_out("score"))
     command, again = job.command_line(), job.resumed(folder)
-    with job.running(again, quiet=quiet) as progress:
-        result = measure(out=folder, context=progress.context(plan.device, data_root), command=command, resume=resume)
+    with job.running(again, quiet=quiet) as events:
+        result = measure(out=folder, context=events.context(plan.device, data_root), command=command, resume=resume)
     job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
 
 
