@@ -11,7 +11,6 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,8 @@ from fsbench.errors import DeviceError
 if TYPE_CHECKING:
     import torch
 
-    from fsbench.interfaces import Context, Dataset, Progress
+    from fsbench.events import Events
+    from fsbench.interfaces import Context, Dataset
 
 LIBRARY_CACHES = {"NUMBA_CACHE_DIR": "numba", "MPLCONFIGDIR": "matplotlib", "TORCH_HOME": "torch"}
 """Environment variables, and the folders that they are to name."""
@@ -117,26 +117,23 @@ def find_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def make_context(
-    device: str = "auto",
-    data_root_path: Path | None = None,
-    stage: Callable[[str], Progress] | None = None,
-    log: Callable[[str], None] | None = None,
-) -> Context:
-    """Choose device, threads and folders for one process."""
+def make_context(device: str = "auto", data_root_path: Path | None = None, events: Events | None = None) -> Context:
+    """Choose device, threads and folders for one process, whose `events` are told what happens."""
     import torch
 
-    from fsbench.interfaces import Context, silent
+    from fsbench.events import Events
+    from fsbench.interfaces import Context
     from fsbench.store import Store
 
     torch.set_num_threads(available_cores())
-    tell = log or (lambda message: None)
+    events = events or Events()
     return Context(
         device=find_device(device),
-        store=Store(cache_root(), tell),
+        store=Store(cache_root(), events.log),
         data_root=data_root_path or data_root(),
-        stage=stage or (lambda title: silent),
-        log=tell,
+        stage=events.stage,
+        log=events.log,
+        tell=events.tell,
     )
 
 

@@ -120,6 +120,7 @@ def score(
     ray_address: options.RayAddress = None,
     data_root: options.DataRoot = None,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = "text",
     verbose: options.Verbose = False,
 ) -> None:
     """Measure images that other tools swapped, and write the report that fsbench run writes.
@@ -174,13 +175,13 @@ def score(
     measure = read(plan, **typed)
     command = job.command_line()
     if execution.rank:
-        with job.running(command, quiet=quiet) as progress:
-            execution.follow(measure, plan, progress.context(execution.device_of(plan), data_root))
+        with job.running(command, quiet=quiet) as events:
+            execution.follow(measure, plan, events.context(execution.device_of(plan), data_root))
         return
     folder = job.usable_folder(out or job.default_out("score"))
     again = job.resumed(folder)
-    with job.running(again, quiet=quiet) as progress:
-        context = progress.context(execution.device_of(plan), data_root)
+    with job.running(again, quiet=quiet) as events:
+        context = events.context(execution.device_of(plan), data_root)
         members = execution.share(plan, context, READ, typed)
         result = measure(out=folder, context=context, command=command, resume=resume, members=members)
     job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
