@@ -163,8 +163,12 @@ def _finished(
     """Measure into the folder `out` of the arguments of a call, and write the report."""
     if given["log_format"] not in get_args(LogFormat):
         raise UsageError(f"log_format {given['log_format']!r} is not known", 'it is "text" or "json"')
-    folder, again = job.usable_folder(Path(given["out"])), _call(name, given, more=["resume=True"])
-    with listened(given["quiet"], given["log_format"] == "json", again) as events, guard.unchanged():
+    quiet, again = given["quiet"], _call(name, given, more=["resume=True"])
+    with (
+        job.results_folder(given["out"], quiet=quiet) as folder,
+        listened(quiet, given["log_format"] == "json", again) as events,
+        guard.unchanged(),
+    ):
         context = events.context(plan.device, _path(given["data_root"]))
         result = measure(out=folder, context=context, members=members(context))
         page, fault = job.write_report(folder)

@@ -178,13 +178,13 @@ def score(
         with job.running(command, quiet=quiet) as events:
             execution.follow(measure, plan, events.context(execution.device_of(plan), data_root))
         return
-    folder = job.usable_folder(out or job.default_out("score"))
-    again = job.resumed(folder)
-    with job.running(again, quiet=quiet) as events:
-        context = events.context(execution.device_of(plan), data_root)
-        members = execution.share(plan, context, READ, typed)
-        result = measure(out=folder, context=context, command=command, resume=resume, members=members)
-    job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
+    with job.results_folder(out or job.default_out("score"), quiet=quiet) as folder:
+        again = job.resumed(folder)
+        with job.running(again, quiet=quiet) as events:
+            context = events.context(execution.device_of(plan), data_root)
+            members = execution.share(plan, context, READ, typed)
+            result = measure(out=folder, context=context, command=command, resume=resume, members=members)
+        job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
 
 
 def read(

@@ -100,7 +100,7 @@ class Execution:
             "typed": {name: _as_json(value) for name, value in (typed or {}).items()},
             "strict": strict,
             "folder": os.getcwd(),
-            "cache": str(context.store.root),
+            "cache": context.store.as_json(),
             "data_root": str(context.data_root),
         }
         name = f"{_job()} process {os.getpid()}"

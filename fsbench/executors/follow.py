@@ -32,7 +32,8 @@ def follow(request: Mapping[str, Any], claims: Claims) -> None:
     except OSError as error:
         raise DataError(f"{request['folder']} is not there on this node", "share the folder") from error
     plan = Plan.model_validate(request["plan"])
-    context = replace(make_context(plan.device, Path(request["data_root"])), store=Store(Path(request["cache"])))
+    context = make_context(plan.device, Path(request["data_root"]))
+    context = replace(context, store=Store.from_json(request["cache"]))
     context.store.claims = claims
     torch.set_num_threads(request["threads"])
     measure = partial(run, plan, strict=request["strict"])

@@ -18,6 +18,7 @@ from fsbench.errors import (
     Interrupted,
     OutputError,
     PluginError,
+    RemoteError,
     UsageError,
     WeightsError,
 )
@@ -191,6 +192,8 @@ def _write_unchanged(dataset: WithVideos, writer: RunWriter) -> None:
     for name, evaluation in writer.evaluations.items():
         try:
             written = write_read.written_again(dataset, revision, evaluation.set.targets, evaluation.context)
+        except RemoteError:
+            raise
         except FsbenchError as error:
             writer.warnings.append(f"what a codec changes is not known: {error.sentence}")
             return
