@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fsbench.claims import FOLDER, SharedClaims
 from fsbench.config import Plan, parse_device
 from fsbench.errors import FsbenchError, Interrupted, UsageError
 
@@ -92,7 +91,7 @@ class Execution:
             return None
         if self.executor == "ranks":
             rank, size, _ = _ranks()
-            context.store.claims = SharedClaims(context.store.root / FOLDER, f"{_job()} rank {rank}", rank, size)
+            context.store.claims = context.store.shared_claims(f"{_job()} rank {rank}", rank, size)
             return None
         request = {
             "plan": plan.model_dump(mode="json"),
