@@ -235,16 +235,10 @@ def calibrate(
     if not genuine.n or not impostor.n:
         return None
     images = np.bincount(person)
-    interval = _interval(genuine, impostor, draws)
-    return Calibration(
-        len(images),
-        len(vectors),
-        _people_pairs(images),
-        genuine.pairs(),
-        impostor.pairs(),
-        *interval,
-        drawn_of=n_faces if n_faces > most else 0,
-    )
+    low, high = _interval(genuine, impostor, draws)
+    drawn_of = n_faces if n_faces > most else 0
+    kinds = genuine.pairs(), impostor.pairs()
+    return Calibration(len(images), len(vectors), _people_pairs(images), *kinds, low, high, drawn_of)
 
 
 def _drawn(vectors: np.ndarray, identity: np.ndarray, most: int) -> np.ndarray:
