@@ -32,7 +32,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -85,19 +85,18 @@ def main() -> None:
     if given.child:
         print(json.dumps(asdict(measure(_case(json.loads(given.child))))))
         return
-    known = dict(_read(given.results)) if given.results and given.results.exists() else {}
+    known = dict(read(given.results)) if given.results and given.results.exists() else {}
     faults = []
     for service in given.services:
         for axis in given.axes:
             base = Case(service, side=given.side, dim=given.dim, judge=given.judge, metrics=tuple(given.metrics))
-            cases = [replace(base, **{axis: size}) for size in given.sizes or SIZES[axis]]
-            if not given.measured:
-                for case in cases:
-                    if case not in known:
-                        known[case] = _measure_apart(case)
-                        _keep(given.results, case, known[case])
-            rows = [(case, known[case]) for case in cases if case in known]
-            print(table(axis, rows), flush=True)
+            for size in () if given.measured else given.sizes or SIZES[axis]:
+                case = replace(base, **{axis: size})
+                if case not in known:
+                    known[case] = _measure_apart(case)
+                    _keep(given.results, case, known[case])
+            rows = rows_of(axis, known, base)
+            print(f"\n{service}\n{table(axis, rows)}", flush=True)
             faults += exceeded(axis, rows, given.limit)
     if given.plot:
         plot(known, given.plot)
@@ -241,13 +240,19 @@ def _own_memory() -> Iterator[list[int]]:
 Rows = Sequence[tuple[Case, Measured]]
 
 
+def rows_of(axis: str, known: Mapping[Case, Measured], base: Case) -> Rows:
+    """The cases that differ from `base` along one axis alone, in their order."""
+    cases = [case for case in known if replace(case, **{axis: getattr(base, axis)}) == base]
+    return [(case, known[case]) for case in sorted(cases, key=lambda case: getattr(case, axis))]
+
+
 def table(axis: str, rows: Rows) -> str:
     """Markdown: a row for each size, and the exponents of the last two."""
     if not rows:
         return f"nothing is known of {axis}"
     parts = ["all", *sorted({part for _, measured in rows for part in measured.seconds} - {"all"})]
     head = [axis, "MiB", "its own", *(f"{part}, s" for part in parts), "clock, s"]
-    lines = [f"\n{rows[0][0].service}", f"| {' | '.join(head)} |", f"|{' ---: |' * len(head)}"]
+    lines = [f"| {' | '.join(head)} |", f"|{' ---: |' * len(head)}"]
     for case, measured in rows:
         memory = [f"{size / 2**20:,.0f}" for size in (measured.peak, measured.own)]
         spent = [f"{measured.seconds.get(part, 0):,.1f}" for part in parts]
@@ -288,7 +293,7 @@ def exceeded(axis: str, rows: Rows, limit: int | None) -> list[str]:
     return faults
 
 
-def plot(known: dict[Case, Measured], path: Path) -> None:
+def plot(known: Mapping[Case, Measured], path: Path) -> None:
     """Draw time and memory against each axis, of the cases that differ in it alone."""
     import matplotlib
 
@@ -298,13 +303,8 @@ def plot(known: dict[Case, Measured], path: Path) -> None:
     figure, panes = pyplot.subplots(2, len(SIZES), figsize=(12, 5.5), sharey="row", layout="constrained")
     for axis, (above, below) in zip(SIZES, panes.T, strict=True):
         for service in sorted({case.service for case in known}):
-            base = Case(service)
-            rows = sorted(
-                (getattr(case, axis), measured)
-                for case, measured in known.items()
-                if replace(case, **{axis: getattr(base, axis)}) == base
-            )
-            sizes = [size for size, _ in rows]
+            rows = rows_of(axis, known, Case(service))
+            sizes = [getattr(case, axis) for case, _ in rows]
             above.plot(sizes, [measured.seconds["all"] for _, measured in rows], "o-", label=service)
             below.plot(sizes, [measured.peak / 2**20 for _, measured in rows], "o-")
         above.set(xscale="log", yscale="log")
@@ -319,7 +319,8 @@ def _case(fields: dict[str, Any]) -> Case:
     return Case(**{**fields, "metrics": tuple(fields["metrics"])})
 
 
-def _read(path: Path) -> Iterator[tuple[Case, Measured]]:
+def read(path: Path) -> Iterator[tuple[Case, Measured]]:
+    """What a file of --results holds."""
     for line in path.read_text().splitlines():
         fields = json.loads(line)
         yield _case(fields["case"]), Measured(**fields["measured"])
