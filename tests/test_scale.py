@@ -28,7 +28,7 @@ def test_tables_are_those_of_the_simulation(name: str) -> None:
 def test_growth_is_what_was_measured() -> None:
     known = dict(growth.read(ROOT / "benchmarks/growth.jsonl"))
     rows = growth.rows_of("images", known, growth.Case("run"))
-    assert len(rows) > 2
+    assert len(rows) > 1
     assert growth.table("images", rows) in PAGE
 
 
