@@ -50,7 +50,7 @@ State = Literal["kept", "older", "unfinished", "other"]
 
 _ENTRY = re.compile(r"[0-9a-f]{20}\.safetensors")
 _FOLDER = re.compile(r"[0-9a-f]{20}")
-_UNFINISHED = re.compile(r"[0-9a-f]{12}\.\d+\.partial|[0-9a-f]{20}\.\d+\.aside|\.probe")
+_UNFINISHED = re.compile(r"[0-9a-f]{12}\.\d+\.partial|[0-9a-f]{20}\.\d+\.aside|\.probe|[0-9a-f]{20}\.claim")
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from fsbench.atomic import FULL, atomic_path, touch
+from fsbench.claims import Alone, Claims
 from fsbench.errors import OutputError, one_line
 from fsbench.feature_store import ROWS, FeatureStore
 from fsbench.stored import StoredArrays, open_regular
@@ -163,11 +164,12 @@ class Store:
 
     Each entry holds a digest over its kind, key and content. One that does not match, or that is something else than a
     regular file, is computed again; where the store cannot be written, work goes on without it. Both are told once.
-    `features` keeps rows of arrays, one per image.
+    `features` keeps rows of arrays, one per image. `claims` says what this process computes of what several lack.
     """
 
     def __init__(self, root: Path, tell: Callable[[str], None] = lambda message: None) -> None:
-        self.root, self._tell = root, tell
+        self.root, self.tell = root, tell
+        self.claims: Claims = Alone()
         self._told: set[str] = set()
         self.features = FeatureStore(root / ROWS, self._say_once)
 
@@ -207,11 +209,20 @@ class Store:
         if isinstance(recipe, Mapping) and None in recipe.values():
             return dict(compute())
         key = fingerprint(recipe)
-        found = self.load(kind, key)
-        if found is None:
-            found = dict(compute())
-            self._save(kind, key, found)
-        return found
+        found = [arrays] if (arrays := self.load(kind, key)) is not None else []
+
+        def is_there(key: str) -> bool:
+            if not found and (arrays := self.load(kind, key)) is not None:
+                found.append(arrays)
+            return bool(found)
+
+        def keep(key: str) -> None:
+            found.append(dict(compute()))
+            self._save(kind, key, found[0])
+
+        if not found:
+            list(self.claims.share([key], lambda key: f"{kind}/{key}", is_there, keep))
+        return found[0]
 
     def entry(self, kind: str, recipe: Any, compute: Callable[[], Mapping[str, np.ndarray]]) -> StoredArrays:
         """Like `arrays`, for arrays that may fill the memory: they stay on disk, where they are read when asked for.
@@ -239,7 +250,7 @@ class Store:
     @functools.cached_property
     def passing(self) -> Store:
         """A store that is gone with this process."""
-        return Store(passing_folder(), self._tell)
+        return Store(passing_folder(), self.tell)
 
     def _save(self, kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> bool:
         """Store arrays under a key, and tell once where they cannot be; raises OutputError where the disk is full."""
@@ -273,7 +284,7 @@ class Store:
     def _say_once(self, topic: str, message: str) -> None:
         if topic not in self._told:
             self._told.add(topic)
-            self._tell(message)
+            self.tell(message)
 
 
 def _digest(kind: str, key: str, arrays: Mapping[str, np.ndarray]) -> str:

@@ -77,6 +77,11 @@ class StoredArrays(Mapping[str, np.ndarray]):
         self._state: tuple[int, ...] = ()  # of the file when its digest was verified
         self._places: Mapping[str, Extent] = {}
 
+    @property
+    def name(self) -> str:
+        """Kind and key, or what nothing else is called where it has no key."""
+        return self._name
+
     def find(self) -> bool:
         """Look for a file that holds it; without one, it is computed when an array is asked for."""
         return any(map(self._verify, self._paths()))

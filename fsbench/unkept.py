@@ -42,37 +42,42 @@ class UnkeptStore(Store):
 
     def entry(self, kind: str, recipe: Any, compute: Callable[[], Mapping[str, np.ndarray]]) -> StoredArrays:
         """Return what `compute` gives, in memory."""
-        return super().entry(kind, recipe, compute) if self._keeps else HeldArrays(compute())
+        return super().entry(kind, recipe, compute) if self._keeps else HeldArrays(compute)
 
 
 class HeldArrays(StoredArrays):
-    """Arrays that lie in memory, where an entry of a store is wanted."""
+    """Arrays that lie in memory, where an entry of a store is wanted; computed when they are asked for first."""
 
-    __slots__ = ("_held",)
+    __slots__ = ("_compute_arrays", "_held")
 
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._held = dict(arrays)
+    def __init__(self, compute: Callable[[], Mapping[str, np.ndarray]]) -> None:
+        self._name = "held"
+        self._compute_arrays, self._held = compute, dict[str, np.ndarray]()
+
+    def _arrays(self) -> Mapping[str, np.ndarray]:
+        self._held = self._held or dict(self._compute_arrays())
+        return self._held
 
     def find(self) -> bool:
-        """They are there."""
-        return True
+        """Whether they were computed."""
+        return bool(self._held)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        return self._held[name].copy()
+        return self._arrays()[name].copy()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._held)
+        return iter(self._arrays())
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._arrays())
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of an array."""
-        return self._held[name].shape
+        return self._arrays()[name].shape
 
     def rows(self, name: str, index: np.ndarray) -> np.ndarray:
         """Return some rows of an array, (K,) of int -> (K, ...)."""
-        rows: np.ndarray = self._held[name][index]
+        rows: np.ndarray = self._arrays()[name][index]
         return rows
 
 

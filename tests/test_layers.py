@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"__main__", "api"},
     {"cli"},
+    {"executors"},
     {"functional"},
     {"contracts"},
     {"harness", "report"},
@@ -50,8 +51,9 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
         "spreadsheets",
     },
     {"unkept"},
+    {"members"},
     {"store"},
-    {"feature_store", "shards", "stored", "atomic"},
+    {"feature_store", "shards", "stored", "atomic", "claims"},
     {"hashes"},
     {"errors"},
 ]

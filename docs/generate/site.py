@@ -29,6 +29,7 @@ GUIDE = {
     "judges.md": "Judges",
     "gates.md": "Gates",
     "videos.md": "Videos",
+    "many-processes.md": "Many processes",
     "python.md": "Python",
     "plugins.md": "Plug-ins",
 }

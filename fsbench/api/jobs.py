@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fsbench import guard, names
 from fsbench.api.runs import Run
@@ -16,7 +17,11 @@ from fsbench.cli import score as scoring
 from fsbench.cli.progress import stages
 from fsbench.config import Plan, Suite, load_suite, plan_of
 from fsbench.errors import UsageError
+from fsbench.executors import Execution
 from fsbench.results import RunResult
+
+if TYPE_CHECKING:
+    from fsbench.interfaces import Context  # brings torch
 
 PathText = str | os.PathLike[str]
 Names = str | Sequence[str]
@@ -42,6 +47,9 @@ def run(
     baselines: bool | None = None,
     seed: int | None = None,
     device: str | None = None,
+    executor: str | None = None,
+    workers: int | None = None,
+    ray_address: str | None = None,
     data_root: PathText | None = None,
     quiet: bool = True,
     verbose: bool = False,
@@ -56,6 +64,7 @@ def run(
     not exist or cannot be read, before any work, and what else `fsbench.errors` holds; its text says what to do.
     """
     given = dict(locals())
+    execution = _execution(executor, workers, ray_address, device)
     if resume and out is None:
         raise UsageError("resume needs out, the folder of the run to go on with", "name it: out=DIR")
     base = load_suite(Path(suite)) if suite is not None else None
@@ -67,7 +76,7 @@ def run(
     plan = plan_of(
         base, models=models, dataset=dataset, metrics=metrics, judges=judges, observers=observers, gallery=gallery,
         stage=stage, preset=preset, pairs=pairs, max_pairs=max_pairs, budget=budget, baselines=baselines, seed=seed,
-        device=device,
+        device=execution.device,
     )  # fmt: skip
     names.check(plan)
 
@@ -75,7 +84,8 @@ def run(
 
     measure = partial(run_plan, plan, command=_call("run", given), resume=resume)
     label = plan.dataset.partition(":")[0].partition("(")[0]
-    return _finished(measure, plan, out or job.default_out(label), data_root, quiet=quiet, verbose=verbose)
+    members = partial(execution.share, plan)
+    return _finished(measure, plan, members, out or job.default_out(label), data_root, quiet=quiet, verbose=verbose)
 
 
 def score(
@@ -100,6 +110,9 @@ def score(
     baselines: bool | None = None,
     seed: int | None = None,
     device: str | None = None,
+    executor: str | None = None,
+    workers: int | None = None,
+    ray_address: str | None = None,
     data_root: PathText | None = None,
     quiet: bool = True,
     verbose: bool = False,
@@ -111,25 +124,36 @@ def score(
     `{ROLE: HEADER}`. Errors as in `run`.
     """
     given = dict(locals())
+    execution = _execution(executor, workers, ray_address, device)
     if resume and out is None:
         raise UsageError("resume needs out, the folder of the score to go on with", "name it: out=DIR")
     plan = plan_of(
         metrics=metrics, judges=judges, observers=observers, gallery=gallery, baselines=baselines, seed=seed,
-        device=device,
+        device=execution.device,
     )  # fmt: skip
     if isinstance(columns, Mapping):
         columns = ",".join(f"{role}={_quoted(header)}" for role, header in columns.items())
-    measure = scoring.read(
-        plan, _texts(outputs), dataset, _path(target), _path(source), pairs=_path(pairs), max_pairs=max_pairs,
-        columns=columns, missing=missing, face=face, coach=_texts(coach or ()), size=size,
-    )  # fmt: skip
-    measure = partial(measure, command=_call("score", given), resume=resume)
-    return _finished(measure, plan, out or job.default_out("score"), data_root, quiet=quiet, verbose=verbose)
+    typed: dict[str, Any] = {
+        "outputs": _texts(outputs), "dataset": dataset, "target": _path(target), "source": _path(source),
+        "pairs": _path(pairs), "max_pairs": max_pairs, "columns": columns, "missing": missing, "face": face,
+        "coach": _texts(coach or ()), "size": size,
+    }  # fmt: skip
+    measure = partial(scoring.read(plan, **typed), command=_call("score", given), resume=resume)
+    members = partial(execution.share, plan, score=typed)
+    return _finished(measure, plan, members, out or job.default_out("score"), data_root, quiet=quiet, verbose=verbose)
+
+
+def _execution(executor: str | None, workers: int | None, ray_address: str | None, device: str | None) -> Execution:
+    execution = Execution.of(executor, workers, ray_address, device)
+    if execution.executor == "ranks":
+        raise UsageError("executor='ranks' is for the command line: start fsbench with torchrun or srun")
+    return execution
 
 
 def _finished(
     measure: Callable[..., RunResult],
     plan: Plan,
+    members: Callable[[Context], AbstractContextManager[object] | None],
     out: PathText,
     data_root: PathText | None,
     *,
@@ -139,7 +163,8 @@ def _finished(
     """Measure into a folder, and write the report."""
     folder = job.usable_folder(Path(out))
     with stages(quiet) as progress, guard.unchanged():
-        result = measure(out=folder, context=progress.context(plan.device, _path(data_root)))
+        context = progress.context(plan.device, _path(data_root))
+        result = measure(out=folder, context=context, members=members(context))
         page, fault = job.write_report(folder)
     if not quiet:
         from fsbench.cli.summary import print_summary

@@ -97,6 +97,33 @@ Budget = Annotated[
 Size = Annotated[int, typer.Option(min=32, max=1024, help="Pixels, side of the crops that are cut from photographs.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of training, of intervals and of maps. Default: 0.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N. Default: auto.")]
+Devices = Annotated[
+    str | None,
+    typer.Option(
+        "--device",
+        help="auto, cpu, cuda or cuda:N; several, such as cuda:0,cuda:1, share the work, a process each. "
+        "Default: auto.",
+    ),
+]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        help="Who does the work: serial (this process), processes (several on this machine), ray (a cluster, "
+        "pip install 'fsbench\\[ray]'), ranks (those that torchrun or srun starts). The result is the same. "
+        "Default: serial."
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that share the work. Default: one for each device of --device; with ray, one for each GPU or "
+        "CPU of the cluster; else one for two cores."
+    ),
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(help="Address of a running Ray cluster, such as auto. Default: Ray is started on this machine."),
+]
 Out = Annotated[
     Path | None,
     typer.Option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -34,7 +35,10 @@ def run(
     resume: options.Resume = False,
     baselines: options.Baselines = None,
     seed: options.Seed = None,
-    device: options.Device = None,
+    device: options.Devices = None,
+    executor: options.Executor = None,
+    workers: options.Workers = None,
+    ray_address: options.RayAddress = None,
     data_root: options.DataRoot = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -54,7 +58,9 @@ def run(
     from fsbench import names
     from fsbench.config import Suite, load_suite
     from fsbench.errors import UsageError
+    from fsbench.executors import Execution
 
+    execution = Execution.of(executor, workers, ray_address, device)
     if resume and out is None:
         raise UsageError(
             "--resume needs --out DIR, the directory of the run to go on with",
@@ -64,21 +70,34 @@ def run(
         "models": models, "dataset": dataset, "metrics": metrics, "judges": judges, "observers": observers,
         "gallery": gallery, "stage": stage, "preset": preset, "pairs": pairs, "max_pairs": max_pairs,
         "budget": budget, "baselines": baselines, "seed": seed,
-        "device": device,
+        "device": execution.device,
     }  # fmt: skip
     base = load_suite(suite) if suite else None
     if isinstance(base, Suite):
         experiments = suites.with_options(base, **typed)
-        folder = job.usable_folder(out or job.default_out(base.name))
-        suites.run(experiments, folder, data_root, resume=resume, quiet=quiet, verbose=verbose)
+        plans = [experiment.plan for experiment in experiments.experiments]
+    else:
+        plan = options.plan(base, **typed)
+        names.check(plan)
+        plans = [plan]
+    if execution.rank:
+        for plan in plans:
+            with job.running(job.command_line(), quiet=quiet) as progress:
+                from fsbench.harness.run import run as run_plan  # brings torch
+
+                context = progress.context(execution.device_of(plan), data_root)
+                execution.follow(partial(run_plan, plan, strict=len(plans) == 1), plan, context)
         return
-    plan = options.plan(base, **typed)
-    names.check(plan)
+    if isinstance(base, Suite):
+        folder = job.usable_folder(out or job.default_out(base.name))
+        suites.run(experiments, folder, data_root, execution, resume=resume, quiet=quiet, verbose=verbose)
+        return
     folder = job.usable_folder(out or job.default_out(plan.dataset.partition(":")[0].partition("(")[0]))
     command, again = job.command_line(), job.resumed(folder)
     with job.running(again, quiet=quiet) as progress:
-        import fsbench.harness.run  # brings torch: not before the plan can be read
+        from fsbench.harness.run import run as run_plan  # brings torch: not before the plan can be read
 
-        context = progress.context(plan.device, data_root)
-        result = fsbench.harness.run.run(plan, folder, context, command=command, resume=resume)
+        context = progress.context(execution.device_of(plan), data_root)
+        members = execution.share(plan, context)
+        result = run_plan(plan, folder, context, command=command, resume=resume, members=members)
     job.conclude(result, folder, again, quiet=quiet, verbose=verbose)

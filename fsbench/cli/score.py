@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from fsbench.cli import job, options
 from fsbench.errors import UsageError
+from fsbench.executors import Execution
 from fsbench.specs import quoted
 
 if TYPE_CHECKING:
@@ -112,7 +113,10 @@ def score(
     resume: options.Resume = False,
     baselines: options.Baselines = None,
     seed: options.Seed = None,
-    device: options.Device = None,
+    device: options.Devices = None,
+    executor: options.Executor = None,
+    workers: options.Workers = None,
+    ray_address: options.RayAddress = None,
     data_root: options.DataRoot = None,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
@@ -155,17 +159,27 @@ def score(
     """
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
+    execution = Execution.of(executor, workers, ray_address, device)
     plan = options.plan(
         metrics=metrics, judges=judges, observers=observers, gallery=gallery, baselines=baselines, seed=seed,
-        device=device,
+        device=execution.device,
     )  # fmt: skip
-    measure = read(
-        plan, outputs, dataset, target, source, beside, pairs, max_pairs, columns, missing, face, coach, size
-    )
+    typed: dict[str, Any] = {
+        "outputs": outputs, "dataset": dataset, "target": target, "source": source, "beside": beside, "pairs": pairs,
+        "max_pairs": max_pairs, "columns": columns, "missing": missing, "face": face, "coach": coach, "size": size,
+    }  # fmt: skip
+    measure = read(plan, **typed)
+    command = job.command_line()
+    if execution.rank:
+        with job.running(command, quiet=quiet) as progress:
+            execution.follow(measure, plan, progress.context(execution.device_of(plan), data_root))
+        return
     folder = job.usable_folder(out or job.default_out("score"))
-    command, again = job.command_line(), job.resumed(folder)
+    again = job.resumed(folder)
     with job.running(again, quiet=quiet) as progress:
-        result = measure(out=folder, context=progress.context(plan.device, data_root), command=command, resume=resume)
+        context = progress.context(execution.device_of(plan), data_root)
+        members = execution.share(plan, context, typed)
+        result = measure(out=folder, context=context, command=command, resume=resume, members=members)
     job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
 
 
@@ -173,10 +187,10 @@ def read(
     plan: Plan,
     outputs: Sequence[str],
     dataset: str | None = None,
-    target: Path | None = None,
-    source: Path | None = None,
+    target: str | Path | None = None,
+    source: str | Path | None = None,
     beside: Sequence[str] | None = None,
-    pairs: Path | None = None,
+    pairs: str | Path | None = None,
     max_pairs: int | None = None,
     columns: str | None = None,
     missing: str = "failure",
@@ -191,6 +205,7 @@ def read(
     from fsbench import names
     from fsbench.config import parse_device
 
+    target, source, pairs = (None if path is None else Path(path) for path in (target, source, pairs))
     parse_device(plan.device)
     names.check_measures(plan.metrics, plan.judges, plan.observers)
     if missing not in ("failure", "drop"):

@@ -13,6 +13,7 @@ from fsbench.errors import FsbenchError, Interrupted, OutputError, UsageError, o
 
 if TYPE_CHECKING:
     from fsbench.config import Experiment, Suite
+    from fsbench.executors import Execution
     from fsbench.suites import ExperimentRecord
 
 OF_THE_QUESTION = ("models", "dataset")
@@ -42,6 +43,7 @@ def run(
     suite: Suite,
     folder: Path,
     data_root: Path | None,
+    execution: Execution,
     *,
     resume: bool = False,
     quiet: bool = False,
@@ -66,7 +68,7 @@ def run(
     for number, experiment in enumerate(suite.experiments, 1):
         if not quiet:
             terminal.line(f"experiment {number} of {len(suite.experiments)}: {experiment.title}", error=True)
-        answered, whole = _run(experiment, folder, data_root, command, again, resume=resume, quiet=quiet)
+        answered, whole = _run(experiment, folder, data_root, execution, command, again, resume=resume, quiet=quiet)
         record, sound = record.having(answered), sound and whole
         suites.save(record, folder)
         if not quiet:
@@ -79,7 +81,15 @@ def run(
 
 
 def _run(
-    experiment: Experiment, out: Path, data_root: Path | None, command: str, again: str, *, resume: bool, quiet: bool
+    experiment: Experiment,
+    out: Path,
+    data_root: Path | None,
+    execution: Execution,
+    command: str,
+    again: str,
+    *,
+    resume: bool,
+    quiet: bool,
 ) -> tuple[ExperimentRecord, bool]:
     """Run one experiment and write its report; its record, and whether all went well."""
     import fsbench.harness.suite
@@ -88,8 +98,11 @@ def _run(
 
     with job.running(again, quiet=quiet) as progress:
         try:
-            context = progress.context(experiment.plan.device, data_root)
-            result = fsbench.harness.suite.run_experiment(experiment, out, context, command=command, resume=resume)
+            context = progress.context(execution.device_of(experiment.plan), data_root)
+            members = execution.share(experiment.plan, context, strict=False)
+            result = fsbench.harness.suite.run_experiment(
+                experiment, out, context, command=command, resume=resume, members=members
+            )
             page, fault = job.write_report(out / experiment.folder)
         except (OutputError, Interrupted):  # of the disk and of the user, not of the experiment
             raise

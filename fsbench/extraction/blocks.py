@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from fsbench import guard, hashes
+from fsbench.claims import Alone
 from fsbench.errors import PluginError
 from fsbench.store import Arrays, fingerprint
 from fsbench.stored import StoredArrays
@@ -49,17 +52,24 @@ def in_blocks(
     is read. The progress bar called `title` counts images, of which a block has `length`. With `at_once` above 1 that
     number of blocks is divided among the cores: `compute` is then called from several threads.
     """
+    entries = [context.store.entry(kind, recipe(block), partial(compute, block)) for block in blocks]
+    progress, total, done = context.stage(title), sum(map(length, blocks)), 0
 
-    def known(block: Block) -> StoredArrays:
-        entry = context.store.entry(kind, recipe(block), lambda: compute(block))
-        len(entry)  # computes what is not there
-        return entry
+    def fill(part: slice) -> None:
+        """Compute what is not there."""
+        if at_once > 1:
+            guard.parallel_map(len, entries[part])
+        else:
+            list(map(len, entries[part]))
 
-    progress, total = context.stage(title), sum(map(length, blocks))
-    entries: list[StoredArrays] = []
-    for part in spans(len(blocks), at_once):
-        entries += guard.parallel_map(known, blocks[part]) if at_once > 1 else map(known, blocks[part])
-        progress(sum(map(length, blocks[: part.stop])), total, {})
+    for part in context.store.claims.share(
+        spans(len(blocks), at_once),
+        lambda part: ",".join(entry.name for entry in entries[part]),
+        lambda part: all(entry.find() for entry in entries[part]),
+        fill,
+    ):
+        done += sum(map(length, blocks[part]))
+        progress(done, total, {})
     return entries
 
 
@@ -83,39 +93,67 @@ def by_item(
     store = None if None in recipe.values() else context.store.features
     key, n = f"{kind}/{fingerprint(recipe)}" if store else "", len(items)
     known, rows = store.get(key, items) if store else (np.zeros(n, bool), {})
-    missing = np.flatnonzero(~known)
-    if n and not len(missing):
+    if n and known.all():
         return rows
-    whole: Arrays = {}
-    if len(missing) < n:
-        _fill(whole, np.flatnonzero(known), rows, n, title)
-    _, first, of = np.unique(hashes.keys(items[missing]), return_index=True, return_inverse=True)
-    unique = np.sort(missing[first])
-    progress, done = context.stage(title), n - len(unique)
-    blocks = [unique[block] for block in spans(len(unique))]
-    if together:
-        groups = [np.arange(group.start, group.stop) for group in together]
-        blocks = [group for group in groups if not known[group].all()]
-    for block in blocks or [unique[:0]]:  # what is given for no item has the right shapes
+    table = _Table(title, n)
+    table.put(np.flatnonzero(known), rows)
+    _, first, of = np.unique(hashes.keys(items), return_index=True, return_inverse=True)
+    unique = np.sort(first)
+    groups = [np.arange(group.start, group.stop) for group in together] or [
+        unique[block] for block in spans(len(unique))
+    ]
+    new = np.zeros(n, bool)
+    new[unique] = ~known[unique]
+
+    def is_there(group: np.ndarray) -> bool:
+        return store is not None and bool(store.get(key, items[group])[0].all())
+
+    def fill(group: np.ndarray) -> None:
+        """Compute what is not known of a group; all of it where its images are computed together."""
+        block = group if together else group[~table.known[group]]
         rows = compute(block)
-        _fill(whole, block, rows, n, title)
+        table.put(block, rows)
         if store:
             store.put(key, items[block], rows)
-        done += int(np.isin(block, unique).sum())
+
+    progress, done = context.stage(title), n - int(new.sum())
+    for group in (context.store.claims if store else Alone()).share(
+        [group for group in groups if not known[group].all()],
+        lambda group: f"{key}/{hashlib.sha256(items[group].data).hexdigest()}",
+        is_there,
+        fill,
+    ):
+        done += int(new[group].sum())
         progress(done, n, {})
-    if len(unique) < len(missing):
-        for array in whole.values():
-            array[missing] = array[missing[first][of]]
-    return whole
+    if len(others := unique[~table.known[unique]]) and store:  # computed by other processes
+        there, rows = store.get(key, items[others])
+        table.put(others[there], rows)
+    for group in groups if n else [unique]:  # what is given for no item has the right shapes
+        if not table.known[group].all() or not n:
+            fill(group)  # the store could not keep it
+    rest = np.flatnonzero(~table.known)
+    for array in table.arrays.values():
+        array[rest] = array[first[of[rest]]]
+    return table.arrays
 
 
-def _fill(whole: Arrays, index: np.ndarray, rows: Arrays, n: int, who: str) -> None:
-    """Write rows into arrays of `n` rows, which are made by the first ones; raises PluginError for other shapes."""
-    if not whole:
-        whole.update({name: np.empty((n, *array.shape[1:]), array.dtype) for name, array in rows.items()})
-    check_alike(who, [whole, rows])
-    for name, array in rows.items():
-        whole[name][index] = array
+class _Table:
+    """Arrays with a row for each of `n` items, which become known one group after the other."""
+
+    def __init__(self, title: str, n: int) -> None:
+        self.title, self.arrays, self.known = title, Arrays(), np.zeros(n, bool)
+
+    def put(self, index: np.ndarray, rows: Arrays) -> None:
+        """Take the rows of some items; the first ones say what arrays there are. Raises PluginError for others."""
+        if not len(index) and len(self.known):
+            return
+        if not self.arrays:
+            n = len(self.known)
+            self.arrays = {name: np.empty((n, *array.shape[1:]), array.dtype) for name, array in rows.items()}
+        check_alike(self.title, [self.arrays, rows])
+        for name, array in rows.items():
+            self.arrays[name][index] = array
+        self.known[index] = True
 
 
 def check_alike(who: str, parts: Sequence[Mapping[str, np.ndarray]]) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -29,6 +32,7 @@ from fsbench.harness.models import Built, build, check_budget, prepare_model
 from fsbench.harness.pair_choice import PairChoice
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.splits import Splits
+from fsbench.harness.unwritten import Unwritten
 from fsbench.harness.writer import RunWriter
 from fsbench.interfaces import Context, Dataset, WithVideos
 from fsbench.record_types import SetName
@@ -43,6 +47,8 @@ def run(
     resume: bool = False,
     strict: bool = True,
     exported: ExportedOutputs | None = None,
+    members: AbstractContextManager[object] | None = None,
+    leads: bool = True,
 ) -> results.RunResult:
     """Do what a plan says and leave the files of `fsbench.results` in `out`; raises FsbenchError.
 
@@ -50,7 +56,8 @@ def run(
     another metric, only what is missing is computed. Files that a model needs, or a metric that the plan names, must be
     there; where the run is not `strict`, a model or metric without them has no values, and the reason is told.
     `exported` are outputs of other tools, which models of the plan read: of those whose files show none of the pairs
-    the reason is kept.
+    the reason is kept. `members` starts the processes that share the work (`fsbench.executors`): when the plan is known
+    to be possible. One that does not lead computes what the store's claims leave to it, and its result is empty.
     """
     started = time.monotonic()
     exported = exported or ExportedOutputs()
@@ -58,34 +65,64 @@ def run(
     instruments = Instruments.of(plan, context, strict=strict)
     folder, choice = RunFolder(out), PairChoice.of(plan, files=bool(exported.tools))
     folder.check(plan, resume, choice.inputs)
+    with members or nullcontext():
+        write = partial(RunWriter if leads else Unwritten, folder=folder, command=command, started=started)
+        writer, splits = _measure(plan, models, instruments, choice, exported, write, context)
+        record = records.dataset_record(plan.dataset, splits.dataset.info, splits.by_kind())
+        return writer.finish(record, exported.unused([evaluation.pairs for evaluation in writer.evaluations.values()]))
+
+
+def _measure(
+    plan: Plan,
+    models: dict[str, Built | FsbenchError],
+    instruments: Instruments,
+    choice: PairChoice,
+    exported: ExportedOutputs,
+    write: Callable[..., RunWriter],
+    context: Context,
+) -> tuple[RunWriter, Splits]:
+    """Prepare the data, and hand all models to the writer that `write` makes."""
     splits = Splits(environment.build_dataset(plan.dataset, context))
     stage = FrameStage.of(plan, splits.dataset, context)
     evaluations = sets.prepare(plan, instruments, splits, choice, context)
     of_frames = sets.of_frames(stage, evaluations, instruments) if stage is not None else {}
-    writer = RunWriter(plan, instruments, evaluations, folder, command, started, stage=stage, of_frames=of_frames)
+    writer = write(plan, instruments, evaluations, stage=stage, of_frames=of_frames)
     writer.begin(choice.inputs)
     writer.warnings += [*warn.of_set(writer.main.set, splits, instruments), *exported.warnings(instruments.judges)]
-    sets_of_pairs = [evaluation.pairs for evaluation in evaluations.values()]
-    faults = exported.faults(sets_of_pairs)
+    faults = exported.faults([evaluation.pairs for evaluation in evaluations.values()])
     if stage is not None:
         _paste_unchanged(stage, writer)
     if plan.baselines and isinstance(splits.dataset, WithVideos):
         _write_unchanged(splits.dataset, writer)
-    first_error: Exception | None = None
-    for pipeline in _runnable(plan, models, splits, writer):
+    runnable = _runnable(plan, models, splits, writer)
+    if context.store.claims.shared:
+        _train_together([models[str(pipeline)] for pipeline in runnable], splits, plan, context)
+    measured, first_error = 0, None
+    for pipeline in runnable:
         try:
             _run_model(faults.get(pipeline.label) or models.pop(str(pipeline)), splits, writer)
+            measured += 1
         except (OutputError, Interrupted):  # of the disk and of the user, not of the model
             raise
         except Exception as error:  # noqa: BLE001 - whatever a model raises, the others are measured
             writer.fail(records.failed_model(pipeline, error), error)
             first_error = first_error or error
-    if all(model.record.kind == "floor" for model in writer.done):
+    if not measured:
         raise first_error or UsageError(
             "no model is left to run", f"{splits.dataset.info.name} does not know the exact swaps: name a model"
         )
-    record = records.dataset_record(plan.dataset, splits.dataset.info, splits.by_kind())
-    return writer.finish(record, exported.unused(sets_of_pairs))
+    return writer, splits
+
+
+def _train_together(models: Iterable[Built | FsbenchError], splits: Splits, plan: Plan, context: Context) -> None:
+    """Train models, each in one of the processes that share the work; what fails is told when it is its turn."""
+
+    def train(built: Built) -> None:
+        with suppress(FsbenchError):
+            prepare_model(built, lambda: splits["train"], plan.budget, plan.seed, context)
+
+    ready = [model for model in models if isinstance(model, Built)]
+    list(context.store.claims.share(ready, lambda built: f"training {built.pipeline}", lambda built: False, train))
 
 
 def check(

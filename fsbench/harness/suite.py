@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from fsbench import results
@@ -27,9 +28,15 @@ def check(suite: Suite, out: Path, resume: bool) -> None:
 
 
 def run_experiment(
-    experiment: Experiment, out: Path, context: Context, *, command: str = "", resume: bool = False
+    experiment: Experiment,
+    out: Path,
+    context: Context,
+    *,
+    command: str = "",
+    resume: bool = False,
+    members: AbstractContextManager[object] | None = None,
 ) -> results.RunResult:
-    """Run an experiment in its folder below `out`; raises FsbenchError.
+    """Run an experiment in its folder below `out`; raises FsbenchError. `members` as in `run`.
 
     One that is finished is read where the run is resumed; it is run again where a model or metric of it failed.
     """
@@ -39,4 +46,4 @@ def run_experiment(
         if not has_faults([result]):
             context.log("it is finished already")
             return result
-    return run(experiment.plan, folder, context, command=command, resume=resume, strict=False)
+    return run(experiment.plan, folder, context, command=command, resume=resume, strict=False, members=members)

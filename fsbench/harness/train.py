@@ -58,20 +58,21 @@ def train(
     Raises PluginError for whatever it raises that is no FsbenchError, and for what it does not give or write.
     """
     folder = passing_folder() if key is None else context.store.folder("models", key)
-    done = _finished(folder)
-    if done is not None:
+    fitted: list[Training] = []
+
+    def fit(folder: Path) -> None:
+        fitted.append(_fit(who, plugin, faces, budget, folder, context))
+
+    if (done := _finished(folder)) is None:
+        folder = folder if context.store.can_write(folder) else passing_folder()
+        list(context.store.claims.share([folder], str, lambda folder: _finished(folder) is not None, fit))
+    if fitted:
+        (done,) = fitted
+    else:
+        done = done or _finished(folder)
+        assert done is not None  # else it would have been fitted
         context.log(f"{who}: trained before ({done.steps:,} steps, {done.seconds:.0f} s); loaded from the cache")
         guard.call(who, plugin.load, folder / WEIGHTS)
-    else:
-        if not context.store.can_write(folder):
-            folder = passing_folder()
-        done = _checked(who, _fit(who, plugin, faces, budget, folder / CHECKPOINT, context))
-        guard.call(who, plugin.save, folder / WEIGHTS)
-        if not (folder / WEIGHTS).is_file():
-            raise PluginError(f"{who}: save wrote no file", "it is given the path to write")
-        # The record is written last: it says that the rest is whole.
-        write_text(folder / RECORD, json.dumps({**asdict(done), "digest": _digest(folder, done)}))
-        (folder / CHECKPOINT).unlink(missing_ok=True)
     training = TrainingRecord(
         budget=name,
         steps=done.steps,
@@ -84,19 +85,27 @@ def train(
     return training, folder / WEIGHTS, tuple(done.notes)
 
 
-def _fit(who: str, plugin: Trainable, faces: Faces, budget: Budget, checkpoint: Path, context: Context) -> Training:
-    """Train, from a checkpoint where there is one that can be used."""
+def _fit(who: str, plugin: Trainable, faces: Faces, budget: Budget, folder: Path, context: Context) -> Training:
+    """Train, from a checkpoint where there is one that can be used, and write what `_finished` reads."""
+    checkpoint = folder / CHECKPOINT
     if os.path.lexists(checkpoint) and not checkpoint.is_file():
         checkpoint = passing_folder() / checkpoint.name
-    there = checkpoint.exists()
+    there, progress = checkpoint.exists(), context.stage(f"training {who}")
     try:
-        return guard.call(who, plugin.fit, faces, budget, context.stage(f"training {who}"), checkpoint)
+        done = _checked(who, guard.call(who, plugin.fit, faces, budget, progress, checkpoint))
     except CheckpointError as error:
         if not there:
             raise
         context.log(f"{who}: {error.message}: it is trained from the start")
         checkpoint.unlink()
-        return guard.call(who, plugin.fit, faces, budget, context.stage(f"training {who}"), checkpoint)
+        done = _checked(who, guard.call(who, plugin.fit, faces, budget, progress, checkpoint))
+    guard.call(who, plugin.save, folder / WEIGHTS)
+    if not (folder / WEIGHTS).is_file():
+        raise PluginError(f"{who}: save wrote no file", "it is given the path to write")
+    # The record is written last: it says that the rest is whole.
+    write_text(folder / RECORD, json.dumps({**asdict(done), "digest": _digest(folder, done)}))
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return done
 
 
 def _checked(who: str, done: object) -> Training:

@@ -30,6 +30,8 @@ OWN = {
     ("report", "metrics"): "as those of compare",
     ("report", "models"): "as those of compare",
     ("report", "out"): "one page",
+    ("run", "device"): "several may share the work",
+    ("score", "device"): "several may share the work",
     ("score", "pairs"): "has outputs, too",
     ("score", "dataset"): "what other tools were given, not what models of a run are",
     ("show", "as_json"): "a list or one object",

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 
+from fsbench import members
 from fsbench.datasets import balance
 from fsbench.datasets.synthetic import Synthetic, work
 from fsbench.datasets.synthetic.people import SEEDS
 from fsbench.datasets.synthetic.plan import SyntheticPlan
 from fsbench.datasets.synthetic.work import KIND, draw_chunk, draw_missing
 from fsbench.environment import make_context
-from fsbench.errors import BadParameter, DataError, OutputError
+from fsbench.errors import BadParameter, DataError
 from fsbench.harness.sets import by_set
 from fsbench.interfaces import SPLITS, Context, Dataset, Faces, Split
 from fsbench.store import Store, fingerprint
@@ -327,10 +328,18 @@ def test_interrupted_drawing_keeps_finished_chunks(
     assert not list(tmp_path.rglob("*.partial"))
 
 
-def test_a_dead_helper_is_reported(plan: SyntheticPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work.sys, "executable", "/bin/true")
-    with pytest.raises(OutputError, match="ended from outside"):
-        draw_missing(plan.chunks("train"), Store(tmp_path), CPU, lambda n: None, 2)
+@pytest.mark.parametrize("program", ["/bin/true", "/bin/false"])
+def test_what_helpers_that_end_do_not_draw_is_drawn_here(
+    plan: SyntheticPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    alone, told = Store(tmp_path / "alone"), []
+    draw_missing(plan.chunks("train"), alone, CPU, lambda n: None, 1)
+    monkeypatch.setattr(members.sys, "executable", program)
+    store = Store(tmp_path / "left", told.append)
+    draw_missing(plan.chunks("train"), store, CPU, lambda n: None, 3)
+    assert stored(store) == stored(alone)
+    assert len(told) == (2 if program == "/bin/false" else 0)
+    assert all("others do its work" in line for line in told)
 
 
 def test_chunks_survive_json(plan: SyntheticPlan) -> None:

@@ -1,34 +1,30 @@
-"""Draws chunks into the store: here, and in helping processes that take one chunk at a time.
+"""Draws chunks into the store: here, and in helping processes that share the work.
 
-Helpers are plain Python processes that read requests from their input: unlike a process pool they neither import the
-main program again nor fork its threads, and they end when their parent does. Every process draws with one thread, so
-the bytes do not depend on how many there are.
+Every process draws with one thread, so the bytes do not depend on how many there are.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import queue
-import subprocess
-import sys
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from fsbench.claims import FOLDER as CLAIMS
+from fsbench.claims import Claims, SharedClaims
 from fsbench.datasets.synthetic.layout import load_layout
 from fsbench.datasets.synthetic.plan import Chunk, draw
 from fsbench.datasets.synthetic.render import Renderer
 from fsbench.datasets.synthetic.truth import UV_SIZE, GroundTruth, face_points, ground_truth
-from fsbench.errors import FsbenchError, OutputError
 from fsbench.images import to_bytes
+from fsbench.members import local_members
 from fsbench.store import Arrays, Store, fingerprint
 
 KIND = "synthetic"
@@ -131,83 +127,44 @@ def draw_missing(
 
     This process draws too; on the CPU others help it, one a core, where the work is worth starting them.
     """
-    missing = deque(chunk for chunk in chunks if store.load(KIND, fingerprint(chunk.recipe)) is None)
-    n_images = sum(len(chunk.items) for chunk in missing)
+    missing = [chunk for chunk in chunks if not _is_drawn(chunk, store)]
     if workers is None:
-        workers = min(torch.get_num_threads(), 1 + n_images // _WORTH_A_WORKER)
-    helpers = min(workers, len(missing)) - 1 if device.type == "cpu" else 0
-    finished: queue.SimpleQueue[int | FsbenchError] = queue.SimpleQueue()
-    threads = [threading.Thread(target=_feed, args=(missing, store, finished), daemon=True) for _ in range(helpers)]
-    for thread in threads:
-        thread.start()
-    try:
-        while (chunk := _next(missing)) is not None:
-            store.save(KIND, fingerprint(chunk.recipe), draw_chunk(chunk, device))
-            done(len(chunk.items))
-            _report(finished, done)
-        for thread in threads:
-            thread.join()
-        _report(finished, done)
-    finally:
-        missing.clear()  # interrupted: helpers end with the chunk at hand
+        workers = min(torch.get_num_threads(), 1 + sum(len(chunk.items) for chunk in missing) // _WORTH_A_WORKER)
+    workers = min(workers, len(missing)) if device.type == "cpu" else 1
+    if workers < 2:
+        _draw(missing, store, store.claims, device, done)
+        return
+    claims = store.claims
+    if not isinstance(claims, SharedClaims):
+        claims = SharedClaims(store.root / CLAIMS, f"drawing of {os.getpid()} on {platform.node()}", 0, workers)
+    request = {"store": str(store.root), "chunks": [asdict(chunk) for chunk in missing]}
+    helpers = local_members(
+        f"{__name__}:help_drawing", [request] * (workers - 1), claims, store.tell, {"OMP_NUM_THREADS": "1"}
+    )
+    with helpers:
+        _draw(missing, store, claims, device, done)
 
 
-def _next(chunks: deque[Chunk]) -> Chunk | None:
-    """Take a chunk that nobody else takes."""
-    try:
-        return chunks.popleft()
-    except IndexError:
-        return None
+def help_drawing(request: Mapping[str, Any], claims: Claims) -> None:
+    """Draw chunks that nobody else draws: what another process does for `draw_missing`."""
+    chunks = [Chunk.from_json(fields) for fields in request["chunks"]]
+    _draw(chunks, Store(Path(request["store"])), claims, torch.device("cpu"), lambda n: None)
 
 
-def _report(finished: queue.SimpleQueue[int | FsbenchError], done: Callable[[int], None]) -> None:
-    while not finished.empty():
-        result = finished.get()
-        if isinstance(result, FsbenchError):
-            raise result
-        done(result)
+def _draw(
+    chunks: Sequence[Chunk], store: Store, claims: Claims, device: torch.device, done: Callable[[int], None]
+) -> None:
+    def key(chunk: Chunk) -> str:
+        return fingerprint(chunk.recipe)
+
+    for chunk in claims.share(
+        chunks,
+        key,
+        lambda chunk: _is_drawn(chunk, store),
+        lambda chunk: store.save(KIND, key(chunk), draw_chunk(chunk, device)),
+    ):
+        done(len(chunk.items))
 
 
-def _feed(missing: deque[Chunk], store: Store, finished: queue.SimpleQueue[int | FsbenchError]) -> None:
-    """Hand chunks to one helping process until none is left."""
-    command = [sys.executable, "-c", f"from {__name__} import main; main()", str(store.root)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as helper:
-        assert helper.stdin is not None
-        assert helper.stdout is not None
-        while (chunk := _next(missing)) is not None:
-            try:
-                helper.stdin.write(json.dumps(asdict(chunk)) + "\n")
-                helper.stdin.flush()
-                answer = helper.stdout.readline().strip()
-            except BrokenPipeError:
-                answer = ""
-                with suppress(BrokenPipeError):  # closing sends what is left
-                    helper.stdin.close()
-            if answer != "done":
-                finished.put(
-                    OutputError(
-                        answer or "a process that draws synthetic people was ended from outside",
-                        "run the command again: finished chunks are kept",
-                    )
-                )
-                break
-            finished.put(len(chunk.items))
-
-
-def main() -> None:
-    """Serve requests: one chunk as JSON a line on standard input, `done` or one line of error on standard output."""
-    store = Store(Path(sys.argv[1]))
-    for line in sys.stdin:
-        chunk = Chunk.from_json(json.loads(line))
-        try:
-            store.save(KIND, fingerprint(chunk.recipe), draw_chunk(chunk, torch.device("cpu")))
-            answer = "done"
-        except FsbenchError as error:
-            answer = error.message
-        sys.stdout.write(answer + "\n")
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()
+def _is_drawn(chunk: Chunk, store: Store) -> bool:
+    return store.entry(KIND, chunk.recipe, Arrays).find()
