@@ -10,6 +10,7 @@ FSBENCH_DATA          folder that holds data sets which cannot be redistributed 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
@@ -214,6 +215,7 @@ def describe(device: torch.device) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def processor_features() -> frozenset[str]:
     """What the processor says it can do (`avx2`, `avx512_bf16`, ...); empty where the system does not tell."""
     return frozenset((_cpuinfo("flags") or _cpuinfo("Features")).split())  # as x86 and as ARM call it
