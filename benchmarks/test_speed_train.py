@@ -1,4 +1,4 @@
-"""Speed of training: one step of each size, and what fused attention is worth.
+"""Speed of training: one step of each size, what varying its images takes of it, and what fused attention is worth.
 
 `pytest benchmarks/test_speed_train.py --benchmark-enable`, on one thread; standard and lite take seconds a step on a
 CPU, so that they are measured where a GPU is present.
@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from comparisons import DEVICE
 
 from fsbench.contracts import toy_faces
 from fsbench.training import Learner, one_thread
+from reference_models.augment import draw_batch
 from reference_models.crops import pack
 from reference_models.cyclegan.learner import CycleGanLearner
 from reference_models.cyclegan.model import channels as four_channels
@@ -23,7 +25,6 @@ from reference_models.gan_mask.learner import GanMaskLearner
 from reference_models.gan_mask.networks import SelfAttention, Size
 from reference_models.gan_mask.recipe import configure
 
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 FACES = toy_faces(2, 2, 8, 128, 0)
 on_gpu = pytest.mark.skipif(DEVICE.type == "cpu", reason="takes seconds a step on a CPU")
 
@@ -59,6 +60,15 @@ def test_step_of_cyclegan(benchmark: Any, size: Any) -> None:
     shape = ARCHITECTURES[size]
     crops = [pack(four_channels(FACES.of(name)), shape.resolution, DEVICE) for name in FACES.identities]
     benchmark(stepper(CycleGanLearner(shape, False, crops, seed=0, half_precision=DEVICE.type == "cpu")))
+
+
+@pytest.mark.parametrize("batch", [8, 64])
+def test_augmentation(benchmark: Any, batch: int) -> None:
+    shape, recipe = configure({"size": "tiny"})
+    images, *_ = training_images([FACES.of(name) for name in FACES.identities], shape, recipe, DEVICE)
+    drawn = images, images.colours, batch, shape.resolution, recipe.augmentation
+    generator = torch.Generator(DEVICE).manual_seed(0)
+    benchmark(lambda: draw_batch(*drawn, generator))
 
 
 @pytest.mark.parametrize("kind", ["fused", "materialised"])

@@ -10,6 +10,7 @@ FSBENCH_DATA          folder that holds data sets which cannot be redistributed 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
@@ -26,7 +27,8 @@ from fsbench.remote import Objects, url_of
 if TYPE_CHECKING:
     import torch
 
-    from fsbench.interfaces import Context, Dataset, Progress
+    from fsbench.events import Events
+    from fsbench.interfaces import Context, Dataset
     from fsbench.store import Store
 
 S = TypeVar("S", bound="Store")
@@ -148,26 +150,23 @@ def find_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def make_context(
-    device: str = "auto",
-    data_root_path: Path | None = None,
-    stage: Callable[[str], Progress] | None = None,
-    log: Callable[[str], None] | None = None,
-) -> Context:
-    """Choose device, threads and folders for one process."""
+def make_context(device: str = "auto", data_root_path: Path | None = None, events: Events | None = None) -> Context:
+    """Choose device, threads and folders for one process, whose `events` are told what happens."""
     import torch
 
-    from fsbench.interfaces import Context, silent
+    from fsbench.events import Events
+    from fsbench.interfaces import Context
     from fsbench.store import Store
 
     torch.set_num_threads(available_cores())
-    tell = log or (lambda message: None)
+    events = events or Events()
     return Context(
         device=find_device(device),
-        store=open_store(Store, tell),
+        store=open_store(Store, events.log),
         data_root=data_root_path or data_root(),
-        stage=stage or (lambda title: silent),
-        log=tell,
+        stage=events.stage,
+        log=events.log,
+        tell=events.tell,
     )
 
 
@@ -216,6 +215,7 @@ def describe(device: torch.device) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def processor_features() -> frozenset[str]:
     """What the processor says it can do (`avx2`, `avx512_bf16`, ...); empty where the system does not tell."""
     return frozenset((_cpuinfo("flags") or _cpuinfo("Features")).split())  # as x86 and as ARM call it

@@ -168,6 +168,10 @@ class Objects:
         with suppress(_Gone):
             self._try(lambda fs: self._write(fs, name, path), "write", _Gone)
 
+    def write(self, name: str, content: bytes) -> None:
+        """Store a small object under a name, whatever was there."""
+        self._try(lambda fs: self._write(fs, name, content), "write")
+
     def put_new(self, name: str, content: bytes) -> bool:
         """Store a small object if there is none of this name, and return whether this call did: one of many is told so.
 

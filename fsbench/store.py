@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from fsbench.atomic import FULL, atomic_path, touch
-from fsbench.claims import Alone, Claims
+from fsbench.claims import Alone, Claims, SharedClaims
 from fsbench.errors import OutputError, RemoteError, one_line
 from fsbench.feature_store import ROWS, FeatureStore
 from fsbench.mirror import Mirror
@@ -187,6 +187,11 @@ class Store:
     def from_json(cls, fields: Mapping[str, Any], tell: Callable[[str], None] = lambda message: None) -> Store:
         """Open the store of another process, which wrote `as_json`."""
         return cls(Path(fields["root"]), tell, Objects(fields["url"], tell) if fields["url"] else None)
+
+    def shared_claims(self, member: str, place: int, size: int, patience: float = 0.0) -> SharedClaims:
+        """Claims of a process among those that share this store; they count when they are its `claims`."""
+        url = self.mirror.objects.url if self.mirror.objects else None
+        return SharedClaims(self.root, member, place, size, patience, url)
 
     def folder(self, kind: str, key: str) -> Path:
         """Return the folder that belongs to a key, for what is not arrays (checkpoints, models)."""

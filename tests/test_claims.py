@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from fsbench import claims
-from fsbench.claims import SUFFIX, Alone, SharedClaims
+from fsbench.claims import FOLDER, SUFFIX, Alone, SharedClaims
+from fsbench.remote import Objects
 
 
 def fill(shared: SharedClaims | Alone, folder: Path, items: list[int], seconds: float = 0.0) -> list[int]:
@@ -33,6 +34,26 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
+@pytest.mark.parametrize("url", ["file://{}", "memory://claims-{}"])
+def test_claims_at_a_url_hold_as_those_in_a_folder(folder: Path, tmp_path: Path, url: str) -> None:
+    """Each item is computed once, a dead member's too, and nothing is left."""
+    place = url.format(tmp_path / "bucket")
+    dead = SharedClaims(tmp_path / "here", "dead", url=place)
+    assert dead._take(claims._file_name("3"))
+    dead._held.clear()
+    computed: list[int] = []
+    threads = []
+    for k in range(2):
+        shared = SharedClaims(tmp_path / f"node{k}", f"m{k}", k, 2, url=place)
+        shared.gone(["dead"])
+        threads.append(in_thread(lambda shared=shared: computed.extend(fill(shared, folder, list(range(6)), 0.01))))
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+    assert sorted(computed) == list(range(6))
+    assert not Objects(place).listed(FOLDER)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "there").mkdir()
@@ -49,7 +70,7 @@ def test_each_item_is_computed_by_one_member(folder: Path, members: int, n: int)
     items, computed = list(range(n)), list[int]()
     threads = []
     for place in range(members):
-        shared = SharedClaims(folder.parent / "claims", f"m{place}", place, members)
+        shared = SharedClaims(folder.parent, f"m{place}", place, members)
         threads.append(in_thread(lambda shared=shared: computed.extend(fill(shared, folder, items, 0.01))))
     for thread in threads:
         thread.join(20)
@@ -59,19 +80,19 @@ def test_each_item_is_computed_by_one_member(folder: Path, members: int, n: int)
 
 
 def test_members_begin_apart(folder: Path) -> None:
-    shared = SharedClaims(folder.parent / "claims", "b", 1, 2)
+    shared = SharedClaims(folder.parent, "b", 1, 2)
     assert fill(shared, folder, [0, 1, 2, 3]) == [2, 3, 0, 1]
 
 
 def test_what_is_there_is_not_computed(folder: Path) -> None:
     (folder / "1").write_text("")
-    assert fill(SharedClaims(folder.parent / "claims", "a"), folder, [0, 1, 2]) == [0, 2]
+    assert fill(SharedClaims(folder.parent, "a"), folder, [0, 1, 2]) == [0, 2]
 
 
 def claimed_by(folder: Path, member: str, item: int) -> SharedClaims:
     """Claims of a member that holds an item, and is killed with it."""
-    shared = SharedClaims(folder.parent / "claims", member)
-    assert shared._take(shared._path(str(item)))
+    shared = SharedClaims(folder.parent, member)
+    assert shared._take(claims._file_name(str(item)))
     with shared._lock:
         shared._held.clear()  # it renews nothing any more
     return shared
@@ -81,14 +102,14 @@ def test_claims_of_a_dead_member_are_taken_over(folder: Path, monkeypatch: pytes
     monkeypatch.setattr(claims, "LEASE", 0.3)
     claimed_by(folder, "dead", 1)
     began = time.monotonic()
-    assert sorted(fill(SharedClaims(folder.parent / "claims", "alive"), folder, [0, 1, 2])) == [0, 1, 2]
+    assert sorted(fill(SharedClaims(folder.parent, "alive"), folder, [0, 1, 2])) == [0, 1, 2]
     assert time.monotonic() - began >= 0.3
     assert not left(folder)
 
 
 def test_a_member_known_to_be_gone_is_not_waited_for(folder: Path) -> None:
     claimed_by(folder, "dead", 1)
-    shared = SharedClaims(folder.parent / "claims", "alive")
+    shared = SharedClaims(folder.parent, "alive")
     waiting = in_thread(lambda: fill(shared, folder, [0, 1]))
     time.sleep(0.2)
     assert waiting.is_alive()
@@ -99,14 +120,14 @@ def test_a_member_known_to_be_gone_is_not_waited_for(folder: Path) -> None:
 
 def test_a_member_that_is_started_again_takes_its_claims_up(folder: Path) -> None:
     claimed_by(folder, "m1", 1)
-    assert sorted(fill(SharedClaims(folder.parent / "claims", "m1"), folder, [0, 1])) == [0, 1]
+    assert sorted(fill(SharedClaims(folder.parent, "m1"), folder, [0, 1])) == [0, 1]
 
 
 def test_a_claim_that_is_renewed_is_respected(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long the work takes: the other waits for it."""
     monkeypatch.setattr(claims, "LEASE", 0.5)
     monkeypatch.setattr(claims, "BEAT", 0.05)
-    shared = [SharedClaims(folder.parent / "claims", name) for name in "ab"]
+    shared = [SharedClaims(folder.parent, name) for name in "ab"]
     slow: list[int] = []
     first = in_thread(lambda: slow.extend(fill(shared[0], folder, [0], seconds=1.5)))
     while not left(folder):
@@ -120,15 +141,15 @@ def test_what_fails_is_free_for_others(folder: Path) -> None:
     def fails(item: int) -> None:
         raise ZeroDivisionError
 
-    shared = SharedClaims(folder.parent / "claims", "a")
+    shared = SharedClaims(folder.parent, "a")
     with pytest.raises(ZeroDivisionError):
         list(shared.share([0], str, lambda item: False, fails))
     assert not left(folder)
-    assert fill(SharedClaims(folder.parent / "claims", "b"), folder, [0]) == [0]
+    assert fill(SharedClaims(folder.parent, "b"), folder, [0]) == [0]
 
 
 def test_patience_leaves_work_to_others_and_ends(folder: Path) -> None:
-    patient = SharedClaims(folder.parent / "claims", "leader", 0, 2, patience=0.3)
+    patient = SharedClaims(folder.parent, "leader", 0, 2, patience=0.3)
     began = time.monotonic()
     assert sorted(fill(patient, folder, [0, 1, 2])) == [0, 1, 2]
     assert 0.3 <= time.monotonic() - began < 5
@@ -136,12 +157,12 @@ def test_patience_leaves_work_to_others_and_ends(folder: Path) -> None:
 
 def test_where_there_can_be_no_claims_everybody_computes(folder: Path) -> None:
     (folder.parent / "claims").write_text("")
-    assert fill(SharedClaims(folder.parent / "claims", "a"), folder, [0, 1]) == [0, 1]
+    assert fill(SharedClaims(folder.parent, "a"), folder, [0, 1]) == [0, 1]
 
 
 def test_a_folder_in_the_place_of_a_claim_stops_nobody(folder: Path) -> None:
-    SharedClaims(folder.parent / "claims", "a")._path("1").mkdir(parents=True)
-    assert sorted(fill(SharedClaims(folder.parent / "claims", "a"), folder, [0, 1])) == [0, 1]
+    (folder.parent / FOLDER / claims._file_name("1")).mkdir(parents=True)
+    assert sorted(fill(SharedClaims(folder.parent, "a"), folder, [0, 1])) == [0, 1]
 
 
 def test_claims_travel_as_json(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {
         "cache",
         "choices",
+        "events",
         "specs",
         "files",
         "guard",

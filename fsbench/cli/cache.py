@@ -70,7 +70,7 @@ def info(as_json: options.JsonObject = False) -> None:
 
 
 @app.command()
-def verify(as_json: options.JsonObject = False) -> None:
+def verify(as_json: options.JsonObject = False, log_format: options.LogFormat = "text") -> None:
     """Read everything in the cache and compare it with its digests; exit code 1 where something is damaged.
 
     A run does the same with what it uses, and computes again what is damaged. For weights: fsbench weights verify.
@@ -78,9 +78,9 @@ def verify(as_json: options.JsonObject = False) -> None:
     from fsbench import cache
 
     root, items = _scanned()
-    with job.running("fsbench cache verify", quiet=as_json) as progress:
-        told = progress.stage("reading the cache")
-        broken = cache.damaged(root, items, lambda n: told(n, len(items), {}))
+    with job.running("fsbench cache verify", quiet=as_json) as events:
+        advance = events.stage("reading the cache")
+        broken = cache.damaged(root, items, lambda n: advance(n, len(items), {}))
     checked = [item for item in items if cache.has_digest(item)]
     if as_json:
         paths = [str(item.path) for item in broken]
@@ -99,6 +99,7 @@ def prune(
     older_than: OlderThan = "",
     max_size: MaxSize = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    log_format: options.LogFormat = "text",
 ) -> None:
     """Remove what nobody reads any more: older layouts, what is damaged, what killed processes left behind.
 
@@ -117,9 +118,9 @@ def prune(
     age = _quantity(older_than, SECONDS, "--older-than", "12h, 30d or 8w") if older_than else None
     size = _quantity(max_size, BYTES, "--max-size", "500MB or 5GB") if max_size else None
     root, items = _scanned()
-    with job.running("fsbench cache prune", kept="what was not removed") as progress:
-        told = progress.stage("reading the cache")
-        broken = cache.damaged(root, items, lambda n: told(n, len(items), {}))
+    with job.running("fsbench cache prune", kept="what was not removed") as events:
+        advance = events.stage("reading the cache")
+        broken = cache.damaged(root, items, lambda n: advance(n, len(items), {}))
         removals = cache.to_remove(items, broken, age, None if size is None else int(size))
         left = [] if dry_run else cache.remove(root, removals)
     kept = {item.path for item in left}

@@ -33,7 +33,11 @@ Chosen = Annotated[
 ]
 ChosenMetrics = Annotated[
     list[str] | None,
-    typer.Option("--metric", help="METRIC or METRIC@JUDGE; repeat it. Default: those of a report's summary."),
+    typer.Option(
+        "--metric",
+        help="METRIC or METRIC@JUDGE; repeat it. Default: those of a report's summary. Distances of distributions, and "
+        "metrics of few clips, are compared where they are named.",
+    ),
 ]
 Margins = Annotated[
     list[str] | None,

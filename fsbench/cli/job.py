@@ -20,7 +20,7 @@ from fsbench.errors import FsbenchError, Interrupted, OutputError, UsageError
 from fsbench.remote import is_like_url, url_of
 
 if TYPE_CHECKING:
-    from fsbench.cli.progress import Stages
+    from fsbench.cli.progress import JobEvents
     from fsbench.results import RunResult
 
 BELOW = "/".join(5 * ["x" * 60])
@@ -28,13 +28,21 @@ BELOW = "/".join(5 * ["x" * 60])
 
 
 @contextmanager
-def running(again: str, *, quiet: bool = False, kept: str = "finished work") -> Iterator[Stages]:
-    """Show the progress of what happens in a `with` block; raises Interrupted, naming the command that goes on."""
-    from fsbench.cli.progress import stages
+def running(
+    again: str, *, quiet: bool = False, kept: str = "finished work", out: Path | None = None
+) -> Iterator[JobEvents]:
+    """Show the progress of what happens in a `with` block; raises Interrupted, naming the command that goes on.
+
+    `out` is the folder that the block writes into; runs choose theirs themselves, when it has been checked.
+    """
+    from fsbench.cli.progress import listened
+    from fsbench.events import FolderChosen
 
     try:
-        with stages(quiet) as progress:
-            yield progress
+        with listened(quiet, again=again) as events:
+            if out is not None:
+                events.tell(FolderChosen(out))
+            yield events
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted; {kept} is kept", f"go on with: {again}") from None
 

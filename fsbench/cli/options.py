@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fsbench.choices import LogFormat as LogFormatName
 from fsbench.choices import Preset as PresetName
 from fsbench.choices import Stages
+from fsbench.cli import terminal
 
 if TYPE_CHECKING:
     from fsbench.config import Plan
@@ -148,6 +150,16 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tabl
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print every value at the end, as fsbench show does, and every warning.")
 ]
+LogFormat = Annotated[
+    LogFormatName,
+    typer.Option(
+        callback=terminal.choose_format,
+        is_eager=True,  # what is wrong with other options is told in that format already
+        help="What standard error holds: text, or json: an object a line with time, event (stage, progress, message, "
+        "warning, model_finished, model_failed, result, error) and its fields; of a stage at most one a second.",
+    ),
+]
+"""Chosen before the command begins, which need not know of it."""
 
 
 def run_folder(place: str) -> Path:

@@ -75,7 +75,7 @@ class Vggface2:
         self._architecture, self._device = architecture, context.device
         file = choose(architecture, KINDS if kind == "auto" else (kind,), context)
         info = describe(architecture, file, f"VGGFace2 {architecture}, 5-point alignment to its loose face box")
-        self.info = replace(info, concurrent=True)
+        self.info = replace(info, concurrent=True, batch=4)  # a fifth faster than one by one
         if context.path:
             _ = self._network  # a file that nobody vouched for fails before the work starts
 

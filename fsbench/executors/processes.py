@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
-from fsbench.claims import FOLDER, SharedClaims
 from fsbench.environment import available_cores
 from fsbench.interfaces import Context
 from fsbench.members import local_members
@@ -24,7 +23,7 @@ class Processes(AbstractContextManager[None]):
         workers = workers or (len(devices) if len(devices) > 1 else max(2, available_cores() // 2))
         threads = max(1, available_cores() // workers)
         torch.set_num_threads(threads)
-        context.store.claims = claims = SharedClaims(context.store.root / FOLDER, name, 0, workers)
+        context.store.claims = claims = context.store.shared_claims(name, 0, workers)
         own = (devices or [str(context.device)])[0]
         requests = [
             {**request, "threads": threads, "plan": {**request["plan"], "device": device}}

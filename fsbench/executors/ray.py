@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Any
 
-from fsbench.claims import FOLDER, SharedClaims
+from fsbench.claims import SharedClaims
 from fsbench.environment import available_cores
 from fsbench.errors import UsageError, one_line
 from fsbench.interfaces import Context
@@ -60,7 +60,7 @@ class RayWorkers(AbstractContextManager[None]):
             ) from None
         self._ray, self._request, self._workers, self._address = ray, request, workers, address
         self._context, self._closing, self._started = context, threading.Event(), False
-        self._claims = SharedClaims(context.store.root / FOLDER, name, 0, 1, PATIENCE)
+        self._claims = context.store.shared_claims(name, 0, 1, PATIENCE)
         context.store.claims = self._claims
         self._watch: threading.Thread | None = None
         self._tasks: dict[Any, str] = {}
@@ -84,7 +84,7 @@ class RayWorkers(AbstractContextManager[None]):
             num_cpus=threads, num_gpus=1 if on_gpu else 0, max_retries=RETRIES, retry_exceptions=False
         )(work)
         for k in range(workers):
-            claims = SharedClaims(self._claims.folder, f"{self._claims.member}.{k}", k, workers)
+            claims = self._context.store.shared_claims(f"{self._claims.member}.{k}", k, workers)
             self._tasks[remote.remote(request, claims.as_json())] = claims.member
         self._context.log(f"Ray: {workers} workers on {n_nodes} nodes, {n_cpus} CPUs, {n_gpus} GPUs")
         self._watch = threading.Thread(target=self._note_ended, daemon=True)

@@ -19,6 +19,7 @@ from fsbench.evidence.recursion import FedBack
 from fsbench.extraction.blocks import spans
 from fsbench.files import some
 from fsbench.harness.models import Model, file_name
+from fsbench.harness.progress_file import PROGRESS_FILE
 from fsbench.harness.run_lock import LOCK_FILE, RunLock, refuse_if_taken
 from fsbench.harness.train import write_sidecar
 from fsbench.images import ImageSet
@@ -207,4 +208,4 @@ def target_path(name: str) -> str:
 
 def _is_passing(path: Path) -> bool:
     """Whether it is what a run that was killed leaves behind before its plan."""
-    return path.suffix == ".partial" or path.name == LOCK_FILE
+    return path.suffix == ".partial" or path.name in (LOCK_FILE, PROGRESS_FILE)

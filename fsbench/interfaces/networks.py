@@ -35,6 +35,7 @@ class EmbedderInfo:
     version: int = 1  # raised whenever alignment or preprocessing changes
     classes: tuple[str, ...] = ()  # names of the people that its classifier knows; empty without a classifier
     concurrent: bool = False  # `embed` may be called from several threads at once
+    batch: int = 1  # crops that it is shown at once on a CPU: always so many, the last ones repeated where need be
 
 
 class Embedder(Protocol):
@@ -63,6 +64,7 @@ class ObserverInfo:
     description: str
     version: int = 1  # raised whenever what it tells could change
     concurrent: bool = False  # `observe` may be called from several threads at once
+    batch: int = 1  # as in EmbedderInfo; of no meaning for clips
     unit: Literal["image", "clip"] = "image"  # clip: it is shown the frames of one clip at a time, in their order
     outputs: bool = True  # whether outputs are shown to it too, beside the real images that are their targets
 

@@ -51,7 +51,7 @@ class Inception:
         file = own(Path(context.path), "inception") if context.path else find("inception", folder)
         read_state(file.path)  # a file of another network fails before the work starts
         description = f"Inception-v3 of 2015-12-05, images resized by {resize}"
-        self.info = ObserverInfo((file,), description, concurrent=True)
+        self.info = ObserverInfo((file,), description, concurrent=True, batch=4)  # a fifth faster than one by one
 
     @functools.cached_property
     def _network(self) -> tuple[nn.Module, Tensor | None]:

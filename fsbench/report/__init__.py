@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from fsbench.numbers import number
+from fsbench.numbers import duration, number
 from fsbench.report import budget, page, ranking, sections, tables, verdict
 from fsbench.report.plots import LABEL, short
 from fsbench.report.run import RunContents, read
@@ -32,7 +32,7 @@ def html(run: RunContents, *, brief: bool = False) -> str:
     """Return the page of a run, or its brief."""
     environment = page.environment()
     environment.filters.update(
-        duration=tables.duration, decimals=number, when=_when, coaches=tables.coaches, named=partial(_named, run)
+        duration=duration, decimals=number, when=_when, coaches=tables.coaches, named=partial(_named, run)
     )
     files = {"run": run, "result": run.result}
     template = environment.get_template("run/page.html.j2")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fsbench import validity
-from fsbench.numbers import ARROWS, number
+from fsbench.numbers import ARROWS, duration, number
 from fsbench.report.ranking import Standing, ranking
 from fsbench.report.run import NOTHING_SWAPPED, Column, RunContents, Scored
 from fsbench.results import ModelRecord, Value, failure_rate
@@ -112,19 +112,6 @@ def interval(value: Value, digits: int) -> str:
     if value.low is None or value.high is None:
         return ""
     return f"[{number(value.low, digits)}, {number(value.high, digits)}]"
-
-
-def duration(seconds: float) -> str:
-    """Print a length of time in the unit that suits it.
-
-    >>> duration(0.0042), duration(0.484), duration(0.9999), duration(75), duration(192), duration(7400)
-    ('4.2 ms', '484 ms', '1000 ms', '75 s', '3.2 min', '2.1 h')
-    """
-    if seconds < 1:
-        return f"{1000 * seconds:.{1 if seconds < 0.01 else 0}f} ms"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def is_better(value: float, other: float, column: Column) -> bool:
@@ -302,18 +289,11 @@ def _winners(run: RunContents, columns: Sequence[Column]) -> list[str]:
 
     The comparisons of all columns are corrected together. There is no winner under a judge that does not count.
     """
-    contests = [[] if column.judge in run.result.unfit else ranked(run, run.contestants, column) for column in columns]
-    pairs = [
-        (entries[0].model.name, other.model.name, column)
-        for column, entries in zip(columns, contests, strict=True)
-        for other in entries[1:]
-    ]
-    relations = iter([comparison.relation for comparison in run.compare(pairs)])
-    winners = []
-    for entries in contests:
-        of_column = {next(relations) for _ in entries[1:]}
-        winners.append(entries[0].model.name if of_column == {"better"} else "")
-    return winners
+    contests = []
+    for column in columns:
+        entries = [] if column.judge in run.result.unfit else ranked(run, run.contestants, column)
+        contests.append((column, [entry.model.name for entry in entries]))
+    return run.winners(contests)
 
 
 def _won_by(column: Column) -> tuple[str, ...]:

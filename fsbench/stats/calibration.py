@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +28,13 @@ Measured on 360 photographs of LFW: ArcFace's and EdgeFace's networks 5.9 to 6.5
 levels of another range 0.2 and 0.9; an ImageNet classifier 0.8 (logits) to 1.3 (pooled, centred; interval up to 1.46);
 pixels 0.7; random networks 0.5; noise 0.0.
 """
+
+MOST = 20_000
+"""Images that are compared, 2e8 pairs; time grows with the square. With 4,000 images (benchmarks/simulate_scale.py) a
+threshold is within .001 of that of many, and a true-accept rate within half a percent."""
+
+_FEWEST_EACH = 8
+"""Images of a person that are drawn at least, where there are so many: genuine pairs need some."""
 
 MOST_LOST = 0.5
 """Share of the faces of which a judge may give no vector, at most."""
@@ -68,6 +77,7 @@ class Calibration:
     impostor: PairCosines
     d_prime_low: float | None = None  # 95 % interval; people are resampled, or their sessions where people are few
     d_prime_high: float | None = None
+    drawn_of: int = 0  # images with a face, of which `n_images` were drawn; 0: all were compared
 
     def far(self, cosine: np.ndarray) -> np.ndarray:
         """False-accept rate of thresholds of any shape: the share of impostor pairs at or above each."""
@@ -173,6 +183,8 @@ class Calibration:
     def warnings(self) -> tuple[str, ...]:
         """What limits the figures, one sentence each."""
         warnings = []
+        if self.drawn_of:
+            warnings.append(f"{self.n_images:,} of {self.drawn_of:,} images were compared, drawn by their content")
         if self.people_pairs < RULE_OF_30:
             warnings.append(
                 f"the impostor pairs are worth {self._worth} of people, {RULE_OF_30} are wanted: the figures tell "
@@ -196,17 +208,21 @@ class Calibration:
 
 
 def calibrate(
-    vectors: np.ndarray, identity: np.ndarray, session: np.ndarray, *, block: int = 512
+    vectors: np.ndarray, identity: np.ndarray, session: np.ndarray, *, block: int = 512, most: int = MOST
 ) -> Calibration | None:
     """Compare all pairs of real images; None where there is no genuine or no impostor pair.
 
-    `vectors` (N, D) have unit length, rows of NaN (no face) are left out; `identity` and `session` (N,) are labels.
+    `vectors` (N, D) have unit length, rows of NaN (no face) are left out; `identity` and `session` (N,) are labels. Of
+    more than `most` images with a face some are drawn, the same ones in any order of the images.
     The matrix of cosines is never held: memory is the vectors' and that of some tiles of `block` x `block`.
     """
-    has_face = ~np.isnan(vectors).any(1)
-    vectors = vectors[has_face].astype(np.float64)  # single precision would put some pairs a step off, by block size
-    person = np.unique(identity[has_face], return_inverse=True)[1]
-    series = np.unique(session[has_face], return_inverse=True)[1]
+    compared = np.flatnonzero(~np.isnan(vectors).any(1))
+    n_faces = len(compared)
+    if n_faces > most:
+        compared = compared[_drawn(vectors[compared], identity[compared], most)]
+    vectors = vectors[compared].astype(np.float64)  # single precision would put some pairs a step off, by block size
+    person = np.unique(identity[compared], return_inverse=True)[1]
+    series = np.unique(session[compared], return_inverse=True)[1]
     draws = _draws(person, series)
     unit, n_units = draws.cluster, len(draws.stratum)
     genuine, impostor = _Tally(n_units), _Tally(n_units)
@@ -219,8 +235,27 @@ def calibrate(
     if not genuine.n or not impostor.n:
         return None
     images = np.bincount(person)
-    interval = _interval(genuine, impostor, draws)
-    return Calibration(len(images), len(vectors), _people_pairs(images), genuine.pairs(), impostor.pairs(), *interval)
+    low, high = _interval(genuine, impostor, draws)
+    drawn_of = n_faces if n_faces > most else 0
+    kinds = genuine.pairs(), impostor.pairs()
+    return Calibration(len(images), len(vectors), _people_pairs(images), *kinds, low, high, drawn_of)
+
+
+def _drawn(vectors: np.ndarray, identity: np.ndarray, most: int) -> np.ndarray:
+    """Choose at most `most` of N images: the same number of each person, as far as people have so many.
+
+    Where that number would be below _FEWEST_EACH, so many are taken of some people. Images are chosen by their vectors.
+    """
+    person, counts = np.unique(identity, return_inverse=True, return_counts=True)[1:]
+    share = bisect.bisect_right(range(1, most + 1), most, key=lambda n: np.minimum(counts, n).sum())
+    digests = [hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in np.ascontiguousarray(vectors)]
+    order = np.lexsort((np.frombuffer(b"".join(digests), "<u8"), person))
+    rank = np.arange(len(order)) - np.searchsorted(person[order], person[order])
+    taken = np.minimum(counts, max(share, _FEWEST_EACH))
+    people = np.random.default_rng(_SEED).permutation(len(counts))
+    people = people[taken[people].cumsum() <= most]
+    chosen: np.ndarray = order[(rank < taken[person[order]]) & np.isin(person[order], people)]
+    return chosen
 
 
 def fault(vectors: np.ndarray, n_faces: int, calibration: Calibration | None) -> str:

@@ -233,6 +233,49 @@ def test_equal_shares_weigh_as_many_pairs_as_there_are() -> None:
     assert calibrated(vectors, np.arange(24) % 8, np.arange(24)).people_pairs == pytest.approx(8 * 7 / 2)
 
 
+def test_of_too_many_images_some_stand_for_all() -> None:
+    whole, some = calibrated(*crowd(people=60, images=6)), calibrate(*crowd(people=60, images=6), most=500)
+    assert some is not None
+    assert (some.n_identities, some.drawn_of) == (60, whole.n_images)
+    assert 400 < some.n_images <= 500
+    assert some.warnings[0] == f"{some.n_images} of {whole.n_images} images were compared, drawn by their content"
+    assert some.d_prime == pytest.approx(whole.d_prime, rel=0.05)
+    assert some.eer == pytest.approx(whole.eer, abs=0.02)
+    assert not whole.drawn_of
+
+
+@pytest.mark.parametrize(("people", "images"), [(60, 6), (300, 1)])
+def test_which_images_are_drawn_does_not_depend_on_their_order(people: int, images: int) -> None:
+    vectors, identity, session = crowd(people=people, images=images)
+    order = np.random.default_rng(1).permutation(len(vectors))
+    one = calibrate(vectors, identity, session, most=200)
+    other = calibrate(vectors[order], identity[order], session[order], most=200)
+    assert one is not None
+    assert other is not None
+    assert (one.genuine.counts == other.genuine.counts).all()
+    assert (one.impostor.counts == other.impostor.counts).all()
+    assert one.d_prime == other.d_prime
+
+
+def test_of_too_many_people_some_are_drawn_with_their_images() -> None:
+    found = calibrate(*crowd(people=300, images=1), most=200)
+    assert found is not None
+    assert found.n_images <= 200
+    assert found.n_genuine > found.n_images / 2  # one image of each would give none
+    assert 60 < found.n_identities < 90
+
+
+def test_few_images_of_strangers_are_all_drawn_beside_two_people_with_most() -> None:
+    images = np.r_[3000, 3000, np.full(20, 3)]
+    identity = np.repeat(np.arange(len(images)), images)
+    vectors = np.random.default_rng(0).normal(size=(len(identity), 4))
+    found = calibrate(
+        vectors / np.linalg.norm(vectors, axis=1, keepdims=True), identity, np.arange(len(identity)), most=500
+    )
+    assert found is not None
+    assert (found.n_identities, found.n_images) == (22, 500)
+
+
 def test_densities_are_shares() -> None:
     edges, genuine, impostor = of([0.999, 1.0, 0.5], [-1.0, 0.0]).densities(bins=20)
     assert (len(edges), genuine.sum(), impostor.sum()) == (21, pytest.approx(1), pytest.approx(1))

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from fsbench.claims import FOLDER as CLAIMS
 from fsbench.claims import Claims, SharedClaims
 from fsbench.datasets.synthetic.layout import load_layout
 from fsbench.datasets.synthetic.plan import Chunk, draw
@@ -135,7 +134,7 @@ def draw_missing(
         return
     claims = store.claims
     if not isinstance(claims, SharedClaims):
-        claims = SharedClaims(store.root / CLAIMS, f"drawing of {os.getpid()} on {platform.node()}", 0, workers)
+        claims = store.shared_claims(f"drawing of {os.getpid()} on {platform.node()}", 0, workers)
     request = {"store": store.as_json(), "chunks": [asdict(chunk) for chunk in missing]}
     helpers = local_members(
         f"{__name__}:help_drawing", [request] * (workers - 1), claims, store.tell, {"OMP_NUM_THREADS": "1"}
