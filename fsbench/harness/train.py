@@ -70,7 +70,7 @@ def train(
 
     if not is_finished(folder):
         folder = folder if context.store.can_write(folder) else passing_folder()
-        list(context.store.claims.share([folder], str, is_finished, fit))
+        list(context.store.claims.share([folder], lambda folder: f"models/{folder.name}", is_finished, fit))
     done = fitted[0] if fitted else _finished(folder)
     assert done is not None  # else it would have been fitted
     if not fitted:
