@@ -7,5 +7,8 @@ from typing import Literal
 Preset = Literal["fsbench", "exact", "faceswap_gan", "insightface", "facefusion", "simswap", "deepfacelab"]
 """Names of `fsbench.faces.paste.PRESETS`."""
 
+LogFormat = Literal["text", "json"]
+"""What standard error holds while a command is at work."""
+
 Stages = Literal["crop", "frame", "both"]
 """Where a run looks."""

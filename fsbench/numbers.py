@@ -26,3 +26,16 @@ def not_zero(value: float, digits: int) -> str:
     if value and not round(value, digits):
         digits = 1 - math.floor(math.log10(abs(value)))
     return number(value, digits)
+
+
+def duration(seconds: float) -> str:
+    """Print a length of time in the unit that suits it.
+
+    >>> duration(0.0042), duration(0.484), duration(0.9999), duration(75), duration(192), duration(7400)
+    ('4.2 ms', '484 ms', '1000 ms', '75 s', '3.2 min', '2.1 h')
+    """
+    if seconds < 1:
+        return f"{1000 * seconds:.{1 if seconds < 0.01 else 0}f} ms"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -70,6 +70,7 @@ SCHEMA = 5
 
 
 FILE_NAME = "result.json"
+PLAN_FILE = "plan.json"
 SUITE_FILE = "suite.json"
 """Of a folder of runs, the experiments of a suite; `fsbench.suites` says what stands in it."""
 

@@ -38,6 +38,7 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {
         "cache",
         "choices",
+        "events",
         "specs",
         "files",
         "guard",
@@ -53,7 +54,11 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"unkept"},
     {"members"},
     {"store"},
-    {"feature_store", "shards", "stored", "atomic", "claims"},
+    {"feature_store", "claims"},
+    {"mirror"},
+    {"remote"},
+    {"shards", "stored"},
+    {"atomic"},
     {"hashes"},
     {"errors"},
 ]

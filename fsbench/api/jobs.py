@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from fsbench import guard, names
 from fsbench.api.runs import Run
+from fsbench.choices import LogFormat
 from fsbench.cli import job
 from fsbench.cli import score as scoring
-from fsbench.cli.progress import stages
+from fsbench.cli.progress import listened
 from fsbench.config import Plan, Suite, load_suite, plan_of
 from fsbench.errors import UsageError
 from fsbench.executors import Execution
@@ -52,13 +53,15 @@ def run(
     ray_address: str | None = None,
     data_root: PathText | None = None,
     quiet: bool = True,
+    log_format: LogFormat = "text",
     verbose: bool = False,
 ) -> Run:
     """Train or load models, let each swap the same faces, measure the outputs, and write a report.
 
     The arguments are the options of `fsbench run`, whose help tells what each takes; None is the default of the command
     line, and `suite` a file with the fields of one run. Lists may be one text: `judges="dlib_resnet,onnx(sface)"`. The
-    files go to `out`, by default a new folder below `reports`. Nothing is printed unless `quiet` is False.
+    files go to `out`, by default a new folder below `reports`. Nothing is printed unless `quiet` is False; another
+    process can watch the folder all the same (`fsbench status`).
 
     A model that fails is in the result with its reason, and the others are measured. Raises UsageError for what does
     not exist or cannot be read, before any work, and what else `fsbench.errors` holds; its text says what to do.
@@ -83,9 +86,8 @@ def run(
     from fsbench.harness.run import run as run_plan  # brings torch: not before names are known
 
     measure = partial(run_plan, plan, command=_call("run", given), resume=resume)
-    label = plan.dataset.partition(":")[0].partition("(")[0]
-    members = partial(execution.share, plan)
-    return _finished(measure, plan, members, out or job.default_out(label), data_root, quiet=quiet, verbose=verbose)
+    given["out"] = out or job.default_out(plan.dataset.partition(":")[0].partition("(")[0])
+    return _finished(measure, plan, partial(execution.share, plan), "run", given)
 
 
 def score(
@@ -115,6 +117,7 @@ def score(
     ray_address: str | None = None,
     data_root: PathText | None = None,
     quiet: bool = True,
+    log_format: LogFormat = "text",
     verbose: bool = False,
 ) -> Run:
     """Measure images that other tools swapped, and write the report that `run` writes.
@@ -139,8 +142,8 @@ def score(
         "coach": _texts(coach or ()), "size": size,
     }  # fmt: skip
     measure = partial(scoring.read(plan, **typed), command=_call("score", given), resume=resume)
-    members = partial(execution.share, plan, score=typed)
-    return _finished(measure, plan, members, out or job.default_out("score"), data_root, quiet=quiet, verbose=verbose)
+    given["out"] = out or job.default_out("score")
+    return _finished(measure, plan, partial(execution.share, plan, read=scoring.READ, typed=typed), "score", given)
 
 
 def _execution(executor: str | None, workers: int | None, ray_address: str | None, device: str | None) -> Execution:
@@ -154,22 +157,25 @@ def _finished(
     measure: Callable[..., RunResult],
     plan: Plan,
     members: Callable[[Context], AbstractContextManager[object] | None],
-    out: PathText,
-    data_root: PathText | None,
-    *,
-    quiet: bool,
-    verbose: bool,
+    name: str,
+    given: Mapping[str, Any],
 ) -> Run:
-    """Measure into a folder, and write the report."""
-    folder = job.usable_folder(Path(out))
-    with stages(quiet) as progress, guard.unchanged():
-        context = progress.context(plan.device, _path(data_root))
+    """Measure into the folder `out` of the arguments of a call, and write the report."""
+    if given["log_format"] not in get_args(LogFormat):
+        raise UsageError(f"log_format {given['log_format']!r} is not known", 'it is "text" or "json"')
+    quiet, again = given["quiet"], _call(name, given, more=["resume=True"])
+    with (
+        job.results_folder(given["out"], quiet=quiet) as folder,
+        listened(quiet, given["log_format"] == "json", again) as events,
+        guard.unchanged(),
+    ):
+        context = events.context(plan.device, _path(given["data_root"]))
         result = measure(out=folder, context=context, members=members(context))
         page, fault = job.write_report(folder)
-    if not quiet:
+    if not given["quiet"]:
         from fsbench.cli.summary import print_summary
 
-        print_summary(result, verbose=verbose)
+        print_summary(result, verbose=given["verbose"])
     if page is None:
         warnings.warn(f"the report could not be written ({fault}); the numbers are in {folder}", stacklevel=3)
     return Run(folder)
@@ -192,9 +198,9 @@ def _quoted(header: str) -> str:
     return quoted(header, ",=")
 
 
-def _call(name: str, given: Mapping[str, object]) -> str:
-    """The call as results keep it, without arguments that say nothing."""
+def _call(name: str, given: Mapping[str, object], more: Sequence[str] = ()) -> str:
+    """The call as results keep it, without arguments that say nothing, and `more` arguments."""
     shown = {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in given.items()}
-    left_out = ("quiet", "verbose", "resume")
+    left_out = ("quiet", "log_format", "verbose", "resume")
     arguments = [f"{key}={value!r}" for key, value in shown.items() if value is not None and key not in left_out]
-    return f"fsbench.{name}({', '.join(arguments)})"
+    return f"fsbench.{name}({', '.join([*arguments, *more])})"

@@ -20,6 +20,7 @@ from fsbench.cli import (
     run,
     score,
     show,
+    status,
     terminal,
     validate,
 )
@@ -45,6 +46,7 @@ app.command("score")(score.score)
 app.command("swap")(swapping.swap)
 app.command("validate")(validate.validate)
 app.command("calibrate")(calibrate.calibrate)
+app.command("status")(status.status)
 app.command("show")(show.show)
 app.command("compare")(compare.compare)
 app.command("gate")(gate.gate)
@@ -80,19 +82,13 @@ def main() -> None:
             keep_library_caches()
             app()
         except FsbenchError as error:
-            _print_error(error)
+            terminal.print_error(error)
             sys.exit(error.exit_code)
         except Exception as error:  # noqa: BLE001 - a fault of fsbench or of a plug-in
             traceback.print_exception(error)
             where = f"a fault in {_origin(error.__traceback__)}; the lines above say where"
-            _print_error(FsbenchError(one_line(error), where))
+            terminal.print_error(FsbenchError(one_line(error), where))
             sys.exit(1)
-
-
-def _print_error(error: FsbenchError) -> None:
-    terminal.line(f"fsbench: {error.message}", error=True)
-    if error.hint:
-        terminal.line(f"  {error.hint}", error=True)
 
 
 def _origin(trace: TracebackType | None) -> str:

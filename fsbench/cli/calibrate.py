@@ -31,6 +31,7 @@ def calibrate(
     data_root: options.DataRoot = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what calibration.json holds.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    log_format: options.LogFormat = "text",
 ) -> None:
     """Tell how well judges know one person from another, and at which cosine, from real images alone.
 
@@ -53,10 +54,10 @@ def calibrate(
     parse_device(plan.device)
     refuse_repeated("judge", plan.judges)
     names.check_names("embedders", plan.judges)
-    with job.running(command, quiet=quiet) as progress:
+    with job.running(command, quiet=quiet, out=folder) as events:
         import fsbench.harness.calibrate  # brings torch: not before it is needed
 
-        context = progress.context(plan.device, data_root)
+        context = events.context(plan.device, data_root)
         result = fsbench.harness.calibrate.calibrate(data, plan.judges, context, size=size, command=command)
         page = _save(result, folder) if folder is not None else None
     if as_json:

@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from fsbench.results import MetricRecord
 
 Runs = Annotated[
-    list[Path], typer.Argument(metavar="A B [C ...]", help="Run folders, or baselines; the others are compared with A.")
+    list[Path],
+    typer.Argument(
+        metavar="A B [C ...]",
+        parser=options.run_folder,
+        help="Run folders, baselines, or their URLs; the others are compared with A.",
+    ),
 ]
 Chosen = Annotated[
     list[str] | None,

@@ -29,7 +29,12 @@ def list_datasets(as_json: options.JsonList = False) -> None:
 
 
 @app.command()
-def info(name: options.DatasetName, data_root: options.DataRoot = None, as_json: options.JsonObject = False) -> None:
+def info(
+    name: options.DatasetName,
+    data_root: options.DataRoot = None,
+    as_json: options.JsonObject = False,
+    log_format: options.LogFormat = "text",
+) -> None:
     """Show identities, sessions, images and the split; drawn people are not drawn for it (fsbench data check does).
 
     For example:
@@ -42,7 +47,12 @@ def info(name: options.DatasetName, data_root: options.DataRoot = None, as_json:
 
 
 @app.command()
-def check(name: options.DatasetName, data_root: options.DataRoot = None, as_json: options.JsonObject = False) -> None:
+def check(
+    name: options.DatasetName,
+    data_root: options.DataRoot = None,
+    as_json: options.JsonObject = False,
+    log_format: options.LogFormat = "text",
+) -> None:
     """Show every session, image sizes, what was left out and why, and in how many crops the detector finds a face.
 
     For example:
@@ -58,6 +68,7 @@ def export(
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.")],
     data_root: options.DataRoot = None,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = "text",
 ) -> None:
     """Write sources, targets and the table of pairs as files, for a tool that fsbench does not run.
 
@@ -72,10 +83,10 @@ def export(
 
     names.check_names("datasets", [name])
     folder = job.usable_folder(out, option="")
-    with job.running(job.command_line(), quiet=quiet) as progress:
+    with job.running(job.command_line(), quiet=quiet) as events:
         from fsbench.harness.export import export as write
 
-        context = progress.context("auto", data_root)
+        context = events.context("auto", data_root)
         counts = write(build_dataset(name, context), name, folder, context)
     terminal.line(
         f"{counts['images']:,} images and {counts['pairs']:,} pairs of {counts['sources']} sources: "
@@ -88,8 +99,8 @@ def _report(name: str, data_root: Path | None, as_json: bool, look_closer: bool)
     from fsbench.environment import build_dataset
 
     names.check_names("datasets", [name])
-    with job.running(job.command_line()) as progress:
-        context = progress.context("auto", data_root)
+    with job.running(job.command_line()) as events:
+        context = events.context("auto", data_root)
         facts = _examine(build_dataset(name, context), context, look_closer)
     if as_json:
         terminal.print_json(facts)

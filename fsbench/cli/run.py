@@ -41,6 +41,7 @@ def run(
     ray_address: options.RayAddress = None,
     data_root: options.DataRoot = None,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = "text",
     verbose: options.Verbose = False,
 ) -> None:
     """Train or load models, let each swap the same faces, measure the outputs, and write a report.
@@ -82,22 +83,23 @@ def run(
         plans = [plan]
     if execution.rank:
         for plan in plans:
-            with job.running(job.command_line(), quiet=quiet) as progress:
+            with job.running(job.command_line(), quiet=quiet) as events:
                 from fsbench.harness.run import run as run_plan  # brings torch
 
-                context = progress.context(execution.device_of(plan), data_root)
+                context = events.context(execution.device_of(plan), data_root)
                 execution.follow(partial(run_plan, plan, strict=len(plans) == 1), plan, context)
         return
     if isinstance(base, Suite):
-        folder = job.usable_folder(out or job.default_out(base.name))
-        suites.run(experiments, folder, data_root, execution, resume=resume, quiet=quiet, verbose=verbose)
+        with job.results_folder(out or job.default_out(base.name), quiet=quiet) as folder:
+            suites.run(experiments, folder, data_root, execution, resume=resume, quiet=quiet, verbose=verbose)
         return
-    folder = job.usable_folder(out or job.default_out(plan.dataset.partition(":")[0].partition("(")[0]))
-    command, again = job.command_line(), job.resumed(folder)
-    with job.running(again, quiet=quiet) as progress:
-        from fsbench.harness.run import run as run_plan  # brings torch: not before the plan can be read
+    label = plan.dataset.partition(":")[0].partition("(")[0]
+    with job.results_folder(out or job.default_out(label), quiet=quiet) as folder:
+        command, again = job.command_line(), job.resumed(folder)
+        with job.running(again, quiet=quiet) as events:
+            from fsbench.harness.run import run as run_plan  # brings torch: not before the plan can be read
 
-        context = progress.context(execution.device_of(plan), data_root)
-        members = execution.share(plan, context)
-        result = run_plan(plan, folder, context, command=command, resume=resume, members=members)
-    job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
+            context = events.context(execution.device_of(plan), data_root)
+            members = execution.share(plan, context)
+            result = run_plan(plan, folder, context, command=command, resume=resume, members=members)
+        job.conclude(result, folder, again, quiet=quiet, verbose=verbose)

@@ -14,7 +14,6 @@ import typer
 
 from fsbench.cli import job, options
 from fsbench.errors import UsageError
-from fsbench.executors import Execution
 from fsbench.specs import quoted
 
 if TYPE_CHECKING:
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 _PATTERN = "'tools/*'"
 _SIZE = 128
+READ = f"{__name__}:read"
+"""What other processes that share the work read the typed options with."""
 
 
 def score(
@@ -119,6 +120,7 @@ def score(
     ray_address: options.RayAddress = None,
     data_root: options.DataRoot = None,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = "text",
     verbose: options.Verbose = False,
 ) -> None:
     """Measure images that other tools swapped, and write the report that fsbench run writes.
@@ -159,6 +161,8 @@ def score(
     """
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
+    from fsbench.executors import Execution
+
     execution = Execution.of(executor, workers, ray_address, device)
     plan = options.plan(
         metrics=metrics, judges=judges, observers=observers, gallery=gallery, baselines=baselines, seed=seed,
@@ -171,16 +175,16 @@ def score(
     measure = read(plan, **typed)
     command = job.command_line()
     if execution.rank:
-        with job.running(command, quiet=quiet) as progress:
-            execution.follow(measure, plan, progress.context(execution.device_of(plan), data_root))
+        with job.running(command, quiet=quiet) as events:
+            execution.follow(measure, plan, events.context(execution.device_of(plan), data_root))
         return
-    folder = job.usable_folder(out or job.default_out("score"))
-    again = job.resumed(folder)
-    with job.running(again, quiet=quiet) as progress:
-        context = progress.context(execution.device_of(plan), data_root)
-        members = execution.share(plan, context, typed)
-        result = measure(out=folder, context=context, command=command, resume=resume, members=members)
-    job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
+    with job.results_folder(out or job.default_out("score"), quiet=quiet) as folder:
+        again = job.resumed(folder)
+        with job.running(again, quiet=quiet) as events:
+            context = events.context(execution.device_of(plan), data_root)
+            members = execution.share(plan, context, READ, typed)
+            result = measure(out=folder, context=context, command=command, resume=resume, members=members)
+        job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
 
 
 def read(

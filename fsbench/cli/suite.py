@@ -96,9 +96,9 @@ def _run(
     from fsbench import suites
     from fsbench.store import write_text
 
-    with job.running(again, quiet=quiet) as progress:
+    with job.running(again, quiet=quiet) as events:
         try:
-            context = progress.context(execution.device_of(experiment.plan), data_root)
+            context = events.context(execution.device_of(experiment.plan), data_root)
             members = execution.share(experiment.plan, context, strict=False)
             result = fsbench.harness.suite.run_experiment(
                 experiment, out, context, command=command, resume=resume, members=members

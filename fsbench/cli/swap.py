@@ -69,6 +69,7 @@ def swap(
     label: Annotated[bool, typer.Option("--label", help="Burn a visible label into what was swapped.")] = False,
     device: options.Device = None,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = "text",
 ) -> None:
     """Swap a face into a video or images; time stamps, sound and colours stay, and the file says that it is synthetic.
 
@@ -88,11 +89,11 @@ def swap(
     parse_device(plan.device)
     how, smoothing = _paste(preset, mask, colour, blend), _smoothing(smooth)
     kept = f"what was written so far, {out.stem}.partial{out.suffix},"
-    with job.running(command, quiet=quiet, kept=kept) as progress:
+    with job.running(command, quiet=quiet, kept=kept) as events:
         import fsbench.harness.swap as service  # brings torch: not before it is needed
 
         settings = service.SwapOptions(how, smoothing, face, fill, on_missing, size, lossless, side_by_side, label)
-        report = service.swap(given, model, source, out, settings, progress.context(plan.device), identity=identity)
+        report = service.swap(given, model, source, out, settings, events.context(plan.device), identity=identity)
     _print(report)
 
 

@@ -5,6 +5,7 @@ sequences, characters that the terminal's encoding lacks, bytes that were no UTF
 never obeyed:
 
     line, print_json, cell, console   what commands print with: one line stays one line, whatever is in it
+    print_event, print_error        what a job tells while it is at work, and why it ended
     streams                         what stands below all text, also that of typer, of libraries and of plug-ins
 """
 
@@ -18,9 +19,11 @@ import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
-from fsbench.errors import OutputError
+from fsbench.errors import FsbenchError, OutputError
+from fsbench.events import Event, JobFailed, Message
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,6 +39,7 @@ PLAIN = {
 JOINERS = "\u200c\u200d"  # shape letters of Persian and Hindi, and emoji; harmless
 STYLES = re.compile(r"(\x1b\[[\d;]*m)")
 CONTROLS = re.compile(r"(\x1b\[\??[\d;]*[A-Za-z]|\r)")  # styles, and the cursor of progress bars
+CURSOR, LINE_ENDS = re.compile(r"\x1b\[\??[\d;]*[A-Za-z]"), re.compile(r"[\r\n]")
 
 
 def clean(text: str) -> str:
@@ -70,6 +74,42 @@ def print_json(value: Any) -> None:
     """Print a value as JSON that is ASCII throughout, and so valid in every encoding."""
     text = json.dumps(value, indent=1).replace("\x7f", "\\u007f")  # DEL is the one control that json leaves as it is
     print(text, flush=True)  # noqa: T201
+
+
+def print_event(event: Event) -> None:
+    """Print an event as JSON on one line of standard error: the time and its name, then its fields."""
+    if isinstance(sys.stderr, _Stream):
+        sys.stderr.write_rest()
+        sys.stderr.write_whole(_object(event))
+    else:
+        sys.stderr.write(_object(event))
+
+
+def _object(event: Event) -> str:
+    moment = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return json.dumps({"time": moment, "event": event.name, **event.facts()}, allow_nan=False) + "\n"
+
+
+def print_error(error: FsbenchError) -> None:
+    """Print why a command ends, and the remedy."""
+    if is_json():
+        print_event(JobFailed(error.message, error.hint))
+        return
+    line(f"fsbench: {error.message}", error=True)
+    if error.hint:
+        line(f"  {error.hint}", error=True)
+
+
+def choose_format(name: str) -> str:
+    """Have standard error hold `text` or `json` until the process ends: an object for each line, whoever prints it."""
+    if isinstance(sys.stderr, _Stream):
+        sys.stderr.as_json = name == "json"
+    return name
+
+
+def is_json() -> bool:
+    """Whether standard error holds JSON."""
+    return isinstance(sys.stderr, _Stream) and sys.stderr.as_json
 
 
 def print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -120,14 +160,16 @@ def streams() -> Iterator[None]:
     """Let all text pass, for the length of a `with` block, whoever prints it; what libraries warn of is gathered."""
     before = sys.stdout, sys.stderr
     _occupy_closed()
-    sys.stdout = cast(TextIO, _Stream(sys.stdout, "standard output", fatal=True))
-    sys.stderr = cast(TextIO, _Stream(sys.stderr, "standard error", fatal=False))
+    output = _Stream(sys.stdout, "standard output", fatal=True)
+    errors = _Stream(sys.stderr, "standard error", fatal=False)
+    sys.stdout, sys.stderr = cast(TextIO, output), cast(TextIO, errors)
     try:
         with _gathered_warnings():
             yield
     finally:
         with suppress(OutputError):
-            sys.stdout.flush()
+            errors.write_rest()
+            output.flush()
         sys.stdout, sys.stderr = before
 
 
@@ -141,10 +183,26 @@ class _Stream:
     def __init__(self, stream: TextIO | None, name: str, *, fatal: bool) -> None:
         self._stream, self._name, self._fatal = stream, name, fatal
         self.encoding = getattr(stream, "encoding", None) or "utf-8"
+        self.as_json = False
+        self._begun = ""  # the line that is not whole yet, where lines become JSON
 
     def write(self, text: str) -> int:
-        self._attempt(lambda stream: stream.write(fit(self._escaped(text), self.encoding)))
+        if self.as_json:
+            *whole, self._begun = LINE_ENDS.split(self._begun + CURSOR.sub("", text))
+            for message in filter(str.strip, whole):
+                self.write_whole(_object(Message(message)))
+        else:
+            self.write_whole(self._escaped(text))
         return len(text)
+
+    def write_whole(self, text: str) -> None:
+        """Write text as it is, but for what the encoding cannot express."""
+        self._attempt(lambda stream: stream.write(fit(text, self.encoding)))
+
+    def write_rest(self) -> None:
+        """Write the line that was begun, as if it ended here."""
+        if self._begun:
+            self.write("\n")
 
     def writelines(self, lines: Any) -> None:
         self.write("".join(lines))

@@ -53,6 +53,7 @@ def validate(
     seed: options.Seed = None,
     device: options.Device = None,
     quiet: options.Quiet = False,
+    log_format: options.LogFormat = "text",
 ) -> None:
     """Hold metrics against known faults: what each responds to, from which strength on, and what it should ignore.
 
@@ -75,7 +76,7 @@ def validate(
     from fsbench.errors import UsageError
     from fsbench.specs import split_list
 
-    folder = job.usable_folder(out or job.default_out("validation"))
+    folder = job.usable_folder(Path(out) if out else job.default_out("validation"))
     command = job.command_line()
     plan = options.plan(metrics=metrics, judges=judges, observers=observers, seed=seed, device=device)
     parse_device(plan.device)
@@ -90,11 +91,11 @@ def validate(
         faults = faults or ",".join(fault.name for fault in base.faults)
         dataset = dataset or base.dataset.spec
         validity.check_settings(file, base, dataset=dataset, faults=split_list(faults), seed=plan.seed, budget=budget)
-    with job.running(command, quiet=quiet) as progress:
+    with job.running(command, quiet=quiet, out=folder) as events:
         import fsbench.harness.validate  # brings torch: not before it is needed
 
         validation = fsbench.harness.validate.validate(
-            plan.metrics, split_list(faults), plan.judges, progress.context(plan.device),
+            plan.metrics, split_list(faults), plan.judges, events.context(plan.device),
             observers=plan.observers, dataset=dataset, budget=budget, seed=plan.seed, command=command,
         )  # fmt: skip
         validity.save(validation, folder / validity.FILE_NAME)

@@ -54,6 +54,7 @@ def fetch(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show sizes and licences of what would be fetched, and end there.")
     ] = False,
+    log_format: options.LogFormat = "text",
 ) -> None:
     """Download files into the cache, out of the first of their sources that has them, and verify them.
 
@@ -73,10 +74,10 @@ def fetch(
     if dry_run:
         return
     failures: list[WeightsError] = []
-    with job.running(f"fsbench weights fetch {' '.join(names)}", kept="what has arrived") as progress:
+    with job.running(f"fsbench weights fetch {' '.join(names)}", kept="what has arrived") as events:
         for name in files:
             try:
-                _print_file(weights.fetch(name, _folder(), progress.stage, progress.log))
+                _print_file(weights.fetch(name, _folder(), events.stage, events.log))
             except WeightsError as error:
                 failures.append(error)
     if len(failures) > 1:

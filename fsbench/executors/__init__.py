@@ -75,11 +75,18 @@ class Execution:
         return _ranks()[0] if self.executor == "ranks" else 0
 
     def share(
-        self, plan: Plan, context: Context, score: Mapping[str, Any] | None = None, *, strict: bool = True
+        self,
+        plan: Plan,
+        context: Context,
+        read: str = "",
+        typed: Mapping[str, Any] | None = None,
+        *,
+        strict: bool = True,
     ) -> AbstractContextManager[object] | None:
         """Let the store's claims be those of this execution; return what starts the other processes, if anything does.
 
-        `score` is what was typed of `fsbench score`, None for a run. Raises UsageError where a package is missing.
+        They run the plan, or what a function `read` (`module:function`) makes of the plan and of what was `typed`.
+        Raises UsageError where a package is missing.
         """
         if self.executor == "serial":
             return None
@@ -89,10 +96,11 @@ class Execution:
             return None
         request = {
             "plan": plan.model_dump(mode="json"),
-            "score": score and {name: _as_json(value) for name, value in score.items()},
+            "read": read,
+            "typed": {name: _as_json(value) for name, value in (typed or {}).items()},
             "strict": strict,
             "folder": os.getcwd(),
-            "cache": str(context.store.root),
+            "cache": context.store.as_json(),
             "data_root": str(context.data_root),
         }
         name = f"{_job()} process {os.getpid()}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from fsbench.errors import DataError
 def follow(request: Mapping[str, Any], claims: Claims) -> None:
     """Do a share of the work of a request on its store; raises FsbenchError.
 
-    A request is JSON: `plan`, `score` (what is typed of `fsbench score`, or null for a run), `strict`, the number of
-    `threads`, the working folder `folder`, the cache and the data root.
+    A request is JSON: `plan`, `read` and `typed` as in `Execution.share`, `strict`, the number of `threads`, the
+    working folder `folder`, the cache and the data root.
     """
     import torch
 
@@ -30,12 +32,11 @@ def follow(request: Mapping[str, Any], claims: Claims) -> None:
     except OSError as error:
         raise DataError(f"{request['folder']} is not there on this node", "share the folder") from error
     plan = Plan.model_validate(request["plan"])
-    context = replace(make_context(plan.device, Path(request["data_root"])), store=Store(Path(request["cache"])))
+    context = make_context(plan.device, Path(request["data_root"]))
+    context = replace(context, store=Store.from_json(request["cache"]))
     context.store.claims = claims
     torch.set_num_threads(request["threads"])
-    if request["score"] is None:
-        run(plan, passing_folder(), context, strict=request["strict"], leads=False)
-        return
-    from fsbench.cli.score import read
-
-    read(plan, **request["score"])(out=passing_folder(), context=context, leads=False)
+    measure = partial(run, plan, strict=request["strict"])
+    if request["read"]:
+        measure = pkgutil.resolve_name(request["read"])(plan, **request["typed"])
+    measure(out=passing_folder(), context=context, leads=False)

@@ -18,9 +18,11 @@ from fsbench.errors import (
     Interrupted,
     OutputError,
     PluginError,
+    RemoteError,
     UsageError,
     WeightsError,
 )
+from fsbench.events import FolderChosen, ModelsPlanned
 from fsbench.harness import records, sets, warn, write_read
 from fsbench.harness.evaluation import OutputFeatures
 from fsbench.harness.evaluator import baseline
@@ -65,6 +67,8 @@ def run(
     instruments = Instruments.of(plan, context, strict=strict)
     folder, choice = RunFolder(out), PairChoice.of(plan, files=bool(exported.tools))
     folder.check(plan, resume, choice.inputs)
+    context.tell(FolderChosen(out))
+    context.tell(ModelsPlanned(tuple(pipeline.label for pipeline in plan.pipelines())))
     with members or nullcontext():
         write = partial(RunWriter if leads else Unwritten, folder=folder, command=command, started=started)
         writer, splits = _measure(plan, models, instruments, choice, exported, write, context)
@@ -95,6 +99,7 @@ def _measure(
     if plan.baselines and isinstance(splits.dataset, WithVideos):
         _write_unchanged(splits.dataset, writer)
     runnable = _runnable(plan, models, splits, writer)
+    context.tell(ModelsPlanned(tuple(pipeline.label for pipeline in runnable)))
     if context.store.claims.shared:
         _train_together([models[str(pipeline)] for pipeline in runnable], splits, plan, context)
     measured, first_error = 0, None
@@ -187,6 +192,8 @@ def _write_unchanged(dataset: WithVideos, writer: RunWriter) -> None:
     for name, evaluation in writer.evaluations.items():
         try:
             written = write_read.written_again(dataset, revision, evaluation.set.targets, evaluation.context)
+        except RemoteError:
+            raise
         except FsbenchError as error:
             writer.warnings.append(f"what a codec changes is not known: {error.sentence}")
             return

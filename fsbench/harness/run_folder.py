@@ -19,17 +19,17 @@ from fsbench.evidence.recursion import FedBack
 from fsbench.extraction.blocks import spans
 from fsbench.files import some
 from fsbench.harness.models import Model, file_name
+from fsbench.harness.progress_file import PROGRESS_FILE
 from fsbench.harness.run_lock import LOCK_FILE, RunLock, refuse_if_taken
 from fsbench.harness.train import write_sidecar
 from fsbench.images import ImageSet
 from fsbench.pairs import Pairs
 from fsbench.png import write_pngs
-from fsbench.results import FILE_NAME, slug
+from fsbench.results import FILE_NAME, PLAN_FILE, slug
 from fsbench.spreadsheets import no_formula
 from fsbench.store import copy_file, write_text
 from fsbench.stored import header_of
 
-PLAN_FILE = "plan.json"
 INPUTS = "inputs"
 TARGETS = "inputs/target"
 OUTPUTS, FRAMES = "outputs", "frames"
@@ -208,4 +208,4 @@ def target_path(name: str) -> str:
 
 def _is_passing(path: Path) -> bool:
     """Whether it is what a run that was killed leaves behind before its plan."""
-    return path.suffix == ".partial" or path.name == LOCK_FILE
+    return path.suffix == ".partial" or path.name in (LOCK_FILE, PROGRESS_FILE)

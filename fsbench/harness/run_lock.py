@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ except ImportError:  # Windows
 LOCK_FILE = ".lock"
 """Says which process writes; it is there while a run is going on, and after one was killed."""
 
+WAITS = (0.001, 0.01, 0.05)
+"""Seconds after which a lock that is taken is asked for again."""
+
 
 @dataclass(frozen=True)
 class RunLock:
@@ -31,7 +35,7 @@ class RunLock:
     def take(cls, folder: Path, tell: Callable[[str], None]) -> RunLock | None:
         """Lock a folder until `release`, or until the process ends. Raises OutputError where another process has it.
 
-        None where a run of this process has it, which has failed, and where there are no locks, which is told.
+        None where this process has it already, and where there are no locks, which is told.
         """
         path = folder / LOCK_FILE
         try:
@@ -55,7 +59,7 @@ class RunLock:
                 os.close(descriptor)
                 return None
             os.truncate(descriptor, 0)
-            os.write(descriptor, _own_name().encode())
+            os.write(descriptor, own_name().encode())
         except OSError:
             os.close(descriptor)
             raise
@@ -70,30 +74,44 @@ class RunLock:
 
 def refuse_if_taken(folder: Path) -> None:
     """Raise OutputError where another process writes into a folder."""
+    holder = holder_of(folder)
+    if holder is not None and holder != own_name():
+        raise OutputError(
+            f"--out {folder} is being written by another run ({holder or 'which has just begun'})",
+            "wait until it is done, or name another --out",
+        )
+
+
+def holder_of(folder: Path) -> str | None:
+    """The process that writes into a folder, "" for one that has just begun; None for none, and without locks."""
     try:
-        descriptor = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_NONBLOCK)
+        descriptor = os.open(folder / LOCK_FILE, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
-        return
+        return None
     try:
-        _lock(descriptor)  # until it is closed
+        _lock(descriptor, shared=True)  # until it is closed
     except BlockingIOError:
-        holder = os.read(descriptor, 200).decode(errors="replace")
-        if holder != _own_name():
-            raise OutputError(
-                f"--out {folder} is being written by another run ({holder or 'which has just begun'})",
-                "wait until it is done, or name another --out",
-            ) from None
+        return os.read(descriptor, 200).decode(errors="replace")
     except OSError:  # no locks here
-        return
+        return None
     finally:
         os.close(descriptor)
+    return None
 
 
-def _lock(descriptor: int) -> None:
-    """Raise BlockingIOError where another process has the lock, OSError where there are no locks."""
+def _lock(descriptor: int, shared: bool = False) -> None:
+    """Raise BlockingIOError where another process has the lock, OSError where there are no locks.
+
+    Who asks for the holder shares the lock for a moment, which is waited for.
+    """
     if fcntl is None:
         raise OSError("this system has no locks")
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    for wait in WAITS:
+        with suppress(BlockingIOError):
+            return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        time.sleep(wait)
+    return fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
 
 
 def _leads_to(path: Path, descriptor: int) -> bool:
@@ -103,5 +121,6 @@ def _leads_to(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _own_name() -> str:
+def own_name() -> str:
+    """This process and its machine, as a lock file names them."""
     return f"process {os.getpid()} on {platform.node()}"

@@ -18,6 +18,7 @@ from fsbench.config import Plan
 from fsbench.datasets._photos import Photo, hash_photos
 from fsbench.datasets.people import Album, open_album
 from fsbench.errors import DataError, UsageError
+from fsbench.events import FolderChosen, ModelsPlanned
 from fsbench.extraction.extractor import Judge
 from fsbench.extraction.features import embed, find_landmarks
 from fsbench.files import home_of, printable
@@ -87,12 +88,15 @@ def score(
     instruments = Instruments.of(plan, context)
     folder = RunFolder(out)
     folder.check(plan, resume)
+    context.tell(FolderChosen(out))
     source_album = open_album(source, size, context)
     target_album = source_album if source.resolve() == target.resolve() else open_album(target, size, context)
     asked = ask(outputs, source_album, target_album, listed, missing)
     inputs = _inputs(outputs, {"source": source_album, "target": target_album}, listed, plan.gallery, trained)
     folder.check(plan, resume, inputs)
     tools = [tool for tool in outputs if tool.name not in asked.failed]
+    baselines = CHEAPEST_BASELINES if plan.baselines else ()
+    context.tell(ModelsPlanned((*baselines, *(tool.name for tool in outputs))))
     with members or nullcontext():
         measured = _measured(asked, tools, source_album, target_album, face, instruments.judges[0], context)
         del listed, asked  # hundreds of bytes an output, and the crops are cut
@@ -104,7 +108,7 @@ def score(
             plan, instruments, {"stills": evaluation}, folder, command, started, OUTPUTS
         )
         writer.begin(inputs)
-        for name in CHEAPEST_BASELINES if plan.baselines else ():
+        for name in baselines:
             model, swapped = baseline(name, measured.pairs, context)
             features = evaluation.extract(name, swapped.images, seconds=swapped.seconds)
             writer.add(records.model_record(model, swapped.seconds), {"stills": features})

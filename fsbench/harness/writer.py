@@ -13,7 +13,8 @@ import pandas as pd
 
 from fsbench import environment, results
 from fsbench.config import Plan
-from fsbench.errors import NotScorable, one_line, traceback_of
+from fsbench.errors import NotScorable, RemoteError, one_line, traceback_of
+from fsbench.events import Event, ModelFailed, ModelFinished, ResultWritten, Warned
 from fsbench.evidence.needs import JUDGE
 from fsbench.evidence.targets import TargetFeatures
 from fsbench.extraction.blocks import spans
@@ -55,6 +56,7 @@ class RunWriter:
 
     def __post_init__(self) -> None:
         self._lock: RunLock | None = None
+        self._told: set[str] = set()  # warnings, and models that are done or failed
         self._targets: dict[str, TargetFeatures] = {}  # by observer whose features are stored
         self._evaluators = {name: Evaluator(evaluation, self.plan) for name, evaluation in self.evaluations.items()}
         self._of_frames = {
@@ -112,6 +114,7 @@ class RunWriter:
             if metric not in self.tracebacks:
                 self.tracebacks[metric] = self.folder.write_traceback(f"metric {metric}", traceback)
         self.done.append(done)
+        self._tell_news()
         return done.record
 
     def _baseline_in_frames(self, name: SetName, label: str) -> OutputFeatures:
@@ -128,6 +131,30 @@ class RunWriter:
             f"{record.name} failed, and the run went on without it: {one_line(error)} (traceback: {path})"
         )
         self.main.context.log(self.warnings[-1])
+        self._tell_news()
+
+    def _tell_news(self, warnings: Sequence[str] = ()) -> None:
+        """Tell listeners of models that were measured or failed since, and of warnings."""
+        news: dict[str, Event] = {}
+        for model in self.done:
+            if model.record.kind != "floor":
+                news[f"done {model.record.name}"] = ModelFinished(model.record.name, self._summary(model))
+        for record in self.failed:
+            news[f"failed {record.name}"] = ModelFailed(record.name, record.error)
+        news |= {f"warning {text}": Warned(text) for text in (*self.warnings, *warnings)}
+        for key, event in news.items():
+            if key not in self._told:
+                self.main.context.tell(event)
+        self._told |= set(news)
+
+    def _summary(self, model: ModelEvaluation) -> dict[str, float | None]:
+        """Values of the metrics that a summary shows."""
+        infos = {name: metric.info for name, metric in self.instruments.metrics.items()}
+        return {
+            results.column(value.metric, value.judge, value.stage): value.value
+            for value in model.values
+            if infos[value.metric].headline or infos[value.metric].summary_rank
+        }
 
     def finish(self, dataset: results.DatasetRecord, unused: Sequence[results.UnusedRecord] = ()) -> results.RunResult:
         """Write all files: what the numbers need, then result.json, then what only illustrates them."""
@@ -138,6 +165,8 @@ class RunWriter:
         if lost:
             result = result.model_copy(update={"warnings": (*result.warnings, *lost)})
             results.save(result, self.folder.path)
+        self._tell_news(result.warnings)
+        self.main.context.tell(ResultWritten(self.folder.path / results.FILE_NAME))
         if self._lock is not None:
             self._lock.release()
         return result
@@ -228,6 +257,8 @@ class RunWriter:
             try:
                 if (table := make(self.main, self.plan, self.done)) is not None:
                     self.folder.write_table(name, table)
+            except RemoteError:
+                raise
             except Exception as error:  # noqa: BLE001 - whatever a library of plots raises, the numbers are there
                 lost.append(f"{name} could not be made, and the report is without it: {one_line(error)}")
         return lost

@@ -16,6 +16,7 @@ from torch import Tensor
 from fsbench.files import Unused
 
 if TYPE_CHECKING:
+    from fsbench.events import Event
     from fsbench.images import ImageSet
     from fsbench.store import Store
 
@@ -44,6 +45,7 @@ class Context:
     path: str = ""  # what followed `@` or `:` in the specification
     stage: Callable[[str], Progress] = lambda title: silent  # opens a progress bar with that title
     log: Callable[[str], None] = lambda message: None
+    tell: Callable[[Event], None] = lambda event: None  # of what `fsbench.events` has beside stages and messages
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from fsbench.numbers import number
+from fsbench.numbers import duration, number
 from fsbench.report import budget, page, ranking, sections, tables, verdict
 from fsbench.report.plots import LABEL, short
 from fsbench.report.run import RunContents, read
@@ -30,9 +30,7 @@ def write(folder: Path, *, brief: bool = False) -> Path:
 def html(run: RunContents, *, brief: bool = False) -> str:
     """Return the page of a run, or its brief."""
     environment = page.environment()
-    environment.filters.update(
-        duration=tables.duration, decimals=number, coaches=tables.coaches, named=partial(_named, run)
-    )
+    environment.filters.update(duration=duration, decimals=number, coaches=tables.coaches, named=partial(_named, run))
     files = {"run": run, "result": run.result}
     template = environment.get_template("run/page.html.j2")
     scripts = [*(["map.js"] if len(run.maps) else []), *(["player.js"] if len(run.clips) else [])]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fsbench import validity
-from fsbench.numbers import ARROWS, number
+from fsbench.numbers import ARROWS, duration, number
 from fsbench.report.ranking import Standing, ranking
 from fsbench.report.run import NOTHING_SWAPPED, Column, RunContents, Scored
 from fsbench.results import ModelRecord, Value, failure_rate
@@ -112,19 +112,6 @@ def interval(value: Value, digits: int) -> str:
     if value.low is None or value.high is None:
         return ""
     return f"[{number(value.low, digits)}, {number(value.high, digits)}]"
-
-
-def duration(seconds: float) -> str:
-    """Print a length of time in the unit that suits it.
-
-    >>> duration(0.0042), duration(0.484), duration(0.9999), duration(75), duration(192), duration(7400)
-    ('4.2 ms', '484 ms', '1000 ms', '75 s', '3.2 min', '2.1 h')
-    """
-    if seconds < 1:
-        return f"{1000 * seconds:.{1 if seconds < 0.01 else 0}f} ms"
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def is_better(value: float, other: float, column: Column) -> bool:

@@ -10,11 +10,10 @@ from typing import Any
 from markupsafe import Markup
 
 from fsbench import validity
-from fsbench.numbers import ARROWS, number
+from fsbench.numbers import ARROWS, duration, number
 from fsbench.report import page, responses
 from fsbench.report.page import Section
 from fsbench.report.responses import MARKS, Mark
-from fsbench.report.tables import duration
 from fsbench.results import slug
 from fsbench.store import write_text
 from fsbench.validity import ExaminedRecord, FaultRecord, ResponseRecord, Validation

@@ -181,40 +181,6 @@ def test_the_report_is_written_again_without_torch(fsbench: Fsbench, out: Path, 
     assert (copy / "report.html").read_bytes() == page
 
 
-KILLED = """
-import os, signal, sys
-left, folder = int(sys.argv.pop(1)), sys.argv.pop(1)
-
-def hook(event, arguments):
-    global left
-    if event == "os.rename" and str(arguments[1]).startswith(folder):
-        left -= 1
-        if left == 0:
-            os.killpg(0, signal.SIGKILL)
-
-sys.addaudithook(hook)
-from fsbench.cli import main
-main()
-"""
-"""A command that is killed when it is about to give the n-th file its name."""
-
-
-def test_killed_at_any_time_the_next_run_ends_with_the_same_numbers(fsbench: Fsbench, tmp_path: Path) -> None:
-    arguments = ["run", "--models", "gan_mask", "--metrics", "id_similarity,gt_psnr", "--dataset", TINY, "--budget",
-                 "4", "--no-baselines", "--out"]  # fmt: skip
-    expected, out = tmp_path / "expected", tmp_path / "out"
-    assert fsbench(*arguments, expected, FSBENCH_CACHE=str(tmp_path / "other")).returncode == 0
-    environment = {**os.environ, "FSBENCH_CACHE": str(tmp_path / "cache")}
-    for n_files in (6, 30, 30, 12):  # while images are drawn, and later and later
-        command = [sys.executable, "-c", KILLED, str(n_files), str(tmp_path), *arguments, str(out), "--resume"]
-        done = subprocess.run(command, env=environment, capture_output=True, start_new_session=True, check=False)
-        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-        assert not (out / "result.json").exists() or values(out) == values(expected)
-    done = fsbench(*arguments, out, "--resume", FSBENCH_CACHE=str(tmp_path / "cache"))
-    assert done.returncode == 0, done.stderr
-    assert values(out) == values(expected)
-
-
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     arguments = ["run", "--models", "gan_mask", "--dataset", TINY, "--budget", "100000", "--out", str(tmp_path / "out")]
     environment = {**os.environ, "FSBENCH_CACHE": str(tmp_path / "cache")}

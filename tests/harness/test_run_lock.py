@@ -114,7 +114,7 @@ def test_a_lock_that_was_released_while_it_was_opened_is_taken_anew(
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP, errno.EBADF])
 def test_where_there_are_no_locks_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    def refuse(descriptor: int) -> None:
+    def refuse(descriptor: int, shared: bool = False) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(run_lock, "_lock", refuse)

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from matplotlib.colors import Normalize
 from PIL import Image
 
-from fsbench.numbers import number
+from fsbench.numbers import duration, number
 from fsbench.report import heatmaps, histograms, people, plots
 from fsbench.report.people import FaceVectors, View
 from fsbench.report.plots import render, short
 from fsbench.report.run import read
 from fsbench.report.sections import galleries, slices
-from fsbench.report.tables import duration, ordered
+from fsbench.report.tables import ordered
 from fsbench.report.thumbnails import Thumbnails
 from fsbench.report.verdict import sentences
 

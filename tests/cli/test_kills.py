@@ -1,0 +1,115 @@
+"""Killed at any moment, what goes on ends with the result of what was never disturbed.
+
+FSBENCH_TEST_KILLS says how often: 10 by default, 50 at night.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forked import Ended, Forked
+
+from fsbench.harness.status import status
+
+KILLS = int(os.environ.get("FSBENCH_TEST_KILLS", "10"))
+PAINTED = Path(__file__).parents[1] / "scoring"
+STILLS = "synthetic(people=2,sessions=6,images=1,gallery=0,clips=0,size=48)"
+FACES = "synthetic(people=2,sessions=9,images=2,gallery=0,clips=0,size=48)"
+PRELUDE = f"""
+import sys
+import pytest
+sys.path.insert(0, {str(PAINTED)!r})
+import conftest
+conftest.paint(pytest.MonkeyPatch())
+"""
+COMMANDS = {
+    "run": ["run", "--models", "gan_mask", "--metrics", "id_similarity,gt_psnr", "--dataset", STILLS, "--budget", "4",
+            "--no-baselines", "--device", "cpu", "--resume"],
+    "score": ["score", "--outputs", "tool=outputs", "--target", "targets", "--source", "people", "--judges", "colour",
+              "--metrics", "id_similarity,background", "--size", "64", "--device", "cpu", "--resume"],
+    "validate": ["validate", "--metrics", "background", "--faults", "jpeg", "--dataset", FACES, "--budget", "smoke",
+                 "--device", "cpu"],
+}  # fmt: skip
+SHARES = {"run": 0.4, "score": 0.3, "validate": 0.3}
+TIMES = ("created", "seconds", "swap_seconds", "command", "updated")
+"""Fields of results that no two runs share."""
+
+
+@pytest.fixture(scope="module")
+def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forked]:
+    """A process beside the photographs of painted people, which tests/scoring knows how to find faces in."""
+    folder = tmp_path_factory.mktemp("photographs")
+    spec = importlib.util.spec_from_file_location("painted", PAINTED / "conftest.py")
+    assert spec is not None
+    assert spec.loader is not None
+    painted = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(painted)
+    for i in range(3):
+        for name in ("ann", "bob"):
+            painted.write(folder / "people" / name / f"{i}.png", name, i)
+            painted.write(folder / "outputs" / f"{name}_{i}.png", name, 50 + i)
+        painted.write(folder / "targets" / "eve" / f"s{i}" / f"{i}.png", "eve", 100 + i)
+    with Forked(PRELUDE, folder) as process:
+        yield process
+
+
+def untimed(value: Any) -> Any:
+    """A JSON value without the fields that no two runs share."""
+    if isinstance(value, dict):
+        return {name: untimed(inner) for name, inner in value.items() if name not in TIMES}
+    return [untimed(inner) for inner in value] if isinstance(value, list) else value
+
+
+def content(out: Path) -> dict[str, Any]:
+    """All files that a job left, without times; JSON as values, the others as bytes."""
+    files = {str(path.relative_to(out)): path for path in sorted(out.rglob("*")) if path.is_file()}
+    return {
+        name: untimed(json.loads(path.read_text())) if name.endswith(".json") else path.read_bytes()
+        for name, path in files.items()
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMMANDS)
+def test_killed_at_any_moment_the_result_is_that_of_an_undisturbed_run(
+    name: str, forked: Forked, tmp_path: Path
+) -> None:
+    def attempt(folder: str, kill_at: int = 0) -> Ended:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        return forked.run(tmp_path / folder, *COMMANDS[name], "--out", tmp_path / folder / "out", kill_at=kill_at)
+
+    whole = attempt("undisturbed")
+    assert (whole.killed, whole.code) == (False, 0), whole.errors
+    expected = content(tmp_path / "undisturbed" / "out")
+    chance, killed = random.Random(f"{name} {KILLS}"), 0
+    while killed < round(SHARES[name] * KILLS):
+        moment = chance.randint(1, whole.changes)
+        ended = attempt("killed", moment)
+        if ended.killed:
+            killed += 1
+            check_status(tmp_path / "killed" / "out", moment)
+        else:  # so little was left to do
+            assert ended.code == 0, (moment, ended.errors)
+            assert content(tmp_path / "killed" / "out") == expected, moment
+            shutil.rmtree(tmp_path / "killed")
+    ended = attempt("killed")
+    assert ended.code == 0, ended.errors
+    assert content(tmp_path / "killed" / "out") == expected
+
+
+def check_status(out: Path, moment: int) -> None:
+    """What `fsbench status` says of a job that was killed."""
+    if not out.exists() or not any(out.iterdir()):
+        return  # it was killed before its first stage
+    job = status(out)
+    assert job.state in ("killed", "finished"), (moment, job)
+    if job.state == "killed":
+        assert job.again.startswith("fsbench "), moment
