@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -31,9 +30,7 @@ def write(folder: Path, *, brief: bool = False) -> Path:
 def html(run: RunContents, *, brief: bool = False) -> str:
     """Return the page of a run, or its brief."""
     environment = page.environment()
-    environment.filters.update(
-        duration=duration, decimals=number, when=_when, coaches=tables.coaches, named=partial(_named, run)
-    )
+    environment.filters.update(duration=duration, decimals=number, coaches=tables.coaches, named=partial(_named, run))
     files = {"run": run, "result": run.result}
     template = environment.get_template("run/page.html.j2")
     scripts = [*(["map.js"] if len(run.maps) else []), *(["player.js"] if len(run.clips) else [])]
@@ -59,17 +56,3 @@ def _named(run: RunContents, text: str) -> str:
     for name in sorted((model.name for model in run.result.models), key=len, reverse=True):
         text = text.replace(name, short(name, LABEL)) if len(name) > LABEL else text
     return text
-
-
-def _when(created: str) -> str:
-    """Print an ISO 8601 time for people; what is not one stays as it is.
-
-    >>> _when("2026-03-04T05:06:07"), _when("2026-03-04T05:06:07+05:00"), _when("yesterday")
-    ('4 March 2026, 05:06 UTC', '4 March 2026, 00:06 UTC', 'yesterday')
-    """
-    try:
-        moment = datetime.fromisoformat(created)
-    except ValueError:
-        return created
-    moment = moment.astimezone(UTC) if moment.tzinfo else moment  # without a zone it is UTC, as the format says
-    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -82,9 +83,23 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(slug=slug, short=partial(short, limit=LABEL), plain=_plain)
+    environment.filters.update(slug=slug, short=partial(short, limit=LABEL), plain=_plain, when=_when)
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     return environment
+
+
+def _when(created: str) -> str:
+    """Print an ISO 8601 time for people; what is not one stays as it is.
+
+    >>> _when("2026-03-04T05:06:07"), _when("2026-03-04T05:06:07+05:00"), _when("yesterday")
+    ('4 March 2026, 05:06 UTC', '4 March 2026, 00:06 UTC', 'yesterday')
+    """
+    try:
+        moment = datetime.fromisoformat(created)
+    except ValueError:
+        return created
+    moment = moment.astimezone(UTC) if moment.tzinfo else moment  # without a zone it is UTC, as the format says
+    return f"{moment.day} {moment:%B %Y, %H:%M} UTC"
 
 
 def _plain(text: str) -> str:

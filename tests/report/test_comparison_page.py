@@ -88,6 +88,8 @@ def test_several_runs_and_a_baseline(tmp_path: Path) -> None:
     runs = [run_scores.write_run(tmp_path / name, seed=seed) for seed, name in enumerate("abc")]
     page = page_of(*runs)
     assert all(f"swapper: {letter} against A" in page for letter in "BC")
+    assert "<h1>swapper in 3 runs</h1>" in page
+    assert page.count("1 November 2026, 00:00 UTC") == 3
     baseline.save(load(runs[0]), tmp_path / "b.json")
     scores = [baseline.load(tmp_path / "b.json"), load(runs[1])]
     assert "no picture" in comparison.html(comparison.Compared(scores, compare_runs(scores)))
