@@ -20,8 +20,12 @@ from typing import Literal
 import numpy as np
 
 from fsbench.feature_store import OLDER_KINDS, ROWS
+from fsbench.mirror import UNSENT
 from fsbench.shards import Shard
 from fsbench.store import Store
+
+RUNS, FETCHED, SENT = "runs", "fetched", ".sent"
+"""Of runs at URLs: folders of those written and of those read, and the suffix of a mark beside one that was sent."""
 
 KINDS = {
     "synthetic": "drawn people",
@@ -36,17 +40,23 @@ KINDS = {
     "video": "faces found in videos",
     "estimates": "values over resamples",
     "umap": "maps of features",
+    RUNS: "runs whose --out is a URL",
+    FETCHED: "runs that were read from URLs",
+    UNSENT: "what is still to be sent",
 }
 """What is kept, by folder; plug-ins may keep more."""
 
 WEIGHTS, LIBRARIES = "weights", "libraries"
-UNTOUCHED = (WEIGHTS, LIBRARIES)
+UNTOUCHED = (WEIGHTS, LIBRARIES, UNSENT)
 """Folders of which nothing is removed."""
 
 IDLE = 3600.0
 """Seconds after which a file that was not finished is taken for that of a killed process."""
 
-State = Literal["kept", "older", "unfinished", "other"]
+TOGETHER = ("models", RUNS, FETCHED)
+"""Kinds of which all files of a folder belong together."""
+
+State = Literal["kept", "older", "unfinished", "unsent", "other"]
 
 _ENTRY = re.compile(r"[0-9a-f]{20}\.safetensors")
 _FOLDER = re.compile(r"[0-9a-f]{20}")
@@ -55,7 +65,7 @@ _UNFINISHED = re.compile(r"[0-9a-f]{12}\.\d+\.partial|[0-9a-f]{20}\.\d+\.aside|\
 
 @dataclass(frozen=True)
 class CachedFile:
-    """A file of the cache, or the folder of a trained model."""
+    """A file of the cache, or the folder of a trained model or of a run."""
 
     kind: str  # the folder that it lies in, below the cache
     path: Path
@@ -83,8 +93,8 @@ def scan(root: Path) -> list[CachedFile]:
     for folder in _folders(root):
         if folder.name in UNTOUCHED:
             items += _all(folder, folder.name, "kept")
-        elif folder.name == "models":
-            items += [_model(path) for path in _folders(folder)]
+        elif folder.name in TOGETHER:
+            items += [_folder(path, folder.name) for path in _folders(folder)]
         elif folder.name == ROWS:
             for key in (key for kind in _folders(folder) for key in _folders(kind)):
                 items += _entries(key, key.parent.relative_to(root).as_posix())
@@ -113,7 +123,7 @@ def is_intact(root: Path, item: CachedFile) -> bool:
 
 def has_digest(item: CachedFile) -> bool:
     """Whether it can be told from its content that an item is what was written."""
-    return item.state == "kept" and item.kind not in (*UNTOUCHED, "models")
+    return item.state == "kept" and item.kind not in (*UNTOUCHED, *TOGETHER)
 
 
 def damaged(root: Path, items: Sequence[CachedFile], done: Callable[[int], None]) -> list[CachedFile]:
@@ -205,12 +215,14 @@ def _item(kind: str, path: Path, state: State) -> CachedFile:
     return CachedFile(kind, path, found.st_size, max(found.st_atime, found.st_mtime), state)
 
 
-def _model(folder: Path) -> CachedFile:
-    """A trained model with all its files."""
-    files = list(_all(folder, "models", "kept"))
+def _folder(folder: Path, kind: str) -> CachedFile:
+    """A folder with all its files, such as a trained model."""
+    files = list(_all(folder, kind, "kept"))
     state: State = "kept" if _FOLDER.fullmatch(folder.name) else "other"
+    if kind == RUNS and not any(file.path.name.endswith(SENT) for file in files):
+        state = "unsent"
     used = max((file.used for file in files), default=folder.lstat().st_mtime)
-    return CachedFile("models", folder, sum(file.size for file in files), used, state)
+    return CachedFile(kind, folder, sum(file.size for file in files), used, state)
 
 
 def _folders(root: Path) -> list[Path]:

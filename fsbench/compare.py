@@ -96,6 +96,18 @@ class Comparisons:
         return PairedComparison(pair, "better" if better else "worse", record, p)
 
 
+def winners(comparisons: Comparisons, contests: Sequence[tuple[Key, Sequence[str]]]) -> list[str]:
+    """Name the model of each contest that is better than every other one, else "".
+
+    A contest is what models are compared by, and their names, that of the best value first. The comparisons of all
+    contests are corrected together.
+    """
+    pairs = [Pair(names[0], other, *key) for key, names in contests for other in names[1:]]
+    relations = iter([comparison.relation for comparison in comparisons.of(pairs)])
+    of_contests = [(names, {next(relations) for _ in names[1:]}) for _, names in contests]
+    return [names[0] if relations_of == {"better"} else "" for names, relations_of in of_contests]
+
+
 def _enough(value: Value | None) -> bool:
     """Whether a model was scored on so many of the pairs that it may be called better."""
     return value is not None and answered(value) >= ENOUGH_ANSWERED

@@ -1,27 +1,36 @@
 """Where a run happens: folders, device, threads, versions. The only reader of environment variables.
 
-FSBENCH_CACHE   cache of rendered images, features, trained models and pretrained weights (default: the platform's user
-                cache folder)
-FSBENCH_DATA    folder that holds data sets which cannot be redistributed (default: the platform's user data folder)
+FSBENCH_CACHE         cache of rendered images, features, trained models and pretrained weights, a folder or a URL
+                      (default: the platform's user cache folder)
+FSBENCH_CACHE_LOCAL   folder of the local copy of a cache that is a URL, and of pretrained weights beside it (default: a
+                      folder in the platform's user cache folder, one for each URL)
+FSBENCH_DATA          folder that holds data sets which cannot be redistributed (default: the platform's user data
+                      folder)
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fsbench.errors import DeviceError
+from fsbench.remote import Objects, url_of
 
 if TYPE_CHECKING:
     import torch
 
     from fsbench.events import Events
     from fsbench.interfaces import Context, Dataset
+    from fsbench.store import Store
+
+S = TypeVar("S", bound="Store")
 
 LIBRARY_CACHES = {"NUMBA_CACHE_DIR": "numba", "MPLCONFIGDIR": "matplotlib", "TORCH_HOME": "torch"}
 """Environment variables, and the folders that they are to name."""
@@ -83,10 +92,33 @@ def available_cores() -> int:
 
 
 def cache_root() -> Path:
-    """FSBENCH_CACHE, or the platform's user cache folder."""
+    """FSBENCH_CACHE, or the local copy of that where it is a URL; raises UsageError for one that cannot be used."""
     import platformdirs
 
-    return Path(os.environ.get("FSBENCH_CACHE") or platformdirs.user_cache_dir("fsbench")).expanduser().absolute()
+    default = platformdirs.user_cache_dir("fsbench")
+    url = cache_url()
+    if url is None:
+        folder = os.environ.get("FSBENCH_CACHE") or default
+    else:
+        digest = hashlib.sha256(url.encode()).hexdigest()[:20]
+        folder = os.environ.get("FSBENCH_CACHE_LOCAL") or os.path.join(default, "remote", digest)
+    return Path(folder).expanduser().absolute()
+
+
+def cache_url() -> str | None:
+    """The URL that FSBENCH_CACHE is; raises UsageError for one that cannot be used."""
+    return url_of(os.environ.get("FSBENCH_CACHE", ""))
+
+
+def open_store(kind: type[S], tell: Callable[[str], None]) -> S:
+    """Open the cache as a `Store`, or an `UnkeptStore`; raises RemoteError for a URL that cannot be used."""
+    url = cache_url()
+    objects = Objects(url, tell) if url else None
+    store = kind(cache_root(), tell, objects)
+    if objects is not None:
+        objects.check()
+        store.mirror.send_rest()
+    return store
 
 
 def data_root() -> Path:
@@ -129,7 +161,7 @@ def make_context(device: str = "auto", data_root_path: Path | None = None, event
     events = events or Events()
     return Context(
         device=find_device(device),
-        store=Store(cache_root(), events.log),
+        store=open_store(Store, events.log),
         data_root=data_root_path or data_root(),
         stage=events.stage,
         log=events.log,

@@ -11,6 +11,7 @@ FsbenchError                    one sentence, a hint that names the remedy, exit
 ├── CheckpointError             a saved model is damaged or of another architecture
 ├── ResultError                 a result file cannot be read
 ├── OutputError                 the output directory cannot be used, or the disk is full
+│   └── RemoteError             what lies at a URL cannot be reached or used
 ├── DeviceError                 the device asked for is not there
 ├── PluginError                 a plug-in broke its contract
 ├── ModelError                  a model failed where a metric had its outputs fed back
@@ -95,6 +96,10 @@ class ResultError(FsbenchError):
 
 class OutputError(FsbenchError):
     """The output directory cannot be used, or the disk is full."""
+
+
+class RemoteError(OutputError):
+    """What lies at a URL cannot be reached or used."""
 
 
 class DeviceError(FsbenchError):

@@ -3,6 +3,9 @@
 `root/KEY` holds the shards of a key (`fsbench.shards`). They never change: each is written beside, renamed, and called
 by its digest. Any number of processes may so read and write one store, without a lock that a killed one could leave
 behind. Small shards are merged as soon as there are many of them, and removed when the merged one is there.
+
+Of a store at a URL (`fsbench.mirror`) the shards of a key are listed there when a row is not here, and those that are
+missing are fetched; what is written and removed here is written and removed there.
 """
 
 from __future__ import annotations
@@ -15,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from fsbench.atomic import touch
-from fsbench.errors import OutputError
+from fsbench.errors import OutputError, RemoteError
 from fsbench.hashes import keys
+from fsbench.mirror import Mirror
 from fsbench.shards import SUFFIX, Rows, Shard, state_of, write_shard
 
 MERGED = 16
@@ -33,9 +37,9 @@ OLDER_KINDS = ("landmarks", "features", "observations")
 class FeatureStore:
     """Rows of arrays, kept per key and image; what cannot be read or written is done without, and told once."""
 
-    def __init__(self, root: Path, tell: Callable[[str, str], None]) -> None:
+    def __init__(self, root: Path, tell: Callable[[str, str], None], mirror: Mirror | None = None) -> None:
         """`tell` is given a topic and a sentence, and says the first sentence of a topic only."""
-        self.root, self._tell = root, tell
+        self.root, self._tell, self._mirror = root, tell, mirror or Mirror(root)
         self._open: dict[str, dict[Path, Shard]] = {}
         self._looked = False  # for an older layout
 
@@ -45,6 +49,12 @@ class FeatureStore:
         Rows that lie side by side in one shard are memory-mapped. Writing into them changes no file.
         """
         self._tell_older()
+        known, rows = self._get(key, hashes)
+        if not known.all() and self._mirror.fetch_all(self.root / key):
+            known, rows = self._get(key, hashes)
+        return known, rows
+
+    def _get(self, key: str, hashes: np.ndarray) -> tuple[np.ndarray, Rows]:
         used: list[Shard] = []
         of, places = np.full(len(hashes), -1), np.zeros(len(hashes), np.int64)
         shards = self._shards(key)
@@ -72,6 +82,8 @@ class FeatureStore:
         try:
             self._write(key, [Shard.of(hashes, rows)])
             self._merge(key)
+        except RemoteError:
+            raise
         except OutputError as error:
             self._tell("closed", f"{error.message}: work goes on without the cache")
 
@@ -100,15 +112,27 @@ class FeatureStore:
         ]
         try:
             written = self._write(key, parts) if parts else None
+        except RemoteError:
+            raise
         except OutputError as error:
             self._tell("closed", f"{error.message}: work goes on without the cache")
             return
         for shard in shards:
             if shard.path != written:
-                _remove(shard.path)
+                self._remove(shard.path)
 
     def _write(self, key: str, parts: Sequence[Shard]) -> Path:
-        return write_shard(self.root / key, key, parts)
+        path = write_shard(self.root / key, key, parts)
+        self._mirror.send(path)
+        return path
+
+    def _remove(self, path: Path) -> None:
+        with suppress(OSError):  # where nothing can be removed, it is found damaged again
+            if path.is_dir() and not path.is_symlink():
+                path.rename(path.with_suffix(f".{os.getpid()}.aside"))
+            else:
+                path.unlink()
+        self._mirror.drop(path)
 
     def _shards(self, key: str) -> list[Shard]:
         """All shards of a key that can be believed, opened once."""
@@ -141,7 +165,7 @@ class FeatureStore:
             if not os.path.lexists(path):
                 raise FileNotFoundError(path) from None
             self._tell_damaged()
-            _remove(path)
+            self._remove(path)
             return None
 
     def _tell_older(self) -> None:
@@ -171,11 +195,3 @@ def _gather(shards: Sequence[Shard], of: np.ndarray, places: np.ndarray) -> Rows
         for name, copy in copies.items():
             copy[here] = shard.rows[name][places[here]]
     return copies
-
-
-def _remove(path: Path) -> None:
-    with suppress(OSError):  # where nothing can be removed, it is found damaged again
-        if path.is_dir() and not path.is_symlink():
-            path.rename(path.with_suffix(f".{os.getpid()}.aside"))
-        else:
-            path.unlink()

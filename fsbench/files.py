@@ -224,6 +224,7 @@ def first_problem(error: ValidationError) -> str:
     """The first thing that is wrong with the content of a file, and where: printable, for names stand in both."""
     first = error.errors()[0]
     where, reason = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+    reason = reason.replace("a valid tuple", "a list")  # as JSON and TOML call it
     return printable(f"{where}: {reason}" if where else reason)[:LONGEST_PROBLEM]
 
 

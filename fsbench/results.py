@@ -14,7 +14,9 @@
                              its frames
     DIR/frames.parquet       beside it, one row per frame of these in their order: `model`, `source`, `id`, `identity`,
                              `session`, `clip`, `frame`, and one column per metric that tells which frames its value
-                             comes from (`Curved`), null for a frame without a number
+                             comes from (`Curved`), null for a frame without a number; where clips are so few that
+                             blocks of frames are drawn again, also what these are made of (`Framewise`), as `of_frames`
+                             calls it: two runs are compared with it
     DIR/scores.csv           samples.parquet for spreadsheets: UTF-8 with a byte-order mark, decimal points
     DIR/references.parquet   one row per reference image: the columns of `Faces.rows`, and `split`
     DIR/features/JUDGE.safetensors   unit vectors: `references` (R, D), and per model (N, D) in the order of its
@@ -459,6 +461,15 @@ def column(metric: str, judge: str | None, stage: Stage = "crop") -> str:
     ('id_similarity@sface', 'kid/frame')
     """
     return (f"{metric}@{judge}" if judge else metric) + (f"/{stage}" if stage != "crop" else "")
+
+
+def of_frames(key: Key, k: int) -> str:
+    """Return the name of the column of frames.parquet with the k-th number that each frame adds to a value of clips.
+
+    >>> of_frames(Key("jitter", None, "frame"), 1)
+    'jitter/frame:1'
+    """
+    return f"{column(*key)}:{k}"
 
 
 def slug(label: str) -> str:

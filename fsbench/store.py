@@ -27,8 +27,10 @@ from safetensors.numpy import load, save
 
 from fsbench.atomic import FULL, atomic_path, touch
 from fsbench.claims import Alone, Claims
-from fsbench.errors import OutputError, one_line
+from fsbench.errors import OutputError, RemoteError, one_line
 from fsbench.feature_store import ROWS, FeatureStore
+from fsbench.mirror import Mirror
+from fsbench.remote import Objects
 from fsbench.stored import StoredArrays, open_regular
 
 Arrays = dict[str, np.ndarray]
@@ -164,14 +166,27 @@ class Store:
 
     Each entry holds a digest over its kind, key and content. One that does not match, or that is something else than a
     regular file, is computed again; where the store cannot be written, work goes on without it. Both are told once.
-    `features` keeps rows of arrays, one per image. `claims` says what this process computes of what several lack.
+    `features` keeps rows of arrays, one per image. `claims` says what this process computes of what several lack. With
+    `objects` the store is at their URL, and `root` is a copy of what was used here: `mirror` fetches and sends, and
+    raises RemoteError where it cannot.
     """
 
-    def __init__(self, root: Path, tell: Callable[[str], None] = lambda message: None) -> None:
-        self.root, self.tell = root, tell
+    def __init__(
+        self, root: Path, tell: Callable[[str], None] = lambda message: None, objects: Objects | None = None
+    ) -> None:
+        self.root, self.tell, self.mirror = root, tell, Mirror(root, objects)
         self.claims: Claims = Alone()
         self._told: set[str] = set()
-        self.features = FeatureStore(root / ROWS, self._say_once)
+        self.features = FeatureStore(root / ROWS, self._say_once, self.mirror)
+
+    def as_json(self) -> dict[str, Any]:
+        """What `from_json` opens the same store by, in another process."""
+        return {"root": str(self.root), "url": self.mirror.objects.url if self.mirror.objects else None}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any], tell: Callable[[str], None] = lambda message: None) -> Store:
+        """Open the store of another process, which wrote `as_json`."""
+        return cls(Path(fields["root"]), tell, Objects(fields["url"], tell) if fields["url"] else None)
 
     def folder(self, kind: str, key: str) -> Path:
         """Return the folder that belongs to a key, for what is not arrays (checkpoints, models)."""
@@ -180,6 +195,7 @@ class Store:
     def load(self, kind: str, key: str) -> Arrays | None:
         """Return the arrays stored under a key, or None where there are none that can be trusted."""
         path = self._path(kind, key)
+        self.mirror.fetch(path)
         if not os.path.lexists(path):
             return None
         try:
@@ -199,6 +215,7 @@ class Store:
             with suppress(OSError):  # then the entry cannot be written, and that is told
                 path.rename(path.with_name(f"{key}.{os.getpid()}.aside"))
         write_arrays(path, arrays, {"digest": _digest(kind, key, arrays)})
+        self.mirror.send(path)
 
     def arrays(self, kind: str, recipe: Any, compute: Callable[[], Mapping[str, np.ndarray]]) -> Arrays:
         """Return what `compute` gives for this recipe, from disk where it was computed before.
@@ -235,6 +252,7 @@ class Store:
         key = fingerprint(recipe)
 
         def paths() -> list[Path]:
+            self.mirror.fetch(self._path(kind, key))
             stores = [self, *([self.passing] if "passing" in vars(self) else [])]
             return [store._path(kind, key) for store in stores]
 
@@ -256,6 +274,8 @@ class Store:
         """Store arrays under a key, and tell once where they cannot be; raises OutputError where the disk is full."""
         try:
             self.save(kind, key, arrays)
+        except RemoteError:
+            raise
         except OutputError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in FULL:
                 raise

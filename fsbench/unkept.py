@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from fsbench.feature_store import FeatureStore
+from fsbench.remote import Objects
 from fsbench.shards import Rows
 from fsbench.store import Arrays, Store
 from fsbench.stored import StoredArrays
@@ -18,8 +19,10 @@ from fsbench.stored import StoredArrays
 class UnkeptStore(Store):
     """The store under `root` that neither reads nor writes, but within `keeping`."""
 
-    def __init__(self, root: Path, tell: Callable[[str], None] = lambda message: None) -> None:
-        super().__init__(root, tell)
+    def __init__(
+        self, root: Path, tell: Callable[[str], None] = lambda message: None, objects: Objects | None = None
+    ) -> None:
+        super().__init__(root, tell, objects)
         self._rows = {True: self.features, False: _NoRows(self.features.root, self._say_once)}
         self._use(False)
 

@@ -54,7 +54,11 @@ LAYERS = [  # top to bottom; a module may import from its own layer and below
     {"unkept"},
     {"members"},
     {"store"},
-    {"feature_store", "shards", "stored", "atomic", "claims"},
+    {"feature_store", "claims"},
+    {"mirror"},
+    {"remote"},
+    {"shards", "stored"},
+    {"atomic"},
     {"hashes"},
     {"errors"},
 ]

@@ -31,6 +31,7 @@ GUIDE = {
     "videos.md": "Videos",
     "many-processes.md": "Many processes",
     "long_runs.md": "Long runs",
+    "storage.md": "Results and cache at URLs",
     "python.md": "Python",
     "plugins.md": "Plug-ins",
 }

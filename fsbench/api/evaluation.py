@@ -93,7 +93,7 @@ class Evaluation:
         names.check(self._plan)
         choice = PairChoice.of(self._plan, frame)
         self._cache = cache
-        self._store = UnkeptStore(environment.cache_root(), _LOG.info)
+        self._store = environment.open_store(UnkeptStore, _LOG.info)
         self._context = Context(
             device=environment.find_device(self._plan.device),
             store=self._store,

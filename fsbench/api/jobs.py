@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -66,9 +67,7 @@ def run(
     not exist or cannot be read, before any work, and what else `fsbench.errors` holds; its text says what to do.
     """
     given = dict(locals())
-    execution = Execution.of(executor, workers, ray_address, device)
-    if execution.executor == "ranks":
-        raise UsageError("executor='ranks' is for the command line: torchrun or srun, and fsbench run")
+    execution = _execution(executor, workers, ray_address, device)
     if resume and out is None:
         raise UsageError("resume needs out, the folder of the run to go on with", "name it: out=DIR")
     base = load_suite(Path(suite)) if suite is not None else None
@@ -86,14 +85,9 @@ def run(
 
     from fsbench.harness.run import run as run_plan  # brings torch: not before names are known
 
-    command = _call("run", given)
-
-    def measure(out: Path, context: Context) -> RunResult:
-        members = execution.share(plan, context)
-        return run_plan(plan, out, context, command=command, resume=resume, members=members)
-
+    measure = partial(run_plan, plan, command=_call("run", given), resume=resume)
     given["out"] = out or job.default_out(plan.dataset.partition(":")[0].partition("(")[0])
-    return _finished(measure, plan, "run", given)
+    return _finished(measure, plan, partial(execution.share, plan), "run", given)
 
 
 def score(
@@ -118,6 +112,9 @@ def score(
     baselines: bool | None = None,
     seed: int | None = None,
     device: str | None = None,
+    executor: str | None = None,
+    workers: int | None = None,
+    ray_address: str | None = None,
     data_root: PathText | None = None,
     quiet: bool = True,
     log_format: LogFormat = "text",
@@ -130,30 +127,50 @@ def score(
     `{ROLE: HEADER}`. Errors as in `run`.
     """
     given = dict(locals())
+    execution = _execution(executor, workers, ray_address, device)
     if resume and out is None:
         raise UsageError("resume needs out, the folder of the score to go on with", "name it: out=DIR")
     plan = plan_of(
         metrics=metrics, judges=judges, observers=observers, gallery=gallery, baselines=baselines, seed=seed,
-        device=device,
+        device=execution.device,
     )  # fmt: skip
     if isinstance(columns, Mapping):
         columns = ",".join(f"{role}={_quoted(header)}" for role, header in columns.items())
-    measure = scoring.read(
-        plan, _texts(outputs), dataset, _path(target), _path(source), pairs=_path(pairs), max_pairs=max_pairs,
-        columns=columns, missing=missing, face=face, coach=_texts(coach or ()), size=size,
-    )  # fmt: skip
-    measure = partial(measure, command=_call("score", given), resume=resume)
+    typed: dict[str, Any] = {
+        "outputs": _texts(outputs), "dataset": dataset, "target": _path(target), "source": _path(source),
+        "pairs": _path(pairs), "max_pairs": max_pairs, "columns": columns, "missing": missing, "face": face,
+        "coach": _texts(coach or ()), "size": size,
+    }  # fmt: skip
+    measure = partial(scoring.read(plan, **typed), command=_call("score", given), resume=resume)
     given["out"] = out or job.default_out("score")
-    return _finished(measure, plan, "score", given)
+    return _finished(measure, plan, partial(execution.share, plan, read=scoring.READ, typed=typed), "score", given)
 
 
-def _finished(measure: Callable[..., RunResult], plan: Plan, name: str, given: Mapping[str, Any]) -> Run:
+def _execution(executor: str | None, workers: int | None, ray_address: str | None, device: str | None) -> Execution:
+    execution = Execution.of(executor, workers, ray_address, device)
+    if execution.executor == "ranks":
+        raise UsageError("executor='ranks' is for the command line: start fsbench with torchrun or srun")
+    return execution
+
+
+def _finished(
+    measure: Callable[..., RunResult],
+    plan: Plan,
+    members: Callable[[Context], AbstractContextManager[object] | None],
+    name: str,
+    given: Mapping[str, Any],
+) -> Run:
     """Measure into the folder `out` of the arguments of a call, and write the report."""
     if given["log_format"] not in get_args(LogFormat):
         raise UsageError(f"log_format {given['log_format']!r} is not known", 'it is "text" or "json"')
-    folder, again = job.usable_folder(Path(given["out"])), _call(name, given, more=["resume=True"])
-    with listened(given["quiet"], given["log_format"] == "json", again) as events, guard.unchanged():
-        result = measure(out=folder, context=events.context(plan.device, _path(given["data_root"])))
+    quiet, again = given["quiet"], _call(name, given, more=["resume=True"])
+    with (
+        job.results_folder(given["out"], quiet=quiet) as folder,
+        listened(quiet, given["log_format"] == "json", again) as events,
+        guard.unchanged(),
+    ):
+        context = events.context(plan.device, _path(given["data_root"]))
+        result = measure(out=folder, context=context, members=members(context))
         page, fault = job.write_report(folder)
     if not given["quiet"]:
         from fsbench.cli.summary import print_summary

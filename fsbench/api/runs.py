@@ -15,9 +15,11 @@ from fsbench.cli import compare as comparing
 from fsbench.comparison.scores import Scores
 from fsbench.comparison.table import RunComparison, RunDifference
 from fsbench.comparison.wording import difference, name_of, title
+from fsbench.environment import cache_root
 from fsbench.errors import ResultError
 from fsbench.exports.tables import values_frame
 from fsbench.files import printable
+from fsbench.harness.run_urls import fetched
 from fsbench.results import RunResult
 from fsbench.store import write_text
 
@@ -25,19 +27,20 @@ PathText = str | os.PathLike[str]
 
 
 def load(folder: PathText) -> Run:
-    """Read the folder that a run or a score left; raises ResultError where it holds no finished one."""
+    """Read the folder that a run or a score left, or its URL; raises ResultError where it holds no finished one."""
     return Run(folder)
 
 
 class Run:
     """A finished run: its values, its samples, and its report.
 
-    `folder` is where its files lie (`fsbench.results` says which). `result` is all of result.json.
+    `folder` is where its files lie (`fsbench.results` says which); of a run at a URL, copies of them. `result` is all
+    of result.json.
     """
 
     def __init__(self, folder: PathText) -> None:
         """Read result.json; raises ResultError where there is none, or one that cannot be read."""
-        self.folder = Path(folder)
+        self.folder = _fetched(folder)
         self.result: RunResult = results.load(self.folder)
 
     @cached_property
@@ -85,7 +88,7 @@ class Run:
         Numbers that a difference in protocol touches are refused, or marked with `allow_mismatch`. Raises UsageError,
         UnknownName and ResultError.
         """
-        place = other.folder if isinstance(other, Run) else Path(other)
+        place = other.folder if isinstance(other, Run) else _fetched(other)
         scores = comparing.read([self.folder, place])
         texts = [f"{name}={size}" for name, size in (margins or {}).items()]
         comparison = comparing.compared(scores, _listed(models), _listed(metrics), texts, allow_mismatch)
@@ -178,6 +181,10 @@ class RunPair:
         table = pd.DataFrame(rows, columns=["", "metric", "verdict", "difference"]).set_index("")
         notes = [f"A: {self.comparison.runs[0]}; B: {self.comparison.runs[-1]}", *self.comparison.unmatched]
         return tables.page("fsbench comparison", table, notes, self.mismatches)
+
+
+def _fetched(place: PathText) -> Path:
+    return fetched(os.fspath(place), cache_root())
 
 
 def _listed(names: str | Sequence[str]) -> list[str]:

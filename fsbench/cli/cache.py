@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fsbench.cli import job, options, terminal
+from fsbench.environment import cache_url
+from fsbench.remote import Objects
 
 if TYPE_CHECKING:
     from fsbench.cache import CachedFile
@@ -32,7 +34,7 @@ MaxSize = Annotated[
 
 @app.command()
 def info(as_json: options.JsonObject = False) -> None:
-    """Show what the cache holds: files, sizes, and when they were last used.
+    """Show what the cache holds: files, sizes, and when they were last used; of one at a URL also what lies there.
 
     Nothing in it is needed for anything but speed, weights apart: what is missing is computed again.
     """
@@ -40,9 +42,14 @@ def info(as_json: options.JsonObject = False) -> None:
 
     root, items = _scanned()
     rows = [_row(kind, mine) for kind, mine in _by_kind(items).items()]
+    url, there = _remote()
     if as_json:
-        terminal.print_json({"folder": str(root), "size": sum(item.size for item in items), "kinds": rows})
+        facts = {"folder": str(root), "size": sum(item.size for item in items), "kinds": rows}
+        remote = {"url": url, "files": len(there), "size": sum(there.values())} if url else None
+        terminal.print_json({**facts, "remote": remote})
         return
+    if url:
+        terminal.line(f"{url}: {len(there):,} objects, {_size(sum(there.values()))}; a copy of what was used here:")
     terminal.line(f"{root}: {_size(sum(item.size for item in items))}")
     if not rows:
         terminal.line("nothing is here yet")
@@ -97,7 +104,8 @@ def prune(
     """Remove what nobody reads any more: older layouts, what is damaged, what killed processes left behind.
 
     With --older-than and --max-size also what was not used for the longest time. It is computed again when a run needs
-    it; trained models are among it. Weights are left alone, and so is what fsbench did not write.
+    it; trained models are among it. Weights are left alone, and so is what fsbench did not write. Of a cache at a URL
+    (docs/storage.md) only the local copy is concerned.
 
     For example:
 
@@ -126,8 +134,16 @@ def prune(
     gone_size = sum(item.size for removal in removals for item in removal.items if item.path not in kept)
     what = "nothing to remove" if not removals else f"{_size(gone_size)} {'can be' if dry_run else 'are'} freed"
     terminal.line(f"{what}; {_size(sum(item.size for item in items) - gone_size)} are left in {root}")
+    if (url := cache_url()) is not None:
+        terminal.line(f"{url} is left as it is")
     if left:
         raise typer.Exit(1)
+
+
+def _remote() -> tuple[str | None, dict[str, int]]:
+    """The URL of the cache, and the sizes of the objects there by name; None for a cache in a folder."""
+    url = cache_url()
+    return url, Objects(url, lambda message: terminal.line(message, error=True)).listed() if url else {}
 
 
 def _scanned() -> tuple[Any, list[CachedFile]]:
@@ -147,14 +163,19 @@ def _by_kind(items: Sequence[CachedFile]) -> dict[str, list[CachedFile]]:
 
 
 def _row(kind: str, items: Sequence[CachedFile]) -> dict[str, Any]:
-    states = {state: sum(item.state == state for item in items) for state in ("older", "unfinished", "other")}
+    states = {state: sum(item.state == state for item in items) for state in ("older", "unfinished", "unsent", "other")}
     used = [item.used for item in items]
     sizes = {"files": len(items), "size": sum(item.size for item in items)}
     return {"kind": kind, **sizes, "used": max(used), "unused": min(used), **states}
 
 
 def _states(row: dict[str, Any]) -> str:
-    words = {"older": "of an older layout", "unfinished": "unfinished", "other": "not of fsbench"}
+    words = {
+        "older": "of an older layout",
+        "unfinished": "unfinished",
+        "unsent": "not sent yet",
+        "other": "not of fsbench",
+    }
     told = [f"{row[state]:,} {word}" for state, word in words.items() if row[state]]
     return f" ({', '.join(told)})" if told else ""
 

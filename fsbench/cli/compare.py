@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from fsbench.results import MetricRecord
 
 Runs = Annotated[
-    list[Path], typer.Argument(metavar="A B [C ...]", help="Run folders, or baselines; the others are compared with A.")
+    list[Path],
+    typer.Argument(
+        metavar="A B [C ...]",
+        parser=options.run_folder,
+        help="Run folders, baselines, or their URLs; the others are compared with A.",
+    ),
 ]
 Chosen = Annotated[
     list[str] | None,
@@ -28,7 +33,11 @@ Chosen = Annotated[
 ]
 ChosenMetrics = Annotated[
     list[str] | None,
-    typer.Option("--metric", help="METRIC or METRIC@JUDGE; repeat it. Default: those of a report's summary."),
+    typer.Option(
+        "--metric",
+        help="METRIC or METRIC@JUDGE; repeat it. Default: those of a report's summary. Distances of distributions, and "
+        "metrics of few clips, are compared where they are named.",
+    ),
 ]
 Margins = Annotated[
     list[str] | None,

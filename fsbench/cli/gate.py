@@ -24,7 +24,15 @@ LARGEST = 1_000_000
 
 STYLES = {"pass": "green", "regression": "red", "inconclusive": "yellow"}
 
-BaselineFile = Annotated[Path, typer.Option("--baseline", help="What fsbench baseline save wrote; or a run folder.")]
+BaselineFile = Annotated[
+    Path,
+    typer.Option(
+        "--baseline",
+        metavar="PATH",
+        parser=options.run_folder,
+        help="What fsbench baseline save wrote, or a run folder; or the URL of one.",
+    ),
+]
 Rules = Annotated[
     list[str] | None,
     typer.Option(

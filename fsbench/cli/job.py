@@ -17,6 +17,7 @@ import typer
 
 from fsbench.cli import terminal
 from fsbench.errors import FsbenchError, Interrupted, OutputError, UsageError
+from fsbench.remote import is_like_url, url_of
 
 if TYPE_CHECKING:
     from fsbench.cli.progress import JobEvents
@@ -105,9 +106,33 @@ def default_out(name: str) -> Path:
     return Path("reports") / f"{plain}-{datetime.now():%Y%m%d-%H%M%S}"
 
 
+@contextmanager
+def results_folder(out: str | os.PathLike[str], *, quiet: bool = False) -> Iterator[Path]:
+    """The directory of --out, for a `with` block that leaves a run in it; of a URL, one whose files are sent there."""
+    url = url_of(os.fspath(out))
+    if url is None:
+        yield usable_folder(Path(out))
+        return
+    from fsbench.environment import cache_root
+    from fsbench.harness.run_urls import published
+
+    faulty: typer.Exit | None = None
+    with published(url, cache_root(), lambda message: None if quiet else terminal.line(message, error=True)) as folder:
+        try:
+            yield folder
+        except typer.Exit as left:  # a model failed, and all else is there to be sent
+            faulty = left
+    if not quiet:
+        terminal.line(f"sent to {url}")
+    if faulty is not None:
+        raise faulty
+
+
 def usable_folder(out: Path, option: str = "--out ") -> Path:
     """The directory that an option names; raises OutputError, before any work, where there can be none."""
     shown = f"{option}{out if len(str(out)) < 100 else f'{str(out)[:80]}...'}"
+    if is_like_url(str(out)):
+        raise OutputError(f"{shown} is no directory here", "name one, with ./ before a colon; run and score take URLs")
     try:
         folder = out.expanduser()
         there = next(path for path in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(path))

@@ -127,10 +127,11 @@ RayAddress = Annotated[
     typer.Option(help="Address of a running Ray cluster, such as auto. Default: Ray is started on this machine."),
 ]
 Out = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--out", "-o",
-        help="New directory for results. Default: reports/NAME-DATE-TIME, by the data set or the command.",
+        "--out", "-o", metavar="DIR",
+        help="New directory for results. Default: reports/NAME-DATE-TIME, by the data set or the command. "
+        "run and score also take URLs (s3://bucket/prefix): see docs/storage.md.",
     ),
 ]  # fmt: skip
 Resume = Annotated[
@@ -160,7 +161,27 @@ LogFormat = Annotated[
 ]
 """Chosen before the command begins, which need not know of it."""
 
-RunFolder = Annotated[Path, typer.Argument(metavar="DIR", help="The --out directory of a run.")]
+
+def run_folder(place: str) -> Path:
+    """Where the numbers of a run lie that a directory or a URL names; raises FsbenchError for a URL without one."""
+    return _fetched(place, pictures=False)
+
+
+def run_with_pictures(place: str) -> Path:
+    """The same with all files of the run."""
+    return _fetched(place, pictures=True)
+
+
+def _fetched(place: str, *, pictures: bool) -> Path:
+    from fsbench.environment import cache_root
+    from fsbench.harness.run_urls import fetched
+
+    return fetched(place, cache_root(), pictures=pictures)
+
+
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="DIR", parser=run_folder, help="The --out directory of a run, or its URL.")
+]
 JsonObject = Annotated[bool, typer.Option("--json", help="One object.")]
 JsonList = Annotated[bool, typer.Option("--json", help="A list of objects.")]
 

@@ -7,9 +7,16 @@ from typing import Annotated
 
 import typer
 
-from fsbench.cli import compare, terminal
+from fsbench.cli import compare, options, terminal
 
-Folders = Annotated[list[Path], typer.Argument(metavar="DIR [B ...]", help="Run folders; of several, one page of all.")]
+Folders = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="DIR [B ...]",
+        parser=options.run_with_pictures,
+        help="Run folders or their URLs; of several, one page of all.",
+    ),
+]
 OutFile = Annotated[Path | None, typer.Option("--out", "-o", help="Where the page of several runs goes.")]
 Brief = Annotated[
     bool, typer.Option("--brief", help="Write brief.html, the page's first screen: verdict, one table, one gallery.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -83,18 +84,22 @@ def run(
     if execution.rank:
         for plan in plans:
             with job.running(job.command_line(), quiet=quiet) as events:
-                execution.follow(plan, events.context(execution.device_of(plan), data_root), strict=len(plans) == 1)
+                from fsbench.harness.run import run as run_plan  # brings torch
+
+                context = events.context(execution.device_of(plan), data_root)
+                execution.follow(partial(run_plan, plan, strict=len(plans) == 1), plan, context)
         return
     if isinstance(base, Suite):
-        folder = job.usable_folder(out or job.default_out(base.name))
-        suites.run(experiments, folder, data_root, execution, resume=resume, quiet=quiet, verbose=verbose)
+        with job.results_folder(out or job.default_out(base.name), quiet=quiet) as folder:
+            suites.run(experiments, folder, data_root, execution, resume=resume, quiet=quiet, verbose=verbose)
         return
-    folder = job.usable_folder(out or job.default_out(plan.dataset.partition(":")[0].partition("(")[0]))
-    command, again = job.command_line(), job.resumed(folder)
-    with job.running(again, quiet=quiet) as events:
-        import fsbench.harness.run  # brings torch: not before the plan can be read
+    label = plan.dataset.partition(":")[0].partition("(")[0]
+    with job.results_folder(out or job.default_out(label), quiet=quiet) as folder:
+        command, again = job.command_line(), job.resumed(folder)
+        with job.running(again, quiet=quiet) as events:
+            from fsbench.harness.run import run as run_plan  # brings torch: not before the plan can be read
 
-        context = events.context(execution.device_of(plan), data_root)
-        members = execution.share(plan, context)
-        result = fsbench.harness.run.run(plan, folder, context, command=command, resume=resume, members=members)
-    job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
+            context = events.context(execution.device_of(plan), data_root)
+            members = execution.share(plan, context)
+            result = run_plan(plan, folder, context, command=command, resume=resume, members=members)
+        job.conclude(result, folder, again, quiet=quiet, verbose=verbose)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _PATTERN = "'tools/*'"
 _SIZE = 128
+READ = f"{__name__}:read"
+"""What other processes that share the work read the typed options with."""
 
 
 def score(
@@ -112,7 +114,10 @@ def score(
     resume: options.Resume = False,
     baselines: options.Baselines = None,
     seed: options.Seed = None,
-    device: options.Device = None,
+    device: options.Devices = None,
+    executor: options.Executor = None,
+    workers: options.Workers = None,
+    ray_address: options.RayAddress = None,
     data_root: options.DataRoot = None,
     quiet: options.Quiet = False,
     log_format: options.LogFormat = "text",
@@ -156,28 +161,40 @@ def score(
     """
     if resume and out is None:
         raise UsageError("--resume needs --out DIR, the directory of the score to go on with")
+    from fsbench.executors import Execution
+
+    execution = Execution.of(executor, workers, ray_address, device)
     plan = options.plan(
         metrics=metrics, judges=judges, observers=observers, gallery=gallery, baselines=baselines, seed=seed,
-        device=device,
+        device=execution.device,
     )  # fmt: skip
-    measure = read(
-        plan, outputs, dataset, target, source, beside, pairs, max_pairs, columns, missing, face, coach, size
-    )
-    folder = job.usable_folder(out or job.default_out("score"))
-    command, again = job.command_line(), job.resumed(folder)
-    with job.running(again, quiet=quiet) as events:
-        result = measure(out=folder, context=events.context(plan.device, data_root), command=command, resume=resume)
-    job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
+    typed: dict[str, Any] = {
+        "outputs": outputs, "dataset": dataset, "target": target, "source": source, "beside": beside, "pairs": pairs,
+        "max_pairs": max_pairs, "columns": columns, "missing": missing, "face": face, "coach": coach, "size": size,
+    }  # fmt: skip
+    measure = read(plan, **typed)
+    command = job.command_line()
+    if execution.rank:
+        with job.running(command, quiet=quiet) as events:
+            execution.follow(measure, plan, events.context(execution.device_of(plan), data_root))
+        return
+    with job.results_folder(out or job.default_out("score"), quiet=quiet) as folder:
+        again = job.resumed(folder)
+        with job.running(again, quiet=quiet) as events:
+            context = events.context(execution.device_of(plan), data_root)
+            members = execution.share(plan, context, READ, typed)
+            result = measure(out=folder, context=context, command=command, resume=resume, members=members)
+        job.conclude(result, folder, again, quiet=quiet, verbose=verbose)
 
 
 def read(
     plan: Plan,
     outputs: Sequence[str],
     dataset: str | None = None,
-    target: Path | None = None,
-    source: Path | None = None,
+    target: str | Path | None = None,
+    source: str | Path | None = None,
     beside: Sequence[str] | None = None,
-    pairs: Path | None = None,
+    pairs: str | Path | None = None,
     max_pairs: int | None = None,
     columns: str | None = None,
     missing: str = "failure",
@@ -192,6 +209,7 @@ def read(
     from fsbench import names
     from fsbench.config import parse_device
 
+    target, source, pairs = (None if path is None else Path(path) for path in (target, source, pairs))
     parse_device(plan.device)
     names.check_measures(plan.metrics, plan.judges, plan.observers)
     if missing not in ("failure", "drop"):

@@ -76,7 +76,7 @@ def validate(
     from fsbench.errors import UsageError
     from fsbench.specs import split_list
 
-    folder = job.usable_folder(out or job.default_out("validation"))
+    folder = job.usable_folder(Path(out) if out else job.default_out("validation"))
     command = job.command_line()
     plan = options.plan(metrics=metrics, judges=judges, observers=observers, seed=seed, device=device)
     parse_device(plan.device)

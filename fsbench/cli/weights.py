@@ -48,7 +48,7 @@ def fetch(
         typer.Argument(
             metavar="NAME...",
             help="Catalogue names (fsbench weights list), or a group: standard (what a default report shows: sface, "
-            "inception, lpips_alex, face_landmarker), or all that sources give.",
+            "inception, lpips_alex, face_landmarker, dino_vitb16), or all that sources give.",
         ),
     ],
     dry_run: Annotated[

@@ -1,17 +1,16 @@
 """Distances of distributions between runs: made again of the stored features, over the outputs that both runs have.
 
-Only the plug-in knows the statistic, so that it is imported, and torch with it: not before somebody asks for such a
-metric by name.
+Only the plug-in knows the statistic (`plugins`).
 """
 
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fsbench.comparison import plugins
 from fsbench.comparison.scores import Scores
 from fsbench.errors import NotScorable, one_line
 from fsbench.results import Key, slug
@@ -30,12 +29,8 @@ _ROUNDING = 1e-6
 def build(name: str) -> DistributionMetric:
     """Make a metric of distributions; raises NotScorable where there is none of that name here."""
     from fsbench.interfaces import DistributionMetric
-    from fsbench.registry import metrics
 
-    try:
-        metric = metrics.build(name, SimpleNamespace(log=lambda text: None))
-    except Exception as error:
-        raise NotScorable(f"{name} cannot be made here: {one_line(error)}") from error
+    metric = plugins.build(name)
     if not isinstance(metric, DistributionMetric) or metric.array != ARRAY:
         raise NotScorable(f"the numbers behind {name} are not among the files of a run")
     return metric

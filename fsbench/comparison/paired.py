@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fsbench.comparison import distributions
-from fsbench.comparison.scores import DIGESTS, LABELS, TOGETHER, Scores, summary
+from fsbench.comparison import clips, distributions
+from fsbench.comparison.scores import DIGESTS, LABELS, SUMMARIES, TOGETHER, Scores, summary
 from fsbench.errors import NotScorable
 from fsbench.record_types import Sample
 from fsbench.results import Key
@@ -60,9 +60,7 @@ class PairedRows:
     a: np.ndarray  # (M,) of the first run's model, failures as what they count as
     b: np.ndarray  # (M,)
     rows: np.ndarray  # (M,) of the first run's table
-    value: float  # of the first model on these samples
-    other: float  # of the second
-    difference: Difference  # of the second less the first
+    others: np.ndarray  # (M,) of the second run's table
     only_first: int = 0  # shared samples that the first model alone was scored on: they are left out
     only_second: int = 0
 
@@ -89,6 +87,16 @@ class PairedRows:
         return min(1.0, 2 * float(bdtr(min(more, less), more + less, 0.5))) if self.is_binary else None
 
 
+@dataclass(frozen=True)
+class PairedDifference:
+    """The values of two models on the samples of both, and how they differ."""
+
+    rows: PairedRows
+    value: float  # of the first model on these samples
+    other: float  # of the second
+    difference: Difference  # of the second less the first
+
+
 class Pairing:
     """Two runs, whose samples are matched once, and drawn again in the same way for every metric."""
 
@@ -103,39 +111,64 @@ class Pairing:
             self._matched[sample] = match(self.first, self.second, sample)
         return self._matched[sample]
 
-    def compare(self, models: tuple[str, str], key: Key, *, together: bool = False) -> PairedRows:
+    def compare(self, models: tuple[str, str], key: Key, *, with_plugins: bool = False) -> PairedDifference:
         """Compare a model of each run on the samples of both; raises NotScorable where nothing can be said.
 
-        Distances of distributions are made again from features where `together`: that brings torch, and takes long.
+        `with_plugins` distances of distributions are made again from features, and metrics of few clips from frames:
+        that brings torch, and takes long.
         """
-        if together and self.first.columns.get((models[0], *key)) == TOGETHER:
+        if with_plugins and self.first.columns.get((models[0], *key)) == TOGETHER:
             return self._compare_distributions(models, key)
+        paired, sample = self.rows(models, key), self.first.metrics[key[0]].sample
+        summaries = self.first.rows(models[0], key).summaries & self.second.rows(models[1], key).summaries
+        name = next(name for name in SUMMARIES if name in summaries)
+        of, of_second = (summary(name, rows) for rows in (paired.a, paired.b))
+        everything = np.arange(len(paired.a))
+        value, other = of(everything), of_second(everything)
+        design = self._design(sample).among(np.isin(self.matched(sample).first, paired.rows))
+        change = np.abs(paired.a - paired.b).max()
+        if change == 0 or (design.reason and change <= NOISE * float(np.std(paired.a))):
+            effect = other - value  # the same samples again: however few the sessions are
+            difference = Difference(effect, effect, effect, 1.0, None, None)
+        elif not design.reason:
+            difference = design.difference(other - value, design.resample(of_second), design.resample(of))
+        elif sample == "clip":
+            difference = self._of_few_clips(models, key, paired, design.reason, with_plugins)
+        else:
+            raise NotScorable(design.reason)
+        return PairedDifference(paired, value, other, difference)
+
+    def rows(self, models: tuple[str, str], key: Key) -> PairedRows:
+        """Pair the samples that both models were scored on; raises NotScorable where there are none."""
         own, others = self.first.rows(models[0], key), self.second.rows(models[1], key)
-        if not (summaries := own.summaries & others.summaries):
+        if not own.summaries & others.summaries:
             raise NotScorable("its value is made of the samples in two ways")
-        sample = self.first.metrics[key[0]].sample
-        matched = self.matched(sample)
+        matched = self.matched(self.first.metrics[key[0]].sample)
         a, b = own.rows[matched.first], others.rows[matched.second]
         if digits := min(filter(None, (self.first.digits, self.second.digits)), default=0):
             a, b = significant(a, digits), significant(b, digits)
         both = np.isfinite(a) & np.isfinite(b)
         if not both.any():
             raise NotScorable("the two runs share no sample that both models were scored on")
-        of, of_second = (summary(min(summaries), rows[both]) for rows in (a, b))
-        everything = np.arange(int(both.sum()))
-        value, other = of(everything), of_second(everything)
-        design, change = self._design(sample).among(both), np.abs(a - b)[both].max()
-        if change == 0 or (design.reason and change <= NOISE * float(np.std(a[both]))):
-            effect = other - value  # the same samples again: however few the sessions are
-            difference = Difference(effect, effect, effect, 1.0, None, None)
-        elif design.reason:
-            raise NotScorable(design.reason)
-        else:
-            difference = design.difference(other - value, design.resample(of_second), design.resample(of))
         lost = (int((np.isfinite(rows) & ~both).sum()) for rows in (a, b))
-        return PairedRows(a[both], b[both], matched.first[both], value, other, difference, *lost)
+        return PairedRows(a[both], b[both], matched.first[both], matched.second[both], *lost)
 
-    def _compare_distributions(self, models: tuple[str, str], key: Key) -> PairedRows:
+    def _of_few_clips(
+        self, models: tuple[str, str], key: Key, paired: PairedRows, reason: str, with_plugins: bool
+    ) -> Difference:
+        """The difference over blocks of the clips' frames; raises NotScorable, `reason` being why not over clips."""
+        runs = (self.first, self.second)
+        if any(run.rows(model, key).failed for run, model in zip(runs, models, strict=True)):
+            raise NotScorable(f"{reason}, and what a failure counts as has no frames to draw")
+        if not with_plugins:
+            raise NotScorable(f"{reason} (blocks of frames are drawn where --metric names it)")
+        first, second = (
+            clips.ClipScores(*side)
+            for side in zip(runs, models, (paired.a, paired.b), (paired.rows, paired.others), strict=True)
+        )
+        return clips.difference(first, second, key)
+
+    def _compare_distributions(self, models: tuple[str, str], key: Key) -> PairedDifference:
         metric, matched = distributions.build(key[0]), self.matched("output")
         first, second = (
             distributions.features(scores, model, key, metric).take(rows)
@@ -145,7 +178,8 @@ class Pairing:
         )
         both, value, other, difference = distributions.difference(metric, first, second, self._design("output"))
         nothing = np.empty(0)
-        return PairedRows(nothing, nothing, matched.first[both], value, other, difference)
+        paired = PairedRows(nothing, nothing, matched.first[both], matched.second[both])
+        return PairedDifference(paired, value, other, difference)
 
     def _design(self, sample: Sample) -> Design:
         """How the shared samples are drawn again, as in a run."""

@@ -20,12 +20,16 @@ from fsbench.results import Key, MetricRecord, RunResult, Value
 from fsbench.stats.failures import count_failures, floor_of
 from fsbench.stats.ranking import CONTESTANTS
 from fsbench.stats.resampling import Mean, Statistic
+from fsbench.stats.summaries import geometric_mean
 
 LABELS: Mapping[Sample, tuple[str, ...]] = {
     "output": ("source", "id", "identity", "session"),
     "clip": ("source", "identity", "session", "clip"),
 }
 """Columns that say which sample a row is of."""
+
+FRAMES = ("clip", "frame")
+"""Columns of outputs that are frames of clips; others have none."""
 
 DIGESTS = ("target_sha256", "source_sha256")
 """Columns that say what images it was made of; runs of older versions have none."""
@@ -50,13 +54,26 @@ class Median:
         return self.factor * float(np.median(self.rows[index]))
 
 
+@dataclass(frozen=True)
+class GeometricMean:
+    """The geometric mean of rows (N,), times a factor, as a `Statistic`."""
+
+    rows: np.ndarray
+    factor: float = 1.0
+
+    def __call__(self, index: np.ndarray) -> float:
+        with np.errstate(invalid="ignore"):  # there is none of numbers below 0
+            return self.factor * geometric_mean(self.rows[index])
+
+
 SUMMARIES: Mapping[str, tuple[Callable[[np.ndarray, float], Statistic], float]] = {
     "mean": (Mean, 1.0),
-    "percentage": (Mean, 100.0),
     "median": (Median, 1.0),
     "median percentage": (Median, 100.0),
+    "percentage": (Mean, 100.0),
+    "geometric mean": (GeometricMean, 1.0),
 }
-"""What a value may be of its rows; of any other summary only the plug-in knows."""
+"""What a value may be of its rows, the first that gives it; of any other summary only the plug-in knows."""
 
 
 def summary(name: str, rows: np.ndarray) -> Statistic:
@@ -80,7 +97,7 @@ class Scores:
 
     label: str  # as typed, printable
     result: RunResult
-    tables: Mapping[Sample, pd.DataFrame]  # LABELS, and DIGESTS where they are known; the same for all models
+    tables: Mapping[Sample, pd.DataFrame]  # LABELS, and FRAMES and DIGESTS where known; the same for all models
     columns: Mapping[Place, Rows | str]  # or why there are none
     digits: int = 0  # significant ones that rows were stored with, 0 for all
     folder: Path | None = None  # None of a baseline
@@ -125,7 +142,8 @@ def load(folder: Path) -> Scores:
         if sample == "clip" and not (folder / FILES[sample]).exists():
             continue
         by_model = _by_model(folder / FILES[sample], sample, shown, hint)
-        tables[sample] = next(iter(by_model.values()))[[*LABELS[sample], *_digests(by_model)]]
+        known = [*LABELS[sample], *_frames(by_model, sample), *_digests(by_model)]
+        tables[sample] = next(iter(by_model.values()))[known]
         columns |= _columns(result, sample, by_model)
     return Scores(shown, result, tables, columns, folder=folder)
 
@@ -151,6 +169,15 @@ def _by_model(path: Path, sample: Sample, shown: str, hint: str) -> dict[str, pd
 def _digests(by_model: Mapping[str, pd.DataFrame]) -> list[str]:
     first = next(iter(by_model.values()))
     return [name for name in DIGESTS if name in first and first[name].map(lambda text: isinstance(text, str)).all()]
+
+
+def _frames(by_model: Mapping[str, pd.DataFrame], sample: Sample) -> Sequence[str]:
+    """Columns that say which frames of which clips all outputs are; none where one is no frame."""
+    first = next(iter(by_model.values()))
+    if sample == "clip" or not set(FRAMES) <= set(first) or not pd.api.types.is_integer_dtype(first["frame"]):
+        return ()
+    known = first["clip"].map(lambda name: isinstance(name, str) and name != "")
+    return FRAMES if known.all() else ()
 
 
 def _columns(result: RunResult, sample: Sample, by_model: Mapping[str, pd.DataFrame]) -> dict[Place, Rows | str]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from fsbench.compare import ALPHA
 from fsbench.comparison.margins import Margin
-from fsbench.comparison.paired import PairedRows, Pairing
+from fsbench.comparison.paired import PairedDifference, Pairing
 from fsbench.comparison.protocol import Mismatch, mismatches
 from fsbench.comparison.scores import Scores
 from fsbench.errors import NotScorable, UnknownName, UsageError
@@ -101,7 +101,7 @@ def compare_runs(
     """
     first, *others = runs
     records: list[RunDifference] = []
-    tested: list[tuple[int, PairedRows, Scores]] = []
+    tested: list[tuple[int, PairedDifference, Scores]] = []
     recorded, unmatched = list[MismatchRecord](), dict[str, None]()
     for other in others:
         pairing, differing = Pairing(first, other), mismatches(first, other)
@@ -179,8 +179,8 @@ def _difference(
     differing: Sequence[Mismatch],
     margin: Margin | None,
     allow_mismatch: bool,
-    together: bool,
-) -> tuple[RunDifference, PairedRows | None]:
+    with_plugins: bool,
+) -> tuple[RunDifference, PairedDifference | None]:
     """One difference before it is corrected, and the rows behind it; without them where it is refused."""
     first, other = pairing.first, pairing.second
     touching = tuple(mismatch.sentence for mismatch in differing if key in mismatch.touches)
@@ -202,19 +202,19 @@ def _difference(
         if reason or key not in first.keys or key not in other.keys:
             lacking = first if key not in first.keys else other
             raise NotScorable(reason or f"{lacking.label} has no {column(*key)}")
-        paired = pairing.compare(names, key, together=together)
+        paired = pairing.compare(names, key, with_plugins=with_plugins)
     except NotScorable as why:
         return record.model_copy(update={"reason": why.message}), None
-    difference, (more, less) = paired.difference, paired.flips
+    difference, rows, (more, less) = paired.difference, paired.rows, paired.rows.flips
     higher = first.metrics[key[0]].direction == "higher"
     changes = {
-        "n": len(paired.rows),
-        "n_only_model": paired.only_second,
-        "n_only_reference": paired.only_first,
+        "n": len(rows.rows),
+        "n_only_model": rows.only_second,
+        "n_only_reference": rows.only_first,
         "value": paired.other,
         "reference_value": paired.value,
         **{name: getattr(difference, name) for name in ("effect", "low", "high", "p")},
-        "mcnemar_p": paired.mcnemar,
+        "mcnemar_p": rows.mcnemar,
         "margin": margin.size(paired.value) if margin else None,
         "n_better": more if higher else less,
         "n_worse": less if higher else more,
@@ -222,9 +222,9 @@ def _difference(
     return record.model_copy(update=changes), paired
 
 
-def p_of(paired: PairedRows) -> float:
+def p_of(paired: PairedDifference) -> float:
     """The p-value that decides: that over clusters, and of rates the larger of it and McNemar's."""
-    return max(paired.difference.p, paired.mcnemar or 0.0)
+    return max(paired.difference.p, paired.rows.mcnemar or 0.0)
 
 
 def silenced(result: RunResult, model: str, key: Key) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import platform
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fsbench.claims import FOLDER, SharedClaims
 from fsbench.config import Plan, parse_device
@@ -73,9 +74,18 @@ class Execution:
         """The number of this process among those of a launcher; 0 leads. Raises UsageError without a launcher."""
         return _ranks()[0] if self.executor == "ranks" else 0
 
-    def share(self, plan: Plan, context: Context, strict: bool = True) -> AbstractContextManager[object] | None:
+    def share(
+        self,
+        plan: Plan,
+        context: Context,
+        read: str = "",
+        typed: Mapping[str, Any] | None = None,
+        *,
+        strict: bool = True,
+    ) -> AbstractContextManager[object] | None:
         """Let the store's claims be those of this execution; return what starts the other processes, if anything does.
 
+        They run the plan, or what a function `read` (`module:function`) makes of the plan and of what was `typed`.
         Raises UsageError where a package is missing.
         """
         if self.executor == "serial":
@@ -86,9 +96,12 @@ class Execution:
             return None
         request = {
             "plan": plan.model_dump(mode="json"),
-            "cache": str(context.store.root),
-            "data_root": str(context.data_root),
+            "read": read,
+            "typed": {name: _as_json(value) for name, value in (typed or {}).items()},
             "strict": strict,
+            "folder": os.getcwd(),
+            "cache": context.store.as_json(),
+            "data_root": str(context.data_root),
         }
         name = f"{_job()} process {os.getpid()}"
         if self.executor == "processes":
@@ -99,14 +112,14 @@ class Execution:
 
         return RayWorkers(request, name, self.workers, self.ray_address, context)
 
-    def follow(self, plan: Plan, context: Context, strict: bool = True) -> None:
+    def follow(self, measure: Callable[..., object], plan: Plan, context: Context) -> None:
         """Do the work of a rank that does not lead; what stops it is told, and stops no other."""
-        from fsbench.harness import run
+        from fsbench.store import passing_folder
 
         self.share(plan, context)
         try:
-            run.follow(plan, context, strict=strict)
-        except (Interrupted, KeyboardInterrupt):
+            measure(out=passing_folder(), context=context, leads=False)
+        except Interrupted:
             raise
         except FsbenchError as error:
             context.log(f"rank {self.rank}: {error.sentence}")
@@ -137,3 +150,9 @@ def _ranks() -> tuple[int, int, int]:
         "--executor ranks: no launcher has numbered this process",
         "start it with torchrun or srun, or use --executor processes",
     )
+
+
+def _as_json(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value

@@ -17,7 +17,7 @@ _LATEX = {
 
 
 def markdown(summary: SummaryTable) -> str:
-    """Return a table of GitHub's Markdown; the best contestant is bold.
+    """Return a table of GitHub's Markdown; who is better than all others is bold.
 
     >>> print(markdown(SummaryTable(("kid ↓",), (("a|b", (SummaryCell("1.0", "", True),)),), ("Note.",))))
     | model | kid ↓ |
@@ -34,7 +34,7 @@ def markdown(summary: SummaryTable) -> str:
 
 
 def latex(summary: SummaryTable) -> str:
-    r"""Return a `table` environment with the rules of booktabs; the best contestant is bold.
+    r"""Return a `table` environment with the rules of booktabs; who is better than all others is bold.
 
     >>> print(latex(SummaryTable(("kid ↓",), (("gan_mask", (SummaryCell("1.0", "[0.5, 1.5]", True),)),), ())))
     % needs \usepackage{booktabs}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from fsbench.compare import Comparisons, winners
 from fsbench.numbers import ARROWS, number
 from fsbench.results import Key, MetricRecord, RunResult, Value, column, scored_keys
 from fsbench.stats.ranking import CONTESTANTS, in_order
@@ -78,10 +79,10 @@ def summary(result: RunResult, metrics: Sequence[str] = ()) -> SummaryTable:
         key for key in _keys(result) if ({key.metric, column(*key)} & named if named else facts[key.metric].in_summary)
     ]
     values = {(value.model, value.key): value for value in result.values}
-    best = {key: _best(result, facts[key[0]], key) for key in keys}
+    best = _best(result, keys)
     rows = []
     for model in in_order(result):
-        cells = [_cell(values.get((model.name, key)), facts[key[0]], best[key]) for key in keys]
+        cells = [_cell(values.get((model.name, key)), facts[key[0]], best[key] == model.name) for key in keys]
         rows.append((model.name, tuple(cells)))
     heads = tuple(_head(facts[key.metric], key) for key in keys)
     return SummaryTable(heads, tuple(rows), tuple(_notes(result)))
@@ -99,24 +100,24 @@ def _keys(result: RunResult) -> list[Key]:
     return [key for key in keys if key.judge not in result.unfit]
 
 
-def _best(result: RunResult, metric: MetricRecord, key: Key) -> float | None:
+def _best(result: RunResult, keys: Sequence[Key]) -> dict[Key, str]:
+    """The contestant that is better than every other one, by what; "" where none is."""
     contestants = {model.name for model in result.models if model.kind in CONTESTANTS}
-    reached = [
-        value.value
-        for value in result.values
-        if value.key == key and value.model in contestants and value.value is not None
-    ]
-    if len(reached) < 2:
-        return None
-    return max(reached) if metric.direction == "higher" else min(reached)
+    signs = {metric.name: -1 if metric.direction == "higher" else 1 for metric in result.metrics}
+    contests = []
+    for key in keys:
+        of_key = [value for value in result.values if value.key == key and value.model in contestants]
+        reached = {value.model: signs[key.metric] * value.value for value in of_key if value.value is not None}
+        contests.append((key, sorted(reached, key=reached.__getitem__)))
+    return dict(zip(keys, winners(Comparisons(result), contests), strict=True))
 
 
-def _cell(value: Value | None, metric: MetricRecord, best: float | None) -> SummaryCell:
+def _cell(value: Value | None, metric: MetricRecord, best: bool) -> SummaryCell:
     if value is None or value.value is None:
         return SummaryCell()
     low, high = value.low, value.high
     interval = "" if low is None or high is None else f"[{number(low, metric.digits)}, {number(high, metric.digits)}]"
-    return SummaryCell(number(value.value, metric.digits), interval, value.value == best)
+    return SummaryCell(number(value.value, metric.digits), interval, best)
 
 
 def _head(metric: MetricRecord, key: Key) -> str:
@@ -128,7 +129,7 @@ def _notes(result: RunResult) -> Iterator[str]:
     """What a table needs beside it wherever it is read."""
     about, protocol = result.dataset, result.protocol
     yield f"Data set {about.name}, revision {about.revision[:12]}; {protocol.n_pairs:,} pairs, stage {protocol.stage}."
-    yield f"In brackets: intervals of {100 * protocol.confidence:g} %. The best contestant is bold."
+    yield f"In brackets: intervals of {100 * protocol.confidence:g} %. Bold: better than every other contestant."
     failing = [f"{model.name} on {n}" for model in result.models if (n := sum(model.failures.values()))]
     if failing:
         yield f"Failed: {', '.join(failing)}; a failure counts as the worst of the baselines."

@@ -25,7 +25,7 @@ from pydantic import Field, ValidationError
 from fsbench import results
 from fsbench.comparison import scores
 from fsbench.comparison.paired import significant
-from fsbench.comparison.scores import DIGESTS, LABELS, Place, Rows, Scores
+from fsbench.comparison.scores import DIGESTS, FRAMES, LABELS, Place, Rows, Scores
 from fsbench.comparison.table import chosen_keys
 from fsbench.errors import ResultError, UnknownName, UsageError
 from fsbench.files import first_problem, printable, read
@@ -49,7 +49,7 @@ class ColumnRecord(Record):
     metric: str
     judge: str | None = None
     stage: Stage = "crop"
-    summaries: tuple[Literal["mean", "percentage", "median", "median percentage"], ...]
+    summaries: tuple[Literal["mean", "percentage", "median", "median percentage", "geometric mean"], ...]
     failed: bool = False  # whether failures are counted among them
 
 
@@ -221,7 +221,7 @@ def _scores(record: BaselineRecord, shown: str) -> Scores:
     tables, columns = dict[Sample, pd.DataFrame](), dict[Place, Rows | str]()
     for sample, table in record.tables.items():
         n_labels, width = len(table.labels), len(table.labels) + len(table.columns)
-        if not set(LABELS[sample]) <= set(table.labels) <= {*LABELS[sample], *DIGESTS}:
+        if not set(LABELS[sample]) <= set(table.labels) <= {*LABELS[sample], *FRAMES, *DIGESTS}:
             raise ResultError(f"{shown} is no valid baseline: its labels are others than those of {sample}s", HINT)
         for row in table.rows:
             texts, numbers = row[:n_labels], row[n_labels:]
@@ -232,7 +232,7 @@ def _scores(record: BaselineRecord, shown: str) -> Scores:
         frame = pd.DataFrame([row[:n_labels] for row in table.rows], columns=list(table.labels), dtype=object)
         if frame.empty or frame.duplicated(list(LABELS[sample])).any():
             raise ResultError(f"{shown} is no valid baseline: it has no samples, or one twice", HINT)
-        tables[sample] = frame
+        tables[sample] = _numbered(frame, shown)
         for i, head in enumerate(table.columns, n_labels):
             key = (head.model, head.metric, head.judge, head.stage)
             if key not in known or key in columns:
@@ -242,6 +242,15 @@ def _scores(record: BaselineRecord, shown: str) -> Scores:
     for value in result.values:
         columns.setdefault((value.model, *value.key), value.reason or "the baseline has no rows of it")
     return Scores(shown, result, tables, columns, digits=DIGITS, saved=record.saved)
+
+
+def _numbered(frame: pd.DataFrame, shown: str) -> pd.DataFrame:
+    """The labels of samples, of which those that are frames of clips have numbers; raises ResultError."""
+    if "frame" not in frame:
+        return frame
+    if "clip" not in frame or not all(text.isdecimal() and len(text) < 16 for text in frame["frame"]):
+        raise ResultError(f"{shown} is no valid baseline: a frame of a clip has no number", HINT)
+    return frame.astype({"frame": np.int64})
 
 
 def open_scores(path: Path) -> Scores:

@@ -185,11 +185,12 @@ def _tested(rule: Rule, key: Key, old: str, new: str, pairing: Pairing) -> _Test
         return _Tested(_check(rule, key, old, new, *_unpaired(run, baseline, old, new, key, why.message)), None)
     metric, margin, difference = baseline.metrics[key[0]], rule.margin.size(paired.value), paired.difference
     loss, ends = _loss(difference, metric)
-    lost = f"{paired.only_first} samples of the baseline are not scored in the run" if paired.only_first else ""
+    n_lost = paired.rows.only_first
+    lost = f"{n_lost} samples of the baseline are not scored in the run" if n_lost else ""
     check = _check(rule, key, old, new, "pass" if ends[1] <= margin and not lost else "inconclusive", lost).model_copy(
         update={
             "margin": margin,
-            "n": len(paired.a),
+            "n": len(paired.rows.a),
             "value": paired.other,
             "baseline_value": paired.value,
             **{name: getattr(difference, name) for name in ("effect", "low", "high", "detectable")},

@@ -36,9 +36,10 @@ def age(result: GateResult) -> str:
 
 
 def title(check: Check) -> str:
-    """Name a check: its rule, the judge that it was decided under, the model."""
+    """Name a check: its rule, the model and that of the baseline, the judge that it was decided under."""
     under = f" under {check.judge}" if check.judge else ""
-    return f"{check.rule} for {check.model}{under}"
+    other = f" against {check.baseline_model}" if check.baseline_model != check.model else ""
+    return f"{check.rule} for {check.model}{other}{under}"
 
 
 def sentence(check: Check, metrics: Metrics) -> str:

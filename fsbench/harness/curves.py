@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import cast
 
 import numpy as np
@@ -12,10 +12,11 @@ from torch import Tensor
 from fsbench import guard
 from fsbench.errors import FsbenchError, NotScorable, PluginError
 from fsbench.harness.evaluation import OutputFeatures, PreparedSet
-from fsbench.harness.summarise import batches
+from fsbench.harness.measurements import ClipRows
+from fsbench.harness.summarise import Estimate, batches
 from fsbench.interfaces import Curved, Evidence
 from fsbench.pairs import Pairs
-from fsbench.results import column
+from fsbench.results import Key, column, of_frames
 
 COLUMNS = ["source", "id", "identity", "session", "clip", "frame"]
 
@@ -23,6 +24,12 @@ COLUMNS = ["source", "id", "identity", "session", "clip", "frame"]
 def frame_rows(pairs: Pairs) -> pd.DataFrame:
     """What is known of each output of a clip, one row each; without rows for stills."""
     return pairs.rows[COLUMNS] if pairs.clips else pd.DataFrame(columns=COLUMNS)
+
+
+def frame_columns(key: Key, estimate: Estimate) -> Iterator[tuple[str, np.ndarray]]:
+    """Columns of frames.parquet with the rows of frames that a value of clips is made of; none for other values."""
+    if isinstance(estimate.rows, ClipRows):
+        yield from ((of_frames(key, k), rows) for k, rows in enumerate(estimate.rows.frames.T))
 
 
 def per_frame(evaluation: PreparedSet, features: OutputFeatures, present: np.ndarray) -> dict[str, np.ndarray]:

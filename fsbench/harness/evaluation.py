@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 import numpy as np
 
 from fsbench import guard
-from fsbench.errors import FsbenchError, Interrupted, ModelError, NotScorable, OutputError, PluginError
+from fsbench.errors import FsbenchError, Interrupted, ModelError, NotScorable, OutputError, PluginError, RemoteError
 from fsbench.evidence.judge import JudgedOutputs
 from fsbench.evidence.needs import JUDGE, Kinds
 from fsbench.evidence.references import EnrolledJudge, enrol, find_faces
@@ -184,6 +184,8 @@ class PreparedSet:
             return of_clips(metric, name, rows, self.pairs.clips)
         except NotScorable as why:
             return why
+        except RemoteError:
+            raise
         except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others measure
             return summarise.fault(error)
 

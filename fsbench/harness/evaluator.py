@@ -15,7 +15,7 @@ from fsbench.errors import NotScorable, traceback_of
 from fsbench.evidence.observer import ObservedOutputs
 from fsbench.evidence.recursion import FedBack
 from fsbench.harness import failures, summarise
-from fsbench.harness.curves import frame_rows, per_frame
+from fsbench.harness.curves import frame_columns, frame_rows, per_frame
 from fsbench.harness.designs import Designs
 from fsbench.harness.evaluation import OutputFeatures, PreparedSet
 from fsbench.harness.generate import SwappedPairs, swap_all
@@ -26,6 +26,7 @@ from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.records import FLOOR
 from fsbench.interfaces import Context, Faces, Sample
 from fsbench.pairs import Pairs
+from fsbench.stats.blocks import BlockDesign
 from fsbench.stats.ranking import CONTESTANTS
 
 FEATURES = "features"
@@ -147,6 +148,8 @@ class Evaluator:
             if (own := column(rows)) is not None:
                 columns[sample][results.column(*value.key)] = own
         curves = per_frame(self.evaluation, features, absent == "")
+        if isinstance(self._designs.frames, BlockDesign):
+            curves |= {name: rows for estimate in estimates.items() for name, rows in frame_columns(*estimate)}
         return Measurements(values, estimates, columns, curves, tracebacks)
 
     def _failures(self, features: OutputFeatures, faceless: np.ndarray, absent: np.ndarray) -> np.ndarray:

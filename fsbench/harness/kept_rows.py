@@ -59,7 +59,8 @@ class KeptRows:
     def measure(self, metric: RowMetric, name: str, images: ImageSet, evidence: Mapping[str, Evidence]) -> np.ndarray:
         """`summarise.measure` for those outputs whose rows are not known; raises what it raises."""
         pairs, store = self.pairs, self._context.store.features
-        identity = self._identity(metric, name, images, evidence)
+        has_samples = metric.info.sample == "output" or bool(pairs.clips)
+        identity = self._identity(metric, name, images, evidence) if has_samples else None
         if identity is None or not len(identity[1]):
             return summarise.measure(metric, name, pairs, images, evidence)
         key, samples = identity

@@ -11,7 +11,6 @@ import numpy as np
 
 from fsbench import guard
 from fsbench.errors import NotScorable, PluginError
-from fsbench.extraction.blocks import length
 from fsbench.interfaces import (
     DistributionMetric,
     Evidence,
@@ -23,6 +22,7 @@ from fsbench.interfaces import (
     Resampled,
     RowMetric,
 )
+from fsbench.stats import blocks
 from fsbench.stats.blocks import BlockDesign
 from fsbench.stats.resampling import Design, Mean, Statistic
 from fsbench.stats.summaries import mean, percentage
@@ -149,15 +149,8 @@ def undrawn(measured: Measured, chosen: np.ndarray, design: Design) -> str:
 
 def _of_frames(metric: Any, measured: ClipRows, chosen: np.ndarray) -> Statistic:
     """Return the metric's value as a function of ascending indices into the frames of the clips `chosen` (C,) bool."""
-    clips = np.flatnonzero(chosen)
-    ends = np.cumsum([length(measured.clips[k]) for k in clips])
-    frames = np.concatenate([measured.frames[measured.clips[k]] for k in clips])
-
-    def value(index: np.ndarray) -> float:
-        parts = np.split(frames[index], np.searchsorted(index, ends[:-1]))
-        return float(metric.summarise(np.array([[metric.clip_row(part)] for part in parts], np.float64)))
-
-    return value
+    clips = [measured.frames[measured.clips[k]] for k in np.flatnonzero(chosen)]
+    return blocks.of_clips(clips, metric.clip_row, metric.summarise)
 
 
 def is_mean(metric: Metric, measured: Measured) -> bool:

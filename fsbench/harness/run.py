@@ -18,6 +18,7 @@ from fsbench.errors import (
     Interrupted,
     OutputError,
     PluginError,
+    RemoteError,
     UsageError,
     WeightsError,
 )
@@ -37,7 +38,6 @@ from fsbench.harness.unwritten import Unwritten
 from fsbench.harness.writer import RunWriter
 from fsbench.interfaces import Context, Dataset, WithVideos
 from fsbench.record_types import SetName
-from fsbench.store import passing_folder
 
 
 def run(
@@ -50,6 +50,7 @@ def run(
     strict: bool = True,
     exported: ExportedOutputs | None = None,
     members: AbstractContextManager[object] | None = None,
+    leads: bool = True,
 ) -> results.RunResult:
     """Do what a plan says and leave the files of `fsbench.results` in `out`; raises FsbenchError.
 
@@ -58,7 +59,7 @@ def run(
     there; where the run is not `strict`, a model or metric without them has no values, and the reason is told.
     `exported` are outputs of other tools, which models of the plan read: of those whose files show none of the pairs
     the reason is kept. `members` starts the processes that share the work (`fsbench.executors`): when the plan is known
-    to be possible.
+    to be possible. One that does not lead computes what the store's claims leave to it, and its result is empty.
     """
     started = time.monotonic()
     exported = exported or ExportedOutputs()
@@ -69,20 +70,10 @@ def run(
     context.tell(FolderChosen(out))
     context.tell(ModelsPlanned(tuple(pipeline.label for pipeline in plan.pipelines())))
     with members or nullcontext():
-        write = partial(RunWriter, folder=folder, command=command, started=started)
+        write = partial(RunWriter if leads else Unwritten, folder=folder, command=command, started=started)
         writer, splits = _measure(plan, models, instruments, choice, exported, write, context)
         record = records.dataset_record(plan.dataset, splits.dataset.info, splits.by_kind())
         return writer.finish(record, exported.unused([evaluation.pairs for evaluation in writer.evaluations.values()]))
-
-
-def follow(plan: Plan, context: Context, *, strict: bool = True) -> None:
-    """Compute what a run needs that another process does, as far as the store's claims leave it to this one.
-
-    No value is computed, and no file of a result written. Raises FsbenchError, as `run` does.
-    """
-    models, instruments = check(plan, context, strict=strict), Instruments.of(plan, context, strict=strict)
-    write = partial(Unwritten, folder=RunFolder(passing_folder()), command="", started=time.monotonic())
-    _measure(plan, models, instruments, PairChoice.of(plan), ExportedOutputs(), write, context)
 
 
 def _measure(
@@ -201,6 +192,8 @@ def _write_unchanged(dataset: WithVideos, writer: RunWriter) -> None:
     for name, evaluation in writer.evaluations.items():
         try:
             written = write_read.written_again(dataset, revision, evaluation.set.targets, evaluation.context)
+        except RemoteError:
+            raise
         except FsbenchError as error:
             writer.warnings.append(f"what a codec changes is not known: {error.sentence}")
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
@@ -34,6 +35,7 @@ from fsbench.harness.instruments import Instruments
 from fsbench.harness.run_folder import RunFolder
 from fsbench.harness.splits import Splits
 from fsbench.harness.strangers import gather
+from fsbench.harness.unwritten import Unwritten
 from fsbench.harness.writer import RunWriter
 from fsbench.hashes import hex_digits
 from fsbench.images import ImageSet, list_images
@@ -64,6 +66,8 @@ def score(
     size: int = 128,
     command: str = "",
     resume: bool = False,
+    members: AbstractContextManager[object] | None = None,
+    leads: bool = True,
 ) -> results.RunResult:
     """Measure outputs that exist already and leave the files of `fsbench.results` in `out`; raises FsbenchError.
 
@@ -73,7 +77,8 @@ def score(
     tool whose outputs show none of the pairs the reason is kept, and the others are measured. `face` says which face of
     a target with several is measured (`fsbench.harness.external.face_choice`). `coaches` names the families of
     recognisers that each tool was trained against, `limits.NO_COACH` where there was none. Without `plan.baselines` the
-    two cheapest baselines are measured only where a tool fails, to say what that counts as.
+    two cheapest baselines are measured only where a tool fails, to say what that counts as. `members` and `leads` as in
+    `fsbench.harness.run.run`.
     """
     started = time.monotonic()
     trained = coaches or {}
@@ -92,38 +97,43 @@ def score(
     tools = [tool for tool in outputs if tool.name not in asked.failed]
     baselines = CHEAPEST_BASELINES if plan.baselines else ()
     context.tell(ModelsPlanned((*baselines, *(tool.name for tool in outputs))))
-    measured = _measured(asked, tools, source_album, target_album, face, instruments.judges[0], context)
-    del listed, asked  # hundreds of bytes an output, and the crops are cut
-    splits = Splits(measured.people)
-    test = splits["test"]
-    gallery = splits.add_gallery(gather(measured.people, test, plan.gallery, context))
-    evaluation = PreparedSet.prepare(instruments, measured.pairs, test, gallery, context, named=bool(plan.metrics))
-    writer = RunWriter(plan, instruments, {"stills": evaluation}, folder, command, started, OUTPUTS)
-    writer.begin(inputs)
-    for name in baselines:
-        model, swapped = baseline(name, measured.pairs, context)
-        features = evaluation.extract(name, swapped.images, seconds=swapped.seconds)
-        writer.add(records.model_record(model, swapped.seconds), {"stills": features})
-    for tool in tools:
-        cut = measured.cuts[tool.name]
-        record = _record(tool, trained.get(tool.name, ()), notes=(_note(cut),))
-        features = evaluation.extract(tool.name, cut.images)
-        record = writer.add(record, {"stills": features}, absent={"stills": cut.lost}, facts=cut.facts)
-        if record.failures:
-            writer.warnings.append(f"{tool.name} {results.failure_rate(record.failures, len(measured.pairs))}")
-    writer.failed += [
-        _record(tool, trained.get(tool.name, ()), error=measured.failed[tool.name].sentence)
-        for tool in outputs
-        if tool.name in measured.failed
-    ]
-    writer.warnings += [
-        *warn.of_metrics(instruments.left_out),
-        *of_models,
-        *measured.warnings,
-        *limits.of_people(splits.read),
-        *limits.of_coaches(tools, trained, instruments.judges),
-    ]
-    return writer.finish(records.dataset_record(plan.dataset, measured.people.info, splits.by_kind()), measured.unused)
+    with members or nullcontext():
+        measured = _measured(asked, tools, source_album, target_album, face, instruments.judges[0], context)
+        del listed, asked  # hundreds of bytes an output, and the crops are cut
+        splits = Splits(measured.people)
+        test = splits["test"]
+        gallery = splits.add_gallery(gather(measured.people, test, plan.gallery, context))
+        evaluation = PreparedSet.prepare(instruments, measured.pairs, test, gallery, context, named=bool(plan.metrics))
+        writer = (RunWriter if leads else Unwritten)(
+            plan, instruments, {"stills": evaluation}, folder, command, started, OUTPUTS
+        )
+        writer.begin(inputs)
+        for name in baselines:
+            model, swapped = baseline(name, measured.pairs, context)
+            features = evaluation.extract(name, swapped.images, seconds=swapped.seconds)
+            writer.add(records.model_record(model, swapped.seconds), {"stills": features})
+        for tool in tools:
+            cut = measured.cuts[tool.name]
+            record = _record(tool, trained.get(tool.name, ()), notes=(_note(cut),))
+            features = evaluation.extract(tool.name, cut.images)
+            record = writer.add(record, {"stills": features}, absent={"stills": cut.lost}, facts=cut.facts)
+            if record.failures:
+                writer.warnings.append(f"{tool.name} {results.failure_rate(record.failures, len(measured.pairs))}")
+        writer.failed += [
+            _record(tool, trained.get(tool.name, ()), error=measured.failed[tool.name].sentence)
+            for tool in outputs
+            if tool.name in measured.failed
+        ]
+        writer.warnings += [
+            *warn.of_metrics(instruments.left_out),
+            *of_models,
+            *measured.warnings,
+            *limits.of_people(splits.read),
+            *limits.of_coaches(tools, trained, instruments.judges),
+        ]
+        return writer.finish(
+            records.dataset_record(plan.dataset, measured.people.info, splits.by_kind()), measured.unused
+        )
 
 
 @dataclass(frozen=True)

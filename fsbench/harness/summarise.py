@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from fsbench import guard
-from fsbench.errors import NotScorable, PluginError, one_line, traceback_of
+from fsbench.errors import NotScorable, PluginError, RemoteError, one_line, traceback_of
 from fsbench.extraction.blocks import spans
 from fsbench.harness.failures import Counted
 from fsbench.harness.measurements import Measured, column, is_framewise, resample, statistic, subset_caution, undrawn
@@ -164,6 +164,8 @@ def value(
         )
     except NotScorable as why:
         return Value(value=None, reason=why.message, **fields), None
+    except RemoteError:
+        raise
     except Exception as error:  # noqa: BLE001 - a metric's fault must not cost what the others say
         if tracebacks is not None:
             tracebacks.setdefault(name, traceback_of(error))

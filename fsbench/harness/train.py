@@ -58,19 +58,22 @@ def train(
     Raises PluginError for whatever it raises that is no FsbenchError, and for what it does not give or write.
     """
     folder = passing_folder() if key is None else context.store.folder("models", key)
-    fitted: list[Training] = []
+    mirror, fitted = context.store.mirror, list[Training]()
+
+    def is_finished(folder: Path) -> bool:
+        mirror.fetch(folder / RECORD)
+        mirror.fetch(folder / (WEIGHTS if (folder / RECORD).exists() else CHECKPOINT))
+        return _finished(folder) is not None
 
     def fit(folder: Path) -> None:
         fitted.append(_fit(who, plugin, faces, budget, folder, context))
 
-    if (done := _finished(folder)) is None:
+    if not is_finished(folder):
         folder = folder if context.store.can_write(folder) else passing_folder()
-        list(context.store.claims.share([folder], str, lambda folder: _finished(folder) is not None, fit))
-    if fitted:
-        (done,) = fitted
-    else:
-        done = done or _finished(folder)
-        assert done is not None  # else it would have been fitted
+        list(context.store.claims.share([folder], str, is_finished, fit))
+    done = fitted[0] if fitted else _finished(folder)
+    assert done is not None  # else it would have been fitted
+    if not fitted:
         context.log(f"{who}: trained before ({done.steps:,} steps, {done.seconds:.0f} s); loaded from the cache")
         guard.call(who, plugin.load, folder / WEIGHTS)
     training = TrainingRecord(
@@ -90,7 +93,8 @@ def _fit(who: str, plugin: Trainable, faces: Faces, budget: Budget, folder: Path
     checkpoint = folder / CHECKPOINT
     if os.path.lexists(checkpoint) and not checkpoint.is_file():
         checkpoint = passing_folder() / checkpoint.name
-    there, progress = checkpoint.exists(), context.stage(f"training {who}")
+    mirror, there = context.store.mirror, checkpoint.exists()
+    progress = mirror.checkpointed(checkpoint, context.stage(f"training {who}"))
     try:
         done = _checked(who, guard.call(who, plugin.fit, faces, budget, progress, checkpoint))
     except CheckpointError as error:
@@ -102,9 +106,12 @@ def _fit(who: str, plugin: Trainable, faces: Faces, budget: Budget, folder: Path
     guard.call(who, plugin.save, folder / WEIGHTS)
     if not (folder / WEIGHTS).is_file():
         raise PluginError(f"{who}: save wrote no file", "it is given the path to write")
+    mirror.send(folder / WEIGHTS)
     # The record is written last: it says that the rest is whole.
     write_text(folder / RECORD, json.dumps({**asdict(done), "digest": _digest(folder, done)}))
+    mirror.send(folder / RECORD)
     (folder / CHECKPOINT).unlink(missing_ok=True)
+    mirror.drop(folder / CHECKPOINT)
     return done
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fsbench import results
@@ -21,3 +21,8 @@ class Unwritten(RunWriter):
 
     def fail(self, record: results.ModelRecord, error: Exception) -> None:
         """Let a model go that failed: it fails in the process that writes, too, and is told there."""
+
+    def finish(self, dataset: results.DatasetRecord, unused: Sequence[results.UnusedRecord] = ()) -> results.RunResult:
+        """Return a result without values."""
+        nothing: dict[str, Any] = {"dataset": dataset, "unused": tuple(unused), "models": (), "values": ()}
+        return results.RunResult.model_construct(**nothing)

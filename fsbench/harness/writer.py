@@ -13,7 +13,7 @@ import pandas as pd
 
 from fsbench import environment, results
 from fsbench.config import Plan
-from fsbench.errors import NotScorable, one_line, traceback_of
+from fsbench.errors import NotScorable, RemoteError, one_line, traceback_of
 from fsbench.events import Event, ModelFailed, ModelFinished, ResultWritten, Warned
 from fsbench.evidence.needs import JUDGE
 from fsbench.evidence.targets import TargetFeatures
@@ -257,6 +257,8 @@ class RunWriter:
             try:
                 if (table := make(self.main, self.plan, self.done)) is not None:
                     self.folder.write_table(name, table)
+            except RemoteError:
+                raise
             except Exception as error:  # noqa: BLE001 - whatever a library of plots raises, the numbers are there
                 lost.append(f"{name} could not be made, and the report is without it: {one_line(error)}")
         return lost

@@ -15,8 +15,8 @@ from fsbench.comparison.table import RunComparison, RunDifference
 from fsbench.comparison.wording import letter_of, title
 from fsbench.report.plots import LABEL, short
 from fsbench.report.run import read
-from fsbench.report.samples import Side
-from fsbench.report.thumbnails import Thumbnails
+from fsbench.report.samples import NUMBER_BYTES, Side
+from fsbench.report.thumbnails import MARKUP, Thumbnails
 from fsbench.results import MetricRecord, column
 
 
@@ -89,13 +89,23 @@ class Compared:
         models, key = (contrast.reference, contrast.model), record.key
         if self.scores[0].columns.get((contrast.reference, *key)) == TOGETHER:
             return None
-        return self._pairings[contrast.scores.label].compare(models, key)
+        return self._pairings[contrast.scores.label].rows(models, key)
 
     @cached_property
     def pictures(self) -> dict[str, Thumbnails]:
         """Pictures of each run by its label; a baseline has none."""
         runs = {run.label: read(run.folder) for run in self.scores if run.folder is not None}
         return {label: Thumbnails(run) for label, run in runs.items()}
+
+    @cached_property
+    def picture_bytes(self) -> float:
+        """What a picture takes on the page, in the run where it takes most."""
+        return max((thumbnails.n_bytes for thumbnails in self.pictures.values()), default=MARKUP)
+
+    @cached_property
+    def pair_bytes(self) -> float:
+        """What all numbers of a pair take."""
+        return NUMBER_BYTES * sum(len(side.run.columns) for side in self.sides)
 
     @cached_property
     def sides(self) -> list[Side]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fsbench.comparison.scores import Scores
 from fsbench.comparison.table import RunComparison
-from fsbench.report import page
+from fsbench.report import budget, page
 from fsbench.report.compared import Compared
 from fsbench.report.comparison_sections import SECTIONS
 from fsbench.store import write_text
@@ -25,10 +25,12 @@ def write(scores: Sequence[Scores], comparison: RunComparison, path: Path) -> Pa
 def html(compared: Compared) -> str:
     """Return the page."""
     environment = page.environment()
-    return environment.get_template("comparison/page.html.j2").render(
-        compared=compared,
-        comparison=compared.comparison,
-        sections=page.render(SECTIONS, compared, environment, compared=compared),
-        style=page.text("style.css"),
-        script=page.script(),
-    )
+    template = environment.get_template("comparison/page.html.j2")
+    content = {
+        "compared": compared,
+        "comparison": compared.comparison,
+        "style": page.text("style.css"),
+        "script": page.script(),
+    }
+    room = budget.PAGE - budget.size(template.render(content, sections=()))
+    return template.render(content, sections=page.render(SECTIONS, compared, environment, room, compared=compared))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from fsbench.comparison.paired import PairedRows
 from fsbench.comparison.table import RunDifference
 from fsbench.comparison.wording import difference, name_of, p_value, remark, signed, value_of
 from fsbench.numbers import number
-from fsbench.report import samples
+from fsbench.report import budget, samples
 from fsbench.report.compared import Compared, Contrast, improvement
 from fsbench.report.page import Section
 from fsbench.report.plots import ACCENTS, GREY, WIDTH, render
 from fsbench.report.samples import Pair
 from fsbench.report.sections.galleries import spread
-from fsbench.report.thumbnails import Picture
+from fsbench.report.thumbnails import MARKUP, Picture
 from fsbench.results import MetricRecord, column
 from fsbench.sampling import evenly
 
@@ -28,7 +29,10 @@ MOST_PLOTS, MOST_POINTS = 12, 2000
 """Plots of one pair of models, and points of one plot."""
 
 EXTREMES, PAIRS = 6, 8
-"""Samples that got better and worse most, and pairs that are shown side by side."""
+"""Samples that got better and worse most, and pairs that are shown side by side, at most."""
+
+INPUTS = 2
+"""Pictures beside outputs: source and target."""
 
 BETTER, WORSE = ACCENTS[2], ACCENTS[1]
 
@@ -59,15 +63,26 @@ def _row(record: RunDifference, metric: MetricRecord) -> dict[str, Any]:
     }
 
 
-def scatters(compared: Compared) -> dict[str, Any] | None:
-    """Each sample in both runs, with the diagonal on which nothing changed."""
-    groups = []
-    for contrast in compared.contrasts:
-        known = [(record, paired) for record in contrast.compared if (paired := compared.paired(contrast, record))]
-        figures = [(record, _scatter(compared, contrast, record, paired)) for record, paired in known[:MOST_PLOTS]]
-        if figures:
-            left_out = [column(*record.key) for record, _ in known[MOST_PLOTS:]]
-            groups.append((contrast, figures, left_out))
+def scatters(compared: Compared, room: int) -> dict[str, Any] | None:
+    """Each sample in both runs, with the diagonal on which nothing changed: the first metrics of all pairs of models
+    come first, and what `room` bytes do not hold is named."""
+    known = [
+        (contrast, [(record, paired) for record in contrast.compared if (paired := compared.paired(contrast, record))])
+        for contrast in compared.contrasts
+    ]
+    figures: list[list[tuple[RunDifference, Markup]]] = [[] for _ in known]
+    for place, i in product(range(MOST_PLOTS), range(len(known))):
+        contrast, differences = known[i]
+        if place < len(differences) and room > 0:
+            record, paired = differences[place]
+            figure = _scatter(compared, contrast, record, paired)
+            room -= budget.size(figure) + MARKUP
+            figures[i] += [(record, figure)] if room >= 0 else []
+    groups = [
+        (contrast, shown, [column(*record.key) for record, _ in differences[len(shown) :]])
+        for (contrast, differences), shown in zip(known, figures, strict=True)
+        if differences
+    ]
     return {"groups": groups, "most_points": MOST_POINTS} if groups else None
 
 
@@ -119,20 +134,18 @@ class Flip:
         return samples.key_of(*self.pair)
 
 
-def flips(compared: Compared) -> dict[str, Any] | None:
-    """The samples that got better and worse most, by the first metric of each pair of models."""
+def flips(compared: Compared, room: int) -> dict[str, Any] | None:
+    """The samples that got better and worse most, by the first metric of each pair of models, for `room` bytes."""
+    known = [(contrast, *first) for contrast in compared.contrasts if (first := _first(compared, contrast))]
+    cost = 2 * (INPUTS + 2) * compared.picture_bytes + 2 * compared.pair_bytes  # one that got better, and one worse
+    count, n_groups = budget.fewer([cost] * len(known), EXTREMES, room)
     groups: list[dict[str, Any]] = []
-    for contrast in compared.contrasts:
-        of_outputs = (one for one in contrast.compared if compared.metrics[one.metric].sample == "output")
-        known = ((one, paired) for one in of_outputs if (paired := compared.paired(contrast, one)))
-        record, paired = next(known, (None, None))
-        if record is None or paired is None:
-            continue
+    for contrast, record, paired in known[:n_groups]:
         metric = compared.metrics[record.metric]
         change = improvement(paired, metric)
         order = np.argsort(change, kind="stable")
-        worst = [i for i in order[:EXTREMES] if change[i] < 0]
-        best = [i for i in order[::-1][:EXTREMES] if change[i] > 0]
+        worst = [i for i in order[:count] if change[i] < 0]
+        best = [i for i in order[::-1][:count] if change[i] > 0]
         groups.append({
             "contrast": contrast,
             "name": name_of(record, metric),
@@ -141,7 +154,15 @@ def flips(compared: Compared) -> dict[str, Any] | None:
             "n": len(change),
         })  # fmt: skip
     shown = [flip.pair for group in groups for _, _, flips in group["lists"] for flip in flips]
-    return {"groups": groups, "numbers": samples.numbers(compared.sides, shown)} if groups else None
+    content = {"groups": groups, "n_left_out": len(known) - n_groups}
+    return content | {"numbers": samples.numbers(compared.sides, shown)} if known else None
+
+
+def _first(compared: Compared, contrast: Contrast) -> tuple[RunDifference, PairedRows] | None:
+    """The first difference by a metric of outputs, and its rows."""
+    of_outputs = (record for record in contrast.compared if compared.metrics[record.metric].sample == "output")
+    known = ((record, paired) for record in of_outputs if (paired := compared.paired(contrast, record)))
+    return next(known, None)
 
 
 def _flips(
@@ -173,28 +194,31 @@ def _pictures(compared: Compared, contrast: Contrast, source: str, target: str) 
             continue
         thumbnails = compared.pictures[scores.label]
         if not any(picture.role == "source" for picture in shown):
-            shown = [*thumbnails.inputs(row)[:2], *shown]
+            shown = [*thumbnails.inputs(row)[:INPUTS], *shown]
         shown.append(thumbnails.output(row, letter))
     return tuple(shown)
 
 
-def pictures(compared: Compared) -> dict[str, Any] | None:
-    """The same pairs in all runs, evenly over sessions."""
+def pictures(compared: Compared, room: int) -> dict[str, Any] | None:
+    """The same pairs in all runs, evenly over sessions, for `room` bytes."""
     first = compared.scores[0]
     if "output" not in first.tables or not compared.pictures:
         return None
     by_reference: dict[str, list[Contrast]] = {}
     for contrast in compared.contrasts:
         by_reference.setdefault(contrast.reference, []).append(contrast)
+    costs = [(INPUTS + 1 + len(contrasts)) * compared.picture_bytes for contrasts in by_reference.values()]
+    count, n_groups = budget.fewer(costs, PAIRS, room - PAIRS * compared.pair_bytes)
     table = first.tables["output"]
-    chosen = spread((table["identity"] + "\n" + table["session"]).to_numpy(dtype=object), PAIRS)
-    pairs = [(str(table.iloc[i]["source"]), str(table.iloc[i]["id"])) for i in chosen]
+    chosen = spread((table["identity"] + "\n" + table["session"]).to_numpy(dtype=object), count)
+    pairs = [(str(table.iloc[i]["source"]), str(table.iloc[i]["id"])) for i in chosen] if n_groups else []
     groups = []
-    for reference, contrasts in by_reference.items():
+    for reference, contrasts in list(by_reference.items())[:n_groups]:
         heads = [f"A: {reference}", *(f"{one.letter}: {one.model}" for one in contrasts)]
         rows = [(samples.key_of(*pair), _side_by_side(compared, contrasts, pair)) for pair in pairs]
         groups.append((reference, heads, rows))
-    return {"groups": groups, "numbers": samples.numbers(compared.sides, pairs)}
+    content = {"groups": groups, "n_left_out": len(by_reference) - n_groups}
+    return content | {"numbers": samples.numbers(compared.sides, pairs)}
 
 
 def _side_by_side(compared: Compared, contrasts: Sequence[Contrast], pair: Pair) -> tuple[Picture, ...]:

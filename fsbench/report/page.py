@@ -82,9 +82,14 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(slug=slug, short=partial(short, limit=LABEL))
+    environment.filters.update(slug=slug, short=partial(short, limit=LABEL), plain=_plain)
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     return environment
+
+
+def _plain(text: str) -> str:
+    """Return a sentence of a docstring without the marks of code."""
+    return text.replace("`", "")
 
 
 def script(*names: str) -> str:

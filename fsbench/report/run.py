@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from fsbench import results, run_files
-from fsbench.compare import Comparisons, Pair, PairedComparison
+from fsbench.compare import Comparisons, Pair, PairedComparison, winners
 from fsbench.record_types import Sample, Stage
-from fsbench.results import JudgeRecord, MetricRecord, ModelRecord, RunResult, Value, headlines, slug
+from fsbench.results import JudgeRecord, Key, MetricRecord, ModelRecord, RunResult, Value, headlines, slug
 from fsbench.sampling import evenly
 from fsbench.stats.ranking import CONTESTANTS
 
@@ -114,6 +114,11 @@ class RunContents:
         return self._comparisons.of(
             Pair(model, other, column.metric.name, column.judge, column.stage) for model, other, column in pairs
         )
+
+    def winners(self, contests: Iterable[tuple[Column, Sequence[str]]]) -> list[str]:
+        """Name the model of each contest under a column that is better than all others, else ""."""
+        keyed = [(Key(column.metric.name, column.judge, column.stage), names) for column, names in contests]
+        return winners(self._comparisons, keyed)
 
     def value(self, model: str, column: Column) -> Value | None:
         """Return what stands in a cell of the table, or None where there is no such cell."""

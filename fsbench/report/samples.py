@@ -20,6 +20,9 @@ PARTS = 3
 KNOWN = ("identity", "session", "clip", "frame")
 """Columns with facts about a target that are told beside its tags."""
 
+NUMBER_BYTES = 9
+"""Bytes that a number of a sample takes on a page."""
+
 Pair = tuple[str, str]
 """Name of the source, id of the target."""
 

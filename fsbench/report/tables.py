@@ -289,18 +289,11 @@ def _winners(run: RunContents, columns: Sequence[Column]) -> list[str]:
 
     The comparisons of all columns are corrected together. There is no winner under a judge that does not count.
     """
-    contests = [[] if column.judge in run.result.unfit else ranked(run, run.contestants, column) for column in columns]
-    pairs = [
-        (entries[0].model.name, other.model.name, column)
-        for column, entries in zip(columns, contests, strict=True)
-        for other in entries[1:]
-    ]
-    relations = iter([comparison.relation for comparison in run.compare(pairs)])
-    winners = []
-    for entries in contests:
-        of_column = {next(relations) for _ in entries[1:]}
-        winners.append(entries[0].model.name if of_column == {"better"} else "")
-    return winners
+    contests = []
+    for column in columns:
+        entries = [] if column.judge in run.result.unfit else ranked(run, run.contestants, column)
+        contests.append((column, [entry.model.name for entry in entries]))
+    return run.winners(contests)
 
 
 def _won_by(column: Column) -> tuple[str, ...]:

@@ -92,7 +92,8 @@ def _reached(run: RunContents, entry: Scored, column: Column) -> str:
     if entry.record.n_scored < entry.record.n_total:
         counted = entry.record.n_scored + entry.record.n_failed
         sentence += f", over {counted} of {entry.record.n_total} pairs"
-        sentence += f" of which {entry.record.n_failed} are failures" if entry.record.n_failed else ""
+        n_failed = entry.record.n_failed
+        sentence += f", {n_failed} of them {'failures' if n_failed > 1 else 'a failure'}" if n_failed else ""
     marks = [(model, "the ceiling") for model in run.result.models if model.kind == "ceiling"]
     marks += [(model, "where nothing is swapped") for model in run.result.models if model.name == NOTHING_SWAPPED]
     scored = [(mark, role) for model, role in marks for mark in run.scored([model], column)]
@@ -109,21 +110,21 @@ def _reached(run: RunContents, entry: Scored, column: Column) -> str:
     asked += [(entry.model.name, mark.model.name, other) for other, _, mark in elsewhere]
     compared = run.compare(asked)
     beside = [
-        f"{_relation(comparison, column)} {mark.model.name}, {role} ({shown(mark, column)})"
+        _relation(comparison, column, f"{mark.model.name}, {role}", shown(mark, column))
         for comparison, (mark, role) in zip(compared, scored, strict=False)
     ]
     sentence += (": " if beside else "") + "; ".join(beside) + "."
     return sentence + _elsewhere(elsewhere, compared[len(scored) :]) + _of_metrics(run, entry.model, column)
 
 
-def _relation(comparison: PairedComparison, column: Column) -> str:
-    """Say how a model stands to another one, whose name follows."""
+def _relation(comparison: PairedComparison, column: Column, other: str, value: str) -> str:
+    """Say how a model stands to another one, and what that has."""
     if comparison.relation == "unknown":
-        return "beside"
+        return f"{other}, has {value}"
     if comparison.relation == "unclear":
         least = detectable(comparison, column.metric)
-        return f"not detectably different{f', where {least} would be seen,' if least else ''} from"
-    return f"{comparison.relation} by {size_of(comparison, column.metric)} than"
+        return f"not detectably different{f', where {least} would be seen,' if least else ''} from {other} ({value})"
+    return f"{comparison.relation} by {size_of(comparison, column.metric)} than {other} ({value})"
 
 
 def _elsewhere(columns: Sequence[tuple[Column, Scored, Scored]], compared: Sequence[PairedComparison]) -> str:
@@ -132,7 +133,7 @@ def _elsewhere(columns: Sequence[tuple[Column, Scored, Scored]], compared: Seque
     relations: dict[str, list[str]] = {}
     for (other, own, mark), comparison in zip(columns, compared, strict=True):
         values = (number(scored.value, other.metric.digits) for scored in (own, mark))
-        relation = words.get(comparison.relation, "beside")
+        relation = words.get(comparison.relation, "not called better or worse than")
         relations.setdefault(relation, []).append(f"{other.judge} ({' against '.join(values)})")
     clauses = [f"{relation} {NOTHING_SWAPPED} under {' and '.join(judges)}" for relation, judges in relations.items()]
     return f" It is {'; '.join(clauses)}." if clauses else ""

@@ -16,12 +16,13 @@ the autocorrelation falls to 1/e, and 90 % where it is five times as long (simul
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from fsbench.stats.resampling import FEWEST_DEGREES, Design, Spread
+from fsbench.stats.resampling import FEWEST_DEGREES, Design, Spread, Statistic
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,6 +121,23 @@ def design(rows: pd.DataFrame, resamples: int, seed: int) -> Design:
     if not len(rows) or "frame" not in rows or (rows["clip"] == "").any():
         return by_session
     return or_blocks(by_session, rows)
+
+
+def of_clips(
+    clips: Sequence[np.ndarray], clip_row: Callable[[np.ndarray], float], summarise: Callable[[np.ndarray], float]
+) -> Statistic:
+    """Return a value of clips as a function of ascending indices into their frames.
+
+    `clips` holds the rows of the frames of each, (M, K), of which `clip_row` makes the row of the clip, and `summarise`
+    the value of these (C, 1).
+    """
+    frames, ends = np.concatenate(clips), np.cumsum([len(rows) for rows in clips])
+
+    def value(index: np.ndarray) -> float:
+        parts = np.split(frames[index], np.searchsorted(index, ends[:-1]))
+        return float(summarise(np.array([[clip_row(part)] for part in parts], np.float64)))
+
+    return value
 
 
 def or_blocks(by_session: Design, rows: pd.DataFrame, sample: np.ndarray | None = None) -> Design:

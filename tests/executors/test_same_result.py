@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from fsbench.interfaces import Context
 from fsbench.results import RunResult
 
 PLAN = Plan(
-    dataset="synthetic(people=2,gallery=3,sessions=3,images=8,clips=2,frames=6,size=64)",
+    dataset="synthetic(people=2,gallery=3,sessions=3,images=16,clips=2,frames=6,size=64)",
     models=("gan_mask(size=tiny)", "gan_mask(size=tiny,mask=false)", "gan_mask(size=tiny)+recursive(n=2)"),
     metrics=("id_similarity", "gt_psnr", "skin_colour", "jitter"),
     budget="12",
@@ -134,7 +135,7 @@ def test_ranks_share_the_work_and_one_without_work_ends(
     execution = Execution("ranks")
     assert execution.rank == 1
     before = sorted(tmp_path.rglob("*"))
-    execution.follow(PLAN, context)
+    execution.follow(partial(run, PLAN), PLAN, context)
     assert [path for path in sorted(tmp_path.rglob("*")) if path not in before] == [tmp_path / "cache" / FOLDER]
     assert_same(tmp_path / "out", serial / "out")
 

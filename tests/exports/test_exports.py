@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import combinations
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 from fsbench import results
 from fsbench.errors import UsageError
 from fsbench.exports import documents, tables, trackers, workbook
-from fsbench.results import Rank, RunResult, column
+from fsbench.results import DifferenceRecord, Rank, RunResult, column
 
 Invoke = Callable[..., tuple[int, str, str]]
 OLD = Path(__file__).parents[1] / "old_results/schema_3.json"
@@ -48,29 +49,35 @@ def run() -> RunResult:
 
 
 def contest(result: RunResult) -> RunResult:
-    """The same run, whose baselines compete but for the first."""
+    """The same run, whose baselines compete but for the first: they differ by id_similarity, and not by gt_psnr."""
     models = (result.models[0], *(model.model_copy(update={"kind": "ready"}) for model in result.models[1:]))
     judge = result.judges[0].name
     value = {v.model: v.value or 0.0 for v in result.values if (v.metric, v.judge) == ("id_similarity", judge)}
     order = sorted((model.name for model in models[1:]), key=lambda name: -value[name])
     ranks = tuple(Rank(model=name, mean=i + 1, by_judge={judge: i + 1}) for i, name in enumerate(order))
     ranking = result.ranking.model_copy(update={"metric": "id_similarity", "judges": (judge,), "ranks": ranks})
-    return result.model_copy(update={"models": models, "ranking": ranking})
+    differences = [
+        DifferenceRecord(model=a, other=b, metric=metric, judge=of, n=9, effect=0.2, low=0.1, high=0.3, p=p,
+                         detectable=0.1, degrees_of_freedom=9)
+        for a, b in combinations(order, 2) for metric, of, p in (("id_similarity", judge, 1e-9), ("gt_psnr", None, 0.5))
+    ]  # fmt: skip
+    return result.model_copy(update={"models": models, "ranking": ranking, "differences": tuple(differences)})
 
 
-def test_a_summary_has_what_ranks_and_the_best_contestant(run: RunResult) -> None:
+def test_a_summary_has_what_ranks_and_who_is_better_than_all_others(run: RunResult) -> None:
     run = contest(run)
     assert len(run.ranking.ranks) > 1
     summary = tables.summary(run, ["id_similarity", "gt_psnr", "pose_error_five"])
     assert summary.heads[0].startswith("id_similarity@")
     names = [rank.model for rank in run.ranking.ranks]
     assert [name for name, _ in summary.rows] == [*names, run.models[0].name]
+    assert [[name for name, cells in summary.rows if cells[k].best] for k in range(3)] == [names[:1], [], []]
     for k, metric in enumerate(("id_similarity", "gt_psnr")):
         numbers = {value.model: value.value for value in run.find(metric=metric)}
-        best = max(names, key=lambda name: numbers[name] or 0.0)
-        assert [name for name, cells in summary.rows if cells[k].best] == [best]
-        shown = float(dict(summary.rows)[best][k].text)
-        assert shown == pytest.approx(numbers[best], abs=0.006)
+        shown = float(dict(summary.rows)[names[0]][k].text)
+        assert shown == pytest.approx(numbers[names[0]], abs=0.006)
+    unknown = tables.summary(run.model_copy(update={"differences": ()}), ["id_similarity"])
+    assert not any(cell.best for _, cells in unknown.rows for cell in cells)
 
 
 def test_metrics_may_be_named(run: RunResult) -> None:

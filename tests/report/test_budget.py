@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ import pytest
 import report_runs
 from clip_runs import add_clips
 from jinja2 import DictLoader, Environment
+from markupsafe import Markup
 from PIL import Image
 from report_runs import write_run
 
 from fsbench import report
-from fsbench.report import budget, page, sections
+from fsbench.comparison.scores import load
+from fsbench.comparison.table import compare_runs
+from fsbench.report import budget, comparison, comparison_sections, page, sections
+from fsbench.report.compared import Compared
 from fsbench.report.page import Section
 from fsbench.report.run import RunContents, read
 from fsbench.report.sections import galleries, identity
@@ -152,3 +157,43 @@ def test_pictures_of_48_contestants_fit_a_page(tmp_path: Path, monkeypatch: pyte
     html = report.html(read(folder))
     assert budget.size(html) <= budget.PAGE
     assert html.count('class="strip"') >= 48
+
+
+def compared(folder: Path, runs: int = 3) -> Compared:
+    """Some runs that are the same, each model with itself."""
+    scores = [replace(load(folder), label=f"run {i}") for i in range(runs)]
+    return Compared(scores, compare_runs(scores))
+
+
+@pytest.fixture
+def _quick_scatters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of the size of real ones, which take long to draw."""
+    monkeypatch.setattr(comparison_sections, "_scatter", lambda *_: Markup("<svg >" + 20_000 * "x" + "</svg>"))
+
+
+@pytest.mark.usefixtures("_quick_scatters")
+def test_a_comparison_is_never_larger_than_it_may_be(many: RunContents, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer samples, then fewer models; tables and what is told stay."""
+    whole = comparison.html(compared(many.folder))
+    assert "No room" not in whole
+    assert "Not drawn" not in whole
+    counts = []
+    for share in (0.5, 0.25, 0.1, 0.05):
+        monkeypatch.setattr(budget, "PAGE", int(share * budget.size(whole)))
+        html = comparison.html(compared(many.folder))
+        assert budget.size(html) <= budget.PAGE
+        counts.append((html.count("<img "), html.count("<svg ")))
+        assert html.count('<td class="equivalent">') == whole.count('<td class="equivalent">') > 0
+    assert counts == sorted(counts, reverse=True)
+    assert len(set(counts)) == 4
+    assert "No room" in html
+    assert "Not drawn" in html
+
+
+@pytest.mark.usefixtures("_quick_scatters")
+def test_a_comparison_of_48_models_fits_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_runs, "_differences", lambda *_: ())
+    folder = make_noise(write_run(tmp_path / "run", {f"m{i}": i / 48 for i in range(48)}, per_session=1), 128)
+    html = comparison.html(compared(folder, 2))
+    assert budget.size(html) <= budget.PAGE
+    assert html.count("<img ") >= 48

@@ -368,3 +368,15 @@ def test_where_no_tool_has_an_answer_the_first_says_why(
         photograph(folders / tool / "what.png", "ann", 1)
     with pytest.raises(DataError, match=r"^what.png: its name does not say"):
         run(folders, fresh_context, "odd", "even")
+
+
+def test_metrics_of_clips_have_no_value_of_photographs(folders: Path, context: Context) -> None:
+    """Whether or not their rows are made of rows of frames."""
+    clips = ("vbench_flickering", "jitter(landmarks=five_points)", "gt_jitter", "tl_id")
+    outputs = [ToolOutputs.find("good", folders / "good")]
+    plan = Plan(judges=("colour",), metrics=("id_similarity", *clips), resamples=100)
+    result = score(outputs, folders / "people", folders / "targets", plan, folders / "out", context, size=SIZE)
+    reasons = {value.metric: value.reason for value in result.values if value.value is None}
+    assert set(reasons) == set(clips)
+    assert not any(value.is_fault for value in result.values)
+    assert reasons["vbench_flickering"] == reasons["tl_id"] == "there are no clips"

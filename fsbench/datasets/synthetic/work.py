@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -137,7 +136,7 @@ def draw_missing(
     claims = store.claims
     if not isinstance(claims, SharedClaims):
         claims = SharedClaims(store.root / CLAIMS, f"drawing of {os.getpid()} on {platform.node()}", 0, workers)
-    request = {"store": str(store.root), "chunks": [asdict(chunk) for chunk in missing]}
+    request = {"store": store.as_json(), "chunks": [asdict(chunk) for chunk in missing]}
     helpers = local_members(
         f"{__name__}:help_drawing", [request] * (workers - 1), claims, store.tell, {"OMP_NUM_THREADS": "1"}
     )
@@ -148,7 +147,7 @@ def draw_missing(
 def help_drawing(request: Mapping[str, Any], claims: Claims) -> None:
     """Draw chunks that nobody else draws: what another process does for `draw_missing`."""
     chunks = [Chunk.from_json(fields) for fields in request["chunks"]]
-    _draw(chunks, Store(Path(request["store"])), claims, torch.device("cpu"), lambda n: None)
+    _draw(chunks, Store.from_json(request["store"]), claims, torch.device("cpu"), lambda n: None)
 
 
 def _draw(

@@ -72,7 +72,7 @@ def put_together(source_album: Album, target_album: Album, others: Sequence[tupl
         name="score",
         revision=content,
         size=faces.crops.shape[1],
-        description=f"people of {source_album.root.name} in photographs of {target_album.root.name}",
+        description=f"faces of {source_album.root.name} in photographs of {target_album.root.name}",
         licence="unknown: the user's own files",
         splits=("test",),
         notes=NOTES,

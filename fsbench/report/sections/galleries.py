@@ -27,7 +27,6 @@ COMPARED = 3  # rows per direction in the table of all models
 FIRST = 4  # of these, rows that stand in the brief
 TABLE = 0.25  # share of the section's bytes that this table may take
 INPUTS = 3  # source, target and exact swap
-NUMBER_BYTES = 9  # of one number of a sample
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def galleries(thumbnails: Thumbnails, models: Sequence[ModelRecord], room: float
     if not models:
         return []
     run = thumbnails.run
-    numbers = NUMBER_BYTES * len(run.result.models) * sum(column.key in run.samples for column in run.columns)
+    numbers = samples.NUMBER_BYTES * len(run.result.models) * sum(column.key in run.samples for column in run.columns)
     for size, count in _sizes(thumbnails):
         n = np.cumsum([_n_strips(run, model, count) for model in models])
         needs = n * (INPUTS + size.has_exact) * size.n_bytes + np.minimum(n, len(run.of(models[0].name))) * numbers
