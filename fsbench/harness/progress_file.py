@@ -39,6 +39,9 @@ EVERY_SECONDS = 1.0
 """How often the file is written while a stage advances."""
 
 LARGEST_FILE = 2**24
+LEFT_BEHIND = f"{'[0-9a-f]' * 12}.*.partial"
+"""Names of files that a killed process was writing (`fsbench.atomic`)."""
+
 MOST_WARNINGS = 20
 """That the file holds; all are counted."""
 
@@ -123,6 +126,9 @@ class ProgressFile:
             self._at_work = True
             self._lock = RunLock.take(self._folder, lambda message: None)
             self._facts["locked"] = holder_of(self._folder) == own_name()  # a run may have taken it before
+            for path in self._folder.glob(LEFT_BEHIND):
+                with suppress(OSError):
+                    path.unlink()
         due = not isinstance(event, StageAdvanced) or time.monotonic() >= self._written + EVERY_SECONDS
         if self._at_work and due:
             self._write(self._folder)

@@ -93,7 +93,7 @@ class RunFolder:
         Returns the lock on it. Raises OutputError where another process has that.
         """
         lock = RunLock.take(self.path, tell)
-        for path in (self.path / FILE_NAME, *self.path.glob("*.partial")):
+        for path in (self.path / FILE_NAME, *self.path.rglob("*.partial")):
             path.unlink(missing_ok=True)
         content = plan.model_dump() | ({INPUTS: dict(inputs)} if inputs else {})
         write_text(self.path / PLAN_FILE, json.dumps(content, indent=1, sort_keys=True) + "\n")

@@ -116,6 +116,14 @@ def test_where_there_is_no_result_it_says_why(error: BaseException, why: str, tm
     RunFolder(tmp_path).check(Plan(), resume=False)  # such a folder may be used again
 
 
+def test_what_a_killed_job_was_writing_is_removed(tmp_path: Path) -> None:
+    for name in ("0123456789ab.77.partial", "mine.partial"):
+        (tmp_path / name).write_text("half")
+    with ProgressFile() as listener:
+        begun(tmp_path, listener).stage("work")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.partial"]
+
+
 def test_an_error_after_the_result_leaves_the_result_alone(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         raising(KeyboardInterrupt(), tmp_path, WORK, events.ResultWritten(tmp_path / "result.json"))
