@@ -62,8 +62,8 @@ class HeldArrays(StoredArrays):
         return self._held
 
     def find(self) -> bool:
-        """Whether they were computed."""
-        return bool(self._held)
+        """They are there for whoever asks: computed now, where they were not."""
+        return bool(self._arrays())
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self._arrays()[name].copy()
