@@ -41,7 +41,7 @@ class Execution:
     @classmethod
     def of(cls, executor: str | None, workers: int | None, ray_address: str | None, device: str | None) -> Execution:
         """Raise UsageError for what does not exist, or does not go together."""
-        devices = tuple(part.strip() for part in (device or "").split(",") if part.strip())
+        devices = () if device is None else tuple(part.strip() for part in device.split(","))
         for text in devices:
             parse_device(text)
         chosen = executor or ("processes" if len(devices) > 1 or (workers or 1) > 1 else "serial")

@@ -52,6 +52,8 @@ def test_what_is_typed_tells_the_executor(
         (("serial", None, None, "cpu,cpu"), "several devices do not go with --executor serial"),
         ((None, 3, None, "cuda:0,cuda:1"), "--workers 3 for 2 devices"),
         ((None, None, None, "cuda:0,gpu"), "unknown device 'gpu'"),
+        ((None, None, None, ""), "unknown device ''"),
+        ((None, None, None, "cpu,"), "unknown device ''"),
     ],
 )
 def test_what_cannot_be_is_said(typed: tuple[str | None, int | None, str | None, str | None], sentence: str) -> None:
