@@ -26,7 +26,7 @@ from fsbench.metric_groups import GROUPS
 ROOT = Path(__file__).parents[1]
 GUIDE = sorted((ROOT / "docs").glob("*.md"))
 README = ROOT / "README.md"
-ELSEWHERE = {"python.md", "README.md"}
+ELSEWHERE = {"python.md", "README.md", "scale.md"}
 """Pages whose examples are one long session: tests/api/test_docs.py runs them."""
 
 LOADED = {"link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src", "object": "data"}

@@ -55,7 +55,7 @@ def test_verify_reads_what_is_here(cache: str, tmp_path: Path, invoke: Invoke) -
 def test_a_run_that_was_not_sent_is_not_removed(cache: str, tmp_path: Path, invoke: Invoke) -> None:
     for name, is_sent in (("a" * 20, True), ("b" * 20, False)):
         (tmp_path / "here" / "runs" / name / "out").mkdir(parents=True)
-        (tmp_path / "here" / "runs" / name / "out" / "plan.json").touch()
+        (tmp_path / "here" / "runs" / name / "out" / "plan.json").write_text("{}")
         if is_sent:
             (tmp_path / "here" / "runs" / name / "out.sent").touch()
     rows = {row["kind"]: row for row in json.loads(invoke("cache", "info", "--json")[1])["kinds"]}

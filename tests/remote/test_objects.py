@@ -104,10 +104,11 @@ def test_one_of_many_processes_makes_a_new_object(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("hasty")
 def test_a_store_that_goes_away_is_waited_for(server: ObjectStore, tmp_path: Path, wiped: bool) -> None:
     told: list[str] = []
-    objects = Objects(f"{server.bucket()}/x", told.append)
+    url = f"{server.bucket()}/x"
     (tmp_path / "file").write_bytes(b"content")
-    objects.put(tmp_path / "file", "before")
+    Objects(url).put(tmp_path / "file", "before")
     server.stop()
+    objects = Objects(url, told.append)  # an open connection could be served for a moment
     back = threading.Timer(0.7, server.start, kwargs={"wiped": wiped})
     back.start()
     objects.put(tmp_path / "file", "after")
@@ -242,7 +243,8 @@ def test_what_is_no_url(text: str, message: str) -> None:
 )
 def test_a_package_that_is_missing(text: str, module: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.setattr(sys.modules["fsspec.registry"], "_registry", {})
+    for protocol in list(sys.modules["fsspec.registry"]._registry):  # those that other tests have opened
+        monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, protocol)
     with pytest.raises(UsageError) as error:
         url_of(text)
     assert error.value.hint == command
