@@ -172,7 +172,7 @@ def _finished(
         context = events.context(plan.device, _path(given["data_root"]))
         result = measure(out=folder, context=context, members=members(context))
         page, fault = job.write_report(folder)
-    if not given["quiet"]:
+    if not quiet:
         from fsbench.cli.summary import print_summary
 
         print_summary(result, verbose=given["verbose"])

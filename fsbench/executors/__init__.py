@@ -104,9 +104,9 @@ class Execution:
         }
         name = f"{_job()} process {os.getpid()}"
         if self.executor == "processes":
-            from fsbench.executors.processes import Processes
+            from fsbench.executors.processes import local_processes
 
-            return Processes(request, name, self.workers, self.devices, context)
+            return local_processes(request, name, self.workers, self.devices, context)
         from fsbench.executors.ray import RayWorkers
 
         return RayWorkers(request, name, self.workers, self.ray_address, context)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import Any
 
 from fsbench.environment import available_cores
@@ -12,30 +11,20 @@ from fsbench.interfaces import Context
 from fsbench.members import local_members
 
 
-class Processes(AbstractContextManager[None]):
-    """Starts the others in a `with` block, and ends them after it; this process is one of `workers`."""
+def local_processes(
+    request: Mapping[str, Any], name: str, workers: int | None, devices: Sequence[str], context: Context
+) -> AbstractContextManager[None]:
+    """Start the others for the length of a `with` block; this process, whose claims are set, is one of `workers`."""
+    import torch
 
-    def __init__(
-        self, request: Mapping[str, Any], name: str, workers: int | None, devices: Sequence[str], context: Context
-    ) -> None:
-        import torch
-
-        workers = workers or (len(devices) if len(devices) > 1 else max(2, available_cores() // 2))
-        threads = max(1, available_cores() // workers)
-        torch.set_num_threads(threads)
-        context.store.claims = claims = context.store.shared_claims(name, 0, workers)
-        own = (devices or [str(context.device)])[0]
-        requests = [
-            {**request, "threads": threads, "plan": {**request["plan"], "device": device}}
-            for device in [*devices[1:], *[own] * (workers - max(1, len(devices)))]
-        ]
-        environment = {"OMP_NUM_THREADS": str(threads)}
-        self._members = local_members("fsbench.executors.follow:follow", requests, claims, context.log, environment)
-
-    def __enter__(self) -> None:
-        self._members.__enter__()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._members.__exit__(kind, error, trace)
+    workers = workers or (len(devices) if len(devices) > 1 else max(2, available_cores() // 2))
+    threads = max(1, available_cores() // workers)
+    torch.set_num_threads(threads)
+    context.store.claims = claims = context.store.shared_claims(name, 0, workers)
+    own = (devices or [str(context.device)])[0]
+    requests = [
+        {**request, "threads": threads, "plan": {**request["plan"], "device": device}}
+        for device in [*devices[1:], *[own] * (workers - max(1, len(devices)))]
+    ]
+    environment = {"OMP_NUM_THREADS": str(threads)}
+    return local_members("fsbench.executors.follow:follow", requests, claims, context.log, environment)

@@ -12,7 +12,7 @@ from fsbench.claims import SharedClaims
 from fsbench.config import Plan
 from fsbench.errors import UsageError
 from fsbench.executors import Execution
-from fsbench.executors.processes import Processes
+from fsbench.executors.processes import local_processes
 from fsbench.interfaces import Context
 
 Invoke = Callable[..., tuple[int, str, str]]
@@ -94,10 +94,10 @@ def test_launchers_number_the_processes(
 def test_processes_have_a_device_each(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     orders: list[dict[str, object]] = []
     monkeypatch.setattr("fsbench.executors.processes.local_members", lambda _, given, *__: orders.extend(given))
-    Processes({"plan": {"seed": 1}}, "run", None, ("cuda:2", "cuda:3", "cpu"), context)
+    local_processes({"plan": {"seed": 1}}, "run", None, ("cuda:2", "cuda:3", "cpu"), context)
     assert [order["plan"] for order in orders] == [{"seed": 1, "device": "cuda:3"}, {"seed": 1, "device": "cpu"}]
     orders.clear()
-    Processes({"plan": {}}, "run", 3, (), context)
+    local_processes({"plan": {}}, "run", 3, (), context)
     assert [order["plan"] for order in orders] == [{"device": "cpu"}] * 2
 
 
