@@ -133,15 +133,17 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
-def parallel_map(function: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
+def parallel_map(function: Callable[[Item], T], items: Sequence[Item], *, begun: bool = False) -> list[T]:
     """Apply a function to items, in as many threads as torch may use, each of which computes with one.
 
     For networks on a CPU, which release Python's lock while they compute: what they give for an item is the same to the
-    last bit, whatever the number of cores. The function must bear to be called from several threads at once.
+    last bit, whatever the number of cores. The function must bear to be called from several threads at once. The first
+    item is alone, so that what is made at the first call is made once; `begun` says that there was a call before.
     """
     import torch  # as in `one_thread`
 
-    workers, inference = min(torch.get_num_threads(), len(items) - 1), torch.is_inference_mode_enabled()
+    first = [] if begun else items[:1]
+    workers, inference = min(torch.get_num_threads(), len(items) - len(first)), torch.is_inference_mode_enabled()
     if workers < 2:
         with one_thread():
             return [function(item) for item in items]
@@ -151,10 +153,10 @@ def parallel_map(function: Callable[[Item], T], items: Sequence[Item]) -> list[T
             return function(item)
 
     with one_thread():
-        first = function(items[0])  # alone: what is made at the first call is made once
+        given = [function(item) for item in first]
         pool = ThreadPoolExecutor(workers)  # new threads take the number of threads that is set
         try:
-            return [first, *pool.map(alone, items[1:])]
+            return [*given, *pool.map(alone, items[len(first) :])]
         finally:
             pool.shutdown(cancel_futures=True)
 

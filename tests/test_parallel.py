@@ -58,6 +58,16 @@ def test_what_is_made_at_the_first_call_is_made_once(threads: int) -> None:
     assert made == [0]
 
 
+def test_who_has_been_called_before_is_called_for_all_items_at_once() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    meeting = threading.Barrier(2, timeout=60)
+    try:
+        guard.parallel_map(lambda _: meeting.wait(), [0, 1], begun=True)  # waits in vain where one follows the other
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_an_error_ends_it_and_leaves_no_thread(threads: int) -> None:
     def fail(x: int) -> int:
         if x == 3:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Event
 from typing import Generic, TypeVar
 
 from fsbench.errors import UsageError
@@ -24,6 +25,7 @@ class Extractor(Generic[Network]):
     name: str
     network: Network
     key: str | None  # hash of everything that decides its features, but the images; None where that is not known
+    begun: Event = field(default_factory=Event, compare=False)  # set by the first call: what that makes is there
 
     @classmethod
     def build(

@@ -92,7 +92,7 @@ def observe(
         images, points = crops[index].to(context.device), torch.from_numpy(landmarks[index]).to(context.device)
         parts = [(images, points)] if clips else portions(images, points, _batch(observer, context))
         with torch.inference_mode():
-            answers = _ask(who, network.observe, network.info.concurrent, parts)
+            answers = _ask(observer, who, network.observe, parts)
             arrays = _join(who, [_checked(who, given, n) for given, n in answers])
         return {name: array[: len(index)] for name, array in arrays.items()}
 
@@ -133,9 +133,8 @@ def _batch(extractor: Extractor[Any], context: Context) -> int:
     With AVX-512 features are the same to the last bit at every place of a batch (nine networks, measured); with AVX2
     those of dlib's network and FaceNet's differ by 5e-7 at four places of eight, and images are shown one by one.
     """
-    if context.device.type != "cpu":
-        return 0
-    return int(extractor.network.info.batch) if "avx512f" in processor_features() else 1
+    batch = int(extractor.network.info.batch) if context.device.type == "cpu" else 0
+    return batch if "avx512f" in processor_features() else min(batch, 1)
 
 
 def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Context) -> Arrays:
@@ -148,7 +147,7 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
     if len(faces):
         images, points = crops[faces].to(context.device), torch.from_numpy(landmarks[faces]).to(context.device)
         with torch.inference_mode():
-            answers = _ask(who, judge.network.embed, info.concurrent, portions(images, points, _batch(judge, context)))
+            answers = _ask(judge, who, judge.network.embed, portions(images, points, _batch(judge, context)))
             features = torch.cat([_matrix(who, "features", given, (n, info.dim)) for given, n in answers])[: len(faces)]
             norms = features.float().norm(dim=1)  # a judge may find no face where the detector found one
             valid = features.isfinite().all(1) & norms.isfinite() & (norms > 0)
@@ -164,14 +163,24 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
 
 
 def _ask(
-    who: str, network: Callable[[Tensor, Tensor], object], concurrent: bool, parts: Sequence[tuple[Tensor, Tensor]]
+    extractor: Extractor[Any],
+    who: str,
+    network: Callable[[Tensor, Tensor], object],
+    parts: Sequence[tuple[Tensor, Tensor]],
 ) -> list[tuple[object, int]]:
-    """What a network gives for each portion of some images, and their number; several at once where it bears that."""
-    if concurrent and len(parts) > 1:
-        given = guard.call(who, guard.parallel_map, lambda part: network(*part), parts)
-    else:
+    """What a network gives for each portion of some images, and their number; several at once where it bears that.
+
+    The portions are the network's own: nobody else looks at them afterwards.
+    """
+
+    def ask() -> list[object]:
+        if extractor.network.info.concurrent and len(parts) > 1:
+            return guard.parallel_map(lambda part: network(*part), parts, begun=extractor.begun.is_set())
         with guard.one_thread(all(part[0].device.type == "cpu" for part in parts)):
-            given = [guard.call(who, network, *part) for part in parts]
+            return [network(*part) for part in parts]
+
+    given = guard.copied(guard.run(who, ask))
+    extractor.begun.set()
     return [(answer, len(part[0])) for answer, part in zip(given, parts, strict=True)]
 
 

@@ -35,7 +35,7 @@ class EmbedderInfo:
     version: int = 1  # raised whenever alignment or preprocessing changes
     classes: tuple[str, ...] = ()  # names of the people that its classifier knows; empty without a classifier
     concurrent: bool = False  # `embed` may be called from several threads at once
-    batch: int = 1  # crops that it is shown at once on a CPU: always so many, the last ones repeated where need be
+    batch: int = 1  # crops that it is shown at once on a CPU, filled up by repeats; 0: any number, each for itself
 
 
 class Embedder(Protocol):

@@ -63,9 +63,10 @@ class FaceMesh:
         self._path = file.path
         with _opened(self._path):  # fails before the work starts where something is missing
             pass
-        self.info = ObserverInfo(
-            (file,), f"Face Landmarker of MediaPipe {version('mediapipe')}, crops enlarged to {SIDE} pixels, on the CPU"
+        description = (
+            f"Face Landmarker of MediaPipe {version('mediapipe')}, crops enlarged to {SIDE} pixels, on the CPU"
         )
+        self.info = ObserverInfo((file,), description, batch=0)  # opening it costs as much as ten crops
 
     def observe(self, crops: Tensor, landmarks: Tensor) -> Mapping[str, Tensor]:
         """(N, 3, S, S) crops -> the arrays of the class's docstring by name; NaN where no face is detected."""

@@ -38,6 +38,7 @@ class Reencoded:
             self._mesh.info.weights if self._mesh else (),
             f"landmarks of {network} after a JPEG of quality {QUALITY} ({of})",
             outputs=False,
+            batch=self._mesh.info.batch if self._mesh else 1,
         )
 
     def observe(self, crops: Tensor, landmarks: Tensor) -> Mapping[str, Tensor]:

@@ -100,6 +100,16 @@ def test_another_size_is_another_result(context: Context, tmp_path: Path, monkey
     assert [len(shown) for shown in SHOWN] == [1, 1, 1, 1, 4]
 
 
+@pytest.mark.parametrize("features_of_cpu", [{"avx512f"}, {"avx2"}])
+def test_who_looks_at_each_image_by_itself_is_shown_a_whole_block(
+    features_of_cpu: set[str], context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "processor_features", lambda: features_of_cpu)
+    observer = Extractor.build(observers, "light_observer(batch=0)", context)
+    observe(observer, images(70), np.zeros((70, 5, 2), np.float32), "", replace(context, store=Store(tmp_path)))
+    assert [list(range(64)), list(range(64, 70))] == SHOWN
+
+
 def test_images_are_shown_one_by_one_where_places_in_a_batch_differ(
     context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,11 +13,16 @@ import torch
 from fsbench import contracts, registry
 from fsbench.datasets.synthetic.geometry import rotation
 from fsbench.errors import FsbenchError, WeightsError
+from fsbench.extraction.extractor import Extractor
+from fsbench.extraction.features import observe
+from fsbench.images import ImageSet
 from fsbench.interfaces import Batch, Context, Faces, Observed, Source
+from fsbench.observers import face_mesh
 from fsbench.observers._gaze import _CENTRE, _EYES, _RADIUS, gaze
 from fsbench.observers._openings import openings
 from fsbench.observers.face_mesh import SHAPES, FaceMesh
-from fsbench.registry import metrics
+from fsbench.registry import metrics, observers
+from fsbench.store import Store
 
 WIDTH = 10.0  # pixels of an eye
 
@@ -154,6 +159,20 @@ def test_rotations_are_proper(mesh: FaceMesh, people: Faces) -> None:
 def test_it_keeps_the_contract_and_its_peace(mesh: FaceMesh, capfd: pytest.CaptureFixture[str]) -> None:
     contracts.check_observer(mesh)
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("spec", ["face_mesh", "reencoded(network=face_mesh)"])
+def test_it_is_opened_once_for_many_crops(
+    spec: str, mesh: FaceMesh, file: Path, context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Opening it costs as much as ten crops."""
+    opened, create = [], face_mesh._create
+    monkeypatch.setattr(face_mesh, "_create", lambda *given: opened.append(given) or create(*given))
+    observer = Extractor.build(observers, spec, context, str(file))
+    opened.clear()
+    crops = ImageSet(np.random.default_rng(0).integers(0, 255, (20, 64, 64, 3), np.uint8))
+    observe(observer, crops, np.zeros((20, 5, 2), np.float32), "", replace(context, store=Store(tmp_path)))
+    assert len(opened) == 1
 
 
 def test_a_damaged_file_is_one_sentence(file: Path, context: Context, tmp_path: Path) -> None:
