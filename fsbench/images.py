@@ -56,9 +56,10 @@ T = TypeVar("T")
 Index = int | slice | Sequence[int] | np.ndarray
 
 
-def to_float(pixels: np.ndarray) -> Tensor:
-    """(..., H, W, C) uint8 -> (..., C, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, -1, -3))).float() / 255
+def to_float(pixels: np.ndarray, device: torch.device | str | None = None) -> Tensor:
+    """(..., H, W, C) uint8 -> (..., C, H, W) float32 in [0, 1], on the CPU or on `device`, where it is converted."""
+    levels = torch.from_numpy(np.ascontiguousarray(np.moveaxis(pixels, -1, -3))).to(device)
+    return levels.float() / torch.tensor(255.0, device=device)  # by a number, CUDA multiplies: another last bit
 
 
 def to_bytes(images: Tensor) -> np.ndarray:
@@ -68,7 +69,7 @@ def to_bytes(images: Tensor) -> np.ndarray:
 
 def to_levels(images: Tensor) -> Tensor:
     """(..., C, H, W) float in [0, 1] -> the same, rounded to the 8-bit levels that a file or a cache would hold."""
-    return to_float(to_bytes(images)).to(images.device)
+    return to_float(to_bytes(images), images.device)
 
 
 @functools.cache
@@ -347,6 +348,10 @@ class ImageSet:
 
     def __getitem__(self, index: Index) -> Tensor:
         return to_float(self.levels(index))
+
+    def on(self, device: torch.device | str, index: Index = slice(None)) -> Tensor:
+        """What indexing gives, on a device: levels travel there as bytes."""
+        return to_float(self.levels(index), device)
 
     def levels(self, index: Index = slice(None)) -> np.ndarray:
         """Return 8-bit levels, (H, W, C) or (N, H, W, C) uint8, as a copy."""

@@ -73,6 +73,7 @@ def test_indices_mean_what_they_mean_for_arrays(place: Callable[[np.ndarray, Pat
     for index in INDICES:
         assert np.array_equal(images.levels(index), pixels[index])  # type: ignore[arg-type, index]
         assert torch.equal(images[index], to_float(pixels[index]))  # type: ignore[index]
+        assert torch.equal(images.on("cpu", index), images[index])  # type: ignore[arg-type, index]
     for index in (7, -8, [0, 7]):
         with pytest.raises(IndexError):
             images.levels(index)

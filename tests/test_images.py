@@ -180,6 +180,7 @@ def test_damaged_bytes_never_raise_anything_else(tmp_path: Path, pixels: np.ndar
 def test_bytes_survive_the_way_through_floats() -> None:
     levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
     assert np.array_equal(to_bytes(to_float(levels)), levels)
+    assert np.array_equal(to_float(levels).numpy(), np.moveaxis(levels, -1, -3).astype(np.float32) / np.float32(255))
     assert to_bytes(torch.tensor([[[-0.5, 1.5]]])).ravel().tolist() == [0, 255]
 
 

@@ -195,7 +195,7 @@ class Evaluation:
         """Give sources and targets, of one source and at most `size` targets at a time, in the order of `pairs`."""
         for evaluator in self._evaluators.values():
             for group in evaluator.evaluation.pairs.groups:
-                source = Source(group.identity, group.references[:].to(self._context.device))
+                source = Source(group.identity, group.references.on(self._context.device))
                 for block in spans(len(group.index), size):
                     yield source, Targets.of(group.targets.select(block), self._context.device)
 

@@ -68,7 +68,7 @@ def embed(judge: Judge, crops: ImageSet, landmarks: np.ndarray, title: str, cont
     """Unit vectors, and the classes of the judge's classifier where it has one, on the CPU. Cached by image."""
 
     def compute(index: np.ndarray) -> Arrays:
-        return _embed_block(judge, crops[index], landmarks[index], context)
+        return _embed_block(judge, crops.select(index), landmarks[index], context)
 
     rows = _extract(judge, "embeddings", {"depth": TOP_K}, crops, landmarks, compute, title, context)
     return FaceFeatures(*(torch.from_numpy(rows[name]) for name in ("vectors", "top", "scores")))
@@ -89,7 +89,7 @@ def observe(
     who, network = f"observer {observer.name}", observer.network
 
     def compute(index: np.ndarray) -> Arrays:
-        images, points = crops[index].to(context.device), torch.from_numpy(landmarks[index]).to(context.device)
+        images, points = crops.on(context.device, index), torch.from_numpy(landmarks[index]).to(context.device)
         parts = [(images, points)] if clips else portions(images, points, _batch(observer, context))
         with torch.inference_mode():
             answers = _ask(observer, who, network.observe, parts)
@@ -137,7 +137,7 @@ def _batch(extractor: Extractor[Any], context: Context) -> int:
     return batch if "avx512f" in processor_features() else min(batch, 1)
 
 
-def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Context) -> Arrays:
+def _embed_block(judge: Judge, crops: ImageSet, landmarks: np.ndarray, context: Context) -> Arrays:
     info, who = judge.network.info, f"judge {judge.name}"
     depth = min(TOP_K, len(info.classes))
     vectors = np.full((len(crops), info.dim), np.nan, np.float32)
@@ -145,7 +145,7 @@ def _embed_block(judge: Judge, crops: Tensor, landmarks: np.ndarray, context: Co
     scores = np.full((len(crops), depth), np.nan, np.float32)
     faces = np.flatnonzero(~np.isnan(landmarks).any((1, 2)))
     if len(faces):
-        images, points = crops[faces].to(context.device), torch.from_numpy(landmarks[faces]).to(context.device)
+        images, points = crops.on(context.device, faces), torch.from_numpy(landmarks[faces]).to(context.device)
         with torch.inference_mode():
             answers = _ask(judge, who, judge.network.embed, portions(images, points, _batch(judge, context)))
             features = torch.cat([_matrix(who, "features", given, (n, info.dim)) for given, n in answers])[: len(faces)]

@@ -163,7 +163,7 @@ def consecutive(faces: Faces, n: int) -> np.ndarray:
 def time_networks(evaluation: PreparedSet, outputs: ImageSet) -> dict[str, float]:
     """Seconds per output of the detector (""), of each judge and of each observer by name; nothing is cached."""
     device = evaluation.context.device
-    few = outputs[np.arange(min(TIMED, len(outputs)))].to(device)
+    few = outputs.on(device, slice(TIMED))
     detector = Detector(device)
     points = torch.from_numpy(detector.detect_crops(few).astype(np.float32)).to(device)
     with_face = torch.arange(len(few))[~points.isnan().any(2).any(1).cpu()]

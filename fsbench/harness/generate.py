@@ -103,7 +103,7 @@ def feed_of(model: Model, context: Context) -> Feed | str:
 
     def feed(group: Group, images: ImageSet, passes: int, done: Callable[[int], None]) -> ImageSet:
         def compute() -> Arrays:
-            targets = replace(Targets.of(group.targets, context.device), images=images[:].to(context.device))
+            targets = replace(Targets.of(group.targets, context.device), images=images.on(context.device))
             try:
                 fed = feed_back(Chain(model.parts, model.label), _source(group, context), targets, passes, done)
             except FsbenchError as error:
@@ -122,7 +122,7 @@ def feed_of(model: Model, context: Context) -> Feed | str:
 
 
 def _source(group: Group, context: Context) -> Source:
-    return Source(group.identity, group.references[:].to(context.device))
+    return Source(group.identity, group.references.on(context.device))
 
 
 def _synchronise(device: torch.device) -> None:

@@ -133,7 +133,7 @@ def run_part(
     elif not part.needs_truth:
         given = call(part.who, "swap", part.plugin.swap, source, targets)
     elif truth is not None:
-        given = call(part.who, "reveal", part.plugin.reveal, truth.exact[:].to(targets.images.device))
+        given = call(part.who, "reveal", part.plugin.reveal, truth.exact.on(targets.images.device))
     else:
         raise UsageError(f"{part.who} needs a data set that knows the exact swaps", "try --dataset synthetic")
     return check_output(part.who, given, targets.images)

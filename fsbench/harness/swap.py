@@ -234,4 +234,4 @@ def _source(folder: Path, identity: str, size: int, context: Context) -> Source:
     if not len(rows):
         raise DataError(f"no face was found in the images of {folder}", hint)
     spread = rows[evenly(len(rows), MOST_SOURCES)]
-    return Source(identity or folder.resolve().name, cuts.crops.select(spread)[:].to(context.device))
+    return Source(identity or folder.resolve().name, cuts.crops.on(context.device, spread))

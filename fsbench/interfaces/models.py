@@ -39,7 +39,7 @@ class Targets:
         frame = faces.rows["frame"].astype(int)
         shown = pd.DataFrame({"id": faces.rows["id"].astype(str), "clip": clip_names(faces.rows), "frame": frame})
         landmarks = torch.from_numpy(np.array(faces.landmarks, np.float32))
-        return cls(faces.crops[:].to(device), landmarks.to(device), shown.reset_index(drop=True))
+        return cls(faces.crops.on(device), landmarks.to(device), shown.reset_index(drop=True))
 
     def select(self, index: slice | list[int]) -> Targets:
         """Return some of the targets, in the order of `index`."""
