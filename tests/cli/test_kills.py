@@ -1,13 +1,9 @@
-"""Killed at any moment, what goes on ends with the result of what was never disturbed.
-
-FSBENCH_TEST_KILLS says how often: 10 by default, 50 at night.
-"""
+"""Killed at any moment, what goes on ends with the result of what was never disturbed."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -16,11 +12,11 @@ from typing import Any
 
 import pytest
 from forked import Ended, Forked
+from kills import KILLS, kills_of
 
 from fsbench.harness.status import status
 from fsbench.store import file_sha256
 
-KILLS = int(os.environ.get("FSBENCH_TEST_KILLS", "10"))
 PAINTED = Path(__file__).parents[1] / "scoring"
 STILLS = "synthetic(people=2,sessions=6,images=1,gallery=0,clips=0,size=48)"
 FACES = "synthetic(people=2,sessions=9,images=2,gallery=0,clips=0,size=48)"
@@ -39,7 +35,6 @@ COMMANDS = {
     "validate": ["validate", "--metrics", "background", "--faults", "jpeg", "--dataset", FACES, "--budget", "smoke",
                  "--device", "cpu"],
 }  # fmt: skip
-SHARES = {"run": 0.4, "score": 0.3, "validate": 0.3}
 TIMES = ("created", "seconds", "swap_seconds", "cost", "command", "git")
 """Fields of results that two runs need not share."""
 
@@ -103,7 +98,7 @@ def test_killed_at_any_moment_the_result_is_that_of_an_undisturbed_run(
     assert (whole.killed, whole.code) == (False, 0), whole.errors
     expected = content(tmp_path / "undisturbed" / "out")
     chance, killed = random.Random(f"{name} {KILLS}"), 0
-    while killed < round(SHARES[name] * KILLS):
+    while killed < kills_of(name):
         moment = chance.randint(1, whole.changes)
         ended = attempt("killed", moment)
         if ended.killed:
