@@ -21,7 +21,7 @@ from fsbench.harness.evaluation import OutputFeatures, PreparedSet
 from fsbench.harness.generate import SwappedPairs, swap_all
 from fsbench.harness.kept_estimates import KeptEstimates
 from fsbench.harness.measurements import Measured, column, only, scored
-from fsbench.harness.model_evaluation import NOTHING, Measurements, ModelEvaluation
+from fsbench.harness.model_evaluation import NOTHING, Measurements, ModelEvaluation, with_columns
 from fsbench.harness.models import Model, build, prepare_model
 from fsbench.harness.records import FLOOR
 from fsbench.interfaces import Context, Faces, Sample
@@ -80,7 +80,7 @@ class Evaluator:
         measured = NOTHING if record.name == FLOOR else self.measure(record, features, failed, absent)
         outputs = pd.DataFrame({"failure": failed, **measured.columns["output"]})
         failed_clips = failures.of_clips(failed, pairs.clips)
-        clips = self._clips.assign(model=label, failure=failed_clips, **measured.columns["clip"])
+        clips = with_columns(self._clips.assign(model=label, failure=failed_clips), measured.columns["clip"])
         counts = {
             "n_no_face": int((faceless & (absent == "")).sum()),
             "failures": failures.count(failed),
@@ -94,7 +94,7 @@ class Evaluator:
             pairs,
             outputs if facts is None else outputs.join(facts),
             clips,
-            frame_rows(pairs).assign(**measured.curves, model=label),
+            with_columns(frame_rows(pairs), measured.curves).assign(model=label),
             features.faces,
             {
                 name: _without(known.arrays[FEATURES].numpy(), absent != "")

@@ -56,9 +56,9 @@ class ModelEvaluation:
             self,
             values=[*self.values, *measured.values],
             estimates={**self.estimates, **measured.estimates},
-            measured=self.measured.assign(**measured.columns["output"]),
-            clips=self.clips.assign(**measured.columns["clip"]),
-            frames=self.frames.assign(**measured.curves),
+            measured=with_columns(self.measured, measured.columns["output"]),
+            clips=with_columns(self.clips, measured.columns["clip"]),
+            frames=with_columns(self.frames, measured.curves),
             tracebacks={**measured.tracebacks, **self.tracebacks},
         )
 
@@ -85,6 +85,11 @@ class ModelEvaluation:
             frames=pd.concat([part.frames for part in parts if len(part.frames)] or [first.frames], ignore_index=True),
             tracebacks={name: text for part in reversed(parts) for name, text in part.tracebacks.items()},
         )
+
+
+def with_columns(table: pd.DataFrame, columns: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    """A table with more columns, all at once: `assign` puts them in one by one, and pandas warns of what that costs."""
+    return pd.concat([table, pd.DataFrame(dict(columns), index=table.index)], axis=1)
 
 
 NOTHING = Measurements([], {}, {"output": {}, "clip": {}}, {}, {})
