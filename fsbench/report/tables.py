@@ -202,12 +202,13 @@ def table(run: RunContents, columns: Sequence[Column]) -> ScoreTable:
 
 
 def _unscored(run: RunContents, columns: Sequence[Column]) -> dict[str, tuple[Column, ...]]:
-    """Columns that hold the same reason for every model."""
+    """Columns in which no model has a value, by the reasons that there are for it."""
     by_reason: dict[str, tuple[Column, ...]] = {}
     for column in columns:
-        records = [run.value(model.name, column) for model in run.result.models]
-        reasons = {record.reason if record and record.value is None else "" for record in records}
-        if len(reasons) == 1 and (reason := reasons.pop()):
+        given = (run.value(model.name, column) for model in run.result.models)
+        records = [record for record in given if record is not None]
+        if records and all(record.value is None for record in records):
+            reason = "; ".join(dict.fromkeys(record.reason or "no reason given" for record in records))
             by_reason[reason] = (*by_reason.get(reason, ()), column)
     return by_reason
 

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -251,20 +252,31 @@ def test_what_was_not_scored_says_why(make_run) -> None:
     assert not re.search(r"\bnan\b", tree.all("main")[0].text, re.IGNORECASE)
 
 
-def test_a_column_that_nobody_has_is_a_footnote(make_run) -> None:
+@pytest.mark.parametrize(
+    ("reasons", "told"),
+    [
+        ({}, "the data set has no poses"),
+        ({"gan_mask": "no output has a face"}, "the data set has no poses; no output has a face"),
+        ({"copy_target": None}, "the data set has no poses"),  # it has no record of the metric
+    ],
+)
+def test_a_column_that_nobody_has_is_a_footnote(make_run, reasons: Mapping[str, str | None], told: str) -> None:
     folder = make_run()
     result = results.load(folder)
-    reason = "the data set has no poses"
-    values = [
-        v.model_copy(update={"value": None, "low": None, "high": None, "n_scored": 0, "reason": reason})
-        if v.metric == "pose_error"
-        else v
-        for v in result.values
-    ]
+    values = []
+    for v in result.values:
+        reason = reasons.get(v.model, "the data set has no poses")
+        if v.metric != "pose_error":
+            values.append(v)
+        elif reason is not None:
+            nothing = {"value": None, "low": None, "high": None, "n_scored": 0, "reason": reason}
+            values.append(v.model_copy(update=nothing))
     results.save(result.model_copy(update={"values": tuple(values)}), folder)
     summary = write(folder).all("section", id="summary")[0]
     assert "pose_error" not in summary.all("table")[0].text
-    assert "Not scored: pose_error: the data set has no poses." in summary.text
+    found = re.search(r"Not scored: pose_error: (.*?)\.", summary.text)
+    assert found is not None
+    assert set(found.group(1).split("; ")) == set(told.split("; "))
 
 
 REMOVED = {  # and what the page then says of identity
