@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fsbench.numbers import not_zero
+from fsbench.numbers import not_zero, with_interval
 from fsbench.record_types import Stage
 from fsbench.results import DifferenceRecord, Key, MetricRecord, RunResult, Value
 from fsbench.stats.ranking import ENOUGH_ANSWERED, answered
@@ -140,8 +140,8 @@ def size_of(comparison: PairedComparison, metric: MetricRecord) -> str:
     assert record is not None
     sign = 1 if (metric.direction == "higher") == (comparison.relation != "worse") else -1
     effect, *ends = (sign * value for value in (record.effect, record.low, record.high) if value is not None)
-    low, high = (not_zero(end, metric.digits) for end in sorted(ends))
-    return f"{not_zero(effect, metric.digits)}{unit_of(metric)} [{low}, {high}]"
+    low, high = sorted(ends)
+    return with_interval(effect, low, high, metric.digits, unit_of(metric))
 
 
 def corrected(comparisons: Sequence[PairedComparison]) -> list[PairedComparison]:

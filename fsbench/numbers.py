@@ -28,6 +28,23 @@ def not_zero(value: float, digits: int) -> str:
     return number(value, digits)
 
 
+def with_interval(value: float, low: float, high: float, digits: int, unit: str = "", *, signed: bool = False) -> str:
+    """Print a value and its interval with as many decimals: `digits`, or more where the interval is narrower.
+
+    >>> with_interval(0.0561, 0.0082, 0.103, 3), with_interval(-0.11, -1.85, 1.63, 0, " degrees")
+    ('0.056 [0.008, 0.103]', '0 degrees [−2, 2]')
+    >>> with_interval(0.5, 0.0004, 0.9, 1, " %", signed=True), with_interval(0.0004, 0.0004, 0.0004, 2, signed=True)
+    ('+0.5 % [0.0, 0.9]', '+0.00040 [0.00040, 0.00040]')
+    """
+    half = (high - low) / 2
+    known = 0 < half < math.inf
+    if known:
+        digits = max(digits, -math.floor(math.log10(half)))
+    text, *ends = ((number if known else not_zero)(one, digits) for one in (value, low, high))
+    sign = "+" if signed and value > 0 and (not known or round(value, digits)) else ""
+    return f"{sign}{text}{unit} [{', '.join(ends)}]"
+
+
 def duration(seconds: float) -> str:
     """Print a length of time in the unit that suits it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fsbench.compare import unit_of
 from fsbench.comparison.table import RunDifference
-from fsbench.numbers import ARROWS, not_zero, number
+from fsbench.numbers import ARROWS, not_zero, number, with_interval
 from fsbench.results import MetricRecord, column
 
 
@@ -25,8 +25,7 @@ def difference(record: RunDifference, metric: MetricRecord) -> str:
 
 def change(effect: float, low: float, high: float, metric: MetricRecord) -> str:
     """Write a signed number with its unit and its interval."""
-    ends = ", ".join(not_zero(end, metric.digits) for end in (low, high))
-    return f"{signed(effect, metric)}{unit_of(metric)} [{ends}]"
+    return with_interval(effect, low, high, metric.digits, unit_of(metric), signed=True)
 
 
 def signed(value: float, metric: MetricRecord) -> str:

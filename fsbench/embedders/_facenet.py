@@ -44,7 +44,7 @@ class Facenet:
             description="FaceNet (Inception-ResNet v1), 5-point alignment to MTCNN's box",
             classes=people if named else (),
             concurrent=True,
-            batch=8,  # twice as fast as one by one
+            batch=16,  # twice as fast as one by one, and a third faster than eight
         )
 
     @functools.cached_property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fsbench.compare import unit_of
-from fsbench.comparison.wording import signed, value_of
+from fsbench.comparison.wording import change, value_of
 from fsbench.gates.decide import Check, GateResult
 from fsbench.gates.wording import Metrics, age, headline, sentence, title
 from fsbench.markdown import code, plain
@@ -53,8 +53,7 @@ def _row(check: Check, metrics: Metrics) -> str:
     metric = metrics[check.metric]
     difference = margin = ""
     if check.effect is not None and check.low is not None and check.high is not None:
-        low, high = (not_zero(end, metric.digits) for end in (check.low, check.high))
-        difference = f"{signed(check.effect, metric)}{unit_of(metric)} [{low}, {high}]"
+        difference = change(check.effect, check.low, check.high, metric)
         margin = f"{not_zero(check.margin or 0.0, metric.digits)}{unit_of(metric)}"
     cells = [
         SIGNS[check.state],

@@ -64,12 +64,14 @@ def _row(record: RunDifference, metric: MetricRecord) -> dict[str, Any]:
 
 
 def scatters(compared: Compared, room: int) -> dict[str, Any] | None:
-    """Each sample in both runs, with the diagonal on which nothing changed: the first metrics of all pairs of models
-    come first, and what `room` bytes do not hold is named."""
-    known = [
-        (contrast, [(record, paired) for record in contrast.compared if (paired := compared.paired(contrast, record))])
-        for contrast in compared.contrasts
-    ]
+    """Each sample in both runs, with the diagonal on which nothing changed: what is better or worse first, of all pairs
+    of models; what `room` bytes do not hold is named, and what is equal on every sample."""
+    known, equal = [], []
+    for contrast in compared.contrasts:
+        ordered = sorted(contrast.compared, key=lambda record: record.verdict not in ("better", "worse"))
+        rows = [(record, paired) for record in ordered if (paired := compared.paired(contrast, record))]
+        known.append((contrast, [(record, paired) for record, paired in rows if any(paired.flips)]))
+        equal.append([column(*record.key) for record, paired in rows if not any(paired.flips)])
     figures: list[list[tuple[RunDifference, Markup]]] = [[] for _ in known]
     for place, i in product(range(MOST_PLOTS), range(len(known))):
         contrast, differences = known[i]
@@ -79,9 +81,9 @@ def scatters(compared: Compared, room: int) -> dict[str, Any] | None:
             room -= budget.size(figure) + MARKUP
             figures[i] += [(record, figure)] if room >= 0 else []
     groups = [
-        (contrast, shown, [column(*record.key) for record, _ in differences[len(shown) :]])
-        for (contrast, differences), shown in zip(known, figures, strict=True)
-        if differences
+        (contrast, shown, [column(*record.key) for record, _ in differences[len(shown) :]], same)
+        for (contrast, differences), shown, same in zip(known, figures, equal, strict=True)
+        if differences or same
     ]
     return {"groups": groups, "most_points": MOST_POINTS} if groups else None
 
@@ -94,8 +96,7 @@ def _scatter(compared: Compared, contrast: Contrast, record: RunDifference, pair
     a, b, better = paired.a[chosen], paired.b[chosen], improvement(paired, metric)[chosen]
     if paired.is_binary:  # points of equal place are told apart by a little noise, the same each time
         random = np.random.default_rng(0)
-        step = 0.06 * max(float(np.ptp(np.concatenate([a, b]))), 1.0)
-        a, b = a + random.uniform(-step, step, len(a)), b + random.uniform(-step, step, len(b))
+        a, b = (np.sign(side) + random.uniform(-0.06, 0.06, len(side)) for side in (a, b))
     kinds = np.where(better > 0, "better", np.where(better < 0, "worse", "equal"))
 
     def draw(axes: Axes) -> None:
@@ -107,10 +108,13 @@ def _scatter(compared: Compared, contrast: Contrast, record: RunDifference, pair
         pad = 0.04 * (high - low) or 0.5
         axes.axline((low, low), slope=1, color=GREY, linewidth=0.9, linestyle="--", zorder=0)
         axes.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad), aspect="equal")
-        unit = f", {metric.unit}" if metric.unit else ""
+        unit = f", {metric.unit}" if metric.unit and not paired.is_binary else ""
         axes.set_xlabel(f"A{unit}")
         axes.set_ylabel(contrast.letter)
-        axes.locator_params(nbins=5)
+        if paired.is_binary:
+            axes.set(xticks=(0, 1), yticks=(0, 1), xticklabels=("no", "yes"), yticklabels=("no", "yes"))
+        else:
+            axes.locator_params(nbins=5)
 
     return render(
         draw, (0.8 * WIDTH, 0.8 * WIDTH), f"{name_of(record, metric)} of each sample, A and {contrast.letter}"

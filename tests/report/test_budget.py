@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -159,9 +159,16 @@ def test_pictures_of_48_contestants_fit_a_page(tmp_path: Path, monkeypatch: pyte
     assert html.count('class="strip"') >= 48
 
 
-def compared(folder: Path, runs: int = 3) -> Compared:
-    """Some runs that are the same, each model with itself."""
-    scores = [replace(load(folder), label=f"run {i}") for i in range(runs)]
+def compared(folder: Path, runs: int = 3, names: Sequence[str] = ("pose_error",), shift: float = 0.0) -> Compared:
+    """Some runs whose outputs differ at random in some metrics, and by a shift in the last; each model with itself."""
+    scores, known, random = [], load(folder), np.random.default_rng(0)
+    for i in range(runs):
+        columns = dict(known.columns)
+        for place, column in known.columns.items():
+            if place[0] in known.contestants and place[1] in names and not isinstance(column, str):
+                change = random.normal(size=len(column.rows)) + (i * shift if place[1] == names[-1] else 0)
+                columns[place] = replace(column, rows=column.rows + change)
+        scores.append(replace(known, label=f"run {i}", columns=columns))
     return Compared(scores, compare_runs(scores))
 
 
@@ -188,6 +195,20 @@ def test_a_comparison_is_never_larger_than_it_may_be(many: RunContents, monkeypa
     assert len(set(counts)) == 4
     assert "No room" in html
     assert "Not drawn" in html
+
+
+@pytest.mark.usefixtures("_quick_scatters")
+def test_figures_show_what_differs_first_and_name_what_is_equal(tmp_path: Path) -> None:
+    models = {"exact": 1.0, "m0": 0.0, "m1": 0.5}
+    folder = make_noise(write_run(tmp_path / "run", models, sessions=6, per_session=6))
+    seen = compared(folder, 2, ("id_similarity", "pose_error"), 9.0)
+    content = comparison_sections.scatters(seen, budget.PAGE)
+    assert content is not None
+    for contrast, figures, left_out, equal in content["groups"]:
+        verdicts = {record.metric: record.verdict for record in contrast.compared}
+        assert (verdicts["id_similarity"], verdicts["pose_error"]) == ("inconclusive", "worse")
+        assert [record.metric for record, _ in figures] == ["pose_error", "id_similarity"]
+        assert (left_out, equal) == ([], ["id_nearer_source@toy_judge", "id_target_verified@toy_judge"])
 
 
 @pytest.mark.usefixtures("_quick_scatters")
