@@ -43,7 +43,7 @@ class DlibResnet:
             weights=(find("dlib_resnet", folder), find("dlib_landmarks5", folder)),
             description="dlib face ResNet v1, dlib's 5-point alignment",
             concurrent=True,
-            batch=8,  # twice as fast as one by one
+            batch=16,  # three times as fast as one by one
         )
 
     @functools.cached_property
