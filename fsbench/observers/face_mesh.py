@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 SIDE = 256
 """Side in pixels to which smaller crops are enlarged."""
 
+ENLARGED = 16
+"""Crops that are enlarged at a time."""
+
 SHAPES = {"landmarks": (478, 3), "rotation": (3, 3), "blendshapes": (52,), "gaze": (2,), "openings": (3,)}
 
 
@@ -73,10 +76,9 @@ class FaceMesh:
         side = max(SIDE, crops.shape[-1])
         arrays = {name: np.full((len(crops), *shape), np.nan, np.float32) for name, shape in SHAPES.items()}
         with _opened(self._path) as landmarker:
-            for i in range(len(crops)):
-                crop = crops[i : i + 1].float().cpu()
-                pixels = to_bytes(crop if side == crops.shape[-1] else resize(crop, side))[0]
-                for name, array in _detect(landmarker, np.ascontiguousarray(pixels), crops.shape[-1]).items():
+            pixels = (image for part in crops.split(ENLARGED) for image in to_bytes(resize(part.float().cpu(), side)))
+            for i, image in enumerate(pixels):
+                for name, array in _detect(landmarker, np.ascontiguousarray(image), crops.shape[-1]).items():
                     arrays[name][i] = array
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
