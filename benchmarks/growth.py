@@ -300,7 +300,7 @@ def plot(known: Mapping[Case, Measured], path: Path) -> None:
     matplotlib.use("agg")
     from matplotlib import pyplot
 
-    figure, panes = pyplot.subplots(2, len(SIZES), figsize=(12, 5.5), sharey="row", layout="constrained")
+    figure, panes = pyplot.subplots(2, len(SIZES), figsize=(12, 5.5), sharex="col", sharey="row", layout="constrained")
     for axis, (above, below) in zip(SIZES, panes.T, strict=True):
         for service in sorted({case.service for case in known}):
             rows = rows_of(axis, known, Case(service))
@@ -308,7 +308,11 @@ def plot(known: Mapping[Case, Measured], path: Path) -> None:
             above.plot(sizes, [measured.seconds["all"] for _, measured in rows], "o-", label=service)
             below.plot(sizes, [measured.peak / 2**20 for _, measured in rows], "o-")
         above.set(xscale="log", yscale="log")
-        below.set(xscale="log", yscale="log", xlabel=axis)
+        below.set(yscale="log", xlabel=axis)
+        places = sorted({getattr(case, axis) for case, _ in rows_of(axis, known, Case("run"))} - {FEW})
+        below.set_xticks(places, [f"{place:,}" for place in places])
+        below.minorticks_off()
+    panes[1, 0].set_yticks((1000, 2000, 4000), ("1,000", "2,000", "4,000"))
     panes[0, 0].set_ylabel("seconds of the processor")
     panes[1, 0].set_ylabel("peak of memory, MiB")
     panes[0, 0].legend()

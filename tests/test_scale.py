@@ -25,11 +25,12 @@ def test_tables_are_those_of_the_simulation(name: str) -> None:
     assert "\n".join(simulate_scale.lines(name)) in PAGE
 
 
-def test_growth_is_what_was_measured() -> None:
+@pytest.mark.parametrize("axis", growth.SIZES)
+def test_growth_is_what_was_measured(axis: str) -> None:
     known = dict(growth.read(ROOT / "benchmarks/growth.jsonl"))
-    rows = growth.rows_of("images", known, growth.Case("run"))
-    assert len(rows) > 1
-    assert growth.table("images", rows) in PAGE
+    rows = growth.rows_of(axis, known, growth.Case("run"))
+    assert len(rows) > 2
+    assert growth.table(axis, rows) in PAGE
 
 
 @pytest.mark.parametrize("n", [1, 15 * BLOCK, 16 * BLOCK + 3, 40 * BLOCK])
