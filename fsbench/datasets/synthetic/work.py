@@ -26,7 +26,7 @@ from fsbench.members import local_members
 from fsbench.store import Arrays, Store, fingerprint
 
 KIND = "synthetic"
-_WORTH_A_WORKER = 60  # images that one process draws while another starts
+_WORTH_A_WORKER = 250  # images; with fewer, another process takes as long to start as it saves
 TAGS = (
     "yaw",
     "pitch",
