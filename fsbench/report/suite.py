@@ -73,8 +73,9 @@ def grid(result: SuiteResult, folder: Path) -> dict[str, Any] | None:
                     annot=True, fmt="+.1f", linewidths=1, linecolor="none", yticklabels=labels, cbar=False)  # fmt: skip
         axes.set(xlabel="", ylabel="")
         axes.tick_params(length=0)
+        axes.tick_params("x", labeltop=True, labelrotation=90)  # a long list has its heads on both ends
 
-    size = (2.6 + 0.7 * len(table.columns), 1.6 + 0.3 * len(labels))
+    size = (2.6 + 0.7 * len(table.columns), 3.2 + 0.3 * len(labels))
     return {"figure": render(draw, size, "Differences of all models to the baselines of their experiments, by metric")}
 
 
