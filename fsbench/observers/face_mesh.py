@@ -76,7 +76,9 @@ class FaceMesh:
         side = max(SIDE, crops.shape[-1])
         arrays = {name: np.full((len(crops), *shape), np.nan, np.float32) for name, shape in SHAPES.items()}
         with _opened(self._path) as landmarker:
-            pixels = (image for part in crops.split(ENLARGED) for image in to_bytes(resize(part.float().cpu(), side)))
+            pixels = (
+                image for part in torch.split(crops, ENLARGED) for image in to_bytes(resize(part.float().cpu(), side))
+            )
             for i, image in enumerate(pixels):
                 for name, array in _detect(landmarker, np.ascontiguousarray(image), crops.shape[-1]).items():
                     arrays[name][i] = array
