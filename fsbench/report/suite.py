@@ -23,6 +23,9 @@ from fsbench.report.thumbnails import Picture, Thumbnails
 from fsbench.store import write_text
 from fsbench.suites import ComparisonRecord, ExperimentRecord, SuiteResult
 
+LONG = 15
+"""Rows above which the grid has its heads at both ends."""
+
 
 def write(folder: Path) -> Path:
     """Write `folder/report.html` from the files of a suite, atomically, and return its path; raises ResultError.
@@ -73,9 +76,10 @@ def grid(result: SuiteResult, folder: Path) -> dict[str, Any] | None:
                     annot=True, fmt="+.1f", linewidths=1, linecolor="none", yticklabels=labels, cbar=False)  # fmt: skip
         axes.set(xlabel="", ylabel="")
         axes.tick_params(length=0)
-        axes.tick_params("x", labeltop=True, labelrotation=90)  # a long list has its heads on both ends
+        axes.tick_params("x", labeltop=long, labelrotation=90)
 
-    size = (2.6 + 0.7 * len(table.columns), 3.2 + 0.3 * len(labels))
+    long = len(labels) > LONG
+    size = (2.6 + 0.7 * len(table.columns), (3.2 if long else 1.6) + 0.3 * len(labels))
     return {"figure": render(draw, size, "Differences of all models to the baselines of their experiments, by metric")}
 
 
