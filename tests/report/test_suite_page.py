@@ -181,6 +181,10 @@ def test_the_grid_tells_differences_in_detectable_ones(folder: Path) -> None:
     assert f"{size['z', 'id_similarity']:+.1f}" in texts  # worse than the baseline
     assert size["z", "id_similarity"] < 0
     assert f"{-size['y', 'pose_error']:+.1f}" in texts  # less is better
+    assert texts.count("id_similarity@toy_judge") == 1
+    many = suite.grid(SuiteResult(name="notes", experiments=suite.LONG * (record,)), folder.parent)
+    assert many is not None
+    assert many["figure"].count(">id_similarity@toy_judge<") == 2  # a long one has its heads at both ends
 
 
 def test_of_one_model_there_is_no_grid(folder: Path) -> None:
