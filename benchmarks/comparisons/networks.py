@@ -27,10 +27,10 @@ from fsbench.contracts import toy_batch, toy_weights
 from fsbench.embedders._facenet import CHIP, TEMPLATE_ON_CHIP
 from fsbench.embedders._vggface2 import cut
 from fsbench.embedders._vggface2_network import PYTORCH, VggfaceNetwork
-from fsbench.environment import make_context, processor_features
+from fsbench.environment import make_context
 from fsbench.errors import FsbenchError
 from fsbench.extraction.extractor import Extractor
-from fsbench.extraction.features import embed, observe
+from fsbench.extraction.features import embed, observe, places_are_alike
 from fsbench.faces.align import align
 from fsbench.faces.chips import ARCFACE, cut_chips
 from fsbench.faces.detect import Detector
@@ -262,7 +262,7 @@ COMPARISONS = (
         Comparison(
             network.name,
             "the network alone",
-            LEAST.get(network.name, 0.8) if "avx512f" in processor_features() else ONE_BY_ONE,
+            LEAST.get(network.name, 0.8) if places_are_alike() else ONE_BY_ONE,
             partial(network.sides, IMAGES),
             rounds=3,
         )

@@ -128,13 +128,18 @@ def _extract(
 
 
 def _batch(extractor: Extractor[Any], context: Context) -> int:
-    """Images that a network is shown at once, 0 for any number: on a CPU as many as it says, where rows come out alike.
-
-    With AVX-512 features are the same to the last bit at every place of a batch (nine networks, measured); with AVX2
-    those of dlib's network and FaceNet's differ by 5e-7 at four places of eight, and images are shown one by one.
-    """
+    """Images that a network is shown at once, 0 for any number: on a CPU as many as it says, where that is safe."""
     batch = int(extractor.network.info.batch) if context.device.type == "cpu" else 0
-    return batch if "avx512f" in processor_features() else min(batch, 1)
+    return batch if places_are_alike() else min(batch, 1)
+
+
+def places_are_alike() -> bool:
+    """Whether features are the same to the last bit at every place of a batch, on a CPU.
+
+    They are with AVX-512 (nine networks, measured); with AVX2 those of dlib's network and FaceNet's differ by 5e-7 at
+    four places of eight, and images are shown one by one.
+    """
+    return "avx512f" in processor_features()
 
 
 def _embed_block(judge: Judge, crops: ImageSet, landmarks: np.ndarray, context: Context) -> Arrays:

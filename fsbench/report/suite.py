@@ -70,6 +70,7 @@ def grid(result: SuiteResult, folder: Path) -> dict[str, Any] | None:
     if len(labels) < 2:
         return None
     table = pd.Series(cells).unstack().reindex(columns=list(dict.fromkeys(key for _, key in cells)))
+    long = len(labels) > LONG
 
     def draw(axes: Axes) -> None:
         sns.heatmap(table, ax=axes, cmap=sns.diverging_palette(30, 145, s=80, l=60, as_cmap=True), vmin=-3, vmax=3,
@@ -78,7 +79,6 @@ def grid(result: SuiteResult, folder: Path) -> dict[str, Any] | None:
         axes.tick_params(length=0)
         axes.tick_params("x", labeltop=long, labelrotation=90)
 
-    long = len(labels) > LONG
     size = (2.6 + 0.7 * len(table.columns), (3.2 if long else 1.6) + 0.3 * len(labels))
     return {"figure": render(draw, size, "Differences of all models to the baselines of their experiments, by metric")}
 
