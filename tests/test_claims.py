@@ -125,11 +125,11 @@ def test_a_member_that_is_started_again_takes_its_claims_up(folder: Path) -> Non
 
 def test_a_claim_that_is_renewed_is_respected(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long the work takes: the other waits for it."""
-    monkeypatch.setattr(claims, "LEASE", 0.5)
+    monkeypatch.setattr(claims, "LEASE", 1.5)
     monkeypatch.setattr(claims, "BEAT", 0.05)
     shared = [SharedClaims(folder.parent, name) for name in "ab"]
     slow: list[int] = []
-    first = in_thread(lambda: slow.extend(fill(shared[0], folder, [0], seconds=1.5)))
+    first = in_thread(lambda: slow.extend(fill(shared[0], folder, [0], seconds=3.0)))
     while not left(folder):
         time.sleep(0.01)
     assert fill(shared[1], folder, [0]) == []

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 from moto.server import ThreadedMotoServer
+
+from fsbench.remote import Objects
 
 HOST = "127.0.0.1"
 
@@ -39,6 +42,20 @@ class ObjectStore:
 
     def stop(self) -> None:
         self._server.stop()
+
+    def stop_until_missed(self, patch: pytest.MonkeyPatch, *, wiped: bool) -> None:
+        """Stop it; it is started again when somebody found that it does not answer, however slow the machine is."""
+        give_up, lock, missed = Objects._give_up, threading.Lock(), threading.Event()
+
+        def start_again(objects: Objects, error: Exception, verb: str, late: bool) -> None:
+            give_up(objects, error, verb, late)
+            with lock:
+                if not missed.is_set():
+                    self.start(wiped=wiped)
+                    missed.set()
+
+        patch.setattr(Objects, "_give_up", start_again)
+        self.stop()
 
     def bucket(self) -> str:
         """The URL of a new bucket."""

@@ -102,17 +102,16 @@ def test_one_of_many_processes_makes_a_new_object(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wiped", [False, True], ids=["kept", "wiped"])
 @pytest.mark.usefixtures("hasty")
-def test_a_store_that_goes_away_is_waited_for(server: ObjectStore, tmp_path: Path, wiped: bool) -> None:
+def test_a_store_that_goes_away_is_waited_for(
+    server: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wiped: bool
+) -> None:
     told: list[str] = []
     url = f"{server.bucket()}/x"
     (tmp_path / "file").write_bytes(b"content")
     Objects(url).put(tmp_path / "file", "before")
-    server.stop()
+    server.stop_until_missed(monkeypatch, wiped=wiped)
     objects = Objects(url, told.append)  # an open connection could be served for a moment
-    back = threading.Timer(0.7, server.start, kwargs={"wiped": wiped})
-    back.start()
     objects.put(tmp_path / "file", "after")
-    back.join()
     assert set(objects.listed()) == ({"after"} if wiped else {"before", "after"})
     assert len(told) == 2
     assert "does not answer" in told[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -194,19 +193,16 @@ def test_a_store_that_is_restarted_loses_nothing(
 ) -> None:
     """It is stopped when so many objects were sent, and comes back at its old place, empty or not."""
     url, sent, put = f"{server.bucket()}/there", list[str](), Objects.put
-    restart = threading.Timer(0.5, server.start, kwargs={"wiped": wiped})
 
     def counted(self: Objects, path: Path, name: str) -> None:
         sent.append(name)
         if len(sent) == at:
-            server.stop()
-            restart.start()
+            server.stop_until_missed(monkeypatch, wiped=wiped)
         put(self, path, name)
 
     monkeypatch.setattr(Objects, "put", counted)
     machine("one", f"{url}/cache")
     done = score(folders, f"{url}/out")
-    restart.join()
     assert done.exit_code == 0, done.output
     assert "answers again" in done.stderr
     assert set(Objects(f"{url}/out").listed()) == names(here)
