@@ -57,7 +57,7 @@ class CycleGan:
     def budgets(self) -> Mapping[str, int]:
         """Steps of the named budgets; short is about 150 s for tiny on a CPU."""
         if self.size == "tiny":
-            return {"smoke": 6, "short": 550, "full": 20_000}
+            return {"smoke": 6, "short": 1000, "full": 20_000}
         return {"smoke": 2, "short": 60, "full": 100_000}
 
     def fit(self, data: Faces, budget: Budget, progress: Progress, checkpoint: Path) -> Training:

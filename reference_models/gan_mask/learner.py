@@ -218,6 +218,8 @@ class GanMaskLearner:
         if weigh.eyes:
             parts["pixels"] = parts["pixels"] + weigh.eyes * losses.difference(image, batch.real, batch.eyes)
             parts["edges"] = parts["edges"] + weigh.eyes * losses.edge_difference(image, batch.real, batch.eyes)
+        if weigh.texture:
+            parts["texture"] = weigh.texture * losses.texture_difference(image, batch.real, batch.face)
         if self.shape.mask:
             parts["mask"] = self._mask_loss(alpha, batch.face, stage.least_alpha)
         for smaller in answer.smaller:

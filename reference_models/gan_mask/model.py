@@ -90,7 +90,7 @@ class GanMask:
         """Steps of the named budgets; short is about 150 s, measured on CPUs and guessed for GPUs."""
         longer: int = 4**self.shape.n_doublings
         if self.shape.size == "tiny":
-            return {"smoke": 8, "short": 2600 // longer, "full": 12_000}
+            return {"smoke": 8, "short": 4500 // longer, "full": 12_000}
         on_cpu = {"standard": 30, "lite": 60}[self.shape.size]
         short = 3000 if self.context.device.type == "cuda" else on_cpu
         return {"smoke": 2, "short": max(2, short // longer), "full": 40_000}

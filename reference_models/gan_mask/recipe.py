@@ -91,6 +91,7 @@ class Recipe:
     face: float = 0.0  # more weight for differences inside the face mask
     eyes: float = 30.0
     edges: float = 0.1
+    texture: float = 0.0  # how rough squares of the face are
     alpha: float = 1e-2  # mean of alpha, where no hinge is set
     hinge: float = 0.1
     variation: float = 0.1  # total variation of alpha
@@ -111,15 +112,17 @@ TINY = Recipe(
     betas=(0.9, 0.99),
     weight_decay=0.0,
     adversarial="none",
-    face=3.0,
+    reconstruction=0.1,  # what is around the face is not pasted
+    face=6.0,
     eyes=4.0,
     edges=0.5,
+    texture=2.5,
     alpha=0.0,
     variation=0.0,
     face_alpha=1.0,
     schedule="cosine",
     half_precision=True,
-    augmentation=Augmentation(rotation=5.0, zoom=0.05, shift=0.05, warp=0.07, spread=0.0, recolour=0.5),
+    augmentation=Augmentation(rotation=2.0, zoom=0.02, shift=0.02, warp=0.02, spread=0.0, recolour=0.5),
 )
 VERSIONS: dict[Version, dict[str, Any]] = {
     "v2.2": {},

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from reference_models.gan_mask import losses
@@ -32,6 +33,30 @@ def test_losses_have_their_closed_form() -> None:
     alpha[..., 2:] = 0.7
     assert losses.total_variation(alpha) == pytest.approx(0.4 / 3)
     assert losses.below(alpha, 0.5) == pytest.approx(0.1)
+
+
+def test_texture_is_how_rough_squares_are() -> None:
+    flat, edge, mask = torch.zeros(1, 3, 8, 8), torch.zeros(1, 3, 8, 8), torch.ones(1, 1, 8, 8)
+    edge[..., 4:] = 0.5
+    half = torch.zeros(1, 1, 8, 8)
+    half[..., :4] = 1  # all of the first column of squares, two of four columns of the second
+    # a square of 4 pixels has one of four columns of differences across, and along both diagonals; none along the edge
+    assert losses.texture_difference(flat, edge, mask, [4]) == pytest.approx(3 * 2 * 0.5 / 4)
+    assert losses.texture_difference(flat, edge, half, [4]) == pytest.approx(3 * 2 * 0.5 / 4 * 0.75)
+    assert losses.texture_difference(edge, edge.flip(-2), mask, [4]) == 0
+    wide, whole = (F.pad(x, (0, 1, 0, 1), mode="replicate") for x in (edge, mask))
+    shifted = torch.cat([wide[..., :1], wide[..., :-1]], -1)
+    assert losses.texture_difference(wide, shifted, whole, [8]) == pytest.approx(0, abs=1e-6)  # where in a square it is
+    assert losses.texture_difference(wide, shifted, whole, [4]) > 0.1
+
+
+def test_texture_prefers_an_image_as_rough_to_a_smooth_one() -> None:
+    """Though it is further away, pixel for pixel."""
+    rough, other = (torch.rand(1, 3, 33, 33, generator=rng(seed)) for seed in (0, 1))
+    smooth, whole = torch.full_like(rough, 0.5), torch.ones(1, 1, 33, 33)
+    assert losses.difference(other, rough) > losses.difference(smooth, rough)
+    as_rough, too_smooth = (losses.texture_difference(image, rough, whole) for image in (other, smooth))
+    assert as_rough < 0.5 * too_smooth
 
 
 def red(pair: Tensor) -> Tensor:
