@@ -174,7 +174,7 @@ def test_threads_change_no_bit_of_what_is_learnt(n_people: int, adversarial: Adv
         for step in range(4):
             for one, generator in zip((alone, side_by_side), generators, strict=True):
                 shown = one.step(step / 4, generator)
-                assert set(shown) == {"pixels", "edges", "mask"} | (
+                assert set(shown) == {"pixels", "edges", "texture", "mask"} | (
                     {"fool", "critic"} if adversarial != "none" else set()
                 )
     assert len(threads) > 1
