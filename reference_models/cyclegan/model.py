@@ -57,7 +57,7 @@ class CycleGan:
     def budgets(self) -> Mapping[str, int]:
         """Steps of the named budgets; short is about 150 s for tiny on a CPU."""
         if self.size == "tiny":
-            return {"smoke": 6, "short": 1000, "full": 20_000}
+            return {"smoke": 6, "short": 1800, "full": 20_000}
         return {"smoke": 2, "short": 60, "full": 100_000}
 
     def fit(self, data: Faces, budget: Budget, progress: Progress, checkpoint: Path) -> Training:
@@ -72,7 +72,8 @@ class CycleGan:
             shape = replace(shape, batch=self.batch)
         half_precision = device.type == "cpu" and fast_bfloat16(device)
         packed = [pack(channels(data.of(name)), shape.resolution, device) for name in data.identities]
-        learner = CycleGanLearner(shape, self.mask, packed, budget.seed, half_precision)
+        n_threads = torch.get_num_threads() if device.type == "cpu" else 1
+        learner = CycleGanLearner(shape, self.mask, packed, budget.seed, half_precision, n_threads)
         settings = {
             "architecture": ARCHITECTURE,
             "size": self.size,

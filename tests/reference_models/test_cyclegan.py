@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from cost import convolutions, cost
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
 from fsbench import training
 from fsbench.contracts import toy_faces, toy_targets
 from fsbench.errors import CheckpointError, UsageError
 from fsbench.interfaces import Budget, Context, Source, silent
-from fsbench.training import save_model
+from fsbench.training import one_thread, save_model
 from reference_models.crops import pack
 from reference_models.cyclegan.learner import CycleGanLearner
 from reference_models.cyclegan.model import CycleGan, channels
@@ -41,9 +44,9 @@ def count(network: nn.Module) -> int:
     return sum(weight.numel() for weight in network.parameters())
 
 
-def learner(mask: bool = False) -> CycleGanLearner:
+def learner(mask: bool = False, n_threads: int = 1, half_precision: bool = False) -> CycleGanLearner:
     crops = [pack(channels(FACES.of(name)), 64, CPU) for name in FACES.identities]
-    return CycleGanLearner(SMALL, mask, crops, seed=0, half_precision=False)
+    return CycleGanLearner(SMALL, mask, crops, 0, half_precision, n_threads)
 
 
 def test_networks_have_the_published_number_of_parameters() -> None:
@@ -98,19 +101,19 @@ def test_losses_of_perfect_generators_are_those_of_the_critic_alone() -> None:
     model = learner()
     model.generators = nn.ModuleList(_Same() for _ in range(2))
     real = [torch.rand(2, 3, 64, 64, generator=rng(i)) for i in range(2)]
-    fakes, losses = model._generator_losses(real, real)
-    assert torch.equal(fakes[0], real[1])
-    assert losses["cycle"] == losses["identity"] == 0
-    wanted = sum((model.critics[i](real[1 - i]) - 1).square().mean() for i in range(2))
-    assert torch.allclose(losses["fool"], wanted)
+    for i in range(2):
+        fake, losses = model._generator_losses(real, real, i)
+        assert torch.equal(fake, real[1 - i])
+        assert losses["cycle"] == losses["identity"] == 0
+        assert torch.allclose(losses["fool"], (model.critics[i](real[1 - i]) - 1).square().mean())
 
 
 def test_alpha_is_held_against_the_face_mask_of_its_input() -> None:
     model = learner(mask=True)
     model.generators = nn.ModuleList(_Same() for _ in range(2))  # their alpha is 1 everywhere
     real = [torch.zeros(1, 3, 64, 64)] * 2
-    _, losses = model._generator_losses(real, [torch.full((1, 1, 64, 64), 0.25), torch.ones(1, 1, 64, 64)])
-    assert losses["mask"] == pytest.approx(5 * 0.75)
+    faces = [torch.full((1, 1, 64, 64), 0.25), torch.ones(1, 1, 64, 64)]
+    assert [model._generator_losses(real, faces, i)[1]["mask"].item() for i in (0, 1)] == pytest.approx([0, 5 * 0.75])
 
 
 class _Same(nn.Module):
@@ -122,9 +125,9 @@ def test_weights_are_the_published_ones() -> None:
     model = learner()
     model.generators = nn.ModuleList(_Grey() for _ in range(2))
     real = [torch.full((1, 3, 64, 64), 0.5) for _ in range(2)]
-    _, losses = model._generator_losses(real, real)
-    assert losses["cycle"] == pytest.approx(2 * 10 * 0.5)
-    assert losses["identity"] == pytest.approx(2 * 5 * 0.5)
+    _, losses = model._generator_losses(real, real, 0)
+    assert losses["cycle"] == pytest.approx(10 * 0.5)
+    assert losses["identity"] == pytest.approx(5 * 0.5)
 
 
 class _Grey(_Same):
@@ -147,6 +150,41 @@ def test_each_optimiser_changes_only_its_networks() -> None:
     unchanged = [name for name, weight in model.networks.named_parameters() if torch.equal(weight, before[name])]
     assert unchanged == []
     assert all(weight.requires_grad for weight in model.networks.parameters())
+
+
+@pytest.mark.parametrize("half_precision", [False, True])
+@pytest.mark.parametrize("mask", [False, True])
+def test_threads_change_no_bit_of_what_is_learnt(
+    mask: bool, half_precision: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, losses = set[int](), CycleGanLearner._generator_losses
+
+    def watched(self: CycleGanLearner, *given: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        threads.add(threading.get_ident())
+        return losses(self, *given)
+
+    monkeypatch.setattr(CycleGanLearner, "_generator_losses", watched)
+    learners = [learner(mask, n_threads, half_precision) for n_threads in (1, 2)]
+    with one_thread():
+        for model in learners:
+            generator = rng()
+            for step in range(4):
+                model.step(step / 4, generator)
+            assert (len(threads) > 1) == (model.n_threads > 1)
+    wanted, found = (model.networks.state_dict() for model in learners)
+    assert [name for name in wanted if not torch.equal(wanted[name], found[name])] == []
+
+
+def test_gradients_are_those_of_the_losses_of_both_directions() -> None:
+    """A generator is trained by its own direction and, in the cycle, by the other."""
+    model, drawn = learner(), rng()
+    real = [model._draw(crops, drawn)[:, :3] * 2 - 1 for crops in model.crops]
+    total = sum(sum(model._generator_losses(real, real, i)[1].values()) for i in range(2))
+    assert isinstance(total, Tensor)
+    wanted = torch.autograd.grad(total, list(model.generators.parameters()))
+    model._update("generators", partial(model._generator_losses, real, real))
+    found = [weight.grad for weight in model.generators.parameters()]
+    assert all(a is not None and torch.allclose(a, b, atol=1e-6) for a, b in zip(found, wanted, strict=True))
 
 
 @pytest.mark.parametrize("mask", [False, True])
