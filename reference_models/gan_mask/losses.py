@@ -33,12 +33,12 @@ def edge_difference(a: Tensor, b: Tensor, mask: Tensor | None = None) -> Tensor:
     return total
 
 
-def texture_difference(a: Tensor, b: Tensor, mask: Tensor, sides: Sequence[int] = (4, 8)) -> Tensor:
-    """Mean difference between how rough two images are, over squares of these sides, summed over sides and directions.
+def texture_difference(a: Tensor, b: Tensor, mask: Tensor, parts: Sequence[int] = (16, 8)) -> Tensor:
+    """Mean difference between how rough two images are over squares, summed over sizes of squares and over directions.
 
-    (N, C, H, W) images, (N, 1, H, W) mask. Roughness is the absolute difference of neighbours, along both axes and both
-    diagonals. Absolute differences alone favour a smooth face where a network does not know to a pixel where an edge
-    is; squares do not ask where in them it is.
+    (N, C, H, W) images, (N, 1, H, W) mask; squares are such parts of the width, and overlap by half. Roughness is the
+    absolute difference of neighbours, along both axes and both diagonals. Absolute differences alone favour a smooth
+    face where a network does not know to a pixel where an edge is; squares do not ask where in them it is.
     """
     n, m = a.shape[-2] - 1, a.shape[-1] - 1
     apart = []
@@ -47,7 +47,7 @@ def texture_difference(a: Tensor, b: Tensor, mask: Tensor, sides: Sequence[int] 
         apart.append(rough[0] - rough[1])
     stacked = torch.stack(apart, 1).flatten(1, 2)  # (N, 4 C, H - 1, W - 1)
     total = torch.zeros((), device=a.device)
-    for side in sides:
+    for side in (a.shape[-1] // part for part in parts):
         squares, weight = (F.avg_pool2d(x, side, side // 2) for x in (stacked, mask[..., :n, :m]))
         total = total + len(apart) * (weight * squares.abs()).mean()
     return total
