@@ -47,7 +47,10 @@ def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _folders_of_their_own(session_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One cache for the whole session, so that what one test renders serves the next."""
+    """One cache for the whole session, so that what one test renders serves the next.
+
+    Other processes write into it at any time: a test that looks at the files of a cache has one of its own.
+    """
     monkeypatch.setenv("FSBENCH_CACHE", str(session_folder / "cache"))
     monkeypatch.setenv("FSBENCH_DATA", str(session_folder / "data"))
 

@@ -13,10 +13,16 @@ METRICS = "id_similarity,id_leakage,pose_error_five,background,kid_face,tl_id"
 
 
 @pytest.fixture(scope="session")
-def evaluation(session_folder: Path) -> fsbench.Evaluation:
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cache of `evaluation`, which no other process of this session writes into: a test looks at its files."""
+    return tmp_path_factory.mktemp("evaluation") / "cache"
+
+
+@pytest.fixture(scope="session")
+def evaluation(own_cache: Path) -> fsbench.Evaluation:
     """Six metrics of stills and clips on a small set of synthetic people."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FSBENCH_CACHE", str(session_folder / "cache"))
+        patch.setenv("FSBENCH_CACHE", str(own_cache))
         return fsbench.Evaluation(dataset=SMALL, metrics=METRICS)
 
 

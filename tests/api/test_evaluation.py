@@ -82,13 +82,12 @@ def test_real_images_are_prepared_once_and_nothing_is_taken_from_a_cache(
     assert first.scalars() == again.scalars()
 
 
-def test_what_is_scored_is_computed_anew_unless_there_is_a_key(
-    evaluation: fsbench.Evaluation, session_folder: Path
-) -> None:
+def test_what_is_scored_is_computed_anew_unless_there_is_a_key(evaluation: fsbench.Evaluation, own_cache: Path) -> None:
     def files() -> dict[Path, float]:
-        return {path: path.stat().st_mtime for path in (session_folder / "cache").rglob("*") if path.is_file()}
+        return {path: path.stat().st_mtime for path in own_cache.rglob("*") if path.is_file()}
 
     before = files()
+    assert before, "what was prepared is there"
     swap = Blend()
     evaluation(swap, "step 1")
     assert files() == before, "nothing is written"
