@@ -1,6 +1,6 @@
 """Images a second of each judge and observer through fsbench, and of its network alone, as a Markdown table.
 
-    uv run python benchmarks/throughput.py [NAME ...] [--images 64] [--rounds 5]
+    uv run python benchmarks/throughput.py [NAME ...] [--images 64] [--rounds 5] [--precision float32]
 
 fsbench's side is all that a run does with crops that it has not seen: hashes, chips, network, checks, and features
 written to an empty store. The network alone is shown chips that are cut already, in batches of 32, with all cores.
@@ -13,10 +13,12 @@ import argparse
 import tempfile
 import time
 from pathlib import Path
+from typing import get_args
 
 from comparisons import DEVICE, Missing, in_turns
 from comparisons.networks import NETWORKS
 
+from fsbench.choices import Precision
 from fsbench.environment import describe
 
 
@@ -26,6 +28,7 @@ def main() -> None:
     options.add_argument("names", nargs="*", metavar="NAME", help="a network; all, by default")
     options.add_argument("--images", type=int, default=64)
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--precision", choices=get_args(Precision), default="float32")
     given = options.parse_args()
     if unknown := set(given.names) - {network.name for network in NETWORKS}:
         options.error(f"there is no {', '.join(sorted(unknown))}")
@@ -38,7 +41,7 @@ def main() -> None:
             continue
         with tempfile.TemporaryDirectory() as folder:
             try:
-                sides = network.sides(given.images, Path(folder))
+                sides = network.sides(given.images, Path(folder), given.precision)
             except Missing as why:
                 missing.append(f"{network.name} is left out: {why}")
                 continue

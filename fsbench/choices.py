@@ -12,3 +12,6 @@ LogFormat = Literal["text", "json"]
 
 Stages = Literal["crop", "frame", "both"]
 """Where a run looks."""
+
+Precision = Literal["float32", "bfloat16", "float16"]
+"""What judges and observers compute in, where they can."""

@@ -34,7 +34,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fsbench import files
-from fsbench.choices import Preset, Stages
+from fsbench.choices import Precision, Preset, Stages
 from fsbench.errors import UnknownName, UsageError
 from fsbench.files import printable
 from fsbench.specs import Spec, before, parse_spec, parts, quoted, split_list, unquoted
@@ -80,6 +80,7 @@ class Plan(BaseModel):
     budget: str = "auto"  # auto is short on a CPU, full on a GPU
     seed: int = Field(0, ge=0, lt=2**32)
     device: str = "auto"
+    precision: Precision = "float32"  # that judges and observers compute in, where they can
     resamples: int = Field(1000, ge=100)
 
     def pipelines(self) -> tuple[Pipeline, ...]:

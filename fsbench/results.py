@@ -223,6 +223,7 @@ class ObserverRecord(Record):
     name: Name
     description: str
     version: Count
+    precision: str = "float32"  # that it computed in
     weights: dict[str, str]  # catalogue name -> sha256
     licences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -306,6 +307,7 @@ class JudgeRecord(Record):
     description: str
     dim: Count
     version: Count
+    precision: str = "float32"  # that it computed in
     weights: dict[str, str]  # catalogue name -> sha256
     licences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()  # about its files: pinned at first use, not for commercial use, ...

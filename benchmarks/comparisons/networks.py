@@ -23,6 +23,7 @@ from torch import Tensor
 from torchvision.models.inception import Inception3
 
 from comparisons import DEVICE, Comparison, Missing, Work
+from fsbench.choices import Precision
 from fsbench.contracts import toy_batch, toy_weights
 from fsbench.embedders._facenet import CHIP, TEMPLATE_ON_CHIP
 from fsbench.embedders._vggface2 import cut
@@ -89,10 +90,11 @@ class Network:
     alone: Callable[[Any, Sample], Work]
     kind: str = "judge"
 
-    def sides(self, n: int, folder: Path) -> tuple[Work, Work]:
+    def sides(self, n: int, folder: Path, precision: Precision = "float32") -> tuple[Work, Work]:
         """fsbench's work on `n` images and the network's; raises Missing."""
         load_plugins()
-        sample, context, stores = Sample.of(n), replace(make_context(DEVICE.type), store=Store(folder)), count()
+        sample, stores = Sample.of(n), count()
+        context = replace(make_context(DEVICE.type), store=Store(folder), precision=precision)
         path = self.weights(folder, context)
         if self.kind == "metric":
             batch = toy_batch(n, SIDE)
@@ -105,7 +107,13 @@ class Network:
             empty = replace(context, store=Store(folder / f"store{next(stores)}"))
             look(extractor, ImageSet(sample.pixels), sample.landmarks, "crops", empty)
 
-        return extract, self.alone(extractor.network, sample)
+        alone = self.alone(extractor.network, sample)
+
+        def reduced() -> None:
+            with context.reduced():
+                alone()
+
+        return extract, reduced
 
 
 def _built(build: Callable[..., Any], *given: object) -> Any:

@@ -56,9 +56,10 @@ class Evaluation:
     be an object that is a `fsbench.interfaces.Dataset`, and `pairs` a data frame, whose columns `source` and `target`
     name a person and the id of a held-out image; without `target`, `id` does, as in `Evaluation.pairs` and
     `Run.samples`. `max_pairs` takes that many pairs of stills, and that many clips, evenly over sources and sessions;
-    by default all. `device` is where networks compute, and where the images lie that a model is given; `resamples` is
-    the number of resamples behind intervals. Raises UsageError for what does not exist, DataError for data that cannot
-    be used, NotScorable for a named metric whose network is missing; the text says what to do.
+    by default all. `device` is where networks compute, and where the images lie that a model is given; `precision` is
+    what judges compute in; `resamples` is the number of resamples behind intervals. Raises UsageError for what does not
+    exist, DataError for data that cannot be used, NotScorable for a named metric whose network is missing; the text
+    says what to do.
 
     `pairs` is a data frame of what goes into what, one row per output; `baselines` are the scores of copy_target,
     copy_source, alpha_paste and (where the data set knows the exact swaps) exact: a value means something between its
@@ -79,6 +80,7 @@ class Evaluation:
         resamples: int | None = None,
         seed: int | None = None,
         device: str | None = None,
+        precision: str | None = None,
         data_root: str | os.PathLike[str] | None = None,
         cache: bool = True,
     ) -> None:
@@ -88,7 +90,7 @@ class Evaluation:
             Plan(models=(), baselines=baselines), dataset=dataset if isinstance(dataset, str) else None,
             metrics=metrics, judges=judges, observers=observers, gallery=gallery,
             pairs=pairs if frame is None else None, max_pairs=max_pairs, resamples=resamples,
-            seed=seed, device=device,
+            seed=seed, device=device, precision=precision,
         )  # fmt: skip
         names.check(self._plan)
         choice = PairChoice.of(self._plan, frame)

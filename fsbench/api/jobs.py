@@ -48,6 +48,7 @@ def run(
     baselines: bool | None = None,
     seed: int | None = None,
     device: str | None = None,
+    precision: str | None = None,
     executor: str | None = None,
     workers: int | None = None,
     ray_address: str | None = None,
@@ -79,7 +80,7 @@ def run(
     plan = plan_of(
         base, models=models, dataset=dataset, metrics=metrics, judges=judges, observers=observers, gallery=gallery,
         stage=stage, preset=preset, pairs=pairs, max_pairs=max_pairs, budget=budget, baselines=baselines, seed=seed,
-        device=execution.device,
+        device=execution.device, precision=precision,
     )  # fmt: skip
     names.check(plan)
 
@@ -112,6 +113,7 @@ def score(
     baselines: bool | None = None,
     seed: int | None = None,
     device: str | None = None,
+    precision: str | None = None,
     executor: str | None = None,
     workers: int | None = None,
     ray_address: str | None = None,
@@ -132,7 +134,7 @@ def score(
         raise UsageError("resume needs out, the folder of the score to go on with", "name it: out=DIR")
     plan = plan_of(
         metrics=metrics, judges=judges, observers=observers, gallery=gallery, baselines=baselines, seed=seed,
-        device=execution.device,
+        device=execution.device, precision=precision,
     )  # fmt: skip
     if isinstance(columns, Mapping):
         columns = ",".join(f"{role}={_quoted(header)}" for role, header in columns.items())

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fsbench.choices import LogFormat as LogFormatName
+from fsbench.choices import Precision as PrecisionName
 from fsbench.choices import Preset as PresetName
 from fsbench.choices import Stages
 from fsbench.cli import terminal
@@ -105,6 +106,14 @@ Devices = Annotated[
         "--device",
         help="auto, cpu, cuda or cuda:N; several, such as cuda:0,cuda:1, share the work, a process each. "
         "Default: auto.",
+    ),
+]
+Precision = Annotated[
+    PrecisionName | None,
+    typer.Option(
+        help="What judges, Inception and DINO compute in, where speed matters more than the last digits: bfloat16, or "
+        "float16 on a GPU. The detector, landmarks, LPIPS and networks of other makers compute in float32 all the "
+        "same. Default: float32."
     ),
 ]
 Executor = Annotated[

@@ -36,6 +36,7 @@ def run(
     baselines: options.Baselines = None,
     seed: options.Seed = None,
     device: options.Devices = None,
+    precision: options.Precision = None,
     executor: options.Executor = None,
     workers: options.Workers = None,
     ray_address: options.RayAddress = None,
@@ -71,7 +72,7 @@ def run(
         "models": models, "dataset": dataset, "metrics": metrics, "judges": judges, "observers": observers,
         "gallery": gallery, "stage": stage, "preset": preset, "pairs": pairs, "max_pairs": max_pairs,
         "budget": budget, "baselines": baselines, "seed": seed,
-        "device": execution.device,
+        "device": execution.device, "precision": precision,
     }  # fmt: skip
     base = load_suite(suite) if suite else None
     if isinstance(base, Suite):

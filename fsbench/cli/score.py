@@ -115,6 +115,7 @@ def score(
     baselines: options.Baselines = None,
     seed: options.Seed = None,
     device: options.Devices = None,
+    precision: options.Precision = None,
     executor: options.Executor = None,
     workers: options.Workers = None,
     ray_address: options.RayAddress = None,
@@ -166,7 +167,7 @@ def score(
     execution = Execution.of(executor, workers, ray_address, device)
     plan = options.plan(
         metrics=metrics, judges=judges, observers=observers, gallery=gallery, baselines=baselines, seed=seed,
-        device=execution.device,
+        device=execution.device, precision=precision,
     )  # fmt: skip
     typed: dict[str, Any] = {
         "outputs": outputs, "dataset": dataset, "target": target, "source": source, "beside": beside, "pairs": pairs,

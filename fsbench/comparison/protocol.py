@@ -187,6 +187,8 @@ def _of_network(record: Measuring) -> list[tuple[str, str]]:
     """Facts about a judge, an observer or a metric that decide what it gives, in one order."""
     whose = f"judge {record.name}" if isinstance(record, JudgeRecord) else record.name
     facts = [("version", str(record.version)), ("weights", _weights(record))]
+    if not isinstance(record, MetricRecord):
+        facts.append(("precision", record.precision))
     if isinstance(record, JudgeRecord):
         facts.append(("dimension", str(record.dim)))
     if isinstance(record, MetricRecord):

@@ -72,10 +72,10 @@ class Vggface2:
                 f"vggface2_{architecture} is given weights={kind} and the file {context.path}",
                 "leave one of them out: what kind a file is can be told from its content",
             )
-        self._architecture, self._device = architecture, context.device
+        self._architecture, self._device, self._reduced = architecture, context.device, context.reduced
         file = choose(architecture, KINDS if kind == "auto" else (kind,), context)
         info = describe(architecture, file, f"VGGFace2 {architecture}, 5-point alignment to its loose face box")
-        self.info = replace(info, concurrent=True, batch=4)  # a fifth faster than one by one
+        self.info = replace(info, concurrent=True, batch=4, precision=context.precision)  # 4: a fifth faster than 1
         if context.path:
             _ = self._network  # a file that nobody vouched for fails before the work starts
 
@@ -88,7 +88,13 @@ class Vggface2:
     @torch.inference_mode()
     def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
         """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels -> (N, 2048) features, not normalised."""
-        return in_batches(lambda *batch: self._network(cut(*batch)), crops, landmarks, DIM, self._device)
+        return in_batches(self._extract, crops, landmarks, DIM, self._device)
+
+    def _extract(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+        chips = cut(crops, landmarks)
+        with self._reduced():
+            features: Tensor = self._network(chips)
+        return features
 
     def features(self, images: Tensor) -> list[Tensor]:
         """(N, 3, H, W) in [0, 1] -> maps of 112, 55 (ft, scratch: 56), 28 and 7 pixels; differentiable.

@@ -35,7 +35,7 @@ class DlibResnet:
     def __init__(self, *, context: Context) -> None:
         if context.path:
             raise BadParameter(f"dlib_resnet takes no path ({context.path})", "write dlib_resnet alone")
-        self._device = context.device
+        self._device, self._reduced = context.device, context.reduced
         folder = context.store.root / "weights"
         self.info = EmbedderInfo(
             family="dlib",
@@ -43,6 +43,7 @@ class DlibResnet:
             weights=(find("dlib_resnet", folder), find("dlib_landmarks5", folder)),
             description="dlib face ResNet v1, dlib's 5-point alignment",
             concurrent=True,
+            precision=context.precision,
             batch=16,  # three times as fast as one by one
         )
 
@@ -62,7 +63,9 @@ class DlibResnet:
         return in_batches(self._extract, crops, landmarks, self.info.dim, self._device)
 
     def _extract(self, crops: Tensor, landmarks: Tensor) -> Tensor:
-        features: Tensor = self._network(self._chips(crops, landmarks))
+        chips = self._chips(crops, landmarks)
+        with self._reduced():
+            features: Tensor = self._network(chips)
         return features
 
     def features(self, images: Tensor) -> list[Tensor]:

@@ -46,6 +46,7 @@ class Extractor(Generic[Network]):
             "plugin": own,
             "version": [info.version, info.description],
             "weights": {file.name: file.sha256 for file in info.weights},
+            **({"precision": info.precision} if info.precision != "float32" else {}),
         }
         return cls(name or _short(spec), network, None if own is None else fingerprint(recipe))
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fsbench.config import Plan
-from fsbench.errors import FsbenchError, NotScorable, UsageError
+from fsbench.errors import DeviceError, FsbenchError, NotScorable, UsageError
 from fsbench.evidence.needs import JUDGE, Kinds, build_kinds
 from fsbench.extraction.extractor import Extractor, Judge, build_judges
 from fsbench.interfaces import Context, Metric, Observer, Sample, Stage
@@ -29,8 +29,12 @@ class Instruments:
         """Build them; raises FsbenchError for what does not exist.
 
         Raises NotScorable where the plan names a metric whose network is not there; metrics that it does not name may
-        go without, as may all where it is not `strict`. One of these that cannot be made is left out.
+        go without, as may all where it is not `strict`. One of these that cannot be made is left out. Raises
+        DeviceError for float16 on a CPU.
         """
+        if plan.precision == "float16" and context.device.type == "cpu":
+            raise DeviceError("--precision float16 is for GPUs", "use bfloat16 on a CPU")
+        context = replace(context, precision=plan.precision)
         judges, strict = build_judges(plan.judges, context), strict and bool(plan.metrics)
         if strict:
             built = {result_name(name): metrics.build(name, context) for name in plan.metrics}

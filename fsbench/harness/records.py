@@ -133,7 +133,11 @@ def observer_record(observer: Extractor[Observer]) -> results.ObserverRecord:
     """Describe a network that looks at images, and its files."""
     info = observer.network.info
     return results.ObserverRecord(
-        name=observer.name, description=info.description, version=info.version, **_files(info.weights)
+        name=observer.name,
+        description=info.description,
+        version=info.version,
+        precision=info.precision,
+        **_files(info.weights),
     )
 
 
@@ -152,6 +156,7 @@ def judge_record(enrolled: EnrolledJudge) -> results.JudgeRecord:
         description=info.description,
         dim=info.dim,
         version=info.version,
+        precision=info.precision,
         **_files(info.weights),
         lookalikes=f"the {len(enrolled.people):,} {named}" if enrolled.people else "",
         calibration=None

@@ -40,7 +40,20 @@ def of_metrics(left_out: Mapping[str, str]) -> list[str]:
 def of_set(measured: EvaluationSet, splits: Splits, instruments: Instruments) -> list[str]:
     """Say which metrics are left out, and what in the data limits what the others mean."""
     data = of_data(splits.dataset, measured.targets, splits.read.get("gallery"))
-    return [*of_metrics(instruments.left_out), *data]
+    return [*of_metrics(instruments.left_out), *of_precision(instruments), *data]
+
+
+def of_precision(instruments: Instruments) -> list[str]:
+    """Say which networks computed in less than float32."""
+    judges = [(judge.name, judge.network.info.precision) for judge in instruments.judges]
+    observers = [(one.name, one.network.info.precision) for one in instruments.observers.values()]
+    reduced = {name: precision for name, precision in (*judges, *observers) if precision != "float32"}
+    if not reduced:
+        return []
+    return [
+        f"{', '.join(sorted(reduced))} computed in {min(reduced.values())}, all else in float32: compare with runs of "
+        "the same precision"
+    ]
 
 
 def of_data(dataset: Dataset, test: Faces, gallery: Faces | None) -> list[str]:

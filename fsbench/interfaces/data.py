@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from fsbench.choices import Precision
 from fsbench.files import Unused
 
 if TYPE_CHECKING:
@@ -43,9 +44,19 @@ class Context:
     store: Store
     data_root: Path
     path: str = ""  # what followed `@` or `:` in the specification
+    precision: Precision = "float32"  # wanted of networks that judge or observe: see `reduced`
     stage: Callable[[str], Progress] = lambda title: silent  # opens a progress bar with that title
     log: Callable[[str], None] = lambda message: None
     tell: Callable[[Event], None] = lambda event: None  # of what `fsbench.events` has beside stages and messages
+
+    def reduced(self) -> torch.autocast:
+        """Let convolutions and products in a `with` block compute in `precision`; with float32 it changes nothing.
+
+        A network that uses it says so (`precision=context.precision` in its info), and keeps all else out of the block:
+        alignment and resizing in 8 bits of mantissa would move pixels.
+        """
+        kind, dtype = self.device.type, getattr(torch, self.precision)
+        return torch.autocast(kind, dtype if dtype != torch.float32 else None, enabled=dtype != torch.float32)
 
 
 @dataclass(frozen=True)

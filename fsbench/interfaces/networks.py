@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
 
-if TYPE_CHECKING:
-    pass
+from fsbench.choices import Precision
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class EmbedderInfo:
     version: int = 1  # raised whenever alignment or preprocessing changes
     classes: tuple[str, ...] = ()  # names of the people that its classifier knows; empty without a classifier
     concurrent: bool = False  # `embed` may be called from several threads at once
+    precision: Precision = "float32"  # what it computes in; that of the context where it uses `Context.reduced`
     batch: int = 1  # crops that it is shown at once on a CPU, filled up by repeats; 0: any number, each for itself
 
 
@@ -64,6 +64,7 @@ class ObserverInfo:
     description: str
     version: int = 1  # raised whenever what it tells could change
     concurrent: bool = False  # `observe` may be called from several threads at once
+    precision: Precision = "float32"  # what it computes in; that of the context where it uses `Context.reduced`
     batch: int = 1  # as in EmbedderInfo; of no meaning for clips
     unit: Literal["image", "clip"] = "image"  # clip: it is shown the frames of one clip at a time, in their order
     outputs: bool = True  # whether outputs are shown to it too, beside the real images that are their targets

@@ -51,10 +51,11 @@ class Dino:
     """
 
     def __init__(self, *, context: Context) -> None:
-        self._device = context.device
+        self._device, self._reduced = context.device, context.reduced
         folder = context.store.root / "weights"
         file = own(Path(context.path), "dino_vitb16") if context.path else find("dino_vitb16", folder)
-        self.info = ObserverInfo((file,), f"DINO ViT-B/16, images resized to {SIDE} pixels", concurrent=True)
+        description = f"DINO ViT-B/16, images resized to {SIDE} pixels"
+        self.info = ObserverInfo((file,), description, concurrent=True, precision=context.precision)
         _ = self._network  # a file of another network fails before the work starts
 
     @functools.cached_property
@@ -72,8 +73,10 @@ class Dino:
     @torch.inference_mode()
     def observe(self, crops: Tensor, landmarks: Tensor) -> Mapping[str, Tensor]:
         """(N, 3, S, S) crops -> "class_token" (N, 768)."""
-        parts = [self._network(prepare(part.to(self._device))) for part in torch.split(crops, BATCH)]
-        return {"class_token": torch.cat(parts)}
+        prepared = [prepare(part.to(self._device)) for part in torch.split(crops, BATCH)]
+        with self._reduced():
+            tokens = torch.cat([self._network(part) for part in prepared])
+        return {"class_token": tokens.float()}
 
 
 def prepare(crops: Tensor) -> Tensor:

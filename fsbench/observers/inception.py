@@ -46,12 +46,18 @@ class Inception:
     """
 
     def __init__(self, *, resize: Resize = "tf1", context: Context) -> None:
-        self._resize, self._device = resize, context.device
+        self._resize, self._device, self._reduced = resize, context.device, context.reduced
         folder = context.store.root / "weights"
         file = own(Path(context.path), "inception") if context.path else find("inception", folder)
         read_state(file.path)  # a file of another network fails before the work starts
         description = f"Inception-v3 of 2015-12-05, images resized by {resize}"
-        self.info = ObserverInfo((file,), description, concurrent=True, batch=4)  # a fifth faster than one by one
+        self.info = ObserverInfo(
+            (file,),
+            description,
+            concurrent=True,
+            precision=context.precision,
+            batch=4,  # a fifth faster than one by one
+        )
 
     @functools.cached_property
     def _network(self) -> tuple[nn.Module, Tensor | None]:
@@ -65,7 +71,9 @@ class Inception:
         features = torch.empty(len(crops), DIM, device=self._device)
         for start in range(0, len(crops), BATCH):
             batch = slice(start, start + BATCH)
-            features[batch] = network(prepare(crops[batch].to(self._device), self._resize))
+            prepared = prepare(crops[batch].to(self._device), self._resize)
+            with self._reduced():
+                features[batch] = network(prepared)
         arrays = {"features": features}
         return arrays if classifier is None else arrays | {"logits": features @ classifier.T}
 

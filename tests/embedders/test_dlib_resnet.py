@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from reduced import assert_reduced
 from skimage.data import astronaut
 
 from fsbench.embedders._dlib_format import Reader, read_integers
@@ -198,3 +199,7 @@ def test_its_maps_are_differentiable_and_those_on_the_way_to_its_features(contex
     torch.testing.assert_close(features, network(chips))
     sum(part.square().mean() for part in maps).backward()
     assert images.grad.abs().max() > 0
+
+
+def test_in_less_precision_only_the_network_computes(context: Context) -> None:
+    assert_reduced(lambda context: DlibResnet(context=context), context)

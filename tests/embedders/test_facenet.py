@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from facenet_pytorch import InceptionResnetV1
+from reduced import assert_reduced
 
 from fsbench import contracts
 from fsbench.embedders._facenet import CHIP, TEMPLATE_ON_CHIP
@@ -194,3 +196,7 @@ def test_its_maps_are_differentiable_and_end_in_its_features(release: Path, cont
     network, chips = embedder._networks[0], torch.nn.functional.interpolate(images, (CHIP, CHIP), mode="bilinear")
     features = network.last_bn(network.last_linear(maps[-1].mean((2, 3))))
     torch.testing.assert_close(features, network((chips * 255 - 127.5) / 128))
+
+
+def test_in_less_precision_only_the_network_computes(release: Path, context: Context) -> None:
+    assert_reduced(lambda context: FacenetVggface2(context=replace(context, path=str(release))), context)

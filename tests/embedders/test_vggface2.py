@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from reduced import assert_reduced
 from skimage.data import astronaut
 
 from fsbench import contracts
@@ -387,3 +388,7 @@ def test_a_network_is_frozen(tmp_path: Path) -> None:
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in network.get_submodule("layer1").modules())
+
+
+def test_in_less_precision_only_the_network_computes(notop: Path, context: Context) -> None:
+    assert_reduced(lambda context: Vggface2Resnet50(context=at(notop, context)), context)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from fsbench.choices import Precision
 from fsbench.extraction import blocks
 from fsbench.extraction.extractor import Extractor
 from fsbench.extraction.features import embed, find_landmarks
@@ -36,11 +37,17 @@ def crops(shared: Path) -> ImageSet:
     return ImageSet(np.stack([align(photo, detector.detect_photo(photo).landmarks[0], 128)[0] for photo in photos]))
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("judge", ["dlib_resnet"])
 def test_threads_blocks_and_order_change_nothing(
-    judge: str, crops: ImageSet, fresh_context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    judge: str,
+    precision: Precision,
+    crops: ImageSet,
+    fresh_context: Context,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    built = Extractor.build(embedders, judge, fresh_context)
+    built = Extractor.build(embedders, judge, replace(fresh_context, precision=precision))
     told = []
     for threads, block, turned in ((1, 64, False), (2, 64, False), (2, 5, False), (1, 64, True)):
         torch.set_num_threads(threads)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from reduced import assert_reduced
 from torch import Tensor
 
 from fsbench import contracts
@@ -100,3 +101,7 @@ def test_other_files_are_refused(state: State, path: Path, tmp_path: Path, fresh
         torch.save(state | damage, tmp_path / "bad.pth")
         with pytest.raises(WeightsError, match="DINO"):
             Dino(context=replace(fresh_context, path=str(tmp_path / "bad.pth")))
+
+
+def test_in_less_precision_only_the_network_computes(path: Path, context: Context) -> None:
+    assert_reduced(lambda context: Dino(context=replace(context, path=str(path))), context)

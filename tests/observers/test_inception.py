@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from reduced import assert_reduced
 
 from fsbench.errors import WeightsError
 from fsbench.images import to_bytes
@@ -200,3 +201,17 @@ def test_a_missing_file_names_the_command(fresh_context: Context) -> None:
     with pytest.raises(WeightsError, match="inception") as caught:
         observers.build("inception", fresh_context)
     assert caught.value.hint == "fsbench weights fetch inception"
+
+
+def test_in_less_precision_only_the_network_computes(made_up_file: Path, context: Context) -> None:
+    assert_reduced(lambda context: build(made_up_file, context), context)
+
+
+def test_in_less_precision_features_of_photographs_stay(
+    real_file: Path, photographs: torch.Tensor, context: Context
+) -> None:
+    plain, reduced = (
+        build(real_file, replace(context, precision=precision)).observe(photographs, NOWHERE)["features"]
+        for precision in ("float32", "bfloat16")
+    )
+    assert ((reduced - plain).norm(dim=1) / plain.norm(dim=1)).max() < 0.03
