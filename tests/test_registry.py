@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
 from typing import Literal
 
@@ -162,7 +164,7 @@ def packages(monkeypatch: pytest.MonkeyPatch) -> None:
     for point in points:
         monkeypatch.setitem(sys.modules, point.module, ModuleType(point.module))
     monkeypatch.setattr(registry, "_loaded", dict(registry._loaded))
-    monkeypatch.setattr(registry, "entry_points", lambda group: points[::-1])
+    monkeypatch.setattr(registry, "_installed", lambda state: tuple(points[::-1]))
 
 
 PACKAGES = ["reference_models", "zebra", "aardvark", "notebook"]
@@ -287,3 +289,17 @@ def test_no_two_built_in_plugins_of_a_kind_share_a_name() -> None:
         own = [entry.name for entry in plugins._entries.values() if entry.package in registry.OWN_PACKAGES]
         assert len(own) == len(set(own))
         assert not plugins.refused
+
+
+def test_a_package_that_is_installed_meanwhile_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a notebook: entry points are read again when a folder of the path changes."""
+    monkeypatch.setattr(registry, "_loaded", dict(registry._loaded))
+    monkeypatch.syspath_prepend(tmp_path)
+    before = registry.plugin_modules()
+    assert registry.plugin_modules() == before
+    info = tmp_path / "late-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: late\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{registry.ENTRY_POINTS}]\nlate = late_plugin\n")
+    os.utime(tmp_path, (1e9, 1e9))  # however coarse the clock of the file system
+    assert [point.module for point in registry.plugin_modules() if point not in before] == ["late_plugin"]

@@ -65,7 +65,7 @@ def test_a_plugin_that_raises_leaves_the_others(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(registry, "_loaded", dict(registry._loaded))
     points = [EntryPoint(name, name, registry.ENTRY_POINTS) for name in names.values()]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    monkeypatch.setattr(registry, "_installed", lambda state: tuple(points))
     broken = [one for one in registry.load_plugins() if one.origin == names["a_bad"]]
     kind = error.partition("(")[0]
     assert [one.error.partition(":")[0] for one in broken] == ([kind] if where == "import" else [])
