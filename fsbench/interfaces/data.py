@@ -50,7 +50,7 @@ class Context:
     tell: Callable[[Event], None] = lambda event: None  # of what `fsbench.events` has beside stages and messages
 
     def reduced(self) -> torch.autocast:
-        """Let convolutions and products in a `with` block compute in `precision`; with float32 it changes nothing.
+        """Let convolutions and products in a `with` block compute in `precision`, whatever autocast is on around it.
 
         A network that uses it says so (`precision=context.precision` in its info), and keeps all else out of the block:
         alignment and resizing in 8 bits of mantissa would move pixels.
