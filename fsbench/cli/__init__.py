@@ -36,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     help="Train or load face-swap models, measure what they do, and write a report that anybody can re-run.\n\n"
-    "Try [bold]fsbench run[/bold]: it trains two models on synthetic people, in about nine minutes on two cores.",
+    "Try [bold]fsbench run[/bold]: it trains two models on synthetic people, in about seven minutes on two cores.",
     epilog="Exit codes: 0 done, 2 something you can put right (one sentence says what and how), 130 interrupted, "
     "1 a fault in fsbench or a plug-in (a traceback says where), or a run that a model failed in (its row says why; "
     "all else is measured and saved).",
