@@ -34,7 +34,7 @@ class Facenet:
     """The embedder behind both files; `people` are the classes of the file that its authors published."""
 
     def __init__(self, name: str, people: tuple[str, ...], context: Context) -> None:
-        self._device, self._reduced, self._people = context.device, context.reduced, people
+        self._context, self._people = context, people
         file = own(Path(context.path), name) if context.path else find(name, context.store.root / "weights")
         named = "logits.weight" in read_state(file.path, len(people))
         self.info = EmbedderInfo(
@@ -50,25 +50,19 @@ class Facenet:
 
     @functools.cached_property
     def _networks(self) -> tuple[FacenetNetwork, nn.Linear]:
-        return read_networks(self.info.weights[0].path, len(self._people), self._device)
+        return read_networks(self.info.weights[0].path, len(self._people), self._context.device)
 
     @torch.inference_mode()
     def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
         """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels -> (N, 512) features, not normalised."""
-        return in_batches(self._extract, crops, landmarks, DIM, self._device)
-
-    def _extract(self, crops: Tensor, landmarks: Tensor) -> Tensor:
-        chips = _prewhitened(cut_chips(crops, landmarks, TEMPLATE_ON_CHIP, CHIP))
-        with self._reduced():
-            features: Tensor = self._networks[0](chips)
-        return features
+        return in_batches(_chips, self._networks[0], crops, landmarks, DIM, self._context)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """(N, 3, H, W) in [0, 1] -> maps of 77, 17, 8 and 3 pixels, see `FacenetNetwork.maps`; differentiable.
 
         The input is the whole image, resized to 160 pixels (bilinear).
         """
-        chips = F.interpolate(images.to(self._device), (CHIP, CHIP), mode="bilinear", align_corners=False)
+        chips = F.interpolate(images.to(self._context.device), (CHIP, CHIP), mode="bilinear", align_corners=False)
         return self._networks[0].maps(_prewhitened(chips))
 
     @torch.inference_mode()
@@ -79,8 +73,12 @@ class Facenet:
                 f"{self.info.weights[0].path} was saved without its classifier",
                 "`fsbench weights list` names the files that fit",
             )
-        logits: Tensor = self._networks[1](features.to(self._device))
+        logits: Tensor = self._networks[1](features.to(self._context.device))
         return logits
+
+
+def _chips(crops: Tensor, landmarks: Tensor) -> Tensor:
+    return _prewhitened(cut_chips(crops, landmarks, TEMPLATE_ON_CHIP, CHIP))
 
 
 def _prewhitened(chips: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ class Vggface2:
                 f"vggface2_{architecture} is given weights={kind} and the file {context.path}",
                 "leave one of them out: what kind a file is can be told from its content",
             )
-        self._architecture, self._device, self._reduced = architecture, context.device, context.reduced
+        self._architecture, self._context = architecture, context
         file = choose(architecture, KINDS if kind == "auto" else (kind,), context)
         info = describe(architecture, file, f"VGGFace2 {architecture}, 5-point alignment to its loose face box")
         self.info = replace(info, concurrent=True, batch=4, precision=context.precision)  # 4: a fifth faster than 1
@@ -82,19 +82,13 @@ class Vggface2:
     @functools.cached_property
     def _network(self) -> VggfaceNetwork:
         with torch.inference_mode(False):  # read inside of `embed`, it could have no gradients afterwards
-            network = read_network(self.info.weights[0].path, self._architecture).to(self._device)
+            network = read_network(self.info.weights[0].path, self._architecture).to(self._context.device)
             return network.to(memory_format=torch.channels_last)  # 1.4 times as fast on a CPU
 
     @torch.inference_mode()
     def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
         """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels -> (N, 2048) features, not normalised."""
-        return in_batches(self._extract, crops, landmarks, DIM, self._device)
-
-    def _extract(self, crops: Tensor, landmarks: Tensor) -> Tensor:
-        chips = cut(crops, landmarks)
-        with self._reduced():
-            features: Tensor = self._network(chips)
-        return features
+        return in_batches(cut, self._network, crops, landmarks, DIM, self._context)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """(N, 3, H, W) in [0, 1] -> maps of 112, 55 (ft, scratch: 56), 28 and 7 pixels; differentiable.
@@ -114,7 +108,7 @@ class Vggface2:
         return [first, maps[1], maps[2], maps[4]]
 
     def _resized(self, images: Tensor) -> Tensor:
-        return F.interpolate(images.to(self._device), (CHIP, CHIP), mode="bilinear", align_corners=False)
+        return F.interpolate(images.to(self._context.device), (CHIP, CHIP), mode="bilinear", align_corners=False)
 
     @torch.inference_mode()
     def classify(self, features: Tensor) -> Tensor:
@@ -124,5 +118,5 @@ class Vggface2:
                 f"{self.info.weights[0].path} was saved without its classifier",
                 f"fsbench weights fetch vggface2_{self._architecture}_keras",
             )
-        logits: Tensor = self._network.fc(features.to(self._device))
+        logits: Tensor = self._network.fc(features.to(self._context.device))
         return logits

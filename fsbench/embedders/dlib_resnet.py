@@ -35,7 +35,7 @@ class DlibResnet:
     def __init__(self, *, context: Context) -> None:
         if context.path:
             raise BadParameter(f"dlib_resnet takes no path ({context.path})", "write dlib_resnet alone")
-        self._device, self._reduced = context.device, context.reduced
+        self._context = context
         folder = context.store.root / "weights"
         self.info = EmbedderInfo(
             family="dlib",
@@ -50,7 +50,7 @@ class DlibResnet:
     @functools.cached_property
     @torch.inference_mode(False)  # made inside of `embed`, it could have no gradients afterwards
     def _network(self) -> FaceResNet:
-        network = read_network(self.info.weights[0].path).to(self._device)
+        network = read_network(self.info.weights[0].path).to(self._context.device)
         return network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
 
     @functools.cached_property
@@ -60,13 +60,7 @@ class DlibResnet:
     @torch.inference_mode()
     def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
         """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels -> (N, 128) features, not normalised."""
-        return in_batches(self._extract, crops, landmarks, self.info.dim, self._device)
-
-    def _extract(self, crops: Tensor, landmarks: Tensor) -> Tensor:
-        chips = self._chips(crops, landmarks)
-        with self._reduced():
-            features: Tensor = self._network(chips)
-        return features
+        return in_batches(self._chips, self._network, crops, landmarks, self.info.dim, self._context)
 
     def features(self, images: Tensor) -> list[Tensor]:
         """(N, 3, H, W) in [0, 1] -> maps of 35, 17, 8 and 4 pixels, the ends of the four widths; differentiable.
@@ -77,7 +71,7 @@ class DlibResnet:
 
     def preactivations(self, images: Tensor) -> list[Tensor]:
         """(N, 3, H, W) in [0, 1] -> the maps of `features` before their activation."""
-        chips = F.interpolate(images.to(self._device), (CHIP, CHIP), mode="bilinear", align_corners=False)
+        chips = F.interpolate(images.to(self._context.device), (CHIP, CHIP), mode="bilinear", align_corners=False)
         return self._network.preactivations(chips)
 
     def _chips(self, crops: Tensor, landmarks: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ class KerasVggface:
 
     def __init__(self, *, model: Literal["resnet50", "senet50"] = "resnet50", context: Context) -> None:
         _require_packages()
-        self._model, self._device = model, context.device
+        self._model, self._context = model, context
         file = choose(model, ("keras", "keras_notop"), context)
         if not is_h5(file.path):
             raise WeightsError(
@@ -80,10 +80,11 @@ class KerasVggface:
     @torch.inference_mode()
     def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
         """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels -> (N, 2048) features, not normalised."""
-        return in_batches(self._extract, crops, landmarks, self.info.dim, self._device)
+        return in_batches(
+            lambda *faces: preprocess(cut(*faces)), self._features, crops, landmarks, self.info.dim, self._context
+        )
 
-    def _extract(self, crops: Tensor, landmarks: Tensor) -> Tensor:
-        pixels = preprocess(cut(crops, landmarks))
+    def _features(self, pixels: np.ndarray) -> Tensor:
         return torch.from_numpy(self._pooled.predict_on_batch(pixels)).flatten(1)
 
     @torch.inference_mode()

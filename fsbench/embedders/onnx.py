@@ -51,7 +51,7 @@ class Onnx:
         if not file and not context.path:
             raise BadParameter("onnx needs a file", f"write onnx(PATH), or onnx(NAME) with one of {', '.join(KNOWN)}")
         weights = _find(context.path or file, context)
-        self._device = context.device
+        self._context = context
         self._session = OnnxSession(weights.path, size, SIZE, context.device, context.log)
         known, why = self._preprocessing(weights, bool(mean or std), context)
         self._mean = _levels("mean", mean, known.mean, context.device)
@@ -85,12 +85,12 @@ class Onnx:
     @torch.inference_mode()
     def embed(self, crops: Tensor, landmarks: Tensor) -> Tensor:
         """(N, 3, S, S) crops and (N, 5, 2) landmarks in their pixels -> (N, D) features, not normalised."""
-        return in_batches(self._extract, crops, landmarks, self.info.dim, self._device)
+        return in_batches(self._shown, self._session, crops, landmarks, self.info.dim, self._context)
 
-    def _extract(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+    def _shown(self, crops: Tensor, landmarks: Tensor) -> Tensor:
         chips = cut_chips(crops, landmarks, ARCFACE, self._session.size)
         levels = chips.mul_(255).sub_(self._mean).div_(self._std)
-        return self._session(levels.flip(1) if self._reverse else levels)
+        return levels.flip(1) if self._reverse else levels
 
 
 def _find(file: str, context: Context) -> WeightsFile:

@@ -12,6 +12,7 @@ from fsbench.extraction.extractor import Extractor, Judge, build_judges
 from fsbench.interfaces import Context, Metric, Observer, Sample, Stage
 from fsbench.registry import metrics
 from fsbench.specs import result_name
+from fsbench.training import fast_bfloat16
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Instruments:
         """
         if plan.precision == "float16" and context.device.type == "cpu":
             raise DeviceError("--precision float16 is for GPUs", "use bfloat16 on a CPU")
+        if plan.precision == "bfloat16" and not fast_bfloat16(context.device):
+            context.log(f"{context.device} has to emulate bfloat16, slower than float32: leave --precision out")
         context = replace(context, precision=plan.precision)
         judges, strict = build_judges(plan.judges, context), strict and bool(plan.metrics)
         if strict:

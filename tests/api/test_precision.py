@@ -12,8 +12,10 @@ from blending import SMALL, TINY, Blend
 from torch import Tensor
 
 import fsbench
+from fsbench.config import Plan
 from fsbench.errors import DeviceError, UsageError
 from fsbench.extraction.extractor import Extractor
+from fsbench.harness.instruments import Instruments
 from fsbench.interfaces import Context, ObserverInfo
 from fsbench.registry import observers, swappers
 
@@ -88,3 +90,16 @@ def test_float16_on_a_cpu_is_refused_before_any_work(tmp_path: Path) -> None:
         fsbench.run("alpha_paste", TINY, precision="float16", device="cpu", out=tmp_path / "out")
     with pytest.raises(DeviceError, match="float16 is for GPUs"):
         fsbench.Evaluation(TINY, precision="float16", device="cpu")
+
+
+@pytest.mark.parametrize(("flags", "told"), [({"avx2", "avx512f"}, True), ({"avx512f", "avx512_bf16"}, False)])
+def test_a_processor_that_emulates_bfloat16_is_told(
+    flags: set[str], told: bool, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fsbench.training.processor_features", lambda: flags)
+    messages: list[str] = []
+    for precision in ("float32", "bfloat16"):
+        plan = Plan(metrics=("id_similarity",), precision=precision)  # type: ignore[arg-type]
+        Instruments.of(plan, replace(context, log=messages.append))
+    assert any("emulate bfloat16" in message for message in messages) == told
+    assert len(messages) == told
