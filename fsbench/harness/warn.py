@@ -47,13 +47,10 @@ def of_precision(instruments: Instruments) -> list[str]:
     """Say which networks computed in less than float32."""
     judges = [(judge.name, judge.network.info.precision) for judge in instruments.judges]
     observers = [(one.name, one.network.info.precision) for one in instruments.observers.values()]
-    reduced = {name: precision for name, precision in (*judges, *observers) if precision != "float32"}
+    reduced = [f"{name} computed in {precision}" for name, precision in (*judges, *observers) if precision != "float32"]
     if not reduced:
         return []
-    return [
-        f"{', '.join(sorted(reduced))} computed in {min(reduced.values())}, all else in float32: compare with runs of "
-        "the same precision"
-    ]
+    return [f"{', '.join(reduced)}, all else in float32: compare with runs of the same precision"]
 
 
 def of_data(dataset: Dataset, test: Faces, gallery: Faces | None) -> list[str]:

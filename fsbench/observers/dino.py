@@ -51,7 +51,7 @@ class Dino:
     """
 
     def __init__(self, *, context: Context) -> None:
-        self._device, self._reduced = context.device, context.reduced
+        self._context = context
         folder = context.store.root / "weights"
         file = own(Path(context.path), "dino_vitb16") if context.path else find("dino_vitb16", folder)
         description = f"DINO ViT-B/16, images resized to {SIDE} pixels"
@@ -67,16 +67,18 @@ class Dino:
             network = vit_b_16(weights=None)
         network.heads = torch.nn.Identity()
         give_finite(path, "DINO's ViT-B/16", network, {_renamed(k): v for k, v in read_tensors(path).items()})
-        placed: nn.Module = network.to(self._device)
+        placed: nn.Module = network.to(self._context.device)
         return placed
 
     @torch.inference_mode()
     def observe(self, crops: Tensor, landmarks: Tensor) -> Mapping[str, Tensor]:
         """(N, 3, S, S) crops -> "class_token" (N, 768)."""
-        prepared = [prepare(part.to(self._device)) for part in torch.split(crops, BATCH)]
-        with self._reduced():
-            tokens = torch.cat([self._network(part) for part in prepared])
-        return {"class_token": tokens.float()}
+        tokens = []
+        for part in torch.split(crops, BATCH):
+            prepared = prepare(part.to(self._context.device))
+            with self._context.reduced():
+                tokens.append(self._network(prepared))
+        return {"class_token": torch.cat(tokens).float()}
 
 
 def prepare(crops: Tensor) -> Tensor:

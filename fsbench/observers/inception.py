@@ -46,7 +46,7 @@ class Inception:
     """
 
     def __init__(self, *, resize: Resize = "tf1", context: Context) -> None:
-        self._resize, self._device, self._reduced = resize, context.device, context.reduced
+        self._resize, self._context = resize, context
         folder = context.store.root / "weights"
         file = own(Path(context.path), "inception") if context.path else find("inception", folder)
         read_state(file.path)  # a file of another network fails before the work starts
@@ -62,17 +62,17 @@ class Inception:
     @functools.cached_property
     def _network(self) -> tuple[nn.Module, Tensor | None]:
         with torch.inference_mode(False):  # a network made inside `observe` could not be used outside
-            return read_network(self.info.weights[0].path, self._device)
+            return read_network(self.info.weights[0].path, self._context.device)
 
     @torch.inference_mode()
     def observe(self, crops: Tensor, landmarks: Tensor) -> Mapping[str, Tensor]:
         """(N, 3, S, S) crops -> features (N, 2048), not normalised, and, with a classifier, logits (N, 1008)."""
         network, classifier = self._network
-        features = torch.empty(len(crops), DIM, device=self._device)
+        features = torch.empty(len(crops), DIM, device=self._context.device)
         for start in range(0, len(crops), BATCH):
             batch = slice(start, start + BATCH)
-            prepared = prepare(crops[batch].to(self._device), self._resize)
-            with self._reduced():
+            prepared = prepare(crops[batch].to(self._context.device), self._resize)
+            with self._context.reduced():
                 features[batch] = network(prepared)
         arrays = {"features": features}
         return arrays if classifier is None else arrays | {"logits": features @ classifier.T}
